@@ -1,4 +1,4 @@
-// Somebody else writes at the worst moment of a change: what they wrote is kept, and listed.
+// Another process writes during the steps of a plan: its changes are kept and reported.
 
 import Apply
 import Codec
@@ -26,11 +26,11 @@ private func backdate(_ path: String) throws {
 }
 
 @Suite struct ConcurrentWriterTests {
-  private let site: WritingSite
+  private let site: ExecutorFixture
   private var folder: TemporaryFolder { site.folder }
   private var kernel: KernelFileSystem { site.kernel }
 
-  init() throws { site = try WritingSite() }
+  init() throws { site = try ExecutorFixture() }
 
   private func text(_ name: String) -> String? {
     try? String(contentsOfFile: folder.path(name), encoding: .utf8)
@@ -85,7 +85,7 @@ private func backdate(_ path: String) throws {
   }
 
   @Test(arguments: [true, false])
-  func `content that is written just before the exchange is kept`(_ isSeen: Bool) throws {
+  func `content written just before the exchange is kept`(_ isSeen: Bool) throws {
     try Data("old".utf8).write(to: URL(fileURLWithPath: folder.path("tree/f")))
     var plan = Plan()
     plan.files = [
@@ -102,7 +102,7 @@ private func backdate(_ path: String) throws {
     #expect(try names() == ["f"])
   }
 
-  @Test func `a change that puts the time back is seen by the inode's own time`() throws {
+  @Test func `a write that restores the modification time is detected by the change time`() throws {
     try Data("old".utf8).write(to: URL(fileURLWithPath: folder.path("tree/f")))
     try backdate(folder.path("tree/f"))
     var plan = Plan()
@@ -122,7 +122,7 @@ private func backdate(_ path: String) throws {
   }
 
   @Test(arguments: ["rename", "open"])
-  func `a file that appears where one is made is kept`(_ operation: String) throws {
+  func `a file that appears where the plan creates one is kept`(_ operation: String) throws {
     var plan = Plan()
     plan.files = [Step(action: .write, path: Array("tree/f".utf8), entry: try entry("new"))]
     let path = folder.path("tree/f")
@@ -134,7 +134,7 @@ private func backdate(_ path: String) throws {
     #expect(try names() == ["f"])
   }
 
-  @Test func `a folder that appears where one is made is kept as it is`() throws {
+  @Test func `a directory that appears where the plan creates one is kept unchanged`() throws {
     var folderEntry = try entry("")
     folderEntry.content = .directory(tree: Tree.encode([]) { _ in }.tree)
     var plan = Plan()
@@ -157,7 +157,7 @@ private func backdate(_ path: String) throws {
   }
 
   @Test(arguments: ["rename", "stat"])
-  func `a file that changes before it is removed is kept`(_ operation: String) throws {
+  func `a file that changes just before its removal is kept`(_ operation: String) throws {
     try Data("old".utf8).write(to: URL(fileURLWithPath: folder.path("tree/f")))
     var plan = Plan()
     plan.removals = [
@@ -174,15 +174,15 @@ private func backdate(_ path: String) throws {
     #expect(try names() == ["f"])
   }
 
-  @Test func `attributes reach only the inode that the plan saw`() throws {
+  @Test func `attributes are set only on the inode that the plan examined`() throws {
     try write("mine\n", to: folder.path("tree/f"))
     chmod(folder.path("tree/f"), 0o666)
-    var wanted = try live("tree/f")
-    wanted.mode = 0o644
+    var expected = try live("tree/f")
+    expected.mode = 0o644
     var plan = Plan()
     plan.attributes = [
       Step(
-        action: .setAttributes, path: Array("tree/f".utf8), entry: wanted,
+        action: .setAttributes, path: Array("tree/f".utf8), entry: expected,
         old: try live("tree/f"), seen: try stat("tree/f"))
     ]
     let path = folder.path("tree/f")

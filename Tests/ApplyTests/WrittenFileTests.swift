@@ -1,4 +1,4 @@
-// What was just written need not be read again, as long as it is what was written.
+// A file that was just written is not read again as long as it is unchanged.
 
 import Apply
 import Codec
@@ -10,13 +10,13 @@ import TestSupport
 import Testing
 
 @Suite struct WrittenFileTests {
-  private let site: WritingSite
+  private let site: ExecutorFixture
   private var folder: TemporaryFolder { site.folder }
   private var kernel: KernelFileSystem { site.kernel }
   private var root: Descriptor { site.root }
   private var store: ObjectStore { site.store }
 
-  init() throws { site = try WritingSite() }
+  init() throws { site = try ExecutorFixture() }
 
   private var file: String { folder.path("tree/f") }
 
@@ -42,7 +42,7 @@ import Testing
     return id
   }
 
-  @Test func `what the store has under a wrong name replaces nothing`() throws {
+  @Test func `an object stored under a wrong id replaces no file`() throws {
     try Data("old".utf8).write(to: URL(fileURLWithPath: file))
     let wrong = try add("damage", as: SHA256.digest(of: Array("right!".utf8)))
     let report = try write(wrong, sizeBytes: 6)
@@ -53,7 +53,7 @@ import Testing
   }
 
   @Test(.usesTools)
-  func `a file is taken as known only while the kernel says that it is as it was written`()
+  func `a written file counts as verified only while its stat data are unchanged`()
     throws
   {
     let report = try write(try add("content"), sizeBytes: 7)

@@ -26,7 +26,8 @@ import Testing
   }
 
   @Test(arguments: ["gnu", "pax"])
-  func `holes of terabytes are passed over, and the archive stays as it is`(_ form: String) throws {
+  func `holes of terabytes are skipped, and the archive is copied unchanged`(_ form: String) throws
+  {
     let folder = try TemporaryFolder()
     // /var/log/lastlog looks like this when users have large numbers.
     try shell(

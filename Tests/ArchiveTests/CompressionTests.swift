@@ -1,4 +1,4 @@
-// Compressed streams, compared with the real tools and with damage.
+// Compressed streams, compared with the usual tools and tested with damage.
 
 import Archive
 import Foundation
@@ -28,7 +28,7 @@ import Testing
     "gzip -9", "xz -T1", "xz -9e", "xz -0 --check=sha256", "zstd -q", "zstd -q -19 --no-check",
     "zstd -q --long=27", "cat",
   ])
-  func `what the tools compress is read, in any steps`(_ tool: String) throws {
+  func `streams of the usual tools decode in portions of any size`(_ tool: String) throws {
     for content in [content(1), [1, 2, 3], []] {
       let packed = try pack(content, tool)
       for step in [1000, 3, .max] where step > 3 || packed.count < 100_000 {
@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test(arguments: ["gzip", "xz", "zstd -q"])
-  func `a cut, changed or prolonged stream is an error`(_ tool: String) throws {
+  func `a truncated, changed or extended stream is an error`(_ tool: String) throws {
     let content = content(2)
     let good = try pack(content, tool)
     var random = SplitMix64(7)
@@ -58,13 +58,13 @@ import Testing
     }
   }
 
-  @Test func `padding behind an xz stream is four zeros at a time, as for xz`() throws {
+  @Test func `padding after an xz stream must be a multiple of four zeros, as in xz`() throws {
     let good = try pack([1, 2, 3], "xz")
     #expect(try plain(good + [0, 0, 0, 0] + good) == [1, 2, 3, 1, 2, 3])
     #expect(throws: ArchiveError.self) { try plain(good + [0, 0]) }
   }
 
-  @Test func `a stream that asks for too much memory is refused`() throws {
+  @Test func `a stream that requires too much memory is refused`() throws {
     let zstd = try pack(content(3), "zstd -q --ultra --long=30")
     let xz = try pack(content(3), "xz --lzma2=dict=512MiB")
     for bytes in [zstd, xz] {
@@ -73,7 +73,7 @@ import Testing
     }
   }
 
-  @Test func `the frame that pzstd puts first is skipped`() throws {
+  @Test func `the skippable frame that pzstd writes first is skipped`() throws {
     let frame: [UInt8] = [0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 9, 9, 9, 9]
     #expect(try plain(frame + pack([1, 2, 3], "zstd -q")) == [1, 2, 3])
   }

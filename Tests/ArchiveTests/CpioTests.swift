@@ -1,4 +1,4 @@
-// cpio archives, compared with the real tools and with damage.
+// cpio archives, compared with the usual tools and tested with damage.
 
 import Archive
 import Foundation
@@ -15,7 +15,9 @@ private let makeTree = """
   """
 
 @Suite struct CpioTests {
-  @Test(arguments: seeds) func `what is written is read back, in any steps`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `a written cpio archive reads back in portions of any size`(
+    _ seed: UInt64
+  ) throws {
     let members = cpioSample(seed)
     let bytes = try cpioBytes(members)
     #expect(bytes.count % 512 == 0)
@@ -39,7 +41,7 @@ private let makeTree = """
       "find . -print0 | busybox cpio -0 -H newc -o",
       "pax -w -x sv4cpio .", "pax -w -x sv4crc .", "bsdtar -cf - --format newc .",
     ])
-  func `what the tools write is read`(_ pack: String) throws {
+  func `cpio archives of the usual tools are read`(_ pack: String) throws {
     let folder = try TemporaryFolder()
     try shell(makeTree + "\n" + pack + " >../t.cpio", folder.path)
     let found = try cpioMembers(fileBytes(folder.path("t.cpio")))
@@ -69,7 +71,7 @@ private let makeTree = """
   }
 
   @Test(.usesTools, arguments: ["cpio", "bsdcpio", "busybox cpio"])
-  func `the tools read what is written`(_ tool: String) throws {
+  func `the usual tools read the written cpio archives`(_ tool: String) throws {
     let folder = try TemporaryFolder()
     var members: [(CpioMember, [UInt8])] = []
     func add(
@@ -142,7 +144,7 @@ private let makeTree = """
     return changed
   }
 
-  @Test func `an archive that is cut off names its last member`() throws {
+  @Test func `the error for a truncated archive names the last member`() throws {
     let good = try one("the-member", "content")
     for count in 6..<240 where count < good.count {
       #expect(!refusal(Array(good.prefix(count))).isEmpty, "\(count)")
@@ -184,7 +186,10 @@ private let makeTree = """
 
   private func one0() -> [UInt8] { (try? one("b")) ?? [] }
 
-  @Test(.usesTools) func `a wrong sum in the form crc is an error, read or skipped`() throws {
+  @Test(.usesTools)
+  func `a wrong checksum in the crc format is an error, whether the member is read or skipped`()
+    throws
+  {
     let folder = try TemporaryFolder()
     try shell(
       "cd \"$1\"; printf 'some content' >f; echo f | cpio --quiet -H crc -o >a.cpio", folder.path)
@@ -198,7 +203,7 @@ private let makeTree = """
     #expect(throws: ArchiveError.self) { try cpio.next() }
   }
 
-  @Test func `a file of 4 GiB is refused by its name`() throws {
+  @Test func `a file of 4 GiB is refused, and the error names it`() throws {
     let cpio = CpioWriter { _ in Issue.record("nothing may be written") }
     let member = CpioMember(
       path: Array("big/file".utf8), kind: .file, mode: 0o644, inode: CpioInode(number: 1),
@@ -213,7 +218,9 @@ private let makeTree = """
     }
   }
 
-  @Test(arguments: seeds) func `damaged archives are errors, never traps`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `a damaged cpio archive causes an error and never a trap`(
+    _ seed: UInt64
+  ) throws {
     var random = SplitMix64(seed)
     let good = try cpioBytes(cpioSample(seed))
     var refused = 0

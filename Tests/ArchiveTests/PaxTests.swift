@@ -1,4 +1,4 @@
-// Extended attributes, nanoseconds and comments of tar members, compared with the real tools.
+// Extended attributes, nanoseconds and comments of tar members, compared with the usual tools.
 
 import Archive
 import Foundation
@@ -54,7 +54,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     ]
   }()
 
-  @Test func `what is written is read back`() throws {
+  @Test func `extended attributes, nanoseconds and comments read back as written`() throws {
     let back = try tarMembers(tarBytes(sample))
     #expect(back.map(\.0) == sample.map(\.0))
     #expect(back.map(\.1) == sample.map(\.1))
@@ -66,13 +66,16 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     }
   }
 
-  @Test func `members without any of it have no pax header`() throws {
+  @Test func `members without extended attributes, nanoseconds or comments have no pax header`()
+    throws
+  {
     let plain = Array(sample.suffix(1))
     #expect(try tarBytes(plain).count == 10240)
     #expect(try !tarBytes(plain).contains(0x78))
   }
 
-  @Test(.usesTools) func `GNU tar, bsdtar, python and busybox read comments without a word`() throws
+  @Test(.usesTools) func `GNU tar, bsdtar, python and busybox accept comments without a warning`()
+    throws
   {
     let folder = try TemporaryFolder()
     var members = sample
@@ -105,7 +108,8 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     }
   }
 
-  @Test(.usesTools) func `extended attributes go to and come from GNU tar and bsdtar`() throws {
+  @Test(.usesTools)
+  func `extended attributes are exchanged with GNU tar and bsdtar in both directions`() throws {
     let folder = try TemporaryFolder()
     try Data(tarBytes(Array(sample.prefix(1)))).write(
       to: URL(fileURLWithPath: folder.path("a.tar")))
@@ -142,7 +146,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     }
   }
 
-  @Test(.usesTools) func `an access control list as text is noticed`() throws {
+  @Test(.usesTools) func `an access control list in text form is reported as a loss`() throws {
     let folder = try TemporaryFolder()
     try shell(
       "cd \"$1\"; echo x >f; setfacl -m u:1000:r f; tar --format=posix --acls -cf a.tar f",
@@ -195,7 +199,9 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     #expect(try tarMembers(archive(record(Array("comment".utf8), [0xff]))).first?.0.comment == nil)
   }
 
-  @Test(arguments: seeds) func `random records are errors, never traps`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `random pax records cause errors and never traps`(_ seed: UInt64)
+    throws
+  {
     var random = SplitMix64(seed)
     let good =
       record(Array("mtime".utf8), Array("-12.000000001".utf8))

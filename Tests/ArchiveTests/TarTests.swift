@@ -1,4 +1,4 @@
-// tar and gzip, compared with the real tools and with damage.
+// tar and gzip, compared with the usual tools and tested with damage.
 
 import Archive
 import Codec
@@ -54,7 +54,9 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
     }
   }
 
-  @Test(arguments: seeds) func `what is written is read back, in any steps`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `a written tar archive reads back in portions of any size`(
+    _ seed: UInt64
+  ) throws {
     let members = sample(seed)
     let bytes = try write(members)
     for step in [1, 511, 70_000] {
@@ -64,7 +66,7 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
     }
   }
 
-  @Test(.usesTools) func `GNU tar and gzip read what we write`() throws {
+  @Test(.usesTools) func `GNU tar and gzip read the written archives`() throws {
     let folder = try TemporaryFolder()
     let members = sample(1)
     try Data(write(members)).write(to: URL(fileURLWithPath: folder.path("a.tgz")))
@@ -80,7 +82,7 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
   }
 
   @Test(.usesTools, arguments: ["gnu", "pax", "ustar", "v7"])
-  func `what GNU tar writes in every form is read`(_ form: String) throws {
+  func `archives of GNU tar in every format are read`(_ form: String) throws {
     let folder = try TemporaryFolder()
     try shell(
       """
@@ -101,7 +103,9 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
     }
   }
 
-  @Test(arguments: seeds) func `damaged archives are errors, never traps`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `a damaged tar archive causes an error and never a trap`(
+    _ seed: UInt64
+  ) throws {
     var random = SplitMix64(seed)
     let output = Monitor<[UInt8]>([])
     let tar = TarWriter { bytes in output.withLock { $0 += bytes } }
@@ -131,7 +135,7 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
     }
   }
 
-  @Test func `a cut or changed gzip stream is an error`() throws {
+  @Test func `a truncated or changed gzip stream is an error`() throws {
     let good = try write(sample(3))
     #expect(throws: ArchiveError.self) { try drain(Array(good.dropLast(5))) }
     var bad = good

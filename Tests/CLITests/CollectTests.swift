@@ -1,5 +1,5 @@
-// gc, forget and du of the real program: killed at every system call that changes something, beside
-// other processes, on a full disk; and what they print.
+// gc, forget and du of the program: killed at each system call that changes something, run next to
+// other processes and on a full disk, and their output.
 
 import Foundation
 import Platform
@@ -11,7 +11,7 @@ import Testing
     ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
 
   /// Snapshots of a small tree that changes.
-  private func fill(_ site: Site, _ count: Int) throws {
+  private func fill(_ site: TestNode, _ count: Int) throws {
     try shell(
       """
       cd "$1"; mkdir -p a b
@@ -28,26 +28,26 @@ import Testing
   }
 
   /// Sweeps take 1, 3, 6, 12 … as the call at which it is killed; IMGSTORE_SWEEP=all each one.
-  /// What makes a difference on disk, or to other processes.
+  /// System calls that change the disk or affect other processes.
   private static let calls = [
     "rename,renameat,renameat2", "unlink,unlinkat", "write,pwrite64", "fsync,fdatasync", "flock",
     "ftruncate,openat",
   ]
 
   @Test(arguments: calls)
-  func `gc killed at any system call costs only space`(_ calls: String) throws {
+  func `gc killed at any system call loses only disk space`(_ calls: String) throws {
     guard try run("strace", "-qq", "-e", "trace=none", "true").didSucceed else { return }
-    let base = try Site()
+    let base = try TestNode(image: "img")
     try fill(base, 6)
     #expect(try base.imgstore("forget", "img", "--keep-last", "2").status == 0)
-    let final = try Site()
+    let final = try TestNode(image: "img")
     try shell(
       "rm -rf \"$2/store\"; cp -a \"$1/store\" \"$2/\"", base.folder.path, final.folder.path)
     #expect(try final.imgstore("gc").status == 0)
     let least = try packBytes(final)
     var n = 1
     while n < 2000 {
-      let site = try Site()
+      let site = try TestNode(image: "img")
       try shell(
         "rm -rf \"$2/store\"; cp -a \"$1/store\" \"$2/\"", base.folder.path, site.folder.path)
       let result = try run(
@@ -73,35 +73,27 @@ import Testing
         collected.status == 0 && collected.output.contains("\"snapshots\" : 3"), "\(when)")
       let bytes = try packBytes(site)
       #expect(Double(bytes) < Double(least) * 1.02 + 40_000, "\(when): \(bytes), \(least)")
-      // strace ends as what it traced did; a call that is not reached kills nothing.
+      // strace exits as the traced program; a call that is not reached kills nothing.
       if result.status == 0 { return }
       n += Self.isThorough ? 1 : max(2, n)
     }
     Issue.record("the sweep does not end")
   }
 
-  private func packBytes(_ site: Site) throws -> Int {
+  private func packBytes(_ site: TestNode) throws -> Int {
     let text = try shell("cat \"$1\"/packs/* | wc -c", site.folder.path("store")).output
     return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
   }
 
-  @Test func `gc beside snapshots, exports and imports of other processes`() throws {
-    let site = try Site()
+  @Test func `gc loses nothing while other processes take snapshots, export and import`() throws {
+    let site = try TestNode(image: "img")
     try fill(site, 4)
     let bundle = site.folder.path("bundle.tgz")
     try shell("cp \"$1\" \"$2\"", fixture("xcat/stateless.tgz"), bundle)
     // Each line is a loop of one process after the other; the collectors go on until all are done.
     let result = try run(
-      "bash", "-euc",
-      #"""
-      b=$1; tree=$2; out=$3; bundle=$4
-      mkdir -p "$IMGSTORE_ROOT/install"
-      (for i in $(seq 12); do seq $((i % 4 * 1000)) 30000 >"$tree/w"; "$b" snapshot img -q >/dev/null; done) & s=$!
-      (for i in $(seq 8); do "$b" restore img "$out/r$i" -q >/dev/null; "$b" export img "$out/e$i.tgz" -q >/dev/null 2>"$out/e$i.err" || cat "$out/e$i.err" >&2; done) & e=$!
-      (for i in $(seq 5); do "$b" import "$bundle" --force -q >/dev/null; done) & i=$!
-      (while [ -e "$out/go" ]; do "$b" forget --all --keep-last 2 -q >/dev/null; "$b" gc -q >/dev/null; done) & g=$!
-      wait $s; wait $e; wait $i; rm "$out/go"; wait $g
-      """#, "test", binary, site.tree, try prepared(site), bundle, environment: site.environment)
+      fixture("scripts/processes/collect-during-commands.sh"), binary, site.tree,
+      try prepared(site), bundle, environment: site.environment)
     #expect(result.status == 0 && result.errors == "", "\(result.errors)")
     let verify = try site.imgstore("verify", "--deep")
     #expect(verify.status == 0, "\(verify.errors)")
@@ -114,7 +106,7 @@ import Testing
     }
   }
 
-  private func prepared(_ site: Site) throws -> String {
+  private func prepared(_ site: TestNode) throws -> String {
     try shell(
       "mkdir -p \"$1/out\"; touch \"$1/out/go\"; echo k >\"$1/root/img/kernel\"; echo i >\"$1/root/img/initrd-stateless.gz\"; echo l >\"$1/root/img/list\"; echo p | gzip >\"$1/root/img/rootimg.gz\"",
       site.folder.path)
@@ -123,21 +115,16 @@ import Testing
     return site.folder.path("out")
   }
 
-  @Test func `gc waits for who began before, names it, and leaves the rest to the next`() throws {
-    let site = try Site()
+  @Test func `gc waits for earlier commands, names them, and leaves their objects to the next gc`()
+    throws
+  {
+    let site = try TestNode(image: "img")
     try fill(site, 3)
     #expect(try site.imgstore("forget", "img", "--keep-last", "1").status == 0)
     // A command that reads its input, and so lives on.
     let result = try run(
-      "bash", "-uc",
-      #"""
-      mkfifo "$2/pipe"; sleep 4 >"$2/pipe" & sleeper=$!
-      "$1" import - <"$2/pipe" >/dev/null 2>&1 & importer=$!
-      sleep 0.5
-      "$1" gc --max-time 1s; echo "status $?"
-      kill -9 $importer $sleeper; wait 2>/dev/null
-      "$1" gc; echo "status $?"
-      """#, "test", binary, site.folder.path, environment: site.environment)
+      fixture("scripts/processes/collect-during-import.sh"), binary, site.folder.path,
+      environment: site.environment)
     let lines = result.output.split(separator: "\n")
     #expect(lines.filter { $0 == "status 0" }.count == 2, "\(result.output)\(result.errors)")
     #expect(lines[0].hasPrefix("nothing to free"), "\(result.output)")
@@ -151,7 +138,7 @@ import Testing
     #expect(try site.imgstore("verify", "--deep").status == 0)
   }
 
-  @Test func `a full disk is no hindrance`() throws {
+  @Test func `gc frees space on a full disk`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
     try shell("mkdir -p \"$1/disk\" \"$1/root/img/rootimg\"", folder.path)
@@ -190,8 +177,8 @@ import Testing
     ).output
   }
 
-  @Test func `what they print`() throws {
-    let site = try Site()
+  @Test func `forget, du and gc list kept and removed snapshots and freed space`() throws {
+    let site = try TestNode(image: "img")
     try fill(site, 4)
     #expect(try site.imgstore("tag", "img@2", "golden").output == "img@2 is img@golden\n")
     #expect(try site.imgstore("pin", "img@1", "-m", "audit").output == "img@1 is pinned\n")

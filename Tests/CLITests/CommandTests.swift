@@ -1,41 +1,14 @@
-// The program as people and scripts meet it: exit codes, streams, JSON, help.
+// The program as people and scripts use it: exit codes, output streams, JSON and help.
 
 import Foundation
 import TestSupport
 import Testing
 
-/// The program under test: the one that was built beside these tests.
-let binary =
-  ProcessInfo.processInfo.environment["IMGSTORE_BINARY"]
-  ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-  .appendingPathComponent("imgstore").path
-
-/// A folder with a store, a root, and an image "img".
-final class Site: Sendable {
-  let folder: TemporaryFolder
-  var tree: String { folder.path("root/img/rootimg") }
-
-  init() throws {
-    folder = try TemporaryFolder()
-    try shell(
-      "mkdir -p \"$1/root/img/rootimg/etc\"; echo hello >\"$1/root/img/rootimg/etc/motd\"",
-      folder.path)
-    let defined = try imgstore("define", "img", "provmethod=netboot", "rootimgdir=/img")
-    try #require(defined.status == 0, "\(defined.errors)")
-  }
-
-  func imgstore(_ arguments: String..., input: String? = nil) throws -> ToolResult {
-    try run(binary, arguments: arguments, environment: environment, input: input)
-  }
-
-  var environment: [String: String] {
-    ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC"]
-  }
-}
-
 @Suite struct CommandTests {
-  @Test func `the whole job`() throws {
-    let site = try Site()
+  @Test func `snapshot, diff, revert, log, restore, verify and reindex work from the command line`()
+    throws
+  {
+    let site = try TestNode(image: "img")
     #expect(try site.imgstore("snapshot", "img", "-m", "first", "--tag", "golden").status == 0)
     try shell("echo changed >\"$1/etc/motd\"", site.tree)
     let diff = try site.imgstore("diff", "img")
@@ -58,8 +31,8 @@ final class Site: Sendable {
     #expect(try site.imgstore("reindex").status == 0)
   }
 
-  @Test func `no terminal, no progress`() throws {
-    let site = try Site()
+  @Test func `progress is shown only on a terminal`() throws {
+    let site = try TestNode(image: "img")
     try shell("head -c 20000000 /dev/urandom >\"$1/large\"", site.tree)
     #expect(try site.imgstore("snapshot", "img").errors == "")
   }
@@ -77,10 +50,11 @@ final class Site: Sendable {
   ]
 
   @Test(arguments: mistakes)
-  func `each mistake has its exit code and its message`(_ words: String, _ status: Int32) throws
-  {
+  func `each invalid command line has its exit code and an explanation`(
+    _ words: String, _ status: Int32
+  ) throws {
     let arguments = words.split(separator: " ").map(String.init)
-    let site = try Site()
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     let result = try run(binary, arguments: arguments, environment: site.environment)
     #expect(result.status == status, "\(arguments): \(result.errors)")
@@ -107,8 +81,8 @@ final class Site: Sendable {
     }
   }
 
-  @Test func `JSON of every reading command`() throws {
-    let site = try Site()
+  @Test func `every reading command prints valid JSON`() throws {
+    let site = try TestNode(image: "img")
     try shell("echo x >\"$1/$(printf 'inv\\377alid')\"", site.tree)
     func json(_ arguments: String...) throws -> Any {
       let result = try run(binary, arguments: arguments + ["--json"], environment: site.environment)
@@ -141,8 +115,8 @@ final class Site: Sendable {
     #expect(try site.imgstore("restore", "img@1:inv\\xffalid", site.folder.path("odd")).status == 0)
   }
 
-  @Test func `restore fills an empty folder and refuses any other`() throws {
-    let site = try Site()
+  @Test func `restore fills an empty directory and refuses one with files`() throws {
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     try shell("cd \"$1\"; mkdir empty full; echo mine >full/motd; echo x >file", site.folder.path)
     #expect(try site.imgstore("restore", "img", site.folder.path("empty")).status == 0)
@@ -156,8 +130,8 @@ final class Site: Sendable {
     #expect(try String(contentsOfFile: site.folder.path("full/motd"), encoding: .utf8) == "mine\n")
   }
 
-  @Test func `a look-up defines nothing, and an empty value is a mistake`() throws {
-    let site = try Site()
+  @Test func `a lookup defines no image, and an empty value is refused`() throws {
+    let site = try TestNode(image: "img")
     #expect(try site.imgstore("define", "typo").status == 1)
     #expect(try !site.imgstore("images").output.contains("typo"))
     for arguments in [["images", "--store", ""], ["images", "--root="]] {
@@ -166,8 +140,8 @@ final class Site: Sendable {
     #expect(try run(binary, "images", environment: ["IMGSTORE_STORE": ""]).status == 2)
   }
 
-  @Test func `a folder that is not mounted makes no snapshot, unless it is asked for`() throws {
-    let site = try Site()
+  @Test func `an unmounted tree is not recorded without --allow-empty`() throws {
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     try shell("mv \"$1/root/img\" \"$1/elsewhere\"", site.folder.path)
     #expect(try site.imgstore("snapshot", "img").status == 1)
@@ -176,8 +150,8 @@ final class Site: Sendable {
     #expect(try site.imgstore("log", "img").output.contains("(incomplete)"))
   }
 
-  @Test func `damage costs what is damaged, and the rest comes back`() throws {
-    let site = try Site()
+  @Test func `damage to the store loses only the damaged files`() throws {
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     try shell("head -c 3000000 /dev/urandom >\"$1/large\"", site.tree)
     _ = try site.imgstore("snapshot", "img")
@@ -194,8 +168,8 @@ final class Site: Sendable {
     #expect(!verify.errors.contains("img@1 is affected"))
   }
 
-  @Test func `a bundle through a pipe`() throws {
-    let site = try Site()
+  @Test func `a bundle is imported from a pipe`() throws {
+    let site = try TestNode(image: "img")
     let result = try run(
       "bash", "-c",
       "\"$0\" import - -f piped <\"$1\" && \"$0\" export rhels8.5.0-x86_64-netboot-piped - | tar tzf -",
@@ -204,7 +178,7 @@ final class Site: Sendable {
     #expect(result.output.contains("./rhels8.5.0-x86_64-netboot-piped/manifest.xml\n"))
   }
 
-  @Test func `the program starts in well under ten milliseconds of its own`() throws {
+  @Test func `the program uses less than ten milliseconds of its own to start`() throws {
     let user = try run(
       "bash", "-c", "TIMEFORMAT=%U; time for i in $(seq 50); do \"$0\" --version >/dev/null; done",
       binary)

@@ -1,5 +1,6 @@
-// Completion in the real shells: keys are pressed in a pseudo terminal (Tests/Completion/drive.py), and the command line
-// is what it becomes. Only that shows how a shell cuts words, quotes, and where it puts blanks.
+// Completion in the real shells: keys are pressed in a pseudo terminal (Tests/Completion/drive.py),
+// and the resulting command line is compared. Only this shows how a shell splits words, quotes, and
+// where it adds blanks.
 
 import Foundation
 import TestSupport
@@ -10,11 +11,11 @@ import Testing
 
   struct Row: Sendable {
     let typed: String
-    /// What the line becomes, by shell; blanks at its end do not count.
+    /// The completed line, by shell, without blanks at its end.
     let bash: String
     let zsh: String
     let fish: String
-    /// What is listed.
+    /// The listed candidates.
     let shows: [String]
 
     init(
@@ -59,7 +60,7 @@ import Testing
       "imgstore cat compute:etc/motd compute@1:etc/hosts"),
     Row("imgstore ls compute:my\t", #"imgstore ls compute:my\ docs/"#),
     Row("imgstore ls compute:my\\ docs/i\t", #"imgstore ls compute:my\ docs/it\'s\ \$x"#),
-    // A folder closes the quotes in bash only; whoever types on is understood all the same.
+    // A folder closes the quotes in bash only; further typing works in both shells.
     Row(
       "imgstore ls \"compute:my\t", #"imgstore ls "compute:my docs/""#,
       zsh: #"imgstore ls "compute:my docs/"#, fish: #"imgstore ls "compute:my docs/"#),
@@ -148,7 +149,7 @@ import Testing
   }
 
   @Test(arguments: ["bash", "zsh", "fish"])
-  func `lines become what they should`(_ shell: String) throws {
+  func `a completed line in the shell is the expected one`(_ shell: String) throws {
     let folder = try site()
     func here(_ text: String) -> String { text.replacing("SITE", with: folder.path) }
     // bash lists at the second press.
@@ -166,7 +167,7 @@ import Testing
   }
 
   /// Blanks behind words: after a whole one, and not where more can follow.
-  @Test func `blanks`() throws {
+  @Test func `a completed word is followed by a blank only where it is complete`() throws {
     let folder = try site()
     let steps = [
       "imgstore rever\t", "imgstore log im\t", "imgstore revert im\t", "imgstore ls compute:my\t",
@@ -188,7 +189,7 @@ import Testing
         ])
   }
 
-  @Test func `other word breaks, and other names of the program`() throws {
+  @Test func `completion works with other word breaks and other names of the program`() throws {
     let folder = try site()
     let typed = [
       "imgstore ls compute:/etc/pa\t", "imgstore rm compute@gol\t",

@@ -1,5 +1,5 @@
-// Every value that the parser takes has a kind for completion (Images, ValueTable): a new command, operand or option with
-// a value needs a row there.
+// Every value that the parser accepts has a kind for completion (Images, ValueTable). A new
+// command, operand or option with a value needs a row there.
 
 import Foundation
 import Images
@@ -28,7 +28,7 @@ import Testing
     let command: Command
   }
 
-  @Test func `every value of every command has a kind`() throws {
+  @Test func `every value of every command has a kind for completion`() throws {
     let json = try run(binary, "--experimental-dump-help").output
     let root = try JSONDecoder().decode(Dump.self, from: Data(json.utf8)).command
     var commands = 0

@@ -1,5 +1,6 @@
-// The program as the completion scripts call it: it answers, writes nothing, takes no lock, and prints no error.
-// CompletionShellTests.swift tests what the shells make of the answers.
+// The program as the completion scripts call it: it prints candidates, writes nothing, takes no
+// lock and prints no error. CompletionShellTests.swift tests the use of the candidates by the
+// shells.
 
 import Foundation
 import TestSupport
@@ -7,7 +8,7 @@ import Testing
 
 @Suite struct CompletionTests {
   private func complete(
-    _ site: Site, _ word: String, _ words: String..., prefix: [String] = [],
+    _ site: TestNode, _ word: String, _ words: String..., prefix: [String] = [],
     environment: [String: String] = [:]
   ) throws -> ToolResult {
     let command = prefix + [binary, "__complete", "zsh", word, "imgstore"] + words
@@ -16,8 +17,8 @@ import Testing
       environment: site.environment.merging(environment) { $1 })
   }
 
-  private func site() throws -> Site {
-    let site = try Site()
+  private func site() throws -> TestNode {
+    let site = try TestNode(image: "img")
     #expect(try site.imgstore("snapshot", "img", "--tag", "golden", "-m", "first").status == 0)
     return site
   }
@@ -28,7 +29,7 @@ import Testing
     if let output { #expect(result.output == output, "\(note)") }
   }
 
-  @Test func `answers`() throws {
+  @Test func `the program prints the candidates at the cursor`() throws {
     let site = try site()
     expect(try complete(site, "i", "log"), "words\n=img\t\n")
     expect(try complete(site, "img:etc/m", "ls"), "words\n=img:etc/motd\t\n")
@@ -52,8 +53,8 @@ import Testing
     expect(try bash("", "63", "imgstore help key "), nil)
   }
 
-  @Test func `options and variables say which store`() throws {
-    let (site, other) = (try site(), try Site())
+  @Test func `completion uses the store that options or variables name`() throws {
+    let (site, other) = (try site(), try TestNode(image: "img"))
     let store = other.folder.path("store")
     #expect(
       try other.imgstore("define", "elsewhere", "provmethod=netboot", "rootimgdir=/x").status == 0)
@@ -75,7 +76,7 @@ import Testing
       "words\n@elsewhere\t\n")
   }
 
-  @Test func `nothing fails, and nothing is said`() throws {
+  @Test func `completion never fails and prints no errors`() throws {
     let site = try site()
     let store = site.folder.path("store")
     for words in [
@@ -119,7 +120,7 @@ import Testing
   }
 
   /// No system call of a completion writes or locks.
-  @Test func `nothing is written and nothing is locked`() throws {
+  @Test func `completion writes no file and takes no lock`() throws {
     guard try run("strace", "-qq", "-e", "trace=none", "true").didSucceed else { return }
     let site = try site()
     let log = site.folder.path("calls")
@@ -144,7 +145,7 @@ import Testing
     }
   }
 
-  @Test func `the scripts are printed`() throws {
+  @Test func `the completion command prints the script of each shell`() throws {
     for shell in ["bash", "zsh", "fish"] {
       let script = try run(binary, "completion", shell)
       #expect(script.status == 0 && script.output.contains("__complete \(shell)"))

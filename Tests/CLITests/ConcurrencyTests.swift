@@ -1,5 +1,5 @@
-// Several commands at once on one image and one store: they take turns, none fails for the others, and the
-// store verifies afterwards. Holders of locks are killed and stopped in the midst of it.
+// Concurrent commands on one image and one store: they wait for each other, none fails because of
+// the others, and the store verifies afterwards. Lock holders are killed and stopped meanwhile.
 
 import Foundation
 import Platform
@@ -8,7 +8,7 @@ import Testing
 
 @Suite(.serialized) struct ConcurrencyTests {
   /// A command that runs in the background.
-  private func start(_ arguments: [String], in site: Site) throws -> Process {
+  private func start(_ arguments: [String], in site: TestNode) throws -> Process {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: binary)
     process.arguments = arguments
@@ -19,8 +19,8 @@ import Testing
     return process
   }
 
-  private func filled() throws -> Site {
-    let site = try Site()
+  private func filled() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell(
       "cd \"$1\"; for i in $(seq 40); do head -c 200000 /dev/urandom >f$i; done", site.tree)
     #expect(try site.imgstore("snapshot", "img").status == 0)
@@ -29,7 +29,7 @@ import Testing
     return site
   }
 
-  @Test func `twenty commands at once on one image all end well`() throws {
+  @Test func `twenty concurrent commands on one image all succeed`() throws {
     let site = try filled()
     let out = site.folder.path("out")
     var commands: [[String]] = (0..<8).map { ["snapshot", "img", "-m", "\($0)"] }

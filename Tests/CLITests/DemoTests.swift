@@ -1,4 +1,5 @@
-// `make demo` on hosts of different shapes, as root and as a user, without a network (Tests/Demo/hosts.py has them).
+// `make demo` on hosts of different kinds, as root and as another user, without a network
+// (Tests/Demo/hosts.py).
 
 import Foundation
 import TestSupport

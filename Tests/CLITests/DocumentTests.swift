@@ -1,5 +1,5 @@
-// The commands of the documents and of the help texts are run, in their order, as a reader would type them
-// (Tests/Documents/documents.py says how documents are written for that); and the manual pages are well-formed.
+// The commands of the documents and of the help texts run in order, as a reader would type them
+// (Tests/Documents/documents.py defines the notation). The manual pages are well-formed.
 
 import Foundation
 import TestSupport
@@ -24,7 +24,9 @@ import Testing
     #expect(result.status == 0, "\(result.output)\(result.errors)")
   }
 
-  @Test(arguments: documents) func `the commands of a document do what it says`(_ document: String)
+  @Test(arguments: documents) func `the commands of a document print what the document shows`(
+    _ document: String
+  )
     throws
   {
     try check(Self.package + "/" + document)
@@ -34,21 +36,21 @@ import Testing
 
   @Test func `each command has a manual page that is well-formed`() throws {
     let folder = try TemporaryFolder()
-    let made = try run(
+    let result = try run(
       "python3",
       arguments: [Self.package + "/scripts/manual.py", binary, folder.path("man"), "--check"])
-    #expect(made.status == 0, "\(made.output)\(made.errors)")
+    #expect(result.status == 0, "\(result.output)\(result.errors)")
   }
 
-  @Test func `what imgstore alone says fits a screen`() throws {
+  @Test func `the output of imgstore without arguments fits a screen`() throws {
     let lines = try run(binary, arguments: []).output.split(
       separator: "\n", omittingEmptySubsequences: false)
     #expect(lines.count <= 24)
     #expect(lines.allSatisfy { $0.count <= 80 })
   }
 
-  @Test(arguments: [20, 40, 80]) func `messages are folded between words`(_ width: Int) throws {
-    let site = try Site()
+  @Test(arguments: [20, 40, 80]) func `messages are wrapped between words`(_ width: Int) throws {
+    let site = try TestNode(image: "img")
     var environment = site.environment
     environment["COLUMNS"] = "\(width)"
     let result = try run(

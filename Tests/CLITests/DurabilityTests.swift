@@ -1,4 +1,5 @@
-// Short runs of the durability harnesses: `make test-damage` and `make test-powercut` are the long ones.
+// Short runs of the durability harnesses. `make test-damage` and `make test-powercut` are the long
+// ones.
 
 import Foundation
 import Platform
@@ -15,19 +16,19 @@ import Testing
       environment: ["IMGSTORE_BINARY": binary])
   }
 
-  @Test func `the power-cut model loses what POSIX lets it lose, and nothing else`() throws {
+  @Test func `the power-cut model loses only what POSIX allows`() throws {
     let result = try runHarness("model_tests.py")
     #expect(result.status == 0, "\(result.errors)")
   }
 
-  @Test(.enabled(if: isRoot)) func `a program that lies or never syncs is found out`()
+  @Test(.enabled(if: isRoot)) func `the harness detects a program that lies about or omits syncs`()
     throws
   {
     let result = try runHarness("harness_tests.py")
     #expect(result.status == 0, "\(result.errors)")
   }
 
-  @Test(.enabled(if: isRoot)) func `no damage to a store is believed, or spreads`()
+  @Test(.enabled(if: isRoot)) func `damage to a store is always detected and never spreads`()
     throws
   {
     let result = try runHarness("damage.py", "--count", "30")
@@ -36,7 +37,7 @@ import Testing
   }
 
   @Test(.enabled(if: isRoot))
-  func `a power cut leaves what can be resumed, and loses nothing`()
+  func `after a power cut the change can be resumed, and nothing is lost`()
     throws
   {
     let result = try runHarness("powercut.py", "--count", "60")

@@ -1,4 +1,5 @@
-// Exit codes and the error codes of JSON documents, by class of failure: scripts act on them (docs/manual.md).
+// Exit codes and error codes in JSON documents, by class of failure. Scripts depend on them
+// (docs/manual.md).
 
 import Foundation
 import TestSupport
@@ -12,15 +13,15 @@ import Testing
 
   /// Runs a command with --json.
   /// - Returns: its exit code, and the code of its error document; nil where it printed none.
-  private func typed(_ site: Site, _ words: [String]) throws -> (status: Int32, code: String?) {
+  private func typed(_ site: TestNode, _ words: [String]) throws -> (status: Int32, code: String?) {
     let result = try run(
       "timeout", arguments: ["60", binary] + words + ["--json"], environment: site.environment)
     let failure = try? JSONDecoder().decode(Failure.self, from: Data(result.output.utf8))
     return (result.status, failure?.error.code)
   }
 
-  private func filled() throws -> Site {
-    let site = try Site()
+  private func filled() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell("head -c 3000000 /dev/urandom >\"$1/large\"", site.tree)
     for text in ["one", "two"] {
       try shell("echo \"$2\" >\"$1/etc/motd\"", site.tree, text)
@@ -31,7 +32,7 @@ import Testing
 
   // MARK: busy, 4
 
-  /// What another process holds, and the commands that it is in the way of.
+  /// A lock that another process holds, and the commands that it blocks.
   static let locks: [(lock: String, commands: [String])] = [
     (
       "store/locks/image-img",
@@ -44,7 +45,7 @@ import Testing
   ]
 
   @Test(arguments: locks)
-  func `a command that must not wait for another ends with 4`(
+  func `a command that must not wait for a lock exits with 4`(
     _ lock: String, _ commands: [String]
   ) throws {
     let site = try filled()
@@ -87,7 +88,9 @@ import Testing
   ]
 
   @Test(arguments: damages)
-  func `what meets damage ends with 5`(_ damage: String, _ commands: [String], _ isDone: Bool)
+  func `a command that finds damage exits with 5`(
+    _ damage: String, _ commands: [String], _ isDone: Bool
+  )
     throws
   {
     for command in commands {
@@ -103,7 +106,7 @@ import Testing
 
   // MARK: unfinished, 6
 
-  @Test func `what an unfinished change is in the way of ends with 6`() throws {
+  @Test func `a command that an unfinished change blocks exits with 6`() throws {
     let site = try filled()
     let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
       .appendingPathComponent("killat").path
@@ -123,7 +126,7 @@ import Testing
       #expect(status == 6, "\(command)")
       #expect(code == "unfinished", "\(command)")
     }
-    // It compares, and says what it found.
+    // It compares, and reports the differences.
     #expect(try typed(site, ["status", "img"]) == (3, nil))
     #expect(try typed(site, ["resume", "img"]) == (0, nil))
     #expect(try typed(site, ["resume", "img"]) == (1, "not-found"))
@@ -146,7 +149,7 @@ import Testing
     ("revert img@1 --allow relative", 2, "usage"), ("snapshot img --tag 1bad", 2, "usage"),
   ]
 
-  @Test func `what is not there and what does not fit are told apart`() throws {
+  @Test func `missing objects and conflicts have different exit codes`() throws {
     let site = try filled()
     for (words, status, code) in Self.failures {
       let found = try typed(site, words.split(separator: " ").map(String.init))

@@ -1,5 +1,5 @@
-// What people type in the first hour, with the habits of git, restic, borg and docker: it works, or is answered with
-// the right command.
+// Command lines of new users with the habits of git, restic, borg and docker: each works or is
+// answered with the right command.
 
 import Foundation
 import TestSupport
@@ -9,8 +9,8 @@ import Testing
   private static let long = "rhels8.5.0-x86_64-netboot-compute"
 
   /// Two snapshots of one image with a long name; the tree has changed since.
-  private func site() throws -> Site {
-    let site = try Site()
+  private func site() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell(
       """
       cd "$1/root"; mkdir -p compute/rootimg/etc/ssh compute/rootimg/old/a/b; cd compute/rootimg
@@ -31,7 +31,7 @@ import Testing
   struct Row: Sendable {
     let typed: String
     let status: Int32
-    /// What standard output and standard error together must say.
+    /// The text that standard output and standard error together must contain.
     let says: String
 
     init(_ typed: String, _ status: Int32, _ says: String = "") {
@@ -71,7 +71,7 @@ import Testing
     Row("snapshot --all", 0, "img@2"), Row("snapshot img compute", 0, "\(long)@3"),
     Row("snapshot --all --if-changed", 0, "unchanged, not recorded again"),
     Row("snapshot img nobody", 3, "nobody"), Row("snapshot img --all", 2, "--all"),
-    // What is removed is not guessed.
+    // Commands that remove something do not guess.
     Row("rm compute@1 --force", 1, "Write the full name: \(long)"),
     Row("forget compute --keep-last 1", 1, "Write the full name: \(long)"),
     Row("log compute", 0, "@1"),
@@ -145,7 +145,8 @@ import Testing
   ]
 
   @Test(arguments: rows)
-  func `what is typed works, or is answered`(_ row: Row) throws {
+  func `command lines of a new user work or are answered with the right command`(_ row: Row) throws
+  {
     let site = try site()
     let words: [String] = row.typed.split(separator: " ").map { word in
       word.replacingOccurrences(of: "'", with: "")
@@ -164,7 +165,7 @@ import Testing
     #expect(!said.contains("Did you mean '--store'") && !said.contains("Did you mean '--root'"))
   }
 
-  @Test func `options of every command may stand before it`() throws {
+  @Test func `options may precede the command`() throws {
     let site = try site()
     let plain = ["TZ": "UTC"]
     let (store, root) = (site.folder.path("store"), site.folder.path("root"))
@@ -180,7 +181,7 @@ import Testing
     }
   }
 
-  @Test func `the program alone is one screen`() throws {
+  @Test func `the program without arguments prints one screen`() throws {
     for words in [[], ["help"]] {
       let text = try run(binary, arguments: words, environment: [:]).output
       let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
@@ -191,7 +192,7 @@ import Testing
     #expect(all.contains("optimize") && all.contains("untag"))
   }
 
-  @Test func `-q is silent where all is well, and only there`() throws {
+  @Test func `-q suppresses output of success only`() throws {
     let site = try site()
     try shell("echo new >\"$1/root/img/rootimg/new\"", site.folder.path)
     for words in [
@@ -203,7 +204,7 @@ import Testing
       #expect(
         result.status == 0 && result.output == "" && result.errors == "", "\(words): \(result)")
     }
-    // What was asked for is printed, and what is wrong is said.
+    // Requested output is printed, and so are problems.
     #expect(try site.imgstore("log", "img", "-q").output.contains("@1"))
     #expect(try site.imgstore("verify", "-q", "--json").output.contains("clean"))
     #expect(try site.imgstore("revert", "img@1", "-n", "-q").output != "")
@@ -213,7 +214,7 @@ import Testing
     #expect(try site.imgstore("snapshot", "nobody", "-q").errors.contains("nobody"))
   }
 
-  @Test func `only what writes makes a store, and says so`() throws {
+  @Test func `only writing commands create a store, and they report it`() throws {
     let folder = try TemporaryFolder()
     try shell("mkdir -p \"$1/root/img/rootimg\" \"$1/disk/lost+found\"", folder.path)
     let store = folder.path("store")
@@ -241,7 +242,7 @@ import Testing
     #expect(try typed("verify", "--store", folder.path("disk")).status == 0)
   }
 
-  @Test func `a half-changed image is marked everywhere`() throws {
+  @Test func `an image with an unfinished change is marked in every list`() throws {
     let site = try site()
     let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
       .appendingPathComponent("killat").path

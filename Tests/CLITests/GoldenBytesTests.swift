@@ -1,5 +1,6 @@
-// Bytes that may never change: what is made of a store that an older program wrote, and the packs of a tree
-// (Tests/Golden). Each format has a store of its own there; files are added, and never renewed.
+// Bytes that must never change: packs and bundles from a store that an older program wrote, and the
+// packs of a tree (Tests/Golden). Each format has its own store there. Files are added and never
+// regenerated.
 
 import Foundation
 import TestSupport
@@ -17,7 +18,9 @@ import Testing
     return folder.path("store")
   }
 
-  @Test(arguments: ["0.1"]) func `an old store gives the bytes that it gave`(version: String) throws
+  @Test(arguments: ["0.1"])
+  func `packs and bundles of an old store are byte-identical to those of its time`(version: String)
+    throws
   {
     let folder = try TemporaryFolder()
     let result = try run(
@@ -38,7 +41,7 @@ import Testing
   }
 
   @Test(.enabled(if: geteuid() == 0), arguments: ["0.1"])
-  func `an old store is whole, and its snapshots are restored`(
+  func `an old store verifies, and its snapshots restore`(
     version: String
   ) throws {
     let folder = try TemporaryFolder()

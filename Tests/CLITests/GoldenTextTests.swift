@@ -1,21 +1,23 @@
-// Golden texts: help and the output of a typical day (Tests/Golden).
+// Golden texts: the help and the output of a typical day (Tests/Golden).
 
 import Foundation
 import TestSupport
 import Testing
 
-/// What people read, whole, so that a change of it is seen whole: `make golden` writes it again.
+/// Complete texts, so that a review sees a change as a whole. `make golden` rewrites them.
 @Suite struct GoldenTextTests {
   private static let folder =
     URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().path + "/Golden"
 
-  @Test(.enabled(if: geteuid() == 0)) func `a day at the command line reads as it did`() throws {
+  @Test(.enabled(if: geteuid() == 0)) func `the output of a typical day equals the golden text`()
+    throws
+  {
     let folder = try TemporaryFolder()
     try expect("day", [binary, folder.path("day")])
   }
 
-  @Test func `the help texts read as they did`() throws { try expect("help", [binary]) }
+  @Test func `the help texts equal the golden text`() throws { try expect("help", [binary]) }
 
   private func expect(_ name: String, _ arguments: [String]) throws {
     let result = try run("\(Self.folder)/\(name).sh", arguments: arguments)

@@ -1,5 +1,5 @@
-// The program against what happens to programs: killed at any moment, a full disk, no rights, a
-// second process.
+// The program under adverse conditions: killed at random times, on a full disk, without
+// permissions, next to a second process.
 
 import Foundation
 import Platform
@@ -7,9 +7,9 @@ import TestSupport
 import Testing
 
 @Suite(.serialized) struct HarmTests {
-  @Test func `killed again and again, nothing is lost`() throws {
-    let wanted = Sweep.isWhole ? 200 : 40
-    let site = try Site()
+  @Test func `commands killed at random times lose nothing`() throws {
+    let expected = Sweep.isWhole ? 200 : 40
+    let site = try TestNode(image: "img")
     var random = SplitMix64(20_261_123)
     try shell(
       "cd \"$1\"; for i in $(seq 400); do head -c $((i * 40)) /dev/urandom >f$i; done; head -c 6000000 /dev/urandom >large",
@@ -17,7 +17,7 @@ import Testing
     #expect(try site.imgstore("snapshot", "img").status == 0)
     var killed = 0
     var completed = 0
-    for round in 0..<(2 * wanted) where killed < wanted {
+    for round in 0..<(2 * expected) where killed < expected {
       try shell(
         """
         cd "$1"; for i in 1 2 3 4 5 6 7 8; do head -c 300000 /dev/urandom >new$((($2 * 8 + i) % 40)); done
@@ -43,15 +43,15 @@ import Testing
       }
       if !verify.didSucceed { break }
     }
-    #expect(killed >= wanted, "\(killed) killed, \(completed) completed")
+    #expect(killed >= expected, "\(killed) killed, \(completed) completed")
     #expect(try site.imgstore("snapshot", "img").status == 0)
     #expect(try site.imgstore("restore", "img", site.folder.path("out")).status == 0)
     #expect(try differences(site.tree, site.folder.path("out")) == "")
-    // What dead writers left is swept by the next one.
+    // The next writer removes leftovers of killed ones.
     #expect(try run("ls", "-A", site.folder.path("store/tmp")).output == "")
   }
 
-  @Test func `a full disk costs nothing but the command`() throws {
+  @Test func `on a full disk only the command fails, and the store stays whole`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
     try shell("mkdir -p \"$1/disk\" \"$1/root/img/rootimg\"", folder.path)
@@ -77,8 +77,8 @@ import Testing
     // A revert that runs out of room on the image's side leaves the store whole, and can be repeated.
   }
 
-  @Test func `an unreadable file makes the snapshot incomplete, and says so`() throws {
-    let site = try Site()
+  @Test func `an unreadable file makes the snapshot incomplete and is reported`() throws {
+    let site = try TestNode(image: "img")
     try shell(
       "cd \"$1\"; echo secret >closed; chmod 0 closed; mkdir dir; echo x >dir/x; chmod 0 dir",
       site.tree)
@@ -102,7 +102,7 @@ import Testing
     #expect(verify.status == 0 && verify.output.contains("img@1 was incomplete"))
   }
 
-  @Test func `a revert does not replace what it cannot keep`() throws {
+  @Test func `a revert does not replace files that it cannot snapshot first`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
     try shell(
@@ -125,9 +125,9 @@ import Testing
     #expect(try imgstore("status", "img").status == 3)
   }
 
-  @Test func `a tree nested nineteen hundred deep comes back`() throws {
-    let site = try Site()
-    let made = try run(
+  @Test func `a tree of 1,900 levels is restored`() throws {
+    let site = try TestNode(image: "img")
+    let copied = try run(
       "python3", "-c",
       """
       import os, sys
@@ -136,7 +136,7 @@ import Testing
           os.mkdir('d', dir_fd=here); new = os.open('d', os.O_RDONLY, dir_fd=here); os.close(here); here = new
       os.close(os.open('bottom', os.O_CREAT | os.O_WRONLY, dir_fd=here))
       """, site.tree)
-    try #require(made.didSucceed, "\(made.errors)")
+    try #require(copied.didSucceed, "\(copied.errors)")
     for arguments in [
       ["snapshot", "img"], ["status", "img"], ["verify", "--deep"],
       ["restore", "img", site.folder.path("out")], ["revert", "img@1"],
@@ -146,8 +146,8 @@ import Testing
     }
   }
 
-  @Test func `few files are open at once`() throws {
-    let site = try Site()
+  @Test func `a snapshot needs few open files at a time`() throws {
+    let site = try TestNode(image: "img")
     try shell(
       "cd \"$1\"; mkdir -p wide; cd wide; seq 3000 | xargs mkdir; for i in $(seq 30); do echo $i >$i/f; done",
       site.tree)
@@ -157,7 +157,7 @@ import Testing
     #expect(result.status == 0, "\(result.errors)")
   }
 
-  @Test func `a user who is not root can do the job in a staging area`() throws {
+  @Test func `an unprivileged user can work in a staging root`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
     try shell("mkdir -p \"$1/root/install\"; chown -R 65534:65534 \"$1\"", folder.path)
@@ -178,14 +178,14 @@ import Testing
     #expect(back.status == 0, "\(back.errors)")
     let exported = try imgstore("export", name, folder.path("out.tgz"))
     #expect(exported.status == 0, "\(exported.errors)")
-    // What was there before the import: nothing.
+    // Before the import there was nothing.
     let gone = try imgstore("revert", name + "@1")
     #expect(gone.status == 0, "\(gone.errors)")
     #expect(!FileManager.default.fileExists(atPath: folder.path("root/install/netboot")))
   }
 
-  @Test func `a second process waits its turn and says so`() throws {
-    let site = try Site()
+  @Test func `a second process waits for the lock and reports it`() throws {
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     // Holds the image's lock for a second, as another imgstore would.
     let holder = try run(
@@ -198,8 +198,8 @@ import Testing
   }
 
   @Test(arguments: [["--no-wait"], ["--wait", "1s"]])
-  func `a process that must not wait names who is in the way`(_ words: [String]) throws {
-    let site = try Site()
+  func `a process that must not wait names the lock holder`(_ words: [String]) throws {
+    let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
     let held = try run(
       "bash", "-c",

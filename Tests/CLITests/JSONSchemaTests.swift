@@ -1,12 +1,12 @@
-// JSON as programs meet it: every command has it, every document fits its schema of docs/schema, and these are what
-// the program's types say.
+// JSON output: every command has it, every document matches its schema in docs/schema, and the
+// schemas equal the types of the program.
 
 import Foundation
 import TestSupport
 import Testing
 
-/// A management node with an image of every kind of entry, and a folder for what commands print.
-private final class DocumentSite: Sendable {
+/// A management node with an image of every kind of entry, and a folder for the output of commands.
+private final class DocumentNode: Sendable {
   let folder: TemporaryFolder
   var tree: String { folder.path("root/install/img/rootimg") }
   var environment: [String: String] {
@@ -18,19 +18,7 @@ private final class DocumentSite: Sendable {
 
   init() throws {
     folder = try TemporaryFolder()
-    try shell(
-      """
-      cd "$1"; mkdir -p documents root/etc/xcat root/install/img/rootimg/{etc/ssh,var/lib/dpkg} root/install/postscripts
-      echo post >root/install/postscripts/xcatdsklspost; cd root/install/img/rootimg
-      echo hello >etc/motd; printf '\\377\\000' >etc/bytes; ln -s motd etc/link; ln etc/motd etc/hard; mkfifo etc/pipe
-      printf 'root:$6$salt$hash:1:::::::\\n' >etc/shadow; echo ntp >etc/ntp.conf; echo 'KEY' >etc/ssh/ssh_host_rsa_key
-      printf 'Package: a\\nStatus: install ok installed\\nArchitecture: all\\nVersion: 1\\n' >var/lib/dpkg/status
-      truncate -s 1M etc/sparse; setfattr -n user.note -v text etc/motd || true
-      [ "$(id -u)" != 0 ] || mknod etc/null c 1 3
-      seq 1 50000 >numbers; echo kernel >../kernel
-      cd ..; : >init; echo init | cpio -o -H newc --quiet | gzip >initrd-stateless.gz; rm init; cd rootimg
-      echo bash >../pkglist
-      """, folder.path)
+    try runFixture("scripts/trees/make-node-with-all-kinds.sh", folder.path)
   }
 
   /// Runs a command with --json, and keeps its document.
@@ -110,25 +98,25 @@ private final class DocumentSite: Sendable {
     return found
   }
 
-  @Test func `every command has --json`() throws {
+  @Test func `every command accepts --json`() throws {
     let commands = try commands()
     #expect(commands.count > 40)
-    // A script of a shell is no document, and a schema is JSON anyway.
+    // The script for a shell is not a document, and a schema is JSON without --json.
     for (path, options) in commands where path != ["completion"] && path != ["json-schema"] {
       #expect(options.contains("json"), "\(path)")
     }
   }
 
-  @Test func `docs/schema is what 'make schemas' makes`() throws {
+  @Test func `docs/schema equals the output of 'make schemas'`() throws {
     let folder = try TemporaryFolder()
-    let made = try run(packageRoot + "/scripts/schemas.sh", binary, folder.path("schema"))
-    #expect(made.status == 0, "\(made.errors)")
+    let written = try run(packageRoot + "/scripts/schemas.sh", binary, folder.path("schema"))
+    #expect(written.status == 0, "\(written.errors)")
     let difference = try run("diff", "-r", Self.schemas, folder.path("schema"))
     #expect(difference.status == 0, "run 'make schemas'\n\(difference.output)")
   }
 
   @Test func `the documents of every command fit their schemas`() throws {
-    let site = try DocumentSite()
+    let site = try DocumentNode()
     var number = 100
     func printed(_ line: String) throws {
       number += 1
@@ -162,7 +150,7 @@ private final class DocumentSite: Sendable {
     }
   }
 
-  @Test func `pins, tags and the latest snapshot are in the documents`() throws {
+  @Test func `documents contain pins, tags and the latest snapshot`() throws {
     struct Images: Decodable {
       struct Image: Decodable {
         let snapshots: Int
@@ -189,7 +177,7 @@ private final class DocumentSite: Sendable {
       }
       let files: [File]
     }
-    let site = try Site()
+    let site = try TestNode(image: "img")
     func document<Document: Decodable>(_ type: Document.Type, _ words: String...) throws -> Document
     {
       let result = try run(binary, arguments: words + ["--json"], environment: site.environment)
@@ -216,7 +204,7 @@ private final class DocumentSite: Sendable {
   }
 
   /// Definitions as text, for `define`.
-  private func writeDefinitions(_ site: DocumentSite) throws {
+  private func writeDefinitions(_ site: DocumentNode) throws {
     for (options, name) in [
       (["images", "-z"], "out.stanza"), (["images", "--csv", "osimage"], "out.csv"),
     ] {
@@ -226,7 +214,7 @@ private final class DocumentSite: Sendable {
   }
 
   /// Has a revert killed midway.
-  private func leaveUnfinished(_ site: DocumentSite) throws {
+  private func leaveUnfinished(_ site: DocumentNode) throws {
     let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
       .appendingPathComponent("killat").path
     let number = try #require(
@@ -242,7 +230,7 @@ private final class DocumentSite: Sendable {
     }
   }
 
-  @Test func `docs/json.md has every kind of document and every key`() throws {
+  @Test func `docs/json.md lists every kind of document and every key`() throws {
     let text = try String(contentsOfFile: packageRoot + "/docs/json.md", encoding: .utf8)
     let words = Set(text.split { !$0.isLetter && !$0.isNumber && $0 != "-" }.map(String.init))
     for name in try FileManager.default.contentsOfDirectory(atPath: Self.schemas) {

@@ -1,5 +1,6 @@
-// Changes of a live image, killed at every file operation: `resume` leads to the target and `resume
-// --back` to the start, exactly, tables included; and who looks at a swapped tree sees one or the other.
+// Changes of a live image, killed at every file operation: `resume` leads exactly to the target and
+// `resume --back` to the start, including the tables. Readers of a swapped tree see one or the
+// other.
 
 import Foundation
 import Platform
@@ -14,7 +15,7 @@ private struct KillSweep {
 
   let base: TemporaryFolder
   let arguments: [String]
-  /// What the image's state is called in findings; the folders and tables that belong to it.
+  /// The name of the image's state in failures, and the folders and tables that belong to it.
   var image = "img"
 
   /// Everything that the change may touch, and nothing that it may not.
@@ -85,7 +86,7 @@ private struct KillSweep {
     return text
   }
 
-  /// Kills the verb at one operation after the other, and goes on both ways.
+  /// Kills the command at one operation after the other, then resumes and rolls back.
   /// - Parameter minOperations: how many there are at least.
   func sweep(seed: UInt64, expecting minOperations: Int) throws {
     let start = try copy()
@@ -115,7 +116,7 @@ private struct KillSweep {
           resumed += 1
           let other = try imgstore(folder, ["define", image, "comments=mine"])
           #expect(other.status == 6 && other.errors.contains("imgstore resume \(image)"), "\(name)")
-          // What resumes may be killed as well.
+          // The resuming command may be killed as well.
           if Bool.random(using: &random) {
             _ = try kill(folder, way, at: Int.random(in: 1...60, using: &random))
           }
@@ -160,15 +161,7 @@ private struct KillSweep {
   private func prepare() throws -> TemporaryFolder {
     let folder = try TemporaryFolder()
     let tree = folder.path("root/install/img/rootimg")
-    try shell(
-      """
-      mkdir -p "$1/root/etc/xcat" "$2/etc" "$2/old" "$2/both/deep" "$1/root/install/lists"
-      cd "$2"; for i in 1 2 3 4 5 6; do echo stays $i >both/f$i; done; echo one >etc/motd
-      echo gone >old/file; ln -s old link; ln both/f1 both/deep/linked; chmod 4711 both/f2
-      head -c 300000 /dev/urandom >large; mkfifo pipe; echo x >mode; echo t >time
-      echo kernel1 >../kernel; echo list1 >../../lists/exlist; echo bash >../../lists/pkglist
-      echo initrd >../initrd-stateless.gz; echo packed >../rootimg.cpio.gz; touch -d 2001-01-01 both/f3 time
-      """, folder.path, tree)
+    try runFixture("scripts/trees/make-image-for-kill-sweep.sh", folder.path, tree)
     let environment = [
       "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"),
       "IMGSTORE_XCAT_DIR": folder.path("root/etc/xcat"),
@@ -195,19 +188,19 @@ private struct KillSweep {
     return folder
   }
 
-  @Test func `a swap that is killed anywhere is completed or taken back`() throws {
+  @Test func `a swap killed at any operation can be resumed or rolled back`() throws {
     let killing = KillSweep(
       base: try prepare(), arguments: ["revert", "img@1", "--swap", "-q"])
     try killing.sweep(seed: 1, expecting: 100)
   }
 
-  @Test func `changes in place that are killed anywhere are completed or taken back`() throws {
+  @Test func `an in-place revert killed at any operation can be resumed or rolled back`() throws {
     let killing = KillSweep(
       base: try prepare(), arguments: ["revert", "img@1", "--in-place", "-q"])
     try killing.sweep(seed: 2, expecting: 100)
   }
 
-  @Test func `an import that is killed anywhere is completed or taken back`() throws {
+  @Test func `an import killed at any operation can be resumed or rolled back`() throws {
     let base = try prepare()
     let killing = KillSweep(
       base: base,
@@ -215,7 +208,8 @@ private struct KillSweep {
     try killing.sweep(seed: 3, expecting: 100)
   }
 
-  @Test func `an import of a new image that is killed anywhere is completed or taken back`() throws
+  @Test func `an import of a new image killed at any operation can be resumed or rolled back`()
+    throws
   {
     let base = try prepare()
     var killing = KillSweep(
@@ -225,15 +219,16 @@ private struct KillSweep {
     try killing.sweep(seed: 4, expecting: 100)
   }
 
-  @Test func `a copy that is killed anywhere is completed or taken back`() throws {
+  @Test func `a copy killed at any operation can be resumed or rolled back`() throws {
     var killing = KillSweep(
       base: try prepare(), arguments: ["copy", "img@1", "new", "--profile", "q", "-q"])
     killing.image = "new"
     try killing.sweep(seed: 5, expecting: 100)
   }
 
-  @Test func `who looks at a swapped tree sees the old one or the new one`() throws {
-    let site = try Site()
+  @Test func `a reader of a swapped tree sees the old tree or the new one, never a mixture`() throws
+  {
+    let site = try TestNode(image: "img")
     try shell(
       "cd \"$1\"; mkdir d; for i in $(seq 60); do echo one >f$i; echo one >d/g$i; done", site.tree)
     #expect(try site.imgstore("snapshot", "img").status == 0)
@@ -241,41 +236,12 @@ private struct KillSweep {
       "cd \"$1\"; for i in $(seq 60); do echo two >f$i; echo two >d/g$i; done; echo two >more",
       site.tree)
     #expect(try site.imgstore("snapshot", "img").status == 0)
-    // Looks without end: each look opens the path once and reads everything below that folder. What an
-    // old tree loses after the exchange is told from a mixture by looking where the path leads then.
-    let script = """
-      import os, sys, time
-      path, stop = sys.argv[1], sys.argv[2]
-      seen = {}; looks = 0
-      while not os.path.exists(stop):
-          top = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-          before = os.fstat(top)
-          words = set(); names = set()
-          try:
-              for sub in ('.', 'd'):
-                  folder = os.open(sub, os.O_RDONLY | os.O_DIRECTORY, dir_fd=top)
-                  for name in os.listdir(folder):
-                      if name in ('etc', 'd'): continue
-                      names.add(name)
-                      f = os.open(name, os.O_RDONLY, dir_fd=folder)
-                      words.add(os.read(f, 9)); os.close(f)
-                  os.close(folder)
-              want = {b'one\\n': 120, b'two\\n': 121}
-              bad = len(words) != 1 or want[list(words)[0]] != len(names)
-          except FileNotFoundError:
-              bad = True
-          now = os.stat(path)
-          if not bad:
-              seen[list(words)[0]] = seen.get(list(words)[0], 0) + 1
-          elif (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino):
-              print('MIXED', words, len(names)); break
-          os.close(top); looks += 1
-      print(sorted(seen.items()), looks)
-      """
     let watcher = Process()
     watcher.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     let stop = site.folder.path("stop")
-    watcher.arguments = ["python3", "-c", script, site.tree, stop]
+    watcher.arguments = [
+      fixture("scripts/processes/watch-swapped-tree.py"), site.tree, stop,
+    ]
     let output = site.folder.path("watched")
     _ = FileManager.default.createFile(atPath: output, contents: nil)
     watcher.standardOutput = FileHandle(forWritingAtPath: output)

@@ -1,5 +1,6 @@
-// The program under limits that machines have: threads, memory, file sizes, descriptors, no /proc, closed
-// streams. Each is an error with exit 1, or makes no difference; none is a crash, and the store stays whole.
+// The program under limits of a machine: threads, memory, file sizes, descriptors, no /proc, closed
+// streams. Each causes an error with exit code 1 or has no effect, none crashes, and the store
+// stays whole.
 
 import Foundation
 import Platform
@@ -8,14 +9,14 @@ import Testing
 
 @Suite struct LimitTests {
   /// Runs the program by a shell line in which "$imgstore" is the program.
-  private func shellRun(_ line: String, in site: Site) throws -> ToolResult {
+  private func shellRun(_ line: String, in site: TestNode) throws -> ToolResult {
     try run(
       "/bin/bash", arguments: ["-c", line],
       environment: site.environment.merging(["imgstore": binary]) { $1 })
   }
 
-  private func filled() throws -> Site {
-    let site = try Site()
+  private func filled() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell("cd \"$1\"; for i in $(seq 50); do echo $i >f$i; done", site.tree)
     #expect(try site.imgstore("snapshot", "img").status == 0)
     try shell("head -c 3000000 /dev/urandom >\"$1/large\"", site.tree)
@@ -29,7 +30,7 @@ import Testing
     "strace -f -qq -o /dev/null -e trace=clone,clone3 -e inject=clone,clone3:error=EAGAIN:when=2+ $imgstore snapshot img",
     "strace -f -qq -o /dev/null -e trace=clone,clone3 -e inject=clone,clone3:error=EAGAIN:when=3+ $imgstore snapshot img",
   ])
-  func `a limit is an error with exit 1`(_ line: String) throws {
+  func `a command that reaches a limit exits with 1 and an error`(_ line: String) throws {
     let site = try filled()
     let limited = try shellRun(line, in: site)
     #expect(limited.status == 1, "\(limited.errors)")
@@ -40,7 +41,7 @@ import Testing
     #expect(try run("ls", "-A", site.folder.path("store/tmp")).output == "")
   }
 
-  @Test func `little address space is no crash`() throws {
+  @Test func `a small address space does not crash the program`() throws {
     let site = try filled()
     for kilobytes in [500_000, 750_000, 1_000_000, 1_500_000] {
       let limited = try shellRun("ulimit -v \(kilobytes); $imgstore snapshot img", in: site)
@@ -51,7 +52,7 @@ import Testing
 
   @Test(arguments: ["--swap", "--in-place"])
   func `a deep tree needs no more descriptors than a process has`(_ method: String) throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     let deep = """
       import os,sys; os.chdir(sys.argv[1])
       for i in range(1500):
@@ -72,7 +73,7 @@ import Testing
     #expect(try limited("pack img@2 --output \(site.folder.path("packed.gz"))").status == 0)
   }
 
-  @Test func `without proc what needs it says so, and the rest works`() throws {
+  @Test func `without /proc only the commands that need it fail, with a reason`() throws {
     guard isRoot else { return }
     let site = try filled()
     func withoutProc(_ line: String) throws -> ToolResult {
@@ -88,16 +89,16 @@ import Testing
     #expect(try run("ls", "-A", site.tree).output.contains("large"))
   }
 
-  @Test func `the arguments count, whatever proc says of them`() throws {
+  @Test func `a command does not depend on /proc/self/cmdline`() throws {
     let site = try filled()
-    let told = try shellRun(
+    let result = try shellRun(
       "strace -f -qq -o /dev/null -e trace=open,openat -e inject=open,openat:error=EIO -P /proc/self/cmdline "
         + "$imgstore log img --json", in: site)
-    #expect(told.status == 0 && told.output.contains("\"number\""))
+    #expect(result.status == 0 && result.output.contains("\"number\""))
   }
 
   @Test(arguments: [">&-", "2>&-", "<&-", ">&- 2>&-", ">&- 2>&- <&-", ">/dev/full"])
-  func `closed and full streams harm nothing`(_ streams: String) throws {
+  func `closed and full output streams do not damage the store`(_ streams: String) throws {
     let site = try filled()
     let closed = try shellRun("$imgstore snapshot img \(streams)", in: site)
     #expect(

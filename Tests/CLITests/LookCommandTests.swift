@@ -1,4 +1,4 @@
-// Looking inside and comparing, as people and scripts meet it.
+// The commands that inspect and compare snapshots, as people and scripts use them.
 
 import Foundation
 import TestSupport
@@ -6,8 +6,8 @@ import Testing
 
 @Suite struct LookCommandTests {
   /// A site with two snapshots of a small tree.
-  private func site() throws -> Site {
-    let site = try Site()
+  private func site() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell(
       #"""
       cd "$1"; mkdir -p etc/ssh usr/bin; printf 'one\ntwo\nthree\n' >etc/list; ln -s usr/bin bin
@@ -25,27 +25,17 @@ import Testing
     return site
   }
 
-  /// Runs the program on a terminal, and returns what it writes there.
+  /// Runs the program on a terminal, and returns its output.
   private func onTerminal(
-    _ site: Site, _ extra: [String: String], _ arguments: String...
+    _ site: TestNode, _ extra: [String: String], _ arguments: String...
   ) throws -> String {
-    let script = """
-      import os, pty, sys
-      pid, end = pty.fork()
-      if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
-      text = b''
-      try:
-        while part := os.read(end, 65536): text += part
-      except OSError: pass
-      os.waitpid(pid, 0); sys.stdout.buffer.write(text)
-      """
-    return try run(
-      "python3", arguments: ["-c", script, binary] + arguments,
+    try run(
+      fixture("scripts/processes/run-on-terminal.py"), arguments: [binary] + arguments,
       environment: site.environment.merging(extra) { $1 }
     ).output
   }
 
-  @Test func `contents do not steer a terminal, and the pager gives no shell away`() throws {
+  @Test func `file contents cannot control a terminal, and the pager offers no shell`() throws {
     let site = try site()
     try shell("printf 'evil \\033]0;owned\\007 text\\n' >\"$1/etc/list\"", site.tree)
     _ = try site.imgstore("snapshot", "img")
@@ -59,21 +49,21 @@ import Testing
     let raw = try onTerminal(site, plain, "cat", "--raw", "img:etc/list")
     #expect(raw.contains("\u{1b}]0;owned"))
     #expect(try site.imgstore("cat", "img:etc/list").output.contains("\u{1b}]0;owned"))
-    // Under sudo only less serves, in its secure mode, and without what else is in the environment.
+    // Under sudo only less is used, in its secure mode and with a minimal environment.
     try shell(
       """
       mkdir "$1/bin"; printf '#!/bin/sh\\nenv; cat >/dev/null\\n' >"$1/bin/less"; chmod +x "$1/bin/less"
       """, site.folder.path)
-    let told = try onTerminal(
+    let shown = try onTerminal(
       site,
       [
         "PATH": site.folder.path("bin") + ":/usr/bin:/bin", "PAGER": "sh -c id", "SUDO_UID": "1000",
         "SECRET": "token",
       ], "grep", "evil", "img:etc/list")
-    #expect(told.contains("LESSSECURE=1") && !told.contains("uid=") && !told.contains("SECRET"))
+    #expect(shown.contains("LESSSECURE=1") && !shown.contains("uid=") && !shown.contains("SECRET"))
   }
 
-  @Test func `ls, cat, find and grep`() throws {
+  @Test func `ls, cat, find and grep show the files of a snapshot`() throws {
     let site = try site()
     func say(_ arguments: String...) throws -> String {
       let result = try run(binary, arguments: arguments, environment: site.environment)
@@ -109,7 +99,8 @@ import Testing
     #expect(none.status == 1 && none.output == "" && none.errors == "")
   }
 
-  @Test func `diff in its forms`() throws {
+  @Test func `diff prints unified, summary and package forms and refuses invalid operands`() throws
+  {
     let site = try site()
     #expect(
       try site.imgstore("diff", "@1", "@2", "-u", "etc/list").output == """
@@ -148,7 +139,7 @@ import Testing
     }
   }
 
-  @Test func `the history of a path`() throws {
+  @Test func `log and blame show the history of a path`() throws {
     let site = try site()
     let log = try site.imgstore("log", "img", "--", "etc/list").output.split(separator: "\n")
     #expect(log.count == 2 && log[0].hasPrefix("M  @2") && log[0].hasSuffix("second"))
@@ -166,7 +157,7 @@ import Testing
       try site.imgstore("blame", "img", "etc/ssh/sshd_config").output.hasPrefix("@1"))
   }
 
-  @Test func `JSON of every looking command`() throws {
+  @Test func `every inspecting command prints valid JSON`() throws {
     let site = try site()
     func json(_ arguments: String...) throws -> Any { try json(arguments) }
     func json(_ arguments: [String]) throws -> Any {
@@ -195,7 +186,7 @@ import Testing
         != nil)
   }
 
-  @Test func `a terminal gets colour and a pager, a pipe gets neither`() throws {
+  @Test func `output has colour and a pager on a terminal only`() throws {
     let site = try site()
     func onTerminal(_ environment: [String: String]) throws -> String {
       try run(
@@ -209,7 +200,7 @@ import Testing
     #expect(coloured.contains("paged:\u{1b}[31mD  etc/motd\u{1b}[0m"), "\(coloured)")
     let plain = try onTerminal(["PAGER": "sed s/^/paged:/", "NO_COLOR": "1"])
     #expect(plain.contains("paged:D  etc/motd"))
-    // A pager that is not there, or that stops early, is no failure.
+    // A missing pager, or one that stops early, does not cause a failure.
     #expect(try onTerminal(["PAGER": "/nowhere/pager"]).contains("etc/motd"))
     #expect(try onTerminal(["PAGER": "true"]) == "")
     #expect(try !site.imgstore("diff", "@1", "@2").output.contains("\u{1b}"))

@@ -1,5 +1,5 @@
-// What a stranger's bundle can make the program hold: the largest of the corpus, and good ones that
-// ask for the widest windows and the deepest trees.
+// The memory that the program needs for untrusted bundles: the largest of the corpus, and valid
+// ones with the widest windows and the deepest trees.
 
 import Foundation
 import HostileBundles
@@ -10,8 +10,8 @@ import Testing
   /// Peak of the program's resident memory.
   private static let limitBytes = 300 << 20
 
-  /// Imports, and says how much memory that took at its peak.
-  private func importing(_ bytes: [UInt8]) throws -> (status: Int, peakBytes: Int, told: String) {
+  /// Imports a bundle and measures the peak memory.
+  private func importing(_ bytes: [UInt8]) throws -> (status: Int, peakBytes: Int, errors: String) {
     let folder = try TemporaryFolder()
     try Data(bytes).write(to: URL(fileURLWithPath: folder.path("b.tgz")))
     try shell("mkdir -p \"$1/root/install\"", folder.path)
@@ -30,15 +30,17 @@ import Testing
   }
 
   @Test(arguments: Sweep.some(of: HostileBundle.heavy, every: 3))
-  func `a hostile bundle does not fill memory`(_ hostile: HostileBundle) throws {
+  func `an import of a hostile bundle stays within the memory limit`(_ hostile: HostileBundle)
+    throws
+  {
     let outcome = try importing(hostile.make())
-    #expect(outcome.status == 1, "\(outcome.told)")
+    #expect(outcome.status == 1, "\(outcome.errors)")
     #expect(outcome.peakBytes < MemoryTests.limitBytes, "\(outcome.peakBytes >> 20) MiB")
     print("peak \(outcome.peakBytes >> 20) MiB: \(hostile.name)")
   }
 
   @Test(arguments: ["windows", "levels", "records"])
-  func `a good bundle does not fill memory`(_ name: String) throws {
+  func `an import of a large valid bundle stays within the memory limit`(_ name: String) throws {
     let bytes =
       switch name {
       case "windows": HostileBundle.widestWindows()
@@ -46,7 +48,7 @@ import Testing
       default: try #require(OddBundle.all.first { $0.name.hasPrefix("600,000") }).make()
       }
     let outcome = try importing(bytes)
-    #expect(outcome.status == 0, "\(outcome.told)")
+    #expect(outcome.status == 0, "\(outcome.errors)")
     #expect(outcome.peakBytes < MemoryTests.limitBytes, "\(outcome.peakBytes >> 20) MiB")
     print("peak \(outcome.peakBytes >> 20) MiB: \(name)")
   }

@@ -1,35 +1,17 @@
-// --nodeset, and what is said of nodes that boot old copies: a real root, tables that XCATCFG names, and a nodeset
-// that writes down what it was given.
+// --nodeset, and the reports about nodes that boot old copies: a real root, tables that XCATCFG
+// names, and a nodeset that records its arguments.
 
 import Foundation
 import TestSupport
 import Testing
 
 /// A management node at `/`, all of it in one folder.
-private struct NodesetSite {
+private struct NodesetNode {
   let folder: TemporaryFolder
 
   init(name: String = "img") throws {
     folder = try TemporaryFolder()
-    try shell(
-      """
-      cd "$1"; mkdir -p xcat root/sbin img/rootimg "tftp/xcat/osimage/$2" install
-      sql() { sqlite3 "xcat/$1.sqlite" "$2"; }
-      sql site "CREATE TABLE site (key TEXT, value TEXT, comments TEXT, disable TEXT);
-        INSERT INTO site VALUES ('tftpdir', '$1/tftp', NULL, NULL), ('installdir', '$1/install', NULL, NULL)"
-      sql nodelist "CREATE TABLE nodelist (node TEXT, groups TEXT, disable TEXT);
-        INSERT INTO nodelist VALUES ('n1', 'all', NULL), ('n2', 'all', NULL), ('n3', 'all', NULL), ('x', 'all', NULL)"
-      sql nodetype "CREATE TABLE nodetype (node TEXT, provmethod TEXT, disable TEXT);
-        INSERT INTO nodetype VALUES ('n1', '$2', NULL), ('n2', '$2', NULL), ('n3', '$2', NULL)"
-      cat >root/nodeset <<'END'
-      #!/bin/sh
-      for a in "$@"; do printf '%s\\n' "$a" >>"$XCATROOT/asked"; done
-      [ -e "$XCATROOT/fail" ] && { echo "Error: no such node" >&2; exit 1; }
-      [ -e "$XCATROOT/idle" ] || cp "$XCATROOT"/../img/kernel "$XCATROOT"/../img/initrd-stateless.gz "$XCATROOT"/../tftp/xcat/osimage/*/
-      END
-      chmod +x root/nodeset; mv root/nodeset root/sbin
-      echo 1 >img/rootimg/f; echo k1 >img/kernel; echo r1 >img/initrd-stateless.gz
-      """, folder.path, name)
+    try runFixture("scripts/trees/make-node-with-nodeset.sh", folder.path, name)
     let root = "rootimgdir=\(folder.path)/img"
     #expect(try imgstore("define", "new", "provmethod=netboot", root).status == 0)
     // Names that are not allowed for new images may be in the tables.
@@ -69,14 +51,15 @@ private struct NodesetSite {
 }
 
 @Suite struct NodesetTests {
-  @Test func `a revert names the nodes and the command, and runs nothing`() throws {
-    let site = try NodesetSite()
+  @Test func `a revert without --nodeset names the nodes and the command and runs nothing`() throws
+  {
+    let site = try NodesetNode()
     #expect(try site.bootFiles()["current"] as? Bool == true)
     let revert = try site.imgstore("revert", "img@1")
     #expect(revert.status == 0, "\(revert.errors)")
     #expect(revert.errors.contains("nodeset n1-n3 osimage=img"))
     #expect(try site.asked() == [])
-    // A warning: the image is as its snapshot says.
+    // Only a warning, because the image equals its snapshot.
     let status = try site.imgstore("status", "img", "--exit-code")
     #expect(status.status == 0)
     #expect(status.errors.contains("nodeset n1-n3 osimage=img"))
@@ -87,9 +70,9 @@ private struct NodesetSite {
     #expect(try site.imgstore("status", "-q", "img").errors.contains("nodeset"))
   }
 
-  @Test func `--nodeset runs it, without a shell, and looks again`() throws {
+  @Test func `--nodeset runs nodeset without a shell and checks the boot files again`() throws {
     let name = "a$(touch${IFS}owned);b"
-    let site = try NodesetSite(name: name)
+    let site = try NodesetNode(name: name)
     let revert = try site.imgstore("revert", "\(name)@1", "--nodeset", "--json")
     #expect(revert.status == 0, "\(revert.errors)")
     #expect(try site.asked() == ["n1-n3", "osimage=\(name)"])
@@ -105,10 +88,10 @@ private struct NodesetSite {
   }
 
   @Test(arguments: ["fail", "idle"])
-  func `a nodeset that fails, or does nothing, is a problem of a change that is done`(
+  func `a nodeset that fails or does nothing is a warning of a completed change`(
     _ kind: String
   ) throws {
-    let site = try NodesetSite()
+    let site = try NodesetNode()
     try shell("touch \"$1\"", site.folder.path("root/\(kind)"))
     let revert = try site.imgstore("revert", "img@1", "--nodeset")
     #expect(revert.status == 3)
@@ -116,10 +99,10 @@ private struct NodesetSite {
     #expect(try site.imgstore("status", "img", "--exit-code").status == 0)
   }
 
-  @Test func `without xCAT, or below a root, --nodeset is refused before anything is changed`()
+  @Test func `--nodeset without xCAT or below a staging root is refused before any change`()
     throws
   {
-    let site = try NodesetSite()
+    let site = try NodesetNode()
     let kernel = site.folder.path("img/kernel")
     let rooted = try site.imgstore("revert", "img@1", "--nodeset", "--root", site.folder.path)
     #expect(rooted.status == 2)
@@ -129,8 +112,8 @@ private struct NodesetSite {
     #expect(try site.imgstore("revert", "img@1").status == 0)
   }
 
-  @Test func `undo and import tell and run it, too`() throws {
-    let site = try NodesetSite()
+  @Test func `undo and import report and run nodeset as revert does`() throws {
+    let site = try NodesetNode()
     #expect(try site.imgstore("revert", "img@1").status == 0)
     #expect(try site.imgstore("undo", "img", "--nodeset").status == 0)
     // The copies were those of @2 all the time.

@@ -1,5 +1,5 @@
-// What each command takes as operands: a path behind a reference is used, or refused with exit code 2, and never
-// left out.
+// The operands of each command: a path after a reference is used or refused with exit code 2, and
+// never ignored.
 
 import Foundation
 import TestSupport
@@ -17,8 +17,8 @@ import Testing
     ["log", "REF", "--", "etc/hosts"],
   ]
 
-  private func site() throws -> Site {
-    let site = try Site()
+  private func site() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell("echo one >\"$1/etc/hosts\"", site.tree)
     #expect(try site.imgstore("snapshot", "img", "--tag", "golden").status == 0)
     try shell("echo two >\"$1/etc/hosts\"; echo mine >\"$1/etc/motd\"", site.tree)
@@ -26,7 +26,7 @@ import Testing
     return site
   }
 
-  @Test func `a path where none is wanted is refused, and nothing is done`() throws {
+  @Test func `a path is refused by commands that take none, and nothing is changed`() throws {
     let site = try site()
     let listing = """
       cd "$1"; find . -path ./store/cache -prune -o -path ./store/locks -prune -o \
@@ -45,7 +45,7 @@ import Testing
     #expect(try shell(listing, site.folder.path).output == before)
   }
 
-  @Test func `a revert of a path reverts the path`() throws {
+  @Test func `a revert with a path reverts only that path`() throws {
     let site = try site()
     let result = try site.imgstore("revert", "img@golden:/etc/hosts", "--json")
     #expect(result.status == 0, "\(result.errors)")
@@ -66,7 +66,7 @@ import Testing
     #expect(try site.imgstore("revert", "img", "golden").status == 2)
   }
 
-  @Test func `a comparison of a path shows the path`() throws {
+  @Test func `a diff with a path shows only that path`() throws {
     let site = try site()
     #expect(try site.imgstore("snapshot", "img").status == 0)
     for words in [
@@ -82,7 +82,7 @@ import Testing
     #expect(try site.imgstore("diff", "img@1", "--", "etc/none").status == 1)
   }
 
-  @Test func `a failure is a document, too`() throws {
+  @Test func `with --json a failure is a JSON document`() throws {
     let site = try site()
     for (words, code) in [
       (["show", "img@9", "--json"], "not-found"), (["snapshot", "img@1", "--json"], "usage"),

@@ -1,45 +1,35 @@
-// What others can read of what commands make, whatever the caller's umask and whosever folder it goes
-// into: a table of modes. The image is one that the real xCAT made; the commands run as root.
+// Permissions of the files that commands create, for any umask and owner of the directory: a table
+// of modes. The image is one of the real xCAT, and the commands run as root.
 
 import Foundation
 import Platform
 import TestSupport
 import Testing
 
-/// A management node below a folder.
-private struct OutputSite {
-  static let image = "rhels8.5.0-x86_64-netboot-compute"
-  let folder: TemporaryFolder
-  var install: String { folder.path("root/install") }
-
-  init() throws {
-    folder = try TemporaryFolder()
+extension TestNode {
+  /// Creates the node of the real xCAT with folders for outputs: of root, of another user, and sticky.
+  fileprivate static func withOutputFolders() throws -> TestNode {
+    let node = try TestNode.real()
     try shell(
       """
-      cd "$1"; mkdir root; cd root; tar xzpf "$2"; mkdir etc; mv etc-xcat etc/xcat
       mkdir "$1/own" "$1/foreign" "$1/sticky"; chmod 755 "$1" "$1/own" "$1/foreign"
       chown 65534:65534 "$1/foreign"; chmod 1777 "$1/sticky"
-      """, folder.path, fixture("xcat/mn.tgz"))
+      """, node.folder.path)
+    return node
   }
 
-  var environment: [String: String] {
-    ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root")]
-  }
+  fileprivate var install: String { path("install") }
 
   /// Runs the program under a umask.
-  func imgstore(umask: String, _ words: String...) throws -> ToolResult {
-    try run(
+  fileprivate func imgstore(umask: String, _ words: String...) throws -> ToolResult {
+    try TestSupport.run(
       "sh", arguments: ["-c", "umask \"$0\"; exec \"$@\"", umask, binary] + words,
       environment: environment)
   }
 
-  func imgstore(_ words: String...) throws -> ToolResult {
-    try run(binary, arguments: words, environment: environment)
-  }
-
-  /// "MODE UID" of a path, and of all below it, without doublets.
-  func modes(_ path: String, _ kind: String) throws -> [String] {
-    try run("find", path, "-type", kind, "-printf", "%m %U\n").output
+  /// Returns "MODE UID" of a path and of all entries below it, each once.
+  fileprivate func modes(_ path: String, _ kind: String) throws -> [String] {
+    try TestSupport.run("find", path, "-type", kind, "-printf", "%m %U\n").output
       .split(separator: "\n").map(String.init).reduce(into: []) {
         if !$0.contains($1) { $0.append($1) }
       }.sorted()
@@ -47,17 +37,19 @@ private struct OutputSite {
 }
 
 @Suite(.serialized) struct OutputModeTests {
+  private static let image = "rhels8.5.0-x86_64-netboot-compute"
+
   @Test(arguments: ["022", "027", "077", "777"])
-  func `the table of modes`(umask: String) throws {
+  func `each output has the mode of the table under every umask`(umask: String) throws {
     guard isRoot else { return }
-    let site = try OutputSite()
+    let site = try TestNode.withOutputFolders()
     let less = (Int(umask, radix: 8) ?? 0) & 0o077
-    func mode(_ wanted: Int) -> [String] { [String(wanted & ~less, radix: 8) + " 0"] }
-    let image = OutputSite.image
+    func mode(_ expected: Int) -> [String] { [String(expected & ~less, radix: 8) + " 0"] }
+    let image = Self.image
     let imported = try site.imgstore(
       umask: umask, "import", fixture("xcat/exported/stateless.tgz"), "-f", "fresh")
     #expect(imported.status == 0, "\(imported.errors)")
-    // Nodes read these, and what is in them has modes of its own.
+    // Nodes read these, and their contents have their own modes.
     let fresh = site.install + "/netboot/rhels8.5.0/x86_64/fresh"
     #expect(try run("stat", "-c", "%a %u", fresh).output == "755 0\n")
     #expect(try site.imgstore(umask: umask, "snapshot", image).status == 0)
@@ -72,10 +64,10 @@ private struct OutputSite {
         ["export", image, "\(folder)/b.tgz"], ["export", image, "\(folder)/c.tgz", "--complete"],
         ["pack", image, "--output", "\(folder)/p.cpio.gz"],
       ] {
-        let made = try run(
+        let result = try run(
           "sh", arguments: ["-c", "umask \"$0\"; exec \"$@\"", umask, binary] + words,
           environment: site.environment)
-        #expect(made.status == 0 || made.status == 3, "\(words): \(made.errors)")
+        #expect(result.status == 0 || result.status == 3, "\(words): \(result.errors)")
         let file = words.first { $0.hasPrefix(folder) } ?? ""
         #expect(try site.modes(file, "f") == ["600 0"], "\(words)")
       }
@@ -109,9 +101,9 @@ private struct OutputSite {
   }
 
   @Test(arguments: [SIGTERM, SIGKILL])
-  func `a bundle that was interrupted leaves nothing`(signal: Int32) throws {
-    let site = try OutputSite()
-    let image = OutputSite.image
+  func `an interrupted export leaves no file`(signal: Int32) throws {
+    let site = try TestNode.withOutputFolders()
+    let image = Self.image
     let kernel = site.install + "/netboot/rhels8.5.0/x86_64/compute/kernel"
     try shell("head -c 60M /dev/urandom >\"$1\"", kernel)
     #expect(try site.imgstore("snapshot", image).status == 0)
@@ -155,20 +147,12 @@ private struct OutputSite {
     ]
   }
 
-  @Test func `a link that another user may have made is not followed`() throws {
+  @Test func `an output link that another user may have made is not followed`() throws {
     guard isRoot else { return }
-    let site = try OutputSite()
-    let image = OutputSite.image
+    let site = try TestNode.withOutputFolders()
+    let image = Self.image
     #expect(try site.imgstore("snapshot", image).status == 0)
-    try shell(
-      """
-      cd "$1"; echo ORIG >victim; mkdir etcx empty; echo keep >etcx/hosts
-      setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '
-        for place in sticky foreign; do
-          ln -s ../victim $place/file; ln -s ../etcx $place/folder; ln -s ../empty $place/empty
-          ln -s ../missing $place/missing
-        done'
-      """, site.folder.path)
+    try runFixture("scripts/trees/plant-links-of-another-user.sh", site.folder.path)
     func state() throws -> String {
       try run(
         "sh", "-c",
@@ -179,29 +163,29 @@ private struct OutputSite {
     for place in ["sticky", "foreign"] {
       for name in ["file", "folder", "empty", "missing"] {
         for words in OutputModeTests.outputs(image, site.folder.path("\(place)/\(name)")) {
-          let made = try run(binary, arguments: words, environment: site.environment)
-          #expect(made.status == 1, "\(words): \(made.output)\(made.errors)")
+          let result = try run(binary, arguments: words, environment: site.environment)
+          #expect(result.status == 1, "\(words): \(result.output)\(result.errors)")
         }
       }
     }
     #expect(try state() == before)
   }
 
-  @Test func `links of root's, and plain files, are outputs as ever`() throws {
+  @Test func `links of root and regular files are accepted as outputs`() throws {
     guard isRoot else { return }
-    let site = try OutputSite()
-    let image = OutputSite.image
+    let site = try TestNode.withOutputFolders()
+    let image = Self.image
     #expect(try site.imgstore("snapshot", image).status == 0)
     try shell(
       "cd \"$1\"; mkdir own/real; ln -s real own/link; ln -s own sticky/mine", site.folder.path)
     let passwd = "\(image)@1:etc/passwd"
     #expect(try site.imgstore("extract", passwd, site.folder.path("own/link/a")).status == 0)
     #expect(try run("ls", "-A", site.folder.path("own/real")).output == "a\n")
-    // The sticky folder is root's: a link of root's in it can be exchanged by nobody else.
+    // Nobody but root can replace a link of root in the sticky folder of root.
     try shell("cd \"$1\"; rm sticky/mine; ln -s ../own/real sticky/mine", site.folder.path)
     #expect(try site.imgstore("extract", passwd, site.folder.path("sticky/mine/b")).status == 0)
     #expect(try run("ls", "-A", site.folder.path("own/real")).output == "a\nb\n")
-    // In a folder of somebody else's nothing is followed, whoever made it.
+    // In a directory of another user no link is followed, regardless of its owner.
     try shell("cd \"$1\"; ln -s ../own/real foreign/mine", site.folder.path)
     #expect(try site.imgstore("extract", passwd, site.folder.path("foreign/mine/c")).status == 1)
     #expect(try site.imgstore("extract", passwd, site.folder.path("foreign/c")).status == 0)
@@ -209,10 +193,10 @@ private struct OutputSite {
 
   // MARK: Whose store
 
-  @Test func `a store that others own or can write is refused`() throws {
+  @Test func `a store that other users own or can write is refused`() throws {
     guard isRoot else { return }
-    let site = try OutputSite()
-    let image = OutputSite.image
+    let site = try TestNode.withOutputFolders()
+    let image = Self.image
     let store = site.folder.path("store")
     let victim = site.folder.path("victim")
     try shell(
@@ -246,16 +230,16 @@ private struct OutputSite {
       try shell("chown -hR 0:0 \"$1\"; chmod -R go-w \"$1\"; chmod 700 \"$1\"", store)
       #expect(try site.imgstore("log", image).status == 0, "\(change)")
     }
-    // A group of root's own is nobody else.
+    // A group that only root belongs to counts as root.
     try shell("chmod 770 \"$1\"", store)
     #expect(try site.imgstore("log", image).status == 0)
   }
 
   // MARK: Links among the image's files
 
-  @Test func `a list that is a link is exported from the allowed folders only`() throws {
-    let site = try OutputSite()
-    let image = OutputSite.image
+  @Test func `a list that is a link is exported only from the allowed directories`() throws {
+    let site = try TestNode.withOutputFolders()
+    let image = Self.image
     let list = "/install/custom/netboot/rh/compute.pkglist"
     try shell(
       """

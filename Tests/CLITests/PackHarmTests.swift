@@ -1,4 +1,4 @@
-// Packing against what happens to programs: killed at any moment, a full disk.
+// Packing under adverse conditions: killed at random times, and on a full disk.
 
 import Foundation
 import Platform
@@ -15,10 +15,10 @@ import Testing
   }
 
   @Test(arguments: [["-m", "cpio"], ["-m", "squashfs", "-c", "zstd"]])
-  func `killed at any moment, the packed image is whole, the old or the new`(
+  func `a pack killed at any time leaves the old or the new packed image whole`(
     _ form: [String]
   ) throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try shell(
       """
       cd "$1"; for i in $(seq 300); do head -c $((i * 60)) /dev/urandom >f$i; seq $i $((i * 30)) >t$i; done
@@ -71,7 +71,7 @@ import Testing
   }
 
   @Test(arguments: [["-m", "cpio"], ["-m", "tar", "-c", "xz"], ["-m", "squashfs"]])
-  func `a full disk leaves the old packed image, and says so`(_ form: [String]) throws {
+  func `a pack on a full disk reports it and leaves the old packed image`(_ form: [String]) throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
     let disk = folder.path("root")

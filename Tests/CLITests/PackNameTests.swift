@@ -1,4 +1,4 @@
-// The binary called packimage and liteimg, and imgstore pack and lite.
+// The program under the names packimage and liteimg, and imgstore pack and lite.
 
 import Foundation
 import Platform
@@ -77,7 +77,7 @@ private final class PackEnvironment: Sendable {
     "Error: \(text)\n  Nothing was done; '\(name) -h' shows the usage.\n"
   }
 
-  /// What is said without doing anything: words, exit code, standard output, standard error.
+  /// Command lines that only print: words, exit code, standard output, standard error.
   static let answers: [(String, Int32, String, String)] = [
     ("packimage", 0, packUsage, ""), ("packimage -h", 0, packUsage, ""),
     ("packimage --help img", 0, packUsage, ""), ("liteimg", 0, liteUsage, ""),
@@ -112,7 +112,7 @@ private final class PackEnvironment: Sendable {
     ),
   ]
 
-  @Test func `answers that do nothing are xCAT's`() throws {
+  @Test func `help, version and usage errors have xCAT's text and do nothing`() throws {
     let site = try PackEnvironment()
     for (words, status, output, errors) in Self.answers {
       let result = try site.call(words)
@@ -123,7 +123,7 @@ private final class PackEnvironment: Sendable {
     #expect(try run("ls", site.folder.path("root/img")).output == "rootimg\n")
   }
 
-  @Test func `packimage packs in every form, and says so in xCAT's words`() throws {
+  @Test func `packimage packs every form and prints xCAT's messages`() throws {
     let site = try PackEnvironment()
     for (words, name, compressor) in [
       ("", "rootimg.cpio.gz", "gzip"), ("-m cpio -c pigz", "rootimg.cpio.gz", "pigz"),
@@ -139,12 +139,12 @@ private final class PackEnvironment: Sendable {
         ["Packing contents of /img/rootimg", "archive method:\(method)"]
         + (compressor.map { ["compress method:\($0)"] } ?? [])
       #expect(Array(lines.prefix(said.count)) == said, "\(words): \(lines)")
-      // Forms of before are gone: a node would load them.
+      // Earlier forms are removed, because a node would load them.
       #expect(try run("ls", site.folder.path("root/img")).output == "rootimg\n\(name)\n")
     }
   }
 
-  @Test func `what packimage warns of is on standard error, and it is done`() throws {
+  @Test func `packimage prints warnings on stderr and still packs`() throws {
     let site = try PackEnvironment()
     try shell("mv \"$1/install/postscripts\" \"$1/away\"", site.folder.path("root"))
     let result = try site.call("packimage img")
@@ -159,7 +159,7 @@ private final class PackEnvironment: Sendable {
           + "architecture"), "\(absent.errors)")
   }
 
-  @Test func `liteimg speaks as xCAT's, and undo is told`() throws {
+  @Test func `liteimg prints xCAT's messages and the command that undoes it`() throws {
     let site = try PackEnvironment()
     _ = try site.imgstore("define", "img", "provmethod=statelite", "rootfstype=ramdisk")
     try site.litefile("/etc/ntp.conf", "bogus")
@@ -192,7 +192,7 @@ private final class PackEnvironment: Sendable {
     #expect(try run("readlink", site.tree + "/etc/ntp.conf").status == 1)
   }
 
-  @Test func `pack and lite have text and JSON`() throws {
+  @Test func `pack and lite print text or JSON`() throws {
     let site = try PackEnvironment()
     let text = try site.imgstore("pack", "img", "-m", "tar", "-c", "zstd")
     #expect(text.output.contains("packed img@1 to /img/rootimg.tar.zst\n"), "\(text.output)")
@@ -215,7 +215,7 @@ private final class PackEnvironment: Sendable {
     #expect(try site.imgstore("pack", "img@1").status == 1)
   }
 
-  @Test func `the manual pages have every option of the usages`() throws {
+  @Test func `the manual pages of packimage and liteimg list every option of the usages`() throws {
     for (name, options) in [
       ("packimage", ["Fl m , -method", "Fl c , -compress", "Fl -nosyncfiles", "Fl v , -version"]),
       ("liteimg", ["Fl h , -help", "Fl v , -version", "Fl V , -verbose", "Fl t , -rootfstype"]),

@@ -1,4 +1,5 @@
-// A local user races root's commands (Tests/Races): a few rounds of each race. `make test-races` is the long run.
+// A local user races commands of root (Tests/Races): a few rounds of each race. `make test-races`
+// is the long run.
 
 import Foundation
 import Platform
@@ -13,7 +14,7 @@ import Testing
         packageRoot + "/Tests/Races/races.py", "--race", name, "--rounds", "\(rounds)", "--binary",
         binary,
       ])
-    // 77: it cannot be run here, and has said why.
+    // 77: the race cannot run here, and the output says why.
     if result.status == 77 {
       print(result.output)
       return
@@ -23,7 +24,7 @@ import Testing
   }
 
   @Test(arguments: ["setuid", "give"])
-  func `no race gives a user root's rights, or root's file`(_ name: String) throws {
+  func `no race gives a local user root's privileges or a file of root`(_ name: String) throws {
     try race(name)
   }
 
@@ -33,7 +34,7 @@ import Testing
     "restore-missing", "export-missing", "plot-missing", "extract-folder", "restore-folder",
     "export-folder",
   ])
-  func `no race leads an output over a user's link`(_ name: String) throws {
+  func `no race makes root write through a link of a local user`(_ name: String) throws {
     try race(name, rounds: 10)
   }
 }

@@ -1,4 +1,4 @@
-// A store that cannot be written, with images that are directories, and one whose readers may not read xCAT's tables.
+// A read-only store with directory images, and a store whose readers cannot read xCAT's tables.
 
 import Foundation
 import Platform
@@ -9,7 +9,7 @@ import Testing
   private static let canMount = isRoot && (try? run("unshare", "-m", "true").didSucceed) == true
 
   /// Runs a script with the store on a read-only file system.
-  private func readOnly(_ site: Site, _ script: String) throws -> ToolResult {
+  private func readOnly(_ site: TestNode, _ script: String) throws -> ToolResult {
     try run(
       "unshare",
       arguments: [
@@ -19,8 +19,10 @@ import Testing
       ], environment: site.environment.merging(["imgstore": binary]) { $1 })
   }
 
-  @Test(.enabled(if: canMount)) func `images get out of a store that is read-only`() throws {
-    let site = try Site()
+  @Test(.enabled(if: canMount)) func `a read-only store restores, extracts and exports images`()
+    throws
+  {
+    let site = try TestNode(image: "img")
     try shell(
       """
       mkdir -p "$1/root/srv/compute/etc" "$1/out"; cd "$1/root/srv/compute"
@@ -47,14 +49,16 @@ import Testing
         try differences(site.folder.path("root/srv/compute"), site.folder.path("root/srv/again"))
           == "")
     }
-    // Where nothing can be written, the message says where.
+    // If nothing can be written, the message names the folder.
     let nowhere = try readOnly(
       site, "TMPDIR=/proc/nowhere $imgstore export compute@golden x.tgz")
     #expect(nowhere.status == 1 && nowhere.errors.contains("/proc/nowhere"), "\(nowhere.errors)")
   }
 
-  @Test(.enabled(if: isRoot)) func `a group reads the store without xCAT's tables`() throws {
-    let site = try Site()
+  @Test(.enabled(if: isRoot)) func `members of the store's group read it without xCAT's tables`()
+    throws
+  {
+    let site = try TestNode(image: "img")
     let group = "2345"
     try shell("mkdir -p \"$1/root/etc/xcat\"; chmod 755 \"$1\"", site.folder.path)
     let site2 = site.environment

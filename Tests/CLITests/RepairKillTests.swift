@@ -1,4 +1,4 @@
-// `repair` of the real program, killed at system calls that change something: nothing that was intact is lost,
+// `repair` of the program, killed at system calls that change something: no intact data are lost,
 // and the next repair completes it.
 
 import Foundation
@@ -6,8 +6,8 @@ import TestSupport
 import Testing
 
 @Suite(.sweep) struct RepairKillTests {
-  private func damaged() throws -> Site {
-    let site = try Site()
+  private func damaged() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell(
       "for i in $(seq 30); do head -c 20000 /dev/urandom >\"$1/etc/$i\"; done", site.tree)
     for i in 1...3 {
@@ -29,12 +29,13 @@ import Testing
     "rename,renameat,renameat2", "unlink,unlinkat", "write,pwrite64", "fsync,fdatasync",
     "link,linkat",
   ])
-  func `a repair killed at any system call is completed by the next`(_ calls: String) throws {
+  func `a repair killed at any system call is completed by the next repair`(_ calls: String) throws
+  {
     guard try run("strace", "-qq", "-e", "trace=none", "true").didSucceed else { return }
     let base = try damaged()
     var n = 1
     while n < 1000 {
-      let site = try Site()
+      let site = try TestNode(image: "img")
       try shell(
         "rm -rf \"$2/store\" \"$2/root\"; cp -a \"$1/store\" \"$1/root\" \"$2/\"", base.folder.path,
         site.folder.path)

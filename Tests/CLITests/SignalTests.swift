@@ -1,5 +1,5 @@
-// Signals and closed pipes in the midst of a change: it stops between two steps, its journal stays, the user
-// is shown how to go on, and the shell sees 128 + the signal.
+// Signals and closed pipes during a change: it stops between two steps, its journal stays, the user
+// is shown how to continue, and the exit code is 128 + the signal.
 
 import Foundation
 import Platform
@@ -8,8 +8,8 @@ import Testing
 
 @Suite(.serialized) struct SignalTests {
   /// A site whose revert to @1 takes a while in place, and the tree of @2 for comparison.
-  private func site() throws -> Site {
-    let site = try Site()
+  private func site() throws -> TestNode {
+    let site = try TestNode(image: "img")
     try shell(
       "cd \"$1\"; for i in $(seq 300); do head -c 300000 /dev/urandom >f$i; done", site.tree)
     #expect(try site.imgstore("snapshot", "img").status == 0)
@@ -19,24 +19,18 @@ import Testing
     return site
   }
 
-  /// Runs a program with the usual actions of signals. (The threads that run tests have signals blocked, which a child
-  /// inherits, as it does signals that are ignored: those of a background job.)
-  private static let unblocked = """
-    import os, signal, sys
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    os.execvp(sys.argv[1], sys.argv[1:])
-    """
+  /// Runs a program with the default actions of signals. (The threads that run tests have signals blocked, which a
+  /// child inherits, as it does ignored signals of a background job.)
+  private static let unblocked = fixture("scripts/processes/run-with-default-signals.py")
 
   @Test(arguments: [SIGTERM, SIGINT, SIGHUP, SIGQUIT])
-  func `a signal stops a change so that it can be resumed`(_ signal: Int32) throws {
+  func `a change stopped by a signal can be resumed`(_ signal: Int32) throws {
     let site = try site()
     // Each thread gets the signal at the tenth file that it replaces.
     let stopped = try run(
-      "python3",
+      Self.unblocked,
       arguments: [
-        "-c", Self.unblocked, "/bin/bash", "-c",
+        "/bin/bash", "-c",
         "strace -f -qq -o /dev/null -e trace=renameat,renameat2 "
           + "-e inject=renameat,renameat2:signal=\(signal):when=10 $imgstore revert img@1 --in-place; exit $?",
       ], environment: site.environment.merging(["imgstore": binary]) { $1 })
@@ -51,8 +45,8 @@ import Testing
   }
 
   @Test(arguments: ["snapshot img", "export img OUT/b.tgz", "gc", "status img"])
-  func `a signal that ends a command leaves a document for programs`(_ words: String) throws {
-    let site = try Site()
+  func `a command ended by a signal prints an error document with --json`(_ words: String) throws {
+    let site = try TestNode(image: "img")
     #expect(try site.imgstore("snapshot", "img").status == 0)
     try shell("head -c 4000000 /dev/urandom >\"$1/f\"", site.tree)
     let arguments = words.split(separator: " ").map {
@@ -60,9 +54,9 @@ import Testing
     }
     // The signal comes when the store is opened; every file that is opened then takes a while.
     let result = try run(
-      "python3",
+      Self.unblocked,
       arguments: [
-        "-c", Self.unblocked, "/bin/bash", "-c",
+        "/bin/bash", "-c",
         "strace -f -qq -o /dev/null -e trace=flock,openat -e inject=flock:signal=\(SIGTERM):when=1 "
           + "-e inject=openat:delay_enter=20000 $imgstore \"$@\" --json; exit $?", "test",
       ] + arguments, environment: site.environment.merging(["imgstore": binary]) { $1 })
@@ -78,7 +72,7 @@ import Testing
     let error: Details
   }
 
-  @Test func `nobody reads the report: the change is made all the same`() throws {
+  @Test func `a change completes although nobody reads its output`() throws {
     let site = try site()
     let piped = try run(
       "/bin/bash",
@@ -90,32 +84,23 @@ import Testing
     #expect(try site.imgstore("log", "img").output.contains("revert to @1"))
   }
 
-  // MARK: What is said, and what is left
+  // MARK: Messages and leftovers
 
   /// Runs imgstore below strace, which injects signals and delays.
   /// - Parameter script: bash, with `$imgstore` for the program and `$inject` for strace.
-  private func runTraced(_ site: Site, _ script: String) throws -> ToolResult {
-    // The threads that run tests have signals blocked, which a child inherits, as it does signals that are
-    // ignored: those of a background job.
-    let unblocked = """
-      import os, signal, sys
-      signal.pthread_sigmask(signal.SIG_SETMASK, [])
-      for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-          signal.signal(number, signal.SIG_DFL)
-      os.execvp(sys.argv[1], sys.argv[1:])
-      """
-    return try run(
-      "python3", arguments: ["-c", unblocked, "/bin/bash", "-c", script],
+  private func runTraced(_ site: TestNode, _ script: String) throws -> ToolResult {
+    try run(
+      Self.unblocked, arguments: ["/bin/bash", "-c", script],
       environment: site.environment.merging(
         ["imgstore": binary, "trace": "strace -f -qq -o /dev/null"]) { $1 })
   }
 
-  private func snapshots(_ site: Site) throws -> Int {
+  private func snapshots(_ site: TestNode) throws -> Int {
     try site.imgstore("log", "img").output.split(separator: "\n").count
   }
 
   @Test(arguments: [SIGTERM, SIGINT])
-  func `a signal before the exchange of a swap leaves nothing behind`(_ signal: Int32) throws {
+  func `a swap stopped before its exchange leaves nothing behind`(_ signal: Int32) throws {
     let site = try site()
     let before = try snapshots(site)
     let stopped = try runTraced(
@@ -130,7 +115,7 @@ import Testing
     #expect(try differences(site.folder.path("second"), site.tree) == "")
     #expect(try snapshots(site) == before)
     #expect(try site.imgstore("status", "img", "--exit-code").status == 0)
-    // What it would have recorded is gone, too.
+    // The record that it would have written is removed, too.
     let part = try runTraced(
       site,
       "$trace -e trace=utimensat -e inject=utimensat:signal=\(signal):when=10 "
@@ -143,20 +128,13 @@ import Testing
     #expect(try site.imgstore("verify").status == 0)
   }
 
-  @Test func `a second signal ends a change at once`() throws {
+  @Test func `a second signal ends a change immediately`() throws {
     let site = try site()
-    // Each step but the first takes half a minute: no safe point comes before the second signal. (Background
+    // Each step but the first takes half a minute: no safe point is reached before the second signal. (Background
     // jobs ignore SIGINT.)
     let stopped = try runTraced(
       site,
-      """
-      strace -D -f -qq -o /dev/null -e trace=renameat,renameat2 \
-        -e inject=renameat,renameat2:delay_enter=30000000:when=2+ \
-        $imgstore revert img@1 --in-place & pid=$!
-      until find "$IMGSTORE_ROOT/img/rootimg" -size +200k | grep -q .; do sleep 0.1; done
-      sleep 2
-      kill -TERM $pid; sleep 1; kill -TERM $pid; wait $pid
-      """)
+      quotedFixture("scripts/processes/signal-twice.sh"))
     #expect(stopped.status == 128 + SIGTERM, "\(stopped.errors)")
     #expect(stopped.errors.contains("a second signal"))
     #expect(stopped.errors.contains("imgstore resume img --back"))
@@ -165,7 +143,7 @@ import Testing
     #expect(try differences(site.folder.path("second"), site.tree) == "")
   }
 
-  @Test func `a snapshot that is interrupted says that there is none`() throws {
+  @Test func `an interrupted snapshot reports that no snapshot was taken`() throws {
     let site = try site()
     try shell("echo new >\"$1/new\"", site.tree)
     let before = try snapshots(site)
@@ -179,7 +157,7 @@ import Testing
     #expect(try snapshots(site) == before)
   }
 
-  @Test func `an unfinished undo is called one, with its time and its user`() throws {
+  @Test func `an unfinished undo is listed as an undo with its time and user`() throws {
     let site = try site()
     #expect(try site.imgstore("revert", "img@1").status == 0)
     let stopped = try runTraced(

@@ -1,4 +1,4 @@
-// Signatures on the command line: what scripts learn from exit codes and JSON.
+// Signatures on the command line: the exit codes and JSON documents for scripts.
 
 import Foundation
 import TestSupport
@@ -24,7 +24,7 @@ import Testing
   }
 
   private func verify(
-    _ site: Site, _ more: String...
+    _ site: TestNode, _ more: String...
   ) throws -> (status: Int32, signatures: Report.Signatures) {
     let result = try run(
       binary, arguments: ["verify", "--signatures", "--json"] + more,
@@ -33,8 +33,8 @@ import Testing
     return (result.status, report.signatures)
   }
 
-  @Test func `verify ends with 0, 3 and 1 for good, untrusted and bad signatures`() throws {
-    let site = try Site()
+  @Test func `verify exits with 0, 3 and 1 for good, untrusted and bad signatures`() throws {
+    let site = try TestNode(image: "img")
     #expect(try site.imgstore("key", "generate").status == 0)
     #expect(try site.imgstore("snapshot", "img", "--sign").status == 0)
     try shell("echo changed >\"$1/etc/motd\"", site.tree)

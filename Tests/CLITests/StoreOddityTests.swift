@@ -1,5 +1,5 @@
-// The program in stores that hold odd things, and in stores that cannot be written: no command hangs, none
-// fails that need not, and each says what is wrong.
+// The program in stores with unexpected files and in stores that cannot be written: no command
+// hangs, only commands that need the damaged part fail, and each names the problem.
 
 import Foundation
 import TestSupport
@@ -8,8 +8,8 @@ import Testing
 @Suite struct StoreOddityTests {
   private static let pack = String(repeating: "ab", count: 32)
 
-  private func filled(owner: Int = 0) throws -> Site {
-    let site = try Site()
+  private func filled(owner: Int = 0) throws -> TestNode {
+    let site = try TestNode(image: "img")
     #expect(
       try site.imgstore(
         "define", "img", "profile=p", "osvers=rhels9", "osarch=x86_64", "pkglist=/img/list"
@@ -26,12 +26,12 @@ import Testing
   }
 
   /// Runs a command for 20 seconds at most.
-  private func timed(_ site: Site, _ arguments: String...) throws -> ToolResult {
+  private func timed(_ site: TestNode, _ arguments: String...) throws -> ToolResult {
     try run(
       "timeout", arguments: ["20", binary] + arguments, environment: site.environment)
   }
 
-  /// What carries no meaning may be anything.
+  /// Files without a meaning in the store, of any kind.
   @Test(arguments: [
     "mkfifo tmp/f; mkdir tmp/d; ln -s /dev/zero tmp/l", "truncate -s 1T tmp/big",
     "head -c 5000 /dev/zero >index.stamp", "truncate -s 1T index.stamp",
@@ -51,7 +51,7 @@ import Testing
     "rm -f cache/stat-*; mkfifo cache/segments cache/verified", "mkfifo quarantine",
     "yes | head -c 9000 >>format",
   ])
-  func `odd files without meaning change nothing`(_ damage: String) throws {
+  func `unrelated files in a store change nothing`(_ damage: String) throws {
     let site = try filled()
     try shell("cd \"$1/store\"; \(damage)", site.folder.path)
     for command in [
@@ -66,7 +66,7 @@ import Testing
     #expect(try run("stat", "-c", "%s", "/etc/passwd").didSucceed)
   }
 
-  /// What carries meaning is named, and costs only itself.
+  /// Files of the store in a wrong form: each is named, and only its own data are lost.
   @Test(arguments: [
     ("mkfifo packs/P", "packs"), ("ln -s /etc/passwd packs/P", "packs"), ("mkdir packs/P", "packs"),
     ("truncate -s 1T packs/P", "packs"), ("truncate -s 700M packs/P", "packs"),
@@ -77,7 +77,7 @@ import Testing
     ("mkdir pins/img/0000000002", "mark"), ("mkfifo refs/img/removed", "mark"),
     ("mkfifo journal/other", "mark"), ("truncate -s 1T journal/other", "mark"),
   ])
-  func `odd files with meaning are named and never waited for`(
+  func `irregular files in place of store files are reported, and no command waits for them`(
     _ damage: String, _ kind: String
   ) throws {
     let site = try filled()
@@ -122,7 +122,7 @@ import Testing
     "define img osvers=rhels8", "copy img other", "repair", "undo img",
   ]
 
-  private func check(_ site: Site, prefix: String, setup: String) throws {
+  private func check(_ site: TestNode, prefix: String, setup: String) throws {
     let out = site.folder.path("readable")
     try shell("mkdir -m 777 \"$1\"", out)
     let script = """
@@ -161,7 +161,7 @@ import Testing
         """)
   }
 
-  @Test(.enabled(if: isRoot)) func `a store of somebody else's can be read`() throws {
+  @Test(.enabled(if: isRoot)) func `a store of another user can be read`() throws {
     guard try run("unshare", "-m", "true").didSucceed else { return }
     // Owned by another user, so that a restore by that user is exact.
     let site = try filled(owner: 65534)

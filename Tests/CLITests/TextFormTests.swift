@@ -1,4 +1,4 @@
-// Definitions as text through the program, against what lsdef and tabdump printed.
+// Definitions as text, compared with the output of lsdef and tabdump.
 
 import Foundation
 import TestSupport
@@ -25,7 +25,7 @@ import Testing
     try String(contentsOfFile: folder.path("install/\(name)"), encoding: .utf8)
   }
 
-  @Test func `what it prints is what lsdef and tabdump print, byte for byte`() throws {
+  @Test func `definitions are printed byte for byte as by lsdef and tabdump`() throws {
     let folder = try node()
     let stanzas = try printed(folder, "lsdef-osimage.stanza")
     #expect(try imgstore(folder, "images", "-z").output == stanzas)
@@ -38,7 +38,7 @@ import Testing
     }
   }
 
-  @Test func `what was printed defines the same images elsewhere`() throws {
+  @Test func `printed definitions define the same images on another node`() throws {
     let folder = try node()
     let stanzas = try printed(folder, "lsdef-osimage.stanza")
     let other = try TemporaryFolder()
@@ -57,7 +57,9 @@ import Testing
         == printed(folder, "tabdump-litefile.csv"))
   }
 
-  @Test func `a stanza sets what it names, and a bad one changes nothing`() throws {
+  @Test func `a stanza sets only the attributes it names, and an invalid stanza changes nothing`()
+    throws
+  {
     let folder = try node()
     let before = try imgstore(folder, "images", "-z").output
     let name = "rhels8.5.0-x86_64-statelite-lite"

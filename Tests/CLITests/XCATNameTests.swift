@@ -1,4 +1,4 @@
-// The binary called imgexport and imgimport, on a management node that the real xCAT made.
+// The program under the names imgexport and imgimport, on a management node of the real xCAT.
 
 import Foundation
 import TestSupport
@@ -6,40 +6,16 @@ import Testing
 
 /// A management node's files and tables below a folder, the binary under xCAT's names, and an scp
 /// that copies to and from the folder "remote".
-private final class Node: Sendable {
+private final class XCATNode: Sendable {
   static let image = "rhels8.5.0-x86_64-netboot-compute"
   let folder: TemporaryFolder
   var here: String { folder.path("here") }
 
   init(isEmpty: Bool = false) throws {
     folder = try TemporaryFolder()
-    try shell(
-      """
-      cd "$1"; mkdir -p bin here remote root/etc root/install root/tmpdir
-      ln -s "$2" bin/imgexport; ln -s "$2" bin/imgimport
-      if [ -z "$4" ]; then
-        tar xzf "$3"; mv etc-xcat root/etc/xcat; rm -rf root/install; mv install root/install
-      else
-        mkdir root/etc/xcat
-      fi
-      cat >bin/scp <<'END'
-      #!/bin/bash
-      folder=${0%/bin/scp}
-      where() { case "$1" in /*) echo "$1";; *) echo "$folder/remote/${1#*:}";; esac; }
-      printf '[%s]' "$@" >>"$folder/scp.log"; echo >>"$folder/scp.log"
-      # What it can reach: variables, and descriptors other than its own of this script.
-      env >>"$folder/scp.env"; for f in 3 4 5 6 7 8 9; do
-        if { true >&$f; } 2>/dev/null || { true <&$f; } 2>/dev/null; then echo "$f" >>"$folder/scp.files"; fi
-      done
-      while [ "$1" != -- ]; do shift; done
-      case "$2" in /*) ours=$2;; *) ours=$3;; esac
-      echo "${ours%/*/*} $(stat -c %a "${ours%/*}")" >>"$folder/scp.where"
-      if [ -e "$folder/scp.sleep" ]; then exec sleep 60; fi
-      if [ -e "$folder/scp.fail" ]; then echo "lost connection" >&2; exit 7; fi
-      cp "$(where "$2")" "$(where "$3")"
-      END
-      chmod 755 bin/scp
-      """, folder.path, binary, fixture("xcat/mn.tgz"), isEmpty ? "empty" : "")
+    try runFixture(
+      "scripts/trees/make-node-with-xcat-names.sh", folder.path, binary, fixture("xcat/mn.tgz"),
+      isEmpty ? "empty" : "")
   }
 
   var environment: [String: String] {
@@ -72,7 +48,7 @@ private func lines(_ text: String) -> [String] {
   text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
 }
 
-/// Nothing, or warnings: what imgexport says of files that generating the image again would need.
+/// Whether the text is empty or only warns of files for generating the image again.
 private func isWarnings(_ errors: String) -> Bool {
   lines(errors).allSatisfy { $0.hasPrefix("Warning: ") }
 }
@@ -97,7 +73,7 @@ private func isWarnings(_ errors: String) -> Bool {
 
     """
 
-  /// What is said without doing anything: words, exit code, standard output, standard error.
+  /// Command lines that only print: words, exit code, standard output, standard error.
   static let answers: [(String, Int32, String, String)] = [
     ("imgexport", 1, exportUsage, ""), ("imgimport", 1, importUsage, ""),
     ("imgexport -h", 0, exportUsage, ""), ("imgimport --help", 0, importUsage, ""),
@@ -149,12 +125,15 @@ private func isWarnings(_ errors: String) -> Bool {
     ),
   ]
 
-  @Test func `usages, mistakes and refusals are these, and nothing is done`() throws {
-    let node = try Node()
+  @Test
+  func `usage errors and refusals of imgexport and imgimport have xCAT's text and change nothing`()
+    throws
+  {
+    let node = try XCATNode()
     let before = try run("find", node.folder.path("root"), node.here, "-ls").output
     for (words, status, output, errors) in Self.answers {
       func fill(_ text: String) -> String {
-        text.replacingOccurrences(of: "IMAGE", with: Node.image)
+        text.replacingOccurrences(of: "IMAGE", with: XCATNode.image)
           .replacingOccurrences(of: "HERE", with: node.here)
       }
       let result = try run(
@@ -169,14 +148,14 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(!FileManager.default.fileExists(atPath: node.folder.path("scp.log")))
   }
 
-  @Test func `an image goes out and in with xCAT's lines`() throws {
-    let node = try Node()
-    let export = try node.call("imgexport", Node.image)
+  @Test func `imgexport and imgimport transfer an image and print xCAT's lines`() throws {
+    let node = try XCATNode()
+    let export = try node.call("imgexport", XCATNode.image)
     #expect(export.status == 0 && isWarnings(export.errors), "\(export.errors)")
     var said = lines(export.output)
-    #expect(said.removeFirst() == "Exporting \(Node.image) to \(node.here)...")
+    #expect(said.removeFirst() == "Exporting \(XCATNode.image) to \(node.here)...")
     #expect(said.removeLast() == "Done!")
-    #expect(said.removeLast() == "Compressing \(Node.image) bundle.  Please be patient.")
+    #expect(said.removeLast() == "Compressing \(XCATNode.image) bundle.  Please be patient.")
     let boot = "/install/netboot/rhels8.5.0/x86_64/compute/"
     let lists = "/install/custom/netboot/rh/compute."
     let files =
@@ -184,18 +163,18 @@ private func isWarnings(_ errors: String) -> Bool {
       + ["pkglist", "otherpkgs.pkglist", "postinstall", "exlist", "synclist"].map { lists + $0 }
     #expect(Set(said).isSuperset(of: files))
     #expect(said.allSatisfy { $0.hasPrefix("/") })
-    #expect(try node.files("here") == "\(Node.image).tgz\n")
+    #expect(try node.files("here") == "\(XCATNode.image).tgz\n")
 
     // Another node, where neither image nor folders are.
-    let other = try Node(isEmpty: true)
-    let bundle = "\(node.here)/\(Node.image).tgz"
+    let other = try XCATNode(isEmpty: true)
+    let bundle = "\(node.here)/\(XCATNode.image).tgz"
     let first = try other.call("imgimport", "-vn", bundle)
     #expect(first.status == 0 && first.errors == "", "\(first.errors)")
     said = lines(first.output)
     #expect(said.prefix(2) == ["Bundle file is located at \(bundle)", "Unbundling image..."])
-    #expect(said.contains("Adding \(Node.image)"))
+    #expect(said.contains("Adding \(XCATNode.image)"))
     #expect(Set(said).isSuperset(of: files))
-    #expect(said.last == "Successfully imported the image \(Node.image).")
+    #expect(said.last == "Successfully imported the image \(XCATNode.image).")
 
     // Again, over it: replaced as xCAT does, and had back.
     let kernel = other.folder.path("root" + boot + "kernel")
@@ -203,7 +182,7 @@ private func isWarnings(_ errors: String) -> Bool {
     let second = try other.call("imgimport", "b.tgz")
     #expect(second.status == 0 && second.errors == "", "\(second.errors)")
     #expect(second.output.hasPrefix("Unbundling image...\n"))
-    #expect(lines(second.output).last == "Successfully imported the image \(Node.image).")
+    #expect(lines(second.output).last == "Successfully imported the image \(XCATNode.image).")
     let undo = try #require(lines(second.output).first { $0.hasPrefix("undo with: imgstore ") })
     #expect(try run("find", other.folder.path("root"), "-name", "*.ORIG").output == "")
     #expect(try run("cmp", kernel, node.folder.path("root" + boot + "kernel")).didSucceed)
@@ -212,9 +191,9 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try String(contentsOfFile: kernel, encoding: .utf8) == "mine\n")
   }
 
-  @Test func `a new profile has its own folder and name`() throws {
-    let node = try Node()
-    #expect(try node.call("imgexport", Node.image, "b.tgz").status == 0)
+  @Test func `an import with a new profile gets its own directory and image name`() throws {
+    let node = try XCATNode()
+    #expect(try node.call("imgexport", XCATNode.image, "b.tgz").status == 0)
     let result = try node.call("imgimport", "b.tgz", "-f", "compute_test")
     #expect(result.status == 0, "\(result.errors)")
     #expect(
@@ -225,30 +204,32 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try node.files("root/install/custom/netboot/rh").contains("compute_test.exlist"))
   }
 
-  @Test func `only the last part of a destination counts, and it is here`() throws {
-    let node = try Node()
+  @Test func `imgexport writes to the current directory under the last part of the destination`()
+    throws
+  {
+    let node = try XCATNode()
     try shell("mkdir \"$1/sub\"", node.here)
     for destination in ["sub/one.tgz", "/nowhere/two.bundle", "three", "sub/"] {
-      let result = try node.call("imgexport", Node.image, destination)
+      let result = try node.call("imgexport", XCATNode.image, destination)
       #expect(result.status == 0, "\(result.errors)")
     }
-    #expect(try node.files("here") == "one.tgz\n\(Node.image).tgz\nsub\nthree\ntwo.bundle\n")
+    #expect(try node.files("here") == "one.tgz\n\(XCATNode.image).tgz\nsub\nthree\ntwo.bundle\n")
     #expect(try node.files("here/sub") == "")
   }
 
-  @Test func `an export that fails says no Done and leaves nothing`() throws {
-    let node = try Node()
+  @Test func `a failed export prints no "Done" and leaves no file`() throws {
+    let node = try XCATNode()
     try shell(
       "rm \"$1\"/root/install/netboot/rhels8.5.0/x86_64/compute/kernel", node.folder.path)
-    let result = try node.call("imgexport", Node.image, "b.tgz")
+    let result = try node.call("imgexport", XCATNode.image, "b.tgz")
     #expect(result.status == 1 && result.errors.hasPrefix("Error: "), "\(result.errors)")
     #expect(!result.output.contains("Done!"))
     #expect(try node.files("here") == "")
   }
 
-  @Test func `a damaged bundle is an error and changes nothing`() throws {
-    let node = try Node()
-    #expect(try node.call("imgexport", Node.image, "b.tgz").status == 0)
+  @Test func `imgimport refuses a damaged bundle and changes nothing`() throws {
+    let node = try XCATNode()
+    #expect(try node.call("imgexport", XCATNode.image, "b.tgz").status == 0)
     try shell("cd \"$1\"; truncate -s -3000 b.tgz", node.here)
     let before = try run("find", node.folder.path("root/install"), "-ls").output
     let result = try node.call("imgimport", "b.tgz")
@@ -257,44 +238,45 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try run("find", node.folder.path("root/install"), "-ls").output == before)
   }
 
-  @Test func `extra files go along, and one that is not there is an error`() throws {
-    let node = try Node()
+  @Test func `imgexport adds extra files, and a missing one is an error`() throws {
+    let node = try XCATNode()
     try shell(
       """
       cd "$1/root"; mkdir -p install/postscripts other; echo 1 >install/postscripts/mine
       mkdir -p tmp/dir; echo 2 >tmp/dir/.hidden; echo 3 >tmp/dir/two
       """, node.folder.path)
     let result = try node.call(
-      "imgexport", "-e", "/install/postscripts/mine", Node.image, "-e/tmp/dir:/usr/dir", "b.tgz")
+      "imgexport", "-e", "/install/postscripts/mine", XCATNode.image, "-e/tmp/dir:/usr/dir", "b.tgz"
+    )
     #expect(result.status == 0, "\(result.errors)")
     #expect(lines(result.output).contains(" /install/postscripts/mine"))
     let members = try run("tar", "tzf", node.here + "/b.tgz").output
     #expect(members.contains("/extra/mine\n") && members.contains("/.hidden\n"))
-    let absent = try node.call("imgexport", Node.image, "-e", "/tmp/absent", "c.tgz")
+    let absent = try node.call("imgexport", XCATNode.image, "-e", "/tmp/absent", "c.tgz")
     #expect(absent.status == 1 && absent.errors.contains("/tmp/absent"), "\(absent.errors)")
     #expect(!absent.output.contains("Done!"))
     #expect(try node.files("here") == "b.tgz\n")
   }
 
-  @Test func `a bundle goes to another host and comes back`() throws {
-    let node = try Node()
+  @Test func `a bundle is copied to another host and imported from there`() throws {
+    let node = try XCATNode()
     try shell(
       """
       sqlite3 "$1/root/etc/xcat/site.sqlite" "INSERT INTO site (key, value) VALUES ('tmpdir', '/tmpdir')"
       mkdir "$1/remote/images"
       """, node.folder.path)
-    let sent = try node.call("imgexport", Node.image, "images/b.tgz", "-R", "root@mn2")
+    let sent = try node.call("imgexport", XCATNode.image, "images/b.tgz", "-R", "root@mn2")
     #expect(sent.status == 0 && isWarnings(sent.errors), "\(sent.errors)")
-    #expect(sent.output.hasPrefix("Exporting \(Node.image) to root@mn2...\n"))
+    #expect(sent.output.hasPrefix("Exporting \(XCATNode.image) to root@mn2...\n"))
     #expect(
       lines(sent.output).suffix(2) == [
         "Moving the image bundle to the remote system location root@mn2:images/b.tgz", "Done!",
       ])
     #expect(try node.files("here") == "" && node.files("root/tmpdir") == "")
     #expect(try run("tar", "tzf", node.folder.path("remote/images/b.tgz")).didSucceed)
-    let home = try node.call("imgexport", Node.image, "--remote=mn2")
+    let home = try node.call("imgexport", XCATNode.image, "--remote=mn2")
     #expect(home.status == 0, "\(home.errors)")
-    #expect(try node.files("remote") == "images\n\(Node.image).tgz\n")
+    #expect(try node.files("remote") == "images\n\(XCATNode.image).tgz\n")
 
     let got = try node.call("imgimport", "-f", "far", "images/b.tgz", "-R", "root@mn2")
     #expect(got.status == 0 && got.errors == "", "\(got.errors)")
@@ -305,14 +287,14 @@ private func isWarnings(_ errors: String) -> Bool {
       ])
     #expect(try node.files("here") == "" && node.files("root/tmpdir") == "")
 
-    // Each time four words: -B, --, and what is copied where; in a folder that only we can enter.
+    // Each call has four words: -B, --, source and target, in a folder that only its owner can enter.
     let log = lines(try node.text("scp.log"))
     let own = "\\[\(node.folder.path)/root/tmpdir/img(ex|im)port\\.[^]]*\\]"
     for (line, pattern) in zip(
       log,
       [
         "\\[-B\\]\\[--\\]\(own)\\[root@mn2:images/b.tgz\\]",
-        "\\[-B\\]\\[--\\]\(own)\\[mn2:\(Node.image).tgz\\]",
+        "\\[-B\\]\\[--\\]\(own)\\[mn2:\(XCATNode.image).tgz\\]",
         "\\[-B\\]\\[--\\]\\[root@mn2:images/b.tgz\\]\(own)",
       ])
     {
@@ -324,14 +306,14 @@ private func isWarnings(_ errors: String) -> Bool {
       Set(lines(try node.text("scp.where"))) == ["\(node.folder.path)/root/tmpdir 700"])
   }
 
-  @Test func `scp gets neither the caller's secrets nor his open files`() throws {
-    let node = try Node()
+  @Test func `scp gets neither the caller's variables nor its open files`() throws {
+    let node = try XCATNode()
     let sent = try run(
       "bash",
       arguments: [
         "-c", "cd \"$0\" && exec imgexport \"$1\" b.tgz -R mn2 7</etc/hostname 9>/dev/null",
         node.here,
-        Node.image,
+        XCATNode.image,
       ],
       environment: node.environment.merging([
         "AWS_SECRET_ACCESS_KEY": "s3cret", "SSH_AUTH_SOCK": "/nowhere/agent",
@@ -353,9 +335,9 @@ private func isWarnings(_ errors: String) -> Bool {
     "mn2;id", "",
     "user@host@mn2", "mn2:22",
   ])
-  func `a host that is none reaches no scp`(_ host: String) throws {
-    let node = try Node()
-    for words in [["imgexport", Node.image, "b.tgz"], ["imgimport", "b.tgz"]] {
+  func `an invalid host is refused before scp runs`(_ host: String) throws {
+    let node = try XCATNode()
+    for words in [["imgexport", XCATNode.image, "b.tgz"], ["imgimport", "b.tgz"]] {
       let result = try run(
         "bash",
         arguments: ["-c", "cd \"$0\" && exec \"$@\"", node.here] + words + ["-R", host],
@@ -365,10 +347,10 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(!FileManager.default.fileExists(atPath: node.folder.path("scp.log")))
   }
 
-  @Test func `a transfer that fails is an error, and no copy stays behind`() throws {
-    let node = try Node()
+  @Test func `a failed transfer is an error and leaves no copy`() throws {
+    let node = try XCATNode()
     try shell("touch \"$1/scp.fail\"", node.folder.path)
-    let sent = try node.call("imgexport", Node.image, "b.tgz", "-R", "mn2")
+    let sent = try node.call("imgexport", XCATNode.image, "b.tgz", "-R", "mn2")
     #expect(sent.status == 1 && !sent.output.contains("Done!"))
     #expect(
       sent.errors.contains(
@@ -383,26 +365,11 @@ private func isWarnings(_ errors: String) -> Bool {
     // Ended by a signal while scp runs.
     try shell("mv \"$1/scp.fail\" \"$1/scp.sleep\"", node.folder.path)
     for signal in ["TERM", "INT", "HUP"] {
-      let script = """
-        cd "$0"; python3 -c '
-        import os, signal, subprocess, sys, time
-        # The test runner blocks them; a runner in the background may ignore some.
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        for name in "TERM", "INT", "HUP":
-            signal.signal(getattr(signal, "SIG" + name), signal.SIG_DFL)
-        p = subprocess.Popen(sys.argv[2:], start_new_session=True)
-        for _ in range(2000):
-            if os.path.exists("../scp.where"): break
-            time.sleep(0.01)
-        p.send_signal(getattr(signal, "SIG" + sys.argv[1]))
-        p.wait(); print(p.returncode); sys.stdout.flush(); os.killpg(p.pid, signal.SIGKILL)
-        ' "$@"
-        """
       try? FileManager.default.removeItem(atPath: node.folder.path("scp.where"))
       let result = try run(
-        "bash",
+        fixture("scripts/processes/signal-during-scp.py"),
         arguments: [
-          "-c", script, node.here, signal, "imgexport", Node.image, "b.tgz", "-R", "mn2",
+          node.here, signal, "imgexport", XCATNode.image, "b.tgz", "-R", "mn2",
         ],
         environment: node.environment)
       let number = ["TERM": 15, "INT": 2, "HUP": 1][signal] ?? 0
@@ -412,16 +379,17 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try node.files("here") == "")
   }
 
-  @Test func `our own names of the verbs have the same transfers, and long options`() throws {
-    let node = try Node()
-    let sent = try node.imgstore("export", Node.image, "-R", "root@mn2", "--to", "b.tgz", "--json")
+  @Test func `imgstore export and import transfer bundles as imgexport and imgimport do`() throws {
+    let node = try XCATNode()
+    let sent = try node.imgstore(
+      "export", XCATNode.image, "-R", "root@mn2", "--to", "b.tgz", "--json")
     #expect(sent.status == 0, "\(sent.errors)")
     let json = try #require(
       try JSONSerialization.jsonObject(with: Data(sent.output.utf8)) as? [String: Any])
     #expect(json["destination"] as? String == "root@mn2:./b.tgz")
     #expect(json["dryRun"] as? Bool == false)
     #expect((json["members"] as? [[String: Any]])?.isEmpty == false)
-    // The tree is what a bundle of xCAT's form leaves out.
+    // A bundle in xCAT's form does not contain the tree.
     let missing = (json["missing"] as? [[String: Any]])?.compactMap { $0["path"] as? String }
     #expect(missing == ["/install/netboot/rhels8.5.0/x86_64/compute/rootimg"])
     #expect(try node.files("remote") == "b.tgz\n")
@@ -433,36 +401,36 @@ private func isWarnings(_ errors: String) -> Bool {
     let result = try #require(
       try JSONSerialization.jsonObject(with: Data(got.output.utf8)) as? [String: Any])
     let image = try #require((result["images"] as? [[String: Any]])?.first)
-    #expect(image["name"] as? String == Node.image && image["replaced"] as? Bool == true)
+    #expect(image["name"] as? String == XCATNode.image && image["replaced"] as? Bool == true)
     #expect(image["exact"] as? Bool == true)
     let undo = try #require(image["undo"] as? String)
     #expect(try node.imgstore("revert", undo).status == 0)
 
     let stream = try run(
       "bash", "-c", "\"$0\" export \"$1\" --to - | tar tzf - | grep -c /manifest.xml", binary,
-      Node.image, environment: node.environment)
+      XCATNode.image, environment: node.environment)
     #expect(stream.output == "1\n")
-    #expect(stream.errors.contains("imgstore: exported \(Node.image)@"))
+    #expect(stream.errors.contains("imgstore: exported \(XCATNode.image)@"))
     #expect(try node.files("here") == "")
 
     for words in [
-      ["export", Node.image, "a", "--to", "b"], ["export", Node.image, "-", "-R", "mn2"],
+      ["export", XCATNode.image, "a", "--to", "b"], ["export", XCATNode.image, "-", "-R", "mn2"],
       ["import", "b.tgz", "--append-postscripts"], ["import", "b.tgz", "--allow", "opt"],
-      ["import", "-", "-R", "mn2"], ["import", "b.tgz", "-f", ""], ["export", Node.image, ""],
+      ["import", "-", "-R", "mn2"], ["import", "b.tgz", "-f", ""], ["export", XCATNode.image, ""],
     ] {
       #expect(
         try run(binary, arguments: words, environment: node.environment).status == 2, "\(words)")
     }
   }
 
-  @Test func `nodes get a bundle's script lists with -p, and originals are kept with --orig`()
+  @Test func `-p gives a bundle's script lists to nodes, and --orig keeps replaced files`()
     throws
   {
-    let source = try Node()
-    #expect(try source.call("imgexport", Node.image, "b.tgz", "-p", "node1").status == 0)
+    let source = try XCATNode()
+    #expect(try source.call("imgexport", XCATNode.image, "b.tgz", "-p", "node1").status == 0)
     let bundle = source.here + "/b.tgz"
 
-    let node = try Node()
+    let node = try XCATNode()
     let tables = node.folder.path("root/etc/xcat")
     func lists() throws -> String {
       try run(
@@ -501,8 +469,8 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(try String(contentsOfFile: boot + "/kernel", encoding: .utf8) == "mine\n")
   }
 
-  @Test func `an export goes through a pipe into an import`() throws {
-    let (node, other) = (try Node(), try Node(isEmpty: true))
+  @Test func `an export to a pipe can be imported from it`() throws {
+    let (node, other) = (try XCATNode(), try XCATNode(isEmpty: true))
     let script = """
       IMGSTORE_ROOT="$1/root" IMGSTORE_STORE="$1/store" "$0" export "$3" --to - --complete |
         IMGSTORE_ROOT="$2/root" IMGSTORE_STORE="$2/store" "$0" import - --allow-privileged
@@ -510,7 +478,7 @@ private func isWarnings(_ errors: String) -> Bool {
     let result = try run(
       "bash",
       arguments: [
-        "-o", "pipefail", "-c", script, binary, node.folder.path, other.folder.path, Node.image,
+        "-o", "pipefail", "-c", script, binary, node.folder.path, other.folder.path, XCATNode.image,
       ], environment: ["TZ": "UTC"])
     #expect(result.status == 0, "\(result.errors)")
     let boot = "root/install/netboot/rhels8.5.0/x86_64/compute"
@@ -523,13 +491,14 @@ private func isWarnings(_ errors: String) -> Bool {
       "bash",
       arguments: [
         "-c", script.replacing("|\n", with: "| head -c 30000 |\n"), binary, node.folder.path,
-        other.folder.path, Node.image,
+        other.folder.path, XCATNode.image,
       ], environment: ["TZ": "UTC"])
     #expect(cut.status == 1 && cut.errors.contains("Nothing was imported"), "\(cut.errors)")
     #expect(!FileManager.default.fileExists(atPath: other.folder.path("root/install")))
   }
 
-  @Test func `the manual pages have every option of the usages`() throws {
+  @Test func `the manual pages of imgexport and imgimport list every option of the usages`() throws
+  {
     for (name, usage) in [("imgexport", Self.exportUsage), ("imgimport", Self.importUsage)] {
       let path = "\(packageRoot)/docs/\(name).1"
       let source = try String(contentsOfFile: path, encoding: .utf8)
@@ -540,7 +509,7 @@ private func isWarnings(_ errors: String) -> Bool {
     }
   }
 
-  @Test func `links are made beside the binary, and what is another's is left alone`() throws {
+  @Test func `xCAT's names are linked next to the binary, and files of others are kept`() throws {
     let folder = try TemporaryFolder()
     try shell(
       "cd \"$1\"; touch imgstore; ln -s xcatclientnnr imgexport; \"$2\"/scripts/links.sh .",

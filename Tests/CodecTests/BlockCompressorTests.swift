@@ -1,4 +1,5 @@
-// Blocks decode to their source, and are smaller than it or not compressed at all.
+// Compressed blocks decode to their source and are smaller than it; other blocks are not
+// compressed.
 
 import Codec
 import TestSupport
@@ -11,7 +12,9 @@ import Testing
   ]
 
   @Test(arguments: codecs)
-  func `blocks come back, and only smaller ones are made`(_ codec: BlockCodec) throws {
+  func `compressed blocks decode to their source and are smaller than it`(_ codec: BlockCodec)
+    throws
+  {
     var random = SplitMix64(1)
     let compressor = BlockCompressor(codec, maxBytes: 128 << 10)
     let inputs: [[UInt8]] = [

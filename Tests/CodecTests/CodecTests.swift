@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @Suite struct CodecTests {
-  @Test(.usesTools) func `SHA-256 of known and long inputs`() throws {
+  @Test(.usesTools) func `SHA-256 equals the known values, also for long inputs`() throws {
     #expect(
       SHA256.digest(of: Array("abc".utf8)).hex
         == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")

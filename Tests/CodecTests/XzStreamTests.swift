@@ -13,7 +13,7 @@ import Testing
   }
 
   @Test(.usesTools, arguments: seeds)
-  func `blocks of any kind and number make one stream that every reader takes`(_ seed: UInt64)
+  func `blocks of any kind and number form one stream that every reader accepts`(_ seed: UInt64)
     throws
   {
     var random = SplitMix64(seed)
@@ -50,7 +50,7 @@ import Testing
     #expect(list.contains("file\t1\t\(pieces.count)\t\(stream.count)\t"), "seed \(seed): \(list)")
   }
 
-  @Test func `a damaged block has no size`() throws {
+  @Test func `the sizes of a damaged block are refused`() throws {
     let plain = [UInt8](repeating: 3, count: 5000)
     let block = try plain.withUnsafeBytes { try XzBlockCompressor(preset: 0).compress($0) }
     #expect(try size(block, 5000).plainBytes == 5000)

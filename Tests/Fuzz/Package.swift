@@ -2,7 +2,7 @@
 import PackageDescription
 
 // Coverage-guided fuzzers for the parsers; scripts/fuzz.sh builds and runs them. A package of its
-// own, for all of it, rooms included, is built with -sanitize=fuzzer.
+// own, for all of it, modules included, is built with -sanitize=fuzzer.
 
 let package = Package(
   name: "Fuzz",

@@ -94,7 +94,7 @@ public struct BundleDraft: Sendable {
 
   public init() {}
 
-  /// The synthetic statelite bundle; what matters about it is its tree.
+  /// A synthetic statelite bundle for tests of its tree.
   public static func statelite(tree: [UInt8]) -> BundleDraft {
     var draft = BundleDraft()
     draft.manifest = .statelite
@@ -116,7 +116,7 @@ public struct BundleDraft: Sendable {
     return tar
   }
 
-  /// The whole, with what `more` appends before the archive's end.
+  /// The whole bundle, with the members that `more` appends before the end of the archive.
   public func tar(adding more: (inout RawTar) -> Void) -> [UInt8] {
     var tar = tar
     more(&tar)

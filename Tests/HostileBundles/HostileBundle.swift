@@ -4,10 +4,10 @@
 
 /// A bundle that must be refused, or imported without its harm.
 public struct HostileBundle: Sendable, CustomStringConvertible {
-  /// What is wrong with it.
+  /// Its defect.
   public let name: String
   public let outcome: HostileOutcome
-  /// What it is imported with.
+  /// The options of its import.
   public var nodes: String?
   public var trustsPlugins = false
   public var requiresSignature = false
@@ -153,7 +153,7 @@ extension HostileBundle {
       .filter { $0.count <= 64 << 10 }
   }
 
-  /// What asks for the most memory.
+  /// The bundles that require the most memory.
   public static var heavy: [HostileBundle] {
     let piles = [names, documents, trees, closures, links, lists, kits].flatMap { $0 }.filter {
       bundle in

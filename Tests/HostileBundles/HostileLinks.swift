@@ -30,7 +30,7 @@ extension HostileBundle {
   static let links: [HostileBundle] = [
     link("a link to /etc/shadow", "/etc/shadow", "lead out"),
     link("a link up and out", "../../../../etc/shadow", "lead out"),
-    link("a link beside the extra's folder", "../neighbour", "lead out"),
+    link("a link out of the extra's directory", "../neighbour", "lead out"),
     link("a link up behind a name", "sub/../../../etc", "lead out"),
     link("a link that goes down before it goes up", "sub/..", "lead out"),
     link("a link to nothing", "", "without a target"),
@@ -125,7 +125,7 @@ extension HostileBundle {
     inFolders("a link in a kit, up and out", "lead out") {
       $0.header("\(kit)/plugins/evil", type: "2", link: "../../kernel")
     },
-    inFolders("a link beside a kit", "lead out") {
+    inFolders("a link out of a kit", "lead out") {
       $0.header("\(kit)/evil", type: "2", link: "../kernel")
     },
     inFolders("a plugin below a link", "lies below") {

@@ -307,7 +307,7 @@ extension HostileBundle {
         $0.file("./\(folder)/rootimgtree.gz", gzip(goodTree { _ in }))
       }
     },
-    HostileBundle("a checksum that is no checksum", "kernel", "SHA-256") {
+    HostileBundle("an invalid checksum", "kernel", "SHA-256") {
       BundleDraft().replacing("kernel") {
         $0.pax([("comment", "sha256=\u{1b}[2J")])
         $0.file("./\(folder)/kernel", [UInt8](repeating: 0x4b, count: 1500))

@@ -38,7 +38,7 @@ extension HostileBundle {
       .manifest("an extra without a place", "<src> or <dest>") {
         $0.lines = ["<extra><src>/install/x</src></extra>"]
       },
-      // What xCAT's commands would take for several words, for options, or for patterns.
+      // Values that xCAT's commands would read as several words, options or patterns.
       .manifest("a stranger's folder behind the image's", "linuximage.rootimgdir", "blank") {
         $0.linuximage["rootimgdir"] = "/install/a /victim b"
       },
@@ -128,7 +128,7 @@ extension HostileBundle {
       },
     ]
 
-  /// What a shell, a path or a terminal would make of names.
+  /// Names with a meaning for a shell, a path or a terminal.
   static let texts: [HostileBundle] =
     [
       ";reboot", "$(reboot)", "`reboot`", "a&b", "a|b", "a\nb", "a\"b", "a'b", "a>b", "a<b",

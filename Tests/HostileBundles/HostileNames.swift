@@ -42,7 +42,7 @@ extension HostileBundle {
       },
       HostileBundle("U+\(code) in a description", "control character") {
         var draft = BundleDraft()
-        // What XML cannot hold is an error of its parser.
+        // Characters that XML cannot hold are an error of its parser.
         draft.manifest.osimage["description"] = "a\(scalar.value < 0x20 ? "\u{9d}" : scalar)b"
         return draft.bundle()
       },
@@ -54,7 +54,7 @@ extension HostileBundle {
     ]
   }
 
-  /// Members that bundles of other programs have beside xCAT's, and that nobody asked for: they are passed over.
+  /// Members that bundles of other programs have in addition to xCAT's. They are skipped.
   static let unasked: [HostileBundle] =
     [
       ".DS_Store", "._kernel", "extra/.DS_Store", "extra/._tinyscript",

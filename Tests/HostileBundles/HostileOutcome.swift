@@ -1,7 +1,7 @@
-// What becomes of a hostile bundle. Most are refused. Some are imported, with their harm left out; which of the two
-// happens to a class of them is said here, in one place.
+// The outcome for a hostile bundle. Most are refused. Some are imported without their harmful parts. This file
+// decides which of the two applies to a class of bundles.
 
-/// What an import does with a hostile bundle.
+/// The result of an import of a hostile bundle.
 public enum HostileOutcome: Sendable {
   /// It is refused before anything is written, with these words in the message.
   case refused([String])

@@ -1,5 +1,5 @@
-// Privilege that comes with a bundle: in root trees of three forms, where images have it and strangers must not bring
-// it unasked; and with files beside the tree, where nobody needs it.
+// Privileged files in bundles: in root trees of three forms, where images have them but an untrusted bundle must not
+// bring them without permission, and outside the tree, where they are never needed.
 
 private let folder = BundleDraft.folder
 private let side = "./\(BundleDraft.folder)/extra/install/side"
@@ -9,7 +9,7 @@ private let capability: [UInt8] = [
   1, 0, 0, 2, 0x80, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ]
 
-/// An entry of a tree that gives privilege to whoever reaches it.
+/// An entry of a tree that gives its privilege to any local user.
 private struct Privilege: Sendable {
   let name: String
   /// Below the tree.
@@ -78,7 +78,7 @@ private struct Privilege: Sendable {
       name: "a disk by the raw interface", path: "sg0", type: "3", mode: 0o666, device: (21, 0)),
   ]
 
-  /// What cpio cannot say.
+  /// Entries that cpio cannot represent.
   static let ofTar: [Privilege] = [
     Privilege(
       name: "a program with capabilities, by star's name", path: "etc/cap",
@@ -103,7 +103,7 @@ private struct Privilege: Sendable {
 }
 
 extension HostileBundle {
-  static let privileges: [HostileBundle] = inTrees + besideTrees + devices
+  static let privileges: [HostileBundle] = inTrees + outsideTrees + devices
 
   private static let place = "\(ManifestDraft.boot)/rootimg"
 
@@ -138,8 +138,8 @@ extension HostileBundle {
       }
     }
 
-  /// Files beside the tree lose their bits, capabilities and owners.
-  private static let besideTrees: [HostileBundle] =
+  /// Files outside the tree lose their bits, capabilities and owners.
+  private static let outsideTrees: [HostileBundle] =
     [
       ("an extra", "\(side)/sub", "/install/custom/side/sub"),
       ("a kit", "\(kit)/other_files", "/install/kits/k1/other_files"),

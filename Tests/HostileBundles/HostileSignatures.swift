@@ -114,7 +114,7 @@ extension HostileBundle {
     return bundle
   }
 
-  /// The good bundle with what `more` signs of it.
+  /// The valid bundle with the signatures that `more` adds.
   private static func signature(
     _ name: String, _ words: String..., more: @escaping @Sendable (inout RawTar, [UInt8]) -> Void
   ) -> HostileBundle {
@@ -181,7 +181,7 @@ extension HostileBundle {
         "\(id).\(BundleSigner.trusted.publicKey.id.hex).sig",
         (try? BundleSigner.trusted.sign(text)) ?? [], in: &tar)
     },
-    signature("beside a statement of nobody", "has no signature") { tar, text in
+    signature("next to an unsigned statement", "has no signature") { tar, text in
       BundleSigner.add(text, to: &tar)
       let other = BundleSigner.text(BundleDraft()) { $0.number = 8 }
       BundleSigner.put("\(SHA256.digest(of: other).hex).statement", other, in: &tar)
@@ -220,7 +220,7 @@ extension HostileBundle {
     signature("with a statement of 2 MiB", "too large") { tar, _ in
       BundleSigner.add([UInt8](repeating: 0x61, count: 2 << 20), to: &tar)
     },
-    signature("over a text that is no statement", "line 1") { tar, _ in
+    signature("over a text that is not a statement", "line 1") { tar, _ in
       BundleSigner.add(Array("I am the king\n".utf8), to: &tar)
     },
     signature("over a statement with CR before LF", "printable ASCII") { tar, text in
@@ -244,7 +244,7 @@ extension HostileBundle {
       tar, _ in
       BundleSigner.add(BundleSigner.text(BundleDraft()) { $0.subject = .bundle }, to: &tar)
     },
-    // What was signed is not what the bundle holds.
+    // The statement was signed for other contents.
     statement("about another image", "the image's name") { $0.image = "other" },
     statement("about another kernel", "kernel") { statement in
       for i in statement.items.indices where statement.items[i].path == Array(kernel.utf8) {

@@ -44,13 +44,13 @@ extension HostileBundle {
       $0.pax([("size", "1")])
       $0.file("\(folder)/x", [UInt8](repeating: 0x58, count: 2000))
     },
-    .adding("an owner that is no number", "owner") {
+    .adding("an owner that is not a number", "owner") {
       $0.header("\(folder)/x") { $0.put(Array("root\u{0}\u{0}\u{0}\u{0}".utf8), at: 108) }
     },
     .adding("an owner out of range", "owner is out of range") {
       $0.header("\(folder)/x") { $0.put([0x80, 0, 1, 1, 1, 1, 1, 1], at: 108) }
     },
-    .adding("a pax time that is no number", "pax time") {
+    .adding("a pax time that is not a number", "pax time") {
       $0.pax([("mtime", "yesterday")])
       $0.file("\(folder)/x", "x")
     },
@@ -169,7 +169,7 @@ extension HostileBundle {
       HostileBundle("garbage after the gzip stream", "damaged") {
         BundleDraft().bundle() + Array("garbage".utf8)
       },
-      HostileBundle("a method that gzip has not", "damaged") {
+      HostileBundle("a method that gzip does not have", "damaged") {
         var bytes = BundleDraft().bundle()
         bytes[2] = 9
         return bytes
@@ -238,7 +238,7 @@ extension HostileBundle {
       HostileBundle("a kernel that is a folder", "kernel", "not in the bundle") {
         BundleDraft().replacing("kernel") { $0.directory("./\(folder)/kernel/") }
       },
-      .manifest("a list that the bundle has not", "other.pkglist", "not in the bundle") {
+      .manifest("a list missing in the bundle", "other.pkglist", "not in the bundle") {
         $0.linuximage["pkglist"] = "\(ManifestDraft.custom)/other.pkglist"
       },
     ]
@@ -248,7 +248,7 @@ extension HostileBundle {
 }
 
 extension BundleDraft {
-  /// What follows the last slash.
+  /// The part after the last slash.
   static func baseName(_ path: String) -> String {
     path.split(separator: "/").last.map(String.init) ?? ""
   }

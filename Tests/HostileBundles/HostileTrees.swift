@@ -3,14 +3,14 @@
 
 private let folder = BundleDraft.folder
 
-/// An archive of a root tree, and what its refusal says.
+/// An archive of a root tree, and a part of the reason for its refusal.
 struct TreeArchive: Sendable {
   let name: String
   let words: [String]
   let bytes: @Sendable () -> [UInt8]
 }
 
-/// A small tree that imports, and what `more` appends before its end.
+/// A small valid tree, with the members that `more` appends before its end.
 func goodTree(ends: Bool = true, _ more: (inout RawCpio) -> Void) -> [UInt8] {
   var cpio = RawCpio()
   cpio.entry("rootimg", mode: 0o40755)
@@ -87,7 +87,7 @@ extension HostileBundle {
   }
 
   static let treeArchives: [TreeArchive] = [
-    tree("a tree that is no archive", "not a tar archive") { Array("not a gzip".utf8) },
+    tree("a tree that is not an archive", "not a tar archive") { Array("not a gzip".utf8) },
     tree("a tree of nothing", "it is empty") { [] },
     tree("a tree that is a gzip of nothing", "it is empty") { gzip([]) },
     tree("a tree that is cut", "cut off") { Array(gzip(goodTree { _ in }).dropLast(30)) },
@@ -135,7 +135,7 @@ extension HostileBundle {
     tree("a tree with a dot as a part", "a '.' component") {
       gzip(goodTree { $0.entry("rootimg/./evil", mode: 0o100644, [1]) })
     },
-    tree("a member beside the tree", "outside the directory rootimg") {
+    tree("a member outside the tree", "outside the directory rootimg") {
       gzip(goodTree { $0.entry("etc/passwd", mode: 0o100644, [1]) })
     },
     tree("a tree that is a file", "not a directory") {
@@ -264,7 +264,7 @@ extension HostileBundle {
     sparse("less parts than content", "the archive has", [0, 512], size: 4096, stored: 1024),
     sparse("an impossible size", "impossible size", [0, 512], size: 1 << 63, stored: 512),
     sparse("8 EiB of holes", "holes", [0, 512], size: (1 << 63) - 1, stored: 512),
-    tree("a map of a sparse file that is no map", "map of a sparse file") {
+    tree("an invalid map of a sparse file", "map of a sparse file") {
       gzip(
         goodTarTree {
           $0.pax([

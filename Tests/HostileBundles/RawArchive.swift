@@ -1,4 +1,4 @@
-// Archives written byte by byte, so that every field of them can lie: what no tool will write.
+// Archives written byte by byte, so that every field can have a false value that no tool would write.
 // POSIX.1-2017 "pax" (ustar and extended headers), GNU tar (long names, base-256), cpio(5) newc,
 // RFC 1952. Only tests use this.
 
@@ -12,7 +12,7 @@ public struct RawTar: Sendable {
 
   /// Appends a header block with a right checksum, unless `spoil` is set.
   /// - Parameters:
-  ///   - size: what the size field says; nothing is appended for it.
+  ///   - size: the value of the size field; no content is appended for it.
   ///   - edit: changes the block before its checksum is made.
   public mutating func header(
     _ name: [UInt8], type: Character = "0", size: Int = 0, mode: Int = 0o644, link: String = "",

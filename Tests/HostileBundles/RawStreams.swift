@@ -18,7 +18,7 @@ public enum RawZstd {
     return out
   }
 
-  /// A frame that becomes so many zeros: four bytes for each 128 KiB.
+  /// A frame that decodes to so many zeros: four bytes for each 128 KiB.
   public static func zeros(_ count: Int, windowLog: Int = 17) -> [UInt8] {
     var out = begin(windowLog: windowLog)
     var left = count
@@ -30,7 +30,7 @@ public enum RawZstd {
     return out
   }
 
-  /// - Parameter windowLog: what the frame says that its decoder needs, as a power of two.
+  /// - Parameter windowLog: the window that the frame requires, as a power of two.
   static func begin(windowLog: Int) -> [UInt8] {
     [0x28, 0xb5, 0x2f, 0xfd, 0, UInt8((windowLog - 10) << 3)]
   }
@@ -57,7 +57,7 @@ public enum RawXz {
     return Array(out[..<size])
   }
 
-  /// The same, its block saying that its dictionary has nearly 4 GiB.
+  /// The same, with a block that declares a dictionary of nearly 4 GiB.
   public static func giantDictionary(_ data: [UInt8]) -> [UInt8] {
     var out = stream(data)
     let header = 12..<12 + (Int(out[12]) + 1) * 4

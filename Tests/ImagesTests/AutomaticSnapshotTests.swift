@@ -1,5 +1,5 @@
-// Automatic snapshots: their origin, what policies do with them, and that commands take none if nothing has
-// changed.
+// Automatic snapshots: their origin, their handling by policies, and that commands take none if
+// nothing has changed.
 
 import Foundation
 import Images
@@ -26,7 +26,7 @@ import Testing
     return policy.reasons(for: candidates, now: now).filter { !$0.value.isEmpty }.keys.sorted()
   }
 
-  @Test func `automatic snapshots never take the place of a person's`() {
+  @Test func `automatic snapshots never displace manual snapshots in a policy`() {
     #expect(
       kept([3, 4, 5], of: 6) {
         $0.last = 2
@@ -45,12 +45,12 @@ import Testing
       } == [5, 6], "the latest stays")
   }
 
-  @Test func `old ones go after 30 days, and a rule about them alone is about them alone`() {
+  @Test func `automatic snapshots expire after 30 days, and a rule for them affects no others`() {
     #expect(kept([1, 2, 3], of: 4, age: 20) { $0.last = 9 } == [3, 4])
     #expect(kept([2, 4], of: 5) { $0.automatic = 1 } == [1, 3, 4, 5])
   }
 
-  @Test func `years, and a time before the latest, are rules too`() {
+  @Test func `policies accept yearly rules and a period before the latest snapshot`() {
     #expect(kept([], of: 10) { $0.withinSeconds = 3 * 86_400 } == [7, 8, 9, 10])
     #expect(kept([], of: 5, age: 365) { $0.yearly = 2 }.count == 2)
   }
@@ -73,7 +73,7 @@ import Testing
     #expect(try workspace.log("img").count == count)
   }
 
-  @Test func `each snapshot knows why it is there`() throws {
+  @Test func `each snapshot records its origin`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)
     try shell("echo two >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
@@ -87,7 +87,7 @@ import Testing
     #expect(try origins("other") == [.safety, .copied])
   }
 
-  @Test func `an undo keeps nothing that a snapshot has already`() throws {
+  @Test func `an undo takes no snapshot of a state that has one`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)
     try shell("cd \"$1\"; echo new >etc/new; echo two >etc/hosts", folder.path("root/img/rootimg"))
@@ -101,7 +101,7 @@ import Testing
       ])
   }
 
-  @Test func `an export that cannot be made takes no snapshot, and names all that is missing`()
+  @Test func `a refused export takes no snapshot and names every missing file`()
     throws
   {
     let folder = try TemporaryFolder()
@@ -121,7 +121,7 @@ import Testing
 
   // MARK: Several at a time
 
-  @Test func `ranges are snapshots that there are`() throws {
+  @Test func `a range contains only existing snapshots`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)
     for i in 2...7 {
@@ -141,7 +141,7 @@ import Testing
     #expect(try workspace.log("img").map(\.committed.number) == [7, 6, 5, 1])
   }
 
-  @Test func `all of an image goes at once, and pins are minded`() throws {
+  @Test func `removal of a whole image removes all snapshots unless one is pinned`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)
     _ = try workspace.tag("img@1", as: "golden")

@@ -1,4 +1,5 @@
-// The meaning of an image's name alone for diff and revert: the latest snapshot that a person chose.
+// The meaning of an image name without a snapshot for diff and revert: the latest snapshot that a
+// person chose.
 
 import Foundation
 import Images
@@ -6,102 +7,89 @@ import TestSupport
 import Testing
 
 @Suite struct BaselineTests {
-  private struct Site {
-    let folder: TemporaryFolder
-    let workspace: Workspace
-
-    /// Creates a directory image with two files, and a snapshot of it.
-    init() throws {
-      folder = try TemporaryFolder()
-      try shell(
-        "mkdir -p \"$1/img/etc\"; echo good >\"$1/img/etc/hosts\"; echo good >\"$1/img/etc/motd\"",
-        folder.path)
-      workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { _ in }
-      _ = try workspace.snapshot(folder.path("img"))
-    }
-
-    func write(_ text: String, _ path: String) throws {
-      try (text + "\n").write(
-        toFile: folder.path("img/" + path), atomically: false, encoding: .utf8)
-    }
-
-    func read(_ path: String) throws -> String {
-      try String(contentsOfFile: folder.path("img/" + path), encoding: .utf8)
-    }
-
-    /// Returns the name of the snapshot that `img` alone means.
-    func meant() throws -> String { try workspace.comparison("img", nil).diff.old }
+  /// Creates a directory image with two files, and a snapshot of it.
+  private func directory() throws -> TestNode {
+    let node = try TestNode.directory("img", tree: ["etc/hosts": "good\n", "etc/motd": "good\n"])
+    _ = try node.workspace.snapshot(node.tree)
+    return node
   }
 
-  @Test func `a snapshot that packing takes does not hide the update before it`() throws {
-    let site = try Site()
-    try site.write("bad", "etc/hosts")
+  /// Returns the name of the snapshot that `img` alone means.
+  private func baseline(_ node: TestNode) throws -> String {
+    try node.workspace.comparison("img", nil).diff.old
+  }
+
+  @Test func `a snapshot taken by pack does not become the baseline`() throws {
+    let site = try directory()
+    try site.write("bad\n", to: "img/etc/hosts")
     _ = try site.workspace.pack(PackRequest("img"))
     #expect(try site.workspace.log("img").count == 2)
-    #expect(try site.meant() == "img@1")
+    #expect(try baseline(site) == "img@1")
     let outcome = try site.workspace.revert("img")
     #expect(outcome.target.number == 1)
-    #expect(try site.read("etc/hosts") == "good\n")
+    #expect(site.content("img/etc/hosts") == "good\n")
   }
 
-  @Test func `files are brought back one after the other`() throws {
-    let site = try Site()
-    try site.write("bad", "etc/hosts")
-    try site.write("bad", "etc/motd")
+  @Test func `reverts of single files keep the baseline`() throws {
+    let site = try directory()
+    try site.write("bad\n", to: "img/etc/hosts")
+    try site.write("bad\n", to: "img/etc/motd")
     _ = try site.workspace.revert("img:etc/hosts")
-    #expect(try site.read("etc/hosts") == "good\n" && site.read("etc/motd") == "bad\n")
-    #expect(try site.meant() == "img@1")
+    #expect(site.content("img/etc/hosts") == "good\n" && site.content("img/etc/motd") == "bad\n")
+    #expect(try baseline(site) == "img@1")
     _ = try site.workspace.revert("img:etc/motd")
-    #expect(try site.read("etc/motd") == "good\n")
+    #expect(site.content("img/etc/motd") == "good\n")
   }
 
-  @Test func `an undo brings the baseline back as well`() throws {
-    let site = try Site()
-    try site.write("bad", "etc/hosts")
+  @Test func `an undo restores the previous baseline`() throws {
+    let site = try directory()
+    try site.write("bad\n", to: "img/etc/hosts")
     _ = try site.workspace.revert("img:etc/hosts")
     _ = try site.workspace.undo("img")
-    #expect(try site.read("etc/hosts") == "bad\n")
-    #expect(try site.meant() == "img@1")
+    #expect(site.content("img/etc/hosts") == "bad\n")
+    #expect(try baseline(site) == "img@1")
   }
 
-  @Test func `a state that a person went back to is a baseline`() throws {
-    let site = try Site()
-    try site.write("bad", "etc/hosts")
+  @Test func `a state chosen by a revert becomes the baseline`() throws {
+    let site = try directory()
+    try site.write("bad\n", to: "img/etc/hosts")
     _ = try site.workspace.snapshot("img")
     _ = try site.workspace.revert("img@1")
-    #expect(try site.meant() == "img@3")
-    try site.write("worse", "etc/hosts")
+    #expect(try baseline(site) == "img@3")
+    try site.write("worse\n", to: "img/etc/hosts")
     _ = try site.workspace.revert("img")
-    #expect(try site.read("etc/hosts") == "good\n")
+    #expect(site.content("img/etc/hosts") == "good\n")
     // After the undo, the bad snapshot is the last one that a person chose.
     _ = try site.workspace.undo("img")
-    #expect(try site.read("etc/hosts") == "worse\n")
+    #expect(site.content("img/etc/hosts") == "worse\n")
   }
 
-  @Test func `an undo of a whole revert means the snapshot from before`() throws {
-    let site = try Site()
-    try site.write("bad", "etc/hosts")
+  @Test func `after an undo of a whole revert the baseline is the snapshot before the revert`()
+    throws
+  {
+    let site = try directory()
+    try site.write("bad\n", to: "img/etc/hosts")
     _ = try site.workspace.snapshot("img")
     _ = try site.workspace.revert("img@1")
     _ = try site.workspace.undo("img")
-    #expect(try site.meant() == "img@2")
+    #expect(try baseline(site) == "img@2")
     _ = try site.workspace.undo("img")
-    #expect(try site.meant() == "img@3")
+    #expect(try baseline(site) == "img@3")
   }
 
-  @Test func `where every snapshot is automatic, the latest is meant`() throws {
-    let site = try Site()
-    try site.write("other", "etc/hosts")
+  @Test func `without manual snapshots the latest automatic one is the baseline`() throws {
+    let site = try directory()
+    try site.write("other\n", to: "img/etc/hosts")
     var export = ExportRequest("img")
     export.destination = .file(site.folder.path("b.tgz"))
     _ = try site.workspace.export(export)
     _ = try site.workspace.remove(["img@1"], force: true)
-    #expect(try site.meant() == "img@2")
+    #expect(try baseline(site) == "img@2")
   }
 
-  @Test func `a number, a tag and an id mean what they say`() throws {
-    let site = try Site()
-    try site.write("bad", "etc/hosts")
+  @Test func `a number, a tag and an id name their snapshot regardless of the baseline`() throws {
+    let site = try directory()
+    try site.write("bad\n", to: "img/etc/hosts")
     _ = try site.workspace.pack(PackRequest("img"))
     _ = try site.workspace.tag("img@2", as: "packed")
     for reference in [

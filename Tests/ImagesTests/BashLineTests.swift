@@ -1,4 +1,4 @@
-// Command lines of bash: they are split as bash splits them, and completed in the quotes that they use.
+// Command lines of bash: they are split as by bash, and completed within their quotes.
 
 import Images
 import Testing
@@ -17,12 +17,14 @@ import Testing
     ("imgstore log 2>/dev/null x", ["imgstore", "log"], "x"),
     ("imgstore log >out x", ["imgstore", "log"], "x"), ("", [], ""),
   ])
-  func `words`(_ line: String, _ words: [String], _ word: String) {
+  func `a command line is split into words as bash splits it`(
+    _ line: String, _ words: [String], _ word: String
+  ) {
     let parsed = BashLine(line)
     #expect(parsed.words == words && parsed.word == word && !parsed.isRedirection)
   }
 
-  @Test func `a redirection is no argument`() {
+  @Test func `a redirection does not count as an argument`() {
     for line in ["imgstore log >o", "imgstore log > o", "imgstore log 2>>o", "imgstore cat a:b <o"]
     {
       #expect(BashLine(line).isRedirection, "\(line)")
@@ -78,7 +80,7 @@ import Testing
     Row(line: #"imgstore ls img:a\"#, replaced: #"a\"#, candidate: "img:ab", replacement: nil),
     Row(line: "imgstore ls img", replaced: "other", candidate: "imgs", replacement: nil),
   ])
-  func `replacements`(_ row: Row) {
+  func `a completed word replaces the current one in its quotes`(_ row: Row) {
     #expect(
       BashLine(row.line).replacement(row.candidate, for: row.replaced) == row.replacement,
       "\(row.line)")

@@ -26,7 +26,8 @@ import Testing
     ).output
   }
 
-  @Test func `every form is measured cold, changed and warm, beside its programs`() throws {
+  @Test func `every form is measured cold, changed and warm, and so are the other programs`() throws
+  {
     let (folder, workspace) = try prepare()
     let before = try listing(folder)
     let forms = [
@@ -43,8 +44,8 @@ import Testing
         if case .peer = $0.way { return true }
         return false
       }
-      let wanted = form.method == .squashfs || form.codec == .zstd ? 1 : 2
-      #expect(peers.count == wanted, "\(form.name): \(peers)")
+      let expected = form.method == .squashfs || form.codec == .zstd ? 1 : 2
+      #expect(peers.count == expected, "\(form.name): \(peers)")
       #expect(runs.map(\.way).suffix(3) == [.cold, .changed, .warm])
       // The other programs' files of the same tree have about the same size.
       let sizes = runs.map { Double($0.sizeBytes) }
@@ -58,7 +59,7 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("work")) == [])
   }
 
-  @Test func `a folder is measured as well, and a missing program is said`() throws {
+  @Test func `a directory can be measured, and a missing program is reported`() throws {
     let (folder, _) = try prepare()
     var options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
     options.environment["PATH"] = folder.path("work")

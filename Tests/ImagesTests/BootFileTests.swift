@@ -13,8 +13,8 @@ import XCAT
   /// Creates an image with copies of its kernel and ramdisk, and two nodes that boot it.
   private func site(
     tell: @escaping @Sendable (String) -> Void = { _ in }
-  ) throws -> ManagementNode {
-    let site = try ManagementNode(tell: tell)
+  ) throws -> TestNode {
+    let site = try TestNode.fresh(tell: tell)
     _ = try site.workspace.define("img", ["provmethod=netboot", "rootimgdir=/install/img"])
     try shell(
       """

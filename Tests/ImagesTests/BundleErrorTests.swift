@@ -1,4 +1,4 @@
-// What an import says of a bundle that it cannot take: which bundle.
+// Errors of an import name the bundle.
 
 import Foundation
 import Images
@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 @Suite struct BundleErrorTests {
-  @Test func `each error names the bundle`() throws {
+  @Test func `each import error names the bundle`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { _ in }
     try shell(
@@ -31,7 +31,7 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: folder.path("new")))
   }
 
-  @Test func `a scrubbed directory is told of no xCAT`() throws {
+  @Test func `messages about a scrubbed directory do not mention xCAT`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { _ in }
     try shell(

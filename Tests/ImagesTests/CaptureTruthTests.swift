@@ -23,7 +23,7 @@ import Testing
 
   // MARK: Hard links
 
-  @Test func `a name keeps its content when another name of its inode is replaced`() throws {
+  @Test func `a hard link keeps its content if another name of its inode is replaced`() throws {
     let folder = try TemporaryFolder()
     let live = tree(folder)
     try shell(
@@ -40,7 +40,7 @@ import Testing
     #expect(try workspace.status("img").diff.entries.map { printable($0.path) } == ["/img/rootimg"])
   }
 
-  @Test func `a name is read when another name of its inode has gone`() throws {
+  @Test func `a hard link is read if another name of its inode has disappeared`() throws {
     let folder = try TemporaryFolder()
     let live = tree(folder)
     try shell("mkdir -p \"$1\"; cd \"$1\"; echo AAA > gone1; ln gone1 gone2", live)
@@ -53,7 +53,9 @@ import Testing
     #expect(try content(workspace, "gone2") == "AAA\n")
   }
 
-  @Test func `a name that became a fifo or a folder is named, and its other name is read`() throws {
+  @Test func `a hard link replaced by a fifo or directory is reported, and its other name is read`()
+    throws
+  {
     for script in ["rm \"$1/a\"; mkfifo \"$1/a\"", "rm \"$1/a\"; mkdir \"$1/a\""] {
       let folder = try TemporaryFolder()
       let live = tree(folder)
@@ -87,7 +89,7 @@ import Testing
     return (folder, try Workspace.test(folder, fileSystem: files))
   }
 
-  @Test func `entries that cannot be examined stay entries, of the kind that is known`() throws {
+  @Test func `entries that cannot be examined are recorded with their known kind`() throws {
     let (folder, workspace) = try damaged()
     let snapshot = try workspace.snapshot("img", allowsEmpty: true).committed
     #expect(!snapshot.snapshot.isComplete)
@@ -112,7 +114,7 @@ import Testing
     #expect(FileManager.default.fileExists(atPath: tree(folder) + "/etc/dir/in"))
   }
 
-  @Test func `a component that cannot be examined is a piece without content`() throws {
+  @Test func `a component that cannot be examined is recorded without content`() throws {
     let folder = try TemporaryFolder()
     try shell("mkdir -p \"$1/img/rootimg\"; echo k > \"$1/img/kernel\"", folder.path("root"))
     let workspace = try Workspace.test(
@@ -127,7 +129,7 @@ import Testing
     #expect(out.skipped.count == 1)
   }
 
-  @Test func `a link whose target cannot be read stays a link that is marked`() throws {
+  @Test func `a link whose target cannot be read is recorded and marked`() throws {
     let folder = try TemporaryFolder()
     try shell("mkdir -p \"$1\"; ln -s target \"$1/link\"; echo f > \"$1/file\"", tree(folder))
     let workspace = try Workspace.test(
@@ -139,7 +141,7 @@ import Testing
     #expect(try content(workspace, "file") == "f\n")
   }
 
-  @Test func `every later command says what the snapshot has not`() throws {
+  @Test func `every later command names the missing contents of a snapshot`() throws {
     let (folder, workspace) = try damaged()
     _ = try workspace.snapshot("img", allowsEmpty: true)
     let restored = try workspace.restore("img@1", to: folder.path("out"))
@@ -171,7 +173,7 @@ import Testing
     #expect(try workspace.verify(deep: true).incomplete.contains("img@1"))
   }
 
-  @Test func `a lack of descriptors or memory ends the snapshot`() throws {
+  @Test func `a snapshot fails if descriptors or memory run out`() throws {
     let faults: [(String, SystemError.Code)] = [
       ("open", .tooManyOpenFiles), ("names", .tooManyOpenFilesInSystem), ("stat", .outOfMemory),
     ]
@@ -188,8 +190,8 @@ import Testing
             let workspace = try Workspace(
               WorkspaceOptions(store: folder.path("store"), root: folder.path("root")),
               fileSystem: files, tell: { _ in })
-            let made = try workspace.snapshot("img").committed.snapshot
-            #expect(made.isComplete, "\(operation) \(n): \(made.notes)")
+            let snapshot = try workspace.snapshot("img").committed.snapshot
+            #expect(snapshot.isComplete, "\(operation) \(n): \(snapshot.notes)")
           } catch { #expect(files.isHit) }
           if !files.isHit { break }
         }

@@ -34,7 +34,9 @@ import Testing
 
   // MARK: Shared inodes
 
-  @Test func `attributes of hard-linked copies stay, and so does privilege`() throws {
+  @Test func `a revert does not change attributes or privileges of hard links outside the image`()
+    throws
+  {
     try shell(
       "cd \"$1\"; echo s >s; chmod 600 s; echo o >o; echo u >u; chmod 4755 u; echo g >g; ln g h",
       tree)
@@ -56,7 +58,7 @@ import Testing
     #expect(try stat(tree + "/u").inode != before[2].inode)
   }
 
-  @Test func `whatever names of an inode went, they become its links again`() throws {
+  @Test func `removed names of an inode become its hard links again`() throws {
     let names = ["a/x", "b/y", "c/deep/z", "c/w"]
     try shell(
       "cd \"$1\"; mkdir -p a b c/deep; echo l >a/x; for n in b/y c/deep/z c/w; do ln a/x $n; done",
@@ -75,7 +77,7 @@ import Testing
     }
   }
 
-  @Test func `owner and setuid never reach an inode that was there`() throws {
+  @Test func `owner and setuid are never set on an existing inode`() throws {
     try shell("cd \"$1\"; echo t >t; chmod 4755 t", tree)
     _ = try workspace.snapshot("img")
     try shell("cd \"$1\"; chmod 755 t; chown 65534 t", tree)
@@ -111,7 +113,7 @@ import Testing
     return try #require(outcome.apply.methods.first).isSwap
   }
 
-  @Test func `users in any namespace, and of any kind, keep a tree from being swapped`() throws {
+  @Test func `a tree in use by any process in any namespace is not swapped`() throws {
     try shell("cd \"$1\"; mkdir etc mnt; seq 100 >etc/f; head -c 100000 /dev/zero >img", tree)
     try shell("mkdir \"$1\"", folder.path("other"))
     _ = try workspace.snapshot("img")
@@ -147,15 +149,7 @@ import Testing
         ctypes.CDLL(None).unshare(0x200); os.chdir(sys.argv[1]); ready.set(); sys.stdin.read()
       threading.Thread(target=work).start(); ready.wait(); print("ready",flush=True)' "$1/etc"
       """,
-      """
-      python3 -c 'import ctypes,os,sys,threading
-      ready=threading.Event(); c=ctypes.CDLL(None)
-      def work():
-        c.unshare(0x20000); c.mount(b"none",b"/",None,0x44000,None)
-        c.mount(sys.argv[1].encode(),sys.argv[2].encode(),None,4096,None)
-        ready.set(); sys.stdin.read()
-      threading.Thread(target=work).start(); ready.wait(); print("ready",flush=True)' "$1" "$2"
-      """,
+      "\(quotedFixture("scripts/processes/mount-in-namespace.py")) \"$1\" \"$2\"",
       """
       python3 -c 'import os,socket,sys
       os.chdir(sys.argv[1]); s=socket.socket(socket.AF_UNIX); s.bind("sock"); s.listen(); os.chdir("/")
@@ -169,7 +163,7 @@ import Testing
   // MARK: Flags
 
   @Test(arguments: [ApplyStrategy.inPlace, .swap])
-  func `flags are part of an entry, and hinder no change`(_ method: ApplyStrategy) throws {
+  func `inode flags are recorded and do not block a change`(_ method: ApplyStrategy) throws {
     try shell(
       """
       cd "$1"; mkdir etc prot; echo one >etc/i; chattr +i etc/i; echo log >etc/a; chattr +a etc/a
@@ -197,7 +191,7 @@ import Testing
     #expect(try workspace.unfinished(of: "img").isEmpty)
   }
 
-  @Test func `what cannot be changed refuses the change before its first step`() throws {
+  @Test func `an obstacle refuses a change before its first step`() throws {
     try shell("cd \"$1\"; echo a >f", tree)
     _ = try workspace.snapshot("img")
     try shell("echo b >\"$1/f\"; echo k >\"$2\"", tree, folder.path("root/img/kernel"))
@@ -211,7 +205,7 @@ import Testing
 
   // MARK: The end of a change
 
-  @Test func `a deep tree is removed with few descriptors, and without its links`() throws {
+  @Test func `a deep tree is removed with few descriptors, and links are not followed`() throws {
     try shell(
       """
       python3 -c 'import os,sys; os.chdir(sys.argv[1])
@@ -229,7 +223,7 @@ import Testing
     #expect(try stat(folder.path("outside")).flags.contains(.immutable))
   }
 
-  @Test func `a change is abandoned whatever is left of it`() throws {
+  @Test func `a change can be abandoned although leftovers cannot be removed`() throws {
     try shell("cd \"$1\"; echo a >f", tree)
     let snapshot = try workspace.snapshot("img").committed
     let journal = Journal(
@@ -248,7 +242,7 @@ import Testing
 
   // MARK: Other images, other places
 
-  @Test func `files outside of the image change only when that is asked for`() throws {
+  @Test func `files outside the image change only on request`() throws {
     try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", folder.path("root"))
     _ = try workspace.define("img", ["exlist=/etc/hosts"])
     try shell("echo a >\"$1/f\"", tree)
@@ -264,7 +258,7 @@ import Testing
     #expect(try String(contentsOfFile: hosts, encoding: .utf8) == "one\n")
   }
 
-  @Test func `images with one folder take turns, and say so`() throws {
+  @Test func `images that share a directory exclude each other and report it`() throws {
     _ = try workspace.define(
       "img2",
       ["provmethod=netboot", "rootimgdir=/img", "profile=q", "osvers=rhels9", "osarch=x86_64"])
@@ -290,7 +284,7 @@ import Testing
     }
   }
 
-  @Test func `a snapshot waits for a change of its files, by whatever path they are reached`()
+  @Test func `a snapshot waits for a change of the same files, through any path`()
     throws
   {
     for (other, place) in [("same", "/img"), ("inside", "/img/rootimg/opt"), ("bound", "/bound")] {
@@ -329,7 +323,7 @@ import Testing
     }
   }
 
-  @Test func `xCAT's own lock is respected by every change of a tree`() throws {
+  @Test func `every change of a tree respects xCAT's lock`() throws {
     try shell("cd \"$1\"; echo a >f", tree)
     _ = try workspace.snapshot("img")
     try shell("echo b >\"$1/f\"", tree)
@@ -369,8 +363,8 @@ import Testing
     return file
   }
 
-  @Test func `an import and a copy respect the lock of the folder that they write to`() throws {
-    let node = try ManagementNode()
+  @Test func `import and copy respect the lock of their target directory`() throws {
+    let node = try TestNode.fresh()
     let bundle = fixture("xcat/stateless.tgz")
     let dry = try node.workspace.importing(bundle) { $0.isDryRun = true }
     // The bundle has boot files but no tree. Their directory is still the one of the tree.
@@ -379,7 +373,7 @@ import Testing
     let imported = try holdLock(
       String(kernel.dropLast("/kernel".count)) + "/rootimg", below: node.path(""))
     #expect(throws: ImageError.self) { try node.workspace.importing(bundle) }
-    #expect(!node.isThere(kernel))
+    #expect(!node.exists(kernel))
     withExtendedLifetime(imported) {}
 
     try shell("echo a >\"$1/f\"", tree)

@@ -12,7 +12,7 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
 
 @Suite(.usesTools, .sweep) struct CollectionFaultTests {
   /// Creates a store with unused packs, packs to rewrite, and a pack that is already doomed.
-  private func prepare(_ site: CollectionSite, forgetting: Bool) throws {
+  private func prepare(_ site: CollectedStore, forgetting: Bool) throws {
     try site.fill(12)
     try site.snapshot()
     for i in 0..<4 {
@@ -27,7 +27,7 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
     _ fault: FaultyFileSystem.Fault, forgetting: Bool, _ verb: (Workspace) throws -> Void,
     check: (TemporaryFolder, Workspace, String) throws -> Void
   ) throws -> Int {
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try prepare(site, forgetting: forgetting)
     var n = 0
     while n < 5000 {
@@ -48,11 +48,20 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
     return 0
   }
 
-  @Test(arguments: [0, 1, 2, 3])
-  func `a collection that fails at any operation costs only space`(_ which: Int) throws {
-    let fault: FaultyFileSystem.Fault =
-      [.once(.noSpace), .once(.inputOutput), .forGood, .forGood][which]
-    let rewriting: CollectionRequest.Rewriting = which == 3 ? .all(level: 4) : .sparing
+  static let faults:
+    [NamedCase<(fault: FaultyFileSystem.Fault, rewriting: CollectionRequest.Rewriting)>] = [
+      NamedCase("one operation finds the disk full", (.once(.noSpace), .sparing)),
+      NamedCase("one operation fails with an I/O error", (.once(.inputOutput), .sparing)),
+      NamedCase("an operation and all after it fail", (.forGood, .sparing)),
+      NamedCase(
+        "all packs are rewritten, and operations fail for good", (.forGood, .all(level: 4))),
+    ]
+
+  @Test(arguments: faults)
+  func `a gc that fails at any operation loses only disk space`(
+    _ scenario: NamedCase<(fault: FaultyFileSystem.Fault, rewriting: CollectionRequest.Rewriting)>
+  ) throws {
+    let (fault, rewriting) = scenario.value
     var sizes: [Int: String] = [:]
     let operations = try sweep(fault, forgetting: true) { workspace in
       _ = try workspace.collect(request(rewriting, seconds: 10))
@@ -79,9 +88,10 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
     #expect(Double(most) < Double(least) * 1.05, "\(sizes)")
   }
 
-  @Test(arguments: [0, 1])
-  func `a forget that fails at any operation leaves whole snapshots`(_ which: Int) throws {
-    let fault: FaultyFileSystem.Fault = [.once(.inputOutput), .forGood][which]
+  @Test(arguments: [FaultyFileSystem.Fault.once(.inputOutput), .forGood])
+  func `a forget that fails at any operation leaves whole snapshots`(
+    _ fault: FaultyFileSystem.Fault
+  ) throws {
     let operations = try sweep(fault, forgetting: false) { workspace in
       _ = try workspace.forget(["img"], policy(last: 2))
     } check: { _, after, when in

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// A store, its live tree, and a copy of each state that was captured.
-final class CollectionSite {
+final class CollectedStore {
   let folder: TemporaryFolder
   var pristine: [String: String] = [:]
 
@@ -20,9 +20,12 @@ final class CollectionSite {
   }
 
   /// Opens a workspace that acts as a separate process with respect to leases.
-  func open(_ tell: @escaping @Sendable (String) -> Void = { _ in }) throws -> Workspace {
-    try Workspace(
-      WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), tell: tell)
+  func open(
+    wait: LockWait = .forever, _ tell: @escaping @Sendable (String) -> Void = { _ in }
+  ) throws -> Workspace {
+    var options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    options.lockWait = wait
+    return try Workspace(options, tell: tell)
   }
 
   func tree(_ image: String = "img") -> String { folder.path("root/\(image)/rootimg") }
@@ -109,8 +112,8 @@ func request(
 }
 
 @Suite(.usesTools) struct CollectionTests {
-  @Test func `what was foretold is freed, to the byte`() throws {
-    let site = try CollectionSite()
+  @Test func `the dry-run estimate of gc is exact to the byte`() throws {
+    let site = try CollectedStore()
     try site.fill()
     try site.snapshot()
     for i in 0..<8 {
@@ -126,24 +129,24 @@ func request(
       return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? -1
     }
     let before = try bytes()
-    let foretold = try site.open().forget(["img"], policy(last: 2), dryRun: true)
-    #expect(foretold.forgotten.count == 7 && foretold.kept.count == 2)
+    let estimate = try site.open().forget(["img"], policy(last: 2), dryRun: true)
+    #expect(estimate.forgotten.count == 7 && estimate.kept.count == 2)
     #expect(try site.open().log("img").count == 9)
-    let account = try site.open().diskUse(foretold.forgotten.map { "\($0.name)" })
-    #expect(account.total.use.freedBytes == foretold.freedBytes)
+    let account = try site.open().diskUse(estimate.forgotten.map { "\($0.name)" })
+    #expect(account.total.use.freedBytes == estimate.freedBytes)
     #expect(account.collectableBytes == 0)
     _ = try site.open().forget(["img"], policy(last: 2))
     let outcome = try site.open().collect()
     #expect(outcome.freedBytes > 0 && outcome.waitingBytes == 0 && !site.hasDoomed)
-    #expect(try before - bytes() == Int(foretold.freedBytes ?? 0))
+    #expect(try before - bytes() == Int(estimate.freedBytes ?? 0))
     try site.check("after gc", restoring: true)
     // Nothing is left to do, and the estimate is zero.
     let again = try site.open().collect()
     #expect(again.removedPacks == 0 && again.freedBytes == 0)
   }
 
-  @Test func `the stat cache does not vouch for what was collected`() throws {
-    let site = try CollectionSite()
+  @Test func `the stat cache does not list deleted objects as stored`() throws {
+    let site = try CollectedStore()
     try site.fill()
     try site.snapshot()
     try site.change(1)
@@ -166,8 +169,8 @@ func request(
     #expect(try site.open().status("img").isClean)
   }
 
-  @Test func `a stat cache outlives its snapshot where another has the same content`() throws {
-    let site = try CollectionSite()
+  @Test func `a stat cache outlives its snapshot if another has the same content`() throws {
+    let site = try CollectedStore()
     try site.fill(10)
     // Without the pause, the files' times would be too recent to be trusted.
     try shell("sleep 0.1")
@@ -184,8 +187,8 @@ func request(
     try site.check("the end")
   }
 
-  @Test func `what a revert rests on is still there`() throws {
-    let site = try CollectionSite()
+  @Test func `gc keeps the objects that a running revert needs`() throws {
+    let site = try CollectedStore()
     try site.fill()
     try site.snapshot()
     try site.change(1)
@@ -219,21 +222,22 @@ func request(
         facts: [], entryCount: 1, contentBytes: UInt64(sizeBytes)))
   }
 
-  private func openStore(_ site: CollectionSite) throws -> ObjectStore {
+  private func openStore(_ site: CollectedStore) throws -> ObjectStore {
     try ObjectStore(
       KernelFileSystem.shared, path: Array(site.folder.path("store").utf8), create: true
     ) { _ in }
   }
 
   /// Leaves a pack that nothing references, like a refused import or a killed writer.
-  private func leaveOrphan(_ bytes: [UInt8], _ site: CollectionSite) throws {
+  private func leaveOrphan(_ bytes: [UInt8], _ site: CollectedStore) throws {
     let session = try openStore(site).beginSession()
     _ = try add(bytes, to: session)
     try session.finish()
   }
 
-  @Test func `an old session may rest on what is doomed, a new one does not`() throws {
-    let site = try CollectionSite()
+  @Test func `an earlier session may use objects marked for deletion, a later one does not`() throws
+  {
+    let site = try CollectedStore()
     var random = SplitMix64(5)
     let bytes = random.bytes(50_000)
     try leaveOrphan(bytes, site)
@@ -263,13 +267,13 @@ func request(
       #expect(session.writtenBytes == 0, "it found it present when it asked")
     }
     try site.check("both committed")
-    let settled = try site.open().collect()
-    #expect(settled.waitingBytes == 0 && !site.hasDoomed)
-    try site.check("settled")
+    let final = try site.open().collect()
+    #expect(final.waitingBytes == 0 && !site.hasDoomed)
+    try site.check("final")
   }
 
-  @Test func `a pack comes back when an old session has committed what it holds`() throws {
-    let site = try CollectionSite()
+  @Test func `a pack is kept after an earlier session has committed its objects`() throws {
+    let site = try CollectedStore()
     var random = SplitMix64(6)
     let bytes = random.bytes(50_000)
     try leaveOrphan(bytes, site)
@@ -305,8 +309,8 @@ func request(
     try site.check("it came back")
   }
 
-  @Test func `a second collector is told of the first`() throws {
-    let site = try CollectionSite()
+  @Test func `a second gc reports that one is running`() throws {
+    let site = try CollectedStore()
     try site.fill(5)
     try site.snapshot()
     let lock = try run(
@@ -318,16 +322,16 @@ func request(
     let held = try FileLock.acquire(
       KernelFileSystem.shared, at: folder.raw, Array("gc".utf8), exclusive: true)
     do {
-      _ = try site.open().collect()
+      _ = try site.open(wait: .atMost(seconds: 0)).collect()
       Issue.record("two collectors at once")
     } catch let error as StoreError {
-      #expect(error.reason.contains("is being collected by another imgstore process: process"))
+      #expect(error.errorCode == .storeLocked)
     }
     withExtendedLifetime(held) {}
   }
 
-  @Test func `a damaged ref stops the collection, and can be given up`() throws {
-    let site = try CollectionSite()
+  @Test func `a damaged ref stops gc until it is given up`() throws {
+    let site = try CollectedStore()
     try site.fill(10)
     try site.snapshot()
     try site.change(1)
@@ -348,8 +352,8 @@ func request(
     try site.check("given up", restoring: true)
   }
 
-  @Test func `a damaged pack is not rewritten, and is named`() throws {
-    let site = try CollectionSite()
+  @Test func `gc names a damaged pack and does not rewrite it`() throws {
+    let site = try CollectedStore()
     try site.fill()
     try site.snapshot()
     try shell("rm \"$1\"/a/[1-3]* \"$1\"/large", site.tree())
@@ -368,8 +372,8 @@ func request(
     #expect(!site.hasDoomed)
   }
 
-  @Test func `optimize changes no id and makes it smaller, within its budget`() throws {
-    let site = try CollectionSite()
+  @Test func `optimize shrinks the store within its budget and changes no id`() throws {
+    let site = try CollectedStore()
     try site.fill()
     try shell("seq 300000 >\"$1/text\"", site.tree())
     try site.snapshot()
@@ -401,8 +405,8 @@ func request(
     try site.check("optimized and collected", restoring: true)
   }
 
-  @Test func `an index made anew equals the one that followed the collections`() throws {
-    let site = try CollectionSite()
+  @Test func `a rebuilt index equals the one updated by collections`() throws {
+    let site = try CollectedStore()
     try site.fill()
     for i in 0..<4 {
       try site.change(UInt64(i))
@@ -420,9 +424,9 @@ func request(
   }
 
   @Test(arguments: seeds)
-  func `whatever happens in whatever order, every kept snapshot comes back`(_ seed: UInt64) throws {
+  func `every kept snapshot restores after random sequences of commands`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let site = try CollectionSite()
+    let site = try CollectedStore()
     try site.fill(30)
     try site.snapshot()
     for step in 0..<20 {
@@ -472,8 +476,8 @@ func request(
   }
 
   @Test(arguments: [UInt64(11), 12])
-  func `snapshots, forgets and collections at once lose nothing`(_ seed: UInt64) throws {
-    let site = try CollectionSite()
+  func `concurrent snapshots, forgets and collections lose nothing`(_ seed: UInt64) throws {
+    let site = try CollectedStore()
     try site.fill(40)
     try site.snapshot()
     let folder = site.folder

@@ -18,19 +18,13 @@ import Testing
       "mkdir -p \"$1/var/lib/dpkg/info\" \"$1/var/lib/dpkg/updates\" \"$1/etc\"; touch \"$1/var/lib/dpkg/status\"",
       root)
     for package in packages {
-      try shell(
-        #"""
-        b=$(mktemp -d); trap 'rm -rf "$b"' EXIT; mkdir -p $b/p/DEBIAN $b/p/etc $b/p/usr/share/$2
-        printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: x <x@x>\nDescription: d\n' "$2" "$3" >$b/p/DEBIAN/control
-        printf '/etc/%s.conf\n' "$2" >$b/p/DEBIAN/conffiles
-        printf '%s\n' "$4" >$b/p/etc/$2.conf; printf '%s\n' "$3" >$b/p/usr/share/$2/data; echo same >$b/p/usr/share/$2/same
-        dpkg-deb --root-owner-group -b $b/p $b/p.deb >/dev/null
-        dpkg --root="$1" --force-script-chrootless,confold,not-root --log=/dev/null -i $b/p.deb >/dev/null 2>&1
-        """#, root, package.name, package.version, package.conf)
+      try runFixture(
+        "scripts/trees/install-dpkg-package.sh", root, package.name, package.version, package.conf)
     }
   }
 
-  @Test func `packages and paths are told apart as an administrator would`() throws {
+  @Test func `a diff separates changes of packages, configuration files and unowned files`() throws
+  {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let root = folder.path("root/img/rootimg")
@@ -78,20 +72,11 @@ import Testing
     }
   }
 
-  @Test func `a diff of rpm trees says what rpm -qa says`() throws {
+  @Test func `a diff of rpm trees lists the packages of rpm -qa`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let root = folder.path("root/img/rootimg")
-    try shell(
-      #"""
-      cd "$1"
-      build() { printf 'Name: %s\nVersion: %s\nRelease: 1\nSummary: s\nLicense: l\nBuildArch: noarch\n%%description\nd\n%%install\nmkdir -p %%{buildroot}/etc\necho %s >%%{buildroot}/etc/%s.conf\n%%files\n%%config /etc/%s.conf\n' $1 $2 $2 $1 $1 >$1.spec
-        rpmbuild -bb --quiet --define "_topdir $PWD/top" $1.spec >log 2>&1 || { cat log >&2; exit 1; }; }
-      build moves 1; build moves 2; build goes 1; build stays 1
-      mkdir -p "$2"
-      rpm --root "$2" --dbpath /usr/lib/sysimage/rpm -i --nodeps top/RPMS/noarch/{moves-1,goes,stays}-*.rpm 2>/dev/null
-      rpm --root "$2" --dbpath /usr/lib/sysimage/rpm -qa --qf '%{NAME} %{EVR}\n' 2>/dev/null | sort >before
-      """#, folder.path, root)
+    try runFixture("scripts/trees/install-rpm-packages.sh", folder.path, root)
     _ = try workspace.snapshot("img")
     try shell(
       #"""
@@ -113,7 +98,8 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `unified diffs are those of diff, or as short, and patch takes them`(_ seed: UInt64) throws {
+  func `unified diffs are as short as those of diff, and patch applies them`(_ seed: UInt64) throws
+  {
     var random = SplitMix64(seed)
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
@@ -170,7 +156,7 @@ import Testing
     }
   }
 
-  @Test func `large texts that have nothing in common are compared in seconds`() throws {
+  @Test func `large texts with nothing in common are compared in seconds`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let path = folder.path("root/img/rootimg/large")
@@ -186,7 +172,7 @@ import Testing
     #expect(try run("cmp", folder.path("old"), path).didSucceed)
   }
 
-  @Test func `lists come as texts, binaries as a word`() throws {
+  @Test func `lists are compared as text, and binary files are only named`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try shell(

@@ -102,7 +102,7 @@ import Testing
 
   // MARK: Candidates
 
-  private struct Site {
+  private struct CompletionNode {
     let folder: TemporaryFolder
     let workspace: Workspace
 
@@ -123,7 +123,7 @@ import Testing
   }
 
   /// Creates two images: one with a long name and two snapshots, and one without snapshots.
-  private func site() throws -> Site {
+  private func site() throws -> CompletionNode {
     let folder = try TemporaryFolder()
     try shell(
       """
@@ -140,7 +140,7 @@ import Testing
       let taken = try workspace.snapshot("el9-x86_64-netboot-compute", message: message)
       _ = try workspace.tag(taken.committed.name, as: tag)
     }
-    return Site(folder: folder, workspace: workspace)
+    return CompletionNode(folder: folder, workspace: workspace)
   }
 
   @Test(.usesTools) func `commands, aliases and options are completed`() throws {
@@ -267,7 +267,7 @@ import Testing
     let workspace = try Workspace(
       WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
     ) { _ in Issue.record("something was said") }
-    let site = Site(folder: folder, workspace: workspace)
+    let site = CompletionNode(folder: folder, workspace: workspace)
     for line in ["log ", "rm i", "rm img@", "revert img:/", "tag img@1 "] {
       #expect(site.words(line) == [], "\(line)")
     }
@@ -283,7 +283,7 @@ import Testing
     let other = try Workspace(
       WorkspaceOptions(store: site.folder.path("store"), root: site.folder.path("root"))
     ) { _ in }
-    #expect(Site(folder: site.folder, workspace: other).words("log i") == ["img "])
+    #expect(CompletionNode(folder: site.folder, workspace: other).words("log i") == ["img "])
   }
 
   @Test(.usesTools) func `a damaged store gives fewer candidates and no error`() throws {
@@ -296,7 +296,7 @@ import Testing
     let other = try Workspace(
       WorkspaceOptions(store: site.folder.path("store"), root: site.folder.path("root"))
     ) { _ in Issue.record("something was said") }
-    let damaged = Site(folder: site.folder, workspace: other)
+    let damaged = CompletionNode(folder: site.folder, workspace: other)
     #expect(damaged.words("revert compute@1:") == [] && damaged.words("revert compute@2:") == [])
     #expect(damaged.words("rm compute@").count == 4)
     _ = damaged.complete("rm compute@", describes: true)

@@ -17,7 +17,7 @@ import Testing
     try FileManager.default.destinationOfSymbolicLink(atPath: path)
   }
 
-  @Test func `links that were pointed elsewhere come back, and no target is overwritten`() throws {
+  @Test func `redirected links are restored, and their targets are not overwritten`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let root = folder.path("root")
@@ -48,7 +48,7 @@ import Testing
     #expect(try workspace.undo("img").isExact)
   }
 
-  @Test func `chains of links, and links in the folders above, are followed`() throws {
+  @Test func `chains of links and links in parent directories are followed`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let root = folder.path("root")
@@ -69,7 +69,7 @@ import Testing
     #expect(try link(root + "/img") == "disk/img", "the administrator's own link stays")
   }
 
-  @Test func `a link that leads to nothing, or to itself, is kept and named`() throws {
+  @Test func `a dangling or circular link is recorded and reported`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let root = folder.path("root")
@@ -83,7 +83,7 @@ import Testing
     #expect(try link(root + "/img/kernel") == "nowhere")
   }
 
-  @Test func `a link that became the file itself, and back`() throws {
+  @Test func `a link replaced by its file is restored, and the other way round`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let root = folder.path("root")
@@ -97,7 +97,7 @@ import Testing
     #expect(try text(root + "/img/kernel") == "own\n" && text(root + "/img/k5") == "K5\n")
   }
 
-  @Test func `an export has what the link leads to`() throws {
+  @Test func `an export contains the target of a link`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let root = folder.path("root")

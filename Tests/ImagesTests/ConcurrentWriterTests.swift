@@ -10,7 +10,7 @@ import XCAT
 
 @Suite(.usesTools) struct ConcurrentWriterTests {
   @Test(arguments: ["before", nil])
-  func `a packed file that changes while it is packed is kept`(_ old: String?) throws {
+  func `a packed image that changes during a pack is kept`(_ old: String?) throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try shell("echo a >\"$1/f\"", folder.path("root/img/rootimg"))
@@ -31,7 +31,7 @@ import XCAT
     #expect(!names.contains { $0.contains("imgstore-part") })
   }
 
-  @Test func `a row that changes during a revert is kept, and the others are set`() throws {
+  @Test func `a table row that changes during a revert is kept, and the others are set`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try shell("echo old >\"$1/img/rootimg/g\"", folder.path("root"))

@@ -11,8 +11,8 @@ import Testing
   private static let source = "rhels8.5.0-x86_64-netboot-compute"
   private static let boot = "/install/netboot/rhels8.5.0/x86_64"
 
-  private func node() throws -> ManagementNode {
-    let node = try ManagementNode.real()
+  private func node() throws -> TestNode {
+    let node = try TestNode.real()
     try shell(
       """
       cd "$1"; mkdir -p rootimg/usr/bin; echo tool >rootimg/usr/bin/tool; chmod 4755 rootimg/usr/bin/tool
@@ -21,7 +21,7 @@ import Testing
     return node
   }
 
-  @Test func `a copy has a folder, lists and a tree of its own`() throws {
+  @Test func `a copy has its own directory, lists and tree`() throws {
     let node = try node()
     let before = try node.state().withoutTableFiles
     let request = copying(Self.source, to: "copied", profile: "test")
@@ -56,7 +56,7 @@ import Testing
     #expect(try node.state().withoutTableFiles.files == before.files)
   }
 
-  @Test func `a snapshot is copied as it was, and the live image is not asked`() throws {
+  @Test func `a copy of a snapshot does not depend on the live image`() throws {
     let node = try node()
     _ = try node.workspace.snapshot(Self.source)
     try node.put("\(Self.boot)/compute/kernel", "new kernel")
@@ -68,7 +68,7 @@ import Testing
     #expect(kernels[0] != kernels[1] && kernels[1] == Data("new kernel".utf8))
   }
 
-  @Test func `a dry run of a copy names what would be made, and makes nothing`() throws {
+  @Test func `a dry run of a copy lists the new files and creates nothing`() throws {
     let node = try node()
     _ = try node.workspace.snapshot(Self.source)
     let state = try node.state()
@@ -83,7 +83,7 @@ import Testing
     #expect(plan.apply.plannedSteps > 0 && plan.apply.plannedSteps == done.apply.plannedSteps)
   }
 
-  @Test func `a copy overwrites nothing`() throws {
+  @Test func `a copy is refused if it would overwrite a file`() throws {
     let node = try node()
     let state = try node.state()
     for (name, profile) in [(Self.source, "test"), ("other", "compute")] {

@@ -1,4 +1,4 @@
-// Lists of a store that has lost a ref: they name it, and do not pass for whole.
+// Lists of a store that has lost a ref name the loss and are not presented as complete.
 
 import Foundation
 import Images
@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test(arguments: ["truncate -s 20 0000000002", "rm 0000000002"])
-  func `log names a snapshot that is damaged or lost`(_ damage: String) throws {
+  func `log names a damaged or lost snapshot`(_ damage: String) throws {
     let (folder, workspace) = try site(damage)
     defer { withExtendedLifetime(folder) {} }
     let history = try workspace.history(of: "img")
@@ -28,7 +28,7 @@ import Testing
     #expect(try workspace.images().first?.unreadable.isEmpty == true, "the latest can be read")
   }
 
-  @Test func `images names a latest snapshot that is damaged`() throws {
+  @Test func `the list of images names a damaged latest snapshot`() throws {
     let (folder, workspace) = try site("truncate -s 20 0000000003")
     defer { withExtendedLifetime(folder) {} }
     let image = try #require(try workspace.images().first)
@@ -36,7 +36,7 @@ import Testing
     #expect(image.unreadable.map { "\($0.name)" } == ["img@3"])
   }
 
-  @Test func `a history of which nothing can be read is damaged`() throws {
+  @Test func `a history without a readable snapshot is reported as damaged`() throws {
     let (folder, workspace) = try site("truncate -s 20 *")
     defer { withExtendedLifetime(folder) {} }
     #expect(try workspace.history(of: "img").unreadable.count == 3)

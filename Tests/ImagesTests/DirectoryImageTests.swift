@@ -1,4 +1,4 @@
-// Images that are directories: no attributes, the tree itself, and what is left out of it.
+// Directory images: they have no attributes, only a tree and its excludes.
 
 import Apply
 import Foundation
@@ -10,40 +10,18 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct DirectoryImageTests {
-  private struct Site {
-    let folder: TemporaryFolder
-    let workspace: Workspace
-    let messages: Monitor<[String]>
-    var tree: String { folder.path("srv/compute") }
-
-    init() throws {
-      folder = try TemporaryFolder()
-      let messages = Monitor<[String]>([])
-      self.messages = messages
-      workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { line in
-        messages.withLock { $0.append(line) }
-      }
-      try shell(
-        """
-        mkdir -p "$1/etc" "$1/var/cache/apt" "$1/tmp" "$1/usr/lib"; cd "$1"
-        echo one >etc/hosts; echo a >usr/lib/a; echo c >var/cache/apt/c; echo t >tmp/t
-        touch -d @1000000000 etc usr tmp var/cache var/cache/apt var .
-        """, tree)
-    }
-
-    func revert(_ reference: String, _ method: ApplyStrategy = .automatic) throws -> RevertOutcome {
-      var request = RevertRequest(reference)
-      request.method = method
-      return try workspace.revert(request)
-    }
-
-    func content(_ path: String) -> String? {
-      try? String(contentsOfFile: tree + "/" + path, encoding: .utf8)
-    }
+  /// Creates a node with a directory image that has a cache, a temporary folder and old times.
+  private func directory() throws -> TestNode {
+    let node = try TestNode.directory(tree: [
+      "etc/hosts": "one\n", "usr/lib/a": "a\n", "var/cache/apt/c": "c\n", "tmp/t": "t\n",
+    ])
+    try shell(
+      "cd \"$1\"; touch -d @1000000000 etc usr tmp var/cache var/cache/apt var .", node.tree)
+    return node
   }
 
-  @Test func `a directory becomes an image of its name, and comes back`() throws {
-    let site = try Site()
+  @Test func `a directory is added as an image of its name and can be reverted`() throws {
+    let site = try directory()
     let first = try site.workspace.snapshot(site.tree)
     #expect(first.committed.name == "compute@1")
     #expect(first.committed.snapshot.pieces.map(\.path) == [Array(site.tree.utf8)])
@@ -52,16 +30,20 @@ import Testing
     for method in [ApplyStrategy.inPlace, .swap] {
       let outcome = try site.revert("compute@1", method)
       #expect(outcome.isExact)
-      #expect(site.content("etc/hosts") == "one\n" && site.content("usr/lib/a") == "a\n")
-      #expect(site.content("new") == nil)
+      #expect(
+        site.content("srv/compute/etc/hosts") == "one\n"
+          && site.content("srv/compute/usr/lib/a") == "a\n")
+      #expect(site.content("srv/compute/new") == nil)
       _ = try site.workspace.undo("compute")
-      #expect(site.content("etc/hosts") == "two\n" && site.content("new") == "n\n")
+      #expect(
+        site.content("srv/compute/etc/hosts") == "two\n" && site.content("srv/compute/new") == "n\n"
+      )
     }
     #expect(try site.workspace.status("compute").isClean)
   }
 
-  @Test func `the image is found by its directory, however that is written`() throws {
-    let site = try Site()
+  @Test func `an image is found by any spelling of its directory`() throws {
+    let site = try directory()
     _ = try site.workspace.snapshot(site.tree)
     try shell("ln -s compute \"$1/srv/link\"", site.folder.path(""))
     for text in [
@@ -74,29 +56,29 @@ import Testing
     #expect(try site.workspace.images().map(\.name) == ["compute"])
   }
 
-  @Test func `what is no image is refused with its own code`() throws {
-    let site = try Site()
+  @Test func `a directory that cannot be an image is refused with its own code`() throws {
+    let site = try directory()
     func code(_ body: () throws -> Void) -> ErrorCode? {
       do { try body() } catch let error as any ExplainedError { return error.errorCode } catch {}
       return nil
     }
-    #expect(code { _ = try site.workspace.snapshot(site.folder.path("nothing")) } == .notFound)
-    #expect(code { _ = try site.workspace.status(site.tree) } == .notFound)
-    #expect(code { _ = try site.workspace.snapshot("/") } == .usage)
+    #expect(code { _ = try site.workspace.snapshot(site.folder.path("nothing")) }?.category == .notFound)
+    #expect(code { _ = try site.workspace.status(site.tree) }?.category == .notFound)
+    #expect(code { _ = try site.workspace.snapshot("/") }?.category == .usage)
     _ = try site.workspace.snapshot(site.tree)
-    #expect(code { _ = try site.workspace.addDirectory("other", at: site.tree) } == .failed)
+    #expect(code { _ = try site.workspace.addDirectory("other", at: site.tree) }?.category == .failed)
     #expect(
-      code { _ = try site.workspace.addDirectory("compute", at: site.folder.path("srv")) }
+      code { _ = try site.workspace.addDirectory("compute", at: site.folder.path("srv")) }?.category
         == .failed)
-    #expect(code { _ = try site.workspace.define("compute", ["profile=p"]) } == .usage)
+    #expect(code { _ = try site.workspace.define("compute", ["profile=p"]) }?.category == .usage)
     #expect(
-      code { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["a//b"]) } == .usage
+      code { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["a//b"]) }?.category == .usage
     )
   }
 
   @Test(arguments: ["empty", "gone", "file"])
-  func `a directory without a tree gets no snapshot`(kind: String) throws {
-    let site = try Site()
+  func `a missing directory gets no snapshot`(kind: String) throws {
+    let site = try directory()
     if kind != "empty" { _ = try site.workspace.addDirectory(nil, at: site.tree) }
     try shell(
       "rm -r \"$1\"; case $2 in empty) mkdir \"$1\";; file) : >\"$1\";; esac", site.tree, kind)
@@ -108,12 +90,12 @@ import Testing
 
   // MARK: Excludes
 
-  private func excluding(_ site: Site) throws {
+  private func excluding(_ site: TestNode) throws {
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["var/cache/*", "/tmp/*"])
   }
 
-  @Test func `what is excluded is not kept, and changes nothing`() throws {
-    let site = try Site()
+  @Test func `excluded files are not recorded and do not count as changes`() throws {
+    let site = try directory()
     try excluding(site)
     let first = try site.workspace.snapshot("compute")
     #expect(first.committed.snapshot.notes.isEmpty)
@@ -136,8 +118,8 @@ import Testing
   }
 
   @Test(arguments: [ApplyStrategy.automatic, .inPlace])
-  func `a revert leaves alone what is excluded`(method: ApplyStrategy) throws {
-    let site = try Site()
+  func `a revert does not touch excluded files`(method: ApplyStrategy) throws {
+    let site = try directory()
     try excluding(site)
     _ = try site.workspace.snapshot("compute")
     try shell(
@@ -145,34 +127,39 @@ import Testing
       site.tree)
     let outcome = try site.revert("compute@1", method)
     #expect(outcome.isExact && outcome.apply.skipped.isEmpty)
-    #expect(site.content("etc/hosts") == "one\n" && site.content("usr/lib/a") == "a\n")
-    #expect(site.content("tmp/t2") == "2\n" && site.content("tmp/t") == "t\n")
-    #expect(site.content("var/cache/apt/more") == "m\n")
+    #expect(
+      site.content("srv/compute/etc/hosts") == "one\n"
+        && site.content("srv/compute/usr/lib/a") == "a\n")
+    #expect(
+      site.content("srv/compute/tmp/t2") == "2\n" && site.content("srv/compute/tmp/t") == "t\n")
+    #expect(site.content("srv/compute/var/cache/apt/more") == "m\n")
     #expect(try site.workspace.status("compute").isClean)
   }
 
-  @Test func `a swap that would lose what is excluded is refused`() throws {
-    let site = try Site()
+  @Test func `a swap that would lose excluded files is refused`() throws {
+    let site = try directory()
     try excluding(site)
     _ = try site.workspace.snapshot("compute")
     try shell("echo two >\"$1/etc/hosts\"", site.tree)
     #expect(throws: ImageError.self) { try site.revert("compute@1", .swap) }
-    #expect(site.content("etc/hosts") == "two\n" && site.content("tmp/t") == "t\n")
+    #expect(
+      site.content("srv/compute/etc/hosts") == "two\n" && site.content("srv/compute/tmp/t") == "t\n"
+    )
   }
 
-  @Test func `a directory that holds excluded files stays where the target has none`() throws {
-    let site = try Site()
+  @Test func `a directory with excluded files stays if the target does not have it`() throws {
+    let site = try directory()
     _ = try site.workspace.snapshot(site.tree)
     try shell("cd \"$1\"; mkdir -p opt/work; echo p >opt/work/p.log; echo q >opt/q", site.tree)
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["*.log"])
     let outcome = try site.revert("compute@1")
-    #expect(site.content("opt/work/p.log") == "p\n", "nobody has kept it")
-    #expect(site.content("opt/q") == nil)
+    #expect(site.content("srv/compute/opt/work/p.log") == "p\n", "nobody has kept it")
+    #expect(site.content("srv/compute/opt/q") == nil)
     #expect(!outcome.isExact, "the directory is there for the file's sake")
   }
 
-  @Test func `excludes of now and of then are both left alone, in every direction`() throws {
-    let site = try Site()
+  @Test func `current and recorded excludes are both respected in every direction`() throws {
+    let site = try directory()
     // @1 has all; then the cache is excluded, and the tree's own list excludes logs.
     _ = try site.workspace.snapshot(site.tree)
     try excluding(site)
@@ -186,32 +173,32 @@ import Testing
     ] {
       let outcome = try site.revert(reference)
       #expect(outcome.isExact, "\(reference)")
-      #expect(site.content("etc/hosts") == hosts)
-      #expect(site.content("var/cache/apt/c") == "changed\n")
-      #expect(site.content("etc/a.log") == "l\n")
+      #expect(site.content("srv/compute/etc/hosts") == hosts)
+      #expect(site.content("srv/compute/var/cache/apt/c") == "changed\n")
+      #expect(site.content("srv/compute/etc/a.log") == "l\n")
       #expect(try site.workspace.status("compute").isClean, "\(reference)")
     }
     _ = try site.workspace.undo("compute")
-    #expect(site.content("etc/keep.log") == "k\n")
+    #expect(site.content("srv/compute/etc/keep.log") == "k\n")
     #expect(try site.workspace.status("compute").isClean)
     let definition = try site.workspace.define("compute", [])
     #expect(definition.excludes == ["var/cache/*", "/tmp/*"], "a revert leaves them as they are")
   }
 
-  @Test func `a list that cannot be read stops the snapshot`() throws {
-    let site = try Site()
+  @Test func `an unreadable exclude list stops the snapshot`() throws {
+    let site = try directory()
     try shell("head -c 70000 /dev/zero | tr '\\0' a >\"$1/.imgstoreignore\"", site.tree)
     #expect(throws: ImageError.self) { try site.workspace.snapshot(site.tree) }
     try shell("printf 'a//b\\n' >\"$1/.imgstoreignore\"", site.tree)
     #expect(throws: ImageError.self) { try site.workspace.snapshot(site.tree) }
-    // A link is no list, wherever it leads.
+    // A link is not accepted as a list.
     try shell("echo '*' >\"$1/../list\"; ln -sf ../list \"$1/.imgstoreignore\"", site.tree)
     let taken = try site.workspace.snapshot(site.tree)
     #expect(taken.committed.snapshot.entryCount > 8)
   }
 
   @Test func `a moved directory keeps its history`() throws {
-    let site = try Site()
+    let site = try directory()
     _ = try site.workspace.snapshot(site.tree)
     let moved = site.folder.path("srv/moved")
     try shell("mv \"$1\" \"$2\"; echo two >\"$2/etc/hosts\"", site.tree, moved)
@@ -223,37 +210,43 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: site.tree))
   }
 
-  @Test func `a list in the tree does not protect what a snapshot has`() throws {
-    let site = try Site()
+  @Test func `an exclude list in the tree does not protect files of a snapshot`() throws {
+    let site = try directory()
     _ = try site.workspace.snapshot(site.tree)
     try shell(
       "cd \"$1\"; echo '*' >.imgstoreignore; echo two >etc/hosts; rm usr/lib/a; echo bad >etc/bad",
       site.tree)
     let outcome = try site.revert("compute@1")
     #expect(outcome.isExact)
-    #expect(site.content("etc/hosts") == "one\n" && site.content("usr/lib/a") == "a\n")
-    #expect(site.content(".imgstoreignore") == nil)
-    #expect(site.content("etc/bad") == "bad\n", "no snapshot has it")
-    // What the list would have left out was kept before it was replaced.
+    #expect(
+      site.content("srv/compute/etc/hosts") == "one\n"
+        && site.content("srv/compute/usr/lib/a") == "a\n")
+    #expect(site.content("srv/compute/.imgstoreignore") == nil)
+    #expect(site.content("srv/compute/etc/bad") == "bad\n", "no snapshot has it")
+    // Files that the list excludes were snapshotted before they were replaced.
     _ = try site.workspace.undo("compute")
-    #expect(site.content("etc/hosts") == "two\n" && site.content("etc/bad") == "bad\n")
-    #expect(site.content(".imgstoreignore") == "*\n")
+    #expect(
+      site.content("srv/compute/etc/hosts") == "two\n"
+        && site.content("srv/compute/etc/bad") == "bad\n")
+    #expect(site.content("srv/compute/.imgstoreignore") == "*\n")
   }
 
-  @Test func `a list in the tree protects what no snapshot has`() throws {
-    let site = try Site()
+  @Test func `an exclude list in the tree protects files of no snapshot`() throws {
+    let site = try directory()
     _ = try site.workspace.snapshot(site.tree)
     try shell(
       "cd \"$1\"; echo scratch/ >.imgstoreignore; mkdir scratch; echo s >scratch/s; echo two >etc/hosts",
       site.tree)
     _ = try site.revert("compute@1")
-    #expect(site.content("scratch/s") == "s\n" && site.content("etc/hosts") == "one\n")
+    #expect(
+      site.content("srv/compute/scratch/s") == "s\n"
+        && site.content("srv/compute/etc/hosts") == "one\n")
   }
 
   // MARK: Bundles and copies
 
   /// A bundle of the directory whose tree has another list.
-  private func bundle(_ site: Site, list: String) throws -> String {
+  private func bundle(_ site: TestNode, list: String) throws -> String {
     var export = ExportRequest(try site.workspace.snapshot(site.tree).committed.name)
     export.destination = .file(site.folder.path("plain.tgz"))
     _ = try site.workspace.export(export)
@@ -267,25 +260,27 @@ import Testing
   }
 
   @Test(arguments: ["*\\n", "/etc\\n", "*.x\\nhosts\\n", "a//b\\n"])
-  func `a bundle whose own list hides what it brings is refused`(list: String) throws {
-    let site = try Site()
+  func `a bundle whose exclude list hides its own files is refused`(list: String) throws {
+    let site = try directory()
     let bundle = try bundle(site, list: list)
     try shell("echo two >\"$1/etc/hosts\"", site.tree)
     let count = try site.workspace.log("compute").count
     #expect(throws: BundleError.self) {
       try site.workspace.importing(bundle) { $0.replaces = true }
     }
-    #expect(site.content("etc/hosts") == "two\n" && site.content(".imgstoreignore") == nil)
+    #expect(
+      site.content("srv/compute/etc/hosts") == "two\n"
+        && site.content("srv/compute/.imgstoreignore") == nil)
     #expect(try site.workspace.log("compute").count == count)
     #expect(try site.workspace.unfinished(of: "compute").isEmpty)
     // One that hides something else is taken.
-    let other = try Site()
+    let other = try directory()
     let fine = try self.bundle(other, list: "*.log\\n")
     #expect(try other.workspace.importing(fine) { $0.replaces = true }.remaining?.isEmpty == true)
   }
 
-  @Test func `an undo of an import brings the excludes back, too`() throws {
-    let site = try Site()
+  @Test func `an undo of an import restores the excludes`() throws {
+    let site = try directory()
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["*.theirs"])
     let bundle = try bundle(site, list: "")
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["*.ours"])
@@ -296,8 +291,8 @@ import Testing
     #expect(try site.workspace.define("compute", []).excludes == ["*.ours"])
   }
 
-  @Test func `a tree goes into an empty directory, and several trees into none`() throws {
-    let site = try Site()
+  @Test func `an import fills an empty directory, and several trees need new directories`() throws {
+    let site = try directory()
     let bundle = try bundle(site, list: "")
     let other = try Workspace(WorkspaceOptions(store: site.folder.path("other"))) { _ in }
     try shell("mkdir \"$1/empty\"", site.folder.path(""))
@@ -320,8 +315,8 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: site.folder.path("both")))
   }
 
-  @Test func `a bundle goes where the administrator says, and nowhere else`() throws {
-    let site = try Site()
+  @Test func `a bundle is imported only into the directory that the administrator names`() throws {
+    let site = try directory()
     try excluding(site)
     _ = try site.workspace.snapshot("compute")
     var export = ExportRequest("compute@1")
@@ -345,14 +340,16 @@ import Testing
     }
     try shell("echo two >\"$1/etc/hosts\"", site.tree)
     let again = try site.workspace.importing(bundle) { $0.replaces = true }
-    #expect(again.remaining?.isEmpty == true && site.content("etc/hosts") == "one\n")
-    #expect(site.content("tmp/t") == "t\n", "what is excluded stays")
+    #expect(again.remaining?.isEmpty == true && site.content("srv/compute/etc/hosts") == "one\n")
+    #expect(site.content("srv/compute/tmp/t") == "t\n", "what is excluded stays")
     _ = try site.workspace.undo("compute")
-    #expect(site.content("etc/hosts") == "two\n")
+    #expect(site.content("srv/compute/etc/hosts") == "two\n")
   }
 
-  @Test func `a bundle cannot choose a place through another image, a link or the store`() throws {
-    let site = try Site()
+  @Test func `a bundle cannot choose a target in another image, behind a link or in the store`()
+    throws
+  {
+    let site = try directory()
     _ = try site.workspace.snapshot(site.tree)
     var export = ExportRequest("compute@1")
     let bundle = site.folder.path("compute.tgz")
@@ -372,11 +369,11 @@ import Testing
     #expect(isRefused(site.folder.path("store/inside")))
     try shell("mkdir -p \"$1/srv/full\"; echo x >\"$1/srv/full/x\"", site.folder.path(""))
     #expect(isRefused(site.folder.path("srv/full")), "a directory with files of nobody's")
-    #expect(site.content("etc/hosts") == "one\n")
+    #expect(site.content("srv/compute/etc/hosts") == "one\n")
   }
 
-  @Test func `a copy lies next to its source, or where it is told to`() throws {
-    let site = try Site()
+  @Test func `a copy is placed next to its source or in the given directory`() throws {
+    let site = try directory()
     try excluding(site)
     _ = try site.workspace.snapshot("compute")
     let first = try site.workspace.copy(CopyRequest("compute", to: "variant"))
@@ -394,8 +391,8 @@ import Testing
     }
   }
 
-  @Test func `packing adds nothing to the tree`() throws {
-    let site = try Site()
+  @Test func `packing does not change the tree of a directory image`() throws {
+    let site = try directory()
     try excluding(site)
     let outcome = try site.workspace.pack(PackRequest(site.tree))
     #expect(outcome.destination == site.tree + ".cpio.gz")

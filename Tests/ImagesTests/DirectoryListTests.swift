@@ -1,4 +1,4 @@
-// The list of images that are directories: what gets on it, and how an image leaves it.
+// The list of directory images: adding, changing and removing images.
 
 import Images
 import Platform
@@ -10,32 +10,32 @@ import Testing
   // MARK: On the list
 
   @Test func `a directory whose first snapshot fails does not become an image`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     try site.run("mkdir srv/empty")
     #expect(throws: ImageError.self) { try site.workspace.snapshot(site.folder.path("srv/empty")) }
     #expect(
-      site.code { _ = try site.workspace.snapshot(site.tree, tag: "-no tag-") } != nil)
+      errorCode { _ = try site.workspace.snapshot(site.tree, tag: "-no tag-") } != nil)
     #expect(try site.workspace.images().isEmpty)
     _ = try site.workspace.snapshot(site.tree)
     #expect(try site.workspace.images().map(\.name) == ["compute"])
   }
 
-  @Test func `kernel file systems, devices, the store and the root are no images`() throws {
-    let site = try DirectorySite()
+  @Test func `kernel file systems, devices, the store and the root are refused as images`() throws {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("ln -s / top")
     for path in [
       "/proc", "/proc/self", "/sys", "/", site.folder.path("top"), site.folder.path("store"),
       site.folder.path("store/packs"),
     ] {
-      #expect(site.code { _ = try site.workspace.snapshot(path) } == .usage, "\(path)")
-      #expect(site.code { _ = try site.workspace.addDirectory("x", at: path) } == .usage, "\(path)")
+      #expect(errorCode { _ = try site.workspace.snapshot(path) }?.category == .usage, "\(path)")
+      #expect(errorCode { _ = try site.workspace.addDirectory("x", at: path) }?.category == .usage, "\(path)")
     }
     #expect(try site.workspace.images().map(\.name) == ["compute"])
   }
 
-  @Test func `images do not hold each other`() throws {
-    let site = try DirectorySite()
+  @Test func `an image inside another image is refused`() throws {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("ln -s srv/compute/etc link")
     for path in [site.tree + "/etc", site.folder.path("srv"), site.folder.path("link")] {
@@ -44,13 +44,13 @@ import Testing
     #expect(try site.workspace.images().map(\.name) == ["compute"])
   }
 
-  @Test func `a path in an image is told from an image`() throws {
-    let site = try DirectorySite()
+  @Test func `a path in an image is refused with the name of that image`() throws {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     for path in ["/etc/hosts", "/etc", "/gone"] {
       do {
         _ = try site.workspace.revert(site.tree + path)
-        Issue.record("\(path) is no image")
+        Issue.record("\(path) was accepted")
       } catch let error as ImageError {
         #expect(error.errorCode.category == .notFound)
         #expect(error.hint.contains("imgstore revert compute \(path.dropFirst())"), "\(path)")
@@ -60,8 +60,8 @@ import Testing
 
   // MARK: Off the list
 
-  @Test func `an image leaves the list, and its snapshots stay`() throws {
-    let site = try DirectorySite()
+  @Test func `an image removed from the list keeps its snapshots`() throws {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     let rehearsal = try site.workspace.removeDefinitions(["compute"], dryRun: true)
     #expect(rehearsal.map(\.snapshots) == [1] && rehearsal.map(\.path) == [site.tree])
@@ -71,42 +71,43 @@ import Testing
     #expect(try site.workspace.removeDefinitions([site.tree]).map(\.image) == ["compute"])
     #expect(try site.workspace.images().map(\.isDefined) == [false])
     #expect(try site.workspace.log("compute").count == 1)
-    #expect(site.code { _ = try site.workspace.removeDefinitions(["compute"]) } == .notFound)
+    #expect(errorCode { _ = try site.workspace.removeDefinitions(["compute"]) }?.category == .notFound)
     // A revert makes it an image again.
     _ = try site.workspace.revert("compute@1")
     #expect(site.content("srv/compute/etc/hosts") == "one\n")
     #expect(try site.workspace.images().map(\.isDefined) == [true])
   }
 
-  @Test func `only the definition of a directory is removed, and by its whole name`() throws {
+  @Test func `remove --definition removes only the definition and requires the whole name`() throws
+  {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
-    let site = try DirectorySite()
-    #expect(site.code { _ = try workspace.removeDefinitions(["img"]) } == .usage)
+    let site = try TestNode.smallDirectory()
+    #expect(errorCode { _ = try workspace.removeDefinitions(["img"]) }?.category == .usage)
     _ = try site.workspace.snapshot(site.tree)
-    #expect(site.code { _ = try site.workspace.removeDefinitions(["comp"]) } == .notFound)
-    #expect(site.code { _ = try site.workspace.removeDefinitions(["compute@1"]) } == .usage)
+    #expect(errorCode { _ = try site.workspace.removeDefinitions(["comp"]) }?.category == .notFound)
+    #expect(errorCode { _ = try site.workspace.removeDefinitions(["compute@1"]) }?.category == .usage)
   }
 
-  @Test func `an image without '@' is never a snapshot to remove`() throws {
-    let site = try DirectorySite()
+  @Test func `remove of an image without '@' never removes a snapshot`() throws {
+    let site = try TestNode.smallDirectory()
     for _ in 1...2 { _ = try site.workspace.snapshot(site.tree) }
     for force in [false, true] {
-      #expect(site.code { _ = try site.workspace.remove(["compute"], force: force) } == .usage)
+      #expect(errorCode { _ = try site.workspace.remove(["compute"], force: force) }?.category == .usage)
     }
     #expect(try site.workspace.log("compute").count == 2)
   }
 
-  @Test func `all of an image goes, though its directory is gone`() throws {
-    let site = try DirectorySite()
+  @Test func `all snapshots of an image can be removed after its directory is gone`() throws {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("rm -r srv/compute")
     _ = try site.workspace.forgetEntirely(["compute"])
     #expect(try site.workspace.images().isEmpty)
   }
 
-  @Test func `a directory that was moved is explained`() throws {
-    let site = try DirectorySite()
+  @Test func `the error for a moved directory explains how to continue`() throws {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("mv srv/compute srv/moved")
     let hint = "imgstore add compute NEWDIR"
@@ -120,12 +121,11 @@ import Testing
 
   // MARK: Patterns
 
-  @Test func `patterns that cannot work are refused, and those that match nothing are told`() throws
-  {
-    let site = try DirectorySite()
+  @Test func `invalid patterns are refused, and patterns without a match are reported`() throws {
+    let site = try TestNode.smallDirectory()
     for pattern in ["", " ", "#x", "[z-a", "[z-a]", "a[", site.tree + "/var/log/*", site.tree] {
       #expect(
-        site.code { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: [pattern]) }
+        errorCode { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: [pattern]) }?.category
           == .usage, "\(pattern)")
     }
     #expect(try site.workspace.images().isEmpty)
@@ -134,15 +134,15 @@ import Testing
     #expect(added.unmatched == ["*.none", "hosts/"])
   }
 
-  @Test func `an image that is there is named without its directory`() throws {
-    let site = try DirectorySite()
+  @Test func `an existing image is changed by name, without its directory`() throws {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     let added = try site.workspace.addDirectory(nil, at: "compute", excludes: ["var/log/*"])
     #expect(added.path == site.tree && added.excludes == ["var/log/*"] && !added.isNew)
   }
 
-  @Test func `what leaves out everything is told from what is not mounted`() throws {
-    let site = try DirectorySite()
+  @Test func `excludes that match everything and an unmounted tree have different errors`() throws {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["*"])
     do {
       _ = try site.workspace.snapshot("compute")
@@ -150,8 +150,8 @@ import Testing
     } catch let error as ImageError { #expect(!error.hint.contains("mounted")) }
   }
 
-  @Test func `status tells what is left out now from what was`() throws {
-    let site = try DirectorySite()
+  @Test func `status distinguishes current from recorded excludes`() throws {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["var/log/*", "usr/lib"])
     _ = try site.workspace.snapshot("compute")
     _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["usr/lib"])
@@ -166,7 +166,7 @@ import Testing
   // MARK: Others
 
   @Test func `a snapshot has several names`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree, tags: ["foo1", "stable"])
     #expect(try site.workspace.tags(of: "compute").map(\.tag) == ["foo1", "stable"])
     // None is given where one is taken.
@@ -177,8 +177,8 @@ import Testing
     #expect(try site.workspace.log("compute").count == 1)
   }
 
-  @Test func `a change that kept nothing is named by an undo`() throws {
-    let site = try DirectorySite()
+  @Test func `an undo names the change that was made without a safety snapshot`() throws {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("echo two >srv/compute/etc/hosts")
     var request = RevertRequest("compute@1")
@@ -193,8 +193,8 @@ import Testing
     }
   }
 
-  @Test func `a directory with blanks and quotes in its path goes out and in`() throws {
-    let site = try DirectorySite()
+  @Test func `a directory with blanks and quotes in its path is exported and imported`() throws {
+    let site = try TestNode.smallDirectory()
     try site.run("mkdir 'srv/lab img'; cp -a srv/compute \"srv/lab img/it's\"")
     let tree = site.folder.path("srv/lab img/it's")
     _ = try site.workspace.addDirectory("lab", at: tree)
@@ -210,8 +210,8 @@ import Testing
     _ = try site.workspace.importing(site.folder.path("lab.tgz")) { $0.replaces = true }
   }
 
-  @Test func `xCAT is not named to those who have none`() throws {
-    let site = try DirectorySite()
+  @Test func `messages do not mention xCAT if it is not installed`() throws {
+    let site = try TestNode.smallDirectory()
     try site.run(
       """
       cd srv/compute; echo 'root:$6$salt$3Jm8w1p4pJmZ1X1YxGZ0F1uLrY0V2n8v0k5cQe1w2rT3y4u5i6o7p8a9s0d1f2g3h4j5k6l7z8x9c0v1b2n3m4:19000:0:99999:7:::' >etc/shadow
@@ -223,8 +223,8 @@ import Testing
     #expect(report.deliveries.allSatisfy { !$0.contains("xCAT") && !$0.contains("synclist") })
   }
 
-  @Test func `nobody is told to close a folder that others use`() throws {
-    let site = try DirectorySite()
+  @Test func `the advice to restrict a directory is not given for a shared one`() throws {
+    let site = try TestNode.smallDirectory()
     try site.run("echo x >srv/compute/usr/su; chmod 4755 srv/compute/usr/su")
     let bundle = try site.bundle("b.tgz")
     try site.run("mkdir -p 'own place' shared/other")

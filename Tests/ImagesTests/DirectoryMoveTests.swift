@@ -1,5 +1,5 @@
-// An import with --to gives an image another directory, and an undo gives it back: a directory that is not the
-// image's is neither removed nor overwritten.
+// An import with --to gives an image another directory, and an undo restores the previous one.
+// Directories that do not belong to the image are neither removed nor overwritten.
 
 import Foundation
 import Images
@@ -11,11 +11,11 @@ import Testing
 @Suite struct DirectoryMoveTests {
   /// An image that was imported to q/one and then, in another version, to q/two.
   private struct Moved {
-    let site: DirectorySite
+    let site: TestNode
     let workspace: Workspace
 
     init(preparing script: String = "") throws {
-      site = try DirectorySite()
+      site = try TestNode.smallDirectory()
       let first = try site.bundle("b1.tgz")
       try site.run("echo two >srv/compute/etc/hosts; echo n >srv/compute/new")
       let second = try site.bundle("b2.tgz")
@@ -38,7 +38,7 @@ import Testing
     }
   }
 
-  @Test func `the place that an image leaves stays as it is`() throws {
+  @Test func `the previous directory of a moved image stays unchanged`() throws {
     let moved = try Moved()
     #expect(moved.place == moved.site.folder.path("q/two"))
     #expect(moved.site.content("q/one/etc/hosts") == "one\n")
@@ -48,13 +48,13 @@ import Testing
     #expect(try moved.workspace.status("compute").isClean)
   }
 
-  @Test func `an undo gives the place back, and another one takes it away again`() throws {
+  @Test func `an undo restores the previous directory, and a second undo the new one`() throws {
     let moved = try Moved()
     #expect(try moved.undo().isExact)
     #expect(moved.place == moved.site.folder.path("q/one"))
     #expect(moved.site.content("q/one/etc/hosts") == "one\n" && !moved.site.exists("q/two"))
     #expect(try moved.workspace.status("compute").isClean)
-    // What is made there now is the image's, and stays when the image leaves.
+    // A tree that is created there now belongs to the image, and stays when the image moves away.
     try moved.site.run("echo mine >q/one/mine")
     #expect(try moved.undo().isExact)
     #expect(moved.place == moved.site.folder.path("q/two"))
@@ -65,7 +65,9 @@ import Testing
     #expect(moved.site.content("q/one/mine") == "mine\n" && !moved.site.exists("q/two"))
   }
 
-  @Test func `a directory that is not the image's any more is not overwritten unasked`() throws {
+  @Test func `a directory that no longer belongs to the image is not overwritten without force`()
+    throws
+  {
     let moved = try Moved()
     try moved.site.run("echo mine >q/one/mine")
     #expect(throws: ImageError.self) { try moved.undo() }
@@ -78,32 +80,32 @@ import Testing
     #expect(moved.place == moved.site.folder.path("q/one"))
   }
 
-  @Test func `an undo makes the place again where it is gone`() throws {
+  @Test func `an undo recreates the previous directory if it is gone`() throws {
     let moved = try Moved()
     try moved.site.run("rm -r q/one")
     #expect(try moved.undo().isExact)
     #expect(moved.site.content("q/one/etc/hosts") == "one\n" && !moved.site.exists("q/two"))
   }
 
-  @Test func `what an import replaced in the new place comes back`() throws {
+  @Test func `files that an import replaced in the new directory are restored`() throws {
     let moved = try Moved(preparing: "mkdir q/two; echo theirs >q/two/theirs")
     #expect(!moved.site.exists("q/two/theirs"))
     #expect(try moved.undo().isExact)
     #expect(moved.site.content("q/two/theirs") == "theirs\n" && !moved.site.exists("q/two/new"))
     #expect(moved.place == moved.site.folder.path("q/one"))
-    // From now on it is nobody's.
+    // From now on it belongs to no image.
     let pieces = try moved.workspace.find(Reference("compute")).snapshot.pieces
     #expect(pieces.map(\.path) == [Array(moved.site.folder.path("q/one").utf8)])
   }
 
-  @Test func `a revert to before the image was there leaves other directories alone`() throws {
+  @Test func `a revert to a state without the image does not touch other directories`() throws {
     let moved = try Moved()
     try moved.site.run("echo mine >q/one/mine")
     _ = try moved.workspace.revert("compute@1")
     #expect(moved.site.content("q/one/mine") == "mine\n")
   }
 
-  @Test func `a directory that was moved by hand stays where it is`() throws {
+  @Test func `a directory that was moved by hand is not moved`() throws {
     let moved = try Moved()
     try moved.site.run("mv q/two q/three")
     _ = try moved.workspace.addDirectory("compute", at: moved.site.folder.path("q/three"))
@@ -148,9 +150,9 @@ import Testing
   }
 
   @Test(arguments: Change.allCases.map(\.rawValue))
-  func `a change of the place that is killed goes either way`(name: String) throws {
+  func `a killed move of the directory can be resumed or rolled back`(name: String) throws {
     let change = try #require(Change(rawValue: name))
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     let first = try site.bundle("b1.tgz")
     try site.run("echo two >srv/compute/etc/hosts; echo n >srv/compute/new")
     let second = try site.bundle("b2.tgz")

@@ -18,7 +18,7 @@ func refusal(_ body: () throws -> Void) -> String? {
   }
 }
 
-extension ManagementNode {
+extension TestNode {
   static let boot = ManifestDraft.boot
   static let custom = ManifestDraft.custom
 
@@ -49,8 +49,6 @@ extension ManagementNode {
       "mkdir -p \"$(dirname \"$1\")\"; printf %s \"$2\" >\"$1\"; chmod \"$3\" \"$1\"",
       self.path(path), text, mode)
   }
-
-  func isThere(_ path: String) -> Bool { FileManager.default.fileExists(atPath: self.path(path)) }
 }
 
 extension BundleDraft {

@@ -27,7 +27,7 @@ import Testing
     "mv img/rootimg away; mkdir img/rootimg",
     "rm -r img/rootimg; echo file >img/rootimg",
   ])
-  func `a tree that is gone or empty is refused`(_ loss: String) throws {
+  func `a snapshot of a missing or empty tree is refused`(_ loss: String) throws {
     let (folder, workspace) = try site()
     try shell("echo k >\"$1/img/kernel\"", folder.path("root"))
     _ = try workspace.snapshot("img")
@@ -49,7 +49,9 @@ import Testing
     "rm img/rootimg; mkfifo img/rootimg", "rm img/rootimg; ln -s /img/kernel img/rootimg",
     "find big/v1 ! -type d -delete", "rm -r big/v1/*; mkdir big/v1/lost+found",
   ])
-  func `a tree behind a link that is gone, or has no files, is refused`(_ loss: String) throws {
+  func `a snapshot behind a dangling link or of a tree without files is refused`(_ loss: String)
+    throws
+  {
     let (folder, workspace) = try site()
     let root = folder.path("root")
     try shell(
@@ -61,7 +63,7 @@ import Testing
     #expect(try numbers(workspace) == [1])
   }
 
-  @Test func `a tree that never had files may stay one of folders`() throws {
+  @Test func `a tree that never had files may be recorded without files`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try shell("mkdir \"$1/rootimg/etc\"; echo k >\"$1/kernel\"", folder.path("root/img"))
@@ -70,7 +72,7 @@ import Testing
     #expect(try workspace.snapshot("img").isNew)
   }
 
-  @Test func `an image without any file is not recorded even once`() throws {
+  @Test func `an image without any file is never recorded`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try shell("rmdir \"$1\"", folder.path("root/img/rootimg"))
@@ -78,7 +80,7 @@ import Testing
     #expect(try workspace.snapshot("img", allowsEmpty: true).isNew)
   }
 
-  @Test func `an incomplete state is recorded once, and forgotten before complete ones`() throws {
+  @Test func `an incomplete state is recorded once and forgotten before complete ones`() throws {
     let (folder, workspace) = try site()
     _ = try workspace.snapshot("img")
     let root = folder.path("root/img")
@@ -113,7 +115,7 @@ import Testing
     #expect(try workspace.snapshot("img").isNew)
   }
 
-  @Test func `a tree that has lost nine tenths of its entries is refused`() throws {
+  @Test func `a snapshot of a tree that lost nine tenths of its entries is refused`() throws {
     let (folder, workspace) = try site()
     let tree = folder.path("root/img/rootimg")
     try shell("cd \"$1\"; seq 300 | xargs touch", tree)
@@ -124,7 +126,7 @@ import Testing
     #expect(try workspace.snapshot("img").isNew)
   }
 
-  @Test func `export and pack record no empty state either`() throws {
+  @Test func `export and pack do not record an empty state`() throws {
     let (folder, workspace) = try site()
     _ = try workspace.snapshot("img")
     try shell("rm -r \"$1\"/*", folder.path("root/img/rootimg"))
@@ -132,7 +134,7 @@ import Testing
     #expect(try numbers(workspace) == [1])
   }
 
-  @Test func `a complete state is recorded as often as it is asked for`() throws {
+  @Test func `a complete state is recorded on every request`() throws {
     let (folder, workspace) = try site()
     defer { withExtendedLifetime(folder) {} }
     _ = try workspace.snapshot("img")

@@ -30,7 +30,7 @@ import Testing
     } catch { return (error as? any ExplainedError)?.errorCode }
   }
 
-  @Test func `what an unfinished change stands in the way of is unfinished`() throws {
+  @Test func `an error caused by an unfinished change has the code unfinished`() throws {
     let log = try workspace.log("img").map(\.committed)
     // A second image with the same root tree.
     _ = try workspace.define("twin", ["provmethod=netboot", "rootimgdir=/img"])
@@ -46,7 +46,7 @@ import Testing
     #expect(code { _ = try workspace.resume("img", .forward) } == .nothingToResume)
   }
 
-  @Test func `a change that stops is unfinished, whatever stopped it`() throws {
+  @Test func `an interrupted change has the code unfinished for every cause`() throws {
     let files = FaultyFileSystem(.nth(3, "exchange", .noSpace))
     let failing = try Workspace(workspace.options, fileSystem: files) { _ in }
     var request = RevertRequest("img@1")
@@ -61,14 +61,16 @@ import Testing
     ("rm format; rm -r locks journal", .storeIncompatible),
     ("printf 'imgstore store\\nversion 99\\n' >format", .storeIncompatible),
   ])
-  func `damage is told from what is not there`(_ damage: String, _ expected: ErrorCode) throws {
+  func `damage and missing objects have different codes`(_ damage: String, _ expected: ErrorCode)
+    throws
+  {
     try shell("cd \"$1\"; \(damage)", folder.path("store"))
     let again = try Workspace(workspace.options) { _ in }
     let found = code { _ = try again.restore("img@1", to: folder.path("out")) }
     #expect(found == expected)
   }
 
-  @Test func `a missing file has the code of what is not there`() {
+  @Test func `a missing file has the code not-found`() {
     #expect(SystemError(code: .notFound, "open", Array("/nowhere".utf8)).errorCode == .notFound)
     #expect(SystemError(code: .accessDenied, "open", Array("/root".utf8)).errorCode == .accessDenied)
   }

@@ -1,4 +1,5 @@
-// xCAT's defects in exporting (its report, section 6), each by its number, and that ours does right.
+// xCAT's defects in exports (docs/xcat.md#defects-of-xcat-and-what-imgstore-does), by number, and
+// the correct behaviour of imgstore.
 
 import Foundation
 import HostileBundles
@@ -15,7 +16,7 @@ import Testing
 
   /// The export is refused in these words, and leaves no file behind.
   private func expectRefusal(
-    _ node: ManagementNode, _ image: String, _ words: String...,
+    _ node: TestNode, _ image: String, _ words: String...,
     by change: (inout ExportRequest) -> Void = { _ in }
   ) throws {
     let before = try run("ls", "-A", node.folder.path).output
@@ -27,9 +28,10 @@ import Testing
     #expect(after.replacing("store\n", with: "") == before.replacing("store\n", with: ""))
   }
 
-  @Test func `defect 1: an image without its root image is not exported`() throws {
+  /// Defect 1 of xCAT.
+  @Test func `an image without its root image is not exported`() throws {
     // That a bundle without one is refused as well, ImportParityTests shows.
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     try shell("rm \"$1\"", node.path("\(Self.boot)/rootimg.cpio.gz"))
     try expectRefusal(
       node, Self.stateless, "Couldn't find compressed rootimg for \(Self.stateless)")
@@ -37,22 +39,24 @@ import Testing
     try expectRefusal(node, Self.statelite, "Couldn't locate the root image directory")
   }
 
+  /// Defect 2 of xCAT.
   @Test(arguments: [
     "kernel", "initrd-stateless.gz", "compute.exlist", "compute.pkglist", "compute.synclist",
     "compute.otherpkgs.pkglist", "compute.postinstall",
   ])
-  func `defect 2: no partial bundle is written`(_ name: String) throws {
-    let node = try ManagementNode.real()
+  func `a failed export leaves no partial bundle`(_ name: String) throws {
+    let node = try TestNode.real()
     try shell("find \"$1\" -name \"$2\" -path '*netboot*' -delete", node.path("/install"), name)
     try expectRefusal(node, Self.stateless, name)
   }
 
+  /// Defect 3 of xCAT.
   @Test(arguments: ["mykit-1.0", "9kit"])
-  func `defect 3: exactly one kit is written as the real imgimport reads it`(_ kit: String) throws {
+  func `a single kit is exported in the form that imgimport reads`(_ kit: String) throws {
     // XML::Simple folds <kit> on <name> only where there are several; of one it makes a flat hash,
     // and xCAT dies. Two forms it does read (section 3, step 9): an element of the kit's name inside
-    // <kit>, and where the name is no XML name, the same <kit> twice.
-    let node = try ManagementNode.real()
+    // <kit>, and if the name is not an XML name, the same <kit> twice.
+    let node = try TestNode.real()
     try node.put("/install/kits/\(kit)/kit.conf", "k")
     try addKit(node, kit)
     let (bundle, _) = try node.exporting(Self.stateless)
@@ -75,7 +79,7 @@ import Testing
       #expect(blocks.first?.contains("<\(key)>\(name)</\(key)>") == true)
     }
     // And ours reads either.
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     try other.workspace.importing(bundle)
     for (table, key, name) in [
       ("kit", "kitname", kit), ("kitrepo", "kitreponame", "\(kit)-repo"),
@@ -84,7 +88,7 @@ import Testing
     #expect(try other.text("/install/kits/\(kit)/kit.conf") == "k")
   }
 
-  private func addKit(_ node: ManagementNode, _ kit: String) throws {
+  private func addKit(_ node: TestNode, _ kit: String) throws {
     try node.tables.apply([
       .init(
         schema: .kit, key: ["kitname": kit],
@@ -103,8 +107,9 @@ import Testing
       "UPDATE osimage SET kitcomponents = '\(kit)-comp' WHERE imagename = '\(Self.stateless)'")
   }
 
-  @Test func `defect 6: extras keep their names, folders and dot files`() throws {
-    let node = try ManagementNode.real()
+  /// Defect 6 of xCAT.
+  @Test func `extras keep their names, directories and dot files`() throws {
+    let node = try TestNode.real()
     try node.put("/opt/a/script", "a", mode: "755")
     try node.put("/opt/b/script", "b")
     try node.put("/opt/folder/.hidden", "h")
@@ -116,7 +121,7 @@ import Testing
         ExtraRequest(source: "/opt/folder", destination: "/install/new/folder"),
       ]
     }
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     try other.workspace.importing(bundle)
     // The folders were not there: no script has become a file of the folder's name.
     #expect(try other.text("/install/new/one/script") == "a")
@@ -126,8 +131,9 @@ import Testing
     #expect(try other.files()["/install/new/one/script"]?.mode == "755")
   }
 
-  @Test func `defect 7: files of one name from different folders both arrive`() throws {
-    let node = try ManagementNode.real()
+  /// Defect 7 of xCAT.
+  @Test func `files of the same name from different directories are both exported`() throws {
+    let node = try TestNode.real()
     try node.put("/install/custom/a/list", "packages\n")
     try node.put("/install/custom/b/list", "/usr/share/doc\n")
     try node.put("/install/custom/c/list", "/etc/hosts -> /etc/hosts\n")
@@ -137,7 +143,7 @@ import Testing
         "pkglist=/install/custom/a/list", "exlist=/install/custom/b/list",
         "synclists=/install/custom/c/list",
       ])
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     let (bundle, _) = try node.exporting(Self.stateless)
     try other.workspace.importing(bundle)
     for name in ["a", "b", "c"] {
@@ -145,15 +151,16 @@ import Testing
       #expect(try other.text(path) == node.text(path))
     }
     // The real imgimport puts a flat file to its attribute, and the others where extras go; they
-    // come after, and go beside: the first keeps its own content.
+    // come last and get another name: the first keeps its content.
     let names = try BundleMembers(bundle).names
     #expect(names.filter { $0.hasSuffix("/list") }.count == 3)
     #expect(names.contains("./\(Self.stateless)/list"))
     #expect(names.contains("./\(Self.stateless)/extra/imgstore-1/list"))
   }
 
-  @Test func `defect 11: an image has the litefile rows that the runtime gives it`() throws {
-    let node = try ManagementNode.real()
+  /// Defect 11 of xCAT.
+  @Test func `an export contains the litefile rows that apply to the image`() throws {
+    let node = try TestNode.real()
     try node.sql(
       "osimage",
       "UPDATE osimage SET groups = 'grpA, grpB' WHERE imagename = '\(Self.statelite)'")
@@ -166,24 +173,25 @@ import Testing
         ('ALL', '/off', 'ro', '1')
       """)
     let (bundle, _) = try node.exporting(Self.statelite)
-    let wanted = [
+    let expected = [
       ("/a", "ro"), ("/b", "tmpfs,rw"), ("/both", "persistent"), ("/etc/hosts", "tmpfs,rw"),
       ("/etc/ntp.conf", "tmpfs,rw"), ("/none", "con"), ("/var/", "persistent"),
     ]
     #expect(
       try memberText("litefile.csv", of: bundle)
-        == wanted.map { "\"\(Self.statelite)\",\"\($0)\",\"\($1)\",,\n" }.joined())
-    let other = try ManagementNode()
+        == expected.map { "\"\(Self.statelite)\",\"\($0)\",\"\($1)\",,\n" }.joined())
+    let other = try TestNode.fresh()
     try other.workspace.importing(bundle)
     let rows = try other.rows()["litefile"]?.filter { $0["image"] == Self.statelite } ?? []
     #expect(
       Set(rows.map { "\($0["file"] ?? "") \($0["options"] ?? "")" })
-        == Set(wanted.map { "\($0) \($1)" }))
+        == Set(expected.map { "\($0) \($1)" }))
     #expect(try other.rows()["litefile"]?.contains { $0["image"] == "ALL" } == true)
   }
 
-  @Test func `defect 12: a postinstall script with arguments is named, or comes along`() throws {
-    let node = try ManagementNode.real()
+  /// Defect 12 of xCAT.
+  @Test func `a postinstall script with arguments is reported or exported`() throws {
+    let node = try TestNode.real()
     let script = "\(Self.lists)/own.sh"
     try node.put(script, "#!/bin/sh\n", mode: "755")
     _ = try node.workspace.define(Self.stateless, ["postinstall=\(script) a b"])
@@ -191,18 +199,19 @@ import Testing
     #expect(
       outcome.missing.contains { $0.path == script && $0.why == "attribute postinstall" },
       "\(outcome.missing)")
-    let without = try ManagementNode()
+    let without = try TestNode.fresh()
     let remarks = try without.workspace.importing(plain).remarks
     #expect(remarks.contains { $0.contains(script) }, "\(remarks)")
 
     let (complete, whole) = try node.exporting(Self.stateless) { $0.isComplete = true }
     #expect(!whole.missing.contains { $0.path == script })
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     try other.workspace.importing(complete)
     #expect(try other.files()[script]?.mode == "755")
     #expect(try other.rows()["linuximage"]?.first?["postinstall"] == "\(script) a b")
   }
 
+  /// Defect 13 of xCAT.
   @Test(arguments: [
     ("osimage", "description", "'a' || char(7)"), ("linuximage", "addkcmdline", "'a' || char(27)"),
     ("linuximage", "netdrivers", "'a' || char(10) || 'b'"),
@@ -210,16 +219,17 @@ import Testing
     ("osimage", "description", "CAST(x'61ff' AS TEXT)"),
     ("linuximage", "pkgdir", "CAST(x'c080' AS TEXT)"),
   ])
-  func `defect 13: what no manifest can carry is refused, and the column named`(
+  func `values that no manifest can hold are refused with their column`(
     _ table: String, _ column: String, _ value: String
   ) throws {
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     try node.sql(table, "UPDATE \(table) SET \(column) = \(value)")
     try expectRefusal(node, Self.stateless, column)
   }
 
-  @Test func `defect 17: what generating the image again needs is named, or comes along`() throws {
-    let node = try ManagementNode.real()
+  /// Defect 17 of xCAT.
+  @Test func `files for generating the image again are reported or exported`() throws {
+    let node = try TestNode.real()
     try node.put("\(Self.lists)/compute.pkglist", "bash\n#INCLUDE:/install/custom/more.pkglist#\n")
     try node.put("/install/custom/more.pkglist", "#INCLUDE:/etc/site/deep.pkglist#\n")
     try node.put("/etc/site/deep.pkglist", "vim\n")
@@ -241,39 +251,40 @@ import Testing
     let outside = ["/etc/site/deep.pkglist", "/etc/site/motd"]
     let tree = "\(Self.boot)/rootimg"
 
-    // As xCAT does it, with the list of what is missing.
+    // As in xCAT, with the list of missing files.
     let (plain, outcome) = try node.exporting(Self.stateless)
     #expect(Set(outcome.missing.map(\.path)) == Set(inside + outside + [tree]))
     #expect(outcome.missing.allSatisfy { !$0.why.isEmpty })
     let members = try BundleMembers(plain).names
     #expect(members.count == 11 && !members.contains { $0.contains("/complete") }, "\(members)")
 
-    // Complete: nothing is missing, and all comes back.
+    // A complete bundle: nothing is missing, and an import restores all of it.
     let (complete, whole) = try node.exporting(Self.stateless) { $0.isComplete = true }
     #expect(whole.missing.isEmpty)
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     let remarks = try other.workspace.importing(complete).remarks
     for path in inside { #expect(try other.text(path) == node.text(path), "\(path)") }
     #expect(try other.files()["/install/custom/parts.sh"]?.mode == "755")
     for path in outside {
-      #expect(!other.isThere(path))
+      #expect(!other.exists(path))
       #expect(remarks.contains { $0.contains(path) && $0.contains("--allow") }, "\(remarks)")
     }
     if isRoot { #expect(try differences(node.path(tree), other.path(tree)) == "") }
-    let allowing = try ManagementNode()
+    let allowing = try TestNode.fresh()
     let image = try allowing.workspace.importing(complete) { $0.allowed = ["/etc/site"] }
     for path in outside { #expect(try allowing.text(path) == node.text(path)) }
-    // Under another profile the tree goes where the boot files go.
+    // Under another profile the tree is placed next to the boot files.
     try allowing.workspace.importing(complete) { $0.profile = "other" }
-    #expect(allowing.isThere("/install/netboot/rhels8.5.0/x86_64/other/rootimg/etc/passwd"))
+    #expect(allowing.exists("/install/netboot/rhels8.5.0/x86_64/other/rootimg/etc/passwd"))
     _ = try allowing.workspace.revert(try #require(image.safety).name)
-    #expect(!allowing.isThere(outside[0]) && !allowing.isThere(tree))
+    #expect(!allowing.exists(outside[0]) && !allowing.exists(tree))
   }
 
-  @Test func `defect 17: what the real imgimport does with a complete bundle is harmless`() throws {
+  /// Defect 17 of xCAT.
+  @Test func `the real imgimport handles a complete bundle without harm`() throws {
     // It takes flat files and extras, knows nothing of complete/ and of <closure>, and removes both
     // with its temporary folder: the manifest's other elements, and the flat members, are the same.
-    let node = try ManagementNode.real()
+    let node = try TestNode.real()
     let (plain, _) = try node.exporting(Self.stateless)
     let (complete, _) = try node.exporting(Self.stateless) { $0.isComplete = true }
     let (short, long) = (try BundleMembers(plain), try BundleMembers(complete))
@@ -289,10 +300,11 @@ import Testing
     #expect(try cut == memberText("manifest.xml", of: plain))
   }
 
+  /// Defect 20 of xCAT.
   @Test(.enabled(if: isRoot))
-  func `defect 20: what cpio cannot carry is counted and said; a tar carries it`() throws {
-    let told = Monitor<[String]>([])
-    let node = try ManagementNode.real(tell: { line in told.withLock { $0.append(line) } })
+  func `losses of cpio are counted and reported, and tar has none`() throws {
+    let messages = Monitor<[String]>([])
+    let node = try TestNode.real(tell: { line in messages.withLock { $0.append(line) } })
     let ping = "/rootimg/usr/bin/ping"
     let capability =
       "import os,struct,sys\nos.setxattr(sys.argv[1], 'security.capability', struct.pack('<IIIII', 0x02000001, 1 << 13, 0, 0, 0))"
@@ -302,11 +314,11 @@ import Testing
     }
     _ = try node.exporting(Self.statelite)
     #expect(
-      told.withLock { $0 }.contains { $0.contains("1 file") && $0.contains("capabilities") },
-      "\(told.withLock { $0 })")
+      messages.withLock { $0 }.contains { $0.contains("1 file") && $0.contains("capabilities") },
+      "\(messages.withLock { $0 })")
     // A complete bundle's tree is a tar, which has room for all of it.
     let (complete, _) = try node.exporting(Self.stateless) { $0.isComplete = true }
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     try other.workspace.importing(complete)
     let there = try run("getfattr", "-n", "security.capability", other.path(Self.boot + ping))
     #expect(there.didSucceed, "\(there.errors)")

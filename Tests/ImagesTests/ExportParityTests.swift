@@ -1,7 +1,7 @@
-// From the node that the real xCAT made, our exports are those of the real imgexport 2.19
-// (Tests/Fixtures/xcat/exported): members with mode, owner and content, the manifest, and what an
-// import makes of either. Where ours differs, the exception stands here beside the number of xCAT's
-// defect (its report, section 6).
+// Exports from the node of the real xCAT equal those of the real imgexport 2.19
+// (Tests/Fixtures/xcat/exported): members with mode, owner and content, the manifest, and the
+// result of an import of either. Each deliberate difference is listed here with the number of
+// xCAT's defect (docs/xcat.md#defects-of-xcat-and-what-imgstore-does).
 
 import Foundation
 import Images
@@ -33,7 +33,7 @@ import Testing
   ]
 
   /// Our bundle of a fixture's command line.
-  private func ours(_ export: Export, _ node: ManagementNode) throws -> String {
+  private func ours(_ export: Export, _ node: TestNode) throws -> String {
     let bundle = node.folder.path("ours.tgz")
     _ = try node.workspace.exporting(export.image, to: bundle) { request in
       request.postscriptsOf = export.postscriptsOf
@@ -48,11 +48,11 @@ import Testing
   }
 
   @Test(arguments: exports)
-  func `a bundle has the members of the real imgexport's`(_ export: Export) throws {
-    let node = try ManagementNode.real()
+  func `a bundle has the members of the real imgexport`(_ export: Export) throws {
+    let node = try TestNode.real()
     let ours = try ours(export, node)
     var found = try BundleMembers(ours)
-    var wanted = try BundleMembers(theirs(export))
+    var expected = try BundleMembers(theirs(export))
     let lines = "./\(export.image)/litefile.csv"
     if export.bundle == "statelite" {
       // Defect 11: a row without options means tmpfs,rw to the runtime, and xCAT exports "tmpfs".
@@ -61,10 +61,10 @@ import Testing
           "ntp.conf\",\"tmpfs\"", with: "ntp.conf\",\"tmpfs,rw\"")
           == memberText("litefile.csv", of: ours))
       found.all[lines]?.content = ""
-      wanted.all[lines]?.content = ""
+      expected.all[lines]?.content = ""
     }
-    #expect(found.names == wanted.names)
-    for (name, member) in wanted.all where isRoot || !name.hasSuffix(".gz") {
+    #expect(found.names == expected.names)
+    for (name, member) in expected.all where isRoot || !name.hasSuffix(".gz") {
       var member = member
       if !isRoot { (member.uid, member.gid) = (Int(getuid()), Int(getgid())) }
       #expect(found[name] == member, "\(name)")
@@ -72,9 +72,9 @@ import Testing
   }
 
   @Test(arguments: exports)
-  func `an import of ours gives what an import of theirs gives`(_ export: Export) throws {
-    let source = try ManagementNode.real()
-    let (one, other) = (try ManagementNode(), try ManagementNode())
+  func `bundles of imgstore and of imgexport import with the same result`(_ export: Export) throws {
+    let source = try TestNode.real()
+    let (one, other) = (try TestNode.fresh(), try TestNode.fresh())
     let nodes: String? = export.postscriptsOf == nil ? nil : "node2"
     try one.workspace.importing(try ours(export, source)) { $0.nodes = nodes }
     try other.workspace.importing(theirs(export)) { $0.nodes = nodes }
@@ -100,8 +100,10 @@ import Testing
   }
 
   @Test(arguments: exports)
-  func `gzip, GNU tar, bsdtar and python read our bundles without a word`(_ export: Export) throws {
-    let node = try ManagementNode.real()
+  func `gzip, GNU tar, bsdtar and python read exported bundles without a warning`(_ export: Export)
+    throws
+  {
+    let node = try TestNode.real()
     let bundle = try ours(export, node)
     for command in [
       ["gzip", "-t", bundle], ["tar", "-tzf", bundle], ["bsdtar", "-tf", bundle],
@@ -114,10 +116,10 @@ import Testing
     _ = try BundleMembers(bundle)
   }
 
-  @Test func `real bundles go through us to the byte, as often as one likes`() throws {
-    // What a node imports and exports again is what it was given, for as long as nobody changes it.
+  @Test func `repeated import and export of real bundles keeps every byte`() throws {
+    // A node exports an unchanged image as it was imported.
     for export in Self.exports where export.bundle != "statelite" {
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let bundle = node.folder.path("again.tgz")
       try node.workspace.importing(theirs(export))
       _ = try node.workspace.exporting(export.image, to: bundle)

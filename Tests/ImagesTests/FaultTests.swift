@@ -53,9 +53,10 @@ import Testing
     return 0
   }
 
-  @Test(arguments: [0, 1, 2])
-  func `a snapshot that fails at any operation loses nothing`(_ which: Int) throws {
-    let fault: FaultyFileSystem.Fault = [.once(.noSpace), .once(.inputOutput), .forGood][which]
+  @Test(arguments: [FaultyFileSystem.Fault.once(.noSpace), .once(.inputOutput), .forGood])
+  func `a snapshot that fails at any operation loses nothing`(
+    _ fault: FaultyFileSystem.Fault
+  ) throws {
     let operations = try sweep(fault) { workspace in
       _ = try workspace.snapshot("img")
     } check: { folder, after, name in
@@ -69,11 +70,11 @@ import Testing
     #expect(operations > 100)
   }
 
-  @Test(arguments: [0, 1], [ApplyStrategy.swap, .inPlace])
-  func `a revert that fails at any operation is completed, or taken back`(
-    _ which: Int, _ method: ApplyStrategy
+  @Test(
+    arguments: [FaultyFileSystem.Fault.once(.noSpace), .forGood], [ApplyStrategy.swap, .inPlace])
+  func `a revert that fails at any operation can be resumed or rolled back`(
+    _ fault: FaultyFileSystem.Fault, _ method: ApplyStrategy
   ) throws {
-    let fault: FaultyFileSystem.Fault = [.once(.noSpace), .forGood][which]
     let pristine = try TemporaryFolder()
     var (halfDone, ways) = (0, [ResumeDirection.forward: 0, .back: 0])
     func keep(_ base: TemporaryFolder) throws {
@@ -106,7 +107,9 @@ import Testing
   }
 
   @Test(arguments: [true, false])
-  func `no snapshot rests on a pack that did not get to the disk`(_ isRevert: Bool) throws {
+  func `a snapshot or revert fails if any sync fails, and the store stays whole`(_ isRevert: Bool)
+    throws
+  {
     for n in 0..<100 {
       let folder = try TemporaryFolder()
       try prepare(folder)
@@ -132,7 +135,7 @@ import Testing
   }
 
   @Test(arguments: [ApplyStrategy.swap, .inPlace])
-  func `a change that did not get to the disk has not ended`(_ method: ApplyStrategy) throws {
+  func `a change whose sync fails stays unfinished`(_ method: ApplyStrategy) throws {
     let folder = try TemporaryFolder()
     try prepare(folder)
     let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))

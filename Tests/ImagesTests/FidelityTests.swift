@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct FidelityTests {
-  @Test func `nasty entries survive snapshot, change, revert and restore`() throws {
+  @Test func `unusual entries survive snapshot, change, revert and restore`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let live = folder.path("root/img/rootimg")
@@ -18,15 +18,7 @@ import Testing
     #expect(first.committed.snapshot.isComplete, "\(first.committed.snapshot.notes)")
     #expect(try differences(folder.path("pristine"), live) == "", "the snapshot changed the tree")
 
-    try shell(
-      """
-      cd "$1"; echo more >>size-65536; rm naïve; rm -rf wide; mkdir naïve; echo y >naïve/y
-      chmod 644 setuid mode-0000; rm web/g0-0; cp web/g1-2 copy; mv -f copy web/g1-2
-      ln -f size-1 web2/g2-1; rm symlink; echo file >symlink; rm -rf empty; echo file >empty
-      rm all-hole; printf x >all-hole; setfattr -x user.simple xattr; setfattr -n user.new -v n random
-      truncate -s 60000000 sparse; rm fifo; touch -d 2000-01-01 random; rm -rf d000; mkdir extra; echo z >extra/z
-      setfattr -n user.dir -v other xattr-dir; ln -sfn elsewhere dangling
-      """, live)
+    try runFixture("scripts/trees/change-nasty-tree.sh", live)
     let second = try workspace.snapshot("img", allowsEmpty: true)
     #expect(try workspace.status("img").isClean)
     try copyTree(live, folder.path("changed"))
@@ -78,7 +70,7 @@ import Testing
     #expect(try workspace.verify(deep: true).isClean)
   }
 
-  @Test func `what is live and in no snapshot is kept before a revert`() throws {
+  @Test func `unsaved changes are snapshotted before a revert`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let file = folder.path("root/img/rootimg/precious")
@@ -94,7 +86,7 @@ import Testing
     #expect(try workspace.define("img", []).architecture == "ppc64le")
   }
 
-  @Test func `a dry run changes nothing and foretells the bytes`() throws {
+  @Test func `a dry run changes nothing and reports the exact bytes`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let live = folder.path("root/img/rootimg")
@@ -123,7 +115,7 @@ import Testing
     }
   }
 
-  @Test func `mount points are not crossed, and not touched by a revert`() throws {
+  @Test func `mount points are not crossed by a snapshot or touched by a revert`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
@@ -151,7 +143,7 @@ import Testing
     #expect(try String(contentsOfFile: live + "/y", encoding: .utf8) == "y\n")
   }
 
-  @Test func `what a comparison leaves out is not vouched for`() throws {
+  @Test func `directories that a revert only compared are not treated as stored`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)

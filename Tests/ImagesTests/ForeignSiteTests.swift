@@ -52,27 +52,13 @@ private struct Sites {
   // MARK: Exports can be imported
 
   @Test(arguments: seeds)
-  func `random extras that are exported are imported`(_ seed: UInt64) throws {
+  func `every exported set of extras can be imported`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let script = #"""
-      import os, random, sys
-      r = random.Random(int(sys.argv[2])); os.chdir(sys.argv[1])
-      names = ['a', 'b c', '.dot', 'ü', 'x.sh', 'install', '-n', 'long' * 40]
-      def fill(path, depth):
-          os.makedirs(path, exist_ok=True)
-          for name in r.sample(names, r.randint(0, 4)):
-              full = os.path.join(path, name); kind = r.random()
-              if kind < .5: open(full, 'wb').write(r.randbytes(r.randint(0, 3000))); os.chmod(full, r.choice([0o644, 0o755, 0o600]))
-              elif kind < .65 and depth: os.symlink(r.choice(['../' * r.randint(0, depth) + 'other', 'sub/x', './a']), full)
-              elif kind < .7: open(full, 'wb').truncate(r.randint(1, 9 << 20))
-              elif depth < 3: fill(full, depth + 1)
-      for top in ('x', 'y'): fill(top, 0)
-      """#
     for round in 0..<4 {
       let sites = try Sites()
       let tops = sites.folder.path("a/root/install")
-      try #require(
-        try run("python3", "-c", script, tops, "\(seed % 10000 + UInt64(round))").didSucceed)
+      try runFixture(
+        "scripts/trees/make-random-extras.py", tops, "\(seed % 10000 + UInt64(round))")
       var extras = [ExtraRequest(source: "/install/x"), ExtraRequest(source: "/install/y")]
       let listed = try run(
         "find", tops + "/x", "-mindepth", "1", "(", "-type", "d", "-o", "-type", "f", ")")
@@ -105,29 +91,41 @@ private struct Sites {
   }
 
   /// Extras that an import would refuse, so the export refuses them.
-  static let refused: [(make: String, extras: [ExtraRequest])] = [
-    ("mkdir x; ln -s /usr/bin/python3 x/py", [ExtraRequest(source: "/install/x")]),
-    ("mkdir x; touch $'x/a\\nb'", [ExtraRequest(source: "/install/x")]),
-    ("mkdir x; ln -s ../../y x/up", [ExtraRequest(source: "/install/x")]),
-    (
-      "mkdir x y; echo 1 >x/f; echo 2 >y/f",
-      [
-        ExtraRequest(source: "/install/x", destination: "/install/z"),
-        ExtraRequest(source: "/install/y", destination: "/install/z"),
-      ]
-    ),
-    (
-      "mkdir x; echo 1 >x/f; echo 2 >z",
-      [
-        ExtraRequest(source: "/install/x", destination: "/install/t/z"),
-        ExtraRequest(source: "/install/z", destination: "/install/t"),
-      ]
-    ),
+  static let refused: [NamedCase<(make: String, extras: [ExtraRequest])>] = [
+    NamedCase(
+      "a link to an absolute path",
+      ("mkdir x; ln -s /usr/bin/python3 x/py", [ExtraRequest(source: "/install/x")])),
+    NamedCase(
+      "a line break in a name",
+      ("mkdir x; touch $'x/a\\nb'", [ExtraRequest(source: "/install/x")])),
+    NamedCase(
+      "a link out of the directory",
+      ("mkdir x; ln -s ../../y x/up", [ExtraRequest(source: "/install/x")])),
+    NamedCase(
+      "two directories with one destination",
+      (
+        "mkdir x y; echo 1 >x/f; echo 2 >y/f",
+        [
+          ExtraRequest(source: "/install/x", destination: "/install/z"),
+          ExtraRequest(source: "/install/y", destination: "/install/z"),
+        ]
+      )),
+    NamedCase(
+      "a file in the place of a directory",
+      (
+        "mkdir x; echo 1 >x/f; echo 2 >z",
+        [
+          ExtraRequest(source: "/install/x", destination: "/install/t/z"),
+          ExtraRequest(source: "/install/z", destination: "/install/t"),
+        ]
+      )),
   ]
 
-  @Test(arguments: refused.indices)
-  func `an export is refused where its import would be`(_ index: Int) throws {
-    let (make, extras) = ForeignSiteTests.refused[index]
+  @Test(arguments: refused)
+  func `an export is refused if its import would be refused`(
+    _ request: NamedCase<(make: String, extras: [ExtraRequest])>
+  ) throws {
+    let (make, extras) = request.value
     let sites = try Sites()
     try shell("cd \"$1\"; \(make)", sites.folder.path("a/root/install"))
     let error = #expect(throws: (any Error).self) { try sites.export(extras) }
@@ -137,7 +135,8 @@ private struct Sites {
     #expect(Set(left) == ["a", "b"])
   }
 
-  @Test func `a folder within a folder, a file of its name and 400 MB of zeros go through`() throws
+  @Test func `nested directories, files of the same name and 400 MB of zeros are transferred`()
+    throws
   {
     let sites = try Sites()
     try shell(
@@ -160,7 +159,7 @@ private struct Sites {
 
   // MARK: Links of the administrator's
 
-  @Test func `an import goes through root's own links, and back`() throws {
+  @Test func `an import follows links of root, and a revert does too`() throws {
     let sites = try Sites()
     let bundle = try sites.export()
     try shell(
@@ -187,7 +186,7 @@ private struct Sites {
   ]
 
   @Test(arguments: foreignLinks)
-  func `an import goes through no other link`(_ make: String) throws {
+  func `an import does not follow links of other users`(_ make: String) throws {
     guard isRoot else { return }
     let sites = try Sites()
     let bundle = try sites.export()
@@ -200,7 +199,9 @@ private struct Sites {
   // MARK: Lists that are links
 
   @Test(arguments: [true, false])
-  func `a list that is a link stays one where its content is the bundle's`(_ isEqual: Bool) throws {
+  func `a list that is a link stays a link if its content equals the bundle's`(_ isEqual: Bool)
+    throws
+  {
     let list = "/opt/xcat/share/xcat/netboot/rocky/compute.rocky9.pkglist"
     let sites = try Sites(["pkglist": list])
     let make = """
@@ -233,7 +234,7 @@ private struct Sites {
 
   // MARK: Definitions
 
-  @Test func `a boottarget travels as a name, and that is said`() throws {
+  @Test func `a boottarget is exported by name, and this is reported`() throws {
     let sites = try Sites(["boottarget": "bt"])
     let outcome = try sites.from.exporting("c", to: sites.folder.path("c.tgz")) { _ in }
     #expect(outcome.remarks.contains { $0.contains("boottarget") })
@@ -243,7 +244,7 @@ private struct Sites {
     #expect(table?.rows.first?["boottarget"] == "bt")
   }
 
-  @Test func `a rootimgdir that names no folder is said with its value`() throws {
+  @Test func `an invalid rootimgdir is reported with its value`() throws {
     for (value, word) in [
       ("/install/netboot/rh/../rh/c", "'..'"), ("install/netboot/c", "does not begin"),
       ("/", "cannot be the folder of an image"),
@@ -263,8 +264,8 @@ private struct Sites {
 
   // MARK: Kits
 
-  @Test func `scripts of a kit are executable, and links among them are placed as files`() throws {
-    let site = try ManagementNode()
+  @Test func `scripts of a kit are executable, and links among them become files`() throws {
+    let site = try TestNode.fresh()
     var draft = BundleDraft.withFolders
     draft.files.append(("k1/other_files/env.env", Array("e\n".utf8)))
     let imported = try site.workspace.importing(

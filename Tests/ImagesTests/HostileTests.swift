@@ -12,26 +12,18 @@ import Testing
 
 @Suite(.usesTools) struct HostileTests {
   /// A node with an install directory, a store, and files around them that an escape would change.
-  private final class Site: Sendable {
+  private final class AttackedNode: Sendable {
     let folder: TemporaryFolder
     let workspace: Workspace
-    let told = Monitor<[String]>([])
+    let messages = Monitor<[String]>([])
 
     init() throws {
       folder = try TemporaryFolder()
-      try shell(
-        """
-        cd "$1"; mkdir -p root/install/postscripts root/etc/cron.d root/opt/xcat/lib outside
-        echo secret >root/etc/shadow; echo sentinel >outside/sentinel; echo s >root/sentinel
-        echo theirs >root/install/postscripts/syslog; cd root/install
-        mkdir -p rhels9/x86_64 custom/netboot/rh kits/site netboot/rhels9/x86_64/other
-        for file in rhels9/x86_64/a.rpm custom/netboot/rh/site.pkglist kits/site/kit.conf \
-          netboot/rhels9/x86_64/other/kernel; do echo theirs >$file; done
-        """, folder.path)
-      let told = told
+      try runFixture("scripts/trees/make-node-to-attack.sh", folder.path)
+      let messages = messages
       workspace = try Workspace(
         WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
-      ) { line in told.withLock { $0.append(line) } }
+      ) { line in messages.withLock { $0.append(line) } }
       _ = try workspace.store(create: true)
       try shell("mkdir -p \"$1\"", workspace.trustedKeysPath)
       try Data(BundleSigner.trusted.publicKey.pem).write(
@@ -55,8 +47,10 @@ import Testing
   }
 
   @Test(.timeLimit(.minutes(10)), arguments: Sweep.some(of: HostileBundle.refused, every: 3))
-  func `a hostile bundle is refused, and says why`(_ hostile: HostileBundle) throws {
-    let site = try Site()
+  func `a hostile bundle is refused with a reason that names the defect`(_ hostile: HostileBundle)
+    throws
+  {
+    let site = try AttackedNode()
     let bytes = hostile.make()
     let bundle = try site.write(bytes)
     let before = try site.listing()
@@ -92,13 +86,13 @@ import Testing
     #expect(
       objects.contains { messageWithHint.contains($0) } || messageWithHint.hasPrefix("/install/"),
       "names nothing: \(messageWithHint)")
-    for line in [messageWithHint] + site.told.withLock({ $0 }) { expectPrintable(line) }
+    for line in [messageWithHint] + site.messages.withLock({ $0 }) { expectPrintable(line) }
   }
 
   @Test(.timeLimit(.minutes(10)), arguments: HostileBundle.imported)
-  func `a bundle is imported without what is hostile in it`(_ hostile: HostileBundle) throws {
+  func `a bundle is imported without its hostile parts`(_ hostile: HostileBundle) throws {
     guard case .imported(let absent, let plain) = hostile.outcome else { return }
-    let site = try Site()
+    let site = try AttackedNode()
     func around() throws -> [Substring] {
       try site.listing().split(separator: "\n").filter {
         !$0.hasPrefix("./root/install") && !$0.hasPrefix(". ")
@@ -123,7 +117,7 @@ import Testing
       #expect(stat.kind == .file && stat.mode & 0o7000 == 0, "\(path) has mode \(stat.mode)")
       #expect(try run("getfattr", "-d", "-m", "-", root + path).output == "", "\(path)")
     }
-    for line in site.told.withLock({ $0 }) { expectPrintable(line) }
+    for line in site.messages.withLock({ $0 }) { expectPrintable(line) }
   }
 
   /// Checks that no text of an untrusted bundle reaches the terminal with control characters.
@@ -136,8 +130,8 @@ import Testing
   }
 
   @Test(.timeLimit(.minutes(10)), arguments: OddBundle.all)
-  func `an odd bundle imports as the good one does`(_ odd: OddBundle) throws {
-    let site = try Site()
+  func `an unusual bundle imports like the valid one`(_ odd: OddBundle) throws {
+    let site = try AttackedNode()
     let outcome = try site.workspace.importing(try site.write(odd.make()))
     #expect(outcome.remaining?.isEmpty == true, "\(String(describing: outcome.remaining))")
     #expect(outcome.apply.report.problems.isEmpty)
@@ -152,8 +146,8 @@ import Testing
         == "sentinel\n")
   }
 
-  @Test func `the good bundle is taken where a signature is required`() throws {
-    let site = try Site()
+  @Test func `the valid bundle passes where a signature is required`() throws {
+    let site = try AttackedNode()
     var request = ImportRequest(try site.write(OddBundle.signed()))
     request.requiresSignature = true
     let outcome = try site.workspace.importBundle(request)
@@ -163,7 +157,7 @@ import Testing
   }
 
   /// Works from any caller: the session's threads have large enough stacks.
-  @Test(.timeLimit(.minutes(10))) func `a tree of 1,900 levels is read from a small stack`() throws
+  @Test(.timeLimit(.minutes(10))) func `a tree of 1,900 levels is read with a small stack`() throws
   {
     let folder = try TemporaryFolder()
     let store = try ObjectStore(
@@ -197,7 +191,7 @@ import Testing
 
   /// As in the command, whose own stack has this size (ImgStore.swift).
   @Test(.timeLimit(.minutes(10))) func `a tree of 1,900 levels is placed`() throws {
-    let site = try Site()
+    let site = try AttackedNode()
     let request = ImportRequest(try site.write(HostileBundle.deepTree(levels: 1900)))
     let found = Monitor<Result<Bool, any Error>?>(nil)
     try startThread(stackBytes: 512 << 20) {
@@ -212,9 +206,9 @@ import Testing
     #expect(Int(count.dropLast()) == 1902)
   }
 
-  @Test func `plugins of a kit come in by the administrator's word only`() throws {
+  @Test func `plugins of a kit are imported only if the administrator allows them`() throws {
     for trusts in [false, true] {
-      let site = try Site()
+      let site = try AttackedNode()
       var request = ImportRequest(try site.write(BundleDraft.withFolders.bundle()))
       request.trustsPlugins = trusts
       let image = try #require(try site.workspace.importBundle(request).images.first)
@@ -227,8 +221,8 @@ import Testing
     }
   }
 
-  @Test func `links in an extra's folder are placed as links`() throws {
-    let site = try Site()
+  @Test func `links in the directory of an extra are placed as links`() throws {
+    let site = try AttackedNode()
     let side = "./\(BundleDraft.folder)/extra/install/side"
     let bundle = BundleDraft.withFolders.bundle { tar in
       tar.header("\(side)/down", type: "2", link: "sub/file")

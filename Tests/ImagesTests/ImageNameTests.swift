@@ -25,7 +25,7 @@ import XCAT
   ]
 
   @Test(arguments: confusable)
-  func `a new image gets no name that looks like another's`(_ name: String) throws {
+  func `a new image name that resembles another is refused`(_ name: String) throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try shell("echo x >\"$1/root/img/rootimg/file\"", folder.path)
@@ -55,15 +55,13 @@ import XCAT
     #expect(try workspace.images().map(\.name) == ["img"])
   }
 
-  @Test func `an image that is there keeps its name`() throws {
+  @Test func `an existing image keeps its name`() throws {
     for name in ["computé", "com\u{200b}pute", "c\u{43e}mpute"] {
-      let node = try ManagementNode(
-        isFresh: true,
-        stage: { root in
-          try shell(
-            "mkdir -p \"$1/install/odd/rootimg/etc\"; echo x >\"$1/install/odd/rootimg/etc/x\"",
-            root)
-        })
+      let node = try TestNode.fresh(stage: { root in
+        try shell(
+          "mkdir -p \"$1/install/odd/rootimg/etc\"; echo x >\"$1/install/odd/rootimg/etc/x\"",
+          root)
+      })
       // An earlier program, or an administrator, created the rows.
       try node.tables.apply([
         RowChange(
@@ -93,7 +91,7 @@ import XCAT
     }
   }
 
-  @Test func `the refusal names the character`() throws {
+  @Test func `the error for an invalid name names the character`() throws {
     for (name, code) in [("a\u{200b}", "U+200B"), ("\u{e0061}x", "U+E0061"), ("a b", "U+0020")] {
       let error = #expect(throws: StoreError.self) { try ImageName(name).requirePlain() }
       #expect(error?.kind == .badName)
@@ -105,11 +103,11 @@ import XCAT
     }
   }
 
-  @Test func `a kit's repository may not stand where another folder is`() throws {
+  @Test func `a kit's repository in the place of another directory is refused`() throws {
     for (folder, name) in [
       ("/", "etc"), ("/install", "netboot"), ("http://m/u jammy main", "etc"), ("/install/x", "y"),
     ] {
-      let node = try ManagementNode(stage: { root in
+      let node = try TestNode.fresh(stage: { root in
         try shell("mkdir -p \"$1/etc\" \"$1/install/netboot\" \"$1/install/x/y\"", root)
       })
       var draft = BundleDraft.withFolders

@@ -15,13 +15,13 @@ import XCAT
   static let boot = ManifestDraft.boot
   static let custom = ManifestDraft.custom
 
+  /// Defect 2 of xCAT.
   @Test(arguments: [
     "kernel", "initrd-stateless.gz", "rootimg.cpio.gz", "tiny.exlist", "tiny.pkglist",
     "tiny.postinstall", "tiny.otherpkgs.pkglist", "tiny.synclist", "extra/tinyscript",
   ])
-  func `defect 2: a partial bundle is refused, and no file of the site goes`(_ name: String) throws
-  {
-    let node = try ManagementNode()
+  func `a partial bundle is refused, and no file of the site is removed`(_ name: String) throws {
+    let node = try TestNode.fresh()
     var draft = BundleDraft()
     for file in draft.files {
       let base = file.name.split(separator: "/").last.map(String.init) ?? ""
@@ -37,10 +37,11 @@ import XCAT
     #expect(try node.state() == before)
   }
 
+  /// Defect 3 of xCAT.
   @Test(arguments: ["kit", "kitrepo", "kitcomp"])
-  func `defect 3: exactly one kit, kitrepo or kitcomponent comes in`(_ one: String) throws {
+  func `a bundle with a single kit, kitrepo or kitcomponent is imported`(_ one: String) throws {
     // The real imgexport writes <kit> with <name>, and the real imgimport fails on that.
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     var draft = BundleDraft()
     draft.manifest.osimage["kitcomponents"] = "c1"
     for (element, key, names) in [
@@ -68,11 +69,13 @@ import XCAT
       rows["kitcomponent"]?.compactMap { $0["kitcompname"] }
         == (one == "kitcomp" ? ["c1"] : ["c1", "c2"]))
     #expect(try node.text("/install/kits/k1/kit.conf") == "k1")
-    #expect(node.isThere("\(Self.boot)/kernel"), "the files came as well")
+    #expect(node.exists("\(Self.boot)/kernel"), "the files came as well")
   }
 
-  @Test func `defect 4: a new profile never overwrites the source image's boot files`() throws {
-    let node = try ManagementNode()
+  /// Defect 4 of xCAT.
+  @Test func `an import with a new profile never overwrites the source image's boot files`() throws
+  {
+    let node = try TestNode.fresh()
     var draft = BundleDraft()
     draft.manifest.linuximage["rootimgdir"] = nil
     try node.importing(draft)
@@ -80,7 +83,7 @@ import XCAT
     let before = try node.files(below: Self.boot)
     try node.importing(draft) { ($0.profile, $0.keepsOriginals) = ("other", true) }
     #expect(try node.files(below: Self.boot) == before)
-    #expect(node.isThere("/install/netboot/rhels9/x86_64/other/rootimg.cpio.gz"))
+    #expect(node.exists("/install/netboot/rhels9/x86_64/other/rootimg.cpio.gz"))
     #expect(
       Set(try node.rows()["osimage"]?.compactMap { $0["profile"] } ?? []) == ["tiny", "other"])
     // Both can be exported, each from its own directory.
@@ -90,8 +93,9 @@ import XCAT
         "<kernel>/install/netboot/rhels9/x86_64/other/kernel<"))
   }
 
-  @Test func `defect 5: a second import keeps the first original`() throws {
-    let node = try ManagementNode()
+  /// Defect 5 of xCAT.
+  @Test func `a second import keeps the original file of the first`() throws {
+    let node = try TestNode.fresh()
     let kernel = "\(Self.boot)/kernel"
     try node.put(kernel, "first")
     try node.importing(BundleDraft()) { ($0.keepsOriginals, $0.replaces) = (true, true) }
@@ -101,16 +105,17 @@ import XCAT
     #expect(try node.text("\(kernel).ORIG") == "first")
     #expect(try node.text("\(kernel).ORIG.1") == "second")
     // An unchanged file gets no .ORIG copy, and no file gets one unless the user requests it.
-    #expect(!node.isThere("\(Self.boot)/initrd-stateless.gz.ORIG"))
+    #expect(!node.exists("\(Self.boot)/initrd-stateless.gz.ORIG"))
     try node.put(kernel, "third")
     let image = try node.importing(BundleDraft()) { $0.replaces = true }
-    #expect(!node.isThere("\(kernel).ORIG.2"))
+    #expect(!node.exists("\(kernel).ORIG.2"))
     _ = try node.workspace.revert(try #require(image.safety).name)
     #expect(try node.text(kernel) == "third")
   }
 
-  @Test func `defect 6: an extra for a folder that is not there makes the folder`() throws {
-    let node = try ManagementNode()
+  /// Defect 6 of xCAT.
+  @Test func `an extra for a missing directory creates the directory`() throws {
+    let node = try TestNode.fresh()
     var draft = BundleDraft()
     draft.manifest.extras = [("/a/one", "/install/new"), ("/a/two", "/install/new")]
     draft.files.removeAll { $0.name.hasPrefix("extra") }
@@ -121,12 +126,13 @@ import XCAT
     // Two sources have one name: xCAT's bundle contains only one of them, and places it twice.
     draft.manifest.extras = [("/a/one", "/install/x"), ("/b/one", "/install/y")]
     draft.put("extra/two", "unnamed")
-    let image = try ManagementNode().importing(draft)
+    let image = try TestNode.fresh().importing(draft)
     #expect(image.remarks.contains { $0.contains("extra/two") }, "\(image.remarks)")
   }
 
-  @Test func `defect 7: a bundle that lost a file of an equal name is refused`() throws {
-    let node = try ManagementNode()
+  /// Defect 7 of xCAT.
+  @Test func `a bundle that lost a file of the same name is refused`() throws {
+    let node = try TestNode.fresh()
     let before = try node.state()
     var draft = BundleDraft()
     draft.manifest.linuximage["exlist"] = "/install/custom/a/tiny.pkglist"
@@ -136,9 +142,10 @@ import XCAT
     #expect(try node.state() == before)
   }
 
+  /// Defect 8 of xCAT.
   @Test(.enabled(if: (try? shell("stat -c %d /dev/shm /var/tmp | uniq | wc -l").output) == "2\n"))
-  func `defect 8: across file systems, modes stay and kits arrive`() throws {
-    let node = try ManagementNode()
+  func `an import across file systems keeps modes and places kits`() throws {
+    let node = try TestNode.fresh()
     let store = "/dev/shm/imgstore-test-\(randomName())"
     defer { _ = try? run("rm", "-rf", store) }
     let workspace = try Workspace(
@@ -150,8 +157,9 @@ import XCAT
     #expect(files["/install/kits/mykit-1.0/repos/mykit-1.0-rhels-8-x86_64/pkg.rpm"]?.size == 3)
   }
 
-  @Test func `defect 9: a 2.7 bundle's lists go to the nodes, not to the image`() throws {
-    let node = try ManagementNode()
+  /// Defect 9 of xCAT.
+  @Test func `the script lists of a 2.7 bundle are given to the nodes, not to the image`() throws {
+    let node = try TestNode.fresh()
     try node.workspace.importing(fixture("xcat/p27-stateless.tgz")) { $0.nodes = "node1" }
     let rows = try node.rows()
     #expect(rows["osimage"]?.first?["postscripts"] == nil)
@@ -160,8 +168,9 @@ import XCAT
     #expect(own?["postscripts"] == "syncfiles,my1,my2" && own?["postbootscripts"] == "my3")
   }
 
-  @Test func `defect 10: a 2.6 bundle's tree is the root tree, not rootimg in rootimg`() throws {
-    let node = try ManagementNode()
+  /// Defect 10 of xCAT.
+  @Test func `the tree of a 2.6 bundle becomes the root tree, not rootimg in rootimg`() throws {
+    let node = try TestNode.fresh()
     try node.workspace.importing(fixture("xcat/p26-statelite.tgz"))
     let files = try node.files(below: "/install/netboot/rhels8.5.0/x86_64/lite")
     let tree = "/install/netboot/rhels8.5.0/x86_64/lite/rootimg"
@@ -178,16 +187,17 @@ import XCAT
     return draft
   }
 
-  private func lists(_ node: ManagementNode) throws -> [String: String] {
+  private func lists(_ node: TestNode) throws -> [String: String] {
     Dictionary(
       uniqueKeysWithValues: try node.rows()["postscripts", default: []].map {
         ($0["node"] ?? "", "\($0["postscripts"] ?? "-") \($0["postbootscripts"] ?? "-")")
       })
   }
 
-  @Test func `defect 14: unknown nodes are found before anything is done`() throws {
+  /// Defect 14 of xCAT.
+  @Test func `unknown nodes are refused before any change`() throws {
     for range in ["nobody", "node1,nobody", "node[1-3]"] {
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let before = try node.state()
       let text = refusal { try node.importing(withLists) { $0.nodes = range } }
       #expect(text?.contains("are not defined in xCAT DB.") == true, "\(text ?? "imported")")
@@ -196,8 +206,9 @@ import XCAT
     }
   }
 
-  @Test func `defect 14: lists replace the node's own as by xCAT, or are added on demand`() throws {
-    let replacing = try ManagementNode()
+  /// Defect 14 of xCAT.
+  @Test func `script lists replace those of the node as in xCAT, or are added on request`() throws {
+    let replacing = try TestNode.fresh()
     let before = try lists(replacing)
     let image = try replacing.importing(withLists) { $0.nodes = "compute" }
     // xcatdefaults has syslog and otherpkgs already. Each node of the group has its own row.
@@ -207,7 +218,7 @@ import XCAT
     _ = try replacing.workspace.revert(try #require(image.safety).name)
     #expect(try lists(replacing) == before)
 
-    let adding = try ManagementNode()
+    let adding = try TestNode.fresh()
     try adding.importing(withLists) { ($0.nodes, $0.appendsPostscripts) = ("node2", true) }
     #expect(try lists(adding)["node2"] == "mine,other,new1,new2 minebb,newb")
     #expect(try lists(adding)["node1"] == nil)
@@ -215,9 +226,10 @@ import XCAT
 
   // MARK: Rows
 
-  @Test func `defect 15: a replaced row loses its stale columns, or keeps them on demand`() throws {
+  /// Defect 15 of xCAT.
+  @Test func `a replaced row loses stale columns, or keeps them on request`() throws {
     for merges in [false, true] {
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       try node.importing(BundleDraft())
       try node.sql("osimage", "UPDATE osimage SET description = 'STALE', osvers = 'rhels9'")
       try node.sql("linuximage", "UPDATE linuximage SET kernelver = 'STALE'")
@@ -228,10 +240,11 @@ import XCAT
     }
   }
 
-  @Test func `defect 15: an image of the same name is replaced only where that is asked for`()
+  /// Defect 15 of xCAT.
+  @Test func `an image of the same name is replaced only on request`()
     throws
   {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     try node.importing(BundleDraft())
     let before = try node.state()
     for profile in [nil, "tiny"] {
@@ -239,8 +252,8 @@ import XCAT
       #expect(text?.contains(ManifestDraft.image) == true && text?.contains("--force") == true)
     }
     #expect(try node.state() == before)
-    // An image that consists only of rows, without a file, still belongs to somebody.
-    let rowsOnly = try ManagementNode()
+    // An image that consists only of rows, without a file, still belongs to the site.
+    let rowsOnly = try TestNode.fresh()
     _ = try rowsOnly.workspace.define(ManifestDraft.image, ["provmethod=netboot", "profile=x"])
     #expect(refusal { try rowsOnly.importing(BundleDraft()) }?.contains("--force") == true)
   }
@@ -255,11 +268,12 @@ import XCAT
     ("SL7", "SL"), ("fedora40", "fedora"), ("centos-stream9", "centos"), ("kylin10", "kylin"),
   ]
 
+  /// Defect 16 of xCAT.
   @Test(arguments: platforms)
-  func `defect 16: every platform has its folder under a new profile`(
+  func `every platform has its directory under a new profile`(
     _ version: String, _ platform: String
   ) throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     var draft = BundleDraft()
     draft.manifest.osimage["osvers"] = version
     let share = "/opt/xcat/share/xcat/netboot/x"
@@ -271,9 +285,10 @@ import XCAT
     #expect(row["pkglist"] == "\(custom)/new.pkglist")
     #expect(row["exlist"] == "\(custom)/new.exlist")
     #expect(row["rootimgdir"] == "/install/netboot/\(version)/x86_64/new")
-    #expect(node.isThere("\(custom)/new.pkglist"))
+    #expect(node.exists("\(custom)/new.pkglist"))
   }
 
+  /// Defect 16 of xCAT.
   @Test(arguments: [
     ("c.mpute", "compute.c.mpute.pkglist", "compute.new.pkglist"),
     ("c.mpute", "compute.pkglist", "new.compute.pkglist"),
@@ -283,23 +298,24 @@ import XCAT
     ("compute", "compute.rhels9.pkglist", "new.rhels9.pkglist"),
     ("comp", "compute-comp.pkglist", "compute-new.pkglist"),
   ])
-  func `defect 16: the old profile's name is text, and a whole word`(
-    _ profile: String, _ name: String, _ wanted: String
+  func `the old profile's name is replaced as literal text and as a whole word`(
+    _ profile: String, _ name: String, _ expected: String
   ) throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     var draft = BundleDraft()
     draft.manifest.osimage["profile"] = profile
     draft.manifest.linuximage["pkglist"] = "/install/custom/mine/\(name)"
     draft.files.removeAll { $0.name == "tiny.pkglist" }
     draft.put(name, "bash\n")
     try node.importing(draft) { $0.profile = "new" }
-    #expect(try node.rows()["linuximage"]?.first?["pkglist"] == "/install/custom/mine/\(wanted)")
-    #expect(try node.text("/install/custom/mine/\(wanted)") == "bash\n")
+    #expect(try node.rows()["linuximage"]?.first?["pkglist"] == "/install/custom/mine/\(expected)")
+    #expect(try node.text("/install/custom/mine/\(expected)") == "bash\n")
   }
 
   // MARK: Files and rows
 
-  @Test func `defect 19: media that pkgdir names are media`() throws {
+  /// Defect 19 of xCAT.
+  @Test func `media that pkgdir names are recognized`() throws {
     let words = "This image requires that you first copy media for rhels9-x86_64"
     var draft = BundleDraft()
     draft.manifest.osimage["provmethod"] = "install"
@@ -311,20 +327,21 @@ import XCAT
       $0.name.hasPrefix("initrd") || $0.name.hasPrefix("rootimg") || $0.name == "kernel"
     }
     draft.put("tiny.tmpl", "%packages\n")
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state()
     #expect(refusal { try node.importing(draft) }?.contains(words) == true)
     #expect(try node.state() == before)
     for folder in ["/install/rhels9/x86_64", "/install/rhels9.9/x86_64", "/srv/media"] {
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       try shell("mkdir -p \"$1\"", node.path(folder))
       try node.importing(draft)
-      #expect(node.isThere("\(Self.custom)/tiny.tmpl"), "\(folder)")
+      #expect(node.exists("\(Self.custom)/tiny.tmpl"), "\(folder)")
     }
   }
 
-  @Test func `defect 20: an old root tree is replaced, not merged`() throws {
-    let node = try ManagementNode()
+  /// Defect 20 of xCAT.
+  @Test func `an import replaces an old root tree and does not merge it`() throws {
+    let node = try TestNode.fresh()
     let bundle = fixture("xcat/statelite.tgz")
     let image = try node.workspace.importing(bundle)
     let tree = node.path("/install/netboot/rhels8.5.0/x86_64/lite/rootimg")

@@ -10,7 +10,7 @@ import Testing
 import XCAT
 
 @Suite(.usesTools, .sweep) struct ImportFaultTests {
-  /// Files with kind, mode and content, and rows: the content of `ManagementNode`'s listing. It runs no other
+  /// Files with kind, mode and content, and rows: the content of `TestNode`'s listing. It runs no other
   /// program, because the sweep collects it hundreds of times.
   private struct State: Equatable {
     var files: [String: String] = [:]
@@ -46,7 +46,7 @@ import XCAT
   }
 
   /// Returns the result of the import without a failure.
-  private func goodState(_ base: ManagementNode, _ request: ImportRequest) throws -> State {
+  private func goodState(_ base: TestNode, _ request: ImportRequest) throws -> State {
     let folder = try TemporaryFolder()
     try copy(base, to: folder)
     let workspace = try Workspace(
@@ -56,7 +56,7 @@ import XCAT
     return try State(folder)
   }
 
-  private func copy(_ base: ManagementNode, to folder: TemporaryFolder) throws {
+  private func copy(_ base: TestNode, to folder: TemporaryFolder) throws {
     for name in ["root", "store"]
     where FileManager.default.fileExists(atPath: base.folder.path(name)) {
       try FileManager.default.copyItem(
@@ -74,12 +74,12 @@ import XCAT
 
   /// Fails one operation after another. An import has more than a thousand.
   private func sweep(_ fault: FaultyFileSystem.Fault, over existing: Bool) throws {
-    let base = try ManagementNode()
+    let base = try TestNode.fresh()
     if existing {
       // The image and its snapshots exist already, and its tree and files differ.
       try base.importing(draft("first"))
-      try base.put("\(ManagementNode.boot)/kernel", "mine")
-      try base.put("\(ManagementNode.boot)/rootimg.tar.gz", "mine")
+      try base.put("\(TestNode.boot)/kernel", "mine")
+      try base.put("\(TestNode.boot)/rootimg.tar.gz", "mine")
     }
     let bundle = try base.write(draft("second").bundle())
     func request() -> ImportRequest {
@@ -153,17 +153,19 @@ import XCAT
   }
 
   @Test(arguments: [false, true])
-  func `an import that fails once can be finished and taken back`(_ existing: Bool) throws {
+  func `an import that fails at one operation can be resumed or rolled back`(_ existing: Bool)
+    throws
+  {
     try sweep(.once(.noSpace), over: existing)
   }
 
-  @Test func `an import that is killed can be finished and taken back`() throws {
+  @Test func `a killed import can be resumed or rolled back`() throws {
     try sweep(.forGood, over: true)
   }
 
-  @Test func `rows that cannot be written leave files and rows as they were`() throws {
+  @Test func `an import whose rows cannot be written changes no file and no row`() throws {
     // Defect 18: xCAT writes rows first, table by table, and never rolls anything back.
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     try node.importing(draft("first"))
     let before = try node.state()
     try node.sql(

@@ -25,30 +25,30 @@ import Testing
   }
 
   /// Returns the state of a node after an import of the unchanged draft.
-  private func plain() throws -> ManagementNode.State {
-    let node = try ManagementNode()
+  private func plain() throws -> TestNode.State {
+    let node = try TestNode.fresh()
     try node.importing(BundleDraft())
     return try node.state().withoutTableFiles
   }
 
   @Test(arguments: seeds)
-  func `members may come in any order, with a leading dot or not, at the top or in a folder`(
+  func `members are accepted in any order, with or without a leading dot or a top directory`(
     _ seed: UInt64
   ) throws {
-    let wanted = try plain()
+    let expected = try plain()
     var random = SplitMix64(seed)
     for prefix in ["./\(BundleDraft.folder)/", "\(BundleDraft.folder)/", "./other name/", "./", ""]
     {
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let shuffled = members(BundleDraft()).shuffled(using: &random)
       try node.workspace.importing(try node.write(gzip(archive(shuffled, prefix))))
-      #expect(try node.state().withoutTableFiles == wanted, "seed \(seed), '\(prefix)'")
+      #expect(try node.state().withoutTableFiles == expected, "seed \(seed), '\(prefix)'")
     }
   }
 
   @Test(arguments: ["cat", "gzip -1", "xz -1", "zstd -q", "xz -1 --check=crc32", "gzip -9n"])
-  func `a bundle may be compressed in any of the usual ways`(_ tool: String) throws {
-    let node = try ManagementNode()
+  func `a bundle is accepted with every usual compression`(_ tool: String) throws {
+    let node = try TestNode.fresh()
     let tar = try node.write(archive(members(BundleDraft()), "./x/"), as: "plain.tar")
     let bundle = node.folder.path("bundle")
     try shell("\(tool) <\"$1\" >\"$2\"", tar, bundle)
@@ -56,7 +56,7 @@ import Testing
     #expect(try node.state().withoutTableFiles == plain())
   }
 
-  @Test func `several images in one tar are all imported, or none is`() throws {
+  @Test func `several images in one tar are imported all or not at all`() throws {
     func draft(_ profile: String) -> BundleDraft {
       var draft = BundleDraft()
       let folder = "/install/netboot/rhels9/x86_64/\(profile)"
@@ -79,7 +79,7 @@ import Testing
       tar.end()
       return gzip(tar.bytes)
     }
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state().withoutTableFiles
     let outcome = try node.workspace.importBundle(
       ImportRequest(try node.write(bundle([draft("one"), draft("two")]))))
@@ -107,13 +107,13 @@ import Testing
     #expect(try node.state().withoutTableFiles == before)
   }
 
-  @Test func `an image comes in under a name of its own`() throws {
-    let node = try ManagementNode()
+  @Test func `an image can be imported under another name`() throws {
+    let node = try TestNode.fresh()
     let image = try node.importing(BundleDraft()) { ($0.name, $0.profile) = ("mine", "own") }
     #expect(image.name == "mine")
     #expect(try node.rows()["osimage"]?.map { $0["imagename"] } == ["mine"])
     #expect(try node.rows()["linuximage"]?.map { $0["imagename"] } == ["mine"])
-    #expect(node.isThere("/install/netboot/rhels9/x86_64/own/kernel"))
+    #expect(node.exists("/install/netboot/rhels9/x86_64/own/kernel"))
     let (bundle, _) = try node.exporting("mine")
     #expect(try BundleMembers(bundle)["./mine/kernel"] != nil)
     for name in ["../x", "a/b", "", "a\nb"] {
@@ -122,17 +122,19 @@ import Testing
   }
 
   @Test(arguments: ["/", "opt", "", "/opt/../etc"])
-  func `what is no folder below the root allows nothing`(_ folder: String) throws {
-    let node = try ManagementNode()
+  func `--allow of a path that is not a directory below the root allows nothing`(_ folder: String)
+    throws
+  {
+    let node = try TestNode.fresh()
     let text = refusal { try node.importing(BundleDraft()) { $0.allowed = [folder] } }
     #expect(text?.contains("--allow") == true, "\(text ?? "imported")")
   }
 
   // MARK: Kinds
 
-  @Test func `an s390x image goes out with its disk images and comes in again`() throws {
+  @Test func `an s390x image is exported with its disk images and imported again`() throws {
     for method in ["raw", "netboot", "sysclone"] {
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let folder = "/install/\(method)/sles15/s390x/z"
       try node.put("\(folder)/0100.img", "one")
       try node.put("\(folder)/0101.img", "two")
@@ -143,7 +145,7 @@ import Testing
       #expect(outcome.members.map(\.name).sorted() == ["0100.img", "0101.img"])
       let manifest = try memberText("manifest.xml", of: bundle)
       #expect(manifest.contains("    <files>\(folder)/0100.img</files>\n"), "\(manifest)")
-      let other = try ManagementNode()
+      let other = try TestNode.fresh()
       try other.workspace.importing(bundle) { $0.profile = "new" }
       #expect(try other.text("/install/\(method)/sles15/s390x/new/0101.img") == "two")
       try shell("rm \"$1\"/*.img", node.path(folder))
@@ -152,8 +154,8 @@ import Testing
     }
   }
 
-  @Test func `an ESXi image is its definition and its lists`() throws {
-    let node = try ManagementNode()
+  @Test func `an ESXi image is exported as its definition and lists`() throws {
+    let node = try TestNode.fresh()
     try node.put("/install/custom/netboot/esxi/e.pkglist", "p")
     _ = try node.workspace.define(
       "esx",
@@ -163,7 +165,7 @@ import Testing
       ])
     let (bundle, outcome) = try node.exporting("esx")
     #expect(outcome.members.map(\.name) == ["e.pkglist"])
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     #expect(try other.workspace.importing(bundle).remaining?.isEmpty == true)
     #expect(try other.text("/install/custom/netboot/esxi/e.pkglist") == "p")
     #expect(try other.rows()["osimage"]?.first?["osvers"] == "esxi7")
@@ -179,10 +181,10 @@ import Testing
   ]
 
   @Test(arguments: foreign)
-  func `what no bundle can hold is refused in clear words, both ways`(
+  func `image types that no bundle can hold are refused by export and import`(
     _ columns: [String], _ word: String
   ) throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     _ = try node.workspace.define("img", columns + ["osarch=x86_64", "profile=p"])
     let out = refusal { _ = try node.exporting("img") }
     #expect(out?.contains(word) == true && out?.contains("Exporting") == true, "\(out ?? "")")
@@ -191,7 +193,7 @@ import Testing
       let parts = column.split(separator: "=").map(String.init)
       draft.manifest.osimage[parts[0]] = parts[1]
     }
-    let fresh = try ManagementNode()
+    let fresh = try TestNode.fresh()
     let before = try fresh.state()
     let into = refusal { try fresh.importing(draft) }
     #expect(into?.contains(word) == true && into?.contains("Importing") == true, "\(into ?? "")")

@@ -12,7 +12,7 @@ import Testing
 @Suite(.usesTools) struct ImportParityTests {
   struct Expected: Decodable {
     var exit: Int
-    var files: [String: ManagementNode.File]
+    var files: [String: TestNode.File]
     var tables: [String: [[String: String]]]
   }
 
@@ -74,11 +74,11 @@ import Testing
   }
 
   @Test(arguments: bundles.filter { !["kit1", "no-rootimg-silent"].contains($0) })
-  func `a bundle comes in as imgimport brings it in`(_ bundle: String) throws {
+  func `a bundle is imported with the result of the real imgimport`(_ bundle: String) throws {
     for variant in ["plain", "profile", "nodes"] {
       var expected = try expected(bundle, variant)
       try correct(&expected, bundle, variant)
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let image = try node.workspace.importing(fixture("xcat/\(bundle).tgz")) { request in
         if variant == "profile" { request.profile = "newprof" }
         if variant == "nodes" { request.nodes = "node2" }
@@ -88,21 +88,21 @@ import Testing
       #expect(image.apply.report.problems.isEmpty, "\(variant)")
       let files = try node.files()
       for path in Set(files.keys).union(expected.files.keys).sorted() {
-        var (found, wanted) = (files[path], expected.files[path])
+        var (found, expectedFile) = (files[path], expected.files[path])
         // The fixtures do not record link targets. The tree tests cover them.
         found?.target = nil
-        wanted?.target = nil
+        expectedFile?.target = nil
         if !isRoot {
-          found?.uid = wanted?.uid ?? 0
-          found?.gid = wanted?.gid ?? 0
+          found?.uid = expectedFile?.uid ?? 0
+          found?.gid = expectedFile?.gid ?? 0
         }
-        #expect(found == wanted, "\(variant): \(path)")
+        #expect(found == expectedFile, "\(variant): \(path)")
       }
       let rows = try node.rows()
-      for (table, wanted) in expected.tables {
+      for (table, expectedFile) in expected.tables {
         #expect(
           Set((rows[table] ?? []).map { "\($0.sorted(by: <))" })
-            == Set(wanted.map { "\($0.sorted(by: <))" }), "\(variant): \(table)")
+            == Set(expectedFile.map { "\($0.sorted(by: <))" }), "\(variant): \(table)")
       }
     }
   }
@@ -111,7 +111,7 @@ import Testing
     for variant in ["plain", "profile", "nodes"] {
       // Defect 1: imgexport wrote the bundle, and imgimport reports success.
       #expect(try expected("no-rootimg-silent", variant).exit == 0)
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let before = try node.state()
       #expect(throws: (any Error).self) {
         try node.workspace.importing(fixture("xcat/no-rootimg-silent.tgz")) { request in
@@ -123,12 +123,12 @@ import Testing
     }
   }
 
-  @Test func `a bundle with one kit comes in whole, which xCAT dies of`() throws {
+  @Test func `a bundle with one kit is imported whole, on which xCAT fails`() throws {
     for variant in ["plain", "profile", "nodes"] {
       // Defect 3: with exactly one kit, xCAT writes the image's rows but places no file.
       let real = try expected("kit1", variant)
       #expect(real.exit == 2)
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let image = try node.workspace.importing(fixture("xcat/kit1.tgz")) { request in
         if variant == "profile" { request.profile = "newprof" }
       }

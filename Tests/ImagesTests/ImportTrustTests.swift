@@ -15,10 +15,10 @@ import Testing
     ("\(ManifestDraft.custom)/tiny.pkglist", .list),
     ("\(ManifestDraft.custom)/tiny.postinstall", .list),
   ])
-  func `a file of the site is replaced by --force only`(
+  func `a file of the site is replaced only with --force`(
     path: String, effect: SiteReplacement.Effect
   ) throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     try node.put(path, "genuine\n")
     let before = try node.state()
     let draft = BundleDraft()
@@ -40,8 +40,8 @@ import Testing
     #expect(try String(contentsOfFile: node.path(path), encoding: .utf8) == "genuine\n")
   }
 
-  @Test func `the same file, and the image's own, are no replacement`() throws {
-    let node = try ManagementNode()
+  @Test func `identical files and the image's own files need no --force`() throws {
+    let node = try TestNode.fresh()
     let first = try node.importing(BundleDraft())
     #expect(first.siteReplacements.isEmpty && first.privileged.isEmpty)
     // The same bundle as another image has the same shared script, so it replaces nothing.
@@ -53,8 +53,7 @@ import Testing
     #expect(again.siteReplacements.isEmpty)
   }
 
-  @Test func `a kit of the site is replaced by --force only, its rows and scripts as well`() throws
-  {
+  @Test func `a kit of the site with its rows and scripts is replaced only with --force`() throws {
     func draft(_ version: String, _ script: String) -> BundleDraft {
       var draft = BundleDraft()
       draft.manifest.lines = [
@@ -65,7 +64,7 @@ import Testing
       draft.put("k/other_files/post.sh", script)
       return draft
     }
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     try node.importing(draft("1", "#!/bin/sh\n"))
     // Another image with the same kit.
     let same = try node.importing(draft("1", "#!/bin/sh\n")) { $0.profile = "same" }
@@ -85,9 +84,10 @@ import Testing
       "\(image.siteReplacements)")
   }
 
-  @Test func `files outside the tree are root's, and nobody else can write in them`() throws {
+  @Test func `imported files outside the tree belong to root, and only root can write them`() throws
+  {
     guard isRoot else { return }
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let member = "extra/tinyscript"
     let bytes = BundleDraft().replacing(member) { tar in
       tar.header("./\(BundleDraft.folder)/\(member)", size: 10, mode: 0o777) { block in
@@ -141,11 +141,11 @@ import Testing
     ("etc/null", 0o060666, (1, 3)), ("rootsh", 0o104755, (0, 0)), ("usr/bin/sg", 0o102755, (0, 0)),
     ("tmp/.x/deep/both", 0o106755, (0, 0)),
   ])
-  func `privilege that nothing explains is refused`(
+  func `privileged files that no package owns are refused`(
     name: String, mode: Int, device: (Int, Int)
   ) throws {
     guard isRoot else { return }
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state()
     let draft = bundle([(name, mode, device), ("dev/null", 0o020666, (1, 3))])
     let text = refusal { try node.importing(draft) { $0.allowsPrivileged = false } }
@@ -156,7 +156,7 @@ import Testing
     #expect(image.privileged.count == 2)
   }
 
-  @Test func `what packages own, and devices of every system, are listed and taken`() throws {
+  @Test func `privileged files of packages and standard devices are listed and accepted`() throws {
     guard isRoot else { return }
     let standard = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)]
     let entries =
@@ -164,7 +164,7 @@ import Testing
         ("usr/bin/su", 0o104755, (0, 0)), ("usr/bin/wall", 0o102755, (0, 0)),
         ("var/mail/lock", 0o102644, (0, 0)),
       ]
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let image = try node.importing(bundle(entries, owned: ["usr/bin/su", "usr/bin/wall"])) {
       $0.allowsPrivileged = false
     }
@@ -172,7 +172,7 @@ import Testing
     #expect(image.privileged.count { $0.isExpected } == 10)
     #expect(image.privileged.compactMap(\.package) == ["tools", "tools"])
     // A file that only resembles one of those.
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     let text = refusal {
       try other.importing(
         self.bundle(
@@ -190,11 +190,11 @@ import Testing
     ("/install -ro,no_root_squash *\n", "700"),
     ("/install *(ro,sync)\n/install/netboot n1(rw,no_root_squash)\n", "700"),
   ])
-  func `a stranger's tree lies where only root comes, unless NFS squashes root`(
+  func `an untrusted tree is accessible to root only, unless NFS squashes root`(
     exports: String, mode: String
   ) throws {
     guard isRoot else { return }
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     try node.put("/etc/exports", exports)
     let image = try node.importing(
       bundle([("usr/bin/su", 0o104755, (0, 0))], owned: ["usr/bin/su"]))
@@ -208,7 +208,7 @@ import Testing
       for snapshot in [first, later] {
         _ = try node.workspace.revert(try #require(image.safety).name)
         try shell("rmdir \"$1\" 2>/dev/null || true", node.path(ManifestDraft.boot))
-        #expect(!node.isThere(ManifestDraft.boot))
+        #expect(!node.exists(ManifestDraft.boot))
         _ = try node.workspace.revert(snapshot.name)
         #expect(try run("stat", "-c", "%a", node.path(ManifestDraft.boot)).output == "700\n")
       }

@@ -14,7 +14,7 @@ import Testing
   static let bundles = ["stateless", "statelite", "statefull", "kit1", "s390x-raw"]
 
   /// Changes every part of an image that an import would bring.
-  private func spoil(_ node: ManagementNode, _ name: String) throws {
+  private func spoil(_ node: TestNode, _ name: String) throws {
     try shell(
       """
       cd "$1/install"; find netboot custom raw kits postscripts -type f 2>/dev/null |
@@ -28,10 +28,10 @@ import Testing
   }
 
   @Test(arguments: bundles, Way.allCases)
-  func `a revert takes an import back, and another brings it again`(
+  func `a revert undoes an import, and a second revert restores it`(
     _ bundle: String, _ way: Way
   ) throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let path = fixture("xcat/\(bundle).tgz")
     func change(_ request: inout ImportRequest) {
       request.replaces = way == .over
@@ -69,15 +69,15 @@ import Testing
     }
   }
 
-  @Test func `what somebody made in the meantime survives the revert of an import`() throws {
-    let node = try ManagementNode()
+  @Test func `files created after an import survive its revert`() throws {
+    let node = try TestNode.fresh()
     let image = try node.importing(BundleDraft())
-    try node.put("\(ManagementNode.boot)/notes", "mine")
+    try node.put("\(TestNode.boot)/notes", "mine")
     try node.put("/install/custom/netboot/rh/other.pkglist", "mine")
     _ = try node.workspace.revert(try #require(image.safety).name)
-    #expect(try node.text("\(ManagementNode.boot)/notes") == "mine")
+    #expect(try node.text("\(TestNode.boot)/notes") == "mine")
     #expect(try node.text("/install/custom/netboot/rh/other.pkglist") == "mine")
-    #expect(!node.isThere("\(ManagementNode.boot)/kernel"))
+    #expect(!node.exists("\(TestNode.boot)/kernel"))
     #expect(try node.rows()["osimage"] == [])
   }
 }

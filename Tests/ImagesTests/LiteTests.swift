@@ -7,15 +7,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct LiteTests {
-  private static let tree = """
-    cd img/rootimg; mkdir -p var/lib/deep root etc/sub
-    echo ntp > etc/ntp.conf; chmod 640 etc/ntp.conf; echo rc > root/.bashrc; echo v > var/lib/v
-    echo fstab > etc/fstab; printf 'p_x86_64 / tmpfs rw 0 1\\nproc /proc proc rw 0 0\\n' > etc/fstab
-    echo real > etc/real; ln -s real etc/pointer; ln -s ../run/none etc/dangling; ln etc/ntp.conf etc/sub/hard
-    echo x > tmp/dracut.log; echo m > etc/mtab; cd ../..
-    mkdir -p opt/xcat/share/xcat/netboot/add-on/statelite
-    echo '#!rc' > opt/xcat/share/xcat/netboot/add-on/statelite/rc.statelite
-    """
+  private static let tree = quotedFixture("scripts/trees/make-statelite-tree.sh")
 
   private static let rows: [(file: String, options: String)] = [
     ("/etc/ntp.conf", "tmpfs,rw"), ("/var/lib/", "link,persistent"),
@@ -24,36 +16,36 @@ import Testing
     ("/root/", "tmpfs"), ("/etc/absent", "ro"), ("/motd", "link,con"),
   ]
 
-  private func node(_ rows: [(file: String, options: String)] = LiteTests.rows) throws -> PackNode {
-    let node = try PackNode(Self.tree)
+  private func node(_ rows: [(file: String, options: String)] = LiteTests.rows) throws -> TestNode {
+    let node = try TestNode.toPack(Self.tree)
     _ = try node.workspace.define("img", ["provmethod=statelite"])
     try node.litefile(rows)
     return node
   }
 
   private func lite(
-    _ node: PackNode, _ change: (inout LiteRequest) -> Void = { _ in }
+    _ node: TestNode, _ change: (inout LiteRequest) -> Void = { _ in }
   ) throws -> LiteOutcome {
     var request = LiteRequest("img")
     change(&request)
     return try node.workspace.lite(request)
   }
 
-  private func link(_ node: PackNode, _ name: String) throws -> String {
+  private func link(_ node: TestNode, _ name: String) throws -> String {
     try FileManager.default.destinationOfSymbolicLink(atPath: "\(node.tree)/\(name)")
   }
 
-  private func links(_ node: PackNode, _ name: String) throws -> Int? {
+  private func links(_ node: TestNode, _ name: String) throws -> Int? {
     let attributes = try FileManager.default.attributesOfItem(atPath: "\(node.tree)/\(name)")
     return attributes[.referenceCount] as? Int
   }
 
-  private func isAbsent(_ node: PackNode, _ name: String) throws -> Bool {
+  private func isAbsent(_ node: TestNode, _ name: String) throws -> Bool {
     try run("bash", "-c", "[ ! -e \"$1\" ] && [ ! -L \"$1\" ]", "", "\(node.tree)/\(name)")
       .didSucceed
   }
 
-  @Test func `files become links by way of tmpfs to their defaults`() throws {
+  @Test func `statelite files become links through tmpfs to their defaults`() throws {
     let node = try node()
     let outcome = try lite(node)
     #expect(outcome.recorded?.number == 2)
@@ -98,7 +90,7 @@ import Testing
     #expect(again.recorded == nil && again.apply.plannedSteps == 0)
   }
 
-  @Test func `what a mount covers is left alone: then nothing is changed at all`() throws {
+  @Test func `a layout that a mount covers is refused, and nothing is changed`() throws {
     let node = try node()
     try shell("echo host > \"$1/host\"", node.path(""))
     guard
@@ -116,7 +108,7 @@ import Testing
     #expect(text.hasPrefix("p_x86_64 / tmpfs"))
   }
 
-  @Test func `rows that went come back to their places, defaults that were edited stay edited`()
+  @Test func `files of removed rows return to their places, and edited defaults stay edited`()
     throws
   {
     let node = try node()
@@ -134,7 +126,7 @@ import Testing
     #expect(try node.text("img/rootimg/root/.bashrc") == "rc\n", "xCAT would remove it")
   }
 
-  @Test func `undo brings everything back, and so does a revert`() throws {
+  @Test func `undo and revert restore the tree before the layout`() throws {
     let node = try node()
     let before = node.folder.path("before")
     try copyTree(node.tree, before)
@@ -165,7 +157,7 @@ import Testing
     } catch let error as ImageError { #expect(error.reason.contains("nothing to undo")) }
   }
 
-  @Test func `a dry run says what would change, and changes nothing`() throws {
+  @Test func `a dry run of lite lists the changes and makes none`() throws {
     let node = try node()
     let before = node.folder.path("before")
     try copyTree(node.tree, before)
@@ -176,22 +168,30 @@ import Testing
     #expect(try differences(before, node.tree) == "")
   }
 
-  static let changes:
-    [(first: [(file: String, options: String)], then: [(file: String, options: String)])] = [
-      ([("/etc/a/", "link")], [("/etc/a/", "persistent")]),
-      ([("/etc/a/f", "link")], [("/etc/a/f", "tmpfs")]),
+  typealias Rows = [(file: String, options: String)]
+
+  static let changes: [NamedCase<(first: Rows, then: Rows)>] = [
+    NamedCase(
+      "the directory from link to persistent",
+      ([("/etc/a/", "link")], [("/etc/a/", "persistent")])),
+    NamedCase(
+      "one name from link to tmpfs", ([("/etc/a/f", "link")], [("/etc/a/f", "tmpfs")])),
+    NamedCase(
+      "both names from tmpfs to a directory with a link",
       (
         [("/etc/a/f", "tmpfs"), ("/etc/a/g", "tmpfs")],
         [("/etc/a/", "tmpfs"), ("/etc/a/f", "link")]
-      ),
-      ([("/etc/a/f", "tmpfs")], [("/etc/a/f", "link"), ("/etc/a/g", "link")]),
-    ]
+      )),
+    NamedCase(
+      "one name in tmpfs to two links",
+      ([("/etc/a/f", "tmpfs")], [("/etc/a/f", "link"), ("/etc/a/g", "link")])),
+  ]
 
-  @Test(arguments: changes.indices)
-  func `options of files with two names may change, and each copy is one of its own`(
-    _ index: Int
+  @Test(arguments: changes)
+  func `hard links in the layout become separate files with their own options`(
+    _ change: NamedCase<(first: Rows, then: Rows)>
   ) throws {
-    let (first, then) = LiteTests.changes[index]
+    let (first, then) = change.value
     let node = try node(first)
     try shell(
       "cd \"$1\"; mkdir -p etc/a; echo 1 >etc/a/f; ln etc/a/f etc/a/g; touch -d 2001-02-03 etc/a/f",
@@ -213,14 +213,16 @@ import Testing
     #expect(try links(node, "etc/a/f") == 2)
   }
 
-  @Test func `an image without rows gets the one of etc mtab that xCAT adds`() throws {
+  @Test func `an image without rows gets xCAT's row for etc mtab`() throws {
     let node = try node([])
     _ = try lite(node)
     #expect(try link(node, "etc/mtab") == "../.statelite/tmpfs/etc/mtab")
     #expect(try node.text("img/rootimg/.statelite/litefile.save").hasSuffix("/etc/mtab\n"))
   }
 
-  @Test func `what liteimg refuses is refused in its words, and nothing is changed`() throws {
+  @Test func `rows that liteimg refuses are refused with its message, and nothing is changed`()
+    throws
+  {
     let cases: [([(file: String, options: String)], String)] = [
       ([("/etc/x", "bogus")], "/etc/x has invalid option. The valid options: tmpfs persistent"),
       ([("etc/x", "link")], "etc/x is not one absolute path"),
@@ -254,8 +256,8 @@ import Testing
     #expect(try differences(before, node.tree) == "")
   }
 
-  @Test func `links in a tree lead nowhere out of it`() throws {
-    let node = try PackNode(
+  @Test func `links in a tree are never followed out of it`() throws {
+    let node = try TestNode.toPack(
       Self.tree
         + "\nmkdir victim; echo mine > victim/file; ln -s ../../../../victim img/rootimg/srv; ln -s /victim img/rootimg/abs"
     )
@@ -269,7 +271,7 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: node.path("victim")) == ["file"])
   }
 
-  @Test func `a ramdisk root is packed with its layout, through the exlist`() throws {
+  @Test func `a ramdisk root is packed with its layout and the exlist applied`() throws {
     let node = try node()
     try Data("./var/lib*\n./.default/var/lib/v\n".utf8).write(
       to: URL(fileURLWithPath: node.path("list")))
@@ -289,7 +291,7 @@ import Testing
     #expect(try node.bytes("img/rootimg-statelite.gz") == bytes)
   }
 
-  @Test func `packing a tree in statelite form packs what was there before`() throws {
+  @Test func `packing a statelite tree as netboot packs the files before the layout`() throws {
     let node = try node()
     try node.pack()
     let plain = try node.unpacked()

@@ -8,26 +8,17 @@ import TestSupport
 import Testing
 
 /// A tree with unusual entries as one snapshot, and the original directory.
-private final class LookSite: Sendable {
+private final class SearchedTree: Sendable {
   let folder: TemporaryFolder
   let workspace: Workspace
   var tree: String { folder.path("root/img/rootimg") }
-  static let shared = Result { try LookSite() }
+  static let shared = Result { try SearchedTree() }
 
   init() throws {
     folder = try TemporaryFolder()
     workspace = try Workspace.test(folder)
     try makeNastyTree(folder.path("root/img/rootimg"))
-    try shell(
-      #"""
-      cd "$1"; mkdir -p text usr/bin
-      printf 'alpha\nbeta\ngamma' >text/unended; printf 'one\n\nthree\n' >text/blank; : >text/empty
-      printf 'caf\351 latin\nALPHA\n' >text/latin; printf 'bin\0ary alpha\nalpha\n' >text/binary
-      seq 1 200000 >text/numbers; printf 'a.b*c\n[x]\n^start\nend$\n' >text/special
-      head -c 300000 /dev/zero | tr '\0' x >text/long; echo alpha >>text/long
-      ln -s usr/bin bin; ln -s ../../text/unended usr/bin/up; ln -s /text/blank usr/bin/absolute
-      ln -s circle circle; ln -s ../../../../../../etc escape
-      """#, folder.path("root/img/rootimg"))
+    try runFixture("scripts/trees/make-texts-and-links.sh", folder.path("root/img/rootimg"))
     _ = try workspace.snapshot("img")
   }
 
@@ -37,8 +28,8 @@ private final class LookSite: Sendable {
 }
 
 @Suite(.usesTools) struct LookTests {
-  @Test func `a walk meets what find meets`() throws {
-    let site = try LookSite.shared.get()
+  @Test func `a walk lists the paths that find lists`() throws {
+    let site = try SearchedTree.shared.get()
     let reader = try site.reader()
     var seen: [[UInt8]] = []
     try reader.walk(try reader.require("")) { seen.append($0.path) }
@@ -55,33 +46,37 @@ private final class LookSite: Sendable {
     #expect(Set(seen).count == seen.count)
   }
 
-  /// Each filter with the equivalent arguments of find(1).
-  static let filters: [(EntryFilter, [String])] = {
-    func filter(_ set: (inout EntryFilter) -> Void) -> EntryFilter {
+  /// A filter with the equivalent arguments of find(1), which name it.
+  struct FilterCase: Sendable, CustomTestStringConvertible {
+    let arguments: [String]
+    let filter: EntryFilter
+    var testDescription: String { "find " + arguments.joined(separator: " ") }
+
+    init(_ arguments: String..., set: (inout EntryFilter) -> Void) {
+      self.arguments = arguments
       var filter = EntryFilter()
       set(&filter)
-      return filter
+      self.filter = filter
     }
-    return [
-      (filter { $0.namePattern = "size-*" }, ["-name", "size-*"]),
-      (filter { $0.namePattern = "[gm]?*[0-9]" }, ["-name", "[gm]?*[0-9]"]),
-      (filter { $0.kind = .symlink }, ["-type", "l"]),
-      (filter { $0.kind = .directory }, ["-type", "d"]),
-      (filter { $0.kind = .fifo }, ["-type", "p"]),
-      (filter { $0.largerThanBytes = 65536 }, ["-type", "f", "-size", "+65536c"]),
-      (
-        filter {
-          $0.namePattern = "*\\\\*"
-          $0.kind = .file
-        }, ["-name", "*\\\\*", "-type", "f"]
-      ),
-    ]
-  }()
+  }
 
-  @Test(arguments: filters.indices)
-  func `each condition holds for what find says`(_ index: Int) throws {
-    let site = try LookSite.shared.get()
-    let (filter, arguments) = LookTests.filters[index]
+  static let filters = [
+    FilterCase("-name", "size-*") { $0.namePattern = "size-*" },
+    FilterCase("-name", "[gm]?*[0-9]") { $0.namePattern = "[gm]?*[0-9]" },
+    FilterCase("-type", "l") { $0.kind = .symlink },
+    FilterCase("-type", "d") { $0.kind = .directory },
+    FilterCase("-type", "p") { $0.kind = .fifo },
+    FilterCase("-type", "f", "-size", "+65536c") { $0.largerThanBytes = 65536 },
+    FilterCase("-name", "*\\\\*", "-type", "f") {
+      $0.namePattern = "*\\\\*"
+      $0.kind = .file
+    },
+  ]
+
+  @Test(arguments: filters)
+  func `each condition selects the paths that find selects`(_ condition: FilterCase) throws {
+    let site = try SearchedTree.shared.get()
+    let (filter, arguments) = (condition.filter, condition.arguments)
     let reader = try site.reader()
     var seen: [String] = []
     try reader.walk(try reader.require("")) { found in
@@ -93,44 +88,76 @@ private final class LookSite: Sendable {
     #expect(seen.count == oracle.output.split(separator: "\n").count && !seen.isEmpty)
   }
 
-  /// Patterns, with grep's syntax for each.
-  static let patterns: [(String, LinePattern.Syntax, ignoresCase: Bool)] = [
-    ("alpha", .fixed, false), ("alpha", .fixed, true), ("a.b*c", .fixed, false),
-    ("[X]", .fixed, true), ("^start", .fixed, false), ("", .fixed, false),
-    ("^alpha$", .basic, false), ("^$", .basic, false), ("a.*a", .basic, true),
-    ("\\(1\\)\\1\\1", .basic, false), ("(alpha|gamma)$", .extended, false),
-    ("^9{3,}", .extended, false),
-    ("x*a", .basic, false), (".*", .basic, false), ("no such text", .fixed, false),
-    ("[^0-9a-z]", .extended, false), ("^", .basic, false), ("$", .basic, true),
-    ("\\<a", .basic, false), ("a\\>", .basic, true), ("[a-z]*\\>.", .extended, false),
-    ("\\balpha\\b|\\Bm", .extended, false), ("(a)(.).*\\2\\1", .extended, true),
-    ("[[:upper:][.-.]]", .basic, true), ("a\\{0,2\\}m", .basic, false),
-    ("a|^$|9{2}$", .extended, false),
-    ("*a", .basic, false), ("\\(^a\\|9$\\)", .basic, false), ("[]a^-]", .basic, false),
+  /// A pattern with grep's syntax for it, as its test is named.
+  struct PatternCase: Sendable, CustomTestStringConvertible {
+    let pattern: String
+    let syntax: LinePattern.Syntax
+    let ignoresCase: Bool
+    var letter: String { syntax == .fixed ? "F" : syntax == .basic ? "G" : "E" }
+    var testDescription: String { "grep -\(letter)\(ignoresCase ? "i" : "") '\(pattern)'" }
+
+    init(_ pattern: String, _ syntax: LinePattern.Syntax, ignoresCase: Bool = false) {
+      self.pattern = pattern
+      self.syntax = syntax
+      self.ignoresCase = ignoresCase
+    }
+  }
+
+  static let patterns = [
+    PatternCase("alpha", .fixed), PatternCase("alpha", .fixed, ignoresCase: true),
+    PatternCase("a.b*c", .fixed),
+    PatternCase("[X]", .fixed, ignoresCase: true), PatternCase("^start", .fixed),
+    PatternCase("", .fixed),
+    PatternCase("^alpha$", .basic), PatternCase("^$", .basic),
+    PatternCase("a.*a", .basic, ignoresCase: true),
+    PatternCase("\\(1\\)\\1\\1", .basic), PatternCase("(alpha|gamma)$", .extended),
+    PatternCase("^9{3,}", .extended),
+    PatternCase("x*a", .basic), PatternCase(".*", .basic), PatternCase("no such text", .fixed),
+    PatternCase("[^0-9a-z]", .extended), PatternCase("^", .basic),
+    PatternCase("$", .basic, ignoresCase: true),
+    PatternCase("\\<a", .basic), PatternCase("a\\>", .basic, ignoresCase: true),
+    PatternCase("[a-z]*\\>.", .extended),
+    PatternCase("\\balpha\\b|\\Bm", .extended),
+    PatternCase("(a)(.).*\\2\\1", .extended, ignoresCase: true),
+    PatternCase("[[:upper:][.-.]]", .basic, ignoresCase: true), PatternCase("a\\{0,2\\}m", .basic),
+    PatternCase("a|^$|9{2}$", .extended),
+    PatternCase("*a", .basic), PatternCase("\\(^a\\|9$\\)", .basic), PatternCase("[]a^-]", .basic),
   ]
 
-  /// Texts of long lines, and grep's result for each pattern: the pattern, its syntax, and whether it
-  /// matches. Each must finish in time.
-  static let longLines: [(String, LinePattern.Syntax, ignoresCase: Bool, matches: Bool)] = [
-    ("(x+x+)+y", .extended, false, false), ("x.*x.*y", .basic, true, false),
-    ("(x|x)*y", .extended, false, false), ("(x*)*$", .extended, false, true),
-    ("x{1,500}y", .extended, false, false), ("[xX]*[xX]*[xX]*y", .basic, false, false),
-    (String(repeating: "x", count: 5000) + "y", .fixed, false, false),
-    ("\\<x+\\>", .extended, false, true),
+  /// Patterns to search in a line of 300,000 characters, and whether each matches as in grep. Each must
+  /// finish in time.
+  static let longLines: [NamedCase<(pattern: PatternCase, matches: Bool)>] = [
+    longLine(PatternCase("(x+x+)+y", .extended), false),
+    longLine(PatternCase("x.*x.*y", .basic, ignoresCase: true), false),
+    longLine(PatternCase("(x|x)*y", .extended), false),
+    longLine(PatternCase("(x*)*$", .extended), true),
+    longLine(PatternCase("x{1,500}y", .extended), false),
+    longLine(PatternCase("[xX]*[xX]*[xX]*y", .basic), false),
+    longLine(PatternCase(String(repeating: "x", count: 5000) + "y", .fixed), false),
+    longLine(PatternCase("\\<x+\\>", .extended), true),
   ]
 
-  @Test(.timeLimit(.minutes(1)), arguments: longLines.indices)
-  func `a long line is searched in time linear in it`(_ index: Int) throws {
-    let (pattern, syntax, ignoresCase, matches) = LookTests.longLines[index]
+  private static func longLine(_ pattern: PatternCase, _ matches: Bool) -> NamedCase<
+    (pattern: PatternCase, matches: Bool)
+  > {
+    NamedCase(String(pattern.testDescription.prefix(40)), (pattern, matches))
+  }
+
+  @Test(.timeLimit(.minutes(1)), arguments: longLines)
+  func `a long line is searched in time linear in it`(
+    _ search: NamedCase<(pattern: PatternCase, matches: Bool)>
+  ) throws {
+    let (pattern, matches) = search.value
     let line = [UInt8](repeating: UInt8(ascii: "x"), count: 300_000)
-    var searcher = LineSearcher(try LinePattern(pattern, syntax, ignoresCase: ignoresCase))
+    var searcher = LineSearcher(
+      try LinePattern(pattern.pattern, pattern.syntax, ignoresCase: pattern.ignoresCase))
     try line.withUnsafeBytes { try searcher.feed($0) { _ in } }
     try searcher.finish { _ in }
     #expect((searcher.hitCount > 0) == matches)
   }
 
   @Test(.timeLimit(.minutes(1)), arguments: ["(x+x+)+\\1y", "(x*)*\\1(x*)*y", "(x{1001}x*)*y"])
-  func `a pattern that is not regular ends with an error that names the line`(
+  func `a backtracking pattern that takes too long ends with an error that names the line`(
     _ pattern: String
   ) throws {
     let text = Array("one\n\n".utf8) + [UInt8](repeating: UInt8(ascii: "x"), count: 300_000)
@@ -195,22 +222,22 @@ private final class LookSite: Sendable {
     #expect(compared > 100)
   }
 
-  @Test(arguments: patterns.indices)
-  func `grep finds the lines that grep finds`(_ index: Int) throws {
-    let site = try LookSite.shared.get()
-    let (pattern, syntax, ignoresCase) = LookTests.patterns[index]
+  @Test(arguments: patterns)
+  func `grep finds the lines that grep finds`(_ search: PatternCase) throws {
+    let site = try SearchedTree.shared.get()
+    let (pattern, syntax, ignoresCase) = (search.pattern, search.syntax, search.ignoresCase)
     let reader = try site.reader()
-    let letter = syntax == .fixed ? "F" : syntax == .basic ? "G" : "E"
     for name in try FileManager.default.contentsOfDirectory(atPath: site.tree + "/text") {
       var searcher = LineSearcher(try LinePattern(pattern, syntax, ignoresCase: ignoresCase))
       var lines: [UInt8] = []
       func show(_ hit: LineHit) { lines += Array("\(hit.number):".utf8) + hit.line + [0x0a] }
       try reader.read(try reader.require("text/\(name)")) { try searcher.feed($0, show) }
       try searcher.finish(show)
-      let output = site.folder.path("grep-\(index)")
+      let output = site.folder.path("grep-\(randomName())")
       let oracle = try run(
         "bash", "-c",
-        "LC_ALL=C grep -n\(letter)\(ignoresCase ? "i" : "") -e \"$0\" \"$1\" >\"$2\"", pattern,
+        "LC_ALL=C grep -n\(search.letter)\(ignoresCase ? "i" : "") -e \"$0\" \"$1\" >\"$2\"",
+        pattern,
         "\(site.tree)/text/\(name)", output)
       let expected = [UInt8](try Data(contentsOf: URL(fileURLWithPath: output)))
       if searcher.isBinary {
@@ -225,7 +252,7 @@ private final class LookSite: Sendable {
   }
 
   @Test(arguments: seeds)
-  func `where the parts of a file end changes nothing for a search`(_ seed: UInt64) throws {
+  func `chunk boundaries in a file do not affect a search`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     for _ in 0..<100 {
       let alphabet: [UInt8] = Array("ab\n\n".utf8) + (seed % 2 == 0 ? [0] : [])
@@ -252,8 +279,8 @@ private final class LookSite: Sendable {
     }
   }
 
-  @Test func `links are followed inside the tree, and never out of it`() throws {
-    let reader = try LookSite.shared.get().reader()
+  @Test func `links are followed inside the tree and never out of it`() throws {
+    let reader = try SearchedTree.shared.get().reader()
     #expect(
       try reader.find("bin/up", followLast: true)?.path == Array("/img/rootimg/text/unended".utf8))
     #expect(
@@ -269,8 +296,8 @@ private final class LookSite: Sendable {
     #expect(throws: ImageError.self) { try reader.require("nothing") }
   }
 
-  @Test func `contents come out as they went in`() throws {
-    let site = try LookSite.shared.get()
+  @Test func `cat returns the recorded contents`() throws {
+    let site = try SearchedTree.shared.get()
     let reader = try site.reader()
     for name in ["sparse", "size-5000001", "size-0", "random", "text/binary"] {
       var bytes: [UInt8] = []
@@ -280,8 +307,8 @@ private final class LookSite: Sendable {
     #expect(throws: ImageError.self) { try reader.read(try reader.require("fifo")) { _ in } }
   }
 
-  @Test func `extract refuses, and with force replaces one by one`() throws {
-    let site = try LookSite.shared.get()
+  @Test func `extract refuses existing files, and with force replaces them one by one`() throws {
+    let site = try SearchedTree.shared.get()
     let to = site.folder.path("extracted")
     _ = try site.workspace.restore("img:web", to: to)
     #expect(throws: ImageError.self) { try site.workspace.restore("img:web", to: to) }

@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test(arguments: ["root/img/rootimg/.imgstore", "root/img/rootimg/var/lib/store"])
-  func `a store in a tree outlives every revert`(_ place: String) throws {
+  func `a store inside a tree survives every revert`(_ place: String) throws {
     let folder = try TemporaryFolder()
     try fill(folder)
     let workspace = try Workspace.test(folder, store: place)
@@ -40,7 +40,7 @@ import Testing
     #expect(try after.status("img").isClean)
   }
 
-  @Test func `a store that a link leads to is known by its inode`() throws {
+  @Test func `a store behind a link is recognized by its inode`() throws {
     let folder = try TemporaryFolder()
     try fill(folder)
     try shell(
@@ -52,7 +52,7 @@ import Testing
     #expect(try workspace.snapshot("img").sameAs == 1)
   }
 
-  @Test func `a folder that holds the store stays when its folder goes`() throws {
+  @Test func `a directory that contains the store is not removed with its parent`() throws {
     let folder = try TemporaryFolder()
     try fill(folder)
     let workspace = try Workspace.test(folder, store: "root/img/rootimg/srv/new/store")
@@ -71,7 +71,7 @@ import Testing
     #expect(try workspace.verify(deep: true).isClean)
   }
 
-  @Test func `an old snapshot that holds a store does not overwrite the live one`() throws {
+  @Test func `an old snapshot that contains a store does not overwrite the live store`() throws {
     let folder = try TemporaryFolder()
     try fill(folder)
     let outside = try Workspace.test(folder)
@@ -94,7 +94,7 @@ import Testing
     #expect(try inside.verify(deep: true).isClean)
   }
 
-  @Test func `a removal leaves a tree that holds the store`() throws {
+  @Test func `a tree that contains the store is not removed`() throws {
     let folder = try TemporaryFolder()
     try shell(
       "mkdir -p \"$1/old/a/store\"; echo p > \"$1/old/a/store/p\"; echo x > \"$1/old/x\"",
@@ -109,16 +109,16 @@ import Testing
     #expect(FileManager.default.fileExists(atPath: folder.path("old/x")), "nothing of it has gone")
   }
 
-  @Test func `nothing is written into the store but by the store`() throws {
+  @Test func `outputs and imports into the store are refused`() throws {
     let folder = try TemporaryFolder()
     try fill(folder)
     let workspace = try Workspace.test(folder)
     _ = try workspace.snapshot("img")
-    try shell("ln -s \"$1/store/packs\" \"$1/door\"", folder.path)
+    try shell("ln -s \"$1/store/packs\" \"$1/linked\"", folder.path)
     var inside = PackRequest("img")
     inside.output = tree(folder) + "/etc/packed"
     #expect(throws: ImageError.self) { _ = try workspace.pack(inside) }
-    for place in ["store/out", "store/refs/img/out", "door/out", "door/deep/er/out"] {
+    for place in ["store/out", "store/refs/img/out", "linked/out", "linked/deep/er/out"] {
       #expect(throws: ImageError.self, "\(place)") {
         _ = try workspace.restore("img", to: folder.path(place))
       }
@@ -130,20 +130,20 @@ import Testing
     #expect(try workspace.verify(deep: true).isClean)
   }
 
-  @Test func `no output lands in the image that it is made of`() throws {
+  @Test func `an output inside its own image is refused`() throws {
     let folder = try TemporaryFolder()
     try fill(folder)
     let workspace = try Workspace.test(folder)
     try shell(
       """
       cd "$1"; for f in kernel initrd-stateless.gz rootimg.cpio.gz; do echo $f > img/$f; done
-      ln -s img/rootimg/etc door; ln img/kernel name; ln -s img/kernel link; mkdir bound; echo p > list
+      ln -s img/rootimg/etc linked; ln img/kernel name; ln -s img/kernel link; mkdir bound; echo p > list
       """, folder.path("root"))
     _ = try workspace.define("img", ["pkglist=/list"])
     if isRoot { try shell("mount --bind \"$1/img/rootimg\" \"$1/bound\"", folder.path("root")) }
     defer { _ = try? run("umount", folder.path("root/bound")) }
     for place in [
-      "img/rootimg/out.tgz", "door/out.tgz", "img/kernel", "name", "link",
+      "img/rootimg/out.tgz", "linked/out.tgz", "img/kernel", "name", "link",
       isRoot ? "bound/etc/out.tgz" : "img/rootimg/etc",
     ] {
       var export = ExportRequest("img")
@@ -162,7 +162,7 @@ import Testing
     #expect(try workspace.status("img").isClean)
   }
 
-  @Test func `an image whose files lie in the store is refused`() throws {
+  @Test func `an image with files in the store is refused`() throws {
     let folder = try TemporaryFolder()
     try fill(folder)
     let workspace = try Workspace.test(folder, store: "root/store")
@@ -176,7 +176,8 @@ import Testing
     #expect(try workspace.log("img").count == 1)
   }
 
-  @Test func `what an unfinished change left in a tree is no content, what only looks so is`()
+  @Test
+  func `leftovers of an unfinished change are not recorded, and files that resemble them are`()
     throws
   {
     let folder = try TemporaryFolder()

@@ -1,4 +1,4 @@
-// What packing changes in a tree, and what it leaves alone.
+// The edits that packing makes in a tree, and the files that it leaves unchanged.
 
 import Foundation
 import Images
@@ -10,8 +10,8 @@ import Testing
 @Suite(.usesTools) struct PackEditTests {
   // MARK: The tree's own files
 
-  @Test func `a password in clear is hashed as crypt does, and always to the same`() throws {
-    let node = try PackNode()
+  @Test func `a clear-text password is hashed as by crypt, and always to the same value`() throws {
+    let node = try TestNode.toPack()
     try node.passwd("se:cret".replacing(":", with: ""))
     try node.pack()
     let line = try #require(try node.lines(node.unpacked(), "etc/shadow").first)
@@ -43,8 +43,8 @@ import Testing
     #expect(try node.lines(node.tree, "etc/shadow")[0] == "root:x:1:::::::")
   }
 
-  @Test func `the time zone goes along whatever the exlist says, with what it leads to`() throws {
-    let node = try PackNode(
+  @Test func `the time zone file and its link target are packed despite the exlist`() throws {
+    let node = try TestNode.toPack(
       """
       cd img/rootimg/usr/share/zoneinfo; ln -s Europe/Berlin Mitte; ln -s ../Mitte Europe/Zentrum
       cd "$1"; printf './usr/share/zoneinfo*\\n' > list
@@ -61,9 +61,9 @@ import Testing
     #expect(zones.output == "./Europe/Berlin\n./Europe/Zentrum\n")
   }
 
-  @Test func `an unknown time zone is said, and none leads out of the tree`() throws {
+  @Test func `an unknown time zone is reported, and none leads out of the tree`() throws {
     for zone in ["Mars/Olympus", "../../../../etc/shadow"] {
-      let node = try PackNode()
+      let node = try TestNode.toPack()
       try node.site("timezone", zone)
       let outcome = try node.pack()
       #expect(outcome.remarks.contains { $0.contains("Unable to set timezone to '\(zone)'") })
@@ -71,16 +71,9 @@ import Testing
     }
   }
 
-  @Test func `dracut's script comes from xCAT, for the image's distribution`() throws {
-    let node = try PackNode(
-      """
-      mkdir -p opt/xcat/share/xcat/netboot/{rhels9/dracut_033,rh/dracut_033}
-      echo nine > opt/xcat/share/xcat/netboot/rhels9/dracut_033/install.netboot
-      echo any > opt/xcat/share/xcat/netboot/rh/dracut_033/install.netboot
-      cd img/rootimg; mkdir -p usr/lib/dracut/modules.d/97xcat usr/share/dracut
-      echo statelite > usr/lib/dracut/modules.d/97xcat/install; chmod 750 usr/lib/dracut/modules.d/97xcat/install
-      echo original > etc/rc.sysinit.backup; echo changed > etc/rc.sysinit
-      """)
+  @Test func `the dracut script of xCAT for the image's distribution is packed`() throws {
+    let node = try TestNode.toPack(
+      quotedFixture("scripts/trees/add-dracut-scripts.sh"))
     try node.pack()
     let out = try node.unpacked()
     #expect(try node.lines(out, "usr/lib/dracut/modules.d/97xcat/install") == ["nine"])
@@ -96,35 +89,10 @@ import Testing
 
   // MARK: Synclists
 
-  private static let synced = """
-    mkdir -p sync/dir/sub sync/more; cd sync
-    echo hosts > hosts; chmod 600 hosts; echo a > dir/a; echo b > dir/sub/b; ln -s ../hosts dir/link
-    echo one > more/one.conf; echo two > more/two.conf; echo dot > more/.hidden.conf; echo x > more/x
-    touch -d 2020-01-02 hosts; cd ..
-    cd img/rootimg; mkdir -p etc/conf.d run; ln -s /run etc/linked; ln -s ../../../../.. etc/out; cd ../..
-    cat > list <<'END'
-    # a comment
-    /sync/hosts -> /etc/hosts
-    /sync/hosts -> /etc/
-    /sync/hosts -> /etc/new/name
-    /sync/more/*.conf -> /etc/conf.d
-    /sync/dir -> /srv
-    /sync/dir/ -> /etc/flat/
-    /sync/hosts /sync/more/x -> /etc/both
-    /sync/$WHICH -> /etc/by-variable
-    /sync/hosts -> /etc/linked/inside
-    /sync/hosts -> /etc/out/escaped
-    /sync/nobody -> /etc/nobody
-    /sync/hosts -> (compute) /etc/for-nodes
-    no arrow here
-    EXECUTE:
-    /sync/hosts -> /etc/too-late
-    END
-    sed -i 's/^    //' list
-    """
+  private static let synced = quotedFixture("scripts/trees/add-synclist.sh")
 
-  @Test func `files of a synclist go where rsync would put them`() throws {
-    let node = try PackNode(Self.synced)
+  @Test func `files of a synclist are placed where rsync would place them`() throws {
+    let node = try TestNode.toPack(Self.synced)
     _ = try node.workspace.define("img", ["synclists=/list", "environvar=WHICH=more/x,OTHER=1"])
     let before = try run("bash", "-c", "cd \"$1\"; find . | sort", "", node.tree).output
     let outcome = try node.pack()
@@ -162,8 +130,8 @@ import Testing
     #expect(try run("test", "-e", node.unpacked() + "/etc/hosts").status == 1)
   }
 
-  @Test func `a folder that leads back into itself ends in an error`() throws {
-    let node = try PackNode(
+  @Test func `a synclist directory that contains itself is an error`() throws {
+    let node = try TestNode.toPack(
       "mkdir -p sync/dir; ln -s . sync/dir/again; echo '/sync/dir -> /srv' > list")
     _ = try node.workspace.define("img", ["synclists=/list"])
     let old = Data("old".utf8)
@@ -174,8 +142,8 @@ import Testing
 
   // MARK: The live tree
 
-  @Test func `in the tree, a snapshot is taken first and a revert takes it back`() throws {
-    let node = try PackNode()
+  @Test func `packing with live changes takes a snapshot first, and a revert undoes them`() throws {
+    let node = try TestNode.toPack()
     let before = node.folder.path("before")
     try copyTree(node.tree, before)
     let viewed = try node.pack()
@@ -190,10 +158,10 @@ import Testing
     #expect(try differences(before, node.tree) == "")
   }
 
-  @Test func `in the tree, seconds after the snapshot, the bytes are those of the next packing`()
+  @Test func `packing with live changes produces the bytes of the next pack`()
     throws
   {
-    let node = try PackNode()
+    let node = try TestNode.toPack()
     _ = try node.workspace.snapshot("img")
     Thread.sleep(forTimeInterval: 1.1)
     try node.pack { ($0.method, $0.changesLiveTree) = (.squashfs, true) }
@@ -202,8 +170,10 @@ import Testing
     #expect(try node.bytes("img/rootimg.sfs") == first)
   }
 
-  @Test func `a packed image that nobody could make again is kept before it is replaced`() throws {
-    let node = try PackNode()
+  @Test func `a packed image that cannot be reproduced is snapshotted before it is replaced`()
+    throws
+  {
+    let node = try TestNode.toPack()
     _ = try node.workspace.snapshot("img")
     let foreign = Data("made by another program".utf8)
     try foreign.write(to: URL(fileURLWithPath: node.path("img/rootimg.cpio.gz")))
@@ -216,8 +186,8 @@ import Testing
 
   // MARK: As packimage
 
-  @Test func `packimage keeps and removes other forms, and asks for netboot`() throws {
-    let node = try PackNode(
+  @Test func `packimage keeps or removes other forms as xCAT does, and requires netboot`() throws {
+    let node = try TestNode.toPack(
       "echo old > img/rootimg.tar.xz; echo t > img/rootimg.cpio.gz.metainfo; echo k > img/kernel")
     let outcome = try node.pack { $0.isPackimage = true }
     let names = try FileManager.default.contentsOfDirectory(atPath: node.path("img")).sorted()

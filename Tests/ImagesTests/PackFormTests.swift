@@ -1,4 +1,4 @@
-// Every form that pack writes, against the tools that read it.
+// Every form that pack writes, compared with the tools that read it.
 
 import Foundation
 import Images
@@ -40,7 +40,7 @@ import Testing
     .zstd: "zstd -qt \"$1\"",
   ]
 
-  /// Of a ramdisk the kernel reads one frame, and takes what follows for another archive.
+  /// The kernel reads one frame of a RAM disk, and treats the rest as another archive.
   private static let oneFrame = "[ $(zstd -lv \"$1\" | sed -n 's/.*Frames: *//p') = 1 ]"
 
   static let forms: [Form] = {
@@ -76,29 +76,14 @@ import Testing
     return forms
   }()
 
-  /// What these tools can agree on: whole seconds, attributes that squashfs has too.
-  private static let tree = """
-    cd img/rootimg; mkdir -p usr/lib/deep/er var/empty srv
-    head -c 1000000 /dev/urandom > usr/lib/noise; head -c 5000000 /dev/zero > usr/lib/zeros
-    seq 1 200000 > usr/lib/text; cp usr/lib/text usr/lib/deep/same-text
-    ln usr/lib/text usr/lib/deep/er/hard; ln usr/lib/noise srv/noise; ln -s ../lib/text usr/bin/link
-    ln -s /nowhere usr/bin/dangling; mkfifo var/fifo; : > var/nothing; chmod 1777 tmp
-    echo '#!' > usr/bin/suid; chmod 4755 usr/bin/suid; chmod 700 srv
-    for i in $(seq 1 400); do echo $i > usr/lib/deep/$i; done
-    printf x > "usr/lib/na\u{EF}ve"; printf y > 'usr/lib/bl ank'; head -c 200 /dev/zero | tr '\\0' n > usr/lib/n
-    if [ "$(id -u)" = 0 ]; then
-      mknod var/null c 1 3; mknod var/loop b 7 200; chown 4242:31337 usr/lib/n
-      setcap cap_net_raw+ep usr/bin/numbers; setfattr -n user.note -v hello usr/lib/n
-      setfattr -n trusted.t -v v usr/lib/deep
-    fi
-    find . -exec touch -h -d '2024-05-06 07:08:09' {} +
-    """
+  /// A tree that all tools represent equally: whole seconds, and attributes that squashfs supports.
+  private static let tree = quotedFixture("scripts/trees/make-tree-for-every-form.sh")
 
   @Test(arguments: forms)
-  func `each form extracts to the tree, and has the same bytes cold, warm and on one core`(
+  func `each form extracts to the tree, with the same bytes cold, warm and on one core`(
     _ form: Form
   ) throws {
-    let node = try PackNode(Self.tree)
+    let node = try TestNode.toPack(Self.tree)
     func pack(_ change: (inout PackRequest) -> Void = { _ in }) throws -> (PackOutcome, Data) {
       let outcome = try node.pack {
         ($0.method, $0.codec) = (form.method, form.codec)
@@ -106,7 +91,7 @@ import Testing
       }
       return (outcome, try node.bytes("img/\(form.name)"))
     }
-    // In the tree itself, so that it can be compared with what comes out.
+    // With live changes, so that the tree can be compared with the extracted one.
     let (cold, reference) = try pack { $0.changesLiveTree = true }
     #expect(cold.isNewSnapshot)
     let (warm, again) = try pack { $0.changesLiveTree = true }
@@ -144,7 +129,7 @@ import Testing
 
   @Test func `the kernel mounts a squashfs image and shows the tree`() throws {
     guard isRoot else { return }
-    let node = try PackNode(Self.tree)
+    let node = try TestNode.toPack(Self.tree)
     try node.pack {
       $0.method = .squashfs
       $0.codec = .zstd
@@ -163,13 +148,14 @@ import Testing
     #expect(result.output == "" && result.didSucceed, "\(result.output.prefix(800))")
   }
 
-  @Test func `an exlist leaves the same out of squashfs as of cpio, but folders of what stays`()
+  @Test
+  func `an exlist excludes the same files from squashfs and cpio, except parents of kept files`()
     throws
   {
-    let node = try PackNode(
+    let node = try TestNode.toPack(
       """
       \(Self.tree)
-      cd ../..; printf './usr/lib/deep*\\n./srv\\n./var/*\\n+./usr/lib/deep/er/hard\\n' > list
+      printf './usr/lib/deep*\\n./srv\\n./var/*\\n+./usr/lib/deep/er/hard\\n' > list
       """)
     _ = try node.workspace.define("img", ["exlist=/list"])
     try node.pack()
@@ -189,8 +175,8 @@ import Testing
     #expect(Set(squashfs) == Set(cpio).union(needed), "\(Set(squashfs).symmetricDifference(cpio))")
   }
 
-  @Test func `after a small change little is compressed, in every form`() throws {
-    let node = try PackNode(Self.tree)
+  @Test func `after a small change every form compresses little`() throws {
+    let node = try TestNode.toPack(Self.tree)
     for (method, codec) in [(PackMethod.cpio, SegmentCodec.xz), (.squashfs, .gzip)] {
       try node.pack { ($0.method, $0.codec) = (method, codec) }
       try shell("echo \(method) >> \"$1/etc/new\"", node.tree)
@@ -201,9 +187,9 @@ import Testing
     }
   }
 
-  @Test func `what cpio drops is counted, capabilities by name`() throws {
+  @Test func `losses of cpio are counted, and capabilities are named`() throws {
     guard isRoot else { return }
-    let node = try PackNode(Self.tree)
+    let node = try TestNode.toPack(Self.tree)
     let outcome = try node.pack()
     #expect(outcome.counts.droppedXattrs == 3)
     #expect(outcome.counts.droppedCapabilities == 1)

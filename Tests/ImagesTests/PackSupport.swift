@@ -7,47 +7,28 @@ import Render
 import TestSupport
 import Testing
 
-/// A staging root with the image "img", its tree in /img/rootimg, and postscripts in /install.
-final class PackNode: Sendable {
-  let folder: TemporaryFolder
-  let workspace: Workspace
-  var tree: String { path("img/rootimg") }
-
-  /// - Parameter script: makes more, in the folder of the staging root.
-  init(_ script: String = "", environment: [String: String] = [:]) throws {
-    folder = try TemporaryFolder()
-    try shell(
-      """
-      mkdir -p "$1"/root/img/rootimg/{etc,usr/bin,usr/share/zoneinfo/Europe,opt,tmp} "$1/root/etc/xcat"
-      cd "$1/root"; mkdir -p install/postscripts/lib
-      echo post > install/postscripts/xcatdsklspost; echo lib > install/postscripts/lib/x
-      chmod 755 install/postscripts/xcatdsklspost
-      cd img/rootimg
-      printf 'root:x:1:::::::\\nbin:*:2:::::::\\n' > etc/shadow; chmod 640 etc/shadow
-      seq 1 20000 > usr/bin/numbers; echo zone > usr/share/zoneinfo/Europe/Berlin
-      """, folder.path)
-    try shell("cd \"$1\"; \(script)", folder.path("root"))
-    workspace = try Workspace(
-      WorkspaceOptions(
-        store: folder.path("store"), root: folder.path("root"), environment: environment)
-    ) { _ in }
-    _ = try workspace.define(
+extension TestNode {
+  /// Creates a node with the image "img", its tree in /img/rootimg, and postscripts in /install.
+  ///
+  /// - Parameter script: adds files, in the root of the node.
+  static func toPack(_ script: String = "", environment: [String: String] = [:]) throws -> TestNode
+  {
+    let node = try TestNode(
+      environment: environment,
+      stage: { root in
+        try runFixture(
+          "scripts/trees/make-node-to-pack.sh",
+          URL(fileURLWithPath: root).deletingLastPathComponent().path)
+        try shell("cd \"$1\"; \(script)", root)
+      })
+    _ = try node.workspace.define(
       "img",
       ["provmethod=netboot", "rootimgdir=/img", "profile=p", "osvers=rhels9.4", "osarch=x86_64"])
+    return node
   }
-
-  func path(_ name: String) -> String { folder.path("root/\(name)") }
 
   func bytes(_ name: String) throws -> Data {
     try Data(contentsOf: URL(fileURLWithPath: path(name)))
-  }
-
-  func text(_ name: String) throws -> String { String(decoding: try bytes(name), as: UTF8.self) }
-
-  /// Runs SQL on one of xCAT's table files, which is made where it is not there.
-  func sql(_ table: String, _ statement: String) throws {
-    let result = try run("sqlite3", path("etc/xcat/\(table).sqlite"), statement)
-    try #require(result.didSucceed, "\(result.errors)")
   }
 
   func passwd(_ password: String, _ method: String = "") throws {

@@ -1,4 +1,4 @@
-// imgstore pack against the tools that nodes unpack with, and against what may go wrong.
+// imgstore pack, compared with the tools that nodes unpack with, and under faults.
 
 import Codec
 import Foundation
@@ -19,22 +19,10 @@ import Testing
   }
 
   /// A workspace with a tree, postscripts and an etc/shadow.
-  private func prepare(
-    _ folder: TemporaryFolder, files: any FileSystem = KernelFileSystem.shared
-  ) throws -> Workspace {
+  private func prepare(_ folder: TemporaryFolder) throws -> Workspace {
     try shell("mkdir -p \"$1/root/etc/xcat\"", folder.path(""))
     let workspace = try Workspace.test(folder)
-    try shell(
-      """
-      cd "$1"; mkdir -p rootimg/{etc,usr/share/man/man1,usr/bin,usr/share/zoneinfo/Europe,opt}
-      printf 'root:x:1:::::::\\nbin:*:2:::::::\\n' > rootimg/etc/shadow; chmod 600 rootimg/etc/shadow
-      echo page > rootimg/usr/share/man/man1/a.1; echo zone > rootimg/usr/share/zoneinfo/Europe/Berlin
-      seq 1 200000 > rootimg/usr/bin/numbers; head -c 3000000 /dev/urandom > rootimg/usr/bin/noise
-      ln rootimg/usr/bin/numbers rootimg/usr/bin/same; ln -s numbers rootimg/usr/bin/link
-      mkdir -p ../install/postscripts/lib; echo post > ../install/postscripts/xcatdsklspost
-      echo lib > ../install/postscripts/lib/x; chmod 755 ../install/postscripts/xcatdsklspost
-      """, folder.path("root/img"))
-    _ = files
+    try runFixture("scripts/trees/make-image-to-pack.sh", folder.path("root/img"))
     return workspace
   }
 
@@ -51,7 +39,7 @@ import Testing
     return try workspace.pack(request)
   }
 
-  @Test func `cold, warm, one thread, damaged and deleted cache: the same bytes`() throws {
+  @Test func `a pack has the same bytes for every cache state and thread count`() throws {
     let folder = try TemporaryFolder()
     let workspace = try prepare(folder)
     try shell(
@@ -100,7 +88,7 @@ import Testing
     #expect(try workspace.log("img").count == 1)
   }
 
-  @Test func `a tar of everything that Linux allows extracts to the same tree`() throws {
+  @Test func `a tar of every kind of entry extracts to the same tree`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try makeNastyTree(folder.path("root/img/rootimg"))
@@ -110,7 +98,7 @@ import Testing
     try shell(
       "mkdir \"$2\"; tar -xpf \"$1\" -C \"$2\" --xattrs --xattrs-include='*' --numeric-owner",
       packed(folder, "rootimg.tar.gz"), out)
-    // What packing adds is taken away again; a socket and holes no tar holds.
+    // Files that packing adds are removed again. A tar cannot hold a socket or holes.
     try shell(
       """
       rm -rf "$2/opt"; rm -f "$1/socket"; touch -r "$1" "$2"
@@ -122,7 +110,7 @@ import Testing
     #expect(result.output == "", "\(result.output.prefix(2000)) \(result.errors.prefix(500))")
   }
 
-  @Test func `GNU cpio, busybox and bsdcpio unpack the same`() throws {
+  @Test func `GNU cpio, busybox and bsdcpio unpack a pack to the same tree`() throws {
     let folder = try TemporaryFolder()
     let workspace = try prepare(folder)
     let tree = folder.path("root/img/rootimg")
@@ -145,7 +133,7 @@ import Testing
     }
   }
 
-  @Test func `the view changes what packimage changes, and the live tree not at all`() throws {
+  @Test func `a pack contains packimage's edits, and the live tree is unchanged`() throws {
     let folder = try TemporaryFolder()
     let workspace = try prepare(folder)
     let tree = folder.path("root/img/rootimg")
@@ -183,7 +171,7 @@ import Testing
     #expect(next.report.cachedSegments > 0 && next.report.cachedSegments < next.report.segments)
   }
 
-  @Test func `what cpio cannot hold is refused before anything is written`() throws {
+  @Test func `a tree that cpio cannot hold is refused before any output`() throws {
     let folder = try TemporaryFolder()
     let workspace = try prepare(folder)
     _ = try pack(workspace)
@@ -196,13 +184,13 @@ import Testing
       #expect(error.messageWithHint.contains("usr/huge") && error.messageWithHint.contains("tar"))
     }
     #expect(try bytes(packed(folder, "rootimg.cpio.gz")) == old)
-    // What the exlist leaves out is no hindrance.
+    // Excluded entries do not cause a refusal.
     try shell("echo './usr/huge' >\"$1/exlist\"", folder.path("root/img"))
     _ = try workspace.define("img", ["exlist=/img/exlist"])
     #expect(try pack(workspace).counts.members > 10)
   }
 
-  @Test func `xCAT's lock is honoured, and leftovers of a killed run go`() throws {
+  @Test func `pack respects xCAT's lock and removes leftovers of a killed run`() throws {
     let folder = try TemporaryFolder()
     let workspace = try prepare(folder)
     let leftover = packed(folder, ".rootimg.cpio.gz.8123.imgstore-part")
@@ -237,11 +225,10 @@ import Testing
     }
   }
 
-  @Test(arguments: [0, 1])
-  func `a pack that fails at any operation leaves the old file or the new one`(
-    _ which: Int
+  @Test(arguments: [FaultyFileSystem.Fault.once(.noSpace), .forGood])
+  func `a pack that fails at any operation leaves the old or the new file`(
+    _ fault: FaultyFileSystem.Fault
   ) throws {
-    let fault: FaultyFileSystem.Fault = [.once(.noSpace), .forGood][which]
     let base = try TemporaryFolder()
     let first = try prepare(base)
     _ = try pack(first)

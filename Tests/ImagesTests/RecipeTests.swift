@@ -15,24 +15,7 @@ import Testing
 /// A tree of texts and programs, about 6 MB, created once.
 private let template: Result<TemporaryFolder, any Error> = Result {
   let folder = try TemporaryFolder()
-  try shell(
-    """
-    python3 - "$1" <<'END'
-    import os, random, sys
-    r = random.Random(7)
-    words = [bytes(r.choice(b'etaoinshrdlucmfwyp') for _ in range(r.randint(2, 9))) for _ in range(3000)]
-    for i in range(180):
-        d = f'{sys.argv[1]}/usr/lib/d{i % 13}'
-        os.makedirs(d, exist_ok=True)
-        size = int(2500 * 1.025 ** i) if i % 7 else 30
-        noise = [b''] if i % 5 else [r.randbytes(6) for _ in range(500)]
-        data = b' '.join(r.choice(words) + r.choice(noise) for _ in range(size // 6 + 1))
-        with open(f'{d}/file-{i}.dat', 'wb') as f: f.write(data[:size])
-        os.utime(f'{d}/file-{i}.dat', (1700000000 + i * 37, 1700000000 + i * 37))
-    END
-    cd "$1"; ln usr/lib/d1/file-1.dat usr/lib/hard; ln -s usr/lib soft; : > empty
-    find . ! -name '*.dat' ! -name hard -exec touch -h -d @1700000000 {} +
-    """, folder.path)
+  try runFixture("scripts/trees/make-tree-for-recipes.py", folder.path)
   return folder
 }
 
@@ -70,7 +53,7 @@ private struct PackedImage {
     let snapshot = try workspace.log("img")[0].committed.snapshot
     let piece = try #require(snapshot.pieces.first { $0.role == "packed" })
     guard case .file(let blob, let size) = piece.entry.content else {
-      throw TestFailure("the packed image is no file")
+      throw TestFailure("the packed image is not a file")
     }
     return (blob, size)
   }
@@ -131,7 +114,8 @@ private func python(_ level: Int) -> String {
     ("", "\(cpio) > \"$1\""),
     ("", "tar c . > \"$1\""),
   ])
-  func `a packed image takes under 1 % and comes back`(encoder: String, script: String) throws {
+  func `a packed image needs less than 1 % and is restored`(encoder: String, script: String) throws
+  {
     let image = try PackedImage()
     try image.pack(script)
     let (result, storedBytes) = try image.snapshotWithRecipe()
@@ -144,7 +128,7 @@ private func python(_ level: Int) -> String {
     #expect(try image.workspace.verify(deep: true).isClean)
   }
 
-  @Test func `our own pack is a recipe`() throws {
+  @Test func `a pack of imgstore is stored as a recipe`() throws {
     let image = try PackedImage()
     _ = try image.workspace.pack(PackRequest("img"))
     let (result, storedBytes) = try image.snapshotWithRecipe()
@@ -158,7 +142,7 @@ private func python(_ level: Int) -> String {
     }
   }
 
-  @Test func `every form of our own pack verifies as a recipe`() throws {
+  @Test func `every form that imgstore packs is stored as a recipe`() throws {
     for method in [PackMethod.cpio, .tar] {
       for codec in [SegmentCodec.gzip, .xz, .zstd] {
         let image = try PackedImage()
@@ -187,7 +171,9 @@ private func python(_ level: Int) -> String {
       "(cd usr/lib/d3; find . | cpio --quiet -o -H newc); \(cpio) | pigz -9 | cat"
     ),
   ])
-  func `more than one stream`(what: String, script: String) throws {
+  func `a packed image of several streams is stored as a recipe`(what: String, script: String)
+    throws
+  {
     let image = try PackedImage()
     try image.pack(script.hasPrefix("(cd") ? "{ \(script); } > \"$1\"" : script)
     let (result, storedBytes) = try image.snapshotWithRecipe()
@@ -211,23 +197,23 @@ private func python(_ level: Int) -> String {
     ),
     ("xz", "\(cpio) | xz -1 > \"$1\""),
   ])
-  func `what cannot be repeated is stored as it is`(what: String, script: String) throws {
+  func `an image that cannot be reproduced is stored in full`(what: String, script: String) throws {
     let image = try PackedImage()
     try image.pack(script)
     let outcome = try image.workspace.snapshot("img", recipes: true)
     for result in outcome.recipes {
-      guard case .none(let why) = result.outcome else {
+      guard case .none(let reason) = result.outcome else {
         Issue.record("\(what) became a recipe")
         continue
       }
-      #expect(!why.isEmpty)
+      #expect(!reason.isEmpty)
     }
     #expect(try image.stored() == image.original(), "\(what)")
     #expect(try image.workspace.verify(deep: true).isClean)
   }
 
   @Test(arguments: seeds.prefix(2))
-  func `an archive with any damage is made again with it`(_ seed: UInt64) throws {
+  func `a damaged archive is reproduced with its damage`(_ seed: UInt64) throws {
     let image = try PackedImage()
     try image.pack(seed % 2 == 0 ? "tar c --format=pax . > \"$1\"" : "\(cpio) > \"$1\"")
     _ = try image.workspace.snapshot("img")
@@ -250,7 +236,7 @@ private func python(_ level: Int) -> String {
     }
   }
 
-  @Test func `contents that the tree has not are stored beside`() throws {
+  @Test func `contents missing in the tree are stored with the recipe`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4 usr/lib/d5")
     let result = try image.snapshotWithRecipe().result
@@ -259,7 +245,7 @@ private func python(_ level: Int) -> String {
   }
 
   @Test(arguments: seeds)
-  func `any range of it can be made alone`(_ seed: UInt64) throws {
+  func `any range of the file can be reconstructed alone`(_ seed: UInt64) throws {
     let image = try PackedImage()
     try image.pack(seed % 2 == 0 ? "\(cpio) | pigz > \"$1\"" : python(6))
     _ = try report(try image.snapshotWithRecipe().result)
@@ -277,7 +263,8 @@ private func python(_ level: Int) -> String {
     }
   }
 
-  @Test func `what is stored already can become a recipe, and stays one in a new index`() throws {
+  @Test func `a stored file can be converted to a recipe and stays one in a rebuilt index`() throws
+  {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"")
     _ = try image.workspace.snapshot("img")
@@ -299,7 +286,7 @@ private func python(_ level: Int) -> String {
     #expect(try image.stored() == image.original())
   }
 
-  @Test func `a collection frees what a recipe replaces, and keeps what it needs`() throws {
+  @Test func `gc frees objects that a recipe replaces and keeps those that it needs`() throws {
     let image = try PackedImage()
     // Some contents are only in the packed file.
     try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4 usr/lib/d5")
@@ -322,7 +309,7 @@ private func python(_ level: Int) -> String {
     #expect(try image.workspace.verify(deep: true).isClean)
   }
 
-  @Test func `a recipe whose file was touched stays one`() throws {
+  @Test func `a recipe is reused if only the times of its file changed`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"")
     _ = try report(try image.snapshotWithRecipe().result)
@@ -332,7 +319,7 @@ private func python(_ level: Int) -> String {
     #expect(try image.stored() == image.original())
   }
 
-  @Test func `restore and revert bring it back as it was`() throws {
+  @Test func `restore and revert reconstruct the file of a recipe`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"")
     let original = try image.original()
@@ -342,7 +329,7 @@ private func python(_ level: Int) -> String {
     #expect(try image.original() == original)
   }
 
-  @Test func `damage below a recipe is found and named`() throws {
+  @Test func `damage to data of a recipe is found and reported`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"; rm -r usr/lib/d4")
     _ = try report(try image.snapshotWithRecipe().result)
@@ -369,7 +356,7 @@ private func python(_ level: Int) -> String {
     #expect(found >= 3, "the tree's contents, the new ones, the plans: \(found) of \(names.count)")
   }
 
-  @Test func `an encoder that makes other bytes is noticed, and said`() throws {
+  @Test func `an encoder that produces other bytes is detected and reported`() throws {
     let image = try PackedImage()
     try image.pack("\(cpio) | pigz > \"$1\"")
     _ = try report(try image.snapshotWithRecipe().result)
@@ -387,7 +374,7 @@ private func python(_ level: Int) -> String {
     #expect(report.problems.contains { $0.reason.contains("zlib 9.9") })
   }
 
-  @Test func `no blob is made of itself`() throws {
+  @Test func `a reconstruction that depends on itself is detected`() throws {
     let folder = try TemporaryFolder()
     let store = try Workspace.test(folder).store(create: true)
     func digest(_ text: String) -> Digest { SHA256.digest(of: Array(text.utf8)) }

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @Suite struct ReferenceTests {
-  @Test func `forms`() throws {
+  @Test func `every documented form of a reference is parsed`() throws {
     #expect(try Reference("c").selector == .latest)
     #expect(try Reference("c@12").selector == .number(12))
     #expect(try Reference("c@~3").selector == .back(3))
@@ -26,7 +26,7 @@ import Testing
     }
   }
 
-  @Test func `a path is never dropped`() throws {
+  @Test func `a path in a reference is never ignored`() throws {
     for text in ["c:/etc", "c@1:etc", "c@golden:/etc/hosts", "c@2026-11-08T12:30:/etc", "c@1:"] {
       let error = #expect(throws: ImageError.self, "\(text)") { try Reference(text) }
       #expect(error?.errorCode.category == .usage)
@@ -34,7 +34,7 @@ import Testing
     #expect(throws: ImageError.self) { try PathReference("c:/etc", path: "/usr") }
   }
 
-  @Test func `days have names`() throws {
+  @Test func `weekdays and dates select the snapshot of that day`() throws {
     guard case .asOf(let now) = try Reference("c@today").selector,
       case .asOf(let then) = try Reference("c@yesterday").selector
     else {
@@ -45,10 +45,10 @@ import Testing
     #expect(then < now && now - then <= 25 * 3600)
   }
 
-  @Test(.usesTools) func `a profile or a part of a name is enough where one image has it`() throws {
+  @Test(.usesTools) func `a profile or a part of a name suffices if it is unambiguous`() throws {
     let folder = try TemporaryFolder()
-    let told = Monitor<[String]>([])
-    let workspace = try Workspace.test(folder) { line in told.withLock { $0.append(line) } }
+    let messages = Monitor<[String]>([])
+    let workspace = try Workspace.test(folder) { line in messages.withLock { $0.append(line) } }
     let long = "rhels8.5.0-x86_64-netboot-compute"
     for (name, profile) in [(long, "compute"), ("rhels8.5.0-x86_64-netboot-login", "login")] {
       _ = try workspace.define(
@@ -58,7 +58,7 @@ import Testing
     for text in ["compute", "netboot-compute", long] {
       #expect(try workspace.snapshot(text).committed.snapshot.image == long)
     }
-    #expect(told.withLock { $0.filter { $0 == "'compute' is image \(long)" }.count } == 1)
+    #expect(messages.withLock { $0.filter { $0 == "'compute' is image \(long)" }.count } == 1)
     #expect(try workspace.find(Reference("compute@2")).number == 2)
     #expect(try workspace.log("compute").count == 3)
     for (text, code) in [
@@ -83,7 +83,7 @@ import Testing
     #expect(try workspace.log(long).count == 3)
   }
 
-  @Test(.usesTools) func `meaning`() throws {
+  @Test(.usesTools) func `references select the expected snapshots`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     for i in 1...3 {

@@ -119,7 +119,7 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `repair is never worse than before, and heals what a source has`(_ seed: UInt64) throws {
+  func `repair never makes the store worse and restores what a source has`(_ seed: UInt64) throws {
     let base = try Base()
     var random = SplitMix64(seed)
     for round in 0..<Sweep.rounds(12) {
@@ -132,17 +132,17 @@ import Testing
       let before = try base.intact()
 
       // Without any source, nothing gets worse.
-      let foretold = try dryRun(base, live: false)
+      let estimate = try dryRun(base, live: false)
       let alone = try repair(base, live: false)
-      compare(foretold, alone, "alone, \(when)")
+      compare(estimate, alone, "alone, \(when)")
       #expect(try base.intact().isSuperset(of: before), "alone, \(when)")
       try agree(base, alone, "alone, \(when)")
       #expect(try repair(base, live: false).actions.isEmpty, "alone again, \(when)")
 
       // The live tree equals the latest snapshot.
-      let foretoldLive = try dryRun(base, live: true)
+      let estimateLive = try dryRun(base, live: true)
       let live = try repair(base, live: true)
-      compare(foretoldLive, live, "live, \(when)")
+      compare(estimateLive, live, "live, \(when)")
       let refs = try base.open().store().refs
       if (try? refs.read(ImageName("img"), 3)) != nil {
         #expect(try base.intact().contains(3), "live, \(when)")
@@ -151,9 +151,9 @@ import Testing
       #expect(try repair(base, live: true).actions.isEmpty, "live again, \(when)")
 
       // The copy of the store has everything.
-      let foretoldOther = try dryRun(base, live: false, from: [base.folder.path("other")])
+      let estimateOther = try dryRun(base, live: false, from: [base.folder.path("other")])
       let other = try repair(base, live: false, from: [base.folder.path("other")])
-      compare(foretoldOther, other, "other, \(when)")
+      compare(estimateOther, other, "other, \(when)")
       #expect(other.losses.isEmpty && other.sourceProblems.isEmpty, "other, \(when)")
       #expect(try base.intact() == Set(base.numbers), "other, \(when)")
       try agree(base, other, "other, \(when)")
@@ -173,12 +173,12 @@ import Testing
   }
 
   /// Checks that a dry run foretells the remaining losses.
-  private func compare(_ foretold: RepairOutcome, _ outcome: RepairOutcome, _ when: String) {
+  private func compare(_ estimate: RepairOutcome, _ outcome: RepairOutcome, _ when: String) {
     func lines(_ outcome: RepairOutcome) -> Set<String> {
       Set(outcome.losses.paths.map { "\($0.snapshot) \(printable($0.path))" })
     }
-    #expect(lines(foretold) == lines(outcome), "\(when)")
-    #expect(foretold.damagedPathCount >= foretold.losses.pathCount, "\(when)")
+    #expect(lines(estimate) == lines(outcome), "\(when)")
+    #expect(estimate.damagedPathCount >= estimate.losses.pathCount, "\(when)")
   }
 
   /// Checks that the losses that a repair reports are those that `verify --deep` finds.
@@ -201,7 +201,7 @@ import Testing
     "mv packs/P doomed/P; head -c 100 /dev/urandom >>doomed/P",
     "cp packs/P doomed/P; head -c 100 /dev/urandom >>doomed/P",
   ])
-  func `bytes behind a pack are taken off, once`(_ damage: String) throws {
+  func `trailing bytes of a pack are removed once`(_ damage: String) throws {
     let base = try Base()
     try base.reset()
     try shell(
@@ -222,7 +222,7 @@ import Testing
   @Test(arguments: [
     "pins", "tags", "signatures", "refs", "packs", "doomed", "tmp", "journal", "cache", "locks",
   ])
-  func `something else in place of a folder is moved away`(_ name: String) throws {
+  func `a file in the place of a store directory is moved away`(_ name: String) throws {
     let base = try Base()
     for odd in ["mkfifo", "touch", "ln -s /etc"] {
       try base.reset()
@@ -241,7 +241,7 @@ import Testing
     "rm format", "rm format; mkfifo format", "truncate -s 0 format", "truncate -s 1G format",
     "head -c 1000 /dev/urandom >format", "printf 'imgstore st0re\\nversion 2\\n' >format",
   ])
-  func `a damaged format is written again`(_ damage: String) throws {
+  func `a damaged format file is rewritten`(_ damage: String) throws {
     let base = try Base()
     try base.reset()
     try shell("cd \"$1/store\"; \(damage)", base.folder.path)
@@ -253,7 +253,7 @@ import Testing
     #expect(try repair(base, live: false).actions.isEmpty)
   }
 
-  @Test func `a format of a version that is not known is left alone`() throws {
+  @Test func `a format file of an unknown version is not changed`() throws {
     let base = try Base()
     try base.reset()
     try shell(
@@ -265,7 +265,7 @@ import Testing
     #expect(throws: StoreError.self) { try repair(base, live: false) }
   }
 
-  @Test func `a dry run changes nothing`() throws {
+  @Test func `a dry run of repair changes nothing`() throws {
     let base = try Base()
     try base.reset()
     try shell("cd \"$1/store/packs\"; truncate -s 50000 \"$(ls -S | head -1)\"", base.folder.path)
@@ -278,7 +278,7 @@ import Testing
     #expect(try shell(list, base.folder.path).output == before)
   }
 
-  @Test func `content comes back from archives, also from one inside another`() throws {
+  @Test func `content is recovered from archives, including nested ones`() throws {
     let base = try Base()
     try shell(
       """
@@ -303,7 +303,7 @@ import Testing
     }
   }
 
-  @Test func `a ref that was given up is not brought back`() throws {
+  @Test func `an abandoned ref is not restored`() throws {
     let base = try Base()
     try base.reset()
     _ = try base.open().remove(["img@2"], force: true)
@@ -312,7 +312,7 @@ import Testing
     #expect(try base.open().log("img").map(\.committed.number) == [3, 1])
   }
 
-  @Test func `a collection refuses while a ref is lost, until it is given up`() throws {
+  @Test func `gc refuses while a ref is lost, until it is given up`() throws {
     let base = try Base()
     try base.reset()
     try shell("rm \"$1/store/refs/img/0000000002\"", base.folder.path)

@@ -41,14 +41,14 @@ import Testing
   }
 
   @Test(arguments: [SystemError.Code.tooManyOpenFiles, .outOfMemory, .tooLarge, .noSpace])
-  func `a limit stops a change, and its journal stays`(_ code: SystemError.Code) throws {
+  func `a change stopped by a limit keeps its journal`(_ code: SystemError.Code) throws {
     try fill()
     try stopped(.nth(3, "exchange", code))
     #expect(try workspace.resume("img", .back).revert?.isExact == true)
     for i in 1...8 { #expect(text("f\(i)") == "b\(i)\n") }
   }
 
-  @Test func `the way back needs the state before alone`() throws {
+  @Test func `a rollback works without the target snapshot`() throws {
     try fill()
     try stopped(.nth(3, "exchange", .noSpace))
     try shell("rm \"$1/refs/img/0000000001\"", folder.path("store"))
@@ -61,7 +61,7 @@ import Testing
   @Test(arguments: [
     "mkfifo img", "mkdir img", "ln -s nowhere img", "truncate -s 20M img", "echo x >img",
   ])
-  func `a journal that is none can be abandoned`(_ odd: String) throws {
+  func `an invalid journal can be abandoned`(_ odd: String) throws {
     try fill()
     try shell("cd \"$1/journal\"; \(odd)", folder.path("store"))
     #expect(throws: (any Error).self) { try workspace.resume("img", .forward) }
@@ -70,7 +70,7 @@ import Testing
     #expect(try workspace.revert("img@1").isExact)
   }
 
-  @Test func `a tree whose file system is away is not filled by a resume`() throws {
+  @Test func `a resume does not fill a tree whose file system is not mounted`() throws {
     guard isRoot, try run("mount", "-t", "tmpfs", "none", tree).didSucceed else { return }
     var isMounted = true
     defer { if isMounted { _ = try? run("umount", tree) } }

@@ -1,4 +1,4 @@
-// What policies keep, and what happens to numbers, tags and pins.
+// The snapshots that policies keep, and the effect on numbers, tags and pins.
 
 import Apply
 import Foundation
@@ -44,7 +44,7 @@ import Testing
       } == Set(weekly + [99, 100]).sorted())
   }
 
-  @Test func `periods without a snapshot do not count`() {
+  @Test func `periods without a snapshot are not counted`() {
     let end: Int64 = 1_800_014_400
     let sparse = [-4000, -2000, -1000, -3, -2, -1, 0].enumerated().map {
       RetentionCandidate(number: $0.offset + 1, created: end + Int64($0.element) * 3600 * 24)
@@ -55,7 +55,7 @@ import Testing
     #expect(kept(within) { $0.hourly = 24 } == [10])
   }
 
-  @Test func `what is promised stays, unless it is given up`() {
+  @Test func `pinned and tagged snapshots stay unless removal is forced`() {
     var all = daily(6)
     all[0] = RetentionCandidate(number: 1, created: all[0].created, tags: ["golden"])
     all[1] = RetentionCandidate(number: 2, created: all[1].created, pin: "for the audit")
@@ -102,7 +102,7 @@ import Testing
     return workspace
   }
 
-  @Test(.usesTools) func `a number never comes to mean another snapshot`() throws {
+  @Test(.usesTools) func `a snapshot number is never reused`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder, 3)
     _ = try workspace.remove(["img@3"], force: true)
@@ -123,7 +123,7 @@ import Testing
   }
 
   @Test(.usesTools)
-  func `the latest, tagged and pinned ones need force, and the message says which`() throws {
+  func `removal of the latest, a tagged or a pinned snapshot requires force`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder, 4)
     _ = try workspace.tag("img@1", as: "golden")
@@ -151,7 +151,7 @@ import Testing
     #expect(try workspace.forget(["img"], policy(last: 1)).forgotten.map(\.name.number) == [1, 2])
   }
 
-  @Test(.usesTools) func `a removed snapshot takes its tags and its pin along`() throws {
+  @Test(.usesTools) func `removal of a snapshot removes its tags and pin`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder, 2)
     _ = try workspace.tag("img@1", as: "golden")
@@ -169,7 +169,9 @@ import Testing
     #expect(throws: ImageError.self) { try workspace.forget(["nobody"], policy(last: 1)) }
   }
 
-  @Test(.usesTools) func `what an unfinished change needs stays, even by force`() throws {
+  @Test(.usesTools) func `a snapshot that an unfinished change needs is not removed even by force`()
+    throws
+  {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder, 5)
     let log = try workspace.log("img").map(\.committed)

@@ -74,7 +74,7 @@ import Testing
       ]
     ),
   ])
-  func `a path comes back, and nothing else changes`(
+  func `a revert of a path changes only that path`(
     reference: String, paths: [String], expected: [String]
   ) throws {
     let folder = try TemporaryFolder()
@@ -114,7 +114,7 @@ import Testing
 
   private func isFolder(_ line: String?) -> Bool { line?.hasPrefix("d ") == true }
 
-  @Test func `a name of a file with other names comes back alone`() throws {
+  @Test func `a revert of one hard link does not change the others`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)
     // usr/a and usr/b are one changed inode. Only usr/a is reverted.
@@ -127,7 +127,7 @@ import Testing
     #expect(try run("stat", "-c", "%h", tree(folder) + "/usr/b").output == "2\n")
   }
 
-  @Test func `components come back alone`() throws {
+  @Test func `a revert of a component changes only that component`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)
     try shell("echo newer >\"$1\"", folder.path("root/img/kernel"))
@@ -152,7 +152,7 @@ import Testing
     #expect(try workspace.diff("img@1", nil).isEmpty)
   }
 
-  @Test func `a path over a link that was a folder is refused, and the link stays`() throws {
+  @Test func `a path below a link that was a directory is refused, and the link stays`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)
     // The same situation as when /lib becomes a link to usr/lib.
@@ -166,7 +166,7 @@ import Testing
     #expect(try listing(folder) == before)
   }
 
-  @Test func `a comparison of a path follows folders that are links`() throws {
+  @Test func `a diff of a path follows directories that are links`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try shell("cd \"$1\"; mkdir -p usr/bin; ln -s usr/bin bin; echo 1 >usr/bin/tool", tree(folder))
@@ -178,12 +178,12 @@ import Testing
     }
   }
 
-  @Test func `a path that nobody has, and one that is no path, change nothing`() throws {
+  @Test func `an unknown or invalid path changes nothing`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)
     let before = try listing(folder)
     for (reference, path, code) in [
-      ("img@1", "etc/none", ErrorCode.notFound), ("img@1", "etc/../etc/hosts", .usage),
+      ("img@1", "etc/none", ErrorCategory.notFound), ("img@1", "etc/../etc/hosts", .usage),
       ("img@1", "etc/hosts/below", .notFound), ("img@1:etc/hosts", "a\\q", .usage),
       ("img@1:", "etc", .usage),
       ("img", "golden", .usage),
@@ -191,7 +191,7 @@ import Testing
       let error = #expect(throws: ImageError.self, "\(path)") {
         try revert(workspace, reference, path)
       }
-      #expect(error?.errorCode == code, "\(path)")
+      #expect(error?.errorCode.category == code, "\(path)")
     }
     #expect(throws: ImageError.self) { try revert(workspace, "img@1", components: ["nonsense"]) }
     #expect(try listing(folder) == before)
@@ -202,7 +202,7 @@ import Testing
     #expect(try revert(workspace, "img@1", "usr").recorded == nil)
   }
 
-  @Test func `a revert of paths that is cut short can be finished, and taken back`() throws {
+  @Test func `an interrupted revert of paths can be resumed or rolled back`() throws {
     for isBack in [false, true] {
       let folder = try TemporaryFolder()
       let workspace = try site(folder)

@@ -1,4 +1,5 @@
-// Plants a secret for every rule of the table and every known form. Each has bytes of its own to search for.
+// Plants a secret for every rule of the table and every known form. Each contains unique bytes to
+// search for.
 
 import Foundation
 import Testing

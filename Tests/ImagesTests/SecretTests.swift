@@ -13,16 +13,9 @@ import Testing
   private func node(
     _ form: (method: PackMethod, codec: SegmentCodec) = (.cpio, .gzip), packs: Bool = true,
     _ script: String = ""
-  ) throws -> PackNode {
-    let node = try PackNode(
-      """
-      mkdir -p install/custom; echo bash > install/custom/p.pkglist; echo kernel > img/kernel
-      mkdir early main; echo microcode > early/ucode; (cd early; echo ucode | cpio -o -H newc --quiet) > img/initrd-stateless.gz
-      mkdir main/etc; printf 'root:$6$s$ramdiskmarkerAB12cdEF34ghIJ56klMN78:1::::::\\n' > main/etc/shadow
-      echo init > main/init; (cd main; find . | sort | cpio -o -H newc --quiet) | gzip -n >> img/initrd-stateless.gz
-      cp img/initrd-stateless.gz img/initrd-statelite.gz; rm -r early main
-      \(script)
-      """)
+  ) throws -> TestNode {
+    let node = try TestNode.toPack(
+      "\(quotedFixture("scripts/trees/make-image-with-secrets.sh"))\n\(script)")
     try SecretPlant.plant(in: node.tree)
     _ = try node.workspace.define("img", ["pkglist=/install/custom/p.pkglist"])
     if packs {
@@ -37,48 +30,14 @@ import Testing
   private static let ramdiskMarker = "ramdiskmarker"
 
   /// Unpacks all layers of a bundle with real tools, and returns the markers found anywhere.
-  private func markers(in bundle: String, _ node: PackNode) throws -> Set<String> {
+  private func markers(in bundle: String, _ node: TestNode) throws -> Set<String> {
     let folder = node.folder.path("search-\(randomName())")
     let markers =
       SecretPlant.all.map(\.marker) + [Self.ramdiskMarker, "extramarker", "tokenmarker"]
     try shell("mkdir -p \"$1\"", folder)
     try markers.joined(separator: "\n").appending("\n")
       .write(toFile: "\(folder)/markers", atomically: true, encoding: .utf8)
-    let result = try shell(
-      #"""
-      cd "$1"; mkdir bundle streams trees; gzip -dc "$2" > streams/bundle; tar xf streams/bundle -C bundle
-      plain() { # FILE STREAM: the plain bytes of a stream
-        case "$(head -c 4 "$1" | od -An -tx1 | tr -d ' \n')" in
-          1f8b*) gzip -dc "$1" > "$2" ;;
-          fd37*) xz -dc "$1" > "$2" ;;
-          28b5*) zstd -qdc "$1" > "$2" ;;
-          *) cp "$1" "$2" ;;
-        esac
-      }
-      unpack() { # FILE NAME
-        if [ "$(head -c 4 "$1")" = hsqs ]; then unsquashfs -no-progress -d "trees/$2" "$1" > /dev/null; return; fi
-        plain "$1" "streams/$2"; mkdir -p "trees/$2"
-        if [ "$(head -c 5 "streams/$2")" = 07070 ]; then
-          (cd "trees/$2"; cpio -idm --quiet --no-absolute-filenames < "../../streams/$2") || exit 1
-        else tar xf "streams/$2" -C "trees/$2"; fi
-      }
-      for file in bundle/*/rootimg* bundle/*/complete/rootimg*; do
-        [ ! -e "$file" ] || unpack "$file" "$(basename "$file")"
-      done
-      for file in bundle/*/initrd*; do
-        # The microcode first, then the compressed archive behind it.
-        python3 - "$file" streams/initrd <<'END'
-      import gzip, sys
-      data = open(sys.argv[1], "rb").read()
-      at = data.find(b"\x1f\x8b\x08")
-      assert data.startswith(b"070701") and at > 0
-      open(sys.argv[2], "wb").write(gzip.decompress(data[at:]))
-      END
-        mkdir trees/initrd; (cd trees/initrd; cpio -idm --quiet < ../../streams/initrd)
-        test "$(cat trees/initrd/init)" = init
-      done
-      grep -rohaF -f markers bundle streams trees | sort -u || true
-      """#, folder, bundle)
+    let result = try runFixture("scripts/oracles/find-markers-in-bundle.sh", folder, bundle)
     return Set(result.output.split(separator: "\n").map(String.init))
   }
 
@@ -101,7 +60,7 @@ import Testing
       })
   }
 
-  @Test func `every rule, every form and every kind has a plant`() {
+  @Test func `every rule, form and kind of secret has a planted example`() {
     let planted = Set(SecretPlant.all.map(\.rule))
     for rule in SecretRule.table { #expect(planted.contains(rule.id), "\(rule.id)") }
     for form in SecretForm.table { #expect(planted.contains(form.id), "\(form.id)") }
@@ -113,25 +72,13 @@ import Testing
   }
 
   @Test func `public keys and samples are not secrets`() throws {
-    let node = try PackNode()
-    try shell(
-      #"""
-      cd "$1"; mkdir -p root/.ssh etc/ssh etc/pki/tls/private usr/bin usr/share/doc/a etc/default var/log
-      echo 'ssh-ed25519 AAAA key' > root/.ssh/id_ed25519.pub; cp root/.ssh/id_ed25519.pub root/.ssh/authorized_keys
-      echo 'ssh-rsa AAAA host' > etc/ssh/ssh_host_rsa_key.pub; : > etc/munge.key
-      printf -- '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n' > etc/pki/tls/private/a.crt
-      printf 'root:!!:1::::::\nbin:*:1::::::\na::1::::::\nb:!*:1::::::\nc:!:1::::::\n' > etc/shadow
-      printf 'root:x:0:0::/root:/bin/sh\n' > etc/passwd
-      printf 'The hash begins with $6$ and is long; -----BEGIN RSA PRIVATE KEY----- begins a key\n' > usr/share/doc/a/README
-      printf 'password = "$PASSWORD"\npasswd: files sss\nPASS_MAX_DAYS 90\n#password=secret1\n' > etc/default/a
-      printf '\177ELF -----BEGIN RSA PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END RSA PRIVATE KEY-----\n' > usr/bin/openssl
-      printf 'begin = "-----BEGIN PRIVATE KEY-----"\nend = "-----END PRIVATE KEY-----"\n' > usr/bin/tool
-      """#, node.tree)
+    let node = try TestNode.toPack()
+    try runFixture("scripts/trees/add-public-keys.sh", node.tree)
     #expect(try node.workspace.secrets("img").report.findings == [])
   }
 
   @Test func `nested archives and hard links do not hide secrets`() throws {
-    let node = try PackNode()
+    let node = try TestNode.toPack()
     try shell(
       #"""
       cd "$1"; mkdir -p boot etc/munge opt/backup x/etc
@@ -161,17 +108,8 @@ import Testing
   }
 
   @Test func `unchanged files of packages are listed as published, not as secrets`() throws {
-    let node = try PackNode()
-    try shell(
-      #"""
-      cd "$1"; mkdir -p usr/lib/python3/test opt var/lib/dpkg/info
-      printf -- '-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----\n' > usr/lib/python3/test/key.pem
-      cp usr/lib/python3/test/key.pem usr/lib/python3/test/changed.pem; cp usr/lib/python3/test/key.pem opt/key.pem
-      printf 'Package: python3\nStatus: install ok installed\nVersion: 3\nArchitecture: all\n' > var/lib/dpkg/status
-      printf '/usr/lib/python3/test/key.pem\n/usr/lib/python3/test/changed.pem\n/opt/key.pem\n' > var/lib/dpkg/info/python3.list
-      md5sum usr/lib/python3/test/*.pem opt/key.pem > var/lib/dpkg/info/python3.md5sums
-      echo more >> usr/lib/python3/test/changed.pem
-      """#, node.tree)
+    let node = try TestNode.toPack()
+    try runFixture("scripts/trees/add-packaged-keys.sh", node.tree)
     for layer in [SecretLayer.tree, .packed] {
       if layer == .packed { try node.pack() }
       let report = try node.workspace.secrets("img").report
@@ -202,17 +140,20 @@ import Testing
 
   // MARK: Scrubbing
 
-  static let forms: [(method: PackMethod, codec: SegmentCodec)] = [
-    (.cpio, .gzip), (.cpio, .xz), (.cpio, .zstd), (.tar, .gzip), (.tar, .xz), (.squashfs, .gzip),
-    (.squashfs, .zstd), (.squashfs, .xz),
+  // Without cpio with zstd: xCAT does not look for such images.
+  static let forms: [NamedCase<(method: PackMethod, codec: SegmentCodec)>] = [
+    NamedCase("cpio with gzip", (.cpio, .gzip)), NamedCase("cpio with xz", (.cpio, .xz)),
+    NamedCase("tar with gzip", (.tar, .gzip)), NamedCase("tar with xz", (.tar, .xz)),
+    NamedCase("squashfs with gzip", (.squashfs, .gzip)),
+    NamedCase("squashfs with zstd", (.squashfs, .zstd)),
+    NamedCase("squashfs with xz", (.squashfs, .xz)),
   ]
 
-  @Test(arguments: 0..<forms.count)
-  func `a scrubbed bundle of a stateless image holds no planted byte`(_ form: Int) throws {
-    let (method, codec) = Self.forms[form]
-    // xCAT does not look for packed images in zstd.
-    if method == .cpio, codec == .zstd { return }
-    let node = try node((method, codec))
+  @Test(arguments: forms)
+  func `a scrubbed bundle of a stateless image contains no planted secret`(
+    _ form: NamedCase<(method: PackMethod, codec: SegmentCodec)>
+  ) throws {
+    let node = try node(form.value)
     let (plain, scrubbed) = (node.folder.path("plain.tgz"), node.folder.path("scrubbed.tgz"))
     _ = try node.workspace.exporting("img", to: plain)
     let found = try markers(in: plain, node)
@@ -261,7 +202,7 @@ import Testing
     #expect(machine.isEmpty)
   }
 
-  @Test func `a scrubbed bundle of a statelite image, and a complete one, hold no planted byte`()
+  @Test func `scrubbed statelite and complete bundles contain no planted secret`()
     throws
   {
     let node = try node(packs: false)
@@ -319,7 +260,7 @@ import Testing
     let members = try BundleMembers(bundle)
     #expect(members["./img/extra/mine"]?.mode == "755")
     #expect(members["./img/extra/munge.key"] == nil && members["./img/extra/fine"] != nil)
-    let other = try PackNode()
+    let other = try TestNode.toPack()
     let imported = try other.workspace.importing(bundle) { $0.replaces = true }
     #expect(imported.remaining?.isEmpty == true)
   }

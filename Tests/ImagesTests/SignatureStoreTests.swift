@@ -12,7 +12,7 @@ import Testing
   // MARK: Keys
 
   @Test func `only the owner can read a private key, and it is never overwritten`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let outcome = try node.workspace.generateKey()
     let file = try #require(outcome.privateFile)
     #expect(try run("stat", "-c", "%a", file, file + ".pub").output == "600\n644\n")
@@ -38,8 +38,8 @@ import Testing
       try run("ls", "-A", node.path("/etc/imgstore")).output.contains("imgstore-key") == false)
   }
 
-  @Test func `keys are below the root, also through links`() throws {
-    let node = try ManagementNode(stage: { root in
+  @Test func `keys are read below the root, also through links`() throws {
+    let node = try TestNode.fresh(stage: { root in
       try shell("mkdir \"$1/keys\" \"$1/etc\" -p; ln -s /keys \"$1/etc/imgstore\"", root)
     })
     _ = try node.workspace.generateKey()
@@ -48,8 +48,8 @@ import Testing
     #expect(try node.workspace.trustedKeys().all.count == 1)
   }
 
-  @Test func `a folder of keys that other users can change is not trusted`() throws {
-    let node = try ManagementNode()
+  @Test func `a key directory that other users can change is not trusted`() throws {
+    let node = try TestNode.fresh()
     _ = try node.workspace.generateKey()
     let folder = node.workspace.trustedKeysPath
     for path in [folder, folder + "/self*.pem"] {
@@ -64,7 +64,7 @@ import Testing
     #expect(throws: ImageError.self) { try node.workspace.trustedKeys() }
     try shell("cd \"$1\"; rm fifo.pem; echo x >README; ln -s README .hidden.pem", folder)
     #expect(try node.workspace.trustedKeys().all.count == 1)
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     let key = try other.workspace.generateKey(output: other.folder.path("k"))
     _ = try node.workspace.trustKey(key.publicFiles[0])
     // A known key keeps its name, and another key cannot take that name.
@@ -152,7 +152,7 @@ import Testing
     "s=$(ls | tail -1); mv $s ${s%%signed*}origin${s##*signed}", "touch ../stray",
     "mkdir ../.odd", "s=$(ls | tail -1); rm $s; mkdir $s",
   ])
-  func `damaged signatures are named, and repaired`(_ damage: String) throws {
+  func `damaged signatures are reported and repaired`(_ damage: String) throws {
     let (sites, folder) = try signedStore()
     let workspace = sites.origin.workspace
     try shell("cd \"$1\"; \(damage)", folder)
@@ -180,7 +180,7 @@ import Testing
     #expect(try sites.origin.workspace.log(SignedSites.image).allSatisfy { !$0.isSigned })
   }
 
-  @Test func `a store without the folder of signatures works as before`() throws {
+  @Test func `a store without a signature directory works`() throws {
     let (sites, _) = try signedStore()
     try shell("rm -r \"$1\"", sites.folder.path("store/signatures"))
     let fresh = try Workspace(sites.origin.workspace.options) { _ in }
@@ -193,7 +193,7 @@ import Testing
   // MARK: Signatures of the origin
 
   @Test
-  func `the signature of the origin stays with the image, and exports include it while it fits`()
+  func `the origin's signature is kept and exported while it fits the image`()
     throws
   {
     let sites = try SignedSites()
@@ -207,7 +207,7 @@ import Testing
     #expect(statuses.allSatisfy { $0.keyName == "origin" && $0.subject?.hasSuffix("@3") == true })
     #expect(try second.log(SignedSites.image).allSatisfy { !$0.isSigned })
     // A third site trusts only the first one.
-    let third = try ManagementNode()
+    let third = try TestNode.fresh()
     _ = try third.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
     let onward = sites.folder.path("onward.tgz")
     _ = try second.exporting(imported.name, to: onward)

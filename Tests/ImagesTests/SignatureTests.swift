@@ -12,14 +12,14 @@ import Testing
 /// Two sites: one signs, the other trusts its key.
 final class SignedSites: Sendable {
   static let image = "rhels8.5.0-x86_64-netboot-compute"
-  let origin: ManagementNode
-  let target: ManagementNode
+  let origin: TestNode
+  let target: TestNode
   let key: SigningKey
   var folder: TemporaryFolder { origin.folder }
 
   init(_ bundle: String = "stateless") throws {
-    origin = try ManagementNode()
-    target = try ManagementNode()
+    origin = try TestNode.fresh()
+    target = try TestNode.fresh()
     if !bundle.isEmpty { _ = try origin.workspace.importing(fixture("xcat/\(bundle).tgz")) }
     let outcome = try origin.workspace.generateKey()
     key = try origin.workspace.signingKey()
@@ -41,7 +41,7 @@ final class SignedSites: Sendable {
 
   /// Returns why the target refuses a bundle that must be signed; nil if it imports the bundle. Checks that a
   /// refusal changes nothing.
-  func refusal(_ bundle: String, in node: ManagementNode? = nil) throws -> String? {
+  func refusal(_ bundle: String, in node: TestNode? = nil) throws -> String? {
     let node = node ?? target
     let before = try node.state()
     do {
@@ -77,7 +77,7 @@ final class SignedSites: Sendable {
 @Suite(.usesTools) struct SignatureTests {
   // MARK: Verified by other tools
 
-  @Test func `openssl verifies what we sign, in the store and in a bundle`() throws {
+  @Test func `openssl verifies signatures in the store and in a bundle`() throws {
     let sites = try SignedSites()
     let bundle = try sites.export { $0.signingKey = sites.key }
     let checks = """
@@ -122,7 +122,7 @@ final class SignedSites: Sendable {
     let bundle = try sites.export()
     #expect(try sites.refusal(bundle) == nil)
     for script in ["true", "mv kernel k; cp -a k kernel; rm k", "echo x >unnamed"] {
-      let other = try ManagementNode()
+      let other = try TestNode.fresh()
       _ = try other.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
       #expect(try sites.refusal(sites.changed(bundle, script), in: other) == nil, "\(script)")
     }
@@ -140,7 +140,7 @@ final class SignedSites: Sendable {
     let sites = try SignedSites(bundle)
     let plain = try sites.refusal(sites.export("plain.tgz"))
     #expect((plain == nil) == isCovered, "\(bundle): \(plain ?? "taken")")
-    let other = try ManagementNode()
+    let other = try TestNode.fresh()
     _ = try other.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
     let whole = try sites.export("whole.tgz") { $0.signingKey = sites.key }
     #expect(try sites.refusal(whole, in: other) == nil, "\(bundle)")
@@ -148,16 +148,7 @@ final class SignedSites: Sendable {
 
   @Test func `a complete bundle with its tree is covered`() throws {
     let sites = try SignedSites("")
-    try shell(
-      """
-      mkdir -p "$1/img/rootimg/etc" "$1/img/rootimg/dev" "$1/img/rootimg/empty"; cd "$1/img"
-      echo kernel >kernel; echo initrd >initrd-stateless.gz; echo packed >rootimg.cpio.gz; echo bash >../p.pkglist
-      cd rootimg; echo motd >etc/motd; ln etc/motd etc/twin; ln -s motd etc/link
-      chmod 4755 etc/twin; mkfifo etc/fifo; head -c 300000 /dev/urandom >large
-      truncate -s 100M hole; touch -d '1960-01-01 00:00:00.5' etc/link -h
-      setfattr -n user.label -v x large || true
-      mknod dev/null c 1 3 || true
-      """, sites.origin.path("/install"))
+    try runFixture("scripts/trees/make-image-to-sign.sh", sites.origin.path("/install"))
     _ = try sites.origin.workspace.define(
       "img",
       [
@@ -183,7 +174,7 @@ final class SignedSites: Sendable {
           zstd -q >complete/n; touch -r complete/rootimg.tar.zst complete/n
         mv complete/n complete/rootimg.tar.zst; rm -r t
         """)
-      let other = try ManagementNode()
+      let other = try TestNode.fresh()
       _ = try other.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
       let refusal = try sites.refusal(changed, in: other)
       #expect(refusal?.contains("complete/rootimg.tar.zst") == true, "\(script): \(refusal ?? "-")")
@@ -199,12 +190,12 @@ final class SignedSites: Sendable {
     #expect(try sites.refusal(unsigned)?.contains("is not signed") == true)
     let plain = fixture("xcat/stateless.tgz")
     #expect(try sites.refusal(plain)?.contains("is not signed") == true)
-    // A key signed it that nobody here trusts.
+    // The signing key is not trusted here.
     let foreign = try SignedSites()
     let refusal = try sites.refusal(foreign.export())
     #expect(refusal?.contains(foreign.key.publicKey.id.shortHex) == true)
     // No key is trusted, so no signature can be required.
-    let nobody = try ManagementNode()
+    let nobody = try TestNode.fresh()
     #expect(try sites.refusal(bundle, in: nobody) != nil)
     // Without the requirement the import succeeds and reports the signer.
     let outcome = try nobody.workspace.importBundle(ImportRequest(bundle))
@@ -269,7 +260,7 @@ final class SignedSites: Sendable {
       "more than 16"
     ),
   ])
-  func `a bundle that was changed is refused`(_ change: (script: String, word: String)) throws {
+  func `a changed bundle is refused`(_ change: (script: String, word: String)) throws {
     let sites = try SignedSites()
     let bundle = try sites.export()
     let refusal = try sites.refusal(sites.changed(bundle, change.script))
@@ -282,7 +273,7 @@ final class SignedSites: Sendable {
     "printf X >>kernel", "chmod 777 compute.exlist", "echo >>manifest.xml",
     "ln -s myscript1 extra/link", "mv extra/myscript1 extra/myscript3", "touch extra/myscript1",
   ])
-  func `a bundle that was signed as a whole cannot be changed`(_ script: String) throws {
+  func `a change of a bundle signed as a whole is detected`(_ script: String) throws {
     let sites = try SignedSites()
     let snapshot = try sites.origin.workspace.snapshot(try sites.image).committed
     let bundle = sites.folder.path("whole.tgz")
@@ -346,6 +337,8 @@ final class SignedSites: Sendable {
 
   // MARK: Flipped bits
 
+  private let flipBit = quotedFixture("scripts/damage/flip-bit.py")
+
   @Test func `each flipped bit of a statement and its signature is detected`() throws {
     let sites = try SignedSites()
     _ = try sites.export()
@@ -371,11 +364,8 @@ final class SignedSites: Sendable {
       let changed = try sites.changed(
         bundle,
         """
-        cd $S; old=$(basename *.statement .statement); flip() { python3 -c '
-        import sys
-        b = bytearray(open(sys.argv[1], "rb").read()); n = int(sys.argv[2]) % len(b)
-        b[n] ^= 1 << int(sys.argv[3]); open(sys.argv[1], "wb").write(b)' "$@"; }
-        flip $old.statement \(byte) \(bit); new=$(sha256sum <$old.statement | cut -c1-64)
+        cd $S; old=$(basename *.statement .statement)
+        \(flipBit) $old.statement \(8 * byte + bit); new=$(sha256sum <$old.statement | cut -c1-64)
         for f in $old.*; do mv $f $new.${f#*.}; done
         """)
       #expect(try sites.refusal(changed) != nil, "byte \(byte), bit \(bit)")
@@ -392,14 +382,7 @@ final class SignedSites: Sendable {
     }
     var random = SplitMix64(seed)
     for member in members {
-      let script = """
-        python3 - '\(member)' \(random.next() >> 1) <<'END'
-        import os, sys
-        p, n = sys.argv[1], int(sys.argv[2])
-        s = os.stat(p); b = bytearray(open(p, "rb").read()); n %= 8 * len(b)
-        b[n // 8] ^= 1 << n % 8; open(p, "wb").write(b); os.utime(p, ns=(s.st_atime_ns, s.st_mtime_ns))
-        END
-        """
+      let script = "\(flipBit) '\(member)' \(random.next() >> 1)"
       #expect(try sites.refusal(sites.changed(bundle, script)) != nil, "\(member), seed \(seed)")
     }
   }

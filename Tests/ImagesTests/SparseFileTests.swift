@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test(arguments: ["65536", "1000000", "200000000"])
-  func `a hole that is none costs no byte`(_ hole: String) throws {
+  func `a false hole loses no byte of content`(_ hole: String) throws {
     let folder = try TemporaryFolder()
     let live = tree(folder)
     try shell(
@@ -38,7 +38,10 @@ import Testing
     }
   }
 
-  @Test func `a terabyte of holes is kept, compared, reverted and verified in few reads`() throws {
+  @Test
+  func `a file with a terabyte of holes is recorded, compared, reverted and verified in few reads`()
+    throws
+  {
     let folder = try TemporaryFolder()
     let live = tree(folder)
     try shell(
@@ -92,7 +95,7 @@ import Testing
     }
   }
 
-  @Test func `a sparse hash takes bytes and zeros in any portions`() {
+  @Test func `a sparse hash accepts bytes and zeros in portions of any size`() {
     var random = SplitMix64(20_261_128)
     for round in 0..<200 {
       let size = Int.random(in: 1...60_000, using: &random)

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct StagedImportTests {
-  private static let rootimg = "\(ManagementNode.boot)/rootimg.cpio.gz"
+  private static let rootimg = "\(TestNode.boot)/rootimg.cpio.gz"
 
   private func draft(_ seed: UInt64) -> (BundleDraft, [UInt8]) {
     var random = SplitMix64(seed)
@@ -20,7 +20,7 @@ import Testing
     return (draft, content)
   }
 
-  private func workspace(_ node: ManagementNode, _ files: any FileSystem) throws -> Workspace {
+  private func workspace(_ node: TestNode, _ files: any FileSystem) throws -> Workspace {
     try Workspace(
       WorkspaceOptions(store: node.folder.path("store"), root: node.folder.path("root")),
       fileSystem: files
@@ -28,7 +28,7 @@ import Testing
   }
 
   @Test func `a large file is placed with its attributes, under one name`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let (draft, content) = draft(1)
     let bundle = try node.write(draft.bundle())
     let before = try node.state()
@@ -47,7 +47,7 @@ import Testing
   }
 
   @Test func `a refused bundle leaves nothing, not even space`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let (draft, _) = draft(2)
     let before = try node.state()
     // The refused member comes after the large file.
@@ -63,14 +63,14 @@ import Testing
     #expect(open.filter { $0.hasPrefix(node.path("/install")) } == [])
   }
 
-  @Test func `whatever operation fails, the file is the old one or the new one`() throws {
-    let base = try ManagementNode()
+  @Test func `a staged import that fails at any operation leaves the old or the new file`() throws {
+    let base = try TestNode.fresh()
     let (draft, content) = draft(3)
     let bundle = try base.write(draft.bundle())
     var isDone = false
     for number in Sweep(every: 43) {
       if isDone || number > 6000 { break }
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let files = FaultyFileSystem(failing: number, .once(.noSpace))
       let outcome = try? workspace(node, files).importBundle(ImportRequest(bundle))
       isDone = !files.isHit
@@ -87,11 +87,11 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `what resembles the store's content is stored as it is, and costs what is new`(
+  func `a file that resembles stored content needs only space for new chunks`(
     _ seed: UInt64
   ) throws {
     var random = SplitMix64(seed)
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     // A run of equal chunks follows itself, and then other content follows.
     var content = random.bytes(7_000_000) + [UInt8](repeating: 0, count: 5 << 20)
     content += random.bytes(6_000_000)

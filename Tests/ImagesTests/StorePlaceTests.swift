@@ -19,7 +19,7 @@ import Testing
     return folder.path("tree")
   }
 
-  @Test func `a store that init made is not made again by accident`() throws {
+  @Test func `a store created by init is not recreated if its file system is not mounted`() throws {
     let folder = try TemporaryFolder()
     let tree = try tree(folder)
     #expect(try workspace(folder).initializeStore(group: nil).isNew)
@@ -38,7 +38,7 @@ import Testing
     #expect(try workspace(folder).initializeStore(group: nil).isNew, "on purpose it is made")
   }
 
-  @Test func `what is done for all images makes no store`() throws {
+  @Test func `commands on all images do not create a store`() throws {
     let folder = try TemporaryFolder()
     let tree = try tree(folder)
     let error = #expect(throws: ImageError.self) { try workspace(folder).definedImages() }
@@ -50,7 +50,7 @@ import Testing
     #expect(try workspace(folder).definedImages() == ["tree"])
   }
 
-  @Test func `a new store is a warning of a quiet command`() throws {
+  @Test func `a quiet command reports a new store as a warning`() throws {
     let folder = try TemporaryFolder()
     let tree = try tree(folder)
     for isQuiet in [true, false] {
@@ -68,7 +68,7 @@ import Testing
     }
   }
 
-  @Test func `a first snapshot makes a store that nobody made on purpose`() throws {
+  @Test func `a first snapshot creates the store if init did not`() throws {
     let folder = try TemporaryFolder()
     let tree = try tree(folder)
     #expect(try workspace(folder).images().isEmpty)
@@ -76,7 +76,8 @@ import Testing
     #expect(try workspace(folder).snapshot(tree).committed.number == 1)
   }
 
-  @Test(.enabled(if: geteuid() == 0)) func `a group may read all, and whatever is made later`()
+  @Test(.enabled(if: geteuid() == 0))
+  func `a group can read its whole store, including later files`()
     throws
   {
     let folder = try TemporaryFolder()

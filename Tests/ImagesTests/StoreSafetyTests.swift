@@ -57,7 +57,7 @@ import Testing
     "sqlite3 store/index.sqlite 'DELETE FROM object'", "truncate -s 0 store/index.sqlite",
     "rm store/index.sqlite; mkdir store/x; rmdir store/x; rm -rf store/cache/*",
   ])
-  func `the index is made anew, equal, whatever happens to it`(_ damage: String) throws {
+  func `a lost or damaged index is rebuilt with the same rows`(_ damage: String) throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     let before = try dump(folder)
@@ -75,7 +75,9 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `the index follows packs that come, go, and are doomed`(_ seed: UInt64) throws {
+  func `the index follows packs that are added, removed or marked for deletion`(_ seed: UInt64)
+    throws
+  {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder)
     for i in 0..<12 {
@@ -117,7 +119,7 @@ import Testing
     "UPDATE pack SET name = x'00' WHERE id = (SELECT min(id) FROM pack)",
     "UPDATE pack SET id = id + 1 WHERE id = (SELECT max(id) FROM pack)",
   ])
-  func `an index that cannot be right is made anew`(_ change: String) throws {
+  func `an inconsistent index is rebuilt`(_ change: String) throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     let before = try dump(folder)
@@ -134,7 +136,7 @@ import Testing
     #expect(lines.withLock { $0.count } == 1, "\(lines.withLock { $0 })")
   }
 
-  @Test func `reindex gives the same index`() throws {
+  @Test func `reindex builds the same index`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder)
     let before = try dump(folder)
@@ -142,7 +144,7 @@ import Testing
     #expect(try dump(folder) == before)
   }
 
-  @Test(arguments: seeds) func `every flipped bit is found by deep verify`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `deep verify finds every flipped bit`(_ seed: UInt64) throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     var random = SplitMix64(seed)
@@ -163,7 +165,7 @@ import Testing
     #expect(try again(folder).verify(deep: true).isClean)
   }
 
-  @Test func `a lost pack is named with what it takes along, and is read again`() throws {
+  @Test func `a lost pack is reported with its snapshots, and its files are read again`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     // Removes the largest pack, which both snapshots need.
@@ -179,7 +181,7 @@ import Testing
     #expect(try differences(folder.path("root/img/rootimg"), folder.path("out")) == "")
   }
 
-  @Test func `packs and index lost together do not leave a cache that isValid`() throws {
+  @Test func `the stat cache is invalid after packs and index were lost together`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     try shell(
@@ -191,7 +193,7 @@ import Testing
     #expect(try differences(folder.path("root/img/rootimg"), folder.path("out")) == "")
   }
 
-  @Test func `a damaged latest ref does not stop the history`() throws {
+  @Test func `a damaged latest ref does not hide the history`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     try shell(
@@ -203,7 +205,7 @@ import Testing
     #expect(try !workspace.verify(deep: false).isClean)
   }
 
-  @Test func `a store of a newer version is refused and not touched`() throws {
+  @Test func `a store of a newer version is refused and not changed`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     try shell("sed -i 's/version 2/version 3/' \"$1/store/format\"", folder.path)
@@ -213,7 +215,7 @@ import Testing
     #expect(try run("find", folder.path("store"), "-ls").output == before)
   }
 
-  @Test func `a folder of other things does not become a store`() throws {
+  @Test func `a directory with other files does not become a store`() throws {
     let folder = try TemporaryFolder()
     try shell("mkdir -p \"$1/store\" \"$1/root\"; echo mine >\"$1/store/thesis.tex\"", folder.path)
     let error = #expect(throws: StoreError.self) { try again(folder).store(create: true) }
@@ -221,13 +223,13 @@ import Testing
     #expect(try run("ls", folder.path("store")).output == "thesis.tex\n")
   }
 
-  @Test func `a new store is for its owner only`() throws {
+  @Test func `a new store is accessible to its owner only`() throws {
     let folder = try TemporaryFolder()
     _ = try Workspace.test(folder)
     #expect(try run("stat", "-c", "%a", folder.path("store")).output == "700\n")
   }
 
-  @Test func `writers that race lose nothing`() throws {
+  @Test func `concurrent writers lose nothing`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     // The handles act like separate processes: with the image's lock, each waits for the other.
@@ -242,7 +244,7 @@ import Testing
     #expect(try workspace.verify(deep: true).isClean)
   }
 
-  @Test func `an unchanged snapshot reads nothing and writes one small ref`() throws {
+  @Test func `a snapshot without changes reads no file and writes one small ref`() throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder)
     let before = try run("find", folder.path("store"), "-type", "f", "-printf", "%p %s %i %T@\\n")
@@ -256,7 +258,7 @@ import Testing
     #expect(new.first?.contains("/refs/img/0000000003") == true)
   }
 
-  @Test func `a change that keeps size and mtime is seen`() throws {
+  @Test func `a change that keeps size and mtime is detected`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let file = folder.path("root/img/rootimg/f")
@@ -271,7 +273,7 @@ import Testing
     }
   }
 
-  @Test func `a file that changes while it is read is named`() throws {
+  @Test func `a file that changes while it is read is reported`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let file = folder.path("root/img/rootimg/log")

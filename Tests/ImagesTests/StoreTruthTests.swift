@@ -38,7 +38,7 @@ import Testing
     printf '%-127s\\n' "$(stat -c '%i %s %.9Y %.9Z' index.sqlite | sed -E 's/\\.0+([0-9])/.\\1/g')" >index.stamp
     """
 
-  @Test func `what is left of an index under construction goes`() throws {
+  @Test func `leftovers of an interrupted index rebuild are removed`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     try shell(
@@ -56,7 +56,9 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `rot in the index is never blamed on a pack, and stops no command`(_ seed: UInt64) throws {
+  func `bit rot in the index is not reported as pack damage and stops no command`(_ seed: UInt64)
+    throws
+  {
     let folder = try TemporaryFolder()
     _ = try filled(folder, files: 900)
     try shell("cp -a \"$1/store\" \"$1/base\"", folder.path)
@@ -100,7 +102,7 @@ import Testing
     "UPDATE frame SET raw = -1; UPDATE frame SET stored = 1 << 40", "DROP TABLE frame",
     "UPDATE object SET frame = frame + 7", "UPDATE pack SET size = -1",
   ])
-  func `impossible rows lead to a new index`(_ change: String) throws {
+  func `impossible rows cause a rebuild of the index`(_ change: String) throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     try shell(
@@ -123,7 +125,7 @@ import Testing
     }
   }
 
-  @Test func `a lost index and a damaged pack together leave the rest readable`() throws {
+  @Test func `with a lost index and a damaged pack all other data stay readable`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     // Damages the header of the pack's first frame, and removes the index that knows the other frames.
@@ -142,7 +144,7 @@ import Testing
   }
 
   @Test(arguments: [16, 18, 22, 24, 60])
-  func `what a damaged frame header costs is named at once`(_ offset: Int) throws {
+  func `the loss from a damaged frame header is reported at once`(_ offset: Int) throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     try shell(
@@ -160,7 +162,7 @@ import Testing
 
   // MARK: Names of packs
 
-  @Test func `a pack whose name is taken by other bytes is published, and those are kept`() throws {
+  @Test func `a pack whose name is taken is published, and the other file is kept`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     let pack = try shell("cd \"$1/store/packs\"; ls -S | head -1", folder.path).output
@@ -197,7 +199,7 @@ import Testing
     }
   }
 
-  @Test func `two packs that have each other's name lose nothing`() throws {
+  @Test func `two packs with exchanged names lose nothing`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     try shell(
@@ -222,7 +224,7 @@ import Testing
     ("moved", "mv packs/$1 doomed/$1"),
     ("turn", "mv packs/$1 x; mv doomed/$2 packs/$1; mv packs/$3 doomed/$2; mv x packs/$3"),
   ])
-  func `a repair finds packs by their content, in either folder`(
+  func `repair finds packs by content in both directories`(
     _ name: String, _ damage: String
   ) throws {
     let folder = try TemporaryFolder()
@@ -259,7 +261,7 @@ import Testing
       ).output.isEmpty)
   }
 
-  @Test func `a pack whose name hides another in doomed does not cost that one`() throws {
+  @Test func `a misnamed pack does not cause the loss of the pack in doomed`() throws {
     let folder = try TemporaryFolder()
     _ = try filled(folder)
     try shell("cp -a \"$1\" \"$2\"", folder.path("root/img/rootimg"), folder.path("pristine"))
@@ -277,7 +279,7 @@ import Testing
   // MARK: Refs, tags, pins
 
   @Test(arguments: [true, false])
-  func `a record that stands under the name of a removed ref is kept`(_ isHighest: Bool) throws {
+  func `a record under the name of a removed ref is kept`(_ isHighest: Bool) throws {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder)
     _ = try workspace.store().refs.unpin(ImageName("img"), 1)
@@ -315,7 +317,7 @@ import Testing
     ("file among images", "touch refs/stray", true),
     ("record", "printf 'IMGREMOVED 1\\nimg\\n1\\n' >refs/img/removed", true),
   ])
-  func `what names snapshots is checked, and put right`(
+  func `refs, tags and pins are verified and repaired`(
     _ name: String, _ damage: String, _ canHeal: Bool
   ) throws {
     let folder = try TemporaryFolder()
@@ -334,7 +336,7 @@ import Testing
     #expect(try open(folder).repair().actions.isEmpty, "\(name)")
   }
 
-  @Test func `what was removed on purpose is not missed`() throws {
+  @Test func `removed snapshots are not reported as missing`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     for i in 1...9 {
@@ -352,7 +354,7 @@ import Testing
         == ["img@5"])
   }
 
-  @Test func `a store of format version 1 is read, and brought to version 2 by the next snapshot`()
+  @Test func `a store of format version 1 is read, and the next snapshot upgrades it to version 2`()
     throws
   {
     let folder = try TemporaryFolder()
@@ -390,7 +392,8 @@ import Testing
 
   // MARK: Nightly checks
 
-  @Test func `a check with a budget reads the oldest-checked packs first`() throws {
+  @Test func `a verify with a budget reads the packs first that were verified longest ago`() throws
+  {
     let folder = try TemporaryFolder()
     let workspace = try filled(folder)
     for i in 0..<4 {

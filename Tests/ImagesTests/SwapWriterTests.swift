@@ -44,7 +44,7 @@ import Testing
       "etc/z", "NEW\n"
     ),
   ])
-  func `what is written while the new tree is built is kept`(
+  func `files written while the new tree is built are kept`(
     _ what: String, _ script: String, _ name: String, _ content: String
   ) throws {
     let tree = tree
@@ -58,7 +58,7 @@ import Testing
     #expect(try workspace.unfinished().isEmpty)
   }
 
-  @Test func `an undisturbed swap is one, links to shared inodes included`() throws {
+  @Test func `an undisturbed revert swaps the tree, including links to shared inodes`() throws {
     let outcome = try swap {}
     #expect(outcome.isExact && outcome.apply.methods.contains(where: \.isSwap))
     #expect(text("etc/z") == "old\n" && text("etc/g") == "one\n")

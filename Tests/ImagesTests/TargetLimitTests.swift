@@ -34,7 +34,7 @@ import Testing
   @Test(
     .enabled(if: isRoot),
     arguments: [SystemError.Code.notPermitted, .invalid, .overflow, .notSupported])
-  func `a refused owner costs neither content nor mode`(_ code: SystemError.Code) throws {
+  func `a refused owner change loses neither content nor mode`(_ code: SystemError.Code) throws {
     let (outcome, folder) = try restored(
       .always("setOwner", code),
       "echo a >f; echo b >s; mkdir d; chown 7:8 f s d; chmod 6755 s; chmod 751 d; chmod 640 f")
@@ -48,7 +48,7 @@ import Testing
   }
 
   @Test(arguments: [("setXattr", SystemError.Code.notSupported), ("setMode", .notPermitted)])
-  func `other refused attributes cost no content`(_ name: String, _ code: SystemError.Code) throws {
+  func `refused attributes lose no content`(_ name: String, _ code: SystemError.Code) throws {
     let (outcome, folder) = try restored(
       .always(name, code), "echo a >f; setfattr -n user.x -v 1 f; chmod 640 f")
     #expect(outcome.report.problems.contains { $0.isAttribute })
@@ -56,7 +56,7 @@ import Testing
   }
 
   @Test(arguments: [SystemError.Code.tooManyLinks, .crossDevice, .notPermitted])
-  func `where links are refused there are copies`(_ code: SystemError.Code) throws {
+  func `hard links that are refused become copies`(_ code: SystemError.Code) throws {
     let (outcome, folder) = try restored(
       .always("link", code), "mkdir d; echo a >f; ln f g; ln f d/h; ln -s x l; cp -al l l2")
     #expect(outcome.report.problems.count == 3)
@@ -65,7 +65,7 @@ import Testing
     }
   }
 
-  @Test func `names that the file system takes for one are refused, not merged`() throws {
+  @Test func `names that the file system cannot distinguish are refused and not merged`() throws {
     // If a name exists already in an empty directory, the file system ignores case.
     let (outcome, folder) = try restored(
       .always("makeDirectory", .exists), "mkdir d; echo a >d/f; echo b >g")
@@ -89,7 +89,9 @@ import Testing
   }
 
   @Test(.enabled(if: isRoot))
-  func `whole seconds and larger blocks are listed once, and nothing is written again`() throws {
+  func `coarse time stamps and large blocks are reported as limits and cause no second write`()
+    throws
+  {
     try onVolume("mkfs.ext4 -q -b 4096 -I 128") { folder, workspace, tree in
       // A snapshot of a file system that supports more attributes.
       let fine = folder.path("fine")
@@ -113,7 +115,7 @@ import Testing
   }
 
   @Test(.enabled(if: isRoot))
-  func `a label that came later stays, and a swap takes it away`() throws {
+  func `a label that was added later stays after a change in place and goes with a swap`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let tree = folder.path("root/img/rootimg")

@@ -29,7 +29,7 @@ import Testing
     return paths
   }
 
-  @Test func `a mount table is read with its escapes, and lines that are cut are passed over`() {
+  @Test func `a mount table is read with its escapes, and truncated lines are skipped`() {
     let text = """
       22 1 8:1 / / rw - ext4 /dev/sda1 rw
       30 22 0:5 / /a/with\\040blank rw shared:1 - tmpfs none rw
@@ -42,7 +42,8 @@ import Testing
   }
 
   @Test(arguments: [false, true])
-  func `bind mounts of the same file system are found, on old kernels too`(_ isOld: Bool) throws {
+  func `bind mounts of the same file system are detected, also on old kernels`(_ isOld: Bool) throws
+  {
     let folder = try TemporaryFolder()
     let files: any FileSystem =
       isOld ? FaultyFileSystem(isOldKernel: true) : KernelFileSystem.shared
@@ -75,7 +76,7 @@ import Testing
   }
 
   @Test(arguments: [false, true])
-  func `a removal stops at a bind mount, on old kernels too`(_ isOld: Bool) throws {
+  func `a removal stops at a bind mount, also on old kernels`(_ isOld: Bool) throws {
     let folder = try TemporaryFolder()
     let files: any FileSystem =
       isOld ? FaultyFileSystem(isOldKernel: true) : KernelFileSystem.shared
@@ -89,7 +90,8 @@ import Testing
     }
   }
 
-  @Test func `files of another layer, with another device number, belong to the tree`() throws {
+  @Test func `files of another overlay layer with another device number belong to the tree`() throws
+  {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try shell(
@@ -121,7 +123,7 @@ import Testing
     }
   }
 
-  @Test func `subvolumes are content, read-only snapshots of them are not`() throws {
+  @Test func `subvolumes are recorded, and their read-only snapshots are not`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     guard isRoot, try run("truncate", "-s", "200M", folder.path("b.img")).didSucceed,
@@ -162,7 +164,8 @@ import Testing
     }
   }
 
-  @Test func `a file system that is away is not replaced by its content`() throws {
+  @Test func `a tree whose file system is not mounted is not restored into the mount point`() throws
+  {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try mounting(["-t", "tmpfs", "none", tree(folder)]) {
@@ -183,7 +186,7 @@ import Testing
     #expect(FileManager.default.fileExists(atPath: tree(folder) + "/etc/a"))
   }
 
-  @Test func `a file system above the image's folder that is away is missed too`() throws {
+  @Test func `an unmounted file system above the image's directory is detected`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     try mounting(["-t", "tmpfs", "none", folder.path("root/img")]) {

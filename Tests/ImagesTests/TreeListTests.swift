@@ -1,4 +1,5 @@
-// What a list in the tree (.imgstoreignore) protects in a change: what no snapshot has, path by path.
+// Files that an exclude list in the tree (.imgstoreignore) protects during a change: those that no
+// snapshot contains, path by path.
 
 import Images
 import Platform
@@ -7,8 +8,8 @@ import Testing
 
 @Suite struct TreeListTests {
   /// golden has var/log/messages; then the tree's list excludes var/log.
-  private func listed(_ list: String = "var/log/*") throws -> DirectorySite {
-    let site = try DirectorySite()
+  private func listed(_ list: String = "var/log/*") throws -> TestNode {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree, tag: "golden")
     try site.run(
       """
@@ -19,7 +20,8 @@ import Testing
   }
 
   @Test(arguments: [true, false], ["var/log/*", "var/log/", "log"])
-  func `a revert leaves alone what no snapshot has`(keepsSafety: Bool, list: String) throws {
+  func `a revert does not touch listed files of no snapshot`(keepsSafety: Bool, list: String) throws
+  {
     let site = try listed(list)
     _ = try site.workspace.snapshot("compute")
     var request = RevertRequest("compute@golden")
@@ -28,14 +30,14 @@ import Testing
     #expect(outcome.isExact)
     #expect(site.content("srv/compute/var/log/secure") == "s\n")
     #expect(site.content("srv/compute/var/log/sa/x") == "x\n")
-    // What the snapshot has is what it was, whatever the list says; and so is the list.
+    // Files of the snapshot are restored regardless of the list, and so is the list.
     #expect(site.content("srv/compute/var/log/messages") == "m\n")
     #expect(site.content("srv/compute/etc/hosts") == "one\n")
     #expect(!site.exists("srv/compute/.imgstoreignore"))
     #expect(try site.workspace.status("compute").isClean)
   }
 
-  @Test func `the way back leaves it alone, too`() throws {
+  @Test func `a rollback does not touch listed files of no snapshot`() throws {
     let site = try listed()
     _ = try site.workspace.revert("compute@golden")
     _ = try site.workspace.undo("compute")
@@ -45,8 +47,8 @@ import Testing
     #expect(site.content("srv/compute/etc/hosts") == "two\n")
   }
 
-  @Test func `an import leaves it alone`() throws {
-    let site = try DirectorySite()
+  @Test func `an import does not touch listed files of no snapshot`() throws {
+    let site = try TestNode.smallDirectory()
     let bundle = try site.bundle("b.tgz")
     try site.run(
       "cd srv/compute; echo 'var/log/*' >.imgstoreignore; echo s >var/log/secure; echo c >var/log/messages"
@@ -60,8 +62,8 @@ import Testing
     #expect(site.content("srv/compute/var/log/secure") == "s\n")
   }
 
-  @Test func `a directory in the place of a kept file protects nothing`() throws {
-    let site = try DirectorySite()
+  @Test func `a directory in the place of a listed file is not protected`() throws {
+    let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run(
       "cd srv/compute; echo 'hosts' >.imgstoreignore; rm etc/hosts; mkdir etc/hosts; echo x >etc/hosts/x"

@@ -35,17 +35,18 @@ import Testing
     return target
   }
 
+  /// Defect 21 of xCAT.
   @Test(arguments: [
     "kernel", "rootimg.cpio.gz", "initrd-stateless.gz", "compute.exlist", "manifest.xml",
     "extra/myscript1", "complete/rootimg.tar.zst",
   ])
-  func `defect 21: a corrupted member of our own bundle is refused`(_ member: String) throws {
-    let source = try ManagementNode.real()
+  func `a corrupted member of an exported bundle is refused`(_ member: String) throws {
+    let source = try TestNode.real()
     let (bundle, _) = try source.exporting(Self.stateless) { request in
       request.extras = [ExtraRequest(source: "/install/postscripts/myscript1")]
       request.isComplete = true
     }
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state()
     let text = refusal { try node.workspace.importing(try damaged(bundle, member)) }
     #expect(text?.contains(member) == true, "\(text ?? "imported")")
@@ -54,10 +55,11 @@ import Testing
     try node.workspace.importing(bundle)
   }
 
-  @Test func `defect 21: a corrupted tree, and a bundle that is cut off, are refused`() throws {
-    let source = try ManagementNode.real()
+  /// Defect 21 of xCAT.
+  @Test func `a corrupted tree and a truncated bundle are refused`() throws {
+    let source = try TestNode.real()
     let (bundle, _) = try source.exporting("rhels8.5.0-x86_64-statelite-lite")
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state()
     for theirs in [bundle, fixture("xcat/statelite.tgz")] {
       // The inner gzip stream has its own checksum, so this also works for xCAT's bundles.
@@ -87,14 +89,15 @@ import Testing
     "$IFS;touch${IFS}PWNED", "--checkpoint-action=exec=sh -c 'touch PWNED'",
   ]
 
-  private func expectNoSentinel(_ node: ManagementNode) throws {
+  private func expectNoSentinel(_ node: TestNode) throws {
     let found = try run(
       "find", node.folder.path, ".", "/install", "-name", "PWNED*", "-newer", node.folder.path)
     #expect(found.output == "")
   }
 
+  /// Defect 24 of xCAT.
   @Test(arguments: injections)
-  func `defect 24: no text of a manifest reaches a shell`(_ text: String) throws {
+  func `no text of a manifest reaches a shell`(_ text: String) throws {
     let escaped = text.replacing("&", with: "&amp;").replacing("<", with: "&lt;")
     let edits: [(String, (inout BundleDraft) -> Void)] = [
       (
@@ -126,7 +129,7 @@ import Testing
         }
       ),
     ]
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state()
     for (name, edit) in edits {
       var draft = BundleDraft()
@@ -147,9 +150,10 @@ import Testing
     return cpio.bytes
   }
 
+  /// Defect 24 of xCAT.
   @Test(arguments: injections.filter { !$0.contains("\n") })
-  func `defect 24: no text of a command line or of a table reaches a shell`(_ text: String) throws {
-    let node = try ManagementNode.real()
+  func `no text of a command line or a table reaches a shell`(_ text: String) throws {
+    let node = try TestNode.real()
     // The text is part of existing names: folders, an extra, a node and an image.
     let safe = text.replacing("/", with: "")
     try node.put("/install/\(safe)/script", "x")
@@ -183,11 +187,12 @@ import Testing
 
   // MARK: Places
 
+  /// Defect 25 of xCAT.
   @Test(arguments: [
     "/etc/cron.d/tinyscript", "/root/.ssh/tinyscript", "/usr/bin/tinyscript", "/tinyscript",
     "/installed/tinyscript",
   ])
-  func `defect 25: a bundle writes below the install folder, and where it is let`(_ path: String)
+  func `a bundle writes only below the install directory and allowed directories`(_ path: String)
     throws
   {
     let folder = String(path.dropLast("/tinyscript".count))
@@ -198,7 +203,7 @@ import Testing
     asList.put("tinyscript", "#!/bin/sh\n")
     asList.files.removeAll { $0.name == "tiny.postinstall" }
     for draft in [asExtra, asList] {
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let before = try node.state()
       let text = refusal { try node.importing(draft) }
       #expect(text != nil)
@@ -206,19 +211,20 @@ import Testing
       #expect(try node.state() == before)
       if folder.isEmpty { continue }
       try node.importing(draft) { $0.allowed = [folder] }
-      #expect(node.isThere(path))
+      #expect(node.exists(path))
     }
   }
 
+  /// Defect 26 of xCAT.
   @Test(arguments: [
     "/etc/passwd", "../outside", "rootimg/../../outside", "rootimg/../etc/passwd", "./../x",
   ])
-  func `defect 26: no member of a tree's archive leaves the tree`(_ name: String) throws {
+  func `no member of a tree's archive is written outside the tree`(_ name: String) throws {
     var cpio = RawCpio()
     cpio.entry("rootimg", mode: 0o040755, links: 2)
     cpio.entry(name, mode: 0o100644, Array("evil".utf8))
     cpio.end()
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let before = try node.state()
     let text = refusal { try node.importing(.statelite(tree: gzip(cpio.bytes))) }
     #expect(text?.contains("rootimgtree.gz") == true, "\(text ?? "imported")")
@@ -226,8 +232,9 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: node.folder.path("outside")))
   }
 
-  @Test func `defect 26: no rights, devices or links come with a flat member`() throws {
-    let node = try ManagementNode()
+  /// Defect 26 of xCAT.
+  @Test func `members outside the tree bring no privileges, devices or links`() throws {
+    let node = try TestNode.fresh()
     let setuid = BundleDraft().replacing("kernel") { tar in
       tar.file("./\(BundleDraft.folder)/kernel", "k", mode: 0o6755)
     }
@@ -238,7 +245,7 @@ import Testing
       ("6", ""),
     ]
     for (type, link) in others {
-      let node = try ManagementNode()
+      let node = try TestNode.fresh()
       let before = try node.state()
       let bytes = BundleDraft().replacing("kernel") { tar in
         tar.header("./\(BundleDraft.folder)/kernel", type: type, link: link)
@@ -249,7 +256,8 @@ import Testing
     }
   }
 
-  @Test func `defect 27: plugins are code, and come in by the administrator's word only`() throws {
+  /// Defect 27 of xCAT.
+  @Test func `plugins are imported only if the administrator allows them`() throws {
     var draft = BundleDraft()
     draft.manifest.lines = [
       "<kit><name>k</name><kitname>k</kitname><kitdir>/install/kits/k</kitdir></kit>",
@@ -259,18 +267,18 @@ import Testing
     draft.put("k/plugins/evil.pm", "system('id')")
     draft.put("k/other_files/post.sh", "#!/bin/sh\n")
     let plugin = "/opt/xcat/lib/perl/xCAT_plugin/evil.pm"
-    let careful = try ManagementNode()
+    let careful = try TestNode.fresh()
     let remarks = try careful.importing(draft).remarks
-    #expect(!careful.isThere(plugin) && careful.isThere("/install/postscripts/post.sh"))
+    #expect(!careful.exists(plugin) && careful.exists("/install/postscripts/post.sh"))
     #expect(remarks.contains { $0.contains("--trust-plugins") }, "\(remarks)")
     // In the kit's own folder, the file is like any other.
-    #expect(careful.isThere("/install/kits/k/plugins/evil.pm"))
-    let trusting = try ManagementNode()
+    #expect(careful.exists("/install/kits/k/plugins/evil.pm"))
+    let trusting = try TestNode.fresh()
     let image = try trusting.importing(draft) { $0.trustsPlugins = true }
     // Octal 644, not decimal (which is 1204 in octal).
     #expect(try trusting.files(below: "/opt")[plugin]?.mode == "644")
     #expect(image.remarks.contains { $0.contains("restart xcatd") })
     _ = try trusting.workspace.revert(try #require(image.safety).name)
-    #expect(!trusting.isThere(plugin) && !trusting.isThere("/opt/xcat"))
+    #expect(!trusting.exists(plugin) && !trusting.exists("/opt/xcat"))
   }
 }

@@ -27,7 +27,7 @@ import Testing
     return ""
   }
 
-  @Test func `an undo takes a revert back, and another does it again`() throws {
+  @Test func `an undo undoes a revert, and a second undo redoes it`() throws {
     let folder = try TemporaryFolder()
     let workspace = try twoStates(folder)
     try copyTree(tree(folder), folder.path("two"))
@@ -47,17 +47,17 @@ import Testing
     #expect(try workspace.findEntry("mine", in: #require(undone.safety)).entry.sizeBytes == 5)
   }
 
-  @Test func `a snapshot is nothing to undo`() throws {
+  @Test func `an undo after a snapshot is refused`() throws {
     let folder = try TemporaryFolder()
     let workspace = try twoStates(folder)
-    #expect(refusal { _ = try workspace.undo("img") }.contains("there is nothing to undo"))
+    #expect(refusal { _ = try workspace.undo("img") }.contains("has nothing to undo"))
     _ = try workspace.revert("img@1")
     try shell("echo three >\"$1/f\"", tree(folder))
     _ = try workspace.snapshot("img")
-    #expect(refusal { _ = try workspace.undo("img") }.contains("there is nothing to undo"))
+    #expect(refusal { _ = try workspace.undo("img") }.contains("has nothing to undo"))
   }
 
-  @Test func `without a safety snapshot there is no way back, and that is said`() throws {
+  @Test func `an undo without a safety snapshot is refused with a reason`() throws {
     let folder = try TemporaryFolder()
     let workspace = try twoStates(folder)
     try shell("echo unkept >\"$1/f\"", tree(folder))
@@ -89,7 +89,7 @@ import Testing
     throw TestFailure("no revert was interrupted")
   }
 
-  @Test func `what is put into a half-changed image is kept`() throws {
+  @Test func `files added during an unfinished change are kept`() throws {
     let folder = try TemporaryFolder()
     _ = try twoStates(folder)
     let workspace = try interrupt(folder, .inPlace)
@@ -131,7 +131,7 @@ import Testing
     try #require(Digest(hex: String(repeating: digit, count: 64)))
   }
 
-  @Test func `a journal comes back as it was, and no flipped byte goes unnoticed`() throws {
+  @Test func `a journal decodes as encoded, and every flipped byte is detected`() throws {
     var journal = Journal(
       operation: .importing, image: "img", started: now(), method: .swap,
       target: try name("a"), before: try name("b"), command: "import", message: "m",
@@ -150,7 +150,7 @@ import Testing
     }
   }
 
-  @Test func `nasty entries survive swaps`() throws {
+  @Test func `unusual entries survive swaps`() throws {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
     let live = tree(folder)
@@ -174,7 +174,7 @@ import Testing
     }
   }
 
-  @Test func `a tree that somebody holds is changed in place, and the reason is given`() throws {
+  @Test func `a tree in use is changed in place, and the reason is reported`() throws {
     let folder = try TemporaryFolder()
     let workspace = try twoStates(folder)
     func method() throws -> TreeStrategy {
@@ -183,7 +183,7 @@ import Testing
     #expect(try method().isSwap)
     try shell(
       "mkdir -p \"$1/etc\"; echo '/img *(rw)' >\"$1/etc/exports\"", folder.path("root"))
-    #expect(try method().isSwap, "an export of a folder above is no use of the tree")
+    #expect(try method().isSwap, "an export of a parent directory does not use the tree")
     try shell("echo '\"/img/rootimg\" node1(ro)' >>\"$1/etc/exports\"", folder.path("root"))
     #expect(try !method().isSwap && method().why.contains("exported by NFS"))
     try shell("rm \"$1/etc/exports\"", folder.path("root"))
@@ -205,7 +205,7 @@ import Testing
     #expect(!few.isSwap && few.why.contains("entries change"))
   }
 
-  @Test func `without reflinks nothing is copied for a new time alone`() throws {
+  @Test func `without reflinks no file is copied only to set its time`() throws {
     let folder = try TemporaryFolder()
     let workspace = try twoStates(folder)
     let parent = try KernelFileSystem.shared.openDirectory(
@@ -218,7 +218,7 @@ import Testing
     #expect(!method.isSwap && method.why.contains("would copy 8000000 bytes"), "\(method)")
   }
 
-  @Test func `no tree is swapped that something is mounted in`() throws {
+  @Test func `a tree with a mount in it is not swapped`() throws {
     guard isRoot else { return }
     let folder = try TemporaryFolder()
     let workspace = try twoStates(folder)
@@ -240,8 +240,8 @@ import Testing
     #expect(try workspace.revert("img@1").apply.methods.first?.isSwap == false)
   }
 
-  @Test func `a copy has its own folder, lists and rows, and goes with an undo`() throws {
-    let node = try ManagementNode.real()
+  @Test func `a copy has its own directory, lists and rows, and an undo removes it`() throws {
+    let node = try TestNode.real()
     let image = try #require(
       try node.workspace.images().map(\.name).first { $0.contains("netboot") })
     let before = try node.state()
@@ -268,7 +268,7 @@ import Testing
   }
 
   @Test(arguments: ["xfs", "btrfs"])
-  func `where blocks can be shared, a swap and a copy write only what differs`(
+  func `on file systems with reflinks a swap and a copy write only the differences`(
     _ kind: String
   ) throws {
     guard isRoot, try run("which", "mkfs.\(kind)").didSucceed else { return }

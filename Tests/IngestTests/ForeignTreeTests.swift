@@ -20,27 +20,10 @@ import Testing
   ]
 
   @Test(.usesTools, arguments: sparseWriters)
-  func `sparse members come back with content and holes`(_ pack: String) throws {
+  func `sparse members are read with content and holes`(_ pack: String) throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
-    let script = #"""
-      import os, sys
-      os.makedirs(sys.argv[1]); os.chdir(sys.argv[1])
-      def sparse(name, size, *parts):
-          with open(name, 'wb') as f:
-              f.truncate(size)
-              for offset, text in parts: f.seek(offset); f.write(text)
-          os.utime(name, (1e9, 1e9))
-      sparse('hole', 5 << 20)
-      sparse('end', 5 << 20, ((5 << 20) - 4096, b'e' * 4096))
-      sparse('start', 1 << 20, (0, b's' * 4096))
-      sparse('many', 64 << 20, *((i << 20, bytes([i + 1]) * 4096) for i in range(60)))
-      sparse('odd', (1 << 20) + 12345, (65536, b'o' * 4096))
-      sparse('name-' + 'n' * 150, 1 << 20, (131072, b'x' * 8192))
-      open('plain', 'w').write('after the sparse ones\n')
-      os.utime('plain', (1e9, 1e9)); os.utime('.', (1e9, 1e9))
-      """#
-    try #require(try run("python3", "-c", script, folder.path("live/rootimg")).didSucceed)
+    try runFixture("scripts/trees/make-sparse-files.py", folder.path("live/rootimg"))
     try shell("cd \"$1/live\"; \(pack) >../a 2>../err", folder.path)
     let packed = try #require(
       FileManager.default.attributesOfItem(atPath: folder.path("a"))[.size] as? Int)

@@ -1,4 +1,4 @@
-// dpkg's database, compared with dpkg-query.
+// The database of dpkg, compared with dpkg-query.
 
 import Foundation
 import Packages
@@ -15,16 +15,16 @@ import Testing
     let (database, packages) = try #require(try PackageDatabase.find(in: tree))
     #expect(lines(packages) == sortedLines(expected.output))
 
-    let oracle = try run("python3", "-c", ownersScript, root)
+    let oracle = try run(fixture("scripts/oracles/list-dpkg-owners.py"), root)
     try #require(oracle.didSucceed, "\(oracle.errors)")
     let pairs = oracle.output.split(separator: "\n").map {
       $0.split(separator: "\t").map(String.init)
     }
-    var wanted: [[UInt8]: Set<String>] = [:]
-    for pair in pairs { wanted[Array(pair[0].utf8), default: []].insert(pair[1]) }
-    #expect(wanted.count > 3000)
-    let owners = try database.owners(of: Set(wanted.keys), in: tree)
-    for (path, names) in wanted {
+    var listed: [[UInt8]: Set<String>] = [:]
+    for pair in pairs { listed[Array(pair[0].utf8), default: []].insert(pair[1]) }
+    #expect(listed.count > 3000)
+    let owners = try database.owners(of: Set(listed.keys), in: tree)
+    for (path, names) in listed {
       #expect(Set(owners[path, default: []].map(\.package.name)) == names)
     }
     let debconf = try #require(owners[Array("etc/debconf.conf".utf8)]?.first)
@@ -33,7 +33,7 @@ import Testing
     #expect(debconf.shipped == .md5(hex(sum)))
   }
 
-  @Test(.usesTools) func `states, architectures and epochs are told as dpkg-query tells them`()
+  @Test(.usesTools) func `states, architectures and epochs are listed as by dpkg-query`()
     throws
   {
     let folder = try TemporaryFolder()
@@ -77,42 +77,55 @@ import Testing
     #expect(packages.packages.first { $0.name == "half" }?.state == .halfConfigured)
   }
 
-  /// States of updates/ after an interrupted dpkg: each case is a status, and updates by their names.
-  static let interruptions: [(status: [[String]], updates: [(String, [[String]])])] = [
-    // Upgraded, removed, purged, half installed, newly installed.
-    (
-      [["alpha", "install ok installed", "1.0"]],
-      [("0000", [["alpha", "install ok installed", "2.0"]])]
-    ),
-    (
-      [["alpha", "install ok installed", "1.0"]],
-      [("0000", [["alpha", "deinstall ok config-files", "1.0"]])]
-    ),
-    (
-      [["alpha", "install ok installed", "1.0"], ["beta", "install ok installed", "1"]],
-      [("0001", [["alpha", "purge ok not-installed", "1.0"]])]
-    ),
-    (
-      [["alpha", "install ok installed", "1.0"]],
-      [
-        ("0000", [["alpha", "install reinstreq half-installed", "1.0"]]),
-        ("0001", [["alpha", "install ok unpacked", "2.0"]]),
-      ]
-    ),
-    (
-      [["alpha", "install ok installed", "1.0"]],
-      [
-        ("0000", [["beta", "install ok half-configured", "0.1"]]),
-        ("0010", [["beta", "install ok installed", "0.1"]]),
-        ("0002", [["beta", "install ok half-installed", "0.1"]]),
-        ("tmp.i", [["gamma", "install ok installed", "9"]]),
-      ]
-    ),
+  /// The state of updates/ after an interrupted dpkg: a status, and updates by their names.
+  typealias Interruption = (status: [[String]], updates: [(String, [[String]])])
+
+  static let interruptions: [NamedCase<Interruption>] = [
+    NamedCase(
+      "an upgraded package",
+      (
+        [["alpha", "install ok installed", "1.0"]],
+        [("0000", [["alpha", "install ok installed", "2.0"]])]
+      )),
+    NamedCase(
+      "a removed package",
+      (
+        [["alpha", "install ok installed", "1.0"]],
+        [("0000", [["alpha", "deinstall ok config-files", "1.0"]])]
+      )),
+    NamedCase(
+      "a purged package",
+      (
+        [["alpha", "install ok installed", "1.0"], ["beta", "install ok installed", "1"]],
+        [("0001", [["alpha", "purge ok not-installed", "1.0"]])]
+      )),
+    NamedCase(
+      "a half-installed package",
+      (
+        [["alpha", "install ok installed", "1.0"]],
+        [
+          ("0000", [["alpha", "install reinstreq half-installed", "1.0"]]),
+          ("0001", [["alpha", "install ok unpacked", "2.0"]]),
+        ]
+      )),
+    NamedCase(
+      "a newly installed package",
+      (
+        [["alpha", "install ok installed", "1.0"]],
+        [
+          ("0000", [["beta", "install ok half-configured", "0.1"]]),
+          ("0010", [["beta", "install ok installed", "0.1"]]),
+          ("0002", [["beta", "install ok half-installed", "0.1"]]),
+          ("tmp.i", [["gamma", "install ok installed", "9"]]),
+        ]
+      )),
   ]
 
-  @Test(.usesTools, arguments: interruptions.indices)
-  func `updates of an interrupted dpkg count as dpkg-query counts them`(_ index: Int) throws {
-    let (status, updates) = DpkgTests.interruptions[index]
+  @Test(.usesTools, arguments: interruptions)
+  func `updates of an interrupted dpkg are read as by dpkg-query`(
+    _ interruption: NamedCase<Interruption>
+  ) throws {
+    let (status, updates) = interruption.value
     let folder = try TemporaryFolder()
     let admin = folder.path("var/lib/dpkg")
     try FileManager.default.createDirectory(
@@ -139,7 +152,7 @@ import Testing
     #expect(Set(found) == Set(sortedLines(oracle.output)))
   }
 
-  @Test func `packages of status.d are read, with the files of their sums`() throws {
+  @Test func `packages of status.d are read with their file lists`() throws {
     func text(_ s: String) -> [UInt8] { Array(s.utf8) }
     let tree = MemoryTree(files: [
       "var/lib/dpkg/status.d/base": text(
@@ -160,7 +173,7 @@ import Testing
   ]
 
   @Test(arguments: damages)
-  func `a damaged paragraph is said, and the others are listed`(_ damaged: String) throws {
+  func `a damaged paragraph is reported, and the others are listed`(_ damaged: String) throws {
     let good = "Package: good\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n"
     let tree = MemoryTree(files: ["var/lib/dpkg/status": Array((good + damaged).utf8)])
     let (_, packages) = try #require(try PackageDatabase.find(in: tree))
@@ -213,7 +226,7 @@ import Testing
   }
 
   @Test(.usesTools, arguments: seeds)
-  func `a damaged status is another list, and never more`(_ seed: UInt64) throws {
+  func `a damaged status file changes the list but never traps`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let whole = [UInt8](
       try Data(contentsOf: URL(fileURLWithPath: try smallTree() + "/var/lib/dpkg/status")))
@@ -249,16 +262,3 @@ private func hex(_ text: some StringProtocol) -> [UInt8] {
     UInt8(text.dropFirst($0).prefix(2), radix: 16)
   }
 }
-
-/// Returns "path<TAB>package" for every existing file that dpkg-query -L lists, with the folders on
-/// the way resolved inside the tree.
-private let ownersScript = #"""
-  import os, subprocess, sys
-  root = os.path.realpath(sys.argv[1]); admin = '--admindir=' + root + '/var/lib/dpkg'
-  names = subprocess.run(['dpkg-query', admin, '-W', '-f', '${binary:Package}\n'], capture_output=True, text=True, check=True).stdout.split()
-  for name in names:
-      for line in subprocess.run(['dpkg-query', admin, '-L', name], capture_output=True, text=True, check=True).stdout.splitlines():
-          if not line.startswith('/') or ' diverted ' in line: continue
-          path = os.path.join(os.path.realpath(root + os.path.dirname(line)), os.path.basename(line))
-          if os.path.islink(path) or os.path.isfile(path): print(os.path.relpath(path, root) + '\t' + name)
-  """#

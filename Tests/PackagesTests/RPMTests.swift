@@ -1,5 +1,5 @@
-// rpm's database in its forms, compared with rpm itself. Debian's rpm writes the SQLite form. libdb's
-// db_load makes a Berkeley DB of the same headers, and the code below makes an ndb.
+// The database of rpm in its formats, compared with rpm itself. Debian's rpm writes the SQLite
+// format; convert-rpm-database.py converts it to Berkeley DB and ndb.
 
 import Foundation
 import Packages
@@ -7,88 +7,19 @@ import TestSupport
 import Testing
 
 /// Databases of every form with the same packages, and the output of `rpm -qa` for them.
-private final class RPMSite: Sendable {
+private final class RPMDatabases: Sendable {
   let folder: TemporaryFolder
   let expected: [String]
-  static let shared = Result { try RPMSite() }
+  static let shared = Result { try RPMDatabases() }
 
   init() throws {
     folder = try TemporaryFolder()
-    try shell(rpmScript, folder.path)
-    let dump = try run("python3", "-c", formsScript, folder.path)
-    try #require(dump.didSucceed, "\(dump.errors)")
+    try runFixture("scripts/trees/make-rpm-database.sh", folder.path)
+    try runFixture("scripts/trees/convert-rpm-database.py", folder.path)
     expected = sortedLines(
       try String(contentsOfFile: folder.path("expected"), encoding: .utf8))
   }
 }
-
-private let rpmScript = #"""
-  cd "$1"
-  cat >all.spec <<'S'
-  Name: alpha
-  Version: 1.0
-  Release: 1.el9
-  Summary: a package
-  License: none
-  BuildArch: noarch
-  %description
-  A package.
-  %package -n beta
-  Summary: with an epoch
-  Version: 2.5~rc1
-  Release: 3
-  Epoch: 2
-  %description -n beta
-  A package.
-  %package -n gamma
-  Summary: with many files
-  Epoch: 0
-  %description -n gamma
-  A package.
-  %install
-  mkdir -p %{buildroot}/etc/alpha %{buildroot}/usr/share/gamma %{buildroot}/usr/share/beta
-  echo conf >%{buildroot}/etc/alpha/alpha.conf
-  echo data >%{buildroot}/usr/share/beta/data
-  for i in $(seq 1500); do echo $i >%{buildroot}/usr/share/gamma/file-with-a-long-name-$i; done
-  %files
-  %config(noreplace) /etc/alpha/alpha.conf
-  %files -n beta
-  /usr/share/beta
-  %files -n gamma
-  /usr/share/gamma
-  S
-  rpmbuild -bb --quiet --define "_topdir $1/top" --define '_build_id_links none' all.spec >log 2>&1 || { cat log >&2; exit 1; }
-  mkdir root
-  rpm --root "$1/root" --dbpath /var/lib/rpm -i --justdb --nodeps top/RPMS/noarch/*.rpm 2>/dev/null
-  rpm --root "$1/root" --dbpath /var/lib/rpm -qa --qf '%{NAME}\t%{EVR}\n' 2>/dev/null >expected
-  """#
-
-private let formsScript = #"""
-  import os, sqlite3, struct, subprocess, sys, zlib
-  root = sys.argv[1]
-  rows = sqlite3.connect(root + '/root/var/lib/rpm/rpmdb.sqlite').execute('SELECT hnum, blob FROM Packages').fetchall()
-  for form in ('ndb', 'bdb', 'bdb-big-endian', 'old'): os.makedirs(f'{root}/{form}/var/lib/rpm')
-  # Berkeley DB in both byte orders, and with small pages: longer chains
-  for form, order, extra in (('bdb', '<', ''), ('bdb-big-endian', '>', 'db_lorder=4321\n'), ('old', '<', 'db_pagesize=512\n')):
-      text = f'VERSION=3\nformat=bytevalue\ntype=hash\n{extra}HEADER=END\n'
-      for key, value in [(0, struct.pack(order + 'I', len(rows)))] + rows:
-          text += f" {struct.pack(order + 'I', key).hex()}\n {value.hex()}\n"
-      subprocess.run(['db5.3_load', f'{root}/{form}/var/lib/rpm/Packages'], input=text + 'DATA=END\n', text=True, check=True)
-  # ndb, with a free slot and a gap between blobs
-  slots, blobs, block = b'', b'', 256
-  for number, value in rows:
-      slots += struct.pack('<4sIII', b'Slot', 0, 0, 0)
-      count = (16 + len(value) + 12 + 15) // 16
-      body = struct.pack('<4sIII', b'BlbS', number, 1, len(value)) + value
-      body += bytes(count * 16 - len(body) - 12)
-      slots += struct.pack('<4sIII', b'Slot', number, block, count)
-      blobs += body + struct.pack('<II4s', zlib.adler32(body), len(value), b'BlbE') + bytes(48)
-      block += count + 3
-  head = struct.pack('<4sIIIIIII', b'RpmP', 0, 1, 1, len(rows) + 1, 0, 0, 0)
-  page = head + slots
-  page += struct.pack('<4sIII', b'Slot', 0, 0, 0) * ((4096 - len(page)) // 16)
-  open(root + '/ndb/var/lib/rpm/Packages.db', 'wb').write(page + blobs)
-  """#
 
 @Suite(.usesTools) struct RPMTests {
   static let forms: [(folder: String, kind: DatabaseKind)] = [
@@ -97,8 +28,8 @@ private let formsScript = #"""
   ]
 
   @Test(arguments: forms)
-  func `every form holds what rpm -qa says`(_ folder: String, _ kind: DatabaseKind) throws {
-    let site = try RPMSite.shared.get()
+  func `every format lists the packages of rpm -qa`(_ folder: String, _ kind: DatabaseKind) throws {
+    let site = try RPMDatabases.shared.get()
     let tree = FolderTree(root: site.folder.path(folder))
     let (database, packages) = try #require(try PackageDatabase.find(in: tree))
     #expect(database.kind == kind && packages.kind == kind)
@@ -122,24 +53,12 @@ private let formsScript = #"""
     #expect(owners.count == 2)
   }
 
-  @Test func `pages that only the write-ahead log has are read`() throws {
-    let site = try RPMSite.shared.get()
+  @Test func `pages in the write-ahead log are read`() throws {
+    let site = try RPMDatabases.shared.get()
     let folder = try TemporaryFolder()
-    let result = try run(
-      "python3", "-c",
-      #"""
-      import os, shutil, sqlite3, sys
-      source, to = sys.argv[1:]
-      os.makedirs(to + '/var/lib/rpm'); shutil.copy(source, to + '/db')
-      db = sqlite3.connect(to + '/db'); db.execute('PRAGMA journal_mode = WAL')
-      db.execute('CREATE TABLE filler (x)'); db.commit()
-      db.execute('INSERT INTO Packages (blob) SELECT blob FROM Packages'); db.commit()
-      # Not committed: must not be seen.
-      db.execute('PRAGMA cache_size = 1'); db.execute('DELETE FROM Packages')
-      for suffix in ('', '-wal'): shutil.copy(to + '/db' + suffix, to + '/var/lib/rpm/rpmdb.sqlite' + suffix)
-      db.rollback()
-      """#, site.folder.path("root/var/lib/rpm/rpmdb.sqlite"), folder.path)
-    try #require(result.didSucceed, "\(result.errors)")
+    try runFixture(
+      "scripts/damage/leave-write-ahead-log.py", site.folder.path("root/var/lib/rpm/rpmdb.sqlite"),
+      folder.path)
     let tree = FolderTree(root: folder.path)
     let log = try #require(
       try tree.file(Array("var/lib/rpm/rpmdb.sqlite-wal".utf8), limitBytes: .max))
@@ -148,21 +67,12 @@ private let formsScript = #"""
     #expect(lines(packages) == (site.expected + site.expected).sorted())
   }
 
-  @Test func `a hot rollback journal refuses the database and is named`() throws {
-    let site = try RPMSite.shared.get()
+  @Test func `a database with a hot rollback journal is refused, and the error names it`() throws {
+    let site = try RPMDatabases.shared.get()
     let folder = try TemporaryFolder()
-    let result = try run(
-      "python3", "-c",
-      #"""
-      import os, shutil, sqlite3, sys
-      source, to = sys.argv[1:]
-      os.makedirs(to + '/usr/share/rpm'); shutil.copy(source, to + '/db')
-      db = sqlite3.connect(to + '/db'); db.execute('PRAGMA journal_mode = DELETE')
-      db.execute('PRAGMA cache_size = 1'); db.execute('UPDATE Packages SET blob = zeroblob(length(blob) + 9000)')
-      for suffix in ('', '-journal'): shutil.copy(to + '/db' + suffix, to + '/usr/share/rpm/rpmdb.sqlite' + suffix)
-      db.rollback()
-      """#, site.folder.path("root/var/lib/rpm/rpmdb.sqlite"), folder.path)
-    try #require(result.didSucceed, "\(result.errors)")
+    try runFixture(
+      "scripts/damage/leave-hot-journal.py", site.folder.path("root/var/lib/rpm/rpmdb.sqlite"),
+      folder.path)
     let tree = FolderTree(root: folder.path)
     let error = #expect(throws: PackagesError.self) { try PackageDatabase.find(in: tree) }
     #expect(error?.reason.contains("usr/share/rpm/rpmdb.sqlite-journal") == true)
@@ -176,8 +86,8 @@ private let formsScript = #"""
   }
 
   @Test(arguments: seeds)
-  func `damage is an error or another list, and never more`(_ seed: UInt64) throws {
-    let site = try RPMSite.shared.get()
+  func `a damaged database causes an error or another list but never traps`(_ seed: UInt64) throws {
+    let site = try RPMDatabases.shared.get()
     var random = SplitMix64(seed)
     for (folder, kind) in RPMTests.forms {
       let name =
@@ -211,7 +121,7 @@ private let formsScript = #"""
     }
   }
 
-  @Test func `an SQLite file that would run for ever, or is no table, is refused`() throws {
+  @Test func `an SQLite file with an endless query or without the table is refused`() throws {
     let folder = try TemporaryFolder()
     for sql in [
       "CREATE VIEW Packages AS WITH RECURSIVE c(hnum, blob) AS (SELECT 1, x'00' UNION ALL SELECT hnum + 1, blob FROM c) SELECT * FROM c",

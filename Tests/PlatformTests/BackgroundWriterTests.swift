@@ -28,7 +28,7 @@ import Testing
       at: kernel.workingDirectory, Array(path.utf8), [.write, .create, .exclusive])
   }
 
-  @Test(arguments: seeds) func `files hold what was given`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `files contain the bytes that were written`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let folder = try TemporaryFolder()
     // tmpfs does not support O_DIRECT.
@@ -58,7 +58,7 @@ import Testing
     #expect(reader.bytes() == bytes)
   }
 
-  @Test func `whichever write fails, the error comes out`() throws {
+  @Test func `an error of any write is thrown`() throws {
     var random = SplitMix64(6)
     let bytes = random.bytes(14_000_000)
     let folder = try TemporaryFolder()
@@ -73,7 +73,7 @@ import Testing
   }
 
   @Test
-  func `a file system that finds out late that it cannot bypass its cache is written all the same`()
+  func `a file is written although the file system rejects direct writes late`()
     throws
   {
     var random = SplitMix64(7)

@@ -1,4 +1,4 @@
-// Runs other programs to their end.
+// Running other programs to their end.
 
 import Foundation
 import Platform
@@ -8,7 +8,7 @@ import Testing
 @Suite struct ChildProcessTests {
   private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
-  @Test func `arguments and variables arrive as they are`() throws {
+  @Test func `arguments and variables are passed unchanged`() throws {
     let arguments = ["-c", "import sys,os;print(sys.argv[1:], os.environ)"]
     let odd = ["", "a b", "$(touch /x)", "'\"`;|&\n", "naïve"]
     let result = try ChildProcess.run(
@@ -19,14 +19,14 @@ import Testing
     #expect(text.contains("'ONE': '1 2'") && !text.contains("'HOME'"))
   }
 
-  @Test func `much input and much output pass at once`() throws {
+  @Test func `large input and output are passed concurrently`() throws {
     var random = SplitMix64(7)
     let input = random.bytes(3_000_000)
     let result = try ChildProcess.run(bytes("/bin/cat"), [], environment: [:], input: input)
     #expect(result.output == input)
   }
 
-  @Test func `errors, a status and a signal are told apart from output`() throws {
+  @Test func `output, errors, exit status and signal are reported separately`() throws {
     let failed = try ChildProcess.run(
       bytes("/bin/sh"), ["-c", "echo out; echo err >&2; exit 3"], environment: [:])
     #expect(failed.status == 3 && failed.output == bytes("out\n"))
@@ -35,28 +35,28 @@ import Testing
     #expect(killed.status == 128 + 9)
   }
 
-  @Test func `a program that does not read its input is no failure`() throws {
+  @Test func `a program that does not read its input does not fail`() throws {
     let input = [UInt8](repeating: 0x78, count: 1_000_000)
     let result = try ChildProcess.run(
       bytes("/bin/true"), [], environment: [:], input: input)
     #expect(result.status == 0)
   }
 
-  @Test func `endless output ends the program`() throws {
+  @Test func `a program with endless output is ended`() throws {
     let error = #expect(throws: SystemError.self) {
       try ChildProcess.run(bytes("/usr/bin/yes"), [], environment: [:], outputLimitBytes: 100_000)
     }
     #expect(error?.code == .tooLarge)
   }
 
-  @Test func `much on stderr blocks nobody, and its beginning is kept`() throws {
+  @Test func `long output on stderr does not block, and its beginning is kept`() throws {
     let result = try ChildProcess.run(
       bytes("/bin/sh"), ["-c", "head -c 1000000 /dev/zero >&2; echo done"],
       environment: ["PATH": "/usr/bin:/bin"])
     #expect(result.errors.count == 65536 && result.output == bytes("done\n"))
   }
 
-  @Test func `a program that is not there is an error, and so is a zero byte`() throws {
+  @Test func `a missing program and an argument with a zero byte are errors`() throws {
     let error = #expect(throws: SystemError.self) {
       try ChildProcess.run(bytes("/nowhere/program"), [], environment: [:])
     }
@@ -66,7 +66,7 @@ import Testing
     }
   }
 
-  @Test func `a program gets no descriptor but its three`() throws {
+  @Test func `a program inherits only its three standard descriptors`() throws {
     // Two descriptors that exec would keep.
     let files = try (0..<2).map { _ in try #require(fopen("/etc/passwd", "r")) }
     defer { for file in files { fclose(file) } }
@@ -78,7 +78,7 @@ import Testing
     #expect(open.isSuperset(of: ["0", "1", "2"]) && open.count <= 4, "\(open)")
   }
 
-  @Test func `a program is told what it works by, and no secrets`() {
+  @Test func `a program gets the variables that it needs and no secrets`() {
     let all = [
       "PATH": "/bin", "HOME": "/root", "LC_ALL": "C", "LANG": "C", "TZ": "UTC",
       "XCATROOT": "/opt/xcat",

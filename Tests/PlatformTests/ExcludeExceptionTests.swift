@@ -1,4 +1,4 @@
-// What patterns exclude, and what of it is an exception.
+// Exceptions from exclude patterns.
 
 import Platform
 import Testing
@@ -20,14 +20,14 @@ import Testing
     lists.match(Array(path.utf8), isDirectory: isDirectory) != nil
   }
 
-  @Test func `an exception is one path`() throws {
+  @Test func `an exception covers exactly one path`() throws {
     let lists = try lists(["log/"], except: [("var/log", true), ("var/log/kept", false)])
     #expect(!isExcluded(lists, "var/log", true) && !isExcluded(lists, "var/log/kept"))
     #expect(isExcluded(lists, "var/log/other"), "it is excluded with its directory")
     #expect(isExcluded(lists, "srv/log", true) && !isExcluded(lists, "etc"))
   }
 
-  @Test func `nothing below a file that is an exception is excluded`() throws {
+  @Test func `paths below an exception are not excluded`() throws {
     let lists = try lists(["hosts"], except: [("etc/hosts", false)])
     #expect(!isExcluded(lists, "etc/hosts", true) && !isExcluded(lists, "etc/hosts/x"))
     // Kept as a file in one tree, and as a directory in another.

@@ -53,11 +53,11 @@ import Testing
   }
 
   @Test(arguments: ["", "   ", "# a comment", "\r"])
-  func `a line that is no pattern is left out`(line: String) throws {
+  func `a line without a pattern is ignored`(line: String) throws {
     #expect(try ExcludePatterns([line]).isEmpty)
   }
 
-  @Test func `a list is bounded`() {
+  @Test func `a list with too many patterns is refused`() {
     #expect(throws: ExcludePattern.Malformed.self) {
       try ExcludePatterns((0...1000).map { "f\($0)" })
     }
@@ -68,7 +68,7 @@ import Testing
     ("*.pyc", "tmp", false), ("a/**/b", "a", true), ("a/**/b", "a/x/y", true), ("a/**", "a", true),
     ("a/**", "b", false),
   ])
-  func `a pattern names the entries of a directory`(
+  func `a pattern is recognized as one that names the entries of a directory`(
     line: String, directory: String, isNamed: Bool
   ) throws {
     #expect(try ExcludePatterns([line]).nameEntries(of: Array(directory.utf8)) == isNamed)
@@ -76,7 +76,7 @@ import Testing
 
   /// Random trees and lists: the files that are not excluded are those that `git ls-files --others`
   /// lists.
-  @Test(.usesTools, arguments: seeds) func `git leaves out the same files`(seed: UInt64) throws {
+  @Test(.usesTools, arguments: seeds) func `git excludes the same files`(seed: UInt64) throws {
     var random = SplitMix64(seed)
     func pick<T>(_ choices: [T]) -> T { choices[Int(random.next() % UInt64(choices.count))] }
     for round in 0..<8 {

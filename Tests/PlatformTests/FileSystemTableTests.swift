@@ -18,7 +18,7 @@ import Testing
       /dev/sde1 relative ext4 defaults 0 0
       """.utf8))
 
-  @Test func points() {
+  @Test func `mount points are read with their escapes, and broken lines are skipped`() {
     #expect(table.points.map(\.text) == ["/backup", "/with blank", "/backup/remote"])
   }
 

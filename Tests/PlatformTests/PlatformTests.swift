@@ -6,7 +6,9 @@ import TestSupport
 import Testing
 
 @Suite struct PlatformTests {
-  @Test(arguments: seeds) func `every name has a spelling that gives it back`(_ seed: UInt64) {
+  @Test(arguments: seeds) func `the printable form of every name decodes to the name`(
+    _ seed: UInt64
+  ) {
     var random = SplitMix64(seed)
     var names: [[UInt8]] = [
       [], [0x5c], [0xc3], [0xed, 0xa0, 0x80], Array("naïve".utf8), Array("nai\u{308}ve".utf8),
@@ -20,7 +22,7 @@ import Testing
     #expect(Set(names.map { Array(printable($0).utf8) }).count == Set(names).count)
   }
 
-  @Test func `characters that show nothing are spelled out`() {
+  @Test func `invisible characters are escaped`() {
     for scalar: Unicode.Scalar in [
       "\u{200b}", "\u{200d}", "\u{feff}", "\u{ad}", "\u{e0061}", "\u{34f}", "\u{3164}", "\u{fe0f}",
       "\u{2800}",
@@ -36,7 +38,7 @@ import Testing
     }
   }
 
-  @Test func `absolute paths are parsed once`() {
+  @Test func `absolute paths are parsed and normalized`() {
     #expect(AbsolutePath("/a//b/./c/")?.text == "/a/b/c")
     #expect(AbsolutePath("/")?.text == "/")
     for bad in ["", "a", "/a/../b", "../a", "/a\0b", "/" + String(repeating: "x", count: 256)] {
@@ -78,14 +80,14 @@ import Testing
     #expect(try place("/in/deep/f", follow: false) == (inode("root/in/deep"), "f"))
   }
 
-  @Test func `times on both sides of 1970`() {
+  @Test func `times before and after 1970 are converted exactly`() {
     #expect(Timestamp(nanoseconds: -1) == Timestamp(seconds: -1, nanoseconds: 999_999_999))
     #expect(Timestamp(nanoseconds: -1_000_000_000) == Timestamp(seconds: -1, nanoseconds: 0))
     #expect(
       Timestamp(nanoseconds: 1_500_000_000) == Timestamp(seconds: 1, nanoseconds: 500_000_000))
   }
 
-  @Test func `the first error of any thread comes out`() {
+  @Test func `the first error of any thread is thrown`() {
     struct Failure: Error {}
     #expect(throws: Failure.self) { try runThreads(4) { if $0 == 2 { throw Failure() } } }
   }

@@ -20,13 +20,14 @@ import Testing
     ("a\u{1b}[31mb\u{7}", "a\\x1b[31mb\\x07"), ("\u{9b}2J", "\\xc2\\x9b2J"),
     ("a\r\nb\u{7f}", "a\\x0d\nb\\x7f"), ("\u{202e}x", "\\xe2\\x80\\xaex"),
   ])
-  func `what steers a terminal is spelled out, and all else stays`(_ text: String, _ shown: String)
-  {
+  func `control characters are escaped, and all other text is unchanged`(
+    _ text: String, _ shown: String
+  ) {
     #expect(String(decoding: escaped(Array(text.utf8)), as: UTF8.self) == shown)
   }
 
   @Test(arguments: seeds)
-  func `portions make no difference, and no control byte gets through`(_ seed: UInt64) {
+  func `text in portions of any size is escaped in the same way`(_ seed: UInt64) {
     var random = SplitMix64(seed)
     let pieces: [[UInt8]] = [
       [0x1b, 0x5b], [0xc2, 0x9b], [0x9b], [0xe2, 0x80, 0xae], Array("ä€𝄞 text\n".utf8),

@@ -31,7 +31,7 @@ private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry]
 
 @Suite struct SegmentCutterTests {
   @Test(arguments: seeds)
-  func `segments hold every byte, and are no longer than they may`(_ seed: UInt64) {
+  func `segments contain every byte and do not exceed the maximum length`(_ seed: UInt64) {
     var random = SplitMix64(seed)
     let entries = entries(&random, 2000)
     let segments = cut(entries)
@@ -43,7 +43,7 @@ private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry]
   }
 
   @Test(arguments: seeds)
-  func `a new entry, and a changed one, make few new segments`(_ seed: UInt64) {
+  func `a new or changed entry changes few segments`(_ seed: UInt64) {
     var random = SplitMix64(seed)
     var entries = entries(&random, 2000)
     let before = Set(cut(entries).map { $0.key(encoder: "x") })
@@ -98,7 +98,7 @@ private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry]
   }
 
   @Test(arguments: seeds)
-  func `damage is a miss and never a wrong value`(_ seed: UInt64) throws {
+  func `a damaged cache entry is a miss and never a wrong value`(_ seed: UInt64) throws {
     let folder = try TemporaryFolder()
     var random = SplitMix64(seed)
     do {

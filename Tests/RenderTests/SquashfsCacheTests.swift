@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct SquashfsCacheTests {
-  @Test func `workers and caches change no byte`() throws {
+  @Test func `workers and caches do not change the image`() throws {
     let small = try smallTree()
     let tree = try StoredTree { try copyTree(small, $0) }
     let cache = MemoryCache()
@@ -54,7 +54,7 @@ import Testing
     }
   }
 
-  @Test func `a second pack compresses only changes`() throws {
+  @Test func `a second image compresses only changed blocks`() throws {
     let small = try smallTree()
     var tree = try StoredTree { try copyTree(small, $0) }
     let cache = MemoryCache()

@@ -87,18 +87,7 @@ import Testing
   {
     guard isRoot else { return }
     let tree = try StoredTree { live throws in
-      let script = """
-        import os, sys
-        os.chdir(sys.argv[1])
-        for i in range(300):
-            open('f%d' % i, 'w').close()
-            os.setxattr('f%d' % i, 'user.long', b'long value ' * 100)
-            os.setxattr('f%d' % i, 'trusted.own%d' % i, b'%d' % i)
-            os.setxattr('f%d' % i, 'user.same-short', b'short')
-            os.setxattr('f%d' % i, 'security.empty', b'')
-        """
-      let made = try run("python3", "-c", script, live)
-      #expect(made.didSucceed, "\(made.errors)")
+      try runFixture("scripts/trees/make-files-with-attributes.py", live)
     }
     let report = try tree.write("image", .quick())
     #expect(report.problems.isEmpty)

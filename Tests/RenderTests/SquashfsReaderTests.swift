@@ -1,4 +1,4 @@
-// Images by mksquashfs are read as tar archives of the same tree, and damaged ones cause errors.
+// Images of mksquashfs are read as tar archives of the same tree, and damaged ones cause errors.
 
 import Foundation
 import Platform
@@ -28,15 +28,7 @@ import Testing
   }
 
   private func image(_ folder: TemporaryFolder, _ options: String) throws -> [UInt8] {
-    try shell(
-      """
-      cd "$1"; [ -d rootimg ] || { mkdir -p rootimg/a/b rootimg/many; seq 1 300000 > rootimg/a/large
-      head -c 300000 /dev/urandom > rootimg/a/noise; for i in $(seq 1 400); do echo "$i" > rootimg/many/$i; done
-      truncate -s 3M rootimg/a/holes; echo x >> rootimg/a/holes; : > rootimg/a/empty; ln rootimg/a/large rootimg/a/b/same
-      ln -s ../large rootimg/a/b/soft; mkfifo rootimg/a/fifo; chmod 4755 rootimg/many/1
-      setfattr -n user.x -v value rootimg/many/2 2>/dev/null || true; }
-      rm -f image; mksquashfs rootimg image -noappend -quiet -no-progress \(options) >/dev/null
-      """, folder.path)
+    try runFixture("scripts/trees/make-squashfs-image.sh", folder.path, options)
     return Array(try Data(contentsOf: URL(fileURLWithPath: folder.path("image"))))
   }
 
@@ -44,7 +36,7 @@ import Testing
     "-comp gzip", "-comp xz", "-comp zstd", "-comp gzip -no-fragments", "-comp zstd -b 1M",
     "-comp gzip -always-use-fragments -b 4096", "-noI -noD -noF -noX",
   ])
-  func `an image by mksquashfs is the tree that it was made of`(_ options: String) throws {
+  func `an image of mksquashfs is read as its tree`(_ options: String) throws {
     let folder = try TemporaryFolder()
     let bytes = try archive(try image(folder, options))
     try Data(bytes).write(to: URL(fileURLWithPath: folder.path("image.tar")))
@@ -55,7 +47,7 @@ import Testing
       try differences(folder.path("rootimg"), folder.path("out/rootimg"), seconds: true) == "")
   }
 
-  @Test func `lz4 and lzo are refused by name`() throws {
+  @Test func `images with lz4 and lzo are refused, and the error names the codec`() throws {
     let folder = try TemporaryFolder()
     var bytes = try image(folder, "-comp gzip")
     for (number, name) in [(UInt8(5), "lz4"), (3, "lzo")] {
@@ -65,7 +57,7 @@ import Testing
   }
 
   @Test(arguments: seeds)
-  func `a damaged image ends in an error, or is read`(_ seed: UInt64) throws {
+  func `a damaged image causes an error or is read, and never traps`(_ seed: UInt64) throws {
     let folder = try TemporaryFolder()
     let sound = try image(folder, seed % 2 == 0 ? "-comp zstd" : "-comp gzip -noI -noD")
     var random = SplitMix64(seed)

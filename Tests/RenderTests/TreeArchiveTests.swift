@@ -12,7 +12,7 @@ import Testing
 private typealias Form = TreeArchiveWriter.Form
 
 @Suite(.usesTools) struct TreeArchiveTests {
-  @Test func `GNU tar unpacks the tar of a nasty tree to the same tree`() throws {
+  @Test func `GNU tar unpacks the tar of a tree of unusual entries to the same tree`() throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     let live = folder.path("live/rootimg")
@@ -43,7 +43,7 @@ private typealias Form = TreeArchiveWriter.Form
     #expect(try run("cmp", folder.path("a.tar"), folder.path("b.tar")).didSucceed)
   }
 
-  @Test func `bsdcpio unpacks the cpio of a nasty tree to the same tree`() throws {
+  @Test func `bsdcpio unpacks the cpio of a tree of unusual entries to the same tree`() throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     let live = folder.path("live/rootimg")
@@ -68,7 +68,9 @@ private typealias Form = TreeArchiveWriter.Form
   }
 
   @Test(arguments: ["cpio", "busybox cpio"])
-  func `other cpios make the same of it, but for the times of directories`(_ tool: String) throws {
+  func `other cpio programs unpack the same tree, except the times of directories`(_ tool: String)
+    throws
+  {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     let live = folder.path("live/rootimg")
@@ -79,7 +81,7 @@ private typealias Form = TreeArchiveWriter.Form
     let entry = try trees.capture(live)
     try trees.write(entry, as: .cpio, to: folder.path("a.cpio"))
     try shell("mkdir \"$1/x\"; cd \"$1/x\"; \(tool) -idmu <../a.cpio 2>../err", folder.path)
-    let made = try trees.capture(folder.path("x/rootimg"))
+    let captured = try trees.capture(folder.path("x/rootimg"))
     func forget(_ entry: inout Entry) {
       switch entry.kind {
       case .directory, .symlink: entry.modified = Timestamp(seconds: 0, nanoseconds: 0)
@@ -93,7 +95,7 @@ private typealias Form = TreeArchiveWriter.Form
       }
       if entry.kind != .file { entry.linkGroup = 0 }
     }
-    let (a, b) = (try trees.facts(entry, forget), try trees.facts(made, forget))
+    let (a, b) = (try trees.facts(entry, forget), try trees.facts(captured, forget))
     let differing = Set(a.keys).union(b.keys).filter { a[$0] != b[$0] }.sorted()
     #expect(differing.isEmpty, "\(differing.prefix(20).map { ($0, a[$0], b[$0]) })")
   }
@@ -112,17 +114,8 @@ private typealias Form = TreeArchiveWriter.Form
       try trees.capture(folder.path("live/rootimg")), as: .cpio, to: folder.path("ours"))
     #expect(counts.members == 9)
     #expect(counts.contentBytes == 70006)
-    // GNU cpio numbers inodes from 0, imgstore from 1, because some readers treat 0 as no inode.
-    let renumber = """
-      import sys; data = bytearray(open(sys.argv[1], 'rb').read()); at = 0
-      while True:
-          size, name = int(data[at+54:at+62], 16), int(data[at+94:at+102], 16)
-          if data[at+110:at+110+name] == b'TRAILER!!!\\0': break
-          data[at+6:at+14] = b'%08X' % (int(data[at+6:at+14], 16) + 1)
-          at += (110 + name + 3) // 4 * 4 + (size + 3) // 4 * 4
-      open(sys.argv[1], 'wb').write(data)
-      """
-    #expect(try run("python3", "-c", renumber, folder.path("gnu")).errors == "")
+    let renumbered = try runFixture("scripts/oracles/renumber-cpio-inodes.py", folder.path("gnu"))
+    #expect(renumbered.errors == "")
     let compared = try run("cmp", folder.path("gnu"), folder.path("ours"))
     #expect(compared.didSucceed, "\(compared.output)")
   }
@@ -135,7 +128,7 @@ private typealias Form = TreeArchiveWriter.Form
     "bsdtar --format pax -cf - rootimg | bzip2",
     "tar --format=posix --acls --xattrs --xattrs-include='*' -cf - rootimg | xz --format=lzma",
   ])
-  func `what tar packs becomes the tree that a capture finds`(_ pack: String) throws {
+  func `archives of tar programs read as the captured tree`(_ pack: String) throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     let live = folder.path("live/rootimg")
@@ -162,7 +155,7 @@ private typealias Form = TreeArchiveWriter.Form
     "find . -print0 | bsdcpio -0 --quiet -H newc -o",
     "find rootimg -print0 | busybox cpio -0 -H newc -o",
   ])
-  func `what cpio packs becomes the tree that a capture finds`(_ pack: String) throws {
+  func `archives of cpio programs read as the captured tree`(_ pack: String) throws {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     let live = folder.path("live/rootimg")
@@ -182,7 +175,8 @@ private typealias Form = TreeArchiveWriter.Form
   // MARK: Partial archives
 
   @Test(arguments: [true, false])
-  func `excluded entries stay out, and links keep their content`(_ isCpio: Bool) throws {
+  func `excluded entries are omitted, and their hard links keep the content`(_ isCpio: Bool) throws
+  {
     let folder = try TemporaryFolder()
     let trees = try TreeStore(folder)
     try shell(

@@ -25,7 +25,7 @@ import Testing
       "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"
     ),
   ])
-  func `signatures are those of RFC 8032`(
+  func `signatures equal the test vectors of RFC 8032`(
     _ vector: (seed: String, key: String, message: String, signature: String)
   ) throws {
     let der = hex("302e020100300506032b657004220420") + hex(vector.seed)
@@ -36,7 +36,7 @@ import Testing
     #expect(key.publicKey.verify(signature, of: hex(vector.message)))
   }
 
-  @Test(.usesTools) func `openssl reads our keys, and signs as we do`() throws {
+  @Test(.usesTools) func `openssl reads the keys and creates the same signatures`() throws {
     let folder = try TemporaryFolder()
     let key = try SigningKey.generate()
     try write(key.pem, folder.path("key"))
@@ -62,7 +62,7 @@ import Testing
     #expect(id.output == key.publicKey.id.hex + "\n")
   }
 
-  @Test func `each flipped bit of message, signature and key is noticed`() throws {
+  @Test func `each flipped bit of message, signature and key is detected`() throws {
     let key = try SigningKey.generate()
     let message = Array("image compute\nnumber 3\n".utf8)
     let signature = try key.sign(message)
@@ -84,19 +84,9 @@ import Testing
     }
   }
 
-  @Test(.usesTools) func `what is not one plain key is refused`() throws {
+  @Test(.usesTools) func `a file that is not exactly one plain key is refused`() throws {
     let folder = try TemporaryFolder()
-    try shell(
-      """
-      cd "$1"
-      openssl genpkey -algorithm ed25519 -out good; openssl pkey -in good -pubout -out good.pub
-      openssl genpkey -algorithm ed448 -out ed448; openssl genpkey -algorithm x25519 -out x25519
-      openssl genpkey -algorithm rsa -pkeyopt rsa_keygen_bits:1024 -out rsa 2>/dev/null
-      openssl pkey -in good -aes256 -passout pass:x -out locked
-      cat good good >two; head -c 80 good >cut; : >empty; sed 's/M/m/' good >bent
-      sed 's/$/=/' good >padded; openssl pkey -in good -outform DER -out der
-      for f in ed448 x25519 rsa; do openssl pkey -in $f -pubout -out $f.pub; done
-      """, folder.path)
+    try runFixture("scripts/keys/make-unusable-keys.sh", folder.path)
     for name in [
       "ed448", "x25519", "rsa", "locked", "two", "cut", "empty", "padded", "der", "good.pub",
     ] {

@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test(arguments: Statement.Subject.allCases)
-  func `a statement comes back as it was`(_ subject: Statement.Subject) throws {
+  func `a statement decodes as it was encoded`(_ subject: Statement.Subject) throws {
     let text = try StatementTests.example(subject).render()
     let parsed = try Statement(parsing: text)
     #expect(try parsed.render() == text)
@@ -44,7 +44,7 @@ import Testing
     #expect(text.allSatisfy { $0 == 0x0a || $0 >= 0x20 && $0 < 0x7f })
   }
 
-  @Test func `each flipped bit makes another statement, or none`() throws {
+  @Test func `a text with a flipped bit is refused or decodes to another statement`() throws {
     let text = try StatementTests.example().render()
     for bit in 0..<(8 * text.count) {
       var other = text
@@ -54,7 +54,7 @@ import Testing
     }
   }
 
-  @Test func `no other spelling is read`() throws {
+  @Test func `no other spelling of a statement is accepted`() throws {
     let text = String(decoding: try StatementTests.example().render(), as: UTF8.self)
     let lines = text.split(separator: "\n").map(String.init)
     func joined(_ lines: [String]) -> String { lines.joined(separator: "\n") + "\n" }
@@ -93,7 +93,8 @@ import Testing
     }
   }
 
-  @Test(arguments: seeds) func `noise is refused or comes back`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `random text is refused or encodes to itself`(_ seed: UInt64) throws
+  {
     var random = SplitMix64(seed)
     let text = try StatementTests.example().render()
     for _ in 0..<3000 {
@@ -111,7 +112,7 @@ import Testing
     }
   }
 
-  @Test func `a statement of more than 1 MiB is not written`() throws {
+  @Test func `a statement of more than 1 MiB is refused`() throws {
     var statement = StatementTests.example()
     statement.message = String(repeating: "x", count: 1 << 20)
     #expect(throws: SignatureError.self) { try statement.render() }

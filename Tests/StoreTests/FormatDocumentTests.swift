@@ -39,7 +39,7 @@ import Testing
     ]
   }
 
-  @Test func `recipe`() throws {
+  @Test func `the example of a chunk list decodes to the documented fields`() throws {
     let bytes = try example("recipe")
     var recipe = Recipe()
     for text in ["ab", "ab", "c"] {
@@ -49,7 +49,7 @@ import Testing
     #expect(try Recipe.decode(bytes) == recipe)
   }
 
-  @Test func `reconstruction recipe`() throws {
+  @Test func `the example of a reconstruction recipe decodes to the documented fields`() throws {
     let bytes = try example("made-recipe")
     let recipe = Reconstruction(
       sizeBytes: 400_000_000, plan: SHA256.digest(of: Array("c".utf8)), planBytes: 1000)
@@ -57,7 +57,7 @@ import Testing
     #expect(try BlobLayout.decode(bytes) == .reconstruction(recipe))
   }
 
-  @Test func `attribute set`() throws {
+  @Test func `the example of an attribute set decodes to the documented fields`() throws {
     let bytes = try example("xattrs")
     let set = XattrSet([
       .init(name: Array("user.b".utf8), value: []),
@@ -67,7 +67,7 @@ import Testing
     #expect(try XattrSet.decode(bytes) == set)
   }
 
-  @Test func `hole map`() throws {
+  @Test func `the example of a hole map decodes to the documented fields`() throws {
     let bytes = try example("holes")
     let map = HoleMap([4096..<8192, 12288..<20480])
     #expect(map.encode() == bytes)
@@ -75,14 +75,16 @@ import Testing
     #expect(map.data(sizeBytes: 30000) == [0..<4096, 8192..<12288, 20480..<30000])
   }
 
-  @Test func `tree and times`() throws {
+  @Test func `the examples of a tree and its times decode to the documented fields`() throws {
     var objects: [ObjectKind: [UInt8]] = [:]
     _ = Tree.encode(entries) { objects[$0.kind] = $0.bytes }
     #expect(objects[.tree] == (try example("tree")))
     #expect(objects[.times] == (try example("times")))
   }
 
-  @Test(arguments: ["ref", "ref-2"]) func `pack and ref make a store`(_ ref: String) throws {
+  @Test(arguments: ["ref", "ref-2"]) func `the examples of a pack and a ref form a readable store`(
+    _ ref: String
+  ) throws {
     let folder = try TemporaryFolder()
     let store = folder.path("store")
     let pack = try example("pack")

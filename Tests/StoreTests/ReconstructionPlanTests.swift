@@ -86,7 +86,7 @@ private func archivePlan(_ random: inout SplitMix64, records: Int) throws -> [UI
     }
   }
 
-  @Test func `reconstruction recipes`() throws {
+  @Test func `a reconstruction recipe decodes to the encoded recipe`() throws {
     let recipe = Reconstruction(sizeBytes: 400_000_000, plan: digest(3), planBytes: 2_000_000)
     #expect(try BlobLayout.decode(recipe.encode()) == .reconstruction(recipe))
     #expect(throws: CodecError.self) { try BlobLayout.decode(recipe.encode() + [0]) }

@@ -39,7 +39,7 @@ import Testing
     try shell("cd \"$1\"; find . -printf '%p %i %s %T@ %C@\\n' | sort", folder.path("store")).output
   }
 
-  @Test func `objects, snapshots and tags equal the store's`() throws {
+  @Test func `objects, snapshots and tags equal those of the locked store`() throws {
     let before = try listing()
     let store = try open()
     #expect(try store.object(.chunk, known) == Array("known".utf8))
@@ -51,24 +51,13 @@ import Testing
     #expect(try listing() == before)
   }
 
-  @Test func `other processes are not waited for`() throws {
+  @Test func `reading does not wait for other processes`() throws {
     // Another process locks everything and writes to the index.
     let mark = folder.path("held")
     let other = Process()
     other.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     other.currentDirectoryURL = URL(fileURLWithPath: folder.path("store/locks"))
-    other.arguments = [
-      "python3", "-c",
-      """
-      import fcntl, os, sqlite3, sys, time
-      files = [open(name, "r+") for name in os.listdir(".")]
-      for file in files: fcntl.flock(file, fcntl.LOCK_EX)
-      index = sqlite3.connect("../index.sqlite", isolation_level=None)
-      index.execute("BEGIN EXCLUSIVE")
-      open(sys.argv[1], "w").close()
-      time.sleep(600)
-      """, mark,
-    ]
+    other.arguments = [fixture("scripts/processes/hold-store-locks.py"), mark]
     try other.run()
     defer {
       // The child may have inherited a signal mask.
@@ -109,7 +98,7 @@ import Testing
     #expect(throws: StoreError.self) { try open().object(.chunk, known) }
   }
 
-  @Test func `a store that others can write is refused`() throws {
+  @Test func `a store that other users can write is refused`() throws {
     try shell("chmod o+w \"$1/refs\"", folder.path("store"))
     let error = #expect(throws: StoreError.self) { try open() }
     #expect(error?.kind == .refused)

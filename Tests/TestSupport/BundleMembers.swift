@@ -1,4 +1,4 @@
-// What a bundle holds, as other programs read it: python's tarfile, GNU cpio, an XML parser.
+// The members of a bundle, as other programs read them: python's tarfile, GNU cpio, an XML parser.
 
 import Foundation
 import Testing
@@ -10,7 +10,7 @@ public struct BundleMembers: Sendable, Equatable {
     public var mode: String
     public var uid: Int
     public var gid: Int
-    /// What it holds: a file's SHA-256; of a packed tree, a line for each entry; of a manifest, its
+    /// Its content: a file's SHA-256; of a packed tree, a line for each entry; of a manifest, its
     /// elements in one order; of a link, where it leads.
     public var content: String
   }
@@ -20,7 +20,8 @@ public struct BundleMembers: Sendable, Equatable {
 
   /// - Throws: `TestFailure` where python's tarfile cannot read the bundle or warns.
   public init(_ bundle: String) throws {
-    let result = try run("python3", "-W", "error", "-c", BundleMembers.script, bundle)
+    let result = try run(
+      "python3", "-W", "error", fixture("scripts/oracles/list-bundle-members.py"), bundle)
     guard result.didSucceed, result.errors.isEmpty else {
       throw TestFailure("python: \(result.errors)")
     }
@@ -29,46 +30,8 @@ public struct BundleMembers: Sendable, Equatable {
 
   public subscript(_ name: String) -> Member? { all[name] }
 
-  /// The names that end so, without folders above.
+  /// The names of all members.
   public var names: Set<String> { Set(all.keys) }
-
-  private static let script = #"""
-    import gzip, hashlib, json, os, pathlib, subprocess, sys, tarfile, tempfile, xml.etree.ElementTree as E
-    def sha(b): return hashlib.sha256(b).hexdigest()
-    def show(e): return (e.tag, (e.text or "").strip(), sorted(show(c) for c in e))
-    def tree(packed):
-        with tempfile.TemporaryDirectory() as top:
-            done = subprocess.run(["cpio", "-idm", "--quiet", "--no-absolute-filenames"],
-                                  input=gzip.decompress(packed), cwd=top, capture_output=True)
-            if done.returncode or done.stderr: sys.exit(done.stderr.decode())
-            lines, links = [], {}
-            for d, ds, fs in os.walk(top):
-                for n in sorted(ds + fs):
-                    p = os.path.join(d, n); s = os.lstat(p); r = os.path.relpath(p, top)
-                    what = ""
-                    if os.path.islink(p): what = os.readlink(p)
-                    elif os.path.isfile(p): what = sha(pathlib.Path(p).read_bytes())
-                    if not os.path.isdir(p): links.setdefault(s.st_ino, []).append(r)
-                    # cpio gives folders and links the time of unpacking.
-                    time = "" if os.path.isdir(p) or os.path.islink(p) else int(s.st_mtime)
-                    lines.append(f"{r} {s.st_mode:o} {s.st_uid} {s.st_gid} {s.st_rdev} {time} {what}")
-            lines += [" = ".join(sorted(g)) for g in links.values() if len(g) > 1]
-            return "\n".join(sorted(lines))
-    out = {}
-    tar = tarfile.open(sys.argv[1])
-    for m in tar.getmembers():
-        data = tar.extractfile(m).read() if m.isfile() else b""
-        kind = "file" if m.isfile() else "dir" if m.isdir() else "link" if m.issym() else "other"
-        content = m.linkname
-        if m.isfile():
-            content = sha(data)
-            if m.name.endswith("/rootimgtree.gz"): content = tree(data)
-            if m.name.endswith("/manifest.xml"): content = repr(show(E.fromstring(data)))
-        if m.name in out: sys.exit("twice: " + m.name)
-        out[m.name] = {"type": kind, "mode": "%o" % m.mode, "uid": m.uid, "gid": m.gid, "content": content}
-    tar.close()
-    json.dump(out, sys.stdout)
-    """#
 }
 
 /// The bytes of a member, found by the end of its name.

@@ -1,13 +1,15 @@
-// A file system in which the n-th operation fails: once, or that one and all after it. The second
-// is a crash as seen from outside: whatever came before is done, nothing after it is. Or one in which
-// all operations of a name fail, or the n-th of them: a disk that no sync, or not each, gets through to.
+// A file system in which the n-th operation fails: only that one, or that one and all after it. The
+// second resembles a crash as seen from outside: everything before it is done, nothing after it.
+// Alternatively all operations of one name fail, or the n-th of them: a disk on which no sync, or
+// not every sync, succeeds.
 
 import Platform
+import Testing
 
 /// The kernel's file system, with a fault planted.
 public final class FaultyFileSystem: FileSystem {
-  public enum Fault: Sendable {
-    /// Operation n fails with this error; what follows works.
+  public enum Fault: Sendable, CustomTestStringConvertible {
+    /// Operation n fails with this error; later operations work.
     case once(SystemError.Code)
     /// From operation n on, everything fails.
     case forGood
@@ -18,6 +20,16 @@ public final class FaultyFileSystem: FileSystem {
     /// Runs the closure before the n-th operation of this name, from 0: another process that writes at
     /// the worst moment. Nothing fails.
     case before(Int, String, @Sendable () -> Void)
+
+    public var testDescription: String {
+      switch self {
+      case .once(let code): "one operation fails: \(code)"
+      case .forGood: "an operation and all after it fail"
+      case .always(let name, let code): "every \(name) fails: \(code)"
+      case .nth(let n, let name, let code): "\(name) \(n) fails: \(code)"
+      case .before(let n, let name, _): "another process acts before \(name) \(n)"
+      }
+    }
   }
 
   private let kernel = KernelFileSystem.shared
@@ -32,8 +44,8 @@ public final class FaultyFileSystem: FileSystem {
   /// - Parameters:
   ///   - isOldKernel: `stat` reports neither mount ids nor mount roots nor inode flags.
   ///   - failingStats: entries, by their names, that cannot be examined.
-  ///   - lateDataBytes: data is said to begin so many bytes later than it does.
-  ///   - beforeOpening: what happens, once, just before a name is opened.
+  ///   - lateDataBytes: data is reported to begin so many bytes late.
+  ///   - beforeOpening: actions that run once, just before a name is opened.
   public init(
     failing operation: Int = -1, _ fault: Fault = .once(.inputOutput), isOldKernel: Bool = false,
     failingStats: [String: SystemError.Code] = [:], lateDataBytes: UInt64 = 0,
@@ -186,7 +198,7 @@ public final class FaultyFileSystem: FileSystem {
     return seen(try kernel.stat(file))
   }
 
-  /// As a kernel before 5.8 tells it, where that is asked for.
+  /// Reports as a kernel before 5.8 does, if requested.
   private func seen(_ stat: FileStat) -> FileStat {
     guard isOldKernel else { return stat }
     var stat = stat

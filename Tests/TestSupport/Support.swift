@@ -1,4 +1,4 @@
-// What tests of every room share: folders that go away, tools that are run, seeds that are printed.
+// Helpers that the tests of all modules share: temporary folders, running tools, printed seeds.
 
 import Foundation
 import Images
@@ -24,7 +24,7 @@ public final class TemporaryFolder: Sendable {
   public func path(_ name: String) -> String { "\(path)/\(name)" }
 }
 
-/// What a tool said.
+/// The exit status and output of a tool.
 public struct ToolResult: Sendable {
   public let status: Int32
   public let output: String
@@ -57,7 +57,7 @@ private func execute(
   process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
   process.arguments = [tool] + arguments
   process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-  // Files, not pipes: no output is too long for them.
+  // Files in place of pipes hold output of any length.
   let name = "/var/tmp/imgstore-tool-\(randomName())"
   defer {
     unlink(name + ".out")
@@ -83,7 +83,7 @@ private func execute(
     status: process.terminationStatus, output: try text(".out"), errors: try text(".err"))
 }
 
-/// Runs a shell script of the test's own.
+/// Runs a short bash script, and records an issue if it fails.
 @discardableResult
 public func shell(_ script: String, _ arguments: String...) throws -> ToolResult {
   let result = try run("bash", arguments: ["-euc", script, "test"] + arguments)
@@ -91,10 +91,23 @@ public func shell(_ script: String, _ arguments: String...) throws -> ToolResult
   return result
 }
 
-/// The path of a fixture.
+/// Returns the path of a fixture, a file below Tests/Fixtures.
 public func fixture(_ name: String) -> String {
   URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .appendingPathComponent("Fixtures/\(name)").path
+}
+
+/// Returns the path of a fixture as one word of a shell line.
+public func quotedFixture(_ name: String) -> String { "'\(fixture(name))'" }
+
+/// Runs a program of Tests/Fixtures/scripts that must succeed. Use `run(fixture(…))` if it may fail.
+@discardableResult
+public func runFixture(
+  _ name: String, _ arguments: String..., environment: [String: String] = [:]
+) throws -> ToolResult {
+  let result = try run(fixture(name), arguments: arguments, environment: environment)
+  guard result.didSucceed else { throw TestFailure("\(name) \(arguments): \(result.errors)") }
+  return result
 }
 
 /// The root of the package.
@@ -146,7 +159,7 @@ extension Workspace {
 }
 
 extension Workspace {
-  /// Imports a bundle of one image, with what `change` asks for.
+  /// Imports a bundle of one image. `change` sets options of the request.
   @discardableResult
   public func importing(
     _ bundle: String, _ change: (inout ImportRequest) -> Void = { _ in }
@@ -162,7 +175,7 @@ extension Workspace {
     return image
   }
 
-  /// Exports to a file, with what `change` asks for.
+  /// Exports to a file. `change` sets options of the request.
   @discardableResult
   public func exporting(
     _ reference: String, to path: String, _ change: (inout ExportRequest) -> Void = { _ in }
@@ -174,7 +187,13 @@ extension Workspace {
   }
 }
 
-/// Why a test cannot go on.
+/// Returns the code of the error that `body` throws; nil if it throws none with a code.
+public func errorCode(of body: () throws -> Void) -> ErrorCode? {
+  do { try body() } catch let error as any ExplainedError { return error.errorCode } catch {}
+  return nil
+}
+
+/// The reason why a test cannot continue.
 public struct TestFailure: Error {
   public let text: String
   public init(_ text: String) { self.text = text }

@@ -1,4 +1,5 @@
-// Which operations a sweep fails or kills. A whole sweep takes minutes; IMGSTORE_SWEEP=all runs it.
+// The operations that a sweep fails or kills. A whole sweep takes minutes; IMGSTORE_SWEEP=all runs
+// it.
 
 import Foundation
 
@@ -32,6 +33,6 @@ public struct Sweep: Sequence {
     }
   }
 
-  /// What a count over the whole sweep becomes for this one.
+  /// Scales a count over the whole sweep to this one.
   public func share(of count: Int) -> Int { count / step }
 }

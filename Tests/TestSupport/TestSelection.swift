@@ -1,4 +1,4 @@
-// Which tests `make test-fast` leaves out: those that run other programs, and sweeps.
+// The tests that `make test-fast` omits: those that run other programs, and sweeps.
 
 import Foundation
 import Testing

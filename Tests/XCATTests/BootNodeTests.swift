@@ -15,20 +15,20 @@ import XCAT
 
   private func names(_ nodes: BootNodes) -> [String] { nodes.nodes.map(\.name) }
 
-  @Test func `a group's row counts, and a node's own before it`() throws {
-    let door = tables([
+  @Test func `a node's own row takes precedence over the rows of its groups`() throws {
+    let tables = tables([
       "nodetype": [
         ["node": "compute", "provmethod": "img"], ["node": "n02", "provmethod": "other"],
         ["node": "n06", "provmethod": "img"],
       ]
     ])
-    #expect(names(try BootNodes(of: "img", door)) == ["n01", "n03", "n04", "n06"])
-    #expect(names(try BootNodes(of: "other", door)) == ["n02"])
-    #expect(names(try BootNodes(of: "im", door)) == [])
+    #expect(names(try BootNodes(of: "img", tables)) == ["n01", "n03", "n04", "n06"])
+    #expect(names(try BootNodes(of: "other", tables)) == ["n02"])
+    #expect(names(try BootNodes(of: "im", tables)) == [])
   }
 
-  @Test func `what nodeset wrote into bootparams counts more than provmethod`() throws {
-    let door = tables([
+  @Test func `bootparams takes precedence over provmethod`() throws {
+    let tables = tables([
       "nodetype": [["node": "compute", "provmethod": "img"]],
       "bootparams": [
         ["node": "n01", "kernel": "xcat/osimage/img/kernel", "initrd": "xcat/osimage/img/i.gz"],
@@ -39,12 +39,12 @@ import XCAT
         ["node": "compute", "addkcmdline": "quiet"],
       ],
     ])
-    #expect(names(try BootNodes(of: "img", door)) == ["n01", "n04", "n05", "n06"])
-    #expect(names(try BootNodes(of: "img2", door)) == ["n03"])
+    #expect(names(try BootNodes(of: "img", tables)) == ["n01", "n04", "n05", "n06"])
+    #expect(names(try BootNodes(of: "img2", tables)) == ["n03"])
   }
 
-  @Test func `values made from names, folders of their own, and service nodes`() throws {
-    let door = tables([
+  @Test func `values with patterns, own TFTP directories and service nodes are evaluated`() throws {
+    let tables = tables([
       "nodetype": [["node": "compute", "provmethod": "|n0(\\d)|img($1/3)|"]],
       "noderes": [
         ["node": "n01", "tftpdir": "/nas/a"],
@@ -52,18 +52,19 @@ import XCAT
       ],
       "site": [["key": "sharedtftp", "value": "no"]],
     ])
-    let nodes = try BootNodes(of: "img0", door)
+    let nodes = try BootNodes(of: "img0", tables)
     #expect(names(nodes) == ["n01", "n02"])
     #expect(nodes.nodes.map(\.tftpDirectory) == ["/nas/a", nil])
     #expect(nodes.nodes.map(\.isElsewhere) == [false, true])
-    #expect(names(try BootNodes(of: "img1", door)) == ["n03", "n04"])
+    #expect(names(try BootNodes(of: "img1", tables)) == ["n03", "n04"])
   }
 
-  @Test func `what only Perl knows, and names for no command line, are told apart`() throws {
-    var door = tables(["nodetype": [["node": "all", "provmethod": "img"]]])
-    door.tables["nodelist"]?.append(["node": "-x;reboot", "groups": "all"])
-    door.tables["nodetype"]?.append(["node": "n02", "provmethod": "|n(\\d+)|i(system(1))|"])
-    let nodes = try BootNodes(of: "img", door)
+  @Test func `values that only Perl can evaluate and unsafe names are reported separately`() throws
+  {
+    var tables = tables(["nodetype": [["node": "all", "provmethod": "img"]]])
+    tables.tables["nodelist"]?.append(["node": "-x;reboot", "groups": "all"])
+    tables.tables["nodetype"]?.append(["node": "n02", "provmethod": "|n(\\d+)|i(system(1))|"])
+    let nodes = try BootNodes(of: "img", tables)
     #expect(names(nodes) == ["n01", "n03", "n04", "n05", "n06"])
     #expect(nodes.unclear == ["-x;reboot", "n02"])
   }
@@ -78,32 +79,34 @@ import XCAT
   ]
 
   @Test(arguments: ranges)
-  func `a range is short and stands for the same nodes`(_ names: String, _ range: String) throws {
+  func `a node range is short and stands for the same nodes`(_ names: String, _ range: String)
+    throws
+  {
     let names = names.split(separator: " ").map(String.init)
-    let door = MemoryTables(
+    let tables = MemoryTables(
       tables: ["nodelist": (names + ["n4", "other1"]).map { ["node": $0] }])
-    let found = try BootNodes(of: "img", door).range(of: names)
+    let found = try BootNodes(of: "img", tables).range(of: names)
     #expect(found == range)
-    var lists = try NodeLists(door)
+    var lists = try NodeLists(tables)
     #expect(Set(try lists.expand(found).nodes) == Set(names))
   }
 
-  @Test func `a group that has exactly these nodes is named`() throws {
-    let door = MemoryTables(
+  @Test func `a group of exactly these nodes is named in place of them`() throws {
+    let tables = MemoryTables(
       tables: [
         "nodelist": [
           ["node": "a", "groups": "red,all,odd group"], ["node": "b", "groups": "red,all"],
           ["node": "c", "groups": "all"],
         ]
       ])
-    let nodes = try BootNodes(of: "img", door)
+    let nodes = try BootNodes(of: "img", tables)
     #expect(nodes.range(of: ["a", "b"]) == "red")
     #expect(nodes.range(of: ["a", "b", "c"]) == "all")
     #expect(nodes.range(of: ["b", "c"]) == "b,c")
     #expect(nodes.range(of: ["a"]) == "a")
   }
 
-  @Test func `a command is arguments, and text that a shell takes as these`() throws {
+  @Test func `a command is printed so that a shell splits it into its arguments`() throws {
     let plain = try NodesetCommand(range: "n1-n3,x", image: "rhels8.5.0-x86_64-netboot-compute")
     #expect(plain.arguments == ["n1-n3,x", "osimage=rhels8.5.0-x86_64-netboot-compute"])
     #expect(plain.text == "nodeset n1-n3,x osimage=rhels8.5.0-x86_64-netboot-compute")
@@ -138,7 +141,7 @@ import XCAT
   ]
 
   @Test(arguments: kinds)
-  func `what is copied follows from the kind of image`(
+  func `the boot files to copy depend on the kind of image`(
     _ osimage: [String: String], _ names: [String]
   ) throws {
     let definition = ImageDefinition(osimage: osimage, linuximage: ["rootimgdir": "/i/x"])

@@ -16,13 +16,13 @@ import XCAT
     return text
   }
 
-  @Test func `options stand anywhere, bundled, abbreviated, with values in every form`() {
-    var wanted = ImgexportArguments(image: "img")
-    wanted.destination = "d.tgz"
-    wanted.extras = ["/a", "/b:/c"]
-    wanted.node = "n1"
-    wanted.remoteHost = "u@h"
-    wanted.isVerbose = true
+  @Test func `options are accepted anywhere, bundled, abbreviated and with values in every form`() {
+    var expected = ImgexportArguments(image: "img")
+    expected.destination = "d.tgz"
+    expected.extras = ["/a", "/b:/c"]
+    expected.node = "n1"
+    expected.remoteHost = "u@h"
+    expected.isVerbose = true
     for words in [
       ["img", "d.tgz", "-e", "/a", "-e", "/b:/c", "-p", "n1", "-R", "u@h", "-v"],
       ["-ve/a", "img", "-e/b:/c", "-pn1", "d.tgz", "-Ru@h"],
@@ -33,16 +33,16 @@ import XCAT
         Issue.record("\(words)")
         continue
       }
-      #expect(arguments == wanted, "\(words)")
+      #expect(arguments == expected, "\(words)")
     }
-    wanted = ImgexportArguments(image: "-v")
-    wanted.extras = ["--"]
-    wanted.node = ""
-    #expect(export("-e", "--", "-p", "", "--", "-v") == wanted)
+    expected = ImgexportArguments(image: "-v")
+    expected.extras = ["--"]
+    expected.node = ""
+    #expect(export("-e", "--", "-p", "", "--", "-v") == expected)
     #expect(export("-v")?.image == "")
   }
 
-  @Test func `what is no option is refused, in Perl's words`() {
+  @Test func `an unknown option is refused with the message of Getopt::Long`() {
     #expect(mistake("b.tgz", "--bogus") == "Unknown option: bogus")
     #expect(mistake("b.tgz", "-vxf", "p") == "Unknown option: x")
     #expect(mistake("b.tgz", "-V") == "Unknown option: V")
@@ -52,7 +52,7 @@ import XCAT
     #expect(mistake("b.tgz", "c.tgz") == "Unexpected argument: c.tgz")
   }
 
-  @Test func `no bundle is the usage, and help is help`() {
+  @Test func `a command line without a bundle shows the usage, and a help option the help`() {
     for words in [[], ["-v"], ["-p", "n1"]] {
       guard case .usage = Imgimport.read(words) else {
         Issue.record("\(words)")
@@ -66,22 +66,6 @@ import XCAT
       }
     }
   }
-
-  /// Runs Getopt::Long over the same table: one JSON line per command line, null for an error.
-  private static let oracle = """
-    use Getopt::Long; Getopt::Long::Configure("bundling", "no_pass_through");
-    $SIG{__WARN__} = sub {};
-    sub show { defined $_[0] ? '"' . $_[0] . '"' : 'null' }
-    while (my $line = <STDIN>) {
-      chomp $line; @ARGV = split /\\t/, $line, -1; shift @ARGV;
-      my ($help, @extra, $node, $host, $verbose);
-      my $ok = GetOptions('h|?|help' => \\$help, 'p|postscripts=s' => \\$node, 'e|extra=s' => \\@extra,
-        'R|remotehost=s' => \\$host, 'v|verbose' => \\$verbose);
-      print $ok ? join(" ", $help ? 1 : 0, $verbose ? 1 : 0, show($node), show($host),
-        "[" . join(",", map { show($_) } @extra) . "]",
-        "[" . join(",", map { show($_) } @ARGV) . "]") : "mistake", "\\n";
-    }
-    """
 
   private enum Key { case help, verbose, node, host, extra }
 
@@ -100,7 +84,7 @@ import XCAT
   }
 
   @Test(.usesTools, arguments: seeds)
-  func `random command lines mean what Getopt::Long says`(_ seed: UInt64) throws {
+  func `random command lines parse as with Getopt::Long`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let pieces = [
       "-", "--", "-", "--", "h", "e", "p", "R", "v", "r", "E", "help", "extra", "post", "remote",
@@ -114,17 +98,17 @@ import XCAT
       }
     }
     let input = lines.map { "\t" + $0.joined(separator: "\t") + "\n" }.joined()
-    let answer = try run("perl", "-e", Self.oracle, input: input)
+    let answer = try run(fixture("scripts/oracles/parse-with-getopt-long.pl"), input: input)
     try #require(answer.didSucceed, "\(answer.errors)")
     let answers = answer.output.split(separator: "\n").map(String.init)
     try #require(answers.count == lines.count)
-    for (words, wanted) in zip(lines, answers) where Self.ours(words) != wanted {
-      Issue.record("\(words): \(Self.ours(words)), Perl: \(wanted)")
+    for (words, expected) in zip(lines, answers) where Self.ours(words) != expected {
+      Issue.record("\(words): \(Self.ours(words)), Perl: \(expected)")
     }
     #expect(answers.filter { $0 != "mistake" }.count > 200)
   }
 
-  @Test func `a bundle's place follows fileparse`() {
+  @Test func `the path of a bundle is derived as by fileparse`() {
     func place(_ text: String?) -> String {
       let (folder, name) = Imgexport.place(of: text, image: "my  image x")
       return "\(folder)|\(name)"
@@ -137,7 +121,7 @@ import XCAT
     #expect(splitExtra("a:").folder == nil && splitExtra("a").folder == nil)
   }
 
-  @Test func `a remote file is nothing but a host and a path`() throws {
+  @Test func `a remote file consists of a host and a path, and all else is refused`() throws {
     for host in ["mn2", "root@mn2.site", "root@[fe80::1%eth0]", "a_b@10.0.0.1"] {
       #expect(try RemoteFile(host: host, path: "~/a/b-1.tgz").text == "\(host):~/a/b-1.tgz")
     }

@@ -22,7 +22,7 @@ import XCAT
 
   // MARK: Lines
 
-  @Test func `lines exclude, include, comment, and are else taken as they are`() throws {
+  @Test func `lines of a list exclude, include or comment, and other text is literal`() throws {
     let list = try list(
       [
         "/c/a": """
@@ -58,7 +58,7 @@ import XCAT
     #expect(ExcludeList().keeps(Array("./.statelite/tmpfs".utf8)) == false)
   }
 
-  @Test func `the time zone's file is kept`() throws {
+  @Test func `the time zone file is never excluded`() throws {
     let zone = Array("./usr/share/zoneinfo/Europe/Berlin".utf8)
     let list = try list(["/c/a": "./usr/share/zoneinfo*"], "/c/a")
     #expect(!list.keeps(zone))
@@ -67,7 +67,7 @@ import XCAT
 
   // MARK: Includes
 
-  @Test func `includes take the place of their tags, from the top list's folder`() throws {
+  @Test func `included lists replace their tags, relative to the top list's directory`() throws {
     let list = try list(
       [
         "/c/a": "./1\n#INCLUDE:sub/b#\n# #INCLUDE:d#\n./2#INCLUDE:/e# x\n./3#INCLUDE:empty#/4\n",
@@ -82,8 +82,10 @@ import XCAT
     #expect(texts(list.includes) == ["./b2"])
   }
 
-  @Test func `cycles, missing and unreadable lists are errors that name the way`() throws {
-    func messageWithHint(_ texts: [String: String], _ file: String = "/c/a") -> String {
+  @Test func `cyclic, missing and unreadable lists are errors that name the chain of includes`()
+    throws
+  {
+    func explanation(_ texts: [String: String], _ file: String = "/c/a") -> String {
       do {
         _ = try list(texts, file)
         return "no error"
@@ -91,14 +93,14 @@ import XCAT
         return (error as? XCATError)?.messageWithHint ?? "\(error)"
       }
     }
-    #expect(messageWithHint(["/c/a": "#INCLUDE:a#"]).contains("/c/a -> /c/a"))
+    #expect(explanation(["/c/a": "#INCLUDE:a#"]).contains("/c/a -> /c/a"))
     #expect(
-      messageWithHint(["/c/a": "#INCLUDE:b#", "/c/b": "#INCLUDE:../c/b2#", "/c/b2": "#INCLUDE:b#"])
+      explanation(["/c/a": "#INCLUDE:b#", "/c/b": "#INCLUDE:../c/b2#", "/c/b2": "#INCLUDE:b#"])
         .contains("/c/b -> /c/b2 -> /c/b."))
     #expect(
-      messageWithHint(["/c/a": "#INCLUDE:b#"]).contains(
+      explanation(["/c/a": "#INCLUDE:b#"]).contains(
         "/c/b: this list, included by /c/a, does not exist"))
-    #expect(messageWithHint([:]).contains("/c/a: this list does not exist"))
+    #expect(explanation([:]).contains("/c/a does not exist"))
     let error = #expect(throws: XCATError.self) {
       try ExcludeList.parse(files: [try path("/c/a")]) { _ in
         throw SystemError(code: .accessDenied, "read", [])
@@ -109,7 +111,7 @@ import XCAT
     var texts: [String: String] = [:]
     for i in 0..<40 { texts["/c/\(i)"] = "#INCLUDE:\(i + 1)##INCLUDE:\(i + 1)#" }
     texts["/c/40"] = ""
-    #expect(messageWithHint(texts, "/c/0").contains("included repeatedly"))
+    #expect(explanation(texts, "/c/0").contains("included repeatedly"))
   }
 
   // MARK: Against find
@@ -169,8 +171,9 @@ import XCAT
       Array.init)
   }
 
-  @Test(.usesTools, arguments: seeds) func `patterns match what find matches`(_ seed: UInt64) throws
-  {
+  @Test(.usesTools, arguments: seeds) func `patterns match the paths that find matches`(
+    _ seed: UInt64
+  ) throws {
     var random = SplitMix64(seed)
     let folder = try TemporaryFolder()
     let root = folder.path("tree")
@@ -199,7 +202,7 @@ import XCAT
     #expect(matches > 20)
   }
 
-  @Test(.usesTools, arguments: seeds) func `lists keep what xCAT's two commands print`(
+  @Test(.usesTools, arguments: seeds) func `lists keep the paths that xCAT's two commands print`(
     _ seed: UInt64
   ) throws {
     var random = SplitMix64(seed)
@@ -240,7 +243,7 @@ import XCAT
     }
   }
 
-  @Test func `a hundred patterns over a large tree cost little`() throws {
+  @Test func `a hundred patterns over a large tree are matched in little time`() throws {
     var text = ""
     for i in 0..<90 { text += "./usr/share/locale/\(i)*\n" }
     text +=
@@ -255,7 +258,7 @@ import XCAT
     #expect(duration < .seconds(30))
   }
 
-  @Test func `no pattern takes long`() {
+  @Test func `no pattern takes exponential time`() {
     let pattern = BytePattern(Array((String(repeating: "*a", count: 200) + "b").utf8))
     let text = [UInt8](repeating: 0x61, count: 4000)
     let duration = ContinuousClock().measure { #expect(!pattern.matches(text)) }

@@ -8,7 +8,7 @@ import XCAT
     LiteOptions.faults(rows.map { LiteFile(file: $0.0, options: $0.1) }).map(\.reason)
   }
 
-  @Test func `rows as the documentation has them are right`() {
+  @Test func `rows of xCAT's documentation are accepted`() {
     #expect(
       findings(
         ("/etc/adjtime", "tmpfs"), ("/usr/securetty", "tmpfs,rw"), ("/var/lib/", "tmpfs"),
@@ -19,7 +19,7 @@ import XCAT
       ) == [])
   }
 
-  @Test func `each row by itself`() {
+  @Test func `an invalid row is refused with liteimg's message`() {
     let all = LiteOptions.valid.joined(separator: " ")
     #expect(
       findings(("/a", "bind"), ("b", "rw"), ("/c/", "con"), ("/d/", "link,con"), ("/e", "con"))
@@ -30,7 +30,7 @@ import XCAT
         ])
   }
 
-  @Test func `rows below a directory's row`() {
+  @Test func `rows below a directory's row are refused if the options do not match`() {
     func below(_ parent: String, _ child: String) -> [String] {
       findings(("/p/q/f", child), ("/p/", parent))
     }

@@ -173,32 +173,9 @@ enum ModelShell {
     let folder = try TemporaryFolder()
     let input = folder.path("lines")
     try Data(lines.map { Array($0.utf8) + [0] }.joined()).write(to: URL(fileURLWithPath: input))
-    // `history -p` prints the result of "!" in an interactive shell.
-    let history =
-      isInteractive
-      ? """
-      case "$line" in *!*)
-        set -o history
-        new=$(history -p -- "$line" 2>/dev/null) || new="$line no such event"
-        set +o history; line=$new;;
-      esac
-      """ : ":"
-    // Patterns match the folder's files.
-    let script = """
-      set -o histexpand; cd "$2"; mkdir work; cd work; touch victim v 7 link A=v
-      for name in rm mkdir cp mv ln touch cat tool ilitefile xdcp umount mount; do
-        eval "$name() { printf '%s\\0' $name \\"\\$@\\"; }"
-      done
-      while IFS= read -r -d '' line; do
-        \(history)
-        ( set -r; eval "$line" ) 2>../errors </dev/null
-        if [ -s ../errors ]; then printf 'said something\\0'; fi
-        printf 'end\\0'
-      done <"$1"
-      printf '%s\\0' *
-      """
     let result = try TestSupport.run(
-      "bash", arguments: ["-c", script, "", input, folder.path])
+      fixture("scripts/oracles/run-command-lines.sh"),
+      arguments: [input, folder.path] + (isInteractive ? ["interactive"] : []))
     var runs: [[String]] = [[]]
     for word in result.output.split(separator: "\0", omittingEmptySubsequences: false).dropLast() {
       if word == "end" { runs.append([]) } else { runs[runs.count - 1].append(String(word)) }

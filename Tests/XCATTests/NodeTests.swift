@@ -1,4 +1,5 @@
-// Node ranges, scripts of nodes and litefile rows, on tables in memory; patterns compared with Perl.
+// Node ranges, scripts of nodes and litefile rows, on tables in memory. Patterns are compared with
+// Perl.
 
 import Platform
 import TestSupport
@@ -53,27 +54,27 @@ struct MemoryTables: TableBackend {
     ("red@few", "node1"), (" node1 , node2 ", "node1 node2"), ("", ""),
     ("storage,compute,-/node[12]", "node3 node4"),
   ])
-  func `a range stands for the nodes that xCAT takes`(_ range: String, _ nodes: String) throws {
+  func `a node range expands to the nodes of xCAT`(_ range: String, _ nodes: String) throws {
     var lists = try lists()
     let found = try lists.expand(range)
     #expect(
       found == NodeSelection(nodes: nodes.split(separator: " ").map(String.init), unknown: []))
   }
 
-  @Test func `nodes without the attribute match no criterion`() throws {
+  @Test func `nodes without the attribute do not match a criterion`() throws {
     var lists = try lists()
     let nodes = try lists.expand("rest").nodes
     #expect(!nodes.contains("node1") && nodes.contains("node4") && !nodes.contains("n01"))
   }
 
-  @Test func `unknown names are reported apart`() throws {
+  @Test func `unknown names in a range are reported separately`() throws {
     var lists = try lists()
     #expect(
       try lists.expand("node1,gone,node[12-14],x-y")
         == NodeSelection(nodes: ["node1", "node12"], unknown: ["gone", "node13", "node14", "x-y"]))
   }
 
-  @Test func `nodes that the site excludes are left out`() throws {
+  @Test func `nodes that the site excludes are omitted`() throws {
     var lists = try lists(["site": [["key": "excludenodes", "value": "storage,node1"]]])
     #expect(try lists.expand("compute,storage").nodes == ["node2", "node3"])
   }
@@ -84,7 +85,7 @@ struct MemoryTables: TableBackend {
     "odd", "node+1", "node1@",
     "node99999999999999999999-node999999999999999999999", "/a$b",
   ])
-  func `what is not understood is refused`(_ range: String) throws {
+  func `an unsupported range is refused`(_ range: String) throws {
     var lists = try lists()
     #expect(throws: XCATError.self) { try lists.expand(range) }
   }
@@ -146,11 +147,11 @@ struct MemoryTables: TableBackend {
     "(a*)*", "(|a)+", "(a?)+?", "^*", "a**", "a++", "a{,2}", "a{2", "[a", "(a", "a)", "\\1", "\\b",
     "(?i)a", "(?=a)", "[[:alpha:]]", "[b-a]", "a$b", "@x", "é", "\\", "\\p{L}", "a{1001}", "?",
   ])
-  func `a pattern that is not understood is refused`(_ pattern: String) {
+  func `an unsupported pattern is refused`(_ pattern: String) {
     #expect(throws: XCATError.self) { try PerlPattern(pattern) }
   }
 
-  @Test func `a pattern that takes for ever is an error`() throws {
+  @Test func `a pattern that would run forever is an error`() throws {
     let pattern = try PerlPattern("^(a+)+(a+)+(a+)+$")
     let subject = String(repeating: "a", count: 60) + "b"
     #expect(throws: XCATError.self) { try pattern.firstMatch(in: subject) }
@@ -182,20 +183,20 @@ struct MemoryTables: TableBackend {
     return [scripts.postscripts, scripts.postbootscripts]
   }
 
-  @Test func `a node has the defaults, its own list, or that of its first group`() throws {
+  @Test func `a node has the default scripts and its own list or that of its first group`() throws {
     #expect(try scripts("node1") == ["syslog,remoteshell,my1,my2", "otherpkgs,boot1"])
     #expect(try scripts("node2") == ["syslog,remoteshell,two", "otherpkgs,boot1"])
     #expect(try scripts("alone") == ["syslog,remoteshell", "otherpkgs"])
     #expect(throws: XCATError.self) { try scripts("gone") }
   }
 
-  @Test func `hierarchical attributes join the lists of all groups, each name once`() throws {
+  @Test func `hierarchical attributes merge the lists of all groups, each name once`() throws {
     let site = [["key": "hierarchicalattrs", "value": "postscripts"]]
     #expect(try scripts("node1", site)[0] == "syslog,remoteshell,my1,my2,one,two")
     #expect(try scripts("node2", site)[0] == "syslog,remoteshell,two,one")
   }
 
-  @Test func `values are made from the node's name`() throws {
+  @Test func `values are derived from the node's name`() throws {
     #expect(try scripts("node003") == ["syslog,remoteshell,script003", "otherpkgs,rack2x"])
   }
 
@@ -203,7 +204,7 @@ struct MemoryTables: TableBackend {
     "|x(sprintf('%d',$1))|", "|(2**3)|", "|($1/0)|", "|(010+$1)|", "|(system('id'))|", "|($2)|",
     "|nomatch|($1)|", "|(?<=x)|a|", "|(1+|", "|)|", "|(9223372036854775807+$1)|",
   ])
-  func `a value that only Perl could work out is refused`(_ value: String) throws {
+  func `a value that requires Perl is refused`(_ value: String) throws {
     var tables = tables
     tables.tables["postscripts"] = [["node": "g3", "postscripts": value]]
     var lists = try NodeLists(tables)
@@ -215,7 +216,7 @@ struct MemoryTables: TableBackend {
     }
   }
 
-  @Test func `an import replaces the node's lists, or adds to them, without the defaults`() throws {
+  @Test func `an import replaces or extends the node's lists without the defaults`() throws {
     var lists = try NodeLists(tables)
     func columns(_ scripts: NodeScripts, _ appending: Bool) throws -> [[String: String]?] {
       let changes = try lists.rowChanges(["node1", "alone"], scripts, appending: appending)
@@ -251,7 +252,7 @@ struct MemoryTables: TableBackend {
     ]
   ])
 
-  @Test func `an image has the rows that xCAT's runtime gives it`() throws {
+  @Test func `an image has the litefile rows that xCAT applies at run time`() throws {
     let rows = try LitefileRows.of(image: "i", groups: "g1,g2", tables)
     #expect(
       try LitefileRows.render(image: "i", rows) == """
@@ -265,7 +266,7 @@ struct MemoryTables: TableBackend {
     #expect(plain.map(\.file) == ["/etc/hosts", "/etc/ntp.conf", "/none"])
   }
 
-  @Test func `rows come back, and those that hold for ALL are not repeated`() throws {
+  @Test func `litefile rows are parsed, and rows for ALL are not repeated`() throws {
     let text =
       "\"i\",\"/etc/hosts\",\"rw\",,\n\"i\",\"/etc/ntp.conf\",\"tmpfs,rw\",,\n\"i\",\"/a b/\",,,\n"
     let rows = try LitefileRows.parse(Array(text.utf8), allowsUnsafeValues: true)
@@ -284,7 +285,7 @@ struct MemoryTables: TableBackend {
     #expect(changes.map(\.columns) == [["options": "tmpfs,rw"], ["options": "ro"]])
   }
 
-  @Test func `a damaged list is refused`() throws {
+  @Test func `a damaged litefile list is refused`() throws {
     for text in [
       "\"i\",\"etc\",\"rw\",,\n", "\"i\"\n", "\"i\",\"/a\n\",\"rw\"", "\"i\",\"/a\",\"r\n\"",
     ] {

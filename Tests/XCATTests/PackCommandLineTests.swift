@@ -5,9 +5,9 @@ import Testing
 import XCAT
 
 @Suite struct PackCommandLineTests {
-  @Test func `packimage's options mean what they mean to xCAT`() {
-    var wanted = PackimageArguments(image: "img")
-    (wanted.method, wanted.compressor, wanted.skipsSyncfiles) = ("tar", "xz", true)
+  @Test func `packimage's options are parsed as by xCAT`() {
+    var expected = PackimageArguments(image: "img")
+    (expected.method, expected.compressor, expected.skipsSyncfiles) = ("tar", "xz", true)
     for words in [
       ["-m", "tar", "-c", "xz", "--nosyncfiles", "img"], ["-mtar", "img", "-cxz", "--nosync"],
       ["--method=tar", "--compress", "xz", "--nosyncfiles", "--", "img"],
@@ -16,7 +16,7 @@ import XCAT
         Issue.record("\(words)")
         continue
       }
-      #expect(arguments == wanted, "\(words)")
+      #expect(arguments == expected, "\(words)")
     }
     guard case .run(let plain) = Packimage.read(["img"]) else {
       Issue.record("img")
@@ -37,7 +37,7 @@ import XCAT
     (["img", "other"], "Unexpected argument: other"),
     (["img", "-c"], "Option c requires an argument"),
   ])
-  func `packimage's mistakes have xCAT's words`(_ words: [String], _ text: String) {
+  func `usage errors of packimage have xCAT's text`(_ words: [String], _ text: String) {
     guard case .mistake(let said) = Packimage.read(words) else {
       Issue.record("\(words)")
       return
@@ -45,7 +45,7 @@ import XCAT
     #expect(said == text)
   }
 
-  @Test func `help, version, and nothing at all`() {
+  @Test func `help, version and an empty command line are recognized`() {
     for words in [[], ["-h"], ["--help", "img"]] {
       guard case .help = Packimage.read(words), case .help = Liteimg.read(words) else {
         Issue.record("\(words)")
@@ -61,13 +61,13 @@ import XCAT
       return
     }
     #expect(text == "-o, -p and -a options are not allowed when a image name is specified.")
-    var wanted = LiteimgArguments(image: "img")
-    (wanted.rootFileSystem, wanted.isVerbose) = ("ramdisk", true)
+    var expected = LiteimgArguments(image: "img")
+    (expected.rootFileSystem, expected.isVerbose) = ("ramdisk", true)
     guard case .run(let arguments) = Liteimg.read(["-Vt", "ramdisk", "img"]) else {
       Issue.record("-V -t")
       return
     }
-    #expect(arguments == wanted)
+    #expect(arguments == expected)
   }
 }
 
@@ -86,7 +86,7 @@ import XCAT
     try SyncCopies(Array(text.utf8), variables: ["N": "a"], in: view)
   }
 
-  @Test func `targets are folders where rsync takes them for such`() throws {
+  @Test func `targets of a synclist are directories where rsync treats them so`() throws {
     let list = try read(
       """
       /s/a -> /x/y
@@ -105,7 +105,7 @@ import XCAT
     #expect(list.copies[6].target.text == "/z")
   }
 
-  @Test func `lines for nodes and clauses are none of an image's`() throws {
+  @Test func `node lines and clauses of a synclist do not apply to an image`() throws {
     let list = try read(
       "#x -> /y\n\n/s/a -> (n1,n2) /x\n/s/a -> /x\nMERGE:\n/s/a -> /passwd\n")
     #expect(list.copies.count == 1 && list.nodeLines == [3] && list.endLine == 5)
@@ -117,7 +117,9 @@ import XCAT
     ("/s/a -> /x/../y", "is not a clean absolute path"),
     ("../a -> /x", "../a does not exist"), (" -> /x", "line 1 has no arrow"),
   ])
-  func `what cannot be followed is said`(_ line: String, _ problem: String) throws {
+  func `lines of a synclist that cannot be followed are reported`(_ line: String, _ problem: String)
+    throws
+  {
     let list = try read(line)
     #expect(list.copies.isEmpty)
     #expect(list.problems.contains { $0.contains(problem) }, "\(list.problems)")

@@ -54,7 +54,7 @@ import XCAT
     #expect(try run("stat", "-c", "%a", folder.path("etc-xcat/kit.sqlite")).output == "600\n")
   }
 
-  @Test func `every table is made as xCAT makes it`() throws {
+  @Test func `every table is created as by xCAT`() throws {
     let folder = try TemporaryFolder()
     _ = try node(folder)
     let fresh = SQLiteTableBackend(
@@ -70,7 +70,7 @@ import XCAT
     }
   }
 
-  @Test func `one row that cannot be changed leaves every table as it was`() throws {
+  @Test func `an unwritable row leaves every table unchanged`() throws {
     let folder = try TemporaryFolder()
     let tables = try node(folder)
     _ = try sql(folder, "postscripts", "UPDATE postscripts SET disable='' WHERE node='node1'")
@@ -93,7 +93,7 @@ import XCAT
     #expect(try tables.rows("kit").isEmpty)
   }
 
-  @Test func `a running xcatd is waited for`() throws {
+  @Test func `a change waits for a running xcatd`() throws {
     let folder = try TemporaryFolder()
     let tables = try node(folder)
     let started = folder.path("started")
@@ -121,7 +121,7 @@ import XCAT
       ])
   }
 
-  @Test func `files with a write-ahead log are refused where several change`() throws {
+  @Test func `table files with a write-ahead log are refused if several change`() throws {
     let folder = try TemporaryFolder()
     let tables = try node(folder)
     _ = try sql(folder, "litefile", "PRAGMA journal_mode=WAL")
@@ -133,7 +133,7 @@ import XCAT
     #expect(try tables.rows("litefile", where: ("image", "a")).count == 1)
   }
 
-  @Test func `an unknown column is an error, never a text that is compared`() throws {
+  @Test func `an unknown column is an error and not compared as text`() throws {
     let folder = try TemporaryFolder()
     let tables = try node(folder)
     #expect(throws: XCATError.self) { try tables.rows("litefile", where: ("nowhere", "nowhere")) }

@@ -13,7 +13,7 @@ import XCAT
       KernelFileSystem.shared, directory: Array(folder.path("etc-xcat").utf8), mayCreate: true)
   }
 
-  @Test func `definitions are what lsdef prints`() throws {
+  @Test func `definitions equal the output of lsdef`() throws {
     let folder = try TemporaryFolder()
     let tables = try node(folder)
     var text = "# <xCAT data object stanza file>\n"
@@ -29,7 +29,7 @@ import XCAT
     #expect(try tables.site("installdir") == "/install")
   }
 
-  @Test func `a replaced row keeps no stale column, and other rows stay`() throws {
+  @Test func `a replaced row loses stale columns, and other rows stay`() throws {
     let folder = try TemporaryFolder()
     let tables = try node(folder)
     let name = "rhels8.5.0-x86_64-netboot-compute"
@@ -80,7 +80,7 @@ import XCAT
       ).output == "3\n")
   }
 
-  @Test func `new tables are made as xCAT makes them`() throws {
+  @Test func `new tables are created as by xCAT`() throws {
     let folder = try TemporaryFolder()
     _ = try node(folder)
     let fresh = SQLiteTableBackend(

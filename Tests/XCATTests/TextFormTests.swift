@@ -17,7 +17,7 @@ import XCAT
     StanzaFile.Object(name: "x", type: "osimage", attributes: attributes)
   }
 
-  @Test(.usesTools) func `what lsdef printed is read and printed again, byte for byte`() throws {
+  @Test(.usesTools) func `output of lsdef is read and printed again byte for byte`() throws {
     let text = try run("tar", "xzOf", fixture("xcat/mn.tgz"), "install/lsdef-osimage.stanza").output
     for writer in [StanzaFile.Writer.lsdef, .anybody] {
       let objects = try parse(text, writer)
@@ -27,7 +27,7 @@ import XCAT
     }
   }
 
-  @Test(.usesTools, arguments: seeds) func `values come back, whatever they are`(_ seed: UInt64)
+  @Test(.usesTools, arguments: seeds) func `stanzas keep all values`(_ seed: UInt64)
     throws
   {
     var random = SplitMix64(seed)
@@ -71,7 +71,7 @@ import XCAT
     ) { $1 }
   }
 
-  @Test func `defaults, comments, quotes and blanks are read as xCAT reads them`() throws {
+  @Test func `defaults, comments, quotes and blanks are read as by xCAT`() throws {
     let objects = try parse(
       """
       # a comment
@@ -102,12 +102,14 @@ import XCAT
     ("x:\n objtype=osimage\n a=1\n a=2\n", "line 4"), (":\n", "line 1"),
     ("x:\n objtype=osimage\n a b=1\n", "line 3"),
   ])
-  func `what is no stanza is refused with its line`(_ text: String, _ line: String) throws {
+  func `text that is not a stanza is refused with its line number`(_ text: String, _ line: String)
+    throws
+  {
     let error = #expect(throws: XCATError.self) { try parse(text) }
     #expect(error?.subject.hasSuffix(line) == true, "\(error?.subject ?? "")")
   }
 
-  @Test func `what a stanza cannot carry is refused`() throws {
+  @Test func `values that a stanza cannot hold are refused`() throws {
     for value in ["a\nb", "a\rb", "\u{7f}"] {
       #expect(throws: XCATError.self) {
         try StanzaFile.render([image(["comments": value])], for: .anybody)
@@ -128,7 +130,7 @@ import XCAT
 @Suite struct TabdumpTests {
   @Test(
     .usesTools, arguments: ["osimage", "linuximage", "litefile", "nodelist", "postscripts", "site"])
-  func `what tabdump printed is read and printed again, byte for byte`(_ table: String) throws {
+  func `output of tabdump is read and printed again byte for byte`(_ table: String) throws {
     let folder = try TemporaryFolder()
     try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
     let text = try String(
@@ -141,8 +143,9 @@ import XCAT
     #expect(TableSchema.named(table)?.columns == dump.columns)
   }
 
-  @Test(arguments: seeds) func `values come back, line breaks and quotes too`(_ seed: UInt64) throws
-  {
+  @Test(arguments: seeds) func `dumps keep all values, including line breaks and quotes`(
+    _ seed: UInt64
+  ) throws {
     var random = SplitMix64(seed)
     let pieces = ["\"", "\"\"", ",", "\n", "\r\n", "#", "a", " ", "é", "\u{301}"]
     for _ in 0..<200 {
@@ -170,7 +173,7 @@ import XCAT
     ("#a,b\n\"1\n\",\n1\"2,\n", "line 4"), ("#a,a\n", "line 1"), ("#\n", "line 1"),
     ("#a,\"b,c\"\n", "line 1"), ("#a,b\u{0}\n", "line 1"),
   ])
-  func `a damaged dump is refused with its line`(_ text: String, _ line: String) throws {
+  func `a damaged dump is refused with its line number`(_ text: String, _ line: String) throws {
     let error = #expect(throws: XCATError.self) { try TabdumpCSV.parse(Array(text.utf8), "x") }
     #expect(error?.subject == "x, \(line)")
   }

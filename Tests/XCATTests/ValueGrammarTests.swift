@@ -37,7 +37,7 @@ import XCAT
     ]
 
   @Test(.usesTools)
-  func `what fits a column is taken by xCAT's shell lines as it is`() throws {
+  func `values that fit their column pass through xCAT's shell lines unchanged`() throws {
     var pairs = 0
     var cases: [ModelShell.Case] = []
     for schema in Self.tables {
@@ -63,7 +63,7 @@ import XCAT
     /// Inserts the hole's character into a value that fits.
     let spoil: @Sendable (String) -> [String]
     /// Removes it again.
-    let mend: @Sendable (String) -> String
+    let repaired: @Sendable (String) -> String
 
     static func inserting(_ name: String, _ characters: String) -> Hole {
       Hole(name: name) { value in
@@ -80,7 +80,7 @@ import XCAT
           }
         }
         return spoiled
-      } mend: { value in
+      } repaired: { value in
         String(value.filter { !characters.contains($0) })
       }
     }
@@ -93,17 +93,17 @@ import XCAT
       ].map { inserting($0.debugDescription, $0) } + [
         Hole(name: "a dash in front") {
           ["-\($0)", "\($0),-\($0)"]
-        } mend: {
+        } repaired: {
           $0.replacing(#/(^|,)-/#) { "\($0.1)" }
         },
         Hole(name: "..") {
           ["..", "../\($0)", "/..\($0)", "/../../\($0)"]
-        } mend: {
+        } repaired: {
           $0.replacing("..", with: "x")
         },
         Hole(name: "/") {
           ["\($0)/../../\($0)"]
-        } mend: {
+        } repaired: {
           $0.replacing("/", with: "")
         },
       ]
@@ -118,12 +118,13 @@ import XCAT
   ]
 
   /// A matrix that cannot fail would also pass here.
-  @Test(.usesTools) func `the matrix notices a grammar that takes one character too many`() throws {
+  @Test(.usesTools) func `the matrix detects a grammar that accepts one character too many`() throws
+  {
     let bases = [
       "victim", "victim,victim", "root", "/etc/hosts", "/etc/hosts,/etc/hosts", "A=v", "A=v,B=v",
       "A=/x", "7", "0", "link", "link,ro",
     ]
-    var wanted: [String: Range<Int>] = [:]
+    var expected: [String: Range<Int>] = [:]
     var cases: [ModelShell.Case] = []
     for schema in Self.tables {
       for column in schema.columns where schema.grammar(of: column) != .prose {
@@ -133,21 +134,21 @@ import XCAT
           let first = cases.count
           let spoiled = bases.filter { grammar.reason($0) == nil }.flatMap(hole.spoil)
           for value in spoiled
-          where grammar.reason(value) != nil && grammar.reason(hole.mend(value)) == nil {
+          where grammar.reason(value) != nil && grammar.reason(hole.repaired(value)) == nil {
             cases += ModelShell.cases(schema, column, value, isGeneral: true)
           }
           // If the column accepts the character, there is no hole.
           if cases.count > first {
-            wanted["\(schema.name).\(column) with \(hole.name)"] = first..<cases.count
+            expected["\(schema.name).\(column) with \(hole.name)"] = first..<cases.count
           }
         }
       }
     }
     let deeds = try ModelShell.run(cases)
-    for (hole, range) in wanted {
+    for (hole, range) in expected {
       #expect(deeds[range].contains { $0 != nil }, "\(hole) is not noticed")
     }
-    #expect(wanted.count > 1000, "\(wanted.count)")
+    #expect(expected.count > 1000, "\(expected.count)")
   }
 
   @Test func `every column that an import fills has a grammar of its own`() {
@@ -186,7 +187,7 @@ import XCAT
     ("linuximage", "netdrivers", "../x.ko"), ("osimage", "postscripts", "../../root/x"),
     ("osimage", "postbootscripts", "syslog,/root/x"),
   ])
-  func `what a shell would act on does not fit, and the value is named`(
+  func `values with shell syntax are refused, and the error names them`(
     _ table: String, _ column: String, _ value: String
   ) throws {
     let schema = try #require(TableSchema.named(table))
@@ -235,7 +236,9 @@ import XCAT
     ("kitcomponent", "kitpkgdeps", "mpi>=1.2,tar<2"),
     ("litefile", "file", "/var/lib/"), ("litefile", "options", "link,persistent"),
   ])
-  func `what administrators write fits`(_ table: String, _ column: String, _ value: String) throws {
+  func `common values of administrators are accepted`(
+    _ table: String, _ column: String, _ value: String
+  ) throws {
     let schema = try #require(TableSchema.named(table))
     #expect(UnsafeValue.all(in: [column: value], of: schema) == [])
   }
@@ -243,7 +246,7 @@ import XCAT
   // MARK: Values of real images
 
   /// Attributes in the templates, examples and table descriptions of xCAT (Tests/Fixtures/README.md).
-  @Test func `what xCAT ships fits`() throws {
+  @Test func `values of xCAT's templates are accepted`() throws {
     let text = try String(contentsOfFile: fixture("xcat/values.tsv"), encoding: .utf8)
     var count = 0
     for line in text.split(separator: "\n").dropFirst() {
@@ -257,7 +260,7 @@ import XCAT
     #expect(count > 900)
   }
 
-  @Test(.usesTools) func `the manifests and litefile rows of every bundle of xCAT's fit`() throws {
+  @Test(.usesTools) func `manifests and litefile rows of xCAT's bundles are accepted`() throws {
     var bundles = 0
     var values = 0
     let folders = [fixture("xcat"), fixture("xcat/exported")]
@@ -279,8 +282,8 @@ import XCAT
     #expect(bundles >= 20 && values > 300, "\(bundles) bundles, \(values) values")
   }
 
-  @Test(.usesTools) func `every row of the tables that xCAT wrote fits`() throws {
-    let node = try ManagementNode.real()
+  @Test(.usesTools) func `every row of xCAT's own tables is accepted`() throws {
+    let node = try TestNode.real()
     var values = 0
     for (table, rows) in try node.rows() {
       let schema = try #require(TableSchema.named(table))

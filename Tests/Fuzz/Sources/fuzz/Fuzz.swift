@@ -1,8 +1,8 @@
 // fuzz seeds PARSER FOLDER      writes the corpus to begin from
 // fuzz PARSER [libFuzzer's arguments]
 //
-// A parser may throw; what it must not do is trap, hang, take much memory, or break the property
-// that stands with it in Parsers.swift.
+// A parser may throw. It must not trap, hang, take much memory, or violate the property
+// next to it in Parsers.swift.
 
 import CFuzzer
 import Glibc
@@ -19,7 +19,7 @@ import Glibc
       exit(2)
     }
     var strings = [arguments[0]] + arguments.dropFirst(2)
-    // libFuzzer's own name for the program: what it starts again for -jobs and -minimize_crash.
+    // libFuzzer's name for the program, which it restarts for -jobs and -minimize_crash.
     strings[0] = arguments[0]
     let raw = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(
       capacity: strings.count + 1)
@@ -38,7 +38,7 @@ import Glibc
   }
 }
 
-/// What is fuzzed.
+/// The fuzzed parser.
 enum Parser: String, CaseIterable {
   case tar
   case cpio

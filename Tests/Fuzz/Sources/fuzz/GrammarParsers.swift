@@ -1,10 +1,10 @@
-// Grammars of values, names and lists, and what holds for whatever they are given.
+// Grammars of values, names and lists, and the properties that hold for every input.
 
 import Platform
 import Store
 import XCAT
 
-/// A column whose values a shell may see, and what its grammar is for.
+/// A column whose values a shell may see, and the purpose of its grammar.
 private struct Column {
   let schema: TableSchema
   let name: String
@@ -26,7 +26,7 @@ private struct Column {
   }
 }
 
-/// What no shell takes for a part of a word.
+/// Characters that no shell accepts as a part of a word.
 private let harmless = Set(
   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+:@%,=/- ".utf8)
 
@@ -45,7 +45,7 @@ func fuzzValue(_ bytes: [UInt8]) {
         || column.grammar == .comparison
           && value.utf8.allSatisfy { harmless.contains($0) || "<>".utf8.contains($0) },
       "\(column.name) is words")
-    hold(value.utf8.first != 0x2d, "\(column.name) is no option")
+    hold(value.utf8.first != 0x2d, "\(column.name) is not an option")
     for element in value.split(separator: ",") where column.isPath || column.isName {
       // Arguments of scripts are not paths.
       let path = element.prefix { $0 != " " }
@@ -199,10 +199,10 @@ func fuzzTerminal(_ input: [UInt8]) {
     "it steers nothing")
 }
 
-/// What the kernel says of mounts.
+/// Mount tables of the kernel.
 func fuzzMounts(_ bytes: [UInt8]) { _ = MountTable(parsing: bytes) }
 
-/// What fuzzing of grammars begins from.
+/// The seeds for fuzzing grammars.
 enum GrammarSeeds {
   static func of(_ parser: Parser) -> [[UInt8]] {
     let texts: [String]

@@ -1,4 +1,4 @@
-// What exports look into for secrets, and write again without them: packed images as archives, and squashfs.
+// Packed images that exports scan for secrets and rewrite without them: archives and squashfs.
 
 import Archive
 import Codec
@@ -6,7 +6,7 @@ import Render
 
 // MARK: Walks
 
-/// Keeps what a walk showed, and decides by number.
+/// Records the members of a walk, and decides by number.
 private final class Visitor: ArchiveVisitor {
   private let changes: Bool
   private(set) var kept: [[UInt8]] = []
@@ -46,7 +46,7 @@ private final class Visitor: ArchiveVisitor {
 }
 
 /// Walks the archive, and writes it again.
-/// - Returns: what was written; nil where it is no archive that can be written again.
+/// - Returns: the written bytes; nil if the archive cannot be written again.
 private func walk(_ bytes: [UInt8], step: Int, _ visitor: Visitor) -> [UInt8]? {
   var output: [UInt8] = []
   do {
@@ -61,7 +61,7 @@ private func walk(_ bytes: [UInt8], step: Int, _ visitor: Visitor) -> [UInt8]? {
   } catch { return nil }
 }
 
-/// A walk that changes nothing gives the same bytes; what one with changes has written holds what was kept.
+/// A walk without changes writes the same bytes; a walk with changes writes the kept members.
 func fuzzWalk(_ input: [UInt8]) {
   let bytes = withRightSums(input)
   let reading = Visitor(changes: false)

@@ -1,11 +1,11 @@
-// The parsers, the properties that hold for whatever they are given, and what fuzzing begins from.
+// The parsers, the properties that hold for every input, and the seeds for fuzzing.
 
 import Archive
 import Codec
 import HostileBundles
 import XCAT
 
-/// Bytes as a source, a few at a time: short reads are what pipes give.
+/// Bytes as a source, a few at a time, as a pipe returns them.
 final class Input {
   private let bytes: [UInt8]
   private let step: Int
@@ -24,7 +24,7 @@ final class Input {
   }
 }
 
-/// What a reader found: the members before an error, whether it came to the end, content bytes.
+/// The result of a reader: the members before an error, whether it reached the end, content bytes.
 private struct Found: Equatable {
   var members: [TarMember] = []
   var contentBytes: UInt64 = 0
@@ -147,7 +147,7 @@ func fuzzBundle(_ bytes: [UInt8]) {
   _ = readTar({ try plain.read($0) }, chunk: 4096)
 }
 
-/// What parses renders, and parses again to the same.
+/// Parsed text renders, and parses again to the same value.
 func fuzzManifest(_ bytes: [UInt8]) {
   let manifest: Manifest
   do { manifest = try Manifest.parse(bytes) } catch {

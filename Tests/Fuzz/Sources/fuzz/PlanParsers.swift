@@ -1,4 +1,4 @@
-// Plans of recipes: what a store's packs may hold in the place of one.
+// Plans of recipes, as damaged or hostile packs may contain them.
 
 import Codec
 import Store
@@ -11,10 +11,10 @@ func fuzzPlan(_ bytes: [UInt8]) {
   if case .deflated(let streams) = plan {
     hold(streams.encode() == bytes, "a plan has one spelling")
   }
-  let made = ReconstructedBlob(Digest.zero, plan)
+  let reconstruction = ReconstructedBlob(Digest.zero, plan)
   var end: UInt64 = 0
-  for index in 0..<min(made.partCount, 10_000) {
-    let part = made.part(index)
+  for index in 0..<min(reconstruction.partCount, 10_000) {
+    let part = reconstruction.part(index)
     hold(part.offset == end && part.lengthBytes > 0, "parts follow each other")
     end += UInt64(part.lengthBytes)
   }
@@ -48,7 +48,7 @@ enum PlanSeeds {
         Array("header \(i) and a name \(i * i)".utf8),
         content: i % 3 == 0 ? nil : (digest, UInt64(i * 1000)), zeroBytes: i % 4)
     }
-    let made = Reconstruction(sizeBytes: 1 << 30, plan: digest, planBytes: 5000)
-    return [plan.encode(), (try? writer.finish()) ?? [], made.encode()]
+    let reconstruction = Reconstruction(sizeBytes: 1 << 30, plan: digest, planBytes: 5000)
+    return [plan.encode(), (try? writer.finish()) ?? [], reconstruction.encode()]
   }
 }

@@ -47,7 +47,7 @@ private struct OneFile: RootTree {
   }
 }
 
-/// The first byte says which database the rest is.
+/// The first byte selects the database format of the rest.
 func fuzzPackages(_ bytes: [UInt8]) {
   let paths = [
     "var/lib/dpkg/status", "var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/Packages.db",
@@ -61,7 +61,7 @@ func fuzzPackages(_ bytes: [UInt8]) {
   _ = try? database.owners(of: [Array("etc/passwd".utf8)], in: tree)
 }
 
-/// What fuzzing of records begins from.
+/// The seeds for fuzzing records.
 enum RecordSeeds {
   static func of(_ parser: Parser) -> [[UInt8]] {
     let time = Timestamp(seconds: 1_700_000_000, nanoseconds: 5)

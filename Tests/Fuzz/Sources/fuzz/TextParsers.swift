@@ -78,7 +78,7 @@ func fuzzStatement(_ bytes: [UInt8]) {
   }
 }
 
-/// What fuzzing of text begins from.
+/// The seeds for fuzzing text.
 enum TextSeeds {
   static func of(_ parser: Parser) -> [[UInt8]] {
     let texts: [String]

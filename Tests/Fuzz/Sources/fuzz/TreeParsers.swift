@@ -8,7 +8,7 @@ import Ingest
 import Platform
 import Store
 
-/// What a cpio reader found.
+/// The members that a cpio reader found.
 private struct Found: Equatable {
   var members: [CpioMember] = []
   var contentBytes: UInt64 = 0
@@ -86,9 +86,9 @@ private final class Target {
     var tuning = StoreTuning()
     tuning.workers = 1
     do {
-      let made = try store.beginSession(tuning)
-      session = made
-      return made
+      let newSession = try store.beginSession(tuning)
+      session = newSession
+      return newSession
     } catch { fatalError("no session: \(error)") }
   }
 }

@@ -1,7 +1,8 @@
-// A file that is replaced is a source of its successor's content, and never believed.
+// The file that a step replaces supplies content for its successor, and each chunk of it is
+// verified.
 //
-// The store of these tests lies: under the ids of the right chunks it has other bytes. What comes out right
-// was not read there.
+// The store of these tests is falsified: it has other bytes under the ids of the chunks in
+// question. A correct result therefore does not come from the store.
 
 import Apply
 import Codec
@@ -12,14 +13,14 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct OldContentTests {
-  private let site: WritingSite
+@Suite struct ExistingFileSourceTests {
+  private let site: ExecutorFixture
   private var folder: TemporaryFolder { site.folder }
   private var kernel: KernelFileSystem { site.kernel }
   private var root: Descriptor { site.root }
   private var store: ObjectStore { site.store }
 
-  init() throws { site = try WritingSite() }
+  init() throws { site = try ExecutorFixture() }
 
   private var file: URL { URL(fileURLWithPath: folder.path("tree/f")) }
 
@@ -30,7 +31,7 @@ import Testing
       uid: getuid(), gid: getgid(), modified: Timestamp(seconds: 1_000_000_000, nanoseconds: 5))
   }
 
-  /// Makes the store know the blob, with lies for its chunks where `isLying`.
+  /// Adds the blob to the store, with false content for its chunks if `isLying`.
   private func keep(_ bytes: [UInt8], isLying: Bool) throws {
     if isLying {
       let session = try store.beginSession()
@@ -49,7 +50,7 @@ import Testing
       }
       try session.finish()
     }
-    // A capture keeps the recipe; it does not store what seems to be there.
+    // The capture keeps the recipe and does not store chunks that seem to be present.
     try Data(bytes).write(to: file)
     let session = try store.beginSession()
     _ = try Capture(PathResolver(kernel, root: root), progress: Progress()).run(
@@ -58,11 +59,11 @@ import Testing
     try session.finish()
   }
 
-  /// Replaces tree/f, of which the plan's maker saw `old`, by `wanted`.
-  private func replace(_ old: [UInt8], by wanted: [UInt8]) throws -> ApplyReport {
+  /// Replaces tree/f by `expected`. The plan was made when the file was `old`.
+  private func replace(_ old: [UInt8], by expected: [UInt8]) throws -> ApplyReport {
     var plan = Plan()
     plan.files = [
-      Step(action: .write, path: Array("tree/f".utf8), entry: entry(wanted), old: entry(old))
+      Step(action: .write, path: Array("tree/f".utf8), entry: entry(expected), old: entry(old))
     ]
     return try Executor(kernel, store, base: root, surroundings: .any, progress: Progress())
       .run(plan)
@@ -71,43 +72,44 @@ import Testing
   /// Below one chunk; several chunks; written by all processors.
   static let sizes = [3_000, 3_000_000, 20_000_000]
 
-  @Test(arguments: sizes) func `a file that grew is cut back without the store`(_ size: Int) throws
-  {
-    var random = SplitMix64(UInt64(size))
-    let wanted = random.bytes(size)
-    try keep(wanted, isLying: true)
-    let grown = wanted + random.bytes(100)
-    try Data(grown).write(to: file)
-    let report = try replace(grown, by: wanted)
-    #expect(report.problems.isEmpty && report.writtenFiles == 1)
-    #expect(try Data(contentsOf: file) == Data(wanted))
-  }
-
-  @Test(arguments: sizes) func `what is another at its place comes from the store`(
+  @Test(arguments: sizes) func `a file that grew is truncated without reading the store`(
     _ size: Int
   ) throws {
     var random = SplitMix64(UInt64(size))
-    let wanted = random.bytes(size)
-    try keep(wanted, isLying: false)
+    let expected = random.bytes(size)
+    try keep(expected, isLying: true)
+    let grown = expected + random.bytes(100)
+    try Data(grown).write(to: file)
+    let report = try replace(grown, by: expected)
+    #expect(report.problems.isEmpty && report.writtenFiles == 1)
+    #expect(try Data(contentsOf: file) == Data(expected))
+  }
+
+  @Test(arguments: sizes) func `chunks that differ at their offset are read from the store`(
+    _ size: Int
+  ) throws {
+    var random = SplitMix64(UInt64(size))
+    let expected = random.bytes(size)
+    try keep(expected, isLying: false)
     for changed in [0..<1, size / 2..<size / 2 + 1, 0..<size] {
-      var old = wanted
+      var old = expected
       old.replaceSubrange(changed, with: changed.map { old[$0] ^ 0x55 })
       try Data(old).write(to: file)
-      let report = try replace(old, by: wanted)
+      let report = try replace(old, by: expected)
       #expect(report.problems.isEmpty)
-      #expect(try Data(contentsOf: file) == Data(wanted), "changed at \(changed)")
+      #expect(try Data(contentsOf: file) == Data(expected), "changed at \(changed)")
     }
   }
 
-  @Test func `some chunks from the old file, some from the store`() throws {
+  @Test func `a new file is assembled from the old file and the store`() throws {
     var random = SplitMix64(7)
-    let wanted = random.bytes(3_000_000)
-    try keep(wanted, isLying: true)
-    var old = wanted
+    let expected = random.bytes(3_000_000)
+    try keep(expected, isLying: true)
+    var old = expected
     old[1_500_000] ^= 1
     try Data(old).write(to: file)
     // The store's chunk is a lie: the whole is noticed, and the file stays as it was.
-    let report = try replace(old, by: wanted)
+    let report = try replace(old, by: expected)
     #expect(report.problems.count == 1 && report.problems[0].what.contains("SHA-256"))
     #expect(try Data(contentsOf: file) == Data(old))
   }
@@ -117,19 +119,19 @@ import Testing
     arguments: [
       "rm \"$1\"", "truncate -s 10 \"$1\"", "rm \"$1\"; mkfifo \"$1\"",
       "mv \"$1\" \"$1.away\"; ln -s f.away \"$1\"",
-    ]) func `an old file that is no longer what was seen is not waited for, nor followed`(
+    ]) func `an old file that became a fifo or a link is neither opened nor followed`(
       _ change: String
     ) throws
   {
     var random = SplitMix64(3)
-    let wanted = random.bytes(200_000)
-    try keep(wanted, isLying: false)
-    let grown = wanted + [1]
+    let expected = random.bytes(200_000)
+    try keep(expected, isLying: false)
+    let grown = expected + [1]
     try Data(grown).write(to: file)
     try shell(change, file.path)
-    let report = try replace(grown, by: wanted)
+    let report = try replace(grown, by: expected)
     #expect(report.problems.isEmpty)
     #expect(try kernel.stat(at: root.raw, Array("tree/f".utf8), followLink: false).kind == .file)
-    #expect(try Data(contentsOf: file) == Data(wanted))
+    #expect(try Data(contentsOf: file) == Data(expected))
   }
 }

@@ -40,7 +40,7 @@ private struct Files {
       })
   }
 
-  func closure(osimage: [String: String] = [:], linuximage: [String: String] = [:]) throws
+  func dependencies(osimage: [String: String] = [:], linuximage: [String: String] = [:]) throws
     -> ImageDependencies
   {
     ImageDependencies(
@@ -56,11 +56,11 @@ extension ImageDependencies {
   fileprivate var texts: [String] { problems.map { $0.error.messageWithHint } }
 }
 
-@Suite struct IncludeClosureTests {
+@Suite struct ImageDependenciesTests {
   // MARK: Includes
 
-  @Test func `includes are followed, relative to the top list's folder`() throws {
-    let closure = try Files([
+  @Test func `includes are followed, relative to the top list's directory`() throws {
+    let dependencies = try Files([
       "/c/a.pkglist": "bash\r\n#INCLUDE:sub/b.pkglist#\r\n# #INCLUDE:comment.pkglist#\nvim\n",
       // Relative to /c, not to /c/sub; ".." stays below the root.
       "/c/sub/b.pkglist":
@@ -68,30 +68,30 @@ extension ImageDependencies {
       "/c/d.pkglist": "x\u{7f}\n", "/e/f.pkglist": "", "/c/g": "",
       "/c/o.pkglist": "#NEW_INSTALL_LIST#\n#INCLUDE:${where}/$what.pkglist#\n",
       "/v/w.pkglist": "",
-    ]).closure(
+    ]).dependencies(
       osimage: ["environvar": "where=/v, what = w"],
       linuximage: ["pkglist": "/c/a.pkglist", "otherpkglist": "/c/o.pkglist"])
     #expect(
-      closure.summary == [
+      dependencies.summary == [
         "include /c/d.pkglist", "include /c/g", "include /c/sub/b.pkglist", "include /e/f.pkglist",
         "include /v/w.pkglist",
       ])
-    #expect(closure.texts == [])
-    #expect(closure.needed.first?.why == "list /c/a.pkglist")
+    #expect(dependencies.texts == [])
+    #expect(dependencies.needed.first?.why == "list /c/a.pkglist")
   }
 
-  @Test func `an exlist's comments do include, and it knows no variables`() throws {
-    let closure = try Files([
+  @Test func `includes in comments of an exlist count, and variables in it do not`() throws {
+    let dependencies = try Files([
       "/c/a.exlist":
         "./usr*\n# see #INCLUDE:b.exlist# and #INCLUDE:$x#\n#INCLUDE:no\n#INCLUDE:^#\n",
       "/c/b.exlist": "", "/c/$x": "",
-    ]).closure(osimage: ["environvar": "x=y"], linuximage: ["exlist": "/c/a.exlist"])
-    #expect(closure.summary == ["include /c/$x", "include /c/b.exlist"])
-    #expect(closure.texts == [])
+    ]).dependencies(osimage: ["environvar": "x=y"], linuximage: ["exlist": "/c/a.exlist"])
+    #expect(dependencies.summary == ["include /c/$x", "include /c/b.exlist"])
+    #expect(dependencies.texts == [])
   }
 
-  @Test func `a template includes in five spellings, through the environment`() throws {
-    let closure = try Files([
+  @Test func `a template includes files in five spellings, with environment variables`() throws {
+    let dependencies = try Files([
       "/t/a.tmpl": """
       #INCLUDE:#ENV:XCATROOT#/share/pre# and #INCLUDE_NOP:#ENV:$INSTALLDIR#/nop#
       # #INCLUDE_PKGLIST:p#
@@ -103,80 +103,84 @@ extension ImageDependencies {
       """,
       "/opt/xcat/share/pre": "", "/install/nop": "", "/t/p": "#INCLUDE:s#", "/t/q": "", "/t/r": "",
       "/t/s": "", "/l/a.pkglist": "#INCLUDE:s#", "/l/s": "",
-    ]).closure(linuximage: ["template": "/t/a.tmpl", "pkglist": "/l/a.pkglist"])
+    ]).dependencies(linuximage: ["template": "/t/a.tmpl", "pkglist": "/l/a.pkglist"])
     #expect(
-      closure.summary == [
+      dependencies.summary == [
         "include /install/nop", "include /l/s", "include /opt/xcat/share/pre", "include /t/p",
         "include /t/q", "include /t/r", "include /t/s",
       ])
-    #expect(closure.kinds == [.unresolved, .unresolved])
-    #expect(closure.needed.filter(\.isFromXCAT).map(\.path.text) == ["/opt/xcat/share/pre"])
+    #expect(dependencies.kinds == [.unresolved, .unresolved])
+    #expect(dependencies.needed.filter(\.isFromXCAT).map(\.path.text) == ["/opt/xcat/share/pre"])
   }
 
-  @Test func `cycles, missing, unreadable and unclean includes are problems`() throws {
+  @Test func `cyclic, missing, unreadable and malformed includes are reported`() throws {
     var files = try Files([
       "/c/self": "#INCLUDE:self#", "/c/a": "#INCLUDE:b#", "/c/b": "#INCLUDE:./a#\n#INCLUDE:b2#",
       "/c/b2": "", "/c/m": "#INCLUDE:gone#\n#INCLUDE:$unknown/x#\n#INCLUDE:/c#", "/c/locked": "",
     ])
     files.unreadable = [try #require(AbsolutePath("/c/locked"))]
-    let closure = try files.closure(
+    let dependencies = try files.dependencies(
       linuximage: ["pkglist": "/c/self,/c/a, /c/m", "exlist": "/c/locked,/c/none,relative"])
-    #expect(closure.summary == ["include /c/b", "include /c/b2"])
+    #expect(dependencies.summary == ["include /c/b", "include /c/b2"])
     #expect(
-      closure.kinds == [
+      dependencies.kinds == [
         .cycle, .cycle, .missing, .unresolved, .missing, .unresolved, .unreadable, .missing,
-      ], "\(closure.texts)")
-    #expect(closure.texts[0].contains("/c/self -> /c/self"))
-    #expect(closure.texts[1].contains("/c/a -> /c/b -> /c/a"))
-    for text in closure.texts { #expect(!text.contains("\u{0}") && text.hasSuffix("."), "\(text)") }
+      ], "\(dependencies.texts)")
+    #expect(dependencies.texts[0].contains("/c/self -> /c/self"))
+    #expect(dependencies.texts[1].contains("/c/a -> /c/b -> /c/a"))
+    for text in dependencies.texts {
+      #expect(!text.contains("\u{0}") && text.hasSuffix("."), "\(text)")
+    }
   }
 
-  @Test func `a list shared by two is no cycle, and is listed once`() throws {
-    let closure = try Files([
+  @Test func `a list that two lists include is listed once and not reported as a cycle`() throws {
+    let dependencies = try Files([
       "/c/a": "#INCLUDE:b#\n#INCLUDE:d#\n#INCLUDE:a2#", "/c/b": "#INCLUDE:d#", "/c/d": "",
       "/c/a2": "",
-    ]).closure(linuximage: ["exlist": "/c/a,/c/a2"])
-    #expect(closure.summary == ["include /c/b", "include /c/d"])
-    #expect(closure.texts == [])
+    ]).dependencies(linuximage: ["exlist": "/c/a,/c/a2"])
+    #expect(dependencies.summary == ["include /c/b", "include /c/d"])
+    #expect(dependencies.texts == [])
   }
 
-  @Test func `a chain of any length ends`() throws {
+  @Test func `a long chain of includes is cut off`() throws {
     var texts: [String: String] = [:]
     for i in 0..<200 { texts["/c/\(i)"] = "#INCLUDE:\(i + 1)#\n#INCLUDE:\(i + 2)#" }
-    let closure = try Files(texts).closure(linuximage: ["pkglist": "/c/0"])
-    #expect(closure.kinds.contains(.tooMuch))
-    #expect((64...200).contains(closure.needed.count))
+    let dependencies = try Files(texts).dependencies(linuximage: ["pkglist": "/c/0"])
+    #expect(dependencies.kinds.contains(.tooMuch))
+    #expect((64...200).contains(dependencies.needed.count))
   }
 
-  @Test func `a list full of mistakes gives a bounded number of problems, each once`() throws {
+  @Test func `a list full of errors reports a bounded number of problems, each once`() throws {
     let lines = (0..<5000).map { "#INCLUDE:gone\($0 % 2500)#\n" }.joined()
-    let few = try Files(["/c/a": "#INCLUDE:x#\n#INCLUDE:x#"]).closure(linuximage: ["exlist": "/c/a"]
+    let few = try Files(["/c/a": "#INCLUDE:x#\n#INCLUDE:x#"]).dependencies(linuximage: [
+      "exlist": "/c/a"
+    ]
     )
     #expect(few.kinds == [.missing])
-    let many = try Files(["/c/a": lines]).closure(linuximage: ["exlist": "/c/a"])
+    let many = try Files(["/c/a": lines]).dependencies(linuximage: ["exlist": "/c/a"])
     #expect(many.problems.count == 1001 && many.kinds.last == .tooMuch)
   }
 
-  @Test func `bytes that are no text pass through`() throws {
+  @Test func `paths that are not UTF-8 are kept unchanged`() throws {
     var files = try Files([:])
     let list = try #require(AbsolutePath("/c/a"))
     let odd = try #require(AbsolutePath(Array("/c/".utf8) + [0xff, 0xfe]))
     files.contents[list] = [0x80, 0x0a] + Array("#INCLUDE:".utf8) + [0xff, 0xfe, 0x23, 0x00]
     files.contents[odd] = [0xc3]
-    let closure = try files.closure(linuximage: ["exlist": "/c/a"])
-    #expect(closure.needed.map(\.path) == [odd])
-    #expect(closure.texts == [])
+    let dependencies = try files.dependencies(linuximage: ["exlist": "/c/a"])
+    #expect(dependencies.needed.map(\.path) == [odd])
+    #expect(dependencies.texts == [])
   }
 
   // MARK: Attributes
 
-  @Test func `partition files, drivers and scripts come in all their forms`() throws {
-    let closure = try Files([
+  @Test func `partition files, drivers and scripts are found in all their forms`() throws {
+    let dependencies = try Files([
       "/p/1": "#INCLUDE:inc#", "/p/2": "", "/p/3": "", "/p/4": "", "/p/5": "", "/p/6": "",
       "/t/a.tmpl": "", "/t/inc": "", "/d/1.img": "", "/d/2.rpm": "", "/d/3.rpm": "", "/s/post": "",
       "/s/plain": "", "/install/postscripts/one": "", "/install/postscripts/sub/two": "",
       "/install/postscripts/three": "", "/k/vmlinuz": "", "/cfm/etc/hosts": "",
-    ]).closure(
+    ]).dependencies(
       osimage: [
         "postscripts": "one a b, sub/two,none,../../etc/shadow", "postbootscripts": "one,three -x",
         "cfmdir": "/cfm",
@@ -188,32 +192,32 @@ extension ImageDependencies {
         "pkgdir": "/install/rhels9/x86_64, http://mirror/rhel", "otherpkgdir": "/install/other",
       ])
     #expect(
-      closure.summary == [
+      dependencies.summary == [
         "cfmDirectory /cfm", "driverUpdate /d/1.img", "driverUpdate /d/2.rpm",
         "driverUpdate /d/3.rpm", "include /t/inc", "kernelDirectory /k", "partitionFile /p/1",
         "partitionFile /p/2", "partitionFile /p/3", "partitionFile /p/4", "partitionFile /p/5",
         "partitionFile /p/6", "postbootscript /install/postscripts/three", "postinstall /s/post",
         "postscript /install/postscripts/one", "postscript /install/postscripts/sub/two",
       ])
-    #expect(closure.needed.filter(\.isDirectory).map(\.path.text) == ["/k", "/cfm"])
-    #expect(closure.kinds == [.unresolved, .missing, .missing, .unresolved])
+    #expect(dependencies.needed.filter(\.isDirectory).map(\.path.text) == ["/k", "/cfm"])
+    #expect(dependencies.kinds == [.unresolved, .missing, .missing, .unresolved])
     #expect(
-      closure.media.map { "\($0.attribute) \($0.location)" } == [
+      dependencies.media.map { "\($0.attribute) \($0.location)" } == [
         "pkgdir /install/rhels9/x86_64", "pkgdir http://mirror/rhel", "otherpkgdir /install/other",
       ])
   }
 
-  @Test func `the boot folder gives what the bundle lacks`() throws {
+  @Test func `packed image, RAM disk or root tree are taken from the boot directory`() throws {
     let files = try Files([
       "/b/rootimg/etc/passwd": "", "/b/kernel": "", "/b/initrd-stateless.gz": "",
       "/b/hypervisor": "",
       "/b/rootimg-statelite.gz": "",
     ])
     func summary(_ method: String, _ type: String) throws -> [String] {
-      let closure = try files.closure(
+      let dependencies = try files.dependencies(
         osimage: ["provmethod": method, "rootfstype": type], linuximage: ["rootimgdir": "/b"])
-      #expect(closure.texts == [])
-      return closure.summary
+      #expect(dependencies.texts == [])
+      return dependencies.summary
     }
     #expect(try summary("netboot", "") == ["hypervisor /b/hypervisor", "rootTree /b/rootimg"])
     #expect(try summary("statelite", "nfs") == ["hypervisor /b/hypervisor"])
@@ -222,7 +226,7 @@ extension ImageDependencies {
         "hypervisor /b/hypervisor", "packed /b/rootimg-statelite.gz",
         "ramdisk /b/initrd-stateless.gz",
       ])
-    let empty = try Files([:]).closure(
+    let empty = try Files([:]).dependencies(
       osimage: ["provmethod": "statelite", "rootfstype": "ramdisk"],
       linuximage: ["rootimgdir": "/b"])
     #expect(empty.kinds == [.missing, .missing])
@@ -230,8 +234,8 @@ extension ImageDependencies {
 
   // MARK: Synclists
 
-  @Test func `a synclist's sources, clauses and wildcards`() throws {
-    let closure = try Files([
+  @Test func `the sources, clauses and wildcards of a synclist are dependencies`() throws {
+    let dependencies = try Files([
       "/s/a.synclist": """
       # comment /no/1 -> /x\r
       /etc/hosts -> /etc/hosts\r
@@ -258,26 +262,26 @@ extension ImageDependencies {
       "/etc/hosts": "", "/etc/a": "", "/etc/b": "", "/home/u/f": "", "/tmp/1.conf": "",
       "/tmp/2.conf": "", "/tmp/.h.conf": "", "/tmp/a1/f": "", "/tmp/b2/g": "", "/tmp/c3/f": "",
       "/p/one.post": "", "/p/always": "", "/p/app": "", "/p/passwd": "", "/base/v": "",
-    ]).closure(osimage: ["synclists": "/s/a.synclist", "environvar": "base=/base"])
+    ]).dependencies(osimage: ["synclists": "/s/a.synclist", "environvar": "base=/base"])
     #expect(
-      closure.summary == [
+      dependencies.summary == [
         "syncScript /p/always", "syncScript /p/one.post", "syncSource /base/v", "syncSource /etc/a",
         "syncSource /etc/b", "syncSource /etc/hosts", "syncSource /home/u", "syncSource /p/app",
         "syncSource /p/passwd", "syncSource /tmp/1.conf", "syncSource /tmp/2.conf",
         "syncSource /tmp/a1/f",
       ])
     #expect(
-      closure.kinds == [.ignored, .ignored, .missing, .missing, .unresolved, .unresolved],
-      "\(closure.texts)")
-    #expect(closure.texts[0].contains("line 9") && closure.texts[1].contains("line 10"))
-    #expect(closure.texts[2].contains("none*"))
-    let expanded = closure.needed.first { $0.path.text == "/tmp/1.conf" }
+      dependencies.kinds == [.ignored, .ignored, .missing, .missing, .unresolved, .unresolved],
+      "\(dependencies.texts)")
+    #expect(dependencies.texts[0].contains("line 9") && dependencies.texts[1].contains("line 10"))
+    #expect(dependencies.texts[2].contains("none*"))
+    let expanded = dependencies.needed.first { $0.path.text == "/tmp/1.conf" }
     #expect(expanded?.why == "synclist /s/a.synclist line 6: /tmp/*.conf")
   }
 
   // MARK: A real node
 
-  @Test(.usesTools) func `the fixture node`() throws {
+  @Test(.usesTools) func `the dependencies of the real node's image are found`() throws {
     let folder = try TemporaryFolder()
     try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
     let tables = SQLiteTableBackend(
@@ -298,17 +302,17 @@ extension ImageDependencies {
       list: {
         try FileManager.default.contentsOfDirectory(atPath: local($0)).map { Array($0.utf8) }
       })
-    let closure = ImageDependencies(
+    let dependencies = ImageDependencies(
       of: definition, installDirectory: try #require(AbsolutePath("/install")), in: view)
     #expect(
-      closure.summary == [
+      dependencies.summary == [
         "postscript /install/postscripts/myscript1", "postscript /install/postscripts/syslog",
         "rootTree /install/netboot/rhels8.5.0/x86_64/compute/rootimg",
       ])
     #expect(
-      closure.texts.map { String($0.prefix { $0 != ":" }) } == [
+      dependencies.texts.map { String($0.prefix { $0 != ":" }) } == [
         "/opt/xcat/share/xcat/netboot/rh/compute.rhels8.x86_64.pkglist", "/etc/hosts",
       ])
-    #expect(closure.media.map(\.location).first == "/install/rhels8.5.0/x86_64")
+    #expect(dependencies.media.map(\.location).first == "/install/rhels8.5.0/x86_64")
   }
 }

@@ -5,9 +5,9 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct ZstdRunTests {
+@Suite struct ZstdFrameSegmentTests {
   @Test(.usesTools, arguments: seeds)
-  func `runs in any order make one frame that decodes to their bytes`(_ seed: UInt64) throws {
+  func `segments in any order form one frame that decodes to their bytes`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
     let compressor = ZstdSegmentCompressor(level: 5)
     // Repeated offsets, and zeros from the first byte: a segment must not depend on the state of

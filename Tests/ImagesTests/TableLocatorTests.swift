@@ -5,7 +5,7 @@ import Images
 import TestSupport
 import Testing
 
-@Suite struct TablePlaceTests {
+@Suite struct TableLocatorTests {
   /// Creates a workspace below a root. Each table directory holds an image with the directory's name.
   private func workspace(
     _ folder: TemporaryFolder, tables: [String], cfgloc: String? = nil, root: String? = nil,
@@ -35,7 +35,7 @@ import Testing
     try workspace.images().filter(\.isDefined).map(\.name)
   }
 
-  @Test func `the places are tried in xCAT's order`() throws {
+  @Test func `table directories are searched in xCAT's order`() throws {
     for (tables, cfgloc, expected) in [
       (["/etc/xcat"], nil, "_etc_xcat"), (["/etc/xcat", "/opt/xcat/cfg"], nil, "_opt_xcat_cfg"),
       (["/etc/xcat", "/db"], "SQLite:/db\n", "_db"), (["/etc/xcat", "/db"], "/db", "_db"),
@@ -76,7 +76,7 @@ import Testing
     }
   }
 
-  @Test(.usesTools) func `with none of them, the store has tables of its own`() throws {
+  @Test(.usesTools) func `without xCAT's tables the store has its own`() throws {
     let folder = try TemporaryFolder()
     try shell("mkdir \"$1/root\"", folder.path)
     let workspace = try workspace(folder, tables: [])
@@ -84,7 +84,7 @@ import Testing
     #expect(FileManager.default.fileExists(atPath: folder.path("store/xcat/osimage.sqlite")))
   }
 
-  @Test func `XCATCFG speaks of this machine, not of a staging root`() throws {
+  @Test func `XCATCFG is ignored below a staging root`() throws {
     let folder = try TemporaryFolder()
     let environment = ["XCATCFG": "SQLite:" + folder.path("root/db")]
     let staged = try workspace(
@@ -95,7 +95,7 @@ import Testing
   }
 
   @Test(.usesTools)
-  func `another database is reached through xCAT's commands, but not below a staging root`()
+  func `other databases are used through xCAT's commands, except below a staging root`()
     throws
   {
     let folder = try TemporaryFolder()
@@ -120,7 +120,7 @@ import Testing
         == "\(folder.path("bin/lsdef")) -t osimage -l -z\n")
   }
 
-  @Test func `a folder that is named and not there is an error`() throws {
+  @Test func `a configured table directory that does not exist is an error`() throws {
     for cfgloc in ["SQLite:/gone", "relative"] {
       let folder = try TemporaryFolder()
       let workspace = try workspace(folder, tables: ["/etc/xcat"], cfgloc: cfgloc)

@@ -1,11 +1,11 @@
-// Where tests of the executor write: a folder with tree/, and a store beside it.
+// A store, and an empty directory next to it that plans write into.
 
 import Foundation
 import Platform
 import Store
 import TestSupport
 
-struct WritingSite {
+struct ExecutorFixture {
   let folder: TemporaryFolder
   let kernel = KernelFileSystem.shared
   /// `folder`, open.
