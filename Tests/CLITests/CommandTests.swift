@@ -50,7 +50,7 @@ import Testing
   ]
 
   @Test(arguments: mistakes)
-  func `each invalid command line has its exit code and an explanation`(
+  func `each invalid command line has its exit code and a message`(
     _ words: String, _ status: Int32
   ) throws {
     let arguments = words.split(separator: " ").map(String.init)

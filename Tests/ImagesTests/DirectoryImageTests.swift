@@ -62,17 +62,20 @@ import Testing
       do { try body() } catch let error as any ExplainedError { return error.errorCode } catch {}
       return nil
     }
-    #expect(code { _ = try site.workspace.snapshot(site.folder.path("nothing")) }?.category == .notFound)
+    #expect(
+      code { _ = try site.workspace.snapshot(site.folder.path("nothing")) }?.category == .notFound)
     #expect(code { _ = try site.workspace.status(site.tree) }?.category == .notFound)
     #expect(code { _ = try site.workspace.snapshot("/") }?.category == .usage)
     _ = try site.workspace.snapshot(site.tree)
-    #expect(code { _ = try site.workspace.addDirectory("other", at: site.tree) }?.category == .failed)
+    #expect(
+      code { _ = try site.workspace.addDirectory("other", at: site.tree) }?.category == .failed)
     #expect(
       code { _ = try site.workspace.addDirectory("compute", at: site.folder.path("srv")) }?.category
         == .failed)
     #expect(code { _ = try site.workspace.define("compute", ["profile=p"]) }?.category == .usage)
     #expect(
-      code { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["a//b"]) }?.category == .usage
+      code { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: ["a//b"]) }?.category
+        == .usage
     )
   }
 

@@ -29,7 +29,9 @@ import Testing
       site.folder.path("store/packs"),
     ] {
       #expect(errorCode { _ = try site.workspace.snapshot(path) }?.category == .usage, "\(path)")
-      #expect(errorCode { _ = try site.workspace.addDirectory("x", at: path) }?.category == .usage, "\(path)")
+      #expect(
+        errorCode { _ = try site.workspace.addDirectory("x", at: path) }?.category == .usage,
+        "\(path)")
     }
     #expect(try site.workspace.images().map(\.name) == ["compute"])
   }
@@ -71,7 +73,8 @@ import Testing
     #expect(try site.workspace.removeDefinitions([site.tree]).map(\.image) == ["compute"])
     #expect(try site.workspace.images().map(\.isDefined) == [false])
     #expect(try site.workspace.log("compute").count == 1)
-    #expect(errorCode { _ = try site.workspace.removeDefinitions(["compute"]) }?.category == .notFound)
+    #expect(
+      errorCode { _ = try site.workspace.removeDefinitions(["compute"]) }?.category == .notFound)
     // A revert makes it an image again.
     _ = try site.workspace.revert("compute@1")
     #expect(site.content("srv/compute/etc/hosts") == "one\n")
@@ -86,14 +89,16 @@ import Testing
     #expect(errorCode { _ = try workspace.removeDefinitions(["img"]) }?.category == .usage)
     _ = try site.workspace.snapshot(site.tree)
     #expect(errorCode { _ = try site.workspace.removeDefinitions(["comp"]) }?.category == .notFound)
-    #expect(errorCode { _ = try site.workspace.removeDefinitions(["compute@1"]) }?.category == .usage)
+    #expect(
+      errorCode { _ = try site.workspace.removeDefinitions(["compute@1"]) }?.category == .usage)
   }
 
   @Test func `remove of an image without '@' never removes a snapshot`() throws {
     let site = try TestNode.smallDirectory()
     for _ in 1...2 { _ = try site.workspace.snapshot(site.tree) }
     for force in [false, true] {
-      #expect(errorCode { _ = try site.workspace.remove(["compute"], force: force) }?.category == .usage)
+      #expect(
+        errorCode { _ = try site.workspace.remove(["compute"], force: force) }?.category == .usage)
     }
     #expect(try site.workspace.log("compute").count == 2)
   }
@@ -125,7 +130,8 @@ import Testing
     let site = try TestNode.smallDirectory()
     for pattern in ["", " ", "#x", "[z-a", "[z-a]", "a[", site.tree + "/var/log/*", site.tree] {
       #expect(
-        errorCode { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: [pattern]) }?.category
+        errorCode { _ = try site.workspace.addDirectory(nil, at: site.tree, excludes: [pattern]) }?
+          .category
           == .usage, "\(pattern)")
     }
     #expect(try site.workspace.images().isEmpty)
@@ -223,7 +229,7 @@ import Testing
     #expect(report.deliveries.allSatisfy { !$0.contains("xCAT") && !$0.contains("synclist") })
   }
 
-  @Test func `the advice to restrict a directory is not given for a shared one`() throws {
+  @Test func `the hint to restrict a directory is not given for a shared one`() throws {
     let site = try TestNode.smallDirectory()
     try site.run("echo x >srv/compute/usr/su; chmod 4755 srv/compute/usr/su")
     let bundle = try site.bundle("b.tgz")

@@ -72,7 +72,8 @@ import Testing
 
   @Test func `a missing file has the code not-found`() {
     #expect(SystemError(code: .notFound, "open", Array("/nowhere".utf8)).errorCode == .notFound)
-    #expect(SystemError(code: .accessDenied, "open", Array("/root".utf8)).errorCode == .accessDenied)
+    #expect(
+      SystemError(code: .accessDenied, "open", Array("/root".utf8)).errorCode == .accessDenied)
   }
 
   @Test func `docs/json.md lists every code with its category`() throws {

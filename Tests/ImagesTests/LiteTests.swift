@@ -237,7 +237,8 @@ import Testing
         [("/etc/", "persistent"), ("/etc/x", "tmpfs")],
         "/etc/x should have persistent option like /etc/"
       ),
-      ([("/etc/../x", "link")], "nodes cannot handle"), ([("/etc/a b", "link")], "nodes cannot handle"),
+      ([("/etc/../x", "link")], "nodes cannot handle"),
+      ([("/etc/a b", "link")], "nodes cannot handle"),
     ]
     let node = try node()
     let before = node.folder.path("before")

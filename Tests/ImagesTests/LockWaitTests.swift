@@ -34,7 +34,8 @@ import Testing
         #expect(errorCode { _ = try site.open(lockWait: wait).collect() }?.category == .busy)
         var optimize = CollectionRequest()
         optimize.rewriting = .all(level: 12)
-        #expect(errorCode { _ = try site.open(lockWait: wait).collect(optimize) }?.category == .busy)
+        #expect(
+          errorCode { _ = try site.open(lockWait: wait).collect(optimize) }?.category == .busy)
         #expect(errorCode { _ = try site.open(lockWait: wait).repair() }?.category == .busy)
       }
       withExtendedLifetime(lock) {}

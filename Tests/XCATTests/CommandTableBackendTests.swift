@@ -194,9 +194,9 @@ final class FakeXCATCommands: Sendable {
       ])
     }
     #expect(
-      error?.finding.contains(
+      error?.reason.contains(
         silently ? "differs from the value that was set" : "the database is away") == true)
-    #expect(error?.finding.contains("rolled back") == true, "\(error?.finding ?? "")")
+    #expect(error?.reason.contains("rolled back") == true, "\(error?.reason ?? "")")
     #expect(try commands.backend.definitions() == before)
     #expect(try commands.rows("litefile") == rows)
   }
@@ -211,7 +211,7 @@ final class FakeXCATCommands: Sendable {
         change(.litefile, ["image": "ALL", "file": "/etc/hosts"], ["options": "ro"]),
       ])
     }
-    #expect(error?.finding.contains("could not be rolled back: osimage new") == true)
+    #expect(error?.reason.contains("could not be rolled back: osimage new") == true)
   }
 
   @Test func `values that the commands cannot carry are refused before any command runs`() throws {
@@ -260,7 +260,7 @@ final class FakeXCATCommands: Sendable {
     try shell(
       "printf '#!/bin/sh\\necho cannot connect >&2; exit 1\\n' >\"$1/play\"", commands.folder.path)
     let error = #expect(throws: XCATError.self) { try commands.rows("osimage") }
-    #expect(error?.finding == "ended with status 1 and said: cannot connect")
+    #expect(error?.reason == "ended with status 1 and said: cannot connect")
     #expect(throws: XCATError.self) { try commands.rows("litefile") }
   }
 }
