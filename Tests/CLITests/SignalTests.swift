@@ -109,7 +109,7 @@ import Testing
         + "$imgstore revert img@1 --swap; exit $?")
     #expect(stopped.status == 128 + signal, "\(stopped.errors)")
     #expect(stopped.errors.contains("nothing was changed"))
-    #expect(!stopped.errors.contains("half changed"))
+    #expect(!stopped.errors.contains("unfinished change"))
     #expect(try run("ls", "-A", site.folder.path("store/journal")).output == "")
     #expect(try run("ls", "-A", site.folder.path("root/img")).output == "rootimg\n")
     #expect(try differences(site.folder.path("second"), site.tree) == "")

@@ -75,11 +75,13 @@ import Testing
   }
 
   @Test func `no snapshot is removed if the tables cannot be written`() throws {
+    let trigger = folder.path("trigger.sql")
+    try "CREATE TRIGGER refuse BEFORE DELETE ON directory BEGIN SELECT RAISE(ABORT, 'no'); END;"
+      .write(
+        toFile: trigger, atomically: false, encoding: .utf8)
     try shell(
-      """
-      python3 -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(
-      "CREATE TRIGGER refuse BEFORE DELETE ON directory BEGIN SELECT RAISE(ABORT, 1); END")' "$1"
-      """, folder.path("store/xcat/directory.sqlite"))
+      "python3 -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(open(sys.argv[2]).read())' \"$1\" \"$2\"",
+      folder.path("store/xcat/directory.sqlite"), trigger)
     #expect(code { _ = try workspace.forgetEntirely(["tree"]) } == .tablesInvalid)
     #expect(try workspace.log("tree").count == 1)
     #expect(try workspace.images().first?.isDefined == true)

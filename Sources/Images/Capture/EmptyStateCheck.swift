@@ -47,14 +47,14 @@ enum EmptyStateFinding: Equatable {
     case .noImageFiles(_, let detail):
       "has neither a root tree (rootimg/) nor a kernel nor a packed image"
         + (detail.isEmpty ? "" : " (\(detail))")
-    case .directoryMissing: "is not there, or is no directory"
-    case .treeMissing: "is no directory any more, and the latest snapshot has one"
+    case .directoryMissing: "does not exist, or is not a directory"
+    case .treeMissing: "is no longer a directory, but was one in the latest snapshot"
     case .treeEmpty: "has no files"
     case .allExcluded(_, let pattern):
-      "has nothing but what is left out (by '\(printable(pattern.utf8))' among others)"
+      "has only excluded entries (by '\(printable(pattern.utf8))' and others)"
     case .mostlyUnreadable(_, let unreadable): "cannot be read: \(unreadable) entries or more"
     case .mostlyGone(_, let entries, let before):
-      "has \(entries) entries, and the latest snapshot has \(before)"
+      "has \(entries) entries, but the latest snapshot has \(before)"
     }
   }
 }
@@ -179,7 +179,7 @@ extension ImageError {
         printable(path), "\(reason.reason); no snapshot of \(image) was recorded",
         hint:
           "Check that its file system is mounted. If it was moved, 'imgstore add \(image) NEWDIR' "
-          + "says where it is now; 'imgstore remove \(image) --definition' takes it off the list of images"
+          + "records its new path; 'imgstore remove \(image) --definition' takes it off the list of images"
       )
       return
     }

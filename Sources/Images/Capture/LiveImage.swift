@@ -124,7 +124,7 @@ extension Workspace {
       Snapshot.Note(
         .absent, path: $0.path.bytes,
         detail: definition.isDirectory
-          ? "where it was moved to, 'imgstore add \(image) NEWDIR' says" : "named by \($0.role)")
+          ? "if it was moved, run 'imgstore add \(image) NEWDIR'" : "named by \($0.role)")
     }
     let missing = try noImageFiles(definition, capture).map { [$0] } ?? []
     return LiveImage(

@@ -20,8 +20,8 @@ extension Workspace {
         "image \(image)",
         "has an empty directory \(path.text), where a file system was mounted before",
         hint:
-          "Nothing was changed; mount it again, or remove the empty folder if the image shall "
-          + "live without it")
+          "Nothing was changed; mount it again, or remove the empty directory if the image no longer "
+          + "needs it")
     }
   }
 

@@ -68,7 +68,7 @@ struct InterruptedChangeError: ExplainedError {
     let own = (cause as? any ExplainedError)?.hint ?? ""
     hint =
       (own.isEmpty ? "" : own + ". ")
-      + "The image \(change.image) is half changed: \(change.hint)"
+      + "Image \(change.image) has an unfinished change: \(change.hint)"
   }
 }
 
@@ -80,7 +80,7 @@ extension Workspace {
     do throws(CodecError) {
       let journal = try Journal.decode(bytes)
       guard journal.image == image.text else {
-        throw .corrupt("it is that of an image \(printable(journal.image.utf8))")
+        throw .corrupt("the journal names image \(printable(journal.image.utf8))")
       }
       return journal
     } catch {
@@ -135,8 +135,8 @@ extension Workspace {
     let change = try unfinished(image, journal)
     tell(
       change.isRunning
-        ? "\(change.words) is being made right now"
-        : "\(change.account) and has not ended: \(change.hint)")
+        ? "\(change.words) is in progress"
+        : "\(change.account) and has not finished: \(change.hint)")
   }
 
   /// Refuses to continue while the image has an unfinished change.
@@ -145,7 +145,8 @@ extension Workspace {
     guard let journal = try journal(of: image) else { return }
     let change = try unfinished(image, journal)
     throw ImageError(
-      .changeUnfinished, "image \(image)", "is half changed: \(change.account) and has not ended",
+      .changeUnfinished, "image \(image)",
+      "has an unfinished change: \(change.account) and has not finished",
       hint: change.hint)
   }
 
@@ -205,8 +206,8 @@ extension Workspace {
 
   /// Returns the message for a second signal, which ends a change at once.
   static func lastWords(of image: ImageName, _ journal: Journal) -> String {
-    "interrupted: image \(image) is half changed: 'imgstore resume \(image)' completes the change"
-      + (journal.before == nil ? "" : ", 'imgstore resume \(image) --back' takes it back")
+    "interrupted: image \(image) has an unfinished change: 'imgstore resume \(image)' completes it"
+      + (journal.before == nil ? "" : ", 'imgstore resume \(image) --back' rolls it back")
   }
 
   /// Rolls back a change that has not modified the live image.

@@ -95,8 +95,8 @@ extension Workspace {
     guard flags.isEmpty else {
       throw ImageError(
         .accessDenied,
-        path.text, "has the flag \(flags.letters), so that nothing in it can be replaced",
-        hint: "Nothing was changed; 'chattr -\(flags.letters) \(path.text)' takes it away")
+        path.text, "has the flag \(flags.letters), so its entries cannot be replaced",
+        hint: "Nothing was changed; 'chattr -\(flags.letters) \(path.text)' removes it")
     }
     do throws(SystemError) {
       _ = try fileSystem.openFile(at: folder.raw, [0x2e], [.write, .nameless], mode: 0o600)
@@ -117,7 +117,7 @@ extension Workspace {
     throw ImageError(
       .accessDenied,
       "\(piece.path.text)\(path.isEmpty ? "" : "/")\(printable(path))",
-      "has the flag \(flags.letters), and would have to change",
+      "has the flag \(flags.letters), but must be changed",
       hint: "Nothing was changed; it takes the capability CAP_LINUX_IMMUTABLE, or 'chattr "
         + "-\(flags.letters)' by somebody who has it")
   }

@@ -85,8 +85,8 @@ extension Workspace {
     guard let path = changed ?? unread else { return }
     throw ImageError(
       .imageChanged,
-      printable(path), "changed, or could not be read, while it was being kept as \(kept.name)",
-      hint: "Nothing was changed; run the command again when nobody else works on the image")
+      printable(path), "changed, or could not be read, while \(kept.name) was taken",
+      hint: "Nothing was changed; run the command again when no process writes to the image")
   }
 
   /// Plans the components.
@@ -192,13 +192,13 @@ extension Snapshot.Note {
 
   var reason: String {
     switch kind {
-    case .mountPoint: "something is, or was, mounted there"
+    case .mountPoint: "a file system is, or was, mounted there"
     case .excluded: "the pattern '\(printable(detail.utf8))' excludes it"
-    case .ownFiles: "it is, or was, imgstore's own"
+    case .ownFiles: "it belongs, or belonged, to imgstore"
     case .subvolumeSnapshot: "it is, or was, a read-only btrfs snapshot"
     case .changedWhileRead: "it kept changing while the snapshot read it"
     case .vanished: "it disappeared before the snapshot could read it"
-    case .attributesLost: "the archive that it came from says more of it: \(detail)"
+    case .attributesLost: "the archive had attributes that cannot be stored: \(detail)"
     default: "it could not be read, now or in the snapshot"
     }
   }

@@ -35,8 +35,8 @@ extension Workspace {
     else {
       throw ImageError(
         .imageChanged,
-        path.text, "was changed by somebody else just now; nothing was done",
-        hint: "Try again when it is at rest.")
+        path.text, "was changed by another process; nothing was done",
+        hint: "Run the command again when no process writes to the tree")
     }
     let new = Snapshot.Component(role: old.role, path: old.path, entry: tree.top)
     let plans = try planPieces(
@@ -77,7 +77,7 @@ extension Workspace {
       if let left {
         throw ImageError(
           .imageChanged,
-          printable(left.path), "is not what it was to become: something else changes it, too")
+          printable(left.path), "does not match the target: another process changed it")
       }
       if proof.capture.pieces == target.pieces {
         proof.capture.saveCache(
@@ -110,7 +110,7 @@ extension Workspace {
         guard try old.find(inside) != new.find(inside) else { continue }
         throw ImageError(
           .imageChanged, "\(piece.path.text)/\(printable(Array(inside.joined(separator: [0x2f]))))",
-          "cannot become what the image needs: \(why)",
+          "cannot be changed to the target: \(why)",
           hint: "Nothing was changed; unmount what is mounted there, and run the command again")
       }
     }

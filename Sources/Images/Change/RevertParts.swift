@@ -172,7 +172,7 @@ struct PartCombiner {
         let name = printable(Array(folder.joined(separator: [0x2f])))
         throw ImageError(
           .unsupported, "\(sourceName):\(name)",
-          "is a folder, and a \(there.kind.noun) in the live image",
+          "is a directory, but a \(there.kind.noun) in the live image",
           hint: "Revert '\(name)' itself, or a path that does not lead over it")
       }
       guard let wanted = try view.find(folder, in: source.entry), wanted.ids != nil else {
@@ -209,14 +209,14 @@ struct PartCombiner {
   private func locate(_ text: String) throws -> Place {
     guard let bytes = bytes(fromPrintable: text) else {
       throw ImageError(
-        .usage, "path \(text)", "holds a backslash that begins no \\xHH, \\n, \\t or \\\\")
+        .usage, "path \(text)", "contains a backslash that does not begin \\xHH, \\n, \\t or \\\\")
     }
     guard !bytes.isEmpty else {
       throw ImageError(.usage, "the path", "is empty", hint: "Write '/' for the whole root tree")
     }
     let parts = treePath(bytes)
     guard !parts.contains([0x2e, 0x2e]) else {
-      throw ImageError(.usage, "path \(text)", "holds '..'", hint: "Write it without")
+      throw ImageError(.usage, "path \(text)", "contains '..'", hint: "Write it without")
     }
     if bytes.first == 0x2f {
       let all = Set(live.capture.pieces.map(\.path)).union(source.pieces.map(\.path))
@@ -231,7 +231,7 @@ struct PartCombiner {
     guard let path = old?.path ?? new?.path else {
       throw ImageError(
         .pathNotFound, "\(sourceName):\(text)",
-        "is no file of the image, and the image has no root tree",
+        "is not a file of the image, and the image has no root tree",
         hint: "'imgstore show \(sourceName)' lists the files of the image")
     }
     return Place(piece: path, old: old.flatMap { pieces[$0.path] }, new: new, below: parts)

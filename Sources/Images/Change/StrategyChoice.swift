@@ -56,7 +56,7 @@ extension Workspace {
   private func choose(
     _ piece: ComponentPlan, _ grounds: StrategyContext
   ) throws -> (staging: Plan?, why: String) {
-    if grounds.method == .inPlace { return (nil, "as asked for") }
+    if grounds.method == .inPlace { return (nil, "as requested") }
     let isAsked = grounds.method == .swap
     func refused(_ obstacle: String) throws -> (staging: Plan?, why: String) {
       guard isAsked else { return (nil, obstacle) }
@@ -67,7 +67,7 @@ extension Workspace {
     }
     if let left = leftAlone(piece, grounds.notes) { return try refused(left) }
     guard piece.current != nil else {
-      return (try stagingPlan(piece, grounds), "nothing is there yet")
+      return (try stagingPlan(piece, grounds), "the path does not exist yet")
     }
     if !isAsked, let why = exceedsSwapBudget(piece.plan, grounds.entryCount) { return (nil, why) }
     if !isAsked, let (path, flags) = piece.observed?.firstProtected {
@@ -77,14 +77,14 @@ extension Workspace {
     if let tree = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
       try fileSystem.isInside(try store().layout.root, FileIdentity(tree))
     {
-      return try refused("the store lies in it")
+      return try refused("the store is in it")
     }
     let use = TreeBusyCheck(
       TreeBusyCheck.Question(
         path: realPath(place), managementPath: piece.path,
         stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: grounds.isServed,
         tree: piece.observed, store: try realStorePath()))
-    if let mount = use.mounts.first { return try refused("something is mounted on \(mount)") }
+    if let mount = use.mounts.first { return try refused("a file system is mounted on \(mount)") }
     if let obstacle = use.obstacles.first { return try refused(obstacle) }
     if !isAsked, let reason = use.reasons.first {
       return (nil, reason + (use.reasons.count > 1 ? " …" : ""))
@@ -94,7 +94,7 @@ extension Workspace {
     if isAsked {
       for reason in use.reasons { tell("\(piece.path.text): \(reason)") }
       if let why = try lacksRoom(staging, in: place.directory) { return try refused(why) }
-      return (staging, "as asked for")
+      return (staging, "as requested")
     }
     if let why = try costsTooMuch(staging, piece.plan, in: place.directory) { return (nil, why) }
     return (staging, "no process uses the tree, and the disk has room for a second one")
@@ -106,10 +106,10 @@ extension Workspace {
       return "\(printable(note.path)) is a btrfs subvolume"
     }
     if let note = notes.first(where: { $0.isUntouchable && $0.path.starts(with: inside) }) {
-      return "it holds \(printable(note.path)), which a revert leaves alone: \(note.reason)"
+      return "it contains \(printable(note.path)), which a revert does not change: \(note.reason)"
     }
     return piece.plan.skipped.first.map {
-      "it holds \(printable($0.path)), which a revert leaves alone: \($0.why)"
+      "it contains \(printable($0.path)), which a revert does not change: \($0.why)"
     }
   }
 

@@ -132,7 +132,7 @@ extension Workspace {
     if !change.parts.isEmpty {
       outcome.remarks += remarksOnPackedImages(plans, current.live, image)
     }
-    outcome.remarks += [excludedRemark].compactMap(\.self)
+    outcome.remarks += [excludedRemark].compactMap(\.self) + remarksOnOpenFiles(plans)
     outcome.remarks += [outcome.forgetExpected(current.live.notes)].compactMap(\.self)
     for remark in outcome.remarks { tell(remark) }
     try preflight(plans)

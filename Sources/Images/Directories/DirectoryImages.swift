@@ -154,7 +154,8 @@ extension Workspace {
     guard let image = try? ImageName(text), image.isPlain else {
       throw ImageError(
         .invalidName, "directory \(path.text)", "has a name that is not valid for an image",
-        hint: "Give the image a name: 'imgstore add NAME \(path.text)'")
+        hint: "Give the image a name: 'imgstore add \(DirectoryName.proposal(for: text)) "
+          + "\(shellQuoted(path.text))'")
     }
     return image
   }
@@ -168,6 +169,8 @@ extension Workspace {
     guard let other = old ?? latest?.snapshot.definition, other.directoryPath != path else {
       return
     }
+    // The latest snapshot of an image whose creation was undone has no definition.
+    if old == nil, other == ImageDefinition() { return }
     // The image was moved: its old directory does not exist.
     if other.isDirectory, let oldPath = other.directoryPath, try statLive(oldPath) == nil { return }
     throw ImageError(
@@ -176,7 +179,7 @@ extension Workspace {
       other.isDirectory
         ? "is the directory \(other.directoryPath?.text ?? "")"
         : "exists already, and is not a directory",
-      hint: "Give the new image another name: 'imgstore add NAME \(path.text)'")
+      hint: "Give the new image another name: 'imgstore add NAME \(shellQuoted(path.text))'")
   }
 
   /// Returns PRETTY_NAME of os-release(5); empty if there is none.

@@ -47,7 +47,9 @@ extension Workspace {
       guard there.kind == .directory else { throw try notDefined(ImageName(text)) }
       throw ImageError(
         .imageNotFound, "image '\(text)'", "does not exist",
-        hint: "To snapshot the directory of that name, run 'imgstore snapshot ./\(text)'")
+        hint:
+          "To snapshot the directory of that name, run 'imgstore snapshot \(shellQuoted("./" + text))'"
+      )
     }
     let near = ImageLookup.near(text, known) { definitions[$0]?.osimage["profile"] }
     if near.isEmpty {
@@ -102,17 +104,24 @@ extension Workspace {
     if let error = try namesPathInImage(path) { throw error }
     guard try statLive(path)?.kind == .directory else {
       throw ImageError(
-        .imageNotFound, path.text, "is no directory, and no image",
-        hint: "'imgstore images' lists what there is")
+        .imageNotFound, path.text, "is neither a directory nor an image",
+        hint: "'imgstore images' lists all images")
     }
     throw ImageError(
       .imageNotFound, "directory \(path.text)", "is not an image",
       hint:
-        "To snapshot it, run 'imgstore snapshot \(path.text)'; 'imgstore images' lists all images")
+        "To snapshot it, run 'imgstore snapshot \(shellQuoted(path.text))'; 'imgstore images' lists all images"
+    )
   }
 
   /// Returns the error for an image that no table defines.
   func notDefined(_ image: ImageName) throws -> ImageError {
+    if (try? storeIfPresent()?.refs.numbers(of: image).isEmpty) == false {
+      return ImageError(
+        .imageNotFound, "image \(image)", "has snapshots, but is no longer defined",
+        hint: "'imgstore add \(shellQuoted(image.text)) DIR' makes a directory this image again"
+          + (try hasXCAT() ? "; 'imgstore define' defines it in xCAT's tables" : ""))
+    }
     guard try hasXCAT() else {
       return ImageError(
         .imageNotFound, "image \(image)", "does not exist",

@@ -6,7 +6,7 @@ import Platform
 public struct ImageError: ExplainedError {
   /// The subject of the reason: a file, an image, an option; empty if the reason is a sentence.
   public let subject: String
-  /// What is wrong with the subject.
+  /// The problem of the subject.
   public let reason: String
   /// What the user can do; empty for none.
   public let hint: String

@@ -7,5 +7,5 @@ import Images
 func unfinishedText(_ change: UnfinishedChange) -> String {
   change.isRunning
     ? "\(change.words) is in progress"
-    : "\(change.account) and has not ended: \(change.hint)"
+    : "\(change.account) and has not finished: \(change.hint)"
 }
