@@ -200,7 +200,12 @@ struct ImgStore: ParsableCommand {
   private static func report(
     parserError error: any Error, asJSON: Bool, of command: any ParsableCommand.Type = ImgStore.self
   ) -> Int32 {
-    let text = withFewWords(command.fullMessage(for: error))
+    let name = command.configuration.commandName ?? ""
+    var text = withFewWords(command.fullMessage(for: error))
+    if command != ImgStore.self {
+      text = text.replacing("Usage: \(name)", with: "Usage: imgstore \(name)")
+        .replacing("See '\(name) ", with: "See 'imgstore \(name) ")
+    }
     guard exitCode(for: error) != .success else {
       print(LineFolding.withFoldedUsage(text))
       return ExitStatus.done

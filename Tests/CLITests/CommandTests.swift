@@ -124,7 +124,7 @@ import Testing
     let full = try site.imgstore("restore", "img", site.folder.path("full"))
     #expect(full.status == 1 && full.errors.contains("is not empty"))
     let file = try site.imgstore("restore", "img:etc/motd", site.folder.path("full"))
-    #expect(file.status == 1 && file.errors.contains("there is a file named motd already"))
+    #expect(file.status == 1 && file.errors.contains("already contains a file named motd"))
     #expect(
       try site.imgstore("restore", "img:etc/motd", site.folder.path("empty/../new")).status == 0)
     #expect(try String(contentsOfFile: site.folder.path("full/motd"), encoding: .utf8) == "mine\n")

@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct ExitCodeTests {
   private struct Failure: Decodable {
-    struct Details: Decodable { let code: String }
+    struct Details: Decodable { let category: String }
     let error: Details
   }
 
@@ -17,7 +17,7 @@ import Testing
     let result = try run(
       "timeout", arguments: ["60", binary] + words + ["--json"], environment: site.environment)
     let failure = try? JSONDecoder().decode(Failure.self, from: Data(result.output.utf8))
-    return (result.status, failure?.error.code)
+    return (result.status, failure?.error.category)
   }
 
   private func filled() throws -> TestNode {
@@ -58,7 +58,7 @@ import Testing
         ] + command.split(separator: " ").map(String.init), environment: site.environment)
       #expect(result.status == 4, "\(command): \(result.errors)")
       let failure = try? JSONDecoder().decode(Failure.self, from: Data(result.output.utf8))
-      #expect(failure?.error.code == "busy", "\(command): \(result.output)")
+      #expect(failure?.error.category == "busy", "\(command): \(result.output)")
     }
     #expect(try site.imgstore("log", "img").output.split(separator: "\n").count == 2)
   }

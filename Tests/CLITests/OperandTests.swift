@@ -90,11 +90,11 @@ import Testing
     ] {
       let result = try run(binary, arguments: words, environment: site.environment)
       struct Document: Decodable {
-        struct Details: Decodable { let code: String }
+        struct Details: Decodable { let category: String }
         let error: Details
       }
       let document = try JSONDecoder().decode(Document.self, from: Data(result.output.utf8))
-      #expect(document.error.code == code, "\(words)")
+      #expect(document.error.category == code, "\(words)")
       #expect(result.status == (code == "usage" ? 2 : 1))
     }
   }

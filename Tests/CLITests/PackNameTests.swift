@@ -74,7 +74,7 @@ private final class PackEnvironment: Sendable {
     """
 
   private static func mistake(_ text: String, _ name: String) -> String {
-    "Error: \(text)\n  Nothing was done; '\(name) -h' shows the usage.\n"
+    "Error: \(text)\nhint: Nothing was done; '\(name) -h' shows the usage\n"
   }
 
   /// Command lines that only print: words, exit code, standard output, standard error.

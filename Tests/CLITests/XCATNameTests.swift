@@ -81,47 +81,48 @@ private func isWarnings(_ errors: String) -> Bool {
     ("imgimport -v", 1, importUsage, ""), ("imgimport -p n1", 1, importUsage, ""),
     (
       "imgexport IMAGE --bogus", 1, "",
-      "Error: Unknown option: bogus\n  Nothing was done; 'imgexport -h' shows the usage.\n"
+      "Error: Unknown option: bogus\nhint: Nothing was done; 'imgexport -h' shows the usage\n"
     ),
     (
       "imgimport -x b.tgz", 1, "",
-      "Error: Unknown option: x\n  Nothing was done; 'imgimport -h' shows the usage.\n"
+      "Error: Unknown option: x\nhint: Nothing was done; 'imgimport -h' shows the usage\n"
     ),
     (
       "imgexport IMAGE -e", 1, "",
-      "Error: Option e requires an argument\n  Nothing was done; 'imgexport -h' shows the usage.\n"
+      "Error: Option e requires an argument\nhint: Nothing was done; 'imgexport -h' shows the usage\n"
     ),
     (
       "imgexport IMAGE a.tgz b", 1, "",
-      "Error: Unexpected argument: b\n  Nothing was done; 'imgexport -h' shows the usage.\n"
+      "Error: Unexpected argument: b\nhint: Nothing was done; 'imgexport -h' shows the usage\n"
     ),
     (
       "imgexport -v", 1, "Exporting  to HERE...\n",
       "Error: Cannot find image '' from the osimage table.\n"
-        + "  'imgstore images' and 'lsdef -t osimage' list the images.\n"
+        + "hint: 'imgstore images' and 'lsdef -t osimage' list the images\n"
     ),
     (
       "imgexport nobody", 1, "Exporting nobody to HERE...\n",
       "Error: Cannot find image 'nobody' from the osimage table.\n"
-        + "  'imgstore images' and 'lsdef -t osimage' list the images.\n"
+        + "hint: 'imgstore images' and 'lsdef -t osimage' list the images\n"
     ),
     ("imgimport b.tgz", 1, "", "Error: Cannot find HERE/b.tgz\n"),
     ("imgimport /b.tgz", 1, "", "Error: Cannot find HERE//b.tgz\n"),
     ("imgimport -", 1, "", "Error: Cannot find HERE/-\n"),
     (
       "imgexport IMAGE -R -oProxyCommand=x", 1, "",
-      "Error: host '-oProxyCommand=x': is not [user@]host.\n  Use letters, digits, '.', '_' and "
-        + "'-', and put an IPv6 address in brackets.\n"
+      "Error: host '-oProxyCommand=x' is not [user@]host\nhint: Use letters, digits, '.', '_' and "
+        + "'-', and put an IPv6 address in brackets\n"
     ),
     (
       "imgimport $(id).tgz -R mn2", 1, "",
-      "Error: remote path '$(id).tgz': contains a character that a shell on mn2 might interpret.\n"
-        + "  Use letters, digits and '/._-+=,@%:~' there, and rename the file on that host.\n"
+      "Error: remote path '$(id).tgz' contains a character that a shell on mn2 might interpret\n"
+        + "hint: Use letters, digits and '/._-+=,@%:~' there, and rename the file on that host\n"
     ),
     (
       "imgexport IMAGE -e /etc/motd:etc", 1, "Exporting IMAGE to HERE...\n",
-      "Error: extra file '/etc/motd:etc': would go to 'etc', which is no absolute path.\n  Name "
-        + "the folder that it belongs in on the management node that imports it.\n"
+      "Error: extra file '/etc/motd:etc' would be written to 'etc', which is not an absolute path\n"
+        + "hint: Give "
+        + "the absolute path of a directory on the management node that imports it\n"
     ),
   ]
 

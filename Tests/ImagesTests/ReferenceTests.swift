@@ -62,12 +62,12 @@ import Testing
     #expect(try workspace.find(Reference("compute@2")).number == 2)
     #expect(try workspace.log("compute").count == 3)
     for (text, code) in [
-      ("netboot", ErrorCode.notFound), ("rhels8.5.0-x86_64-netboot-compote", .notFound),
+      ("netboot", ErrorCategory.notFound), ("rhels8.5.0-x86_64-netboot-compote", .notFound),
       ("nothing-like-it", .notFound), ("compute@1", .usage), ("compute@1:/etc", .usage),
       ("", .usage),
     ] {
       let error = #expect(throws: ImageError.self, "\(text)") { try workspace.snapshot(text) }
-      #expect(error?.errorCode == code, "\(text)")
+      #expect(error?.errorCode.category == code, "\(text)")
     }
     // The hint is to define an image only if no name is similar. Commands that remove snapshots never
     // guess.

@@ -96,10 +96,10 @@ import XCAT
     #expect(explanation(["/c/a": "#INCLUDE:a#"]).contains("/c/a -> /c/a"))
     #expect(
       explanation(["/c/a": "#INCLUDE:b#", "/c/b": "#INCLUDE:../c/b2#", "/c/b2": "#INCLUDE:b#"])
-        .contains("/c/b -> /c/b2 -> /c/b."))
+        .contains("/c/b -> /c/b2 -> /c/b"))
     #expect(
       explanation(["/c/a": "#INCLUDE:b#"]).contains(
-        "/c/b: this list, included by /c/a, does not exist"))
+        "/c/b does not exist (included by /c/a)"))
     #expect(explanation([:]).contains("/c/a does not exist"))
     let error = #expect(throws: XCATError.self) {
       try ExcludeList.parse(files: [try path("/c/a")]) { _ in
