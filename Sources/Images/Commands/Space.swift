@@ -52,7 +52,7 @@ extension Workspace {
     -> CollectionOutcome
   {
     var request = request
-    request.waiting = options.lockWait
+    request.waiting = lockWait
     return try store().collect(request, progress: progress, report: mention)
   }
 

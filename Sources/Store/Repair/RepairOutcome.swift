@@ -7,7 +7,7 @@ import Platform
 public struct RepairRequest: Sendable {
   /// True to change nothing and report the planned actions.
   public var isDryRun = false
-  /// How long to wait for a collection, or for another repair.
+  /// How long to wait for a collection, another repair, or a command that uses an image.
   public var waiting = LockWait.forever
   /// Creates the parameters of a real repair.
   public init() {}

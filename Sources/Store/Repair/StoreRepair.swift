@@ -101,6 +101,16 @@ final class StoreRepair {
     outcome.actions.append(.init(object: object, what: what))
   }
 
+  /// Locks an image, and waits for other processes as long as the request allows.
+  /// - Throws: `busy` if another process still holds the lock.
+  func lockImage(_ image: ImageName) throws(StoreError) -> FileLock {
+    try store.lockImage(image, waiting: request.waiting) { [report] holders in
+      report(
+        "waiting: image \(image) is in use by "
+          + (holders.isEmpty ? "another imgstore process" : holders.joined(separator: ", ")))
+    }
+  }
+
   // MARK: Losses
 
   func survey() throws -> Losses {
