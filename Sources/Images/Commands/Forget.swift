@@ -46,7 +46,7 @@ extension Workspace {
     var kept: [KeptSnapshot] = []
     var unreadable: [SnapshotName] = []
     for image in locked {
-      try store.refs.requireReadableTags(of: image)
+      try store.refs.requireKnownProtection(of: image)
       let allTags = try store.refs.tags(of: image)
       let pins = try store.refs.pins(of: image)
       var all: [CommittedSnapshot] = []
