@@ -25,8 +25,14 @@ struct ForgetJSON: JSONDocument {
   let busy: [String]
   let freedBytes: UInt64?
   let collectableBytes: UInt64?
+  /// The outcome of the collection of `--prune`; nil without it, or if it failed.
+  let collection: CollectionJSON?
+  /// The reason why the collection of `--prune` failed; nil if it did not.
+  let collectionFailure: ErrorJSON.Details?
 
-  init(_ outcome: ForgetOutcome) {
+  init(_ outcome: ForgetOutcome, pruned: PruneOutcome? = nil) {
+    collection = pruned?.collection.map(CollectionJSON.init)
+    collectionFailure = pruned?.failure.map(ErrorJSON.Details.init)
     dryRun = outcome.isDryRun
     kept = outcome.kept.map {
       Kept(
