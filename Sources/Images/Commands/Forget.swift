@@ -156,9 +156,12 @@ extension Workspace {
     var usage: DiskUse.Use?
     var collectable: UInt64?
     if dryRun {
-      let account = try store.diskUse(progress: progress)
-      usage = try account.use(of: forgotten.map(\.name))
-      collectable = account.collectableBytes
+      // While a snapshot cannot be read, gc frees nothing.
+      let account = try store.diskUse(isTolerant: true, progress: progress)
+      if account.isComplete {
+        usage = try account.use(of: forgotten.map(\.name))
+        collectable = account.collectableBytes
+      }
     } else {
       progress.begin("forgetting")
       for (image, removed) in Dictionary(grouping: forgotten, by: \.name.image)

@@ -112,8 +112,12 @@ struct DiskUseJSON: JSONDocument {
   let collectableBytes: UInt64
   let indexBytes: UInt64
   let cacheBytes: UInt64
+  let unfinishedBytes: UInt64
+  let unreadable: [UnreadableJSON]?
 
   init(_ outcome: DiskUseOutcome) {
+    unfinishedBytes = outcome.unfinishedBytes
+    unreadable = UnreadableJSON.list(outcome.unreadable)
     lines = outcome.lines.map(Line.init)
     total = Line(outcome.total)
     packs = outcome.packs
@@ -146,8 +150,12 @@ struct StatisticsJSON: JSONDocument {
   let objects: [Kind]
   let indexBytes: UInt64
   let cacheBytes: UInt64
+  let unfinishedBytes: UInt64
+  let unreadable: [UnreadableJSON]?
 
   init(_ stats: StoreStatistics) {
+    unfinishedBytes = stats.unfinishedBytes
+    unreadable = UnreadableJSON.list(stats.unreadable)
     images = stats.images
     snapshots = stats.snapshots
     entries = stats.entries
