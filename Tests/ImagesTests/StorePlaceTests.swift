@@ -35,7 +35,8 @@ import Testing
       #expect(error?.errorCode.category == .notFound)
     }
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("disk/store")).isEmpty)
-    #expect(try workspace(folder).initializeStore(group: nil).isNew, "on purpose it is made")
+    #expect(
+      try workspace(folder).initializeStore(group: nil, force: true).isNew, "on purpose it is made")
   }
 
   @Test func `commands on all images do not create a store`() throws {

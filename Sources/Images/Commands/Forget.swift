@@ -46,7 +46,7 @@ extension Workspace {
     var kept: [KeptSnapshot] = []
     var unreadable: [SnapshotName] = []
     for image in locked {
-      try store.refs.requireReadableTags(of: image)
+      try store.refs.requireKnownProtection(of: image)
       let allTags = try store.refs.tags(of: image)
       let pins = try store.refs.pins(of: image)
       var all: [CommittedSnapshot] = []
@@ -161,9 +161,12 @@ extension Workspace {
     var usage: DiskUse.Use?
     var collectable: UInt64?
     if dryRun {
-      let account = try store.diskUse(progress: progress)
-      usage = try account.use(of: forgotten.map(\.name))
-      collectable = account.collectableBytes
+      // While a snapshot cannot be read, gc frees nothing.
+      let account = try store.diskUse(isTolerant: true, progress: progress)
+      if account.isComplete {
+        usage = try account.use(of: forgotten.map(\.name))
+        collectable = account.collectableBytes
+      }
     } else {
       progress.begin("forgetting")
       for (image, removed) in Dictionary(grouping: forgotten, by: \.name.image)

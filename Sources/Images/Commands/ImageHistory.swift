@@ -17,6 +17,17 @@ public struct UnreadableSnapshot: Sendable {
   public let name: SnapshotName
   /// The reason, as a clause.
   public let reason: String
+  /// Whether it has no ref at all, although it was not removed.
+  public let isLost: Bool
+
+  init(name: SnapshotName, reason: String) {
+    (self.name, self.reason, isLost) = (name, reason, false)
+  }
+
+  /// Creates the entry of a snapshot without a ref.
+  init(lost name: SnapshotName) {
+    (self.name, reason, isLost) = (name, "its ref is missing", true)
+  }
 }
 
 /// The snapshots of an image.
@@ -25,6 +36,8 @@ public struct ImageHistory: Sendable {
   public let entries: [LogEntry]
   /// The snapshots that cannot be read.
   public let unreadable: [UnreadableSnapshot]
+  /// The tags and pins whose files are damaged.
+  public let damagedMarks: [DamagedMark]
 }
 
 extension Workspace {
@@ -48,7 +61,7 @@ extension Workspace {
     precondition(limit > 0)
     let refs = try store().refs
     let (image, numbers) = try findHistory(name)
-    let tags = try refs.tags(of: image)
+    let tags = try intactTags(of: image)
     let pins = try refs.pins(of: image)
     let signed = try signedNumbers(of: image.text)
     var entries: [LogEntry] = []
@@ -73,11 +86,11 @@ extension Workspace {
     }
     for number in try refs.lostNumbers(of: image) {
       unreadable.append(
-        UnreadableSnapshot(
-          name: SnapshotName(image: image, number: number), reason: "its ref is missing"))
+        UnreadableSnapshot(lost: SnapshotName(image: image, number: number)))
     }
     // Another process may have removed all snapshots since they were listed.
     if entries.isEmpty, unreadable.isEmpty { throw noSnapshot(of: image, "at all") }
-    return ImageHistory(entries: entries, unreadable: unreadable)
+    return ImageHistory(
+      entries: entries, unreadable: unreadable, damagedMarks: try refs.damagedMarks(of: image))
   }
 }

@@ -6,14 +6,15 @@ import Store
 
 extension Workspace {
   /// Removes snapshots: all of them, or none.
-  /// - Parameter force: whether the latest, tagged, pinned and unreadable snapshots may be removed, too.
+  /// - Parameter force: whether the latest, tagged, pinned and unreadable snapshots may be removed, too, and
+  ///   those of an image with a damaged tag.
   /// - Throws: `ImageError` if a snapshot is missing, must stay, or is needed by an unfinished change.
   public func remove(
     _ texts: [String], force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
     let store = try store()
     var names: [SnapshotName] = []
-    for text in try references(texts) {
+    for text in try references(texts, includingLost: force) {
       let name = try named(text, force: force).0
       if !names.contains(name) { names.append(name) }
     }
@@ -21,6 +22,11 @@ extension Workspace {
       try lockHistory($0, store, dryRun: dryRun)
     }
     defer { withExtendedLifetime(locks) {} }
+    if !force {
+      for image in Set(names.map(\.image)).sorted() {
+        try store.refs.requireKnownProtection(of: image)
+      }
+    }
     let forgotten = try names.map { try removable($0, force: force, store) }
     return try drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
   }

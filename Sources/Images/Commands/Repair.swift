@@ -27,7 +27,7 @@ extension Workspace {
     if options.readsLive { sources.append(liveSource(store)) }
     var request = RepairRequest()
     request.isDryRun = options.isDryRun
-    request.waiting = self.options.lockWait
+    request.waiting = lockWait
     var outcome = try store.repair(request, from: sources, progress: progress, report: mention)
     outcome.problems += try journalProblems()
     return outcome

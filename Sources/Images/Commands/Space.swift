@@ -27,9 +27,15 @@ public struct DiskUseOutcome: Sendable {
   public let indexBytes: UInt64
   /// The size of the caches, in bytes.
   public let cacheBytes: UInt64
+  /// The bytes of files that killed commands left. `gc` frees them, too.
+  public let unfinishedBytes: UInt64
+  /// The snapshots that are left out because they cannot be read. Nothing can be freed while there are any.
+  public let unreadable: [UnreadableSnapshot]
 
   /// The size of the whole store, in bytes.
-  public var storeBytes: UInt64 { packBytes &+ refBytes &+ indexBytes &+ cacheBytes }
+  public var storeBytes: UInt64 {
+    packBytes &+ refBytes &+ indexBytes &+ cacheBytes &+ unfinishedBytes
+  }
 }
 
 /// The counts and sizes of a whole store.
@@ -43,6 +49,10 @@ public struct StoreStatistics: Sendable {
   public let contents: StoreContents
   public let indexBytes: UInt64
   public let cacheBytes: UInt64
+  /// The bytes of files that killed commands left.
+  public let unfinishedBytes: UInt64
+  /// The snapshots that are left out because they cannot be read.
+  public let unreadable: [UnreadableSnapshot]
 }
 
 extension Workspace {
@@ -52,7 +62,7 @@ extension Workspace {
     -> CollectionOutcome
   {
     var request = request
-    request.waiting = options.lockWait
+    request.waiting = lockWait
     return try store().collect(request, progress: progress, report: mention)
   }
 
@@ -62,7 +72,7 @@ extension Workspace {
   ///   - bySnapshot: whether the result has a line for each snapshot of an image.
   public func diskUse(_ texts: [String], bySnapshot: Bool = false) throws -> DiskUseOutcome {
     let store = try store()
-    let account = try store.diskUse(progress: progress)
+    let account = try store.diskUse(isTolerant: true, progress: progress)
     var groups: [(name: String, members: [SnapshotName])] = []
     func add(image: String) {
       let members = account.snapshots.filter { $0.image.text == image }
@@ -75,6 +85,13 @@ extension Workspace {
     let names = texts.isEmpty ? try store.refs.images().map(\.text) : texts
     for text in names {
       let reference = try Reference(text)
+      // An image whose latest snapshot is damaged has numbers all the same.
+      if reference.selector == .latest, let image = try? ImageName(text),
+        try !store.refs.numbers(of: image).isEmpty
+      {
+        add(image: text)
+        continue
+      }
       let committed = try find(reference)
       if reference.selector == .latest, try find(idOrName: reference.image) == nil {
         add(image: committed.snapshot.image)
@@ -93,7 +110,27 @@ extension Workspace {
       total: try line("total", Array(all)), packs: account.packCount,
       packBytes: account.packBytes, refBytes: account.refBytes, deadBytes: account.deadBytes,
       collectableBytes: account.collectableBytes, indexBytes: try indexBytes(store),
-      cacheBytes: try bytes(below: store.layout.cache))
+      cacheBytes: try bytes(below: store.layout.cache),
+      unfinishedBytes: try store.unfinishedBytes(),
+      unreadable: account.unreadable.map { UnreadableSnapshot(name: $0.name, reason: $0.reason) }
+        + account.lost.map(UnreadableSnapshot.init(lost:)))
+  }
+
+  /// Returns what `gc` would free: unneeded packs, and files of killed commands.
+  /// - Throws: `damaged` if a ref cannot be read, as `gc` itself.
+  public func collectionEstimate() throws -> (collectableBytes: UInt64, unfinishedBytes: UInt64) {
+    let store = try store()
+    return (
+      try store.diskUse(progress: progress).collectableBytes, try store.unfinishedBytes()
+    )
+  }
+
+  private func lostSnapshots(_ store: ObjectStore) throws -> [UnreadableSnapshot] {
+    try store.refs.everyImage().flatMap { image in
+      try store.refs.lostNumbers(of: image).map {
+        UnreadableSnapshot(lost: SnapshotName(image: image, number: $0))
+      }
+    }
   }
 
   /// Returns the counts and sizes of the store.
@@ -102,10 +139,21 @@ extension Workspace {
     var snapshots = 0
     var entries: UInt64 = 0
     var contentBytes: UInt64 = 0
+    var unreadable = try lostSnapshots(store)
     let images = try store.refs.images()
     for image in images {
       for number in try store.refs.numbers(of: image) {
-        guard let committed = try store.refs.readIfPresent(image, number) else { continue }
+        let committed: CommittedSnapshot
+        do throws(StoreError) {
+          guard let present = try store.refs.readIfPresent(image, number) else { continue }
+          committed = present
+        } catch {
+          guard error.kind == .damaged else { throw error }
+          unreadable.append(
+            UnreadableSnapshot(
+              name: SnapshotName(image: image, number: number), reason: error.reason))
+          continue
+        }
         snapshots += 1
         entries &+= committed.snapshot.entryCount
         contentBytes &+= committed.snapshot.contentBytes
@@ -115,7 +163,8 @@ extension Workspace {
       images: images.count, snapshots: snapshots, entries: entries, contentBytes: contentBytes,
       contents: try store.contents(),
       indexBytes: try indexBytes(store),
-      cacheBytes: try bytes(below: store.layout.cache))
+      cacheBytes: try bytes(below: store.layout.cache),
+      unfinishedBytes: try store.unfinishedBytes(), unreadable: unreadable)
   }
 
   private func indexBytes(_ store: ObjectStore) throws -> UInt64 {

@@ -19,15 +19,31 @@ extension Workspace {
     return (snapshot, old.withLock { $0 })
   }
 
-  /// Returns the tags of an image, or of all images, sorted by image and name.
+  /// Returns the tags of an image, or of all images, sorted by image and name. Damaged tags are left out.
   public func tags(of name: String?) throws -> [(tag: String, snapshot: SnapshotName)] {
     let refs = try store().refs
     let images = try name.map { [try image(named: $0)] } ?? refs.images()
     return try images.sorted().flatMap { image in
-      try refs.tags(of: image).sorted { $0.key < $1.key }.map {
+      try intactTags(of: image).sorted { $0.key < $1.key }.map {
         ($0.key, SnapshotName(image: image, number: $0.value))
       }
     }
+  }
+
+  /// Returns the damaged tags and pins of an image, or of all images. Lists name them, because each keeps a
+  /// snapshot or has lost its reason.
+  public func damagedMarks(of name: String?) throws -> [DamagedMark] {
+    let refs = try store().refs
+    let images = try name.map { [try image(named: $0)] } ?? refs.everyImage()
+    return try images.sorted().flatMap { try refs.damagedMarks(of: $0) }
+  }
+
+  /// Returns the tags of an image that are not damaged.
+  func intactTags(of image: ImageName) throws -> [String: Int] {
+    let refs = try store().refs
+    let damaged = Set(
+      try refs.damagedMarks(of: image).filter { $0.kind == .tag }.map(\.name))
+    return try refs.tags(of: image).filter { !damaged.contains($0.key) }
   }
 
   /// Returns the tags of a snapshot, sorted.
@@ -36,8 +52,8 @@ extension Workspace {
       .filter { $0.value == snapshot.number }.keys.sorted()
   }
 
-  /// Removes a tag, given as IMAGE@TAG. The snapshot stays.
-  /// - Returns: the snapshot that had the tag.
+  /// Removes a tag, given as IMAGE@TAG, even a damaged one. The snapshot stays.
+  /// - Returns: the snapshot that had the tag; number 0 if the tag was damaged.
   /// - Throws: `ImageError`: `usage`, `notFound`; `StoreError` if there is no such tag.
   public func untag(_ text: String) throws -> SnapshotName {
     let reference = try Reference(text)
@@ -53,7 +69,8 @@ extension Workspace {
     else { throw ImageError(.notFound, "reference '\(text)'", "does not name an image") }
     let lock = try lock(image, store)
     defer { withExtendedLifetime(lock) {} }
-    let number = try store.refs.tags(of: image)[tag]
+    let isDamaged = try store.refs.damagedMark(.tag, tag, of: image) != nil
+    let number = isDamaged ? nil : try store.refs.tags(of: image)[tag]
     try store.refs.removeTag(tag, of: image)
     return SnapshotName(image: image, number: number ?? 0)
   }

@@ -86,6 +86,7 @@ extension Workspace {
       guard count < numbers.count else { throw missing("@~\(count)") }
       return try refs.read(image, numbers[numbers.count - 1 - count])
     case .tag(let tag):
+      try refs.requireIntactTag(tag, of: image)
       if let number = try refs.tags(of: image)[tag] { return try refs.read(image, number) }
       if let found = try find(idPrefix: tag, of: [image], refs) { return found }
       throw missing("@\(tag)")

@@ -5,13 +5,17 @@ import Store
 
 extension Workspace {
   /// Expands the ranges among a command's operands to references. Other operands stay as they are.
+  /// - Parameter includingLost: whether a range has the snapshots whose refs are lost, too.
   /// - Throws: `ImageError` (`usage`) if a range ends before it begins, and (`notFound`) if it is empty.
-  public func references(_ texts: [String]) throws -> [String] {
+  public func references(_ texts: [String], includingLost: Bool = false) throws -> [String] {
     try texts.flatMap { text -> [String] in
       guard let range = try SnapshotRange(text) else { return [text] }
       let image =
         range.image.isEmpty ? try find(Reference("@~0")).snapshot.image : range.image
-      let numbers = try store().refs.numbers(of: self.image(exactly: image))
+      let refs = try store().refs
+      let name = try self.image(exactly: image)
+      let lost = includingLost ? try refs.lostNumbers(of: name) : []
+      let numbers = try Set(refs.numbers(of: name) + lost).sorted()
         .filter(range.numbers.contains)
       guard !numbers.isEmpty else {
         throw ImageError(

@@ -48,7 +48,7 @@ extension Workspace {
       let locks = keys.map { byte, isChanged in
         FileLock.Key(byte: byte, isExclusive: isChanged && use == .changes)
       }
-      let lock = try store.lockFolders(locks, waiting: options.lockWait) {
+      let lock = try store.lockFolders(locks, waiting: lockWait) {
         mention("waiting: another imgstore changes a folder that image \(image) uses")
       }
       // A previous holder of a lock may have moved folders.

@@ -2,7 +2,8 @@
 //
 // 1. Only commands that write create a store, and they print that. A command for all images creates none.
 // 2. No store is created in the empty mount point of a file system that is in fstab(5) and not mounted. The
-//    same holds for a path where `init` has created a store that no longer exists.
+//    same holds for a path where `init` has created a store that no longer exists (StoreRegistry.swift);
+//    only `init --force` creates one there.
 // 3. `init --group` lets a group read. The store's folder gets the group and the setgid bit, and the group
 //    can read all that is created in it later (`KernelFileSystem.sharing`). No other user gains the right to
 //    write.
@@ -21,13 +22,21 @@ public struct InitializedStore: Sendable {
 
 extension Workspace {
   /// Creates the store, or lets a group read an existing one.
-  /// - Parameter group: the name or number of a group of this machine, whose members may read; nil for none.
+  /// - Parameters:
+  ///   - group: the name or number of a group of this machine, whose members may read; nil for none.
+  ///   - force: whether a store may be created where an earlier one no longer exists.
   /// - Throws: `ImageError` (`notFound`) for an unknown group, or if the store's file system is not mounted;
   ///   `StoreError`.
-  public func initializeStore(group: String?) throws -> InitializedStore {
+  public func initializeStore(group: String?, force: Bool = false) throws -> InitializedStore {
+    guard !storePath.contains(0x0a) else {
+      throw ImageError(
+        .usage, "store \(printable(storePath))", "has a newline in its path",
+        hint: "Name another directory")
+    }
     let gid = try group.map(groupNumber)
     let isNew = absentStore != nil
     try requireMountedPlace()
+    if isNew, !force { try requireNotRegistered() }
     if let gid, isNew { try makeSharedFolder(gid) }
     let store = try store(create: true, isAnnounced: false)
     if let gid, !isNew {
@@ -40,11 +49,17 @@ extension Workspace {
   /// Refuses to create a store where an existing one is probably just not mounted.
   func requireStoreMayBeMade() throws {
     try requireMountedPlace()
-    guard registeredStores().contains(storePath) else { return }
+    try requireNotRegistered()
+  }
+
+  private func requireNotRegistered() throws {
+    guard storeRegistry?.stores.contains(storePath) == true else { return }
     throw ImageError(
       .storeNotFound, "store \(printable(storePath))",
       "does not exist, although 'imgstore init' created it: is its file system mounted?",
-      hint: "Mount it; 'imgstore init --store \(printable(storePath))' makes a new one")
+      hint:
+        "Mount it; 'imgstore init --force --store \(shellQuoted(printable(storePath)))' creates a new one"
+    )
   }
 
   /// Checks that the store exists. Commands for all images need this, because they create no store.
@@ -88,43 +103,23 @@ extension Workspace {
     try fileSystem.readSmallFile(at: fileSystem.workingDirectory, Array(path.utf8))
   }
 
-  // MARK: Stores that `init` created
-
-  /// The file that lists these stores, one path on each line; nil if the environment has no home directory.
-  private var registry: [UInt8]? {
-    if let folder = options.environment["IMGSTORE_CONFIG_DIR"], !folder.isEmpty {
-      return Array("\(absolute(folder))/stores".utf8)
+  /// Records the store. A list that cannot be written causes only a warning.
+  private func registerStore() {
+    guard let registry = storeRegistry else { return }
+    do { try registry.add(storePath) } catch {
+      tell("cannot record the store in \(printable(registry.path)): \(error)")
     }
-    if geteuid() == 0 { return Array("/etc/imgstore/stores".utf8) }
+  }
+
+  /// The list of the stores that `init` created; nil if the environment has no home directory.
+  private var storeRegistry: StoreRegistry? {
+    if let folder = options.environment["IMGSTORE_CONFIG_DIR"], !folder.isEmpty {
+      return StoreRegistry(fileSystem, folder: absolute(folder))
+    }
+    if geteuid() == 0 { return StoreRegistry(fileSystem, folder: "/etc/imgstore") }
     let base =
       options.environment["XDG_CONFIG_HOME"] ?? options.environment["HOME"].map { $0 + "/.config" }
-    return base.map { Array("\($0)/imgstore/stores".utf8) }
-  }
-
-  private func registeredStores() -> Set<[UInt8]> {
-    guard let registry,
-      let bytes = try? fileSystem.readSmallFile(at: fileSystem.workingDirectory, registry)
-    else { return [] }
-    return Set(bytes.split(separator: 0x0a).map(Array.init))
-  }
-
-  /// Adds the store to the list. A list that cannot be written causes only a warning.
-  private func registerStore() {
-    guard let registry, !registeredStores().contains(storePath) else { return }
-    let folder = Array(registry[..<(registry.lastIndex(of: 0x2f) ?? 0)])
-    let base = fileSystem.workingDirectory
-    do {
-      do throws(SystemError) {
-        try fileSystem.makeDirectory(at: base, folder, mode: 0o755)
-      } catch { if error.code != .exists { throw error } }
-      let old = (try? fileSystem.readSmallFile(at: base, registry)) ?? []
-      let directory = try fileSystem.openDirectory(at: base, folder)
-      let output = try OutputFile(
-        fileSystem, in: directory, named: Array("stores".utf8), mode: 0o644)
-      try output.publish(old + storePath + [0x0a])
-    } catch {
-      tell("cannot record the store in \(printable(registry)): \(error)")
-    }
+    return base.map { StoreRegistry(fileSystem, folder: "\($0)/imgstore") }
   }
 
   // MARK: Groups

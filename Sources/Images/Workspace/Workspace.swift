@@ -16,6 +16,8 @@ public final class Workspace: Sendable {
   public static let version = "0.2.0"
 
   let fileSystem: any FileSystem
+  /// How long to wait for locks: one time for all waits of the command.
+  let lockWait: LockWait
   /// The options.
   public let options: WorkspaceOptions
   /// The progress of the running command.
@@ -46,6 +48,7 @@ public final class Workspace: Sendable {
   ) throws {
     self.fileSystem = fileSystem
     self.options = options
+    lockWait = options.lockWait.shared
     self.progress = progress
     self.tell = tell
     let isQuiet = options.isQuiet
@@ -185,7 +188,7 @@ public final class Workspace: Sendable {
   /// Takes the lock of an image, and waits for it as long as the options allow.
   /// - Throws: `StoreError` (`busy`) if another process still holds it after that time.
   func lockImage(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
-    try store.lockImage(image, waiting: options.lockWait) { holders in
+    try store.lockImage(image, waiting: lockWait) { holders in
       let users = holders.isEmpty ? "another imgstore" : holders.joined(separator: ", ")
       mention("waiting: image \(image) is in use by \(users)")
     }

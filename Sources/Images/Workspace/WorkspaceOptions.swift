@@ -17,7 +17,7 @@ public struct WorkspaceOptions: Sendable {
   public var announcesNewStore = true
   /// Whether only warnings are reported.
   public var isQuiet = false
-  /// How long to wait for other processes that change an image or its folders.
+  /// How long a command waits for other processes, all of its waits together.
   public var lockWait = LockWait.forever
   /// The environment: the source of XCATCFG, XCATROOT and PATH, and the environment of xCAT's commands.
   public var environment: [String: String]

@@ -9,6 +9,8 @@ public enum LockWait: Sendable, Equatable {
   case forever
   /// 0 does not wait at all.
   case atMost(seconds: Double)
+  /// As long as the budget of the command has time left.
+  case within(WaitBudget)
 }
 
 /// A lock that is held during the lifetime of this value.
@@ -48,9 +50,12 @@ public final class FileLock: Sendable {
       if try take(false) { return }
       if !hasNotified {
         hasNotified = true
-        if limit != .atMost(seconds: 0) { onWait() }
-        if case .atMost(let seconds) = limit { deadline = monotonicSeconds() + seconds }
+        let seconds = limit.maxSeconds
+        if seconds != 0 { onWait() }
+        deadline = seconds.map { monotonicSeconds() + $0 }
       }
+      let start = monotonicSeconds()
+      defer { limit.spend(monotonicSeconds() - start) }
       guard let deadline else {
         _ = try take(true)
         return

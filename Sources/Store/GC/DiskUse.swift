@@ -22,6 +22,13 @@ public struct DiskUse: Sendable {
 
   /// All snapshots, ordered by image and number.
   public let snapshots: [SnapshotName]
+  /// The snapshots whose refs cannot be read, with the reasons. Their objects count as unneeded, so nothing
+  /// is known about the bytes that `gc` frees.
+  public let unreadable: [(name: SnapshotName, reason: String)]
+  /// The snapshots whose refs are lost. The same holds for them.
+  public let lost: [SnapshotName]
+  /// Whether all snapshots could be read, so that `gc` runs.
+  public var isComplete: Bool { unreadable.isEmpty && lost.isEmpty }
   public let packCount: Int
   public let packBytes: UInt64
   public let refBytes: UInt64
@@ -40,13 +47,24 @@ public struct DiskUse: Sendable {
   private let setBytes: [UInt64]
   private let setPacks: [[Int]]
 
-  init(_ store: ObjectStore, progress: Progress) throws {
+  init(_ store: ObjectStore, isTolerant: Bool, progress: Progress) throws {
     progress.begin("counting")
     var walk = UsageWalk()
     var names: [SnapshotName] = []
     var sizes: [UInt64] = []
     var roots: [(ObjectReference, Int)] = []
-    try store.refs.readAll { committed in
+    var unreadable: [(name: SnapshotName, reason: String)] = []
+    var lost: [SnapshotName] = []
+    if isTolerant {
+      for image in try store.refs.everyImage() {
+        lost += try store.refs.lostNumbers(of: image).map { SnapshotName(image: image, number: $0) }
+      }
+    } else {
+      try store.refs.requireNoneLost()
+    }
+    try store.refs.readAll(
+      onDamage: isTolerant ? { unreadable.append(($0, $1.reason)) } : nil
+    ) { committed in
       let image = try ImageName(committed.snapshot.image)
       for piece in committed.snapshot.pieces {
         piece.entry.forEachReference { roots.append(($0, names.count)) }
@@ -69,6 +87,9 @@ public struct DiskUse: Sendable {
       }
     }
     snapshots = names
+    self.unreadable = unreadable
+    self.lost = lost
+    let isComplete = unreadable.isEmpty && lost.isEmpty
     members = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
     self.sizes = sizes
     sets = walk.sets
@@ -80,8 +101,9 @@ public struct DiskUse: Sendable {
     packCount = survey.packs.count
     packBytes = survey.packs.reduce(0) { $0 + $1.sizeBytes }
     refBytes = sizes.reduce(0, +)
-    deadBytes = setBytes[Int(PackUsage.unused)]
+    deadBytes = isComplete ? setBytes[Int(PackUsage.unused)] : 0
     collectableBytes = 0
+    if !isComplete { return }
     collectableBytes = try freedBytes(survey.packs.indices, without: [])
   }
 
@@ -104,6 +126,11 @@ public struct DiskUse: Sendable {
       isRemoved[set] = true
       use.uniqueBytes += setBytes[set]
       packs.formUnion(setPacks[set])
+    }
+    // Objects of unreadable snapshots stay, so `gc` refuses.
+    if !isComplete {
+      use.freedBytes = 0
+      return use
     }
     let now = collectableBytes == 0 ? 0 : try freedBytes(packs, without: [])
     let then = try freedBytes(packs, without: isRemoved)
@@ -138,9 +165,10 @@ public struct DiskUse: Sendable {
 
 extension ObjectStore {
   /// Computes the disk use of the store. Other commands may run concurrently.
+  /// - Parameter isTolerant: leaves out snapshots whose refs cannot be read, instead of failing as `gc` does.
   /// - Throws: `damaged` if a ref or a directory cannot be read; `StoreError` of other kinds.
-  public func diskUse(progress: Progress) throws -> DiskUse {
-    try DiskUse(self, progress: progress)
+  public func diskUse(isTolerant: Bool = false, progress: Progress) throws -> DiskUse {
+    try DiskUse(self, isTolerant: isTolerant, progress: progress)
   }
 }
 

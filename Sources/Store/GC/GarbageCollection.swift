@@ -99,7 +99,7 @@ extension ObjectStore {
   ) throws(StoreError) -> FileLock {
     if let lock = try lockCollectionsIfFree() { return lock }
     let name = GarbageCollection.lockName
-    if waiting == .atMost(seconds: 0) { throw layout.busy(layout.name, name) }
+    if waiting.maxSeconds == 0 { throw layout.busy(layout.name, name) }
     let holders = FileLock.holders(layout.fileSystem, at: layout.locks.raw, name)
     report(
       "waiting: the store is in use by "

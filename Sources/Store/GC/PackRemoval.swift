@@ -26,10 +26,10 @@ extension GarbageCollection {
   /// The end of the wait for commands that began earlier: by --max-time and --wait, or after a minute.
   private var deadline: Double {
     let byTime = request.maxSeconds.map { start + $0 }
-    switch request.waiting {
-    case .forever: return byTime ?? monotonicSeconds() + Self.maxWaitSeconds
-    case .atMost(let seconds): return min(byTime ?? .infinity, monotonicSeconds() + seconds)
+    guard let seconds = request.waiting.maxSeconds else {
+      return byTime ?? monotonicSeconds() + Self.maxWaitSeconds
     }
+    return min(byTime ?? .infinity, monotonicSeconds() + seconds)
   }
 
   private func doom(_ packs: [Digest]) throws {

@@ -4,8 +4,8 @@
 //
 // 1. The first line is the content. A second line names the owner of the file and the snapshot (RefMark),
 //    so that `verify` finds moved or swapped files.
-// 2. An unreadable file (a fifo, a directory, too large) is not a tag. For a pin, the file's name is enough
-//    to keep the snapshot.
+// 2. An unreadable file (a fifo, a directory, too large, cut) is a damaged mark (DamagedMarks.swift). For a
+//    pin, the file's name is enough to keep the snapshot.
 
 import Codec
 import Platform
@@ -18,29 +18,11 @@ extension RefLog {
       var tags: [String: Int] = [:]
       for name in try layout.fileSystem.names(of: folder.raw) {
         guard case .content(let bytes) = try readMark(name, in: folder),
-          let number = Int(RefMark(bytes).line)
+          let number = RefMark(bytes).number
         else { continue }
         tags[String(decoding: name, as: UTF8.self)] = number
       }
       return tags
-    }
-  }
-
-  /// Checks that every tag of an image can be read. Required before a decision that depends on all tags.
-  /// - Throws: `refused` if a tag cannot be read.
-  public func requireReadableTags(of image: ImageName) throws(StoreError) {
-    guard let folder = try open(layout.tags, image) else { return }
-    let known = try tags(of: image)
-    let names = try mapSystemErrors("the tags of \(image)") { () throws(SystemError) in
-      try layout.fileSystem.names(of: folder.raw)
-    }
-    for name in names.map({ String(decoding: $0, as: UTF8.self) }) where known[name] == nil {
-      throw StoreError(
-        .refused, "tag '\(printable(name.utf8))' of \(image)",
-        "cannot be read, so the snapshot that it keeps is unknown",
-        hint:
-          "Run 'imgstore verify' to see the reason, and 'imgstore repair' to move the file to quarantine/"
-      )
     }
   }
 
@@ -53,14 +35,7 @@ extension RefLog {
   public func checkTag(
     _ tag: String, of image: ImageName, mayMove: Bool = false
   ) throws(StoreError) {
-    let ok = tag.utf8.allSatisfy {
-      (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
-        || $0 == 0x2d || $0 == 0x5f || $0 == 0x2e || $0 == 0x2b
-    }
-    let first = tag.utf8.first ?? 0
-    guard ok, !tag.isEmpty, tag.utf8.count <= 100,
-      (0x41...0x5a).contains(first) || (0x61...0x7a).contains(first)
-    else {
+    guard RefLog.isTagName(Array(tag.utf8)) else {
       throw StoreError(
         .badName, "tag '\(tag)'", "is not valid",
         hint: "Use letters, digits, '.', '-', '_' and '+'. A tag must start with a letter")
@@ -79,7 +54,18 @@ extension RefLog {
     }
   }
 
-  /// Gives a snapshot a tag.
+  /// Returns true if a tag can have the name, apart from reserved words.
+  static func isTagName(_ name: [UInt8]) -> Bool {
+    let first = name.first ?? 0
+    return name.count <= 100
+      && ((0x41...0x5a).contains(first) || (0x61...0x7a).contains(first))
+      && name.allSatisfy {
+        (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
+          || $0 == 0x2d || $0 == 0x5f || $0 == 0x2e || $0 == 0x2b
+      }
+  }
+
+  /// Gives a snapshot a tag. A damaged tag of that name is replaced.
   /// - Parameter moving: moves the tag from another snapshot in one step.
   /// - Returns: the number of the snapshot that had the tag; nil if none.
   /// - Throws: `badName`, `refused`, `system`.
@@ -88,13 +74,15 @@ extension RefLog {
     _ tag: String, of image: ImageName, to number: Int, moving: Bool = false
   ) throws(StoreError) -> Int? {
     // A tag that is there already, and means this snapshot, is what was asked for.
-    if try tags(of: image)[tag] == number { return number }
-    try checkTag(tag, of: image, mayMove: moving)
-    let old = moving ? try tags(of: image)[tag] : nil
+    let isDamaged = try damagedMark(.tag, tag, of: image) != nil
+    if !isDamaged, try tags(of: image)[tag] == number { return number }
+    try checkTag(tag, of: image, mayMove: moving || isDamaged)
+    let old = moving && !isDamaged ? try tags(of: image)[tag] : nil
+    if isDamaged { try setAside(.tag, tag, of: image, onlyOtherKinds: true) }
     let mark = RefMark("\(number)", owner: "\(image):\(tag)", snapshot: try? read(image, number).id)
     try create(
       Array(tag.utf8), of: image, in: layout.tags, mark.bytes,
-      "tag '\(tag)' of \(image)", exclusively: !moving)
+      "tag '\(tag)' of \(image)", exclusively: !(moving || isDamaged))
     return old
   }
 
@@ -175,13 +163,37 @@ extension RefLog {
     }
   }
 
-  /// Deletes a file; false if it does not exist.
+  /// Moves the file of a damaged mark to quarantine/.
+  /// - Parameter onlyOtherKinds: leaves a regular file, which the caller replaces in one step.
+  func setAside(
+    _ kind: MarkKind, _ name: String, of image: ImageName, onlyOtherKinds: Bool = false
+  ) throws(StoreError) {
+    guard let folder = try open(markFolder(kind), image) else { return }
+    let file = kind.fileName(name)
+    try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
+      guard let stat = try layout.fileSystem.statIfPresent(at: folder.raw, file),
+        stat.kind != .file || !onlyOtherKinds
+      else { return }
+      try layout.quarantine(folder, file, as: "\(kind)s-\(image)-\(printable(file))")
+    }
+  }
+
+  /// Deletes a file; false if it does not exist. A file of another kind moves to quarantine/.
   private func remove(
     _ name: [UInt8], of image: ImageName, from parent: Descriptor, _ object: String
   ) throws(StoreError) -> Bool {
     guard let folder = try open(parent, image) else { return false }
     try layout.requireWritable(object)
     return try mapSystemErrors(object) { () throws(SystemError) in
+      guard let stat = try layout.fileSystem.statIfPresent(at: folder.raw, name) else {
+        return false
+      }
+      guard stat.kind == .file else {
+        try layout.quarantine(
+          folder, name,
+          as: "\(parent === layout.tags ? "tags" : "pins")-\(image)-\(printable(name))")
+        return true
+      }
       do throws(SystemError) {
         try layout.fileSystem.remove(at: folder.raw, name, isDirectory: false)
       } catch {
@@ -200,6 +212,8 @@ struct RefMark {
 
   /// The number of a tag, or the reason of a pin.
   let line: String
+  /// Whether the first line ends with a newline. Otherwise it may be cut.
+  let isTerminated: Bool
   /// "compute:golden" for a tag, "compute@3" for a pin; nil in files of older versions.
   let owner: String?
   /// The id of the snapshot; nil in files of older versions, or if its ref was unreadable.
@@ -207,6 +221,7 @@ struct RefMark {
 
   init(_ line: String, owner: String, snapshot: Digest?) {
     (self.line, self.owner, self.snapshot) = (line, owner, snapshot)
+    isTerminated = true
   }
 
   init(_ bytes: [UInt8]) {
@@ -214,6 +229,7 @@ struct RefMark {
       String(decoding: $0, as: UTF8.self)
     }
     line = lines.first ?? ""
+    isTerminated = bytes.contains(0x0a)
     let second = lines.dropFirst().first ?? ""
     guard let blank = second.lastIndex(of: " ") else {
       (owner, snapshot) = (nil, nil)

@@ -45,8 +45,15 @@ extension RefLog {
       guard case .system(let cause) = error.kind, cause.isOutOfSpace else { throw error }
     }
     let removed = Set(numbers)
-    for (tag, number) in try tags(of: image) where removed.contains(number) {
+    let damaged = try damagedMarks(of: image)
+    let damagedTags = Set(damaged.filter { $0.kind == .tag }.map(\.name))
+    for (tag, number) in try tags(of: image)
+    where removed.contains(number) && !damagedTags.contains(tag) {
       try removeTag(tag, of: image)
+    }
+    if try removed.isSuperset(of: self.numbers(of: image)) {
+      // Without snapshots, damaged marks keep nothing.
+      for mark in damaged { try setAside(mark.kind, mark.name, of: image) }
     }
     for number in numbers { _ = try unpin(image, number) }
     try removeSignatures(of: image, removed)
@@ -89,10 +96,13 @@ extension RefLog {
 
   /// Calls `body` with every snapshot except `known`, as one state of the history (invariant 4). The
   /// removals in it are durable.
+  /// - Parameter onDamage: receives the refs that cannot be read; nil if they are an error.
   /// - Throws: `damaged` if a ref cannot be read, because the objects that it needs are unknown; errors of
   ///   `body`.
   func readAll(
-    except known: Set<SnapshotName> = [], _ body: (CommittedSnapshot) throws -> Void
+    except known: Set<SnapshotName> = [],
+    onDamage: ((SnapshotName, StoreError) throws -> Void)? = nil,
+    _ body: (CommittedSnapshot) throws -> Void
   ) throws {
     let lock = try mapSystemErrors("the refs") { () throws(SystemError) in
       try layout.lock(RefLog.lockName, exclusive: false)
@@ -109,15 +119,20 @@ extension RefLog {
       }
       for number in try numbers(of: image) {
         if known.contains(SnapshotName(image: image, number: number)) { continue }
-        do {
-          try body(try read(image, number))
-        } catch let error as StoreError where error.kind == .damaged {
+        let committed: CommittedSnapshot
+        do throws(StoreError) { committed = try read(image, number) } catch {
+          guard error.kind == .damaged else { throw error }
+          if let onDamage {
+            try onDamage(SnapshotName(image: image, number: number), error)
+            continue
+          }
           throw StoreError(
             .damaged, "\(image)@\(number)",
             "cannot be read, so its references are unknown; nothing was removed (\(error.reason))",
             hint: "Restore the file, or remove the snapshot with "
               + "'imgstore remove \(image)@\(number) --force'", code: .snapshotDamaged)
         }
+        try body(committed)
       }
     }
   }

@@ -15,6 +15,8 @@ extension RefLog {
   static let recordName = Array("removed".utf8)
   private static let recordTitle = "IMGREMOVED 1"
   private static let maxRecordBytes = 16 << 20
+  /// The maximum number of ranges of lost numbers in a message.
+  private static let maxListedRanges = 10
   /// The maximum number of lost numbers that are listed.
   private static let maxLost = 10_000
 
@@ -167,13 +169,20 @@ extension RefLog {
   /// - Throws: `damaged` if one is, because the objects that its snapshot needs are unknown.
   func requireNoneLost() throws(StoreError) {
     for image in try everyImage() {
-      guard let number = try lostNumbers(of: image).first else { continue }
+      let ranges = NumberRanges(try lostNumbers(of: image)).ranges
+      guard let first = ranges.first else { continue }
+      let text = ranges.prefix(RefLog.maxListedRanges).map { rangeText(image, $0) }
+      let isOne = ranges.count == 1 && first.count == 1
       throw StoreError(
-        .damaged, "\(image)@\(number)",
-        "is lost, so its references are unknown; nothing was removed (no file refs/\(image)/"
-          + String(decoding: RefLog.fileName(number), as: UTF8.self) + ")",
-        hint: "Restore it from another store with 'imgstore repair --from', or remove it with "
-          + "'imgstore remove \(image)@\(number) --force'", code: .snapshotDamaged)
+        .damaged, text.joined(separator: ", "),
+        (isOne
+          ? "is lost, so its references are unknown; nothing was removed (no file refs/\(image)/"
+          : "are lost, so their references are unknown; nothing was removed (the first is refs/\(image)/")
+          + String(decoding: RefLog.fileName(first.lowerBound), as: UTF8.self) + ")",
+        hint:
+          "Restore \(isOne ? "it" : "them") from another store with 'imgstore repair --from', or remove "
+          + "\(isOne ? "it" : "them") with 'imgstore remove \(text.joined(separator: " ")) --force'",
+        code: .snapshotDamaged)
     }
   }
 

@@ -8,11 +8,22 @@
 import Codec
 import Platform
 
-/// A path of a snapshot that cannot be restored. The empty path stands for the snapshot itself.
+/// A path of a snapshot that cannot be restored. The empty path stands for the snapshot itself, or for the tag
+/// or pin that `snapshot` names.
 public struct LostPath: Sendable {
   public let snapshot: String
   public let path: [UInt8]
   public let reason: String
+}
+
+/// The numbers of losses of each kind.
+public struct LossCounts: Sendable, Equatable {
+  /// Paths inside of snapshots.
+  public var paths = 0
+  /// Snapshots of which nothing can be read.
+  public var snapshots = 0
+  /// Tags and pins.
+  public var marks = 0
 }
 
 /// All losses of a store.
@@ -22,6 +33,9 @@ public struct Losses: Sendable {
 
   public internal(set) var paths: [LostPath] = []
   public internal(set) var pathCount = 0
+  public internal(set) var counts = LossCounts()
+  /// The snapshots whose refs do not exist.
+  public internal(set) var lostSnapshots: [SnapshotName] = []
   /// The objects whose recovery would help.
   var objects: Set<ObjectName> = []
   var directories: Set<Tree.IDs> = []
@@ -29,8 +43,16 @@ public struct Losses: Sendable {
   /// Returns true if nothing is lost.
   public var isEmpty: Bool { pathCount == 0 }
 
+  /// Adds a damaged tag or pin.
+  mutating func add(_ mark: DamagedMark) {
+    add(mark.reference, [], "its \(mark.kind) \(mark.reason)")
+    counts.snapshots -= 1
+    counts.marks += 1
+  }
+
   mutating func add(_ snapshot: String, _ path: [UInt8], _ reason: String) {
     pathCount += 1
+    if path.isEmpty { counts.snapshots += 1 } else { counts.paths += 1 }
     if paths.count < Losses.maxPaths {
       paths.append(LostPath(snapshot: snapshot, path: path, reason: reason))
     }
@@ -73,6 +95,7 @@ final class LossSurvey {
       for number in try refs.lostNumbers(of: image)
       where planned[SnapshotName(image: image, number: number)] == nil {
         losses.add("\(image)@\(number)", [], "its ref is missing")
+        losses.lostSnapshots.append(SnapshotName(image: image, number: number))
       }
       for number in try refs.numbers(of: image)
       where planned[SnapshotName(image: image, number: number)] == nil {

@@ -1,14 +1,18 @@
 // Tags and pins of a store that is being repaired.
 //
-// 1. A file that cannot be a tag or pin moves to quarantine/.
+// 1. A file whose name cannot be that of a tag or pin moves to quarantine/.
 // 2. A file that belongs elsewhere according to its second line goes there, if the name is free. A number
 //    that does not match the snapshot is replaced by the snapshot's number.
+// 3. Any other damaged mark is a loss. It stays where it is and keeps its name (DamagedMarks.swift), unless
+//    another store has it (MarkSources.swift).
 
 import Codec
 import Platform
 
 extension StoreRepair {
   func repairMarks() throws {
+    // Marks that were swapped have each other's names, so all of them move before one is restored.
+    var misplaced: [MisplacedMark] = []
     for (parent, label) in [(layout.tags, "tags"), (layout.pins, "pins")] {
       let names = try mapSystemErrors("the directory \(label)/") { () throws(SystemError) in
         try layout.fileSystem.names(of: parent.raw)
@@ -24,41 +28,76 @@ extension StoreRepair {
             parent, name, "\(label)/\(printable(name))", as: "\(label)-\(printable(name))")
           continue
         }
-        try repairMarks(of: image, in: parent, label)
+        misplaced += try repairMarks(of: image, in: parent, label)
       }
     }
+    for mark in misplaced { try restore(mark) }
   }
 
-  private func repairMarks(of image: ImageName, in parent: Descriptor, _ label: String) throws {
-    guard let folder = try store.refs.open(parent, image) else { return }
-    let lock = isDryRun ? nil : try store.lockImage(image) { _ in }
+  /// Moves the misplaced marks of an image to quarantine/.
+  /// - Returns: these marks.
+  private func repairMarks(
+    of image: ImageName, in parent: Descriptor, _ label: String
+  ) throws -> [MisplacedMark] {
+    guard let folder = try store.refs.open(parent, image) else { return [] }
+    let lock = isDryRun ? nil : try lockImage(image)
     defer { withExtendedLifetime(lock) {} }
     let names = try mapSystemErrors("\(label)/\(image)") { () throws(SystemError) in
       try layout.fileSystem.names(of: folder.raw)
     }
-    let isPin = label == "pins"
-    for name in names.sorted(by: precedes) {
-      let object = "\(label)/\(image)/\(printable(name))"
-      let file = try mapSystemErrors(object) { () throws(SystemError) in
-        try store.refs.readMark(name, in: folder)
+    let kind: MarkKind = label == "pins" ? .pin : .tag
+    var misplaced: [MisplacedMark] = []
+    for file in names.sorted(by: precedes) {
+      let object = "\(label)/\(image)/\(printable(file))"
+      let quarantineName = "\(label)-\(image)-\(printable(file))"
+      let content = try mapSystemErrors(object) { () throws(SystemError) in
+        try store.refs.readMark(file, in: folder)
       }
-      guard case .content(let bytes) = file else {
-        if case .absent = file { continue }
-        try moveToQuarantine(folder, name, object, as: "\(label)-\(image)-\(printable(name))")
-        continue
+      if case .absent = content { continue }
+      let name = kind.markName(file)
+      if case .content(let bytes) = content, case let mark = RefMark(bytes),
+        let owner = mark.owner, let snapshot = mark.snapshot
+      {
+        if let name, try isInPlace(mark, kind, name, of: image) { continue }
+        if let found = try place(of: mark, kind, owner, snapshot) {
+          try moveToQuarantine(folder, file, object, as: quarantineName)
+          if let name { plannedMarks.insert(kind.owner(image, name)) }
+          misplaced.append(found)
+          continue
+        }
       }
-      let mark = RefMark(bytes)
-      guard let number = isPin ? RefLog.number(name) : Int(mark.line) else {
-        try moveToQuarantine(folder, name, object, as: "\(label)-\(image)-\(printable(name))")
-        continue
-      }
-      guard let owner = mark.owner, let snapshot = mark.snapshot else { continue }
-      let here = isPin ? "\(image)@\(number)" : "\(image):\(printable(name))"
-      let target = try self.number(of: snapshot, image, number)
-      if owner == here, target == nil || target == number { continue }
-      try moveToQuarantine(folder, name, object, as: "\(label)-\(image)-\(printable(name))")
-      try restore(mark, isPin: isPin, owner, snapshot)
+      if name == nil { try moveToQuarantine(folder, file, object, as: quarantineName) }
     }
+    return misplaced
+  }
+
+  /// Returns true if a mark has its place and its number according to its second line. The snapshot may be
+  /// unknown.
+  private func isInPlace(
+    _ mark: RefMark, _ kind: MarkKind, _ name: String, of image: ImageName
+  ) throws -> Bool {
+    guard mark.owner == kind.owner(image, name), let snapshot = mark.snapshot,
+      let number = kind == .pin ? Int(name) : mark.number
+    else { return false }
+    let target = try self.number(of: snapshot, image, number)
+    return target == nil || target == number
+  }
+
+  /// Returns the place that the second line of a mark names; nil if no snapshot is there.
+  private func place(
+    of mark: RefMark, _ kind: MarkKind, _ owner: String, _ snapshot: Digest
+  ) throws -> MisplacedMark? {
+    let words = owner.split(separator: kind == .pin ? "@" : ":", maxSplits: 1).map(String.init)
+    guard words.count == 2, let image = try? ImageName(words[0]),
+      kind.markName(kind.fileName(words[1])) != nil
+    else { return nil }
+    let named = kind == .pin ? Int(words[1]) : mark.number
+    guard let number = try number(of: snapshot, image, named ?? 0) ?? named,
+      try store.refs.isKnown(image, number)
+    else { return nil }
+    return MisplacedMark(
+      kind: kind, image: image, name: kind == .pin ? "\(number)" : words[1], number: number,
+      reason: mark.line)
   }
 
   /// Returns the number of a snapshot in an image's history; `number` is tried first.
@@ -70,22 +109,25 @@ extension StoreRepair {
     return nil
   }
 
-  private func restore(
-    _ mark: RefMark, isPin: Bool, _ owner: String, _ snapshot: Digest
-  ) throws {
-    let words = owner.split(separator: isPin ? "@" : ":", maxSplits: 1).map(String.init)
-    guard words.count == 2, let image = try? ImageName(words[0]) else { return }
-    let named = isPin ? Int(words[1]) : Int(mark.line)
-    guard let number = try self.number(of: snapshot, image, named ?? 0) ?? named else { return }
-    note("\(isPin ? "pin" : "tag") \(owner)", isDryRun ? "would be restored" : "was restored")
-    if isDryRun { return }
-    if isPin {
-      if try store.refs.pins(of: image)[number] == nil {
-        try store.refs.pin(image, number, why: mark.line)
-      }
-    } else if try store.refs.tags(of: image)[words[1]] == nil {
-      try store.refs.setTag(words[1], of: image, to: number)
+  /// Gives a mark its place, unless an intact one has it.
+  private func restore(_ mark: MisplacedMark) throws {
+    let owner = mark.kind.owner(mark.image, mark.name)
+    plannedMarks.insert(owner)
+    if isDryRun { return note("\(mark.kind) \(owner)", "would be restored") }
+    let lock = try lockImage(mark.image)
+    defer { withExtendedLifetime(lock) {} }
+    let refs = store.refs
+    let isDamaged = try refs.damagedMark(mark.kind, mark.name, of: mark.image) != nil
+    switch mark.kind {
+    case .pin:
+      if !isDamaged, try refs.pins(of: mark.image)[mark.number] != nil { return }
+      if isDamaged { try refs.setAside(.pin, mark.name, of: mark.image) }
+      try refs.pin(mark.image, mark.number, why: mark.reason)
+    case .tag:
+      if !isDamaged, try refs.tags(of: mark.image)[mark.name] != nil { return }
+      try refs.setTag(mark.name, of: mark.image, to: mark.number)
     }
+    note("\(mark.kind) \(owner)", "was restored")
   }
 
   /// Moves a file to quarantine/ and records the action.
@@ -99,4 +141,15 @@ extension StoreRepair {
         try layout.quarantine(folder, name, as: label)
       })
   }
+}
+
+/// A mark that was not at its place.
+private struct MisplacedMark {
+  let kind: MarkKind
+  /// The place and the snapshot.
+  let image: ImageName
+  let name: String
+  let number: Int
+  /// The reason of a pin.
+  let reason: String
 }

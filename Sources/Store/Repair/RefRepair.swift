@@ -39,12 +39,10 @@ extension StoreRepair {
   }
 
   /// Runs `body` with the locks under which refs of an image move.
-  private func withHistory(of image: ImageName, _ body: (Descriptor) throws -> Void) throws {
+  func withHistory(of image: ImageName, _ body: (Descriptor) throws -> Void) throws {
     guard let folder = try store.refs.open(layout.refs, image) else { return }
     if isDryRun { return try body(folder) }
-    let lock = try store.lockImage(image) { _ in
-      report("waiting for another imgstore process using image \(image)")
-    }
+    let lock = try lockImage(image)
     let refs = try mapSystemErrors("the refs") { () throws(SystemError) in
       try layout.lock(RefLog.lockName, exclusive: true)
     }

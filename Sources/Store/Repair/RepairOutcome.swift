@@ -7,7 +7,7 @@ import Platform
 public struct RepairRequest: Sendable {
   /// True to change nothing and report the planned actions.
   public var isDryRun = false
-  /// How long to wait for a collection, or for another repair.
+  /// How long to wait for a collection, another repair, or a command that uses an image.
   public var waiting = LockWait.forever
   /// Creates the parameters of a real repair.
   public init() {}
@@ -45,6 +45,8 @@ public struct RepairOutcome: Sendable {
   public internal(set) var quarantined: [String] = []
   /// The number of paths that could not be restored before the repair.
   public internal(set) var damagedPathCount = 0
+  /// The same by kind, in a dry run.
+  public internal(set) var damage = LossCounts()
   /// The losses that remain, or would remain in a dry run, by snapshot and path.
   public internal(set) var losses = Losses()
   /// The problems that `verify` still finds, except the losses. A dry run only looks for journals.

@@ -49,6 +49,8 @@ final class StoreRepair {
   /// Of a dry run: what the sources would give, and refs that would be in their places.
   let found: FoundObjects?
   var plannedRefs: [SnapshotName: PlannedRef] = [:]
+  /// Of a dry run: the places of the tags and pins that would be moved or restored.
+  var plannedMarks: Set<String> = []
   /// Refs that a dry run would move out of their places, and where such refs belong.
   var movedRefs: Set<SnapshotName> = []
   var misplacedRefs: [(name: SnapshotName, bytes: [UInt8])] = []
@@ -84,21 +86,41 @@ final class StoreRepair {
     try store.index.refresh()
     _ = try store.index.checkedIDs()
     try repairPacks()
-    if isDryRun { outcome.damagedPathCount = try survey().pathCount }
+    if isDryRun {
+      var damage = try survey()
+      try addDamagedMarks(to: &damage)
+      outcome.damagedPathCount = damage.pathCount
+      outcome.damage = damage.counts
+    }
     try repairRefs()
     try repairMarks()
     try repairSignatures()
     try restoreLosses()
     for source in sources {
-      if case .store(let other, let name) = source { try restoreRefs(from: other, name) }
+      if case .store(let other, let name) = source {
+        try restoreRemovedNumbers(from: other, name)
+        try restoreRefs(from: other, name)
+        try restoreMarks(from: other, name)
+      }
     }
     outcome.losses = try survey()
+    try addDamagedMarks(to: &outcome.losses)
     try listProblems()
   }
 
   /// Records an action.
   func note(_ object: String, _ what: String) {
     outcome.actions.append(.init(object: object, what: what))
+  }
+
+  /// Locks an image, and waits for other processes as long as the request allows.
+  /// - Throws: `busy` if another process still holds the lock.
+  func lockImage(_ image: ImageName) throws(StoreError) -> FileLock {
+    try store.lockImage(image, waiting: request.waiting) { [report] holders in
+      report(
+        "waiting: image \(image) is in use by "
+          + (holders.isEmpty ? "another imgstore process" : holders.joined(separator: ", ")))
+    }
   }
 
   // MARK: Losses

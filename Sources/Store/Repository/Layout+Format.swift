@@ -1,7 +1,8 @@
 // The file `format` of a store (docs/format.md, "The folder"), and the creation of a new store.
 //
 // 1. `format` is renamed into place last: a directory without it is not a store, unless it has snapshots.
-// 2. A version that this program does not know is refused before anything is read or written.
+// 2. One process at a time creates a store: it holds a lock on the directory. The others find a complete store.
+// 3. A version that this program does not know is refused before anything is read or written.
 
 import Platform
 
@@ -11,6 +12,12 @@ extension Layout {
     _ fileSystem: any FileSystem, _ root: Descriptor, _ path: [UInt8], _ name: String, create: Bool
   ) throws(StoreError) {
     if let text = try readFormat(fileSystem, root, name) {
+      try checkFormat(text, name)
+      return
+    }
+    let lock = create ? creationLock(fileSystem, root) : nil
+    defer { withExtendedLifetime(lock) {} }
+    if create, let text = try readFormat(fileSystem, root, name) {
       try checkFormat(text, name)
       return
     }
@@ -51,6 +58,16 @@ extension Layout {
       try fileSystem.sync(root.raw)
       try syncParent(fileSystem, of: path)
     }
+  }
+
+  /// Returns the directory with a lock on it; nil on a file system without locks of directories (NFS).
+  private static func creationLock(
+    _ fileSystem: any FileSystem, _ root: Descriptor
+  ) -> Descriptor? {
+    guard let directory = try? fileSystem.openDirectory(at: root.raw, [0x2e]),
+      (try? fileSystem.lock(directory.raw, exclusive: true, wait: true)) == true
+    else { return nil }
+    return directory
   }
 
   /// Checks that a directory without the file `format` is not a store with snapshots.

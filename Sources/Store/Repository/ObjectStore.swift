@@ -64,7 +64,11 @@ public final class ObjectStore: Sendable {
   public func changingAccess(_ body: () throws -> Void) throws { try index.keepingStamp(body) }
 
   /// Rebuilds the index from the packs.
-  public func reindex() throws(StoreError) { try index.rebuild() }
+  /// - Throws: `refused` if the store is read-only, because a rebuilt index could not be kept.
+  public func reindex() throws(StoreError) {
+    try layout.requireWritable("the index")
+    try index.rebuild()
+  }
 
   /// Returns the numbers of packs and objects and the bytes of all packs, as the index lists them.
   public func totals() throws(StoreError) -> (packs: Int, objects: Int, storedBytes: UInt64) {

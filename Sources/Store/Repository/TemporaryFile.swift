@@ -73,8 +73,18 @@ final class TemporaryFile: Sendable {
   /// - Returns: the size of the deleted files in bytes.
   static func sweep(_ layout: Layout) throws(SystemError) -> UInt64 {
     if layout.isReadOnly { return 0 }
+    return try abandonedBytes(layout) { name throws(SystemError) in
+      try layout.fileSystem.remove(at: layout.temporary.raw, name, isDirectory: false)
+    }
+  }
+
+  /// Returns the size of the files of writers that no longer live, in bytes.
+  /// - Parameter body: is called for each of them, with its lock held.
+  static func abandonedBytes(
+    _ layout: Layout, _ body: ([UInt8]) throws(SystemError) -> Void = { _ in }
+  ) throws(SystemError) -> UInt64 {
     let fileSystem = layout.fileSystem
-    var freedBytes: UInt64 = 0
+    var bytes: UInt64 = 0
     for name in try fileSystem.names(of: layout.temporary.raw) {
       do {
         // A fifo, directory or link in tmp/ is not an unfinished file, and stays.
@@ -82,18 +92,25 @@ final class TemporaryFile: Sendable {
           continue
         }
         if try fileSystem.lock(file.raw, exclusive: true, wait: false) {
-          try fileSystem.remove(at: layout.temporary.raw, name, isDirectory: false)
-          freedBytes &+= stat.size
+          try body(name)
+          bytes &+= stat.size
         }
       } catch {
         if error.code != .notFound { throw error }
       }
     }
-    return freedBytes
+    return bytes
   }
 }
 
 extension ObjectStore {
+  /// Returns the bytes of files in tmp/ that no process writes. `gc` removes them.
+  public func unfinishedBytes() throws(StoreError) -> UInt64 {
+    try mapSystemErrors("the directory tmp/") { () throws(SystemError) in
+      try TemporaryFile.abandonedBytes(layout)
+    }
+  }
+
   /// The directory of files without a name: the store's own, or TMPDIR if the store is read-only.
   public var scratchDirectory: [UInt8] {
     layout.isReadOnly ? temporaryDirectoryPath : layout.path + Array("/tmp".utf8)

@@ -113,7 +113,7 @@ extension StoreRepair {
         problem.folder, problem.name, problem.object, as: "signatures-\(printable(problem.name))")
     }
     for image in images {
-      let lock = isDryRun ? nil : try store.lockImage(image) { _ in }
+      let lock = isDryRun ? nil : try lockImage(image)
       defer { withExtendedLifetime(lock) {} }
       // Moving a statement leaves its signatures without one, so the check is repeated.
       var isDone = false

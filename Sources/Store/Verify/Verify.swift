@@ -34,6 +34,8 @@ public struct VerifyReport: Sendable {
   public var problems: [Problem] = []
   /// Snapshots that were incomplete when they were taken.
   public var incomplete: [String] = []
+  /// Snapshots whose refs do not exist, although no record says that they were removed.
+  public var lost: [SnapshotName] = []
   /// The coverage of the whole store; nil if no packs were read.
   public var coverage: VerifyCoverage?
 

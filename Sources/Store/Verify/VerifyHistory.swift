@@ -3,7 +3,7 @@
 //
 // 1. Every number up to the highest has a ref, or is recorded as removed (format version 2).
 // 2. A ref is at the place that its record names; a snapshot's parent has a lower number.
-// 3. A tag and a pin name an existing snapshot, and are at the place that their second line names.
+// 3. A tag and a pin name an existing snapshot, and are not damaged (DamagedMarks.swift).
 // 4. Any other file in these directories is reported: a ref under another name is missing elsewhere.
 
 import Codec
@@ -27,14 +27,30 @@ extension VerifyRun {
     if case .damaged(let reason) = try refs.removedRecord(of: image) {
       add("refs/\(image)/removed", "cannot be read: \(reason)")
     }
-    for number in try refs.lostNumbers(of: image) {
-      // Another process may have removed it since the listing.
-      if try refs.removedSince(image, number) { continue }
-      add("ref \(image)@\(number)", "is missing, but was not removed", ("\(image)@\(number)", []))
-    }
+    try checkLostNumbers(image)
     checkParents(snapshots)
     try checkNames(image)
     return snapshots
+  }
+
+  /// Reports lost numbers, consecutive ones as one problem.
+  private func checkLostNumbers(_ image: ImageName) throws {
+    let listed = try store.refs.lostNumbers(of: image)
+    if listed.isEmpty { return }
+    // Another process may have removed some since the listing.
+    let lost = Set(listed).intersection(try store.refs.lostNumbers(of: image))
+    reportState.withLock { report in
+      report.lost += lost.sorted().map { SnapshotName(image: image, number: $0) }
+    }
+    for range in NumberRanges(lost).ranges {
+      for number in range {
+        add(
+          "\(range.count == 1 ? "ref" : "refs") \(rangeText(image, range))",
+          range.count == 1
+            ? "is missing, but was not removed" : "are missing, but were not removed",
+          ("\(image)@\(number)", []))
+      }
+    }
   }
 
   private func checkParents(_ snapshots: [CommittedSnapshot]) {
@@ -88,61 +104,35 @@ extension VerifyRun {
 
   private func checkMarks(of image: ImageName, in parent: Descriptor, isPin: Bool) throws {
     guard let folder = try store.refs.open(parent, image) else { return }
+    let kind: MarkKind = isPin ? .pin : .tag
     let names = try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
       try store.layout.fileSystem.names(of: folder.raw)
     }
-    for name in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-      let text = printable(name)
-      let object = isPin ? "pin pins/\(image)/\(text)" : "tag \(text) of \(image)"
-      let file = try mapSystemErrors(object) { () throws(SystemError) in
-        try store.refs.readMark(name, in: folder)
+    for file in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      guard let name = kind.markName(file) else {
+        let object = "\(kind)s/\(image)/\(printable(file))"
+        add(object, "is not the name of a \(kind)")
+        continue
       }
-      switch file {
-      case .absent: continue
-      case .unexpected(let reason): add(object, reason)
-      case .content(let bytes):
-        let mark = RefMark(bytes)
-        guard let number = isPin ? RefLog.number(name) : Int(mark.line) else {
-          add(
-            object,
-            isPin
-              ? "does not have the number of a snapshot as its name" : "does not contain a number")
-          continue
-        }
-        let owner = isPin ? "\(image)@\(number)" : "\(image):\(text)"
-        if let named = mark.owner, named != owner {
-          add(object, "belongs to \(named): it was moved, copied or swapped")
-        }
-        try checkTarget(object, image, number, mark.snapshot)
+      if let mark = try store.refs.damagedMark(kind, name, of: image) {
+        add(mark.object, mark.reason, (mark.reference, []))
+        continue
       }
+      let number = isPin ? Int(name) : try store.refs.tags(of: image)[name]
+      if let number { try checkTarget(kind, name, image, number) }
     }
   }
 
   private func checkTarget(
-    _ object: String, _ image: ImageName, _ number: Int, _ snapshot: Digest?
+    _ kind: MarkKind, _ name: String, _ image: ImageName, _ number: Int
   ) throws {
-    let committed: CommittedSnapshot?
     do throws(StoreError) {
-      committed = try store.refs.readIfPresent(image, number)
+      if try store.refs.readIfPresent(image, number) != nil { return }
     } catch {
       return  // The damaged ref is reported separately.
     }
-    guard let committed else {
-      add(object, "names \(image)@\(number), which has no ref", ("\(image)@\(number)", []))
-      return
-    }
-    if let snapshot, snapshot != committed.id {
-      add(
-        object,
-        "belongs to snapshot \(snapshot.shortHex), but \(image)@\(number) is "
-          + committed.id.shortHex)
-    }
-  }
-}
-
-extension RefLog {
-  /// Returns true if another process has removed a number that was lost a moment ago.
-  fileprivate func removedSince(_ image: ImageName, _ number: Int) throws(StoreError) -> Bool {
-    try !lostNumbers(of: image).contains(number)
+    add(
+      kind == .tag ? "tag '\(name)' of \(image)" : "the pin of \(image)@\(name)",
+      "names \(image)@\(number), which has no ref", ("\(image)@\(number)", []))
   }
 }

@@ -22,7 +22,10 @@ struct Du: ParsableCommand {
   func run() throws {
     let outcome = try common.open().diskUse(refs, bySnapshot: snapshots)
     Terminal.finish()
-    if json.json { return try printJSON(DiskUseJSON(outcome)) }
+    if json.json {
+      try printJSON(DiskUseJSON(outcome))
+      return try expectReadable(outcome.unreadable)
+    }
     func size(_ n: UInt64) -> String { bytes ? String(n) : sizeText(n) }
     func row(_ line: UseLine) -> [String] {
       [
@@ -42,5 +45,11 @@ struct Du: ParsableCommand {
         "on disk \(size(outcome.storeBytes)), with the index (\(size(outcome.indexBytes))) and the cache "
           + "(\(size(outcome.cacheBytes)))")
     }
+    if outcome.unfinishedBytes > 0 {
+      print(
+        "\(size(outcome.unfinishedBytes)) of unfinished files that no process writes; 'imgstore gc' frees them"
+      )
+    }
+    try expectReadable(outcome.unreadable)
   }
 }

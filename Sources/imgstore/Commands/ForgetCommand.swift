@@ -127,15 +127,29 @@ struct Forget: ParsableCommand {
       entirely
       ? try workspace.forgetEntirely(names, force: force, dryRun: dryRun)
       : try workspace.forget(names, policy, force: force, dryRun: dryRun)
-    if prune { _ = try workspace.collect(CollectionRequest()) }
+    let pruned = prune ? try workspace.prune() : nil
     Terminal.finish()
-    if json.json { try printJSON(ForgetJSON(outcome)) } else { show(outcome) }
+    if json.json { try printJSON(ForgetJSON(outcome, pruned: pruned)) } else { show(outcome) }
     let unreadable = outcome.unreadable.map {
       "cannot read \($0), so it stays; 'imgstore remove \($0) --force' removes it"
     }
-    let problems = unreadable + outcome.busy.map { $0.error.messageWithHint }
+    var problems = unreadable + outcome.busy.map { $0.error.messageWithHint }
+    var isDamage = !unreadable.isEmpty
+    if let failure = pruned?.failure {
+      let forgot = "forgot \(count(outcome.forgotten.count, "snapshot"))"
+      problems.append(
+        failure.errorCode.category == .busy
+          ? "\(forgot); gc is busy: \(failure.messageWithHint)"
+          : "\(forgot); gc failed: \(failure.messageWithHint)")
+      isDamage = isDamage || failure.errorCode.category == .damaged
+    }
+    if let collection = pruned?.collection {
+      let (lines, isDamaged) = collectionProblems(collection)
+      problems += lines
+      isDamage = isDamage || isDamaged
+    }
     if !problems.isEmpty {
-      throw CompletedWithWarnings(lines: problems, isDamage: !unreadable.isEmpty)
+      throw CompletedWithWarnings(lines: problems, isDamage: isDamage)
     }
   }
 

@@ -36,7 +36,8 @@ struct GC: ParsableCommand {
     } else {
       print(
         outcome.removedPacks == 0
-          ? "nothing to free; \(secondsText(outcome.seconds))"
+          ? (outcome.temporaryBytes == 0 ? "nothing to free" : "no pack to remove")
+            + "; \(secondsText(outcome.seconds))"
           : "freed \(sizeText(UInt64(max(0, outcome.freedBytes)))): removed "
             + "\(count(outcome.removedPacks, "pack")), \(outcome.rewrittenPacks) of them rewritten "
             + "(\(sizeText(outcome.writtenBytes))); \(secondsText(outcome.seconds))")
@@ -46,12 +47,15 @@ struct GC: ParsableCommand {
   }
 
   private func estimate() throws {
-    let use = try common.open().diskUse([])
+    let (collectable, unfinished) = try common.open().collectionEstimate()
     Terminal.finish()
     if json.json {
-      return try printJSON(CollectionEstimateJSON(collectableBytes: use.collectableBytes))
+      return try printJSON(
+        CollectionEstimateJSON(collectableBytes: collectable, unfinishedBytes: unfinished))
     }
-    print("would free \(exactSize(use.collectableBytes))")
+    print(
+      "would free \(exactSize(collectable &+ unfinished))"
+        + (unfinished > 0 ? ", of which \(exactSize(unfinished)) are unfinished files" : ""))
   }
 }
 
@@ -59,4 +63,6 @@ struct GC: ParsableCommand {
 struct CollectionEstimateJSON: JSONDocument {
   static let kind = "collection-estimate"
   let collectableBytes: UInt64
+  /// The bytes of files that killed commands left, which gc frees in addition.
+  let unfinishedBytes: UInt64
 }

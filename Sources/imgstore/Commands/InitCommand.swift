@@ -11,7 +11,7 @@ struct Init: ParsableCommand {
     discussion: """
       The first snapshot creates a store, too. imgstore remembers a store that init created. If that \
       store is missing later because its file system is not mounted, no command creates another one \
-      in its place.
+      in its place, except 'init --force'.
 
       With --group, members of that group can list, compare and restore; only the store's owner can \
       change it. Members can read all data of the store, including passwords and keys of images.
@@ -24,6 +24,7 @@ struct Init: ParsableCommand {
   @Argument(help: "Directory of the store; the same as --store") var dir: String?
   @Option(help: ArgumentHelp("Let this group read the store", valueName: "group")) var group:
     String?
+  @Flag(help: "Create a store where an earlier one no longer exists") var force = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -36,7 +37,7 @@ struct Init: ParsableCommand {
   func run() throws {
     var common = common
     if let dir { common.store = dir }
-    let store = try common.open().initializeStore(group: group)
+    let store = try common.open().initializeStore(group: group, force: force)
     Terminal.finish()
     if json.json { return try printJSON(InitJSON(store: store.path, new: store.isNew)) }
     print(store.isNew ? "created a store in \(store.path)" : "the store in \(store.path) exists")

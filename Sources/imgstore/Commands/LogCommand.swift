@@ -58,6 +58,7 @@ struct Log: ParsableCommand {
     let histories = try images.map { try workspace.history(of: $0, limit: limit ?? .max) }
     let entries = histories.flatMap(\.entries)
     let unreadable = histories.flatMap(\.unreadable)
+    let damaged = histories.flatMap(\.damagedMarks)
     let changed = entries.map(\.committed.snapshot.image).reduce(into: [String]()) {
       if $0.last != $1 { $0.append($1) }
     }
@@ -70,11 +71,12 @@ struct Log: ParsableCommand {
           snapshots: entries.map {
             SnapshotJSON(
               $0.committed, tags: $0.tags, pin: $0.pin, full: false, isSigned: $0.isSigned)
-          }, unreadable: UnreadableJSON.list(unreadable)))
+          }, unreadable: UnreadableJSON.list(unreadable),
+          damagedMarks: DamagedMarkJSON.list(damaged)))
     } else {
       show(entries, unfinished)
     }
-    try expectReadable(unreadable)
+    try expectReadable(unreadable, damaged: damaged)
   }
 
   private func show(_ entries: [LogEntry], _ unfinished: [UnfinishedChange]) {

@@ -17,12 +17,18 @@ struct Pins: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let pins = try common.open().pins(of: name)
+    let workspace = try common.open()
+    let pins = try workspace.pins(of: name)
+    let damaged = try workspace.damagedMarks(of: name).filter { $0.kind == .pin }
     Terminal.finish()
     if json.json {
-      return try printJSON(
-        PinsJSON(pins: pins.map { PinJSON(snapshot: "\($0.snapshot)", reason: $0.reason) }))
+      try printJSON(
+        PinsJSON(
+          pins: pins.map { PinJSON(snapshot: "\($0.snapshot)", reason: $0.reason) },
+          damagedMarks: DamagedMarkJSON.list(damaged)))
+      return try expectReadable([], damaged: damaged)
     }
     print(table(pins.map { ["\($0.snapshot)", printable($0.reason.utf8)] }))
+    try expectReadable([], damaged: damaged)
   }
 }

@@ -11,8 +11,8 @@ struct Remove: ParsableCommand {
       IMAGE@3..7 is every snapshot from number 3 to number 7. The command removes all named snapshots, or none.
 
       To remove the latest snapshot of an image, or a tagged or pinned one, add --force. With \
-      --force you can also remove an unreadable snapshot, named as IMAGE@NUMBER. 'imgstore gc' frees \
-      the space.
+      --force you can also remove unreadable and lost snapshots, named as IMAGE@NUMBER or as a range. \
+      'imgstore gc' frees the space.
 
       --definition takes a directory off the list of images; its snapshots and the directory itself \
       stay. 'imgstore add' or a revert to a snapshot adds it again. 'imgstore forget IMAGE \

@@ -61,29 +61,41 @@ struct Repair: ParsableCommand {
   }
 
   private func result(_ outcome: RepairOutcome) -> String {
-    let lost = count(outcome.losses.pathCount, "path")
+    let lost = text(outcome.losses.counts)
     guard outcome.isDryRun else {
       return outcome.isClean ? "nothing is lost" : "still lost: \(lost)"
     }
     let damaged =
       outcome.damagedPathCount == 0
-      ? "" : "damaged or lost now: \(count(outcome.damagedPathCount, "path")); "
+      ? "" : "damaged or lost now: \(text(outcome.damage)); "
     return damaged
       + (outcome.losses.isEmpty ? "nothing would remain lost" : "would remain lost: \(lost)")
+  }
+
+  /// Returns the numbers of losses: "2 snapshots, 3 paths".
+  private func text(_ counts: LossCounts) -> String {
+    [(counts.snapshots, "snapshot"), (counts.paths, "path"), (counts.marks, "tag or pin")]
+      .filter { $0.0 > 0 }
+      .map { $0.1 == "tag or pin" && $0.0 > 1 ? "\($0.0) tags or pins" : count($0.0, $0.1) }
+      .joined(separator: ", ")
   }
 
   private func lines(_ outcome: RepairOutcome) -> [String] {
     let shown = 40
     var lines = outcome.sourceProblems.map { "source \($0.object): \($0.what)" }
-    for lost in outcome.losses.paths.prefix(shown) {
+    let lostSnapshots = Set(outcome.losses.lostSnapshots.map { "\($0)" })
+    let listed = outcome.losses.paths.filter {
+      !$0.path.isEmpty || !lostSnapshots.contains($0.snapshot)
+    }
+    lines += lostLines(outcome.losses.lostSnapshots)
+    for lost in listed.prefix(shown) {
       lines.append(
         lost.path.isEmpty
           ? "\(lost.snapshot): \(lost.reason)"
           : "\(lost.snapshot): \(printable(lost.path)): \(lost.reason)")
     }
-    if outcome.losses.pathCount > shown {
-      lines.append("… and \(outcome.losses.pathCount - shown) more paths ('--json' lists them)")
-    }
+    let rest = outcome.losses.pathCount - lostSnapshots.count - min(shown, listed.count)
+    if rest > 0 { lines.append("… and \(rest) more losses ('--json' lists them)") }
     lines += outcome.problems.prefix(shown).map { "\($0.object): \($0.reason)" }
     return lines
   }
@@ -109,7 +121,10 @@ struct RepairJSON: JSONDocument {
   let healedBytes: UInt64
   let sourceProblems: [Action]
   let damagedPaths: Int?
+  /// All losses: paths, snapshots, tags and pins.
   let lostPaths: Int
+  let lostSnapshots: Int
+  let lostMarks: Int
   let lost: [Lost]
   let problems: [Action]
   let seconds: Double
@@ -124,6 +139,8 @@ struct RepairJSON: JSONDocument {
     sourceProblems = outcome.sourceProblems.map { Action(object: $0.object, what: $0.what) }
     damagedPaths = outcome.isDryRun ? outcome.damagedPathCount : nil
     lostPaths = outcome.losses.pathCount
+    lostSnapshots = outcome.losses.counts.snapshots
+    lostMarks = outcome.losses.counts.marks
     lost = outcome.losses.paths.map {
       Lost(snapshot: $0.snapshot, path: printable($0.path), what: $0.reason)
     }

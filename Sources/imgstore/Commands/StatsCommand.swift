@@ -15,7 +15,10 @@ struct Stats: ParsableCommand {
   func run() throws {
     let stats = try common.open().statistics()
     Terminal.finish()
-    if json.json { return try printJSON(StatisticsJSON(stats)) }
+    if json.json {
+      try printJSON(StatisticsJSON(stats))
+      return try expectReadable(stats.unreadable)
+    }
     let contents = stats.contents
     func times(_ a: UInt64, _ b: UInt64) -> String {
       b == 0 || a < b ? "" : " (\((Double(a) / Double(b) * 10).rounded() / 10) times)"
@@ -49,9 +52,18 @@ struct Stats: ParsableCommand {
     }
     rows.append(["index", "", sizeText(stats.indexBytes)])
     rows.append(["caches", "", sizeText(stats.cacheBytes)])
-    let total = contents.packBytes + contents.doomedBytes + stats.indexBytes + stats.cacheBytes
+    if stats.unfinishedBytes > 0 {
+      rows.append([
+        "unfinished files", "",
+        "\(sizeText(stats.unfinishedBytes)), to be removed by 'imgstore gc'",
+      ])
+    }
+    let total =
+      contents.packBytes + contents.doomedBytes + stats.indexBytes + stats.cacheBytes
+      + stats.unfinishedBytes
     rows.append(["total", "", sizeText(total)])
     print(table(rows))
+    try expectReadable(stats.unreadable)
   }
 
   private func plural(_ kind: ObjectKind) -> String {

@@ -12,13 +12,18 @@ struct Tags: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let tags = try common.open().tags(of: name)
+    let workspace = try common.open()
+    let tags = try workspace.tags(of: name)
+    let damaged = try workspace.damagedMarks(of: name).filter { $0.kind == .tag }
     Terminal.finish()
     if json.json {
-      return try printJSON(
+      try printJSON(
         TagsJSON(
-          tags: tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)", movedFrom: nil) }))
+          tags: tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)", movedFrom: nil) },
+          damagedMarks: DamagedMarkJSON.list(damaged)))
+      return try expectReadable([], damaged: damaged)
     }
     print(table(tags.map { ["\($0.snapshot.image)@\($0.tag)", "@\($0.snapshot.number)"] }))
+    try expectReadable([], damaged: damaged)
   }
 }

@@ -15,7 +15,8 @@ struct Untag: ParsableCommand {
   func run() throws {
     let name = try common.open().untag(ref)
     Terminal.finish()
-    if json.json { return try printJSON(UntagJSON(snapshot: "\(name)")) }
-    print("removed the tag; \(name) stays")
+    let isKnown = name.number > 0
+    if json.json { return try printJSON(UntagJSON(snapshot: isKnown ? "\(name)" : ref)) }
+    print(!isKnown ? "removed the damaged tag" : "removed the tag; \(name) stays")
   }
 }

@@ -150,12 +150,16 @@ struct Verify: ParsableCommand {
       if first[snapshot] == nil { first[snapshot] = path }
       hits[snapshot, default: 0] += 1
     }
-    for snapshot in first.keys.sorted() {
+    let lost = Set(report.lost.map { "\($0)" })
+    for snapshot in first.keys.sorted() where !lost.contains(snapshot) {
       let path = first[snapshot] ?? []
       lines.append(
-        "\(snapshot) is affected, in \(count(hits[snapshot] ?? 0, "object"))"
-          + (path.isEmpty ? "" : ", first at \(printable(path))"))
+        path.isEmpty
+          ? "\(snapshot) is affected"
+          : "\(snapshot) is affected, in \(count(hits[snapshot] ?? 0, "object")), first at "
+            + printable(path))
     }
+    lines += lostLines(report.lost)
     lines.append(
       "'imgstore repair' restores data from the live images, or from another store, a bundle or a directory "
         + "(--from); 'imgstore restore' writes the undamaged rest.")

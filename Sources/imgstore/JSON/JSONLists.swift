@@ -15,6 +15,26 @@ struct SnapshotsJSON: JSONDocument {
   let snapshots: [SnapshotJSON]
   /// The snapshots that are lost or unreadable; nil if there are none.
   let unreadable: [UnreadableJSON]?
+  /// The damaged tags and pins; nil if there are none.
+  let damagedMarks: [DamagedMarkJSON]?
+}
+
+/// A tag or pin whose file is damaged.
+struct DamagedMarkJSON: Codable {
+  /// Returns the list of damaged marks; nil if it is empty.
+  static func list(_ marks: [DamagedMark]) -> [DamagedMarkJSON]? {
+    marks.isEmpty ? nil : marks.map(DamagedMarkJSON.init)
+  }
+
+  /// "tag" or "pin".
+  let kind: String
+  /// The reference, such as "compute@golden".
+  let name: String
+  let finding: String
+
+  init(_ mark: DamagedMark) {
+    (kind, name, finding) = ("\(mark.kind)", mark.reference, mark.reason)
+  }
 }
 
 struct UnreadableJSON: Codable {
@@ -91,9 +111,10 @@ struct SignaturesMadeJSON: JSONDocument {
 struct TagsJSON: JSONDocument {
   static let kind = "tags"
   let tags: [TagJSON]
+  let damagedMarks: [DamagedMarkJSON]?
 }
 
-/// The document of `untag`: the snapshot that had the tag.
+/// The document of `untag`: the snapshot that had the tag, or IMAGE@TAG if the tag was damaged.
 struct UntagJSON: JSONDocument {
   static let kind = "untag"
   let snapshot: String
@@ -103,6 +124,8 @@ struct UntagJSON: JSONDocument {
 struct PinsJSON: JSONDocument {
   static let kind = "pins"
   let pins: [PinJSON]
+  /// The damaged pins, in a list of all pins.
+  var damagedMarks: [DamagedMarkJSON]?
 }
 
 struct PinJSON: Codable {

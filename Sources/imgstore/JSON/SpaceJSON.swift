@@ -32,8 +32,14 @@ struct ForgetJSON: JSONDocument {
   let undefined: [Undefined]
   let freedBytes: UInt64?
   let collectableBytes: UInt64?
+  /// The outcome of the collection of `--prune`; nil without it, or if it failed.
+  let collection: CollectionJSON?
+  /// The reason why the collection of `--prune` failed; nil if it did not.
+  let collectionFailure: ErrorJSON.Details?
 
-  init(_ outcome: ForgetOutcome) {
+  init(_ outcome: ForgetOutcome, pruned: PruneOutcome? = nil) {
+    collection = pruned?.collection.map(CollectionJSON.init)
+    collectionFailure = pruned?.failure.map(ErrorJSON.Details.init)
     dryRun = outcome.isDryRun
     kept = outcome.kept.map {
       Kept(
@@ -116,8 +122,12 @@ struct DiskUseJSON: JSONDocument {
   let collectableBytes: UInt64
   let indexBytes: UInt64
   let cacheBytes: UInt64
+  let unfinishedBytes: UInt64
+  let unreadable: [UnreadableJSON]?
 
   init(_ outcome: DiskUseOutcome) {
+    unfinishedBytes = outcome.unfinishedBytes
+    unreadable = UnreadableJSON.list(outcome.unreadable)
     lines = outcome.lines.map(Line.init)
     total = Line(outcome.total)
     packs = outcome.packs
@@ -150,8 +160,12 @@ struct StatisticsJSON: JSONDocument {
   let objects: [Kind]
   let indexBytes: UInt64
   let cacheBytes: UInt64
+  let unfinishedBytes: UInt64
+  let unreadable: [UnreadableJSON]?
 
   init(_ stats: StoreStatistics) {
+    unfinishedBytes = stats.unfinishedBytes
+    unreadable = UnreadableJSON.list(stats.unreadable)
     images = stats.images
     snapshots = stats.snapshots
     entries = stats.entries

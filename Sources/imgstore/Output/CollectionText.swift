@@ -22,6 +22,12 @@ func printReport(_ outcome: CollectionOutcome) {
 /// Ends a collection.
 /// - Throws: `CompletedWithWarnings` if packs are damaged or the disk was too full.
 func expectNoProblems(_ outcome: CollectionOutcome) throws {
+  let (problems, isDamage) = collectionProblems(outcome)
+  if !problems.isEmpty { throw CompletedWithWarnings(lines: problems, isDamage: isDamage) }
+}
+
+/// Returns the problems of a collection as lines, and whether packs are damaged.
+func collectionProblems(_ outcome: CollectionOutcome) -> (lines: [String], isDamage: Bool) {
   var problems = outcome.damaged.map { "pack \($0.pack.prefix(12)): \($0.reason)" }
   if !problems.isEmpty {
     problems.append(
@@ -33,7 +39,5 @@ func expectNoProblems(_ outcome: CollectionOutcome) throws {
       "The disk is too full to rewrite packs: \(sizeText(outcome.leftBytes)) of unneeded data stay. "
         + "Free some space and run it again.")
   }
-  if !problems.isEmpty {
-    throw CompletedWithWarnings(lines: problems, isDamage: !outcome.damaged.isEmpty)
-  }
+  return (problems, !outcome.damaged.isEmpty)
 }

@@ -7,12 +7,36 @@ import Store
 
 /// Ends a command that has listed the readable snapshots. An unreadable snapshot counts as damage.
 /// - Throws: `CompletedWithWarnings` if there are unreadable snapshots.
-func expectReadable(_ snapshots: [UnreadableSnapshot]) throws {
-  if snapshots.isEmpty { return }
-  throw CompletedWithWarnings(
-    lines: snapshots.prefix(40).map { "cannot read \($0.name): \($0.reason)" }
-      + (snapshots.count > 40 ? ["… and \(snapshots.count - 40) more"] : [])
-      + ["'imgstore repair' may help"], isDamage: true)
+func expectReadable(
+  _ snapshots: [UnreadableSnapshot], damaged marks: [DamagedMark] = []
+) throws {
+  if snapshots.isEmpty, marks.isEmpty { return }
+  let shown = 40
+  let damaged = snapshots.filter { !$0.isLost }
+  let lost = snapshots.filter(\.isLost).map(\.name)
+  var lines = damaged.prefix(shown).map { "cannot read \($0.name): \($0.reason)" }
+  if damaged.count > shown { lines.append("… and \(damaged.count - shown) more") }
+  lines += lostLines(lost)
+  lines += marks.prefix(shown).map { "\($0.object) \($0.reason)" }
+  if !damaged.isEmpty || !marks.isEmpty { lines.append("'imgstore repair' may help") }
+  for mark in marks.prefix(1) { lines.append(mark.hint) }
+  throw CompletedWithWarnings(lines: lines, isDamage: true)
+}
+
+/// Returns lines about snapshots whose refs are lost: ranges of numbers, and what the user can do.
+func lostLines(_ snapshots: [SnapshotName]) -> [String] {
+  let shown = 10
+  let ranges = snapshotRanges(snapshots)
+  if ranges.isEmpty { return [] }
+  var lines = ranges.prefix(shown).map {
+    $0.contains("..")
+      ? "\($0) are lost: their refs are missing" : "\($0) is lost: its ref is missing"
+  }
+  if ranges.count > shown { lines.append("… and \(ranges.count - shown) more ranges") }
+  lines.append(
+    "'imgstore repair --from STORE' restores lost snapshots, and 'imgstore remove "
+      + "\(ranges.prefix(shown).map(shellQuoted).joined(separator: " ")) --force' gives them up")
+  return lines
 }
 
 /// Ends a comparison. An entry that could not be compared is a problem, even if there are no differences.

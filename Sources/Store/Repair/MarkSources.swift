@@ -1,0 +1,160 @@
+// Other stores as sources of tags, pins and records of removed numbers.
+//
+// 1. A mark is copied only if the snapshot of that number is the same in both stores, and only if the name is
+//    free or its file here is damaged. An intact mark is never changed.
+// 2. A source cannot tell a lost mark from one that was removed on purpose. So a removed tag or pin of an older
+//    copy returns: it keeps a snapshot, and can be removed again.
+// 3. Removed numbers are copied if all snapshots that both stores have agree. Only numbers that are lost here
+//    without a trace of their ref become removed numbers.
+
+import Codec
+import Platform
+
+extension StoreRepair {
+  // MARK: Tags and pins
+
+  /// Copies the tags and pins that this store lacks or has only as damaged files.
+  func restoreMarks(from other: ObjectStore, _ source: String) throws {
+    for image in try other.refs.everyImage() {
+      let damaged = try other.refs.damagedMarks(of: image)
+      func isDamaged(_ kind: MarkKind, _ name: String) -> Bool {
+        damaged.contains { $0.kind == kind && $0.name == name }
+      }
+      var marks: [SourceMark] = []
+      for (tag, number) in try other.refs.tags(of: image).sorted(by: { $0.key < $1.key })
+      where !isDamaged(.tag, tag)
+        && (try? store.refs.checkTag(tag, of: image, mayMove: true)) != nil
+      {
+        marks.append(SourceMark(kind: .tag, name: tag, number: number, reason: ""))
+      }
+      for (number, reason) in try other.refs.pins(of: image).sorted(by: { $0.key < $1.key })
+      where !isDamaged(.pin, "\(number)") {
+        marks.append(SourceMark(kind: .pin, name: "\(number)", number: number, reason: reason))
+      }
+      marks = try marks.filter { try isWanted($0, of: image, from: other) }
+      if marks.isEmpty { continue }
+      let lock = isDryRun ? nil : try lockImage(image)
+      defer { withExtendedLifetime(lock) {} }
+      for mark in marks where try isWanted(mark, of: image, from: other) {
+        try restore(mark, of: image, source)
+      }
+    }
+  }
+
+  /// Returns true if a mark is missing or damaged here, and would keep the same snapshot.
+  private func isWanted(
+    _ mark: SourceMark, of image: ImageName, from other: ObjectStore
+  ) throws -> Bool {
+    if try exists(mark, of: image),
+      try store.refs.damagedMark(mark.kind, mark.name, of: image) == nil
+    {
+      return false
+    }
+    if plannedMarks.contains(mark.kind.owner(image, mark.name)) { return false }
+    guard let committed = try? other.refs.read(image, mark.number) else { return false }
+    switch plannedRefs[SnapshotName(image: image, number: mark.number)] {
+    case .snapshot(let snapshot): return SHA256.digest(of: snapshot.encode()) == committed.id
+    case .complete: return true
+    case .absent: return false
+    case nil: return (try? store.refs.read(image, mark.number))?.id == committed.id
+    }
+  }
+
+  private func exists(_ mark: SourceMark, of image: ImageName) throws -> Bool {
+    guard let folder = try store.refs.open(store.refs.markFolder(mark.kind), image) else {
+      return false
+    }
+    return try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
+      try layout.fileSystem.statIfPresent(at: folder.raw, mark.kind.fileName(mark.name)) != nil
+    }
+  }
+
+  private func restore(_ mark: SourceMark, of image: ImageName, _ source: String) throws {
+    let place = mark.kind.owner(image, mark.name)
+    if isDryRun {
+      plannedMarks.insert(place)
+      return note("\(mark.kind) \(place)", "is in \(source)")
+    }
+    if let folder = try store.refs.open(store.refs.markFolder(mark.kind), image),
+      try exists(mark, of: image)
+    {
+      let label = "\(mark.kind)s"
+      let file = printable(mark.kind.fileName(mark.name))
+      try moveToQuarantine(
+        folder, mark.kind.fileName(mark.name), "\(label)/\(image)/\(file)",
+        as: "\(label)-\(image)-\(file)")
+    }
+    switch mark.kind {
+    case .tag: try store.refs.setTag(mark.name, of: image, to: mark.number)
+    case .pin: try store.refs.pin(image, mark.number, why: mark.reason)
+    }
+    note("\(mark.kind) \(place)", "was restored from \(source)")
+  }
+
+  /// Adds the marks that stay damaged to the losses.
+  func addDamagedMarks(to losses: inout Losses) throws {
+    for image in try store.refs.everyImage() {
+      for mark in try store.refs.damagedMarks(of: image)
+      where !isDryRun || !plannedMarks.contains(mark.kind.owner(image, mark.name)) {
+        losses.add(mark)
+      }
+    }
+  }
+
+  // MARK: Removed numbers
+
+  /// Records numbers as removed that another store with the same history records as removed.
+  func restoreRemovedNumbers(from other: ObjectStore, _ source: String) throws {
+    for image in try other.refs.everyImage() {
+      guard case .numbers(let recorded) = try other.refs.removedRecord(of: image) else { continue }
+      let names = try other.refs.fileNames(of: image)
+      let removed = recorded.union(NumberRanges(names.compactMap { RefLog.removedNumber($0) }))
+      let marked = Set(try store.refs.fileNames(of: image).compactMap { RefLog.lostNumber($0) })
+      let lost = try store.refs.lostNumbers(of: image).filter {
+        removed.contains($0) && !marked.contains($0)
+          && plannedRefs[SnapshotName(image: image, number: $0)] == nil
+      }
+      guard !lost.isEmpty, try hasSameHistory(image, as: other) else { continue }
+      let ranges = NumberRanges(lost)
+      note(
+        "refs/\(image)/removed",
+        (isDryRun ? "would be restored from \(source): " : "was restored from \(source): ")
+          + snapshotRanges(lost.map { SnapshotName(image: image, number: $0) })
+          .joined(separator: ", "))
+      if isDryRun {
+        for number in lost { plannedRefs[SnapshotName(image: image, number: number)] = .absent }
+        continue
+      }
+      let highest = try store.refs.highestNumber(of: image)
+      try withHistory(of: image) { folder in
+        try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
+          try self.store.refs.recordRemoved(image, folder, highest: highest, additional: ranges)
+        }
+      }
+    }
+  }
+
+  /// Returns true if both stores have a readable snapshot in common, and no number with different ones.
+  private func hasSameHistory(_ image: ImageName, as other: ObjectStore) throws -> Bool {
+    var common = 0
+    for number in Set(try store.refs.numbers(of: image)).intersection(
+      try other.refs.numbers(of: image))
+    {
+      guard let here = try? store.refs.read(image, number),
+        let there = try? other.refs.read(image, number)
+      else { continue }
+      if here.id != there.id { return false }
+      common += 1
+    }
+    return common > 0
+  }
+}
+
+/// An intact mark of a source.
+private struct SourceMark {
+  let kind: MarkKind
+  let name: String
+  let number: Int
+  /// The reason of a pin.
+  let reason: String
+}

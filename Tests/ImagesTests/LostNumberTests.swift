@@ -1,0 +1,95 @@
+// A lost record of removed numbers: forgotten snapshots look lost, in ranges, and there is a way out.
+
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite(.usesTools) struct LostNumberTests {
+  /// A store with the snapshots 1, 6, 8 and 9 and without its record of removed numbers, and a copy with it.
+  private func site() throws -> (TemporaryFolder, () throws -> Workspace) {
+    let folder = try TemporaryFolder()
+    let workspace = try Workspace.test(folder)
+    for _ in 1...9 { _ = try workspace.snapshot("img") }
+    _ = try workspace.remove(["img@2..5", "img@7"])
+    try shell(
+      "cp -a \"$1/store\" \"$1/copy\"; rm \"$1/store/refs/img/removed\"", folder.path)
+    return (
+      folder,
+      {
+        try Workspace(
+          WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+        ) { _ in }
+      }
+    )
+  }
+
+  private func repair(
+    _ workspace: Workspace, from sources: [String], dryRun: Bool = false
+  ) throws -> RepairOutcome {
+    var options = RepairOptions()
+    options.sources = sources
+    options.isDryRun = dryRun
+    return try workspace.repair(options)
+  }
+
+  @Test func `lost numbers are listed as ranges`() throws {
+    let (folder, open) = try site()
+    defer { withExtendedLifetime(folder) {} }
+    let lost = try open().history(of: "img").unreadable
+    let isLost = lost.map(\.isLost)
+    #expect(isLost == Array(repeating: true, count: 5))
+    #expect(snapshotRanges(lost.map(\.name)) == ["img@2..5", "img@7"])
+    let report = try open().verify(deep: false)
+    #expect(snapshotRanges(report.lost) == ["img@2..5", "img@7"])
+    #expect(report.problems.count == 2)
+    let outcome = try repair(open(), from: [])
+    #expect(snapshotRanges(outcome.losses.lostSnapshots) == ["img@2..5", "img@7"])
+    #expect(outcome.losses.counts.snapshots == 5 && outcome.losses.counts.paths == 0)
+    let error = #expect(throws: StoreError.self) { try open().collect() }
+    #expect(error?.errorCode == .snapshotDamaged)
+    #expect(error?.subject == "img@2..5, img@7")
+    #expect(error?.hint.contains("remove img@2..5 img@7 --force") == true)
+  }
+
+  @Test func `repair restores the record from a store with the same history`() throws {
+    let (folder, open) = try site()
+    let source = [folder.path("copy")]
+    #expect(try repair(open(), from: source, dryRun: true).isClean)
+    #expect(try repair(open(), from: source).isClean)
+    #expect(try open().history(of: "img").unreadable.isEmpty)
+    #expect(try open().verify(deep: false).isClean)
+    _ = try open().collect()
+    #expect(try repair(open(), from: source).actions.isEmpty)
+    #expect(try open().snapshot("img").committed.number == 10)
+  }
+
+  @Test func `a store with another history restores no record`() throws {
+    let (folder, open) = try site()
+    let other = try Workspace.test(folder, store: "other")
+    try shell("echo z >\"$1/z\"", folder.path("root/img/rootimg"))
+    for _ in 1...9 { _ = try other.snapshot("img") }
+    _ = try other.remove(["img@2..5", "img@7"])
+    #expect(try !repair(open(), from: [folder.path("other")]).isClean)
+    #expect(try open().history(of: "img").unreadable.count == 5)
+  }
+
+  @Test func `a lost ref is no removed number`() throws {
+    let (folder, open) = try site()
+    // 2 was damaged here, and 3 is only missing from the record.
+    try shell("touch \"$1/store/refs/img/0000000002.lost\"", folder.path)
+    let outcome = try repair(open(), from: [folder.path("copy")])
+    #expect(snapshotRanges(outcome.losses.lostSnapshots) == ["img@2"])
+  }
+
+  @Test func `remove --force takes ranges with lost numbers`() throws {
+    let (folder, open) = try site()
+    defer { withExtendedLifetime(folder) {} }
+    #expect(throws: ImageError.self) { try open().remove(["img@2..5"]) }
+    _ = try open().remove(["img@2..5", "img@7"], force: true)
+    #expect(try open().history(of: "img").unreadable.isEmpty)
+    _ = try open().collect()
+  }
+}
