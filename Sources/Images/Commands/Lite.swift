@@ -218,6 +218,7 @@ extension Workspace {
       report: rendered.report, counts: rendered.counts,
       gaps: packGaps(of: packedSnapshot.snapshot, missing: rendered.counts.missing, list),
       remarks: rendered.remarks,
-      seconds: monotonicSeconds() - start)
+      method: packing.method, codec: packing.codec, mode: destination.mode.bits,
+      isPrivate: destination.mode.isPrivate, seconds: monotonicSeconds() - start)
   }
 }

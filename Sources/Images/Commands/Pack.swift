@@ -80,7 +80,8 @@ extension Workspace {
       gaps: packGaps(of: packed.snapshot.snapshot, missing: rendered.counts.missing, list),
       remarks: edits.remarks + rendered.remarks + removed
         + (request.isPackimage ? [] : conflictingImages(destination)),
-      seconds: monotonicSeconds() - start)
+      method: request.method, codec: request.codec, mode: destination.mode.bits,
+      isPrivate: destination.mode.isPrivate, seconds: monotonicSeconds() - start)
   }
 
   /// Returns the entries that the packed image lacks because the snapshot lacks them. Entries that the exlist
