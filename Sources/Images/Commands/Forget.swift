@@ -161,10 +161,15 @@ extension Workspace {
       collectable = account.collectableBytes
     } else {
       progress.begin("forgetting")
+      var done = (snapshots: 0, images: 0)
       for (image, removed) in Dictionary(grouping: forgotten, by: \.name.image)
         .sorted(by: { $0.key < $1.key })
       {
         try store.refs.remove(image, removed.map(\.name.number))
+        done = (done.snapshots + removed.count, done.images + 1)
+        Interruption.announce(
+          "interrupted: forgot \(done.snapshots) snapshot\(done.snapshots == 1 ? "" : "s") of "
+            + "\(done.images) image\(done.images == 1 ? "" : "s") so far; run it again to continue")
       }
     }
     return ForgetOutcome(
