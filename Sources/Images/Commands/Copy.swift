@@ -60,7 +60,7 @@ extension Workspace {
     let source = try snapshotOrLive(
       Reference(request.reference), message: "for copy", command: "copy")
     let store = try store()
-    let lock = try lock(image, store)
+    let lock = try lock(image, store, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
     guard try tables().definition(of: image.text) == nil else {
       throw ImageError(

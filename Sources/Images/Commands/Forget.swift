@@ -144,6 +144,7 @@ extension Workspace {
     _ image: ImageName, _ store: ObjectStore, dryRun: Bool
   ) throws -> FileLock? {
     if dryRun, store.layout.isReadOnly { return nil }
+    beginWaiting()
     return try lockImage(image, store)
   }
 

@@ -67,7 +67,8 @@ extension Workspace {
     let source = try liteSource(request)
     guard let path = source.tree else { preconditionFailure("the tree is not live") }
     let rows = request.undoes ? [] : try liteRows(source)
-    let lock = try ImageOperationLock.acquire(resolver, tree: path)
+    beginWaiting()
+    let lock = try ImageOperationLock.acquire(resolver, tree: path, waiting: treeLockWait)
     defer { withExtendedLifetime(lock) {} }
     let before = try packedTree(source, replacing: nil, PackRequest(request.image))
     let store = try store()

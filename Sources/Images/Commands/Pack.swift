@@ -24,7 +24,11 @@ extension Workspace {
   ) throws -> PackOutcome {
     let start = monotonicSeconds()
     let source = try packSource(request)
-    let lock = try source.tree.map { try ImageOperationLock.acquire(resolver, tree: $0) } ?? nil
+    beginWaiting()
+    let lock =
+      try source.tree.map {
+        try ImageOperationLock.acquire(resolver, tree: $0, waiting: treeLockWait)
+      } ?? nil
     defer { withExtendedLifetime(lock) {} }
     let destination = try packPlace(source, request)
     let replaced = try replacedEntry(destination.resolved)

@@ -59,7 +59,7 @@ extension Workspace {
         .usage, "'\(word)'", "is a tag of \(image), but a path is expected",
         hint: "Write '\(image)@\(word)' for the snapshot, or './\(word)' for the path")
     }
-    let lock = try lock(image, store, isDryRun: request.isDryRun)
+    let lock = try lock(image, store, isDryRun: request.isDryRun, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
     let target = try findBaseline(reference)
     return try change(

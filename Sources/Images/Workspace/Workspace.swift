@@ -32,6 +32,8 @@ public final class Workspace: Sendable {
   private let opened = Monitor<ObjectStore?>(nil)
   /// The short image names, and other facts, that a message has explained already.
   let saidNames = Monitor<Set<String>>([])
+  /// The time (`monotonicSeconds`) until which the command waits for locks; nil without a limit.
+  let waitDeadline = Monitor<Double?>(nil)
 
   /// Opens the root of a workspace. The store is opened later.
   /// - Parameters:
@@ -166,18 +168,20 @@ public final class Workspace: Sendable {
   /// - Parameters:
   ///   - allowsUnfinished: whether the command accepts an unfinished change of the image.
   ///   - isDryRun: whether the command changes nothing. It needs no lock then if the store is read-only.
+  ///   - usesTree: whether the command goes on to lock the image's folders, and so needs xCAT's lock.
   /// - Returns: nil if no lock is needed.
   /// - Throws: `StoreError` (`busy`) if another process holds the lock for too long; `ImageError`
   ///   (`unfinished`) for an unfinished change.
   func lock(
     _ image: ImageName, _ store: ObjectStore, allowsUnfinished: Bool = false,
-    isDryRun: Bool = false
+    isDryRun: Bool = false, usesTree: Bool = false
   ) throws -> FileLock? {
     Interruption.ignoreClosedPipes()
+    beginWaiting()
     let lock =
       isDryRun && store.layout.isReadOnly
       ? nil
-      : try lockImage(image, store)
+      : usesTree && !isDryRun ? try lockWithTree(image, store) : try lockImage(image, store)
     if !allowsUnfinished { try requireNothingUnfinished(image) }
     return lock
   }
@@ -185,7 +189,7 @@ public final class Workspace: Sendable {
   /// Takes the lock of an image, and waits for it as long as the options allow.
   /// - Throws: `StoreError` (`busy`) if another process still holds it after that time.
   func lockImage(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
-    try store.lockImage(image, waiting: options.lockWait) { holders in
+    try store.lockImage(image, waiting: remainingWait) { holders in
       let users = holders.isEmpty ? "another imgstore" : holders.joined(separator: ", ")
       mention("waiting: image \(image) is in use by \(users)")
     }
