@@ -128,12 +128,11 @@ extension Workspace {
       }
     }
     let outcome = try drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
-    if !dryRun {
-      for image in images {
-        guard let definition = try tables().definition(of: image.text), definition.isDirectory
-        else { continue }
-        try applyRows(definition.removalOfDirectory(image))
-      }
+    for image in images where !dryRun || !store.layout.isReadOnly {
+      guard let definition = try tables().definition(of: image.text), definition.isDirectory
+      else { continue }
+      let changes = definition.removalOfDirectory(image)
+      if dryRun { try tables().validate(changes) } else { try applyRows(changes) }
     }
     return outcome
   }

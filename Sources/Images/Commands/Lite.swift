@@ -44,6 +44,8 @@ public struct LiteOutcome: Sendable {
   public let remarks: [String]
   public let isDryRun: Bool
   public let seconds: Double
+  /// The error that the change would end with, in a dry run; nil if it would not be refused.
+  public var refusal: (any ExplainedError)?
 }
 
 /// An event of `lite`, for commands that print xCAT's messages.
@@ -93,21 +95,27 @@ extension Workspace {
     if packs { try edits.addImageInfo(created) }
     try edits.tree.settle()
     func outcome(
-      _ recorded: CommittedSnapshot?, _ apply: ApplyOutcome, _ packed: PackOutcome? = nil
+      _ recorded: CommittedSnapshot?, _ apply: ApplyOutcome, _ packed: PackOutcome? = nil,
+      refusal: (any ExplainedError)? = nil
     ) -> LiteOutcome {
       LiteOutcome(
         safety: before.snapshot, recorded: recorded, apply: apply, packed: packed,
-        remarks: edits.remarks, isDryRun: request.isDryRun, seconds: monotonicSeconds() - start)
+        remarks: edits.remarks, isDryRun: request.isDryRun, seconds: monotonicSeconds() - start,
+        refusal: refusal)
     }
     if request.isDryRun {
       let old = [before.snapshot.snapshot.pieces.content(at: path.bytes)].compactMap { $0 }
       let new = old.map { Snapshot.Component(role: $0.role, path: $0.path, entry: edits.tree.top) }
-      return outcome(
-        nil,
-        describe(
-          try planPieces(
-            from: old, store, to: new, edits.tree.view, liveNotes: before.snapshot.snapshot.notes,
-            targetNotes: []), [], []))
+      let plans = try planPieces(
+        from: old, store, to: new, edits.tree.view, liveNotes: before.snapshot.snapshot.notes,
+        targetNotes: [])
+      let refusal = try refusal(isDryRun: true) {
+        try preflight(plans)
+        try requireAllChangeable(
+          plans, EditableTree(before.top, in: edits.tree.view), edits.tree)
+        if packs { _ = try packPlace(ImageFiles.statelitePackedName, source.folder) }
+      }
+      return outcome(nil, describe(plans, [], []), refusal: refusal)
     }
     report(.modifying(tree: path.text))
     if try EditableTree(before.top, in: edits.tree.view).find(".statelite") == nil, !request.undoes

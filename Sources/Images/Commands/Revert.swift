@@ -78,9 +78,12 @@ extension Workspace {
       ? change.target : change.target.relocated(to: try tables().definition(of: image.text))
     let source = target
     let store = try store()
-    let folders =
-      request.isDryRun ? nil : try lockFolders(image, changedPaths(of: image, target.snapshot))
+    let paths = try changedPaths(of: image, target.snapshot)
+    let folders = request.isDryRun ? nil : try lockFolders(image, paths)
     defer { withExtendedLifetime(folders) {} }
+    let refusal = try refusal(isDryRun: request.isDryRun) {
+      if request.isDryRun { try expectFoldersFree(image, paths) }
+    }
     var notes = try effectiveNotes(target.snapshot, of: image)
     try requireMounted(try mountNotes(of: image) + notes, image: image.text)
     let limits = try LiveLimits(self, replacesLabels: request.method == .swap)
@@ -134,7 +137,8 @@ extension Workspace {
       return RevertOutcome(
         target: change.target, parts: change.parts, isDryRun: request.isDryRun, apply: outcome,
         safety: nil, recorded: nil,
-        remaining: nil, limits: outcome.limits, uncompared: [], seconds: monotonicSeconds() - start)
+        remaining: nil, limits: outcome.limits, uncompared: [],
+        seconds: monotonicSeconds() - start, refusal: refusal)
     }
     let (before, isNew) = try takeSafetySnapshot(
       image, current, change.target, plans, saves: request.keepsSafety,
