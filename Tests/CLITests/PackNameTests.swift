@@ -195,7 +195,9 @@ private final class PackEnvironment: Sendable {
   @Test func `pack and lite print text or JSON`() throws {
     let site = try PackEnvironment()
     let text = try site.imgstore("pack", "img", "-m", "tar", "-c", "zstd")
-    #expect(text.output.contains("packed img@1 to /img/rootimg.tar.zst\n"), "\(text.output)")
+    #expect(
+      text.output.contains("packed img@1 as tar, zstd, to /img/rootimg.tar.zst\n"), "\(text.output)"
+    )
     let json = try site.imgstore("pack", "img", "--json").output
     let packed = try #require(
       try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])

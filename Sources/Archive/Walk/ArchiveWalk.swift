@@ -62,12 +62,23 @@ public final class ArchiveWalk {
         // The rest of the stream belongs to the compressed stream.
         return try walkCompressed(form, reader, sink)
       } else if isFirst {
+        // An old tar has no magic, but a checksum.
+        guard head.count == TarBlock.size, TarHeader(Array(head)).isSound else {
+          throw ArchiveError(ArchiveWalk.unsupported(head))
+        }
         return try walkTar(reader, sink)
       } else {
         throw ArchiveError("data that is not an archive follows an archive")
       }
       isFirst = false
     }
+  }
+
+  /// Returns the reason why content with this beginning cannot be walked: the kind of archive is not known,
+  /// so no kind is expected.
+  private static func unsupported(_ head: ArraySlice<UInt8>) -> String {
+    ForeignForm.of(head).map { "it is \($0.description)" }
+      ?? "it is not an archive in a supported format"
   }
 
   func emit(_ bytes: [UInt8], _ sink: ByteSink?) throws {

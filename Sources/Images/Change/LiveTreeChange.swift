@@ -101,7 +101,7 @@ extension Workspace {
   }
 
   /// Checks that entries that the plans leave alone are equal in the edited tree.
-  private func requireAllChangeable(
+  func requireAllChangeable(
     _ plans: [ComponentPlan], _ old: EditableTree, _ new: EditableTree
   ) throws {
     for piece in plans {

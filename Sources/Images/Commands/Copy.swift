@@ -60,7 +60,7 @@ extension Workspace {
     let source = try snapshotOrLive(
       Reference(request.reference), message: "for copy", command: "copy")
     let store = try store()
-    let lock = try lock(image, store)
+    let lock = try lock(image, store, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
     guard try tables().definition(of: image.text) == nil else {
       throw ImageError(
@@ -121,6 +121,12 @@ extension Workspace {
     snapshot.tables = snapshotTables(
       target.definition, target.rows, excludes: source.snapshot.excludes)
     snapshot.pieces = pieces
+    // The trees are the same, but links and shared files may differ.
+    snapshot.entryCount =
+      snapshot.entryCount &+ UInt64(pieces.count) &- UInt64(source.snapshot.pieces.count)
+    snapshot.contentBytes =
+      pieces.reduce(snapshot.contentBytes) { $0 &+ $1.entry.sizeBytes }
+      &- source.snapshot.pieces.reduce(0) { $0 &+ $1.entry.sizeBytes }
     snapshot.notes = target.notes
     let journal = Journal(
       operation: .copy, image: image.text, started: now(), method: .automatic,

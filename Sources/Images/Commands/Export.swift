@@ -143,7 +143,7 @@ extension Workspace {
       }
       return latest
     }
-    let lock = try lock(image, store)
+    let lock = try lock(image, store, usesTree: true)
     let folders = try lockFolders(image, definition, for: .reads)
     defer { withExtendedLifetime((lock, folders)) {} }
     return try commitLive(

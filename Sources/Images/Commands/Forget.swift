@@ -129,10 +129,11 @@ extension Workspace {
     }
     // The rows first: if they cannot be written, no snapshot is removed.
     var undefined: [UndefinedImage] = []
-    for image in images {
+    for image in images where !dryRun || !store.layout.isReadOnly {
       guard let definition = try tables().definition(of: image.text), definition.isDirectory
       else { continue }
-      if !dryRun { try applyRows(definition.removalOfDirectory(image)) }
+      let changes = definition.removalOfDirectory(image)
+      if dryRun { try tables().validate(changes) } else { try applyRows(changes) }
       undefined.append(
         UndefinedImage(
           image: image.text, path: definition.directoryPath?.text ?? "",
@@ -169,10 +170,15 @@ extension Workspace {
       }
     } else {
       progress.begin("forgetting")
+      var done = (snapshots: 0, images: 0)
       for (image, removed) in Dictionary(grouping: forgotten, by: \.name.image)
         .sorted(by: { $0.key < $1.key })
       {
         try store.refs.remove(image, removed.map(\.name.number))
+        done = (done.snapshots + removed.count, done.images + 1)
+        Interruption.announce(
+          "interrupted: forgot \(done.snapshots) snapshot\(done.snapshots == 1 ? "" : "s") of "
+            + "\(done.images) image\(done.images == 1 ? "" : "s") so far; run it again to continue")
       }
     }
     return ForgetOutcome(

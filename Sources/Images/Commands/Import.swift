@@ -23,6 +23,8 @@ public struct ImportOutcome: Sendable {
   /// The number of bytes that were read from the bundle.
   public let bundleBytes: UInt64
   public let isDryRun: Bool
+  /// The error that the import would end with, in a dry run; nil if it would not be refused.
+  public let refusal: (any ExplainedError)?
   public let seconds: Double
 }
 
@@ -59,16 +61,14 @@ extension Workspace {
       try signatures.check($0, store, install: preparation.targets.install)
     }
 
-    let locks = try prepared.map(\.image).sorted { $0.text < $1.text }.map { try lock($0, store) }
+    let locks = try prepared.map(\.image).sorted { $0.text < $1.text }.map {
+      try lock($0, store, usesTree: true)
+    }
     defer { withExtendedLifetime(locks) {} }
     let inspected = try prepared.map(preparation.inspect)
-    for image in inspected {
-      do {
-        try preparation.checkMayReplace(image)
-      } catch let error as ImageError where request.isDryRun {
-        // A dry run shows what the import would do with --force.
-        tell("without --force the import is refused: \(error.message)")
-      }
+    // A dry run shows what the import would do with --force.
+    let refusal = try refusal(isDryRun: request.isDryRun) {
+      for image in inspected { try preparation.checkMayReplace(image) }
     }
     var images: [ImportedImage] = []
     for (image, source) in zip(inspected, bundled) {
@@ -80,7 +80,7 @@ extension Workspace {
     }
     return ImportOutcome(
       images: images, origins: origins, bundleBytes: bundleBytes, isDryRun: request.isDryRun,
-      seconds: monotonicSeconds() - start)
+      refusal: refusal, seconds: monotonicSeconds() - start)
   }
 
   /// Runs `body`, which reads or examines the bundle, and adds the bundle's name to its errors.

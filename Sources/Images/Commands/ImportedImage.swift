@@ -27,6 +27,9 @@ public struct ImportedImage: Sendable {
   public let siteReplacements: [SiteReplacement]
   /// The entries of its trees that grant privileges.
   public let privileged: [PrivilegedEntry]
+  /// The files and directories of the image that the import removed, or would remove, because the bundle
+  /// does not have them. Entries inside of trees are not listed.
+  public let removedFiles: [[UInt8]]
 }
 
 extension Workspace {
@@ -87,7 +90,9 @@ extension Workspace {
         apply: outcome, remaining: remaining,
         remarks: prepared.remarks + pieces.remarks + protection.remarks
           + prepared.remarks(onLeaving: existing), notes: prepared.notes,
-        siteReplacements: prepared.siteReplacements, privileged: prepared.privileged)
+        siteReplacements: prepared.siteReplacements, privileged: prepared.privileged,
+        removedFiles: plans.filter { $0.current != nil && $0.wanted == nil }.map(\.path.bytes)
+          .filter(Set(outcome.removals).contains))
     }
     try preflight(plans)
     if request.isDryRun { return imported(nil, nil, nil) }
@@ -98,7 +103,7 @@ extension Workspace {
       message: "before import of \(request.bundle)", command: "import"
     ).committed
     try requireKept(live.capture.pieces, live.notes, in: safety)
-    let snapshot = snapshot(prepared, pieces.all, rows, request, parent: safety)
+    let snapshot = try snapshot(prepared, pieces.all, rows, request, parent: safety)
     let journal = Journal(
       operation: .importing, image: image.text, started: now(), method: .automatic,
       target: snapshot.id, before: safety.id, command: "import", message: snapshot.message,
@@ -112,7 +117,9 @@ extension Workspace {
       for (path, copy) in originals {
         report(.keptOriginal(path: path, copy: copy))
       }
-      for piece in pieces.all { report(event(piece)) }
+      // A tree that stays, or the target of a link, is not from the bundle.
+      let placed = Set(prepared.pieces.map(\.path))
+      for piece in pieces.all where placed.contains(piece.path) { report(event(piece)) }
       try protection.closedFolder.map { try close(targets.resolve($0)) }
       let placement: ExecutionResult
       do {
@@ -155,18 +162,36 @@ extension Workspace {
   }
 
   /// Returns the snapshot that records the imported image.
+  /// - Throws: errors of reading stored trees, whose entries are counted.
   private func snapshot(
     _ prepared: PreparedImage, _ pieces: [Snapshot.Component], _ rows: ImportRowChanges.Result,
     _ request: ImportRequest, parent: CommittedSnapshot
-  ) -> Snapshot {
-    Snapshot(
+  ) throws -> Snapshot {
+    let size = try size(of: pieces, prepared)
+    return Snapshot(
       image: prepared.image.text, created: now(), parent: parent.id,
       message: "import of \(request.bundle)",
       provenance: provenance("import", before: parent.id),
       tables: snapshotTables(rows.definition, rows.kept, excludes: prepared.excludes),
       pieces: pieces,
       notes: prepared.notes,
-      facts: prepared.facts.facts, entryCount: prepared.entryCount + UInt64(pieces.count),
-      contentBytes: pieces.reduce(prepared.treeBytes) { $0 &+ $1.entry.sizeBytes })
+      facts: prepared.facts.facts, entryCount: size.entries, contentBytes: size.bytes)
+  }
+
+  /// Returns the numbers of entries and bytes of the components, as a capture counts them.
+  private func size(
+    of pieces: [Snapshot.Component], _ prepared: PreparedImage
+  ) throws -> (entries: UInt64, bytes: UInt64) {
+    let store = try store()
+    // The trees of the bundle were counted when they were read.
+    let counted = Set(
+      prepared.pieces.filter { $0.role == ImageFiles.rootTree && $0.entry.kind == .directory }
+        .map(\.path))
+    var size = (entries: prepared.entryCount, bytes: prepared.treeBytes)
+    for piece in pieces where !counted.contains(piece.path) {
+      let counts = try TreeCounts(piece.entry, in: store)
+      size = (size.entries + counts.entries, size.bytes &+ counts.contentBytes)
+    }
+    return size
   }
 }

@@ -44,6 +44,8 @@ public struct LiteOutcome: Sendable {
   public let remarks: [String]
   public let isDryRun: Bool
   public let seconds: Double
+  /// The error that the change would end with, in a dry run; nil if it would not be refused.
+  public var refusal: (any ExplainedError)?
 }
 
 /// An event of `lite`, for commands that print xCAT's messages.
@@ -67,7 +69,7 @@ extension Workspace {
     let source = try liteSource(request)
     guard let path = source.tree else { preconditionFailure("the tree is not live") }
     let rows = request.undoes ? [] : try liteRows(source)
-    let lock = try ImageOperationLock.acquire(resolver, tree: path)
+    let lock = try ImageOperationLock.acquire(resolver, tree: path, waiting: treeLockWait)
     defer { withExtendedLifetime(lock) {} }
     let before = try packedTree(source, replacing: nil, PackRequest(request.image))
     let store = try store()
@@ -92,21 +94,27 @@ extension Workspace {
     if packs { try edits.addImageInfo(created) }
     try edits.tree.settle()
     func outcome(
-      _ recorded: CommittedSnapshot?, _ apply: ApplyOutcome, _ packed: PackOutcome? = nil
+      _ recorded: CommittedSnapshot?, _ apply: ApplyOutcome, _ packed: PackOutcome? = nil,
+      refusal: (any ExplainedError)? = nil
     ) -> LiteOutcome {
       LiteOutcome(
         safety: before.snapshot, recorded: recorded, apply: apply, packed: packed,
-        remarks: edits.remarks, isDryRun: request.isDryRun, seconds: monotonicSeconds() - start)
+        remarks: edits.remarks, isDryRun: request.isDryRun, seconds: monotonicSeconds() - start,
+        refusal: refusal)
     }
     if request.isDryRun {
       let old = [before.snapshot.snapshot.pieces.content(at: path.bytes)].compactMap { $0 }
       let new = old.map { Snapshot.Component(role: $0.role, path: $0.path, entry: edits.tree.top) }
-      return outcome(
-        nil,
-        describe(
-          try planPieces(
-            from: old, store, to: new, edits.tree.view, liveNotes: before.snapshot.snapshot.notes,
-            targetNotes: []), [], []))
+      let plans = try planPieces(
+        from: old, store, to: new, edits.tree.view, liveNotes: before.snapshot.snapshot.notes,
+        targetNotes: [])
+      let refusal = try refusal(isDryRun: true) {
+        try preflight(plans)
+        try requireAllChangeable(
+          plans, EditableTree(before.top, in: edits.tree.view), edits.tree)
+        if packs { _ = try packPlace(ImageFiles.statelitePackedName, source.folder) }
+      }
+      return outcome(nil, describe(plans, [], []), refusal: refusal)
     }
     report(.modifying(tree: path.text))
     if try EditableTree(before.top, in: edits.tree.view).find(".statelite") == nil, !request.undoes
@@ -218,6 +226,7 @@ extension Workspace {
       report: rendered.report, counts: rendered.counts,
       gaps: packGaps(of: packedSnapshot.snapshot, missing: rendered.counts.missing, list),
       remarks: rendered.remarks,
-      seconds: monotonicSeconds() - start)
+      method: packing.method, codec: packing.codec, mode: destination.mode.bits,
+      isPrivate: destination.mode.isPrivate, seconds: monotonicSeconds() - start)
   }
 }

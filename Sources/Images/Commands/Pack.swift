@@ -24,7 +24,10 @@ extension Workspace {
   ) throws -> PackOutcome {
     let start = monotonicSeconds()
     let source = try packSource(request)
-    let lock = try source.tree.map { try ImageOperationLock.acquire(resolver, tree: $0) } ?? nil
+    let lock =
+      try source.tree.map {
+        try ImageOperationLock.acquire(resolver, tree: $0, waiting: treeLockWait)
+      } ?? nil
     defer { withExtendedLifetime(lock) {} }
     let destination = try packPlace(source, request)
     let replaced = try replacedEntry(destination.resolved)
@@ -80,7 +83,8 @@ extension Workspace {
       gaps: packGaps(of: packed.snapshot.snapshot, missing: rendered.counts.missing, list),
       remarks: edits.remarks + rendered.remarks + removed
         + (request.isPackimage ? [] : conflictingImages(destination)),
-      seconds: monotonicSeconds() - start)
+      method: request.method, codec: request.codec, mode: destination.mode.bits,
+      isPrivate: destination.mode.isPrivate, seconds: monotonicSeconds() - start)
   }
 
   /// Returns the entries that the packed image lacks because the snapshot lacks them. Entries that the exlist

@@ -35,7 +35,11 @@ extension Workspace {
           image: image.text, path: definition.directoryPath?.text ?? "",
           snapshots: try store.refs.numbers(of: image).count))
     }
-    if !dryRun { try applyRows(changes) }
+    if !dryRun {
+      try applyRows(changes)
+    } else if !store.layout.isReadOnly {
+      try tables().validate(changes)
+    }
     return removed
   }
 

@@ -25,7 +25,8 @@ extension Workspace {
     let start = monotonicSeconds()
     let image = try unfinishedImage(name)
     let store = try store()
-    let lock = try lock(image, store, allowsUnfinished: true)
+    let lock = try lock(
+      image, store, allowsUnfinished: true, usesTree: direction != .abandon)
     defer { withExtendedLifetime(lock) {} }
     Interruption.announce("interrupted: the change of image \(image) remains unfinished")
     if direction == .abandon { return try abandon(image) }

@@ -59,7 +59,7 @@ extension Workspace {
         .usage, "'\(word)'", "is a tag of \(image), but a path is expected",
         hint: "Write '\(image)@\(word)' for the snapshot, or './\(word)' for the path")
     }
-    let lock = try lock(image, store, isDryRun: request.isDryRun)
+    let lock = try lock(image, store, isDryRun: request.isDryRun, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
     let target = try findBaseline(reference)
     return try change(
@@ -78,9 +78,12 @@ extension Workspace {
       ? change.target : change.target.relocated(to: try tables().definition(of: image.text))
     let source = target
     let store = try store()
-    let folders =
-      request.isDryRun ? nil : try lockFolders(image, changedPaths(of: image, target.snapshot))
+    let paths = try changedPaths(of: image, target.snapshot)
+    let folders = request.isDryRun ? nil : try lockFolders(image, paths)
     defer { withExtendedLifetime(folders) {} }
+    let refusal = try refusal(isDryRun: request.isDryRun) {
+      if request.isDryRun { try expectFoldersFree(image, paths) }
+    }
     var notes = try effectiveNotes(target.snapshot, of: image)
     try requireMounted(try mountNotes(of: image) + notes, image: image.text)
     let limits = try LiveLimits(self, replacesLabels: request.method == .swap)
@@ -143,7 +146,8 @@ extension Workspace {
       return RevertOutcome(
         target: change.target, parts: change.parts, isDryRun: request.isDryRun, apply: outcome,
         safety: nil, recorded: nil,
-        remaining: nil, limits: outcome.limits, uncompared: [], seconds: monotonicSeconds() - start)
+        remaining: nil, limits: outcome.limits, uncompared: [],
+        seconds: monotonicSeconds() - start, refusal: refusal)
     }
     let (before, isNew) = try takeSafetySnapshot(
       image, current, change.target, plans, saves: request.keepsSafety,

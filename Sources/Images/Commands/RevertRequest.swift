@@ -2,6 +2,7 @@
 // both ask for a change of the live image.
 
 import Apply
+import Platform
 import Store
 
 /// The parameters of a revert.
@@ -47,6 +48,8 @@ public struct RevertOutcome: Sendable {
   /// The entries that could not be compared because they cannot be read.
   public let uncompared: [Snapshot.Note]
   public let seconds: Double
+  /// The error that the change would end with, in a dry run; nil if it would not be refused.
+  public var refusal: (any ExplainedError)?
   /// Whether the live image matches the target in every respect.
   public var isExact: Bool { remaining?.isEmpty ?? true && limits.isEmpty }
 }

@@ -83,7 +83,7 @@ extension Workspace {
   ) throws -> SnapshotOutcome {
     _ = try definition(of: image)
     let store = try store(create: true)
-    let lock = try lock(image, store)
+    let lock = try lock(image, store, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
     let definition = try definition(of: image)
     let folders = try lockFolders(image, definition, for: .reads)

@@ -16,7 +16,8 @@ extension Workspace {
   public func undo(_ name: String, _ request: RevertRequest? = nil) throws -> RevertOutcome {
     let image = try findHistory(name).image
     let store = try store()
-    let lock = try lock(image, store, isDryRun: request?.isDryRun ?? false)
+    let lock = try lock(
+      image, store, isDryRun: request?.isDryRun ?? false, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
     let (change, before) = try lastChange(of: image)
     guard let target = try snapshot(before, of: image) else {

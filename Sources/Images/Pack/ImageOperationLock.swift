@@ -23,14 +23,25 @@ final class ImageOperationLock: Sendable {
     withExtendedLifetime(file) {}
   }
 
-  /// Takes the lock on a root tree, without waiting.
-  /// - Parameter createsFolder: creates a missing folder of xCAT's locks. False below a staging root, where
-  ///   any xCAT that runs has created the folder.
+  /// Takes the lock on a root tree.
+  /// - Parameters:
+  ///   - createsFolder: creates a missing folder of xCAT's locks. False below a staging root, where any xCAT
+  ///     that runs has created the folder.
+  ///   - wait: how long to wait for another process; nil for not at all.
   /// - Returns: nil if the folder of xCAT's locks does not exist or is not writable. Then no xCAT runs here
   ///   that this command could disturb.
-  /// - Throws: `ImageError` (`busy`), in xCAT's words, while another process holds it.
+  /// - Throws: `ImageError` (`busy`), in xCAT's words, if another process still holds it after that time.
   static func acquire(
-    _ resolver: PathResolver, tree: AbsolutePath, createsFolder: Bool = true
+    _ resolver: PathResolver, tree: AbsolutePath, createsFolder: Bool = true,
+    waiting wait: TreeLockWait? = nil
+  ) throws -> ImageOperationLock? {
+    try TreeLockWait.retrying(wait, resolver, tree) {
+      try acquireNow(resolver, tree: tree, createsFolder: createsFolder)
+    }
+  }
+
+  private static func acquireNow(
+    _ resolver: PathResolver, tree: AbsolutePath, createsFolder: Bool
   ) throws -> ImageOperationLock? {
     let fileSystem = resolver.fileSystem
     guard let lockPath = lockPath(resolver, tree) else { return nil }
@@ -55,8 +66,15 @@ final class ImageOperationLock: Sendable {
   }
 
   /// Checks that no other process holds the lock. It changes nothing.
-  /// - Throws: `ImageError` (`busy`), in xCAT's words, while one holds it.
-  static func expectFree(_ resolver: PathResolver, tree: AbsolutePath) throws {
+  /// - Parameter wait: how long to wait for another process; nil for not at all.
+  /// - Throws: `ImageError` (`busy`), in xCAT's words, if one still holds it after that time.
+  static func expectFree(
+    _ resolver: PathResolver, tree: AbsolutePath, waiting wait: TreeLockWait? = nil
+  ) throws {
+    try TreeLockWait.retrying(wait, resolver, tree) { try expectFreeNow(resolver, tree: tree) }
+  }
+
+  private static func expectFreeNow(_ resolver: PathResolver, tree: AbsolutePath) throws {
     let fileSystem = resolver.fileSystem
     guard let lockPath = lockPath(resolver, tree), let path = try? resolver.resolve(lockPath),
       let file = try? fileSystem.openFile(
@@ -74,7 +92,7 @@ final class ImageOperationLock: Sendable {
       .imageLocked, "image folder \(tree.parent.text)",
       "failed to acquire lock, seems there is another genimage/packimage/rmimage process "
         + "\(holder(fileSystem, path)) running on root image dir \"\(tree.text)\"",
-      hint: "Wait until that process is done, and run the command again")
+      hint: "Run the command again later, or let it wait with '--wait 10m'")
   }
 
   /// Returns the file that xCAT locks: the real path of the root tree with "." for each "/", then "." and its
@@ -83,6 +101,17 @@ final class ImageOperationLock: Sendable {
     guard let real = realPath(resolver, tree), let sum = MD5.digest(of: real) else { return nil }
     let name = real.map { $0 == 0x2f ? 0x2e : $0 } + [0x2e] + sum.flatMap(hexDigits)
     return AbsolutePath("/var/lock/xcat")?.appending(name)
+  }
+
+  /// Returns the process that holds the lock, for messages; nil if it is unknown.
+  static func holderText(_ resolver: PathResolver, tree: AbsolutePath) -> String? {
+    guard let lockPath = lockPath(resolver, tree), let path = try? resolver.resolve(lockPath) else {
+      return nil
+    }
+    let holders = FileLock.holders(resolver.fileSystem, at: path.directory.raw, path.name)
+    if !holders.isEmpty { return holders.joined(separator: ", ") }
+    let number = holder(resolver.fileSystem, path)
+    return number.isEmpty ? nil : "process \(number)"
   }
 
   /// Returns the process id that the holder wrote.

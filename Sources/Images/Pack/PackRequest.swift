@@ -83,6 +83,14 @@ public struct PackOutcome: Sendable {
   public let gaps: [Snapshot.Note]
   /// Remarks for the administrator. Not all of them are problems.
   public let remarks: [String]
+  /// The format and the compression of the packed image.
+  public let method: PackMethod
+  public let codec: SegmentCodec
+  /// The permission bits of the packed image.
+  public let mode: UInt16
+  /// Whether the packed image is a new file that only its owner can read, because it was written to a path
+  /// of the user's choice and the tree holds secrets.
+  public let isPrivate: Bool
   /// The duration in seconds.
   public let seconds: Double
 }

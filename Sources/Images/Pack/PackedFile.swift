@@ -22,6 +22,10 @@ enum PackedFileMode {
     case .asBefore(let mode): mode
     }
   }
+
+  var isPrivate: Bool {
+    if case .private = self { true } else { false }
+  }
 }
 
 /// A packed image that is being written.

@@ -2,6 +2,7 @@
 //
 // 1. The name determines the format unless the caller does. A contradiction is refused.
 // 2. A name without a known ending implies no format.
+// 3. The endings of other well-known formats are refused: the content would not be what the name says.
 
 import Platform
 import Render
@@ -19,7 +20,8 @@ struct PackedFileName {
     /// No compression: the name ends with the archive format, as in ".tar".
     case none
     case codec(SegmentCodec)
-    /// A compression that imgstore cannot write, such as ".bz2".
+    /// Another format, which imgstore cannot write: a compression such as ".bz2", a file system or a disk
+    /// image such as ".iso", a package.
     case other
   }
 
@@ -30,11 +32,22 @@ struct PackedFileName {
   private static let archives: [String: PackMethod] = ["cpio": .cpio, "tar": .tar]
   private static let squashfs: Set<String> = ["sfs", "squashfs", "sqfs", "sqsh"]
   private static let others: Set<String> = [
-    "br", "bz2", "lz", "lz4", "lzma", "lzo", "tbz", "tbz2", "z", "zip",
+    // compressions
+    "br", "bz2", "lz", "lz4", "lzma", "lzo", "tbz", "tbz2", "z",
+    // archives and packages
+    "7z", "apk", "ar", "cab", "deb", "pkg", "rar", "rpm", "shar", "wim", "xar", "zip",
+    // file systems
+    "btrfs", "cramfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "jffs2", "romfs", "ubifs", "udf",
+    "vfat", "xfs",
+    // disk images
+    "bin", "dmg", "efi", "hdd", "img", "iso", "ova", "ovf", "qcow", "qcow2", "qed", "raw", "vdi",
+    "vhd", "vhdx", "vmdk",
   ]
 
   /// Parses the endings of a path's last component.
   init(_ path: String) {
+    // A directory: the file in it gets the usual name.
+    if path.hasSuffix("/") { return }
     var endings = (path.split(separator: "/").last ?? "").split(
       separator: ".", omittingEmptySubsequences: false
     ).dropFirst().map { $0.lowercased() }
@@ -79,6 +92,18 @@ extension PackRequest {
       self.codec = codec
     }
     guard let output, let name, !name.allows(self.method, self.codec) else { return }
+    if name.compression == .none {
+      throw ImageError(
+        .usage, "output \(output)",
+        "is a name for an uncompressed archive, which pack cannot write",
+        hint: "Nothing was written; name it '\(output).gz', '\(output).xz' or '\(output).zst'")
+    }
+    if name.compression == .other {
+      throw ImageError(
+        .usage, "output \(output)",
+        "is a name for a format that pack cannot write; it writes cpio, tar and squashfs",
+        hint: "Nothing was written; name it '….cpio.gz', '….tar.zst' or '….sfs', for example")
+    }
     throw ImageError(
       .usage, "output \(output)",
       "has a name for another format than \(formText)",

@@ -144,11 +144,15 @@ extension Workspace {
     }
   }
 
-  /// Returns xCAT's lock of the root tree among the paths. For reading, only checks that it is free, and
-  /// returns nil.
-  private func xcatLock(
-    _ paths: [AbsolutePath], for use: FolderUse
-  ) throws -> ImageOperationLock? {
+  /// Checks, without taking a lock, that no change of another image and no command of xCAT prevents a change
+  /// of these paths.
+  func expectFoldersFree(_ image: ImageName, _ paths: [AbsolutePath]) throws {
+    try requireNoneUnfinished(otherThan: image, paths)
+    _ = try xcatLock(paths, for: .reads)
+  }
+
+  /// Returns the first root tree among the paths that xCAT's commands lock; nil if there is none.
+  func xcatTree(among paths: [AbsolutePath]) -> AbsolutePath? {
     // A change of a boot file happens in the folder of that image's root tree.
     let trees = Set(
       paths.compactMap { path in
@@ -157,13 +161,21 @@ extension Workspace {
           : ImageFiles.bootNames.contains(path.lastComponent)
             ? path.parent.appending(ImageFiles.rootTreeName) : nil
       })
-    guard let tree = trees.sorted(by: { precedes($0.bytes, $1.bytes) }).first else { return nil }
+    return trees.sorted(by: { precedes($0.bytes, $1.bytes) }).first
+  }
+
+  /// Returns xCAT's lock of the root tree among the paths. For reading, only checks that it is free, and
+  /// returns nil.
+  private func xcatLock(
+    _ paths: [AbsolutePath], for use: FolderUse
+  ) throws -> ImageOperationLock? {
+    guard let tree = xcatTree(among: paths) else { return nil }
     switch use {
     case .changes:
       return try ImageOperationLock.acquire(
-        resolver, tree: tree, createsFolder: rootPath == [0x2f])
+        resolver, tree: tree, createsFolder: rootPath == [0x2f], waiting: treeLockWait)
     case .reads:
-      try ImageOperationLock.expectFree(resolver, tree: tree)
+      try ImageOperationLock.expectFree(resolver, tree: tree, waiting: treeLockWait)
       return nil
     }
   }

@@ -169,18 +169,19 @@ public final class Workspace: Sendable {
   /// - Parameters:
   ///   - allowsUnfinished: whether the command accepts an unfinished change of the image.
   ///   - isDryRun: whether the command changes nothing. It needs no lock then if the store is read-only.
+  ///   - usesTree: whether the command goes on to lock the image's folders, and so needs xCAT's lock.
   /// - Returns: nil if no lock is needed.
   /// - Throws: `StoreError` (`busy`) if another process holds the lock for too long; `ImageError`
   ///   (`unfinished`) for an unfinished change.
   func lock(
     _ image: ImageName, _ store: ObjectStore, allowsUnfinished: Bool = false,
-    isDryRun: Bool = false
+    isDryRun: Bool = false, usesTree: Bool = false
   ) throws -> FileLock? {
     Interruption.ignoreClosedPipes()
     let lock =
       isDryRun && store.layout.isReadOnly
       ? nil
-      : try lockImage(image, store)
+      : usesTree && !isDryRun ? try lockWithTree(image, store) : try lockImage(image, store)
     if !allowsUnfinished { try requireNothingUnfinished(image) }
     return lock
   }

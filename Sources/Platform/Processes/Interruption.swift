@@ -54,6 +54,8 @@ public enum Interruption {
     var requestedAt = 0.0
     /// The message for a signal that ends the process at once.
     var words: String?
+    /// The message that follows when the present one no longer holds.
+    var nextWords: String?
     var speaks = false
     /// What is written to standard output where a signal ends the process at once.
     var document: (@Sendable (_ signal: Int32, _ words: String?) -> [UInt8]?)?
@@ -65,10 +67,13 @@ public enum Interruption {
   /// Enables last words on standard error, where the program's own messages also go.
   public static func speak() { state.withLock { $0.speaks = true } }
 
-  /// Sets the message for a signal that ends the process at once; nil for none.
-  public static func announce(_ words: String?) {
+  /// Sets the message for a signal that ends the process at once; nil for the message that was announced to
+  /// follow, or for none.
+  /// - Parameter next: the message after `announce(nil)`, for a command that goes on with more work then.
+  public static func announce(_ words: String?, then next: String? = nil) {
     state.withLock { state in
-      state.words = words
+      state.words = words ?? state.nextWords
+      state.nextWords = next
       if words != nil { watch(&state) }
     }
   }

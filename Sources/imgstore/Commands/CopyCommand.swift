@@ -60,9 +60,9 @@ struct Copy: ParsableCommand {
     } else {
       printPlan(outcome)
     }
-    for line in SecretsText.carried(
-      outcome.secrets, by: "the copy", in: outcome.source.name)
-    { Terminal.warning(line) }
+    if let line = SecretsText.copied(outcome.secrets, in: outcome.source.name) {
+      Terminal.warning(line)
+    }
     var problems =
       gapLines(outcome.gaps, of: outcome.source) + problemLines(report.problems)
       + limitLines(outcome.apply)

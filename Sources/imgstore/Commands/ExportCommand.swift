@@ -136,7 +136,8 @@ struct Export: ParsableCommand {
       { Terminal.warning(line) }
     }
     let missing = outcome.missing.map { "\($0.path) is not in the bundle: \($0.why)" }
-    if !dryRun, !outcome.gaps.isEmpty || complete && !missing.isEmpty {
+    if !outcome.gaps.isEmpty || complete && !missing.isEmpty {
+      for line in outcome.remarks { Terminal.warning(line) }
       throw CompletedWithWarnings(
         lines: missing + outcome.gaps.map { "the bundle is incomplete: \(noteText($0))" })
     }

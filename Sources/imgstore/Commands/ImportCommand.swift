@@ -117,10 +117,10 @@ struct Import: ParsableCommand {
     }
     for remark in outcome.images.flatMap(\.remarks) { Terminal.warning(remark) }
     let lost = outcome.images.flatMap(\.notes).map(noteText)
-    if outcome.isDryRun { for line in lost { Terminal.warning(line) } }
     let bootProblems = outcome.images.flatMap { boot[$0.name]?.printResult(json) ?? [] }
     let problems =
-      (outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines) + lost) + bootProblems
+      (outcome.isDryRun ? [] : outcome.images.flatMap(\.problemLines)) + lost + bootProblems
+    try expectNotRefused(outcome.refusal, problems, unless: "without --force ")
     if !problems.isEmpty { throw CompletedWithWarnings(lines: problems) }
   }
 
@@ -164,6 +164,9 @@ struct Import: ParsableCommand {
       return
     }
     for piece in image.imported?.snapshot.pieces ?? [] { print("  \(printable(piece.path))") }
+    for path in image.removedFiles {
+      print("  removed \(printable(path)), which the bundle does not have")
+    }
     printTrust(image)
     print(
       "imported \(image.name)\(image.imported.map { " as \($0.name)" } ?? ""); "

@@ -39,6 +39,7 @@ struct Lite: ParsableCommand {
     let outcome = try common.open().lite(request)
     Terminal.finish()
     if json.json { try printJSON(LiteJSON(outcome)) } else { describe(outcome) }
+    try expectNotRefused(outcome.refusal)
     let gaps = outcome.packed.map { gapLines($0.gaps, of: $0.snapshot) } ?? []
     if !gaps.isEmpty { throw CompletedWithWarnings(lines: gaps) }
   }
@@ -81,6 +82,8 @@ struct LiteJSON: JSONDocument {
   let attributes: [String]
   let packed: PackJSON?
   let remarks: [String]
+  /// The error that the change would end with; only in a dry run.
+  let refused: ErrorJSON.Details?
   let seconds: Double
 
   init(_ outcome: LiteOutcome) {
@@ -92,6 +95,7 @@ struct LiteJSON: JSONDocument {
     attributes = outcome.apply.attributePaths.map { printable($0) }
     packed = outcome.packed.map { PackJSON($0) }
     remarks = outcome.remarks
+    refused = outcome.refusal.map(ErrorJSON.Details.init)
     seconds = outcome.seconds
   }
 }

@@ -43,6 +43,11 @@ struct Pack: ParsableCommand {
       until the new one is complete. The command does not change the live tree, and snapshots \
       unsaved changes first.
 
+      --output chooses the format by the name of the file, and refuses names of formats that it \
+      cannot write. Only you can read a new file there (mode 0600, with any umask), because the \
+      tree holds secrets such as password hashes and host keys; 'chmod 644 FILE' lets a web server \
+      read it. A file of yours that is replaced keeps its mode.
+
       cpio cannot store capabilities or a file of 4 GiB or more; tar and squashfs can.
 
       The directory cache/ of the store keeps the compressed segments used last, up to \
@@ -101,12 +106,17 @@ struct Pack: ParsableCommand {
       print("the image had unsaved changes: saved as \(outcome.snapshot.name)")
     }
     for line in outcome.remarks { Terminal.warning(line) }
-    print("packed \(outcome.snapshot.name) to \(outcome.destination)")
+    print(
+      "packed \(outcome.snapshot.name) as \(outcome.method.rawValue), \(outcome.codec.rawValue), to "
+        + outcome.destination)
     print(
       "  \(count(outcome.counts.members, "entry")), "
         + "\(sizeText(outcome.report.writtenBytes)) of \(sizeText(outcome.report.plainBytes)), "
         + "\(sizeText(outcome.report.cachedPlainBytes)) from the cache; "
         + secondsText(outcome.seconds))
+    if outcome.isPrivate {
+      print("  readable only by you (mode 0600); chmod 644 it for a web server")
+    }
   }
 }
 
@@ -115,6 +125,9 @@ struct PackJSON: JSONDocument {
   let snapshot: String
   let newSnapshot: Bool
   let destination: String
+  let method: String
+  let compression: String
+  let mode: String
   let entries: UInt64
   let sizeBytes: UInt64
   let plainBytes: UInt64
@@ -131,6 +144,9 @@ struct PackJSON: JSONDocument {
     snapshot = outcome.snapshot.name
     newSnapshot = outcome.isNewSnapshot
     destination = outcome.destination
+    method = outcome.method.rawValue
+    compression = outcome.codec.rawValue
+    mode = "0" + String(outcome.mode, radix: 8)
     entries = outcome.counts.members
     sizeBytes = outcome.report.writtenBytes
     plainBytes = outcome.report.plainBytes

@@ -38,7 +38,12 @@ struct Show: ParsableCommand {
       return print(text, terminator: "")
     }
     let reference = try PathReference(ref)
-    let snapshot = try workspace.find(reference.snapshot)
+    let image = reference.snapshot.image
+    let isImage = reference.path == nil && reference.snapshot.selector == .latest
+    let snapshot =
+      try isImage
+      ? reportingNodes(of: image, workspace, json) { try workspace.find(reference.snapshot) }
+      : workspace.find(reference.snapshot)
     let tags = try workspace.tags(of: snapshot)
     let pin = try workspace.pin(of: snapshot)
     let entry = try reference.path.map { try workspace.findEntry($0, in: snapshot) }
@@ -55,7 +60,9 @@ struct Show: ParsableCommand {
       return try printJSON(
         SnapshotJSON(snapshot, tags: tags, pin: pin, full: true, signatures: signatures))
     }
-    show(snapshot, tags, pin, signatures)
+    let nodes = isImage ? NodeCheck(workspace, snapshot.snapshot.image) : nil
+    if let problem = nodes?.problem { Terminal.warning(problem) }
+    show(snapshot, tags, pin, signatures, nodes?.line)
   }
 
   private func show(_ found: FoundEntry) {
@@ -80,7 +87,8 @@ struct Show: ParsableCommand {
   }
 
   private func show(
-    _ found: CommittedSnapshot, _ tags: [String], _ pin: String?, _ signatures: [SignatureStatus]
+    _ found: CommittedSnapshot, _ tags: [String], _ pin: String?, _ signatures: [SignatureStatus],
+    _ nodes: String?
   ) {
     let snapshot = found.snapshot
     print("\(found.name)  \(found.id)")
@@ -99,6 +107,7 @@ struct Show: ParsableCommand {
       if status.kind == .signed { rows.append(["", status.signatureFile]) }
     }
     print(table(rows, indent: "  "))
+    if let nodes { print("  \(nodes)") }
     print("\nFiles")
     print(
       table(

@@ -67,8 +67,8 @@ struct SnapshotCommand: ParsableCommand {
     var (documents, problems): ([SnapshotOutcomeJSON], [String]) = ([], [])
     var failures: [(image: String, error: any ExplainedError)] = []
     for name in images {
-      let object = name.isEmpty ? "" : " of \(name)"
-      Interruption.announce("interrupted: no snapshot\(object) was taken")
+      let words = InterruptedSnapshots(done: documents.count, all: images.count)
+      Interruption.announce(words.during(name), then: words.after)
       do {
         let outcome = try take(name, workspace, signingKey)
         documents.append(
@@ -79,6 +79,10 @@ struct SnapshotCommand: ParsableCommand {
       } catch let error as any ExplainedError where images.count > 1 {
         failures.append((name, error))
       }
+    }
+    if images.count > 1 {
+      Interruption.announce(
+        InterruptedSnapshots(done: documents.count, all: images.count).state(documents.count))
     }
     Terminal.finish()
     if json.json {

@@ -11,7 +11,8 @@ struct Status: ParsableCommand {
     discussion: """
       Nodes boot copies of kernel and ramdisk that xCAT's nodeset makes in the TFTP directory. The \
       command compares these copies with the image, too. An old copy is a warning and does not \
-      change the exit code.
+      change the exit code. It also lists the nodes that boot the image, according to xCAT's tables \
+      nodetype and bootparams.
       """)
 
   @Argument(help: "Name of the image; optional if there is only one") var name: String?
@@ -52,11 +53,12 @@ struct Status: ParsableCommand {
   private func compare(
     _ name: String, _ workspace: Workspace, _ collect: ((StatusJSON) -> Void)? = nil
   ) throws {
-    let status = try workspace.status(name)
+    let status = try reportingNodes(of: name, workspace, json) { try workspace.status(name) }
     let boot = BootCheck(workspace, status.snapshot.snapshot.image)
+    let nodes = NodeCheck(workspace, status.snapshot.snapshot.image)
     if collect == nil { Terminal.finish() } else { Terminal.clear() }
     if json.json {
-      let document = StatusJSON(status, boot)
+      let document = StatusJSON(status, boot, nodes)
       if let collect { collect(document) } else { try printJSON(document) }
     } else if !(common.quiet && status.isClean && status.uncompared.isEmpty) {
       describe(status)
@@ -68,7 +70,9 @@ struct Status: ParsableCommand {
           "  no longer left out: \(count(entries, "entry")) by '\(printable(pattern.utf8))'; "
             + "the next snapshot adds \(entries == 1 ? "it" : "them")")
       }
+      if let line = nodes.line { print("  \(line)") }
     }
+    if let problem = nodes.problem { Terminal.warning(problem) }
     _ = boot.printResult(json)
     for note in status.notes where note.isRemark { Terminal.warning(noteText(note)) }
     if let change = status.unfinished, !change.isRunning {

@@ -29,6 +29,8 @@ struct ImportJSON: JSONDocument {
   let images: [Image]
   /// The signatures that the images had at their origin.
   let origins: [OriginJSON]
+  /// The error that the import would end with; only in a dry run.
+  let refused: ErrorJSON.Details?
   let seconds: Double
 
   /// - Parameter undo: Returns the snapshot to revert to in order to undo the import of an image.
@@ -38,6 +40,7 @@ struct ImportJSON: JSONDocument {
     dryRun = outcome.isDryRun
     bundleBytes = outcome.bundleBytes
     origins = outcome.origins.map(OriginJSON.init)
+    refused = outcome.refusal.map(ErrorJSON.Details.init)
     seconds = outcome.seconds
     images = outcome.images.map { image in
       Image(

@@ -198,8 +198,11 @@ struct StatusJSON: JSONDocument {
   let excludedBefore: [ExcludedJSON]
   let unfinished: UnfinishedJSON?
   let bootFiles: BootFilesJSON?
+  /// The nodes that boot the image; nil for an image that xCAT does not define.
+  let nodes: [String]?
 
-  init(_ status: StatusOutcome, _ boot: BootCheck) {
+  init(_ status: StatusOutcome, _ boot: BootCheck, _ check: NodeCheck) {
+    nodes = check.nodes?.names
     bootFiles = BootFilesJSON(boot)
     snapshot = status.snapshot.name
     id = status.snapshot.id.hex

@@ -166,18 +166,27 @@ struct ErrorJSON: JSONDocument {
     }
   }
   let error: Details
+  /// The nodes that boot the image, if the error is that the image has no snapshot.
+  let nodes: [String]?
 
   /// The failure of a command that a signal ended.
   /// - Parameter words: The state of its work; nil if it has changed nothing.
   init(signal: Int32, _ words: String?) {
     error = Details(
       interrupted: words ?? "was interrupted by a signal (\(InterruptedError.name(of: signal)))")
+    nodes = nil
   }
 
-  init(_ error: any ExplainedError) { self.error = Details(error) }
+  init(_ error: any ExplainedError) {
+    self.error = Details(error)
+    nodes = (error as? UnsnapshottedImage)?.nodes
+  }
 
   /// The failure of a command line.
-  init(usage message: String) { error = Details(usage: message) }
+  init(usage message: String) {
+    error = Details(usage: message)
+    nodes = nil
+  }
 }
 
 extension ErrorCode: JSONEnumeration {}

@@ -24,6 +24,8 @@ struct RevertJSON: JSONDocument {
   let limits: [ProblemJSON]
   let remarks: [String]
   let bootFiles: BootFilesJSON?
+  /// The error that the change would end with; only in a dry run.
+  let refused: ErrorJSON.Details?
   let seconds: Double
 
   init(_ outcome: RevertOutcome, _ boot: BootCheck? = nil) {
@@ -45,6 +47,7 @@ struct RevertJSON: JSONDocument {
     exact = outcome.isDryRun ? nil : outcome.isExact
     limits = outcome.limits.map { ProblemJSON(path: printable($0.path), what: $0.what) }
     remarks = outcome.apply.remarks
+    refused = outcome.refusal.map(ErrorJSON.Details.init)
     seconds = outcome.seconds
   }
 }

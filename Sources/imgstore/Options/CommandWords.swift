@@ -50,6 +50,10 @@ struct CommandWords {
     // The parser's own scripts cannot complete the names of images.
     case "--generate-completion-script": return ["completion"] + rest
     case "help" where rest.first == "--all" || rest.first == "-a": return ["--help"]
+    case "help":
+      if let word = rest.first, !known.contains(word), CommandWords.answers[word] != nil {
+        throw unknown(word)
+      }
     case "ls"
     where rest.allSatisfy({ $0.hasPrefix("-") }) && !rest.contains("--help") && !rest.contains("-h"):
       throw Answer(
@@ -107,8 +111,10 @@ struct CommandWords {
         + "'imgstore help --all' lists all commands.")
   }
 
-  /// Commands of git, restic, borg and docker, each with the imgstore command for the same task.
-  private static let answers: [String: String] = {
+  /// Commands of git, restic, borg, docker and xCAT, each with the imgstore command for the same task.
+  private static let answers = otherTools.merging(XCATWords.answers) { $1 }
+
+  private static let otherTools: [String: String] = {
     let snapshot = "'imgstore snapshot IMAGE -m MESSAGE' takes a snapshot"
     let revert =
       "'imgstore revert REF' restores the live image to a snapshot, 'imgstore revert REF:PATH' a part of it"
@@ -118,7 +124,7 @@ struct CommandWords {
       "backup": snapshot, "commit": snapshot, "create": snapshot,
       "stash": snapshot, "checkpoint": snapshot,
       "checkout": revert, "reset": revert, "rollback": revert, "switch": revert, "recover": revert,
-      "save": send, "load": send, "push": send, "pull": send, "clone": send, "fetch": send,
+      "save": send, "load": send, "push": send, "pull": send, "fetch": send,
       "send": send, "receive": send,
       "build":
         "Other tools build images: genimage, debootstrap, dnf --installroot; 'imgstore snapshot IMAGE' saves the result",
@@ -136,6 +142,8 @@ struct CommandWords {
       "break-lock": "Locks end with their processes, so there is nothing to unlock",
       "compact": "'imgstore gc' frees space, 'imgstore optimize' compresses better",
       "rebuild-index": "'imgstore reindex' rebuilds the index",
+      "clone":
+        "'imgstore copy IMAGE NAME' creates another image; 'imgstore export IMAGE' writes a bundle for another machine",
       "branch":
         "'imgstore copy REF NAME' creates another image; 'imgstore tag REF NAME' names a snapshot",
       "completions": "'imgstore completion bash' (zsh, fish) prints a completion script",

@@ -32,7 +32,7 @@ struct CommonOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Wait at most this long for another imgstore process (90s, 5m, 2h; default: no limit)",
+      "Wait at most this long for another imgstore process (90s, 5m, 2h; default: no limit), and for the lock of genimage or packimage (default: fail at once)",
       valueName: "time"))
   var wait: String?
   @Flag(help: "Do not wait for another imgstore process") var noWait = false

@@ -17,6 +17,7 @@ func reportChange(
   } else {
     printReport(outcome, showsAll: options.all)
   }
+  try expectNotRefused(outcome.refusal)
   try outcome.expectNoProblems(boot?.printResult(json) ?? [])
 }
 

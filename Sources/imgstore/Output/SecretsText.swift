@@ -41,6 +41,14 @@ enum SecretsText {
     return lines + report.unexamined.map { "\(printable($0.path)) \($0.reason)" }
   }
 
+  /// Returns the remark of `copy`, whose result stays on this machine; nil without secrets.
+  static func copied(_ report: SecretReport, in reference: String) -> String? {
+    if report.findings.isEmpty { return nil }
+    return
+      "the copy holds \(count(report.findings.count, "secret")); 'imgstore secrets \(reference)' "
+      + "lists \(report.findings.count == 1 ? "it" : "them")"
+  }
+
   /// Returns the secrets that a scrubbed export left out, and the files that its nodes need.
   static func scrubbed(_ report: SecretReport) -> [String] {
     if report.findings.isEmpty { return ["found no secrets to leave out"] }

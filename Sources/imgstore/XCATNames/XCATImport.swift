@@ -32,6 +32,9 @@ struct XCATImport {
         XCATConsole.warn(
           "\(printable(entry.path)) came with the bundle (\(entry.detail)), and no package owns it")
       }
+      for path in image.removedFiles {
+        XCATConsole.say("removed \(printable(path)), which the bundle does not have")
+      }
       let wrong = image.problemLines
       problems += wrong
       if let undo = workspace.undo(image) { XCATConsole.say("undo with: imgstore revert \(undo)") }
