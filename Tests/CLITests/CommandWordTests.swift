@@ -16,7 +16,7 @@ import Testing
   ]
 
   @Test func `a foreign command is answered, and its help, too`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     for (word, answer) in Self.answers {
       for words in [[word], [word, "img"], ["help", word]] {
         let result = try run(binary, arguments: words, environment: site.environment)

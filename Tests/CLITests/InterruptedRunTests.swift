@@ -23,7 +23,7 @@ import Testing
 
   /// Runs imgstore, and sends it a signal when it renames its n-th file.
   private func interrupt(
-    _ site: Site, at number: Int, _ words: String...
+    _ site: TestNode, at number: Int, _ words: String...
   ) throws -> (result: ToolResult, failure: Failure?) {
     let result = try run(
       "python3",
@@ -36,8 +36,8 @@ import Testing
     return (result, try? JSONDecoder().decode(Failure.self, from: Data(result.output.utf8)))
   }
 
-  private func site() throws -> Site {
-    let site = try Site()
+  private func site() throws -> TestNode {
+    let site = try TestNode(image: "img")
     for name in ["a", "b", "c", "d"] {
       try shell("mkdir -p \"$1/$2\"; echo \"$2\" >\"$1/$2/f\"", site.folder.path("root"), name)
       #expect(try site.imgstore("add", name, "/\(name)").status == 0)
@@ -45,7 +45,7 @@ import Testing
     return site
   }
 
-  private func total(_ site: Site) throws -> Int {
+  private func total(_ site: TestNode) throws -> Int {
     let refs = site.folder.path("store/refs")
     return try FileManager.default.contentsOfDirectory(atPath: refs).reduce(0) { sum, image in
       let names = try FileManager.default.contentsOfDirectory(atPath: "\(refs)/\(image)")

@@ -11,7 +11,7 @@ import Testing
   }
 
   @Test func `a dry run of a refused import prints its plan and exits as the import`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     #expect(try site.imgstore("snapshot", "img").status == 0)
     try shell("mkdir -p \"$1/srv/t\"; echo 1 >\"$1/srv/t/f\"", site.folder.path("root"))
     #expect(try site.imgstore("add", "t", "/srv/t").status == 0)
@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test func `copy warns of secrets in one line`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     try shell(
       """
       mkdir -p "$1/etc/ssh"; printf 'root:$6$salt$abcdefghijklmnopqrstuvwxyz012345:1::::::\\n' >"$1/etc/shadow"
@@ -47,7 +47,7 @@ import Testing
   }
 
   @Test func `status and show name the nodes, also before any snapshot`() throws {
-    let site = try Site()
+    let site = try TestNode(image: "img")
     let tables = site.folder.path("root/etc/xcat")
     try shell(
       """
@@ -72,7 +72,7 @@ import Testing
   }
 
   /// The folder of the table files that `define` has created.
-  private func tablesFolder(_ site: Site) throws -> String? {
+  private func tablesFolder(_ site: TestNode) throws -> String? {
     let found = try shell("find \"$1\" -name osimage.sqlite | head -1", site.folder.path).output
       .trimmingCharacters(in: .whitespacesAndNewlines)
     return found.isEmpty ? nil : String(found.dropLast("/osimage.sqlite".count))

@@ -14,7 +14,7 @@ import Testing
   }
 
   @Test func `a dry run of an import that needs --force has the code of the refusal`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let bundle = try node.write(BundleDraft().bundle())
     var request = ImportRequest(bundle)
     request.isDryRun = true
@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test func `a file of the site refuses the dry run of a new image, too`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     try node.put("/install/postscripts/tinyscript", "genuine\n")
     var request = ImportRequest(try node.write(BundleDraft().bundle()))
     let real = code { _ = try node.workspace.importBundle(request) }
@@ -64,7 +64,7 @@ import Testing
   }
 
   @Test func `a dry run of lite reports what is in the place of its packed image`() throws {
-    let node = try PackNode("mkdir -p img/rootimg-statelite.gz")
+    let node = try TestNode.toPack("mkdir -p img/rootimg-statelite.gz")
     _ = try node.workspace.define("img", ["provmethod=statelite", "rootfstype=ramdisk"])
     try node.litefile([("/etc/shadow", "link")])
     var request = LiteRequest("img")

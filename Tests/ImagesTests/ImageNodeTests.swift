@@ -8,14 +8,14 @@ import Testing
 import XCAT
 
 @Suite(.usesTools) struct ImageNodeTests {
-  private func site() throws -> ManagementNode {
-    let site = try ManagementNode()
+  private func site() throws -> TestNode {
+    let site = try TestNode.fresh()
     _ = try site.workspace.define("img", ["provmethod=netboot", "rootimgdir=/install/img"])
     return site
   }
 
   private func set(
-    _ site: ManagementNode, _ schema: TableSchema, _ node: String, _ columns: [String: String]
+    _ site: TestNode, _ schema: TableSchema, _ node: String, _ columns: [String: String]
   ) throws {
     try site.tables.apply([
       RowChange(schema: schema, key: ["node": node], columns: columns, keepsOtherColumns: false)
@@ -46,7 +46,7 @@ import XCAT
   }
 
   @Test func `a directory image has no nodes`() throws {
-    let site = try DirectorySite()
+    let site = try TestNode.smallDirectory()
     let name = try site.workspace.snapshot(site.tree).committed.snapshot.image
     #expect(try site.workspace.nodes(of: name) == nil)
   }

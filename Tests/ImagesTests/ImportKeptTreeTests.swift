@@ -9,8 +9,8 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct ImportKeptTreeTests {
-  private func node() throws -> ManagementNode {
-    let node = try ManagementNode()
+  private func node() throws -> TestNode {
+    let node = try TestNode.fresh()
     try node.importing(BundleDraft())
     try shell(
       """
@@ -30,13 +30,13 @@ import Testing
     let lost = "\(ManifestDraft.boot)/initrd-statelite.gz"
     let planned = try node.workspace.importBundle(request)
     #expect(planned.images.first?.removedFiles.map { printable($0) } == [lost])
-    #expect(node.isThere(lost))
+    #expect(node.exists(lost))
     request.isDryRun = false
     let outcome = try node.workspace.importBundle(request) { event in
       events.withLock { $0.append(event) }
     }
     #expect(outcome.images.first?.removedFiles.map { printable($0) } == [lost])
-    #expect(!node.isThere(lost) && node.isThere("\(ManifestDraft.boot)/rootimg/etc/hosts"))
+    #expect(!node.exists(lost) && node.exists("\(ManifestDraft.boot)/rootimg/etc/hosts"))
     let all = events.withLock { $0 }
     #expect(!all.contains(.placingTree(path: "\(ManifestDraft.boot)/rootimg")))
     #expect(all.contains(.placing(path: "\(ManifestDraft.boot)/kernel")))
@@ -53,7 +53,7 @@ import Testing
   }
 
   @Test func `trees of bundles and of copies are counted as a capture does`() throws {
-    let node = try ManagementNode()
+    let node = try TestNode.fresh()
     let image = try node.workspace.importing(fixture("xcat/statelite-after-liteimg.tgz"))
     let recorded = try #require(image.imported).snapshot
     let captured = try node.workspace.snapshot(image.name).committed.snapshot

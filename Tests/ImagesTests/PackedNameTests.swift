@@ -45,7 +45,7 @@ import Testing
   }
 
   @Test func `the outcome names the format and the mode of the file`() throws {
-    let node = try PackNode()
+    let node = try TestNode.toPack()
     let path = node.folder.path("out.sfs")
     var request = try PackRequest("img", output: path, codec: .zstd)
     var outcome = try node.workspace.pack(request)

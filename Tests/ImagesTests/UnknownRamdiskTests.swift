@@ -11,7 +11,7 @@ import Testing
     "echo text | gzip -n", "echo plain", "printf '\\004\\042\\115\\030rest' | gzip -n",
   ])
   func `an unknown ramdisk is unexamined, and not missed as a tar archive`(_ make: String) throws {
-    let node = try PackNode("\(make) > img/initrd-stateless.gz; echo k > img/kernel")
+    let node = try TestNode.toPack("\(make) > img/initrd-stateless.gz; echo k > img/kernel")
     let report = try node.workspace.secrets("img").report
     #expect(report.unexamined.map { printable($0.path) } == ["/img/initrd-stateless.gz"])
     #expect(
