@@ -76,7 +76,7 @@ import Testing
     #expect(try open().history(of: "img").unreadable.count == 5)
   }
 
-  @Test func `a lost ref is no removed number`() throws {
+  @Test func `a lost ref does not count as a removed number`() throws {
     let (folder, open) = try site()
     // 2 was damaged here, and 3 is only missing from the record.
     try shell("touch \"$1/store/refs/img/0000000002.lost\"", folder.path)

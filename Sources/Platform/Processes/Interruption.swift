@@ -57,7 +57,7 @@ public enum Interruption {
     /// The message that follows when the present one no longer holds.
     var nextWords: String?
     var speaks = false
-    /// What is written to standard output where a signal ends the process at once.
+    /// Returns the document for standard output if a signal ends the process at once.
     var document: (@Sendable (_ signal: Int32, _ words: String?) -> [UInt8]?)?
   }
 

@@ -1,12 +1,13 @@
-// What a dry run of `repair` finds in the sources: the survey counts it as there, and says what would remain lost.
+// The objects that a dry run of `repair` finds in the sources. The survey counts them as present, and lists
+// the losses that would remain.
 //
-// Chunks are known by their names only. What leads to other objects is kept with its bytes, up to a limit: what is
-// found beyond it counts as lost.
+// 1. Chunks are recorded by name only. Objects that refer to others are kept with their bytes.
+// 2. The bytes are limited. Objects beyond the limit count as lost.
 
 import Codec
 import Platform
 
-/// Objects that a repair would bring back. Any thread may call it.
+/// The objects that a repair would restore. Safe to use from several threads.
 final class FoundObjects: Sendable {
   private static let maxBytes = 256 << 20
 
@@ -20,7 +21,7 @@ final class FoundObjects: Sendable {
 
   func contains(_ name: ObjectName) -> Bool { state.withLock { $0.objects[name] != nil } }
 
-  /// The bytes of an object that is no chunk; nil where it was not found.
+  /// Returns the bytes of an object other than a chunk; nil if it was not found.
   func bytes(of name: ObjectName) -> [UInt8]? { state.withLock { $0.objects[name] } }
 
   func note(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer) {
@@ -35,7 +36,7 @@ final class FoundObjects: Sendable {
   }
 }
 
-/// A store with what a dry run has found.
+/// A store, with the objects that a dry run has found.
 struct StoreWithFound: ObjectSource {
   let store: ObjectStore
   let found: FoundObjects?
@@ -45,12 +46,12 @@ struct StoreWithFound: ObjectSource {
   }
 }
 
-/// A ref that a dry run says will be in its place.
+/// The future state of a ref that a repair would change.
 enum PlannedRef {
-  /// With this content, which the repaired store must have.
+  /// The ref will exist with this content, which the repaired store must contain.
   case snapshot(Snapshot)
-  /// With content that its source has whole.
+  /// The ref will exist, and its source has all of its content.
   case complete
-  /// Never: no snapshot of this image has the number.
+  /// No snapshot of the image will have the number.
   case absent
 }

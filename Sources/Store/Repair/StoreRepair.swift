@@ -195,7 +195,7 @@ final class StoreRepair {
 
   /// Lists the problems that `verify` finds in addition to the losses.
   private func listProblems() throws {
-    // What is damaged is all there still.
+    // A dry run leaves all damage in place.
     if isDryRun { return }
     let report = try store.verify(VerifyRequest(), progress: progress)
     let lost = Set(outcome.losses.paths.map(\.snapshot))
