@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test(arguments: ["refs", "tags", "signatures"])
-  func `repair does not wait for an image longer than told`(_ target: String) throws {
+  func `repair does not wait for an image longer than the request allows`(_ target: String) throws {
     let folder = try site()
     let workspace = try open(folder, .forever)
     _ = try workspace.tag("img@1", as: "golden")
