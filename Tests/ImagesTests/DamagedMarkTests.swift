@@ -64,9 +64,9 @@ import Testing
     try site.damage(damage)
     for isRepaired in [false, true] {
       if isRepaired {
-        let dryRun = try site.repair(dryRun: true)
+        let planned = try site.repair(dryRun: true)
         let outcome = try site.repair()
-        for outcome in [dryRun, outcome] {
+        for outcome in [planned, outcome] {
           #expect(outcome.losses.paths.map(\.snapshot) == ["img@golden"])
           #expect(outcome.losses.counts.marks == 1 && outcome.losses.pathCount == 1)
           #expect(!outcome.isClean)

@@ -12,6 +12,7 @@ import Testing
   private func site() throws -> (TemporaryFolder, () throws -> Workspace) {
     let folder = try TemporaryFolder()
     let workspace = try Workspace.test(folder)
+    try shell("echo x >\"$1/f\"", folder.path("root/img/rootimg"))
     for _ in 1...9 { _ = try workspace.snapshot("img") }
     _ = try workspace.remove(["img@2..5", "img@7"])
     try shell(

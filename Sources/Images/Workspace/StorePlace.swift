@@ -53,7 +53,8 @@ extension Workspace {
   }
 
   private func requireNotRegistered() throws {
-    guard storeRegistry?.stores.contains(storePath) == true else { return }
+    // Another process may have created it since: it records the store after that.
+    guard storeRegistry?.stores.contains(storePath) == true, absentStore != nil else { return }
     throw ImageError(
       .storeNotFound, "store \(printable(storePath))",
       "does not exist, although 'imgstore init' created it: is its file system mounted?",

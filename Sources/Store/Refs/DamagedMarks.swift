@@ -1,6 +1,6 @@
 // Tags and pins whose files are damaged. A damaged tag still keeps a snapshot, but which one is unknown.
 //
-// 1. A file is a mark if its name is one: a valid tag, or the number of a snapshot. Other files are not marks.
+// 1. A file is a mark if its name is one: a valid tag, or the number of a snapshot.
 // 2. A mark is damaged if its file cannot be read, if its first line is incomplete or invalid, or if its
 //    second line names another place or another snapshot.
 // 3. `repair` leaves a damaged mark where it is, unless a source has an intact one. So its name stays taken,

@@ -8,8 +8,8 @@
 import Codec
 import Platform
 
-/// A path of a snapshot that cannot be restored. The empty path stands for the snapshot itself, or for the tag
-/// or pin that `snapshot` names.
+/// A path of a snapshot that cannot be restored. The empty path stands for the snapshot itself, or for the
+/// tag or pin that `snapshot` names.
 public struct LostPath: Sendable {
   public let snapshot: String
   public let path: [UInt8]

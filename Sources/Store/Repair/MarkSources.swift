@@ -2,8 +2,8 @@
 //
 // 1. A mark is copied only if the snapshot of that number is the same in both stores, and only if the name is
 //    free or its file here is damaged. An intact mark is never changed.
-// 2. A source cannot tell a lost mark from one that was removed on purpose. So a removed tag or pin of an older
-//    copy returns: it keeps a snapshot, and can be removed again.
+// 2. A source cannot tell a lost mark from one that was removed on purpose. So a removed tag or pin of an
+//    older copy returns. It keeps a snapshot, and can be removed again.
 // 3. Removed numbers are copied if all snapshots that both stores have agree. Only numbers that are lost here
 //    without a trace of their ref become removed numbers.
 

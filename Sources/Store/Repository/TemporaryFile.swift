@@ -96,7 +96,8 @@ final class TemporaryFile: Sendable {
           bytes &+= stat.size
         }
       } catch {
-        if error.code != .notFound { throw error }
+        // Another user's file cannot be examined.
+        if error.code != .notFound, error.code != .accessDenied { throw error }
       }
     }
     return bytes
