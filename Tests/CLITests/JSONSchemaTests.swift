@@ -43,7 +43,7 @@ private final class DocumentNode: Sendable {
     "images", "key generate", "key show", "key list", "key generate --output OUT.key",
     "key trust OUT.key.pub --name other",
     "snapshot img -m first --tag golden --sign", "pin img@1 -m why", "tag img@1 t", "tags", "pins",
-    "tag img@1 t --force", "images", "pack img", "snapshot img --recipes", "snapshot img nobody",
+    "tag img@1 t --force", "images", "pack img", "snapshot img --recipes",
     "! echo changed >etc/motd; rm etc/link; mkdir new; printf 'Package: b\\nStatus: install ok installed\\nArchitecture: all\\nVersion: 1\\n' >var/lib/dpkg/status",
     "status img", "diff img@1", "diff img@1 --packages", "snapshot img --if-changed",
     "diff img@1 img -u etc/motd", "log img", "log img etc/motd", "show img@1", "show img",
@@ -64,6 +64,7 @@ private final class DocumentNode: Sendable {
     "snapshot d", "status d", "status --all", "log --all", "remove d --definition -n",
     "remove d --definition", "gc -n", "define --csv osimage OUT.csv",
     "define -z OUT.stanza", "images",
+    "define broken provmethod=netboot rootimgdir=/none", "snapshot img broken",
     // Failures are documents, too.
     "show nobody", "frobnicate", "show", "revert img@1 --bogus", "gc --max-time never",
   ]
