@@ -122,7 +122,7 @@ extension HostileBundle {
     litefile("a litefile row of two paths", "litefile.file", "blank") {
       "\"i\",\"/etc/x /victim\",\"tmpfs,rw\",,\n"
     },
-    litefile("litefile options that nobody knows", "litefile.options", "none of") {
+    litefile("litefile options that nobody knows", "litefile.options", "one of") {
       "\"i\",\"/etc/hosts\",\"evil\",,\n"
     },
     litefile("a litefile row with dots", "litefile.csv", "absolute path") {
@@ -346,10 +346,10 @@ extension HostileBundle {
     HostileBundle("a zstd window of 2 GiB", "bundle ", "memory") {
       RawZstd.zeros(1000, windowLog: 31)
     },
-    HostileBundle("a zstd window of 256 MiB", "the bundle", "memory") {
+    HostileBundle("a zstd window of 256 MiB", "bundle ", "memory") {
       RawZstd.zeros(1000, windowLog: 28)
     },
-    HostileBundle("an xz dictionary of 4 GiB", "the bundle", "memory") {
+    HostileBundle("an xz dictionary of 4 GiB", "bundle ", "memory") {
       RawXz.giantDictionary(BundleDraft().tar { _ in })
     },
     HostileBundle("10 GiB of zeros in zstd, in a member", "unnamed", "expands") {
@@ -369,7 +369,7 @@ extension HostileBundle {
     HostileBundle("zstd, cut", "cut off") {
       Array(RawZstd.stored(BundleDraft().tar { _ in }).dropLast(9))
     },
-    HostileBundle("zstd, damaged", "the bundle") {
+    HostileBundle("zstd, damaged", "bundle ") {
       var bytes = RawZstd.stored(BundleDraft().tar { _ in })
       bytes[6] |= 6
       return bytes

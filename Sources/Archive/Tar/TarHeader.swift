@@ -26,7 +26,7 @@ struct TarHeader {
     var stored = size
     if let text = pax["size"] {
       guard let value = UInt64(digits: text) else {
-        throw ArchiveError(member: pax["path"] ?? name, "its pax size is no number")
+        throw ArchiveError(member: pax["path"] ?? name, "its pax size is not a number")
       }
       stored = value
     }

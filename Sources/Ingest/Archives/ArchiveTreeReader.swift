@@ -79,7 +79,7 @@ public struct ArchiveTreeReader {
     } catch let error as ArchiveError {
       throw BundleError(
         error.member.isEmpty ? "the archive" : "member \(printable(error.member.prefix(255)))",
-        error.reason, hint: BundleError.damagedAdvice)
+        error.reason, hint: BundleError.damagedAdvice, form: .clause)
     }
     try reading.resolveLists()
     let topEntry = try reading.tree.finish()

@@ -14,9 +14,13 @@ public struct BundleError: ExplainedError {
   public let reason: String
   /// The next step for the user, or an empty text.
   public let hint: String
+  public let form: ReasonForm
   public var errorCode: ErrorCode { .bundleInvalid }
   /// Creates an error.
-  public init(_ subject: String, _ reason: String, hint: String = "") {
+  public init(
+    _ subject: String, _ reason: String, hint: String = "", form: ReasonForm = .predicate
+  ) {
+    self.form = form
     self.subject = subject
     self.reason = reason
     self.hint = hint

@@ -68,7 +68,8 @@ struct BundleReadState: ~Copyable {
         error.member.isEmpty ? error.reason + place : error.reason,
         hint: error.reason.contains("expand")
           ? "Nothing was imported; if you trust its origin, import the output of 'gzip -dc'"
-          : BundleError.incompleteAdvice)
+          : BundleError.incompleteAdvice,
+        form: .clause)
     }
   }
 
@@ -286,10 +287,10 @@ struct BundleReadState: ~Copyable {
     } catch let error as ArchiveError {
       let inner = error.member.isEmpty ? "" : " (inside: \(memberDescription(error.member)))"
       throw BundleError(
-        "member \(name)\(inner)", error.reason, hint: BundleError.damagedAdvice)
+        "member \(name)\(inner)", error.reason, hint: BundleError.damagedAdvice, form: .clause)
     } catch let error as BundleError {
       throw BundleError(
-        "member \(name)", "\(error.subject): \(error.reason)", hint: error.hint)
+        "member \(name)", error.message, hint: error.hint, form: .clause)
     }
   }
 

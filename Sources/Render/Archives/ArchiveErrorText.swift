@@ -8,6 +8,8 @@ extension ArchiveError: ExplainedError {
   public var subject: String {
     member.isEmpty ? "the archive" : "member \(printable(member.prefix(255)))"
   }
+  /// Reasons of archives are clauses.
+  public var form: ReasonForm { .clause }
   /// No hint.
   public var hint: String { "" }
 }
