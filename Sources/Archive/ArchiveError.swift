@@ -7,13 +7,17 @@ import Codec
 public struct ArchiveError: Error, Sendable, CustomStringConvertible {
   /// The member that the error is about; empty for the archive as a whole.
   public let member: [UInt8]
-  /// The reason, as a sentence without its full stop.
+  /// The reason, as a clause of its own.
   public let reason: String
 
+  /// Whether compressed data expands more than allowed.
+  public let isExpansionLimit: Bool
+
   /// Creates an error.
-  public init(member: [UInt8] = [], _ reason: String) {
+  public init(member: [UInt8] = [], _ reason: String, isExpansionLimit: Bool = false) {
     self.member = member
     self.reason = reason
+    self.isExpansionLimit = isExpansionLimit
   }
 
   public var description: String { reason }

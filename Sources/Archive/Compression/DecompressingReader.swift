@@ -83,7 +83,7 @@ public final class DecompressingReader {
       guard limit.allows(plain: producedBytes, compressed: consumedBytes) else {
         throw ArchiveError(
           "the compressed stream expands more than \(limit.ratio) times: its first "
-            + "\(consumedBytes) bytes expanded to \(producedBytes)")
+            + "\(consumedBytes) bytes expanded to \(producedBytes)", isExpansionLimit: true)
       }
       if produced > 0 { return produced }
       if isAtEnd, pending.isEmpty {

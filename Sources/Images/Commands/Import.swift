@@ -89,9 +89,8 @@ extension Workspace {
     do {
       return try body()
     } catch let error as BundleError {
-      let isWhole = ["the bundle", "the archive"].contains(error.subject)
       throw BundleError(
-        isWhole ? bundle : "\(bundle): \(error.subject)", error.reason, hint: error.hint,
+        error.isWhole ? bundle : "\(bundle): \(error.subject)", error.reason, hint: error.hint,
         form: error.form)
     } catch let error as SystemError where error.path.isEmpty {
       throw ImageError(bundle, passing: error)

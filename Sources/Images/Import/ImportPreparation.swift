@@ -37,7 +37,7 @@ struct ImportPreparation {
     var names: Set<String> = []
     for image in prepared {
       guard names.insert(image.image.text).inserted else {
-        throw BundleError("the bundle", "holds the image \(image.image) more than once")
+        throw BundleError(whole: "holds the image \(image.image) more than once")
       }
       for piece in image.pieces {
         if let other = owners[piece.path], other.piece.entry.content != piece.entry.content {

@@ -172,8 +172,7 @@ struct ImportSignatures: Sendable {
     }
     let names = fewest ?? []
     throw BundleError(
-      "the bundle",
-      "contains parts that no trusted key signed: \(names.prefix(3).joined(separator: ", "))"
+      whole: "contains parts that no trusted key signed: \(names.prefix(3).joined(separator: ", "))"
         + (names.count > 3 ? " and \(names.count - 3) more" : ""),
       hint: "Nothing was imported. If you trust the origin, ask for a bundle from "
         + "'imgstore export --sign'")

@@ -29,8 +29,8 @@ struct SignedStatement {
       guard let key = trusted[id] else { continue }
       guard key.key.verify(signature, of: bytes) else {
         throw BundleError(
-          "the bundle",
-          "has a signature by the key '\(key.name)' (\(id.shortHex)) that is not valid: the statement "
+          whole:
+            "has a signature by the key '\(key.name)' (\(id.shortHex)) that is not valid: the statement "
             + "about \(printable(statement.name.utf8)), or the signature, was changed",
           hint: BundleError.distrust)
       }
@@ -126,11 +126,11 @@ struct SignedStatements {
   ) throws(BundleError) -> [(signed: SignedStatement, signers: [TrustedKey])] {
     if let fault = faults.first {
       throw BundleError(
-        "the bundle", "has a damaged signature: \(fault)", hint: BundleError.distrust)
+        whole: "has a damaged signature: \(fault)", hint: BundleError.distrust)
     }
     guard !all.isEmpty else {
       throw BundleError(
-        "the bundle", "is not signed",
+        whole: "is not signed",
         hint: "Nothing was imported. Ask the origin for a signed bundle")
     }
     var accepted: [(signed: SignedStatement, signers: [TrustedKey])] = []
@@ -141,8 +141,7 @@ struct SignedStatements {
     if accepted.isEmpty {
       let keys = Set(all.flatMap(\.signatures.keys)).sorted().map(\.shortHex)
       throw BundleError(
-        "the bundle",
-        "is signed only by \(keys.count == 1 ? "the key" : "the keys") "
+        whole: "is signed only by \(keys.count == 1 ? "the key" : "the keys") "
           + keys.joined(separator: ", ") + ", which \(trusted.folder) does not hold",
         hint:
           "Nothing was imported. If you know whose key it is, run 'imgstore key trust FILE'")

@@ -10,16 +10,30 @@ import Store
 public struct BundleError: ExplainedError {
   /// The rejected object, such as "member kernel".
   public let subject: String
+  /// Whether the error is about the bundle as a whole.
+  public let isWhole: Bool
   /// The reason, as a clause that follows the object.
   public let reason: String
   /// The next step for the user, or an empty text.
   public let hint: String
   public let form: ReasonForm
   public var errorCode: ErrorCode { .bundleInvalid }
-  /// Creates an error.
+  /// Creates an error about a part of a bundle.
   public init(
     _ subject: String, _ reason: String, hint: String = "", form: ReasonForm = .predicate
   ) {
+    self.init(subject, reason, hint: hint, form: form, isWhole: false)
+  }
+
+  /// Creates an error about a bundle as a whole. The caller of the reader knows its name.
+  public init(whole reason: String, hint: String = "", form: ReasonForm = .predicate) {
+    self.init("the bundle", reason, hint: hint, form: form, isWhole: true)
+  }
+
+  private init(
+    _ subject: String, _ reason: String, hint: String, form: ReasonForm, isWhole: Bool
+  ) {
+    self.isWhole = isWhole
     self.form = form
     self.subject = subject
     self.reason = reason

@@ -19,12 +19,13 @@ struct BundleContent {
   func images() throws(BundleError) -> [BundledImage] {
     guard !manifests.isEmpty else {
       throw BundleError(
-        "the bundle", "Failed to find manifest.xml file in image bundle",
-        hint: "Check that the file is one that 'imgstore export' or xCAT's imgexport wrote")
+        whole: "Failed to find manifest.xml file in image bundle",
+        hint: "Check that the file is one that 'imgstore export' or xCAT's imgexport wrote",
+        form: .clause)
     }
     guard manifests.count == 1 || manifests[""] == nil else {
       throw BundleError(
-        "the bundle", "has a manifest.xml at the top and another in a directory",
+        whole: "has a manifest.xml at the top and another in a directory",
         hint: BundleError.distrust)
     }
     for name in entries.keys {

@@ -63,13 +63,14 @@ struct BundleReadState: ~Copyable {
       }
     } catch let error as ArchiveError {
       let place = current.isEmpty ? "" : " (in or after \(memberDescription(current)))"
-      throw BundleError(
-        error.member.isEmpty ? "the bundle" : memberDescription(error.member),
-        error.member.isEmpty ? error.reason + place : error.reason,
-        hint: error.reason.contains("expand")
-          ? "Nothing was imported; if you trust its origin, import the output of 'gzip -dc'"
-          : BundleError.incompleteAdvice,
-        form: .clause)
+      let hint =
+        error.isExpansionLimit
+        ? "Nothing was imported; if you trust its origin, import the output of 'gzip -dc'"
+        : BundleError.incompleteAdvice
+      if error.member.isEmpty {
+        throw BundleError(whole: error.reason + place, hint: hint, form: .clause)
+      }
+      throw BundleError(memberDescription(error.member), error.reason, hint: hint, form: .clause)
     }
   }
 
@@ -233,7 +234,7 @@ struct BundleReadState: ~Copyable {
     keptBytes += sizeBytes
     guard keptBytes <= BundleReader.maxKeptBytes else {
       throw BundleError(
-        "the bundle", "has more than \(BundleReader.maxKeptBytes >> 20) MiB of manifests and lists",
+        whole: "has more than \(BundleReader.maxKeptBytes >> 20) MiB of manifests and lists",
         hint: BundleError.distrust)
     }
   }

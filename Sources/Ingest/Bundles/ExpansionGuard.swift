@@ -21,7 +21,7 @@ final class ExpansionGuard: Sendable {
     guard limit.allows(plain: plain, compressed: source) else {
       throw ArchiveError(
         "the bundle's \(source) bytes expand more than \(limit.ratio) times, to "
-          + "\(plain) so far")
+          + "\(plain) so far", isExpansionLimit: true)
     }
   }
 

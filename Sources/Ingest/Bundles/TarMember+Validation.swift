@@ -22,12 +22,12 @@ public struct BundleRules {
   public mutating func take(_ member: TarMember) throws(BundleError) -> [String]? {
     members += 1
     guard members <= BundleRules.maxMembers else {
-      throw BundleError("the bundle", "has more than \(BundleRules.maxMembers) members")
+      throw BundleError(whole: "has more than \(BundleRules.maxMembers) members")
     }
     nameBytes += member.path.count
     if case .symlink(let target) = member.kind { nameBytes += target.count }
     guard nameBytes <= BundleRules.maxNameBytes else {
-      throw BundleError("the bundle", "has names of more than \(BundleRules.maxNameBytes) bytes")
+      throw BundleError(whole: "has names of more than \(BundleRules.maxNameBytes) bytes")
     }
     let parts = try member.validatedComponents(of: member.path)
     guard !parts.isEmpty else {
