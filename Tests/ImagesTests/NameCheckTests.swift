@@ -38,13 +38,13 @@ import Testing
       let committed = try workspace.snapshot("tree", message: "\(i)").committed
       if committed.id.hex.prefix(6).allSatisfy(\.isNumber) { found = committed }
     }
-    guard let found else { return }
+    let snapshot = try #require(found, "no id began with six decimal digits")
     for length in [6, 7, 8] {
-      let prefix = String(found.id.hex.prefix(length))
+      let prefix = String(snapshot.id.hex.prefix(length))
       guard prefix.allSatisfy(\.isNumber) || length == 6 else { continue }
-      #expect(try workspace.find(Reference("tree@\(prefix)")).id == found.id, "\(prefix)")
+      #expect(try workspace.find(Reference("tree@\(prefix)")).id == snapshot.id, "\(prefix)")
     }
-    #expect(try workspace.find(Reference("tree@\(found.number)")).id == found.id)
+    #expect(try workspace.find(Reference("tree@\(snapshot.number)")).id == snapshot.id)
     #expect(code { _ = try workspace.find(Reference("tree@999999")) } == .snapshotNotFound)
   }
 
@@ -53,37 +53,10 @@ import Testing
     #expect(code { _ = try workspace.find(Reference("tree@\(day)")) } == .invalidReference)
   }
 
-  @Test func `a restore does not write into a live image unless it is forced`() throws {
-    let destination = folder.path("tree/etc/copy")
-    #expect(code { _ = try workspace.restore("tree:etc", to: destination) } != nil)
-    #expect(!FileManager.default.fileExists(atPath: destination))
-    _ = try workspace.restore("tree:etc", to: folder.path("out"))
-    _ = try workspace.restore("tree:etc", to: destination, overwriting: true)
-    #expect(FileManager.default.fileExists(atPath: destination + "/hosts"))
-  }
-
-  // MARK: forget --entirely
-
-  @Test func `an image that is forgotten entirely is named with its patterns`() throws {
-    _ = try workspace.addDirectory("tree", at: folder.path("tree"), excludes: ["tmp/*"])
-    #expect(try workspace.forgetEntirely(["tree"], dryRun: true).undefined.map(\.image) == ["tree"])
-    #expect(try workspace.log("tree").count == 1)
-    let outcome = try workspace.forgetEntirely(["tree"])
-    #expect(outcome.forgotten.count == 1)
-    #expect(outcome.undefined.map(\.excludes) == [["tmp/*"]])
-    #expect(try workspace.images().isEmpty)
-  }
-
-  @Test func `no snapshot is removed if the tables cannot be written`() throws {
-    let trigger = folder.path("trigger.sql")
-    try "CREATE TRIGGER refuse BEFORE DELETE ON directory BEGIN SELECT RAISE(ABORT, 'no'); END;"
-      .write(
-        toFile: trigger, atomically: false, encoding: .utf8)
-    try shell(
-      "python3 -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(open(sys.argv[2]).read())' \"$1\" \"$2\"",
-      folder.path("store/xcat/directory.sqlite"), trigger)
-    #expect(code { _ = try workspace.forgetEntirely(["tree"]) } == .tablesInvalid)
-    #expect(try workspace.log("tree").count == 1)
-    #expect(try workspace.images().first?.isDefined == true)
+  @Test func `remove --force takes the number of a far ref, however many digits it has`() throws {
+    try shell("cd \"$1\"; cp 0000000001 0001000007", folder.path("store/refs/tree"))
+    _ = try? workspace.remove(["tree@1000007"], force: true)
+    #expect(try !run("ls", folder.path("store/refs/tree")).output.contains("0001000007\n"))
+    #expect(try workspace.log("tree").map(\.committed.number) == [1])
   }
 }

@@ -92,7 +92,7 @@ extension Workspace {
   /// - Parameter force: whether IMAGE@NUMBER may be a snapshot that cannot be read.
   private func named(_ text: String, force: Bool) throws -> (SnapshotName, ImageName) {
     let reference = try Reference(text)
-    if force, case .number(let number) = reference.selector, !reference.image.isEmpty,
+    if force, let number = reference.number, !reference.image.isEmpty,
       let image = try? ImageName(reference.image),
       try store().refs.isKnown(image, number)
     {

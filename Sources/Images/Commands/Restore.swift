@@ -36,6 +36,11 @@ extension Workspace {
       try reference.path.map { try findEntry($0, in: snapshot) }
       ?? rootTree(of: snapshot)
     let object = "destination \(destination)"
+    // Before missing directories are created.
+    if let parent = try openNearest(destination + "/..") {
+      try requireOutsideStore(parent, object)
+      if !overwriting { try requireOutsideImages(parent, destination, snapshot) }
+    }
     let output = try outputPlace(destination, object, createsDirectories: true)
     var location = output.resolved
     if let existing = try fileSystem.statIfPresent(at: location.directory.raw, location.name) {
@@ -47,7 +52,7 @@ extension Workspace {
       }
     }
     try requireOutsideStore(location.directory, object)
-    if !overwriting { try requireOutsideImages(location, destination, source, snapshot) }
+    if !overwriting { try requireOutsideImages(location.directory, destination, snapshot) }
     if overwriting {
       try requireReplaceable(location, by: source.entry.kind, destination)
     } else {
@@ -83,17 +88,18 @@ extension Workspace {
 
   /// Refuses a destination inside a live image: `revert` changes images, and can be undone.
   private func requireOutsideImages(
-    _ location: ResolvedPath, _ destination: String, _ source: FoundEntry,
-    _ snapshot: CommittedSnapshot
+    _ folder: Descriptor, _ destination: String, _ snapshot: CommittedSnapshot
   ) throws {
-    guard options.root == "/" || absolute(destination).hasPrefix(absolute(options.root)),
-      let path = try? directoryPath(destination), let holder = try imageHolding(path)
-    else { return }
-    throw ImageError(
-      "destination \(destination)", "is inside the image \(holder.image)",
-      hint:
-        "Nothing was written. 'imgstore revert \(shellQuoted(snapshot.name)) PATH' reverts a path "
-        + "of the image; --force restores here anyway")
+    for (image, tree) in try liveTrees() {
+      guard let stat = try statLive(tree),
+        try fileSystem.isInside(folder, FileIdentity(stat))
+      else { continue }
+      throw ImageError(
+        "destination \(destination)", "is inside the image \(image)",
+        hint:
+          "Nothing was written. 'imgstore revert \(shellQuoted(snapshot.name)) PATH' reverts a path "
+          + "of the image; --force restores here anyway")
+    }
   }
 
   /// Returns the root tree of a snapshot.

@@ -103,7 +103,7 @@ extension Workspace {
   }
 
   /// Returns the existing root trees of all images, links resolved.
-  private func liveTrees() throws -> [(image: ImageName, tree: AbsolutePath)] {
+  func liveTrees() throws -> [(image: ImageName, tree: AbsolutePath)] {
     let tables = try tables()
     let install = try installDirectory(tables)
     return try tables.definitions().sorted { $0.key < $1.key }.compactMap { name, definition in

@@ -37,6 +37,15 @@ public struct Reference: Sendable, Equatable {
   public let image: String
   public let selector: Selector
 
+  /// The number that the selector names, or may name; nil for the other selectors.
+  var number: Int? {
+    switch selector {
+    case .number(let number): number
+    case .numberOrID(let text): Int(text).flatMap { "\($0)" == text ? $0 : nil }
+    case .latest, .back, .tag, .idPrefix, .asOf, .live: nil
+    }
+  }
+
   /// Parses IMAGE[@SELECTOR].
   /// - Throws: `ImageError` (`usage`) if the text is not a valid reference, or if a path follows.
   public init(_ text: String) throws {

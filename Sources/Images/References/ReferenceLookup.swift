@@ -22,7 +22,7 @@ extension Workspace {
     }
     if let image = try? ImageName(reference.image) {
       // A snapshot with a number is read by its path. A long history is not listed for it.
-      if case .number(let number) = reference.selector,
+      if let number = reference.number,
         let found = try refs.readIfPresent(image, number)
       {
         return found
@@ -77,7 +77,7 @@ extension Workspace {
       guard numbers.contains(number) else { throw missing("@\(number)") }
       return try refs.read(image, number)
     case .numberOrID(let text):
-      if let number = Int(text), String(number) == text, numbers.contains(number) {
+      if let number = Int(text), "\(number)" == text, numbers.contains(number) {
         return try refs.read(image, number)
       }
       if let found = try find(idPrefix: text, of: [image], refs) { return found }

@@ -1,0 +1,59 @@
+// Where a restore may write.
+
+import Foundation
+import Images
+import Platform
+import TestSupport
+import Testing
+
+@Suite(.usesTools) struct RestoreDestinationTests {
+  private let folder: TemporaryFolder
+  private let workspace: Workspace
+
+  init() throws {
+    folder = try TemporaryFolder()
+    workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { _ in }
+    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", folder.path("tree"))
+    _ = try workspace.snapshot(folder.path("tree"))
+  }
+
+  private func code(_ body: () throws -> Void) -> ErrorCode? {
+    do { try body() } catch { return (error as? any ExplainedError)?.errorCode }
+    return nil
+  }
+
+  @Test func `a restore does not write into a live image unless it is forced`() throws {
+    let destination = folder.path("tree/etc/copy")
+    #expect(code { _ = try workspace.restore("tree:etc", to: destination) } != nil)
+    #expect(!FileManager.default.fileExists(atPath: destination))
+    _ = try workspace.restore("tree:etc", to: folder.path("out"))
+    _ = try workspace.restore("tree:etc", to: destination, overwriting: true)
+    #expect(FileManager.default.fileExists(atPath: destination + "/hosts"))
+  }
+
+  @Test(arguments: ["tree/new/deep", "link/copy", "link/etc/copy"])
+  func `a destination in a live image is found through links and missing directories`(
+    _ destination: String
+  ) throws {
+    try shell("ln -s tree \"$1/link\"", folder.path)
+    let before = try run("find", folder.path("tree")).output
+    #expect(
+      code { _ = try workspace.restore("tree:etc/hosts", to: folder.path(destination)) } != nil)
+    #expect(try run("find", folder.path("tree")).output == before)
+  }
+
+  @Test func `a directory whose name begins like an image's is outside of it`() throws {
+    _ = try workspace.restore("tree:etc", to: folder.path("tree2"))
+    #expect(FileManager.default.fileExists(atPath: folder.path("tree2/hosts")))
+  }
+
+  @Test func `a destination in the store is refused before a directory is created`() throws {
+    let before = try run("find", folder.path("store")).output
+    for force in [false, true] {
+      let destination = folder.path("store/new/deep")
+      #expect(
+        code { _ = try workspace.restore("tree:etc", to: destination, overwriting: force) } != nil)
+    }
+    #expect(try run("find", folder.path("store")).output == before)
+  }
+}
