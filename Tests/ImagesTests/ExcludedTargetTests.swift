@@ -40,6 +40,8 @@ import Testing
     #expect(outcome.apply.remarks.contains { $0.contains("cache/f") })
     let recorded = try #require(outcome.recorded)
     #expect(throws: ImageError.self) { try workspace.findEntry("cache/f", in: recorded) }
+    // It counts as a revert of the whole image: later comparisons start from it.
+    #expect(try workspace.comparison("tree", nil).diff.old == recorded.name)
     #expect(try workspace.status("tree").isClean)
   }
 

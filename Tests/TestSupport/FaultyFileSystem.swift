@@ -37,6 +37,7 @@ public final class FaultyFileSystem: FileSystem {
   private let fault: Fault
   private let isOldKernel: Bool
   private let failingStats: [[UInt8]: SystemError.Code]
+  private let failingOpens: [[UInt8]: SystemError.Code]
   private let lateDataBytes: UInt64
   private let pending: Monitor<[[UInt8]: @Sendable () -> Void]>
   private let state = Monitor((count: 0, ofName: 0, isHit: false))
@@ -44,11 +45,13 @@ public final class FaultyFileSystem: FileSystem {
   /// - Parameters:
   ///   - isOldKernel: `stat` reports neither mount ids nor mount roots nor inode flags.
   ///   - failingStats: entries, by their names, that cannot be examined.
+  ///   - failingOpens: entries, by their names, that cannot be opened.
   ///   - lateDataBytes: data is reported to begin so many bytes late.
   ///   - beforeOpening: actions that run once, just before a name is opened.
   public init(
     failing operation: Int = -1, _ fault: Fault = .once(.inputOutput), isOldKernel: Bool = false,
-    failingStats: [String: SystemError.Code] = [:], lateDataBytes: UInt64 = 0,
+    failingStats: [String: SystemError.Code] = [:],
+    failingOpens: [String: SystemError.Code] = [:], lateDataBytes: UInt64 = 0,
     beforeOpening: [String: @Sendable () -> Void] = [:]
   ) {
     self.lateDataBytes = lateDataBytes
@@ -59,6 +62,8 @@ public final class FaultyFileSystem: FileSystem {
     self.isOldKernel = isOldKernel
     self.failingStats = Dictionary(
       uniqueKeysWithValues: failingStats.map { (Array($0.key.utf8), $0.value) })
+    self.failingOpens = Dictionary(
+      uniqueKeysWithValues: failingOpens.map { (Array($0.key.utf8), $0.value) })
   }
 
   /// The operation was reached.
@@ -109,6 +114,7 @@ public final class FaultyFileSystem: FileSystem {
   {
     try tick("open")
     pending.withLock { $0.removeValue(forKey: path) }?()
+    if let code = failingOpens[path] { throw SystemError(code: code, "open", path) }
     return try kernel.open(at: directory, path, flags, mode: mode)
   }
 

@@ -62,7 +62,7 @@ public struct ApplyOutcome: Sendable {
 
   /// Removes excluded paths and mount points from `skipped`: leaving them alone is not a problem.
   /// - Returns: a remark on the mount points; nil if there are none.
-  mutating func forgetExpected(_ notes: [Snapshot.Note]) -> String? {
+  mutating func dropExpectedSkips(_ notes: [Snapshot.Note]) -> String? {
     let expected = Set(notes.filter { $0.kind == .excluded }.map(\.path))
     let mounted = Set(notes.filter { $0.kind == .mountPoint }.map(\.path))
     let unchanged = skipped.filter { mounted.contains($0.path) }.map { printable($0.path) }

@@ -142,7 +142,7 @@ extension Workspace {
     snapshot.message = change.message
     snapshot.provenance =
       changeProvenance(change.command, before: before)
-      + [.init(Snapshot.partsKey, change.parts.text)]
+      + (change.parts.isEmpty ? [] : [.init(Snapshot.partsKey, change.parts.text)])
     return CommittedSnapshot(
       number: change.target.number, id: snapshot.id, snapshot: snapshot)
   }

@@ -200,7 +200,7 @@ extension Workspace {
       ?? chooseMethods(&plans, context(.automatic))
     let attributes = current.attributeChanges(to: goal)
     var outcome = describe(plans, methods, attributes)
-    if let remark = outcome.forgetExpected(current.live.notes) { tell(remark) }
+    if let remark = outcome.dropExpectedSkips(current.live.notes) { tell(remark) }
     if !isBack { try keepOriginals(journal, goal.snapshot, current.live) }
     outcome.report = try applyPlans(
       image, plans, notes, to: goal.snapshot, journal,

@@ -136,7 +136,7 @@ extension Workspace {
       outcome.remarks += remarksOnPackedImages(plans, current.live, image)
     }
     outcome.remarks += [excludedRemark].compactMap(\.self) + remarksOnOpenFiles(plans)
-    outcome.remarks += [outcome.forgetExpected(current.live.notes)].compactMap(\.self)
+    outcome.remarks += [outcome.dropExpectedSkips(current.live.notes)].compactMap(\.self)
     for remark in outcome.remarks { tell(remark) }
     try preflight(plans)
     let latest = try store.refs.latestReadable(of: image)?.snapshot

@@ -94,12 +94,28 @@ private func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
       old.pieces.first { $0.path == path }?.entry, new.pieces.first { $0.path == path }?.entry,
       path, old.source, new.source
     ) { change in
-      if excluded.contains(where: { isInside(change.path, $0) }) { return }
-      if unread.contains(where: { change.path != $0 && isInside(change.path, $0) }) { return }
-      diff.entries.append(change)
+      if !excluded.hasAncestor(of: change.path, orItself: true),
+        !unread.hasAncestor(of: change.path, orItself: false)
+      {
+        diff.entries.append(change)
+      }
     }
   }
   return diff
+}
+
+extension Set<[UInt8]> {
+  /// Returns whether the set contains a directory above a path, or the path itself.
+  fileprivate func hasAncestor(of path: [UInt8], orItself: Bool) -> Bool {
+    if isEmpty { return false }
+    if orItself, contains(path) { return true }
+    var rest = path[...]
+    while let slash = rest.lastIndex(of: 0x2f) {
+      rest = rest[..<slash]
+      if contains(Array(rest)) { return true }
+    }
+    return path.count > 1 && contains([0x2f])
+  }
 }
 
 private func compareTrees(
