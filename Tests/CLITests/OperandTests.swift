@@ -96,6 +96,27 @@ import Testing
       let document = try JSONDecoder().decode(Document.self, from: Data(result.output.utf8))
       #expect(document.error.category == code, "\(words)")
       #expect(result.status == (code == "usage" ? 2 : 1))
+      // Standard error has the same document, on one line.
+      let line = result.errors.split(separator: "\n")
+      #expect(line.count == 1, "\(result.errors)")
+      let again = try JSONDecoder().decode(Document.self, from: Data(result.errors.utf8))
+      #expect(again.error.category == code, "\(words)")
+    }
+  }
+
+  @Test func `a failure names the task, the reason and the next step`() throws {
+    let site = try site()
+    for (words, task) in [
+      (["show", "img@9"], "show img@9"),
+      (["revert", "img@1", "etc/none"], "revert img@1 etc/none"),
+      (["log", "nobody"], "list snapshots nobody"), (["cat", "img@1:none"], "print img@1:none"),
+      (["restore", "img@9", "a b"], "restore img@9 'a b'"),
+    ] {
+      let result = try run(binary, arguments: words, environment: site.environment)
+      let lines = result.errors.split(separator: "\n")
+      #expect(lines.first?.hasPrefix("imgstore: cannot \(task): ") == true, "\(result.errors)")
+      #expect(lines.dropFirst().first?.hasPrefix("hint: ") == true, "\(result.errors)")
+      #expect(lines.first?.hasSuffix(".") == false, "\(result.errors)")
     }
   }
 }

@@ -1,8 +1,5 @@
 // The user that a snapshot records for a command: the user of the process, and the user who logged in before
 // sudo or su.
-//
-// Names come from /etc/passwd only. A lookup in a directory service needs libraries that a static program
-// does not have.
 
 import Glibc
 import Platform
@@ -13,10 +10,10 @@ enum CallerIdentity {
   /// without a name.
   static func text(_ fileSystem: any FileSystem) -> String {
     let uid = getuid()
-    let names = names(fileSystem)
-    let own = names[uid] ?? "\(uid)"
+    let users = PasswordFile(fileSystem)
+    let own = users.user(uid)?.name ?? "\(uid)"
     guard let login = loginUser(fileSystem), login != uid else { return own }
-    return "\(own) (\(names[login] ?? "\(login)"))"
+    return "\(own) (\(users.user(login)?.name ?? "\(login)"))"
   }
 
   /// Returns the user who logged in (`/proc/self/loginuid`), or who called sudo if the kernel does not record
@@ -34,21 +31,5 @@ enum CallerIdentity {
       number != .max
     else { return nil }
     return number
-  }
-
-  private static func names(_ fileSystem: any FileSystem) -> [UInt32: String] {
-    guard
-      let bytes = try? fileSystem.readSmallFile(
-        at: fileSystem.workingDirectory, Array("/etc/passwd".utf8), limitBytes: 1 << 20)
-    else { return [:] }
-    var names: [UInt32: String] = [:]
-    for line in bytes.split(separator: 0x0a) {
-      let fields = line.split(separator: 0x3a, omittingEmptySubsequences: false)
-      guard fields.count > 2, let uid = UInt32(String(decoding: fields[2], as: UTF8.self)),
-        names[uid] == nil
-      else { continue }
-      names[uid] = printable(Array(fields[0]))
-    }
-    return names
   }
 }

@@ -25,12 +25,11 @@ public func requireProc() throws(SystemError) {
   throw SystemError(code: .notImplemented, "reach files by their descriptors", path)
 }
 
-/// Returns the program's name and arguments as the kernel passed them. Bytes that are not UTF-8 are
-/// replaced, as in `CommandLine.arguments`, which needs /proc.
+/// Returns the program's name and arguments as the kernel passed them (`CommandLine.arguments` needs
+/// /proc). An argument that is not UTF-8 is returned in the form of `printable`, which REF:PATH accepts.
 public func programArguments() -> [String] {
   (0..<clinux_argument_count()).compactMap { index in
     clinux_argument(index).map { pointer in
-      // Bytes that are not UTF-8 are written as imgstore prints them, which REF:PATH accepts.
       String(validatingCString: pointer)
         ?? printable(
           UnsafeBufferPointer(start: pointer, count: strlen(pointer)).map(UInt8.init(bitPattern:)))

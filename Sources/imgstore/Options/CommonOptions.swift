@@ -113,6 +113,15 @@ struct CommonOptions: ParsableArguments {
       "\(CommonOptions.machineStore) belongs to root; using \(storePath) instead (run with sudo to use it)"
   }
 
+  /// The user's home directory in passwd(5), for cron jobs and services without HOME.
+  private var passwordFileHome: String? {
+    guard let home = PasswordFile(KernelFileSystem.shared).user(getuid())?.home, !home.isEmpty
+    else {
+      return nil
+    }
+    return String(validating: home, as: UTF8.self)
+  }
+
   private var storePath: String {
     if let store { return store }
     if let named = environment("IMGSTORE_STORE") { return named }
@@ -121,14 +130,8 @@ struct CommonOptions: ParsableArguments {
     }
     if isRoot || canReadMachineStore { return CommonOptions.machineStore }
     if let data = environment("XDG_DATA_HOME") { return data + "/imgstore" }
-    return (environment("HOME") ?? homeDirectory() ?? ".") + "/.local/share/imgstore"
+    return (environment("HOME") ?? passwordFileHome ?? ".") + "/.local/share/imgstore"
   }
-}
-
-/// Returns the user's home directory according to passwd(5).
-private func homeDirectory() -> String? {
-  guard let user = getpwuid(getuid()), let directory = user.pointee.pw_dir else { return nil }
-  return String(cString: directory)
 }
 
 /// Returns the value of an environment variable; nil if it is unset or empty.
