@@ -209,8 +209,8 @@ import Testing
       echo "status $status $(( ($(date +%s%N) - start) / 1000000 ))"; kill %1
       """, binary, site.folder.path("store"), words[0], words.count > 1 ? words[1] : "--json",
       environment: site.environment)
-    #expect(
-      held.output.contains("\"code\" : \"busy\"") || held.output.contains("\"code\":\"busy\""))
+    #expect(held.output.contains("\"code\" : \"image-locked\""), "\(held.output)")
+    #expect(held.output.contains("\"category\" : \"busy\""), "\(held.output)")
     #expect(held.errors.contains("sleep 30"), "\(held.errors)")
     let words = held.output.split(separator: "\n").last?.split(separator: " ") ?? []
     #expect(words.count == 3 && words[1] == "4" && Int(words[2]).map { $0 < 10_000 } == true)
