@@ -307,6 +307,15 @@ int clinux_lock_byte(int fd, int64_t at, int exclusive, int wait) {
   return RETRY(int, fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock));
 }
 
+void clinux_unlock(int fd) {
+  struct flock lock;
+  memset(&lock, 0, sizeof lock);
+  lock.l_type = F_UNLCK;
+  lock.l_whence = SEEK_SET;
+  RETRY(int, fcntl(fd, F_OFD_SETLK, &lock));
+  RETRY(int, flock(fd, LOCK_UN));
+}
+
 // The entry (dir, path) as a path that the l*xattr calls take: they have no *at form before
 // Linux 6.13, but a magic link of /proc is followed even in the middle of a path.
 static int entry_path(int dir, const uint8_t *path, size_t n, char *to, size_t to_n) {

@@ -321,6 +321,8 @@ public final class FaultyFileSystem: FileSystem {
     try kernel.setInodeFlags(file, flags)
   }
 
+  public func unlock(_ file: Int32) { kernel.unlock(file) }
+
   public func lock(_ file: Int32, exclusive: Bool, wait: Bool) throws(SystemError) -> Bool {
     try tick("lock")
     return try kernel.lock(file, exclusive: exclusive, wait: wait)

@@ -87,6 +87,8 @@ int clinux_set_mtime(int fd, int64_t s, uint32_t ns);
 int clinux_flock(int fd, int exclusive, int wait);
 // Locks one byte of a file, which need not have it, for its open file description (F_OFD_SETLK).
 int clinux_lock_byte(int fd, int64_t at, int exclusive, int wait);
+// Releases all locks of an open file description, also those that a child process inherited.
+void clinux_unlock(int fd);
 // The inode flags of an open file (FS_IOC_GETFLAGS): the four above, or a negative errno.
 int clinux_inode_flags(int fd);
 // Sets exactly these four inode flags; all others stay.

@@ -20,7 +20,7 @@ final class ImageOperationLock: Sendable {
 
   deinit {
     try? fileSystem.remove(at: path.directory.raw, path.name, isDirectory: false)
-    withExtendedLifetime(file) {}
+    fileSystem.unlock(file.raw)
   }
 
   /// Takes the lock on a root tree.

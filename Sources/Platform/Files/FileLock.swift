@@ -15,9 +15,15 @@ public enum LockWait: Sendable, Equatable {
 
 /// A lock that is held during the lifetime of this value.
 public final class FileLock: Sendable {
+  private let fileSystem: any FileSystem
   private let file: Descriptor
 
-  private init(_ file: Descriptor) { self.file = file }
+  private init(_ fileSystem: any FileSystem, _ file: Descriptor) {
+    self.fileSystem = fileSystem
+    self.file = file
+  }
+
+  deinit { fileSystem.unlock(file.raw) }
 
   /// Takes the lock `name` in `directory`, waiting if another process has it.
   /// - Parameter onWait: called once, before waiting.
@@ -32,7 +38,7 @@ public final class FileLock: Sendable {
     try wait.until(name, onWait) { (mayWait) throws(SystemError) in
       try fileSystem.lock(file.raw, exclusive: exclusive, wait: mayWait)
     }
-    return FileLock(file)
+    return FileLock(fileSystem, file)
   }
 
   /// Waits up to the limit. The kernel has no lock with a time limit, so the lock is polled.
@@ -95,7 +101,7 @@ public final class FileLock: Sendable {
         try fileSystem.lock(file.raw, byte: key.byte, exclusive: key.isExclusive, wait: mayWait)
       }
     }
-    return FileLock(file)
+    return FileLock(fileSystem, file)
   }
 
   /// Takes the lock if it is free; returns nil otherwise.
@@ -105,7 +111,7 @@ public final class FileLock: Sendable {
     let file = try fileSystem.openFile(
       at: directory, name, [.readWrite, .create, .noFollow, .nonBlocking])
     guard try fileSystem.lock(file.raw, exclusive: exclusive, wait: false) else { return nil }
-    return FileLock(file)
+    return FileLock(fileSystem, file)
   }
 
   /// Takes the lock shared on a read-only descriptor of an existing file, and waits for it. For file
@@ -115,7 +121,7 @@ public final class FileLock: Sendable {
   ) throws(SystemError) -> FileLock {
     let file = try fileSystem.openFile(at: directory, name, [.read, .noFollow, .nonBlocking])
     _ = try fileSystem.lock(file.raw, exclusive: false, wait: true)
-    return FileLock(file)
+    return FileLock(fileSystem, file)
   }
 
   /// Returns the holders of the lock, for messages: "process 1234 (imgstore export compute)". Empty if

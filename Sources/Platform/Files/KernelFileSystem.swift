@@ -123,6 +123,8 @@ public final class KernelFileSystem: FileSystem {
     try SystemCall.check(r, "lock", [])
     return true
   }
+
+  public func unlock(_ file: Int32) { clinux_unlock(file) }
 }
 
 /// The results of system calls: a negative one is an errno value.
