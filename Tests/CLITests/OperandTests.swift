@@ -110,7 +110,7 @@ import Testing
       (["show", "img@9"], "show img@9"),
       (["revert", "img@1", "etc/none"], "revert img@1 etc/none"),
       (["log", "nobody"], "list snapshots nobody"), (["cat", "img@1:none"], "print img@1:none"),
-      (["restore", "img@9", "a b"], "restore img@9 'a b'"),
+      (["restore", "img@9", "a b"], "restore img@9 \"a b\""),
     ] {
       let result = try run(binary, arguments: words, environment: site.environment)
       let lines = result.errors.split(separator: "\n")

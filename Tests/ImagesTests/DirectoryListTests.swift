@@ -241,7 +241,7 @@ import Testing
       let remarks = image.remarks.joined(separator: "\n")
       #expect(remarks.contains("chmod 700") == isAdvised, "\(place)")
       if isAdvised {
-        #expect(remarks.contains("chmod 700 '\(site.folder.path("own place"))'"))
+        #expect(remarks.contains("chmod 700 \"\(site.folder.path("own place"))\""))
       }
     }
   }

@@ -8,6 +8,11 @@ public func shellQuoted(_ text: String) -> String {
       || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte || "/._-+@:,=%".utf8.contains(byte)
   }
   if plain, !text.isEmpty { return text }
+  // Messages quote commands with "'", so double quotes are easier to read in them. These characters would be
+  // special inside double quotes, also "!" in an interactive bash.
+  if !text.utf8.contains(where: { #""$`\!"#.utf8.contains($0) || $0 < 0x20 }) {
+    return "\"\(text)\""
+  }
   return "'"
     + text.split(separator: "'", omittingEmptySubsequences: false)
     .joined(separator: "'\\''") + "'"
