@@ -58,9 +58,10 @@ test: test-deps       ## all tests; long sweeps are thinned; FILTER=REGEX picks 
 test-sweep: test-deps ## all tests with whole sweeps, seeds and corpora; an hour or two; FILTER=REGEX
 	@IMGSTORE_SWEEP=all scripts/test.sh $(if $(FILTER),--filter '$(FILTER)')
 
-lint:                 ## formatter and word check (scripts/words.txt)
+lint:                 ## formatter, word check (scripts/words.txt), references to documents
 	$(SWIFT) format lint --strict --recursive --parallel $(FORMATTED)
 	@scripts/words.py
+	@scripts/doc-references.py
 
 format:               ## reformat the code in place
 	$(SWIFT) format format --in-place --recursive --parallel $(FORMATTED)

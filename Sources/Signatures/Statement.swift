@@ -1,4 +1,4 @@
-// The signed statement (docs/format.md, "Statements"): a small text that describes the content of a
+// The signed statement (docs/signatures.md, "The statement"): a small text that describes the content of a
 // snapshot or a bundle.
 //
 // 1. One statement has one text: the parser accepts only the text that the renderer writes, byte for

@@ -1,4 +1,4 @@
-// The text of a statement (docs/format.md, "Statements"): one line per row, fact and item.
+// The text of a statement (docs/signatures.md, "The statement"): one line per row, fact and item.
 
 import Codec
 import Platform

@@ -1,6 +1,5 @@
-// The corpus of hostile bundles, as data: docs/guarantees.md, "what a hostile bundle
-// cannot do". A family a file. `Tests/ImagesTests/HostileTests.swift` imports each, and
-// `scripts/fuzz.sh` begins from them.
+// The corpus of hostile bundles, as data (docs/guarantees.md, "Hostile bundles"): one file for each family.
+// `Tests/ImagesTests/HostileTests.swift` imports each of them, and `scripts/fuzz.sh` begins with them.
 
 /// A bundle that must be refused, or imported without its harm.
 public struct HostileBundle: Sendable, CustomStringConvertible {

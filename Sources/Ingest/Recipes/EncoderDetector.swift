@@ -4,7 +4,7 @@
 // It recognizes three kinds of encoders: pigz (levels 1 to 9, any number of threads, -b, -i),
 // programs that call zlib once per stream (Python, Perl, Java …), and imgstore's own segments. It
 // does not recognize GNU gzip, whose deflate is older than zlib's and splits blocks differently
-// (docs/decisions, "Recipes").
+// (docs/decisions/0051-packed-image-recipes.md).
 
 import Codec
 import Store

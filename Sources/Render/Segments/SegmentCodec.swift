@@ -26,7 +26,7 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
   /// The preset of liblzma.
   public static let xzPreset: UInt32 = 6
 
-  /// The sizes of segments (docs/decisions, "Segments").
+  /// The sizes of segments (docs/decisions/0033-cached-segments.md).
   public var sizes: SegmentSizes {
     switch self {
     case .gzip: SegmentSizes(minBytes: 256 << 10, normalBytes: 768 << 10, maxBytes: 1536 << 10)

@@ -1,5 +1,5 @@
 // Renders an archive stream: compresses its segments on all processors, and copies those that were
-// compressed before from the cache (docs/decisions, "Segments").
+// compressed before from the cache (docs/decisions/0033-cached-segments.md).
 //
 // 1. Equal entries give equal bytes, with a warm or a cold cache, and with one or many processors.
 // 2. A cached segment needs no read of content: its key is derived from framing and blob ids.

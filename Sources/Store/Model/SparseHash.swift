@@ -1,4 +1,4 @@
-// The id of a sparse blob (docs/format.md, "Blobs"): a file whose holes are so large that hashing their
+// The id of a sparse blob (docs/format.md, "Object names"): a file whose holes are so large that hashing their
 // zeros would take minutes or hours.
 //
 // 1. The id is the SHA-256 of a header, the size, and each block of 4096 bytes that is not all zeros,
