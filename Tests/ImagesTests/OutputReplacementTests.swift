@@ -93,11 +93,13 @@ extension TestNode {
 
   // MARK: Modes
 
-  @Test func `only the image's own packed file is readable by nodes`() throws {
+  @Test func `a new packed file of a directory is private, and a replaced one keeps its mode`()
+    throws
+  {
     let site = try directory()
     _ = try site.pack(to: nil)
-    #expect(try site.mode("srv/compute.cpio.gz") == "644\n")
-    try shell("chmod 600 \"$1\"", site.folder.path("srv/compute.cpio.gz"))
+    #expect(try site.mode("srv/compute.cpio.gz") == "600\n")
+    try shell("chmod 644 \"$1\"", site.folder.path("srv/compute.cpio.gz"))
     _ = try site.pack(to: nil)
     #expect(try site.mode("srv/compute.cpio.gz") == "644\n")
     let output = site.folder.path("out/c.cpio.gz")

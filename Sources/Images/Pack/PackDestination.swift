@@ -43,10 +43,10 @@ extension Workspace {
       requests(source.definition, latest: nil).all.map(\.path), location.resolved, object)
     return PackDestination(
       resolved: location.resolved, text: location.path.text, isOwn: false,
-      mode: request.output == nil ? .readable : try outputMode(location.resolved))
+      mode: try outputMode(location.resolved))
   }
 
-  /// Returns the mode for a file of `--output`. It is private, unless the file replaces one of the caller's:
+  /// Returns the mode for a packed file outside of xCAT's directories. It is private, unless the file replaces one of the caller's:
   /// the administrator may have let nodes read that file.
   private func outputMode(_ output: ResolvedPath) throws -> PackedFileMode {
     guard let old = try fileSystem.statIfPresent(at: output.directory.raw, output.name),

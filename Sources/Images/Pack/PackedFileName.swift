@@ -3,6 +3,7 @@
 // 1. The name determines the format unless the caller does. A contradiction is refused.
 // 2. A name without a known ending implies no format.
 // 3. The endings of other well-known formats are refused: the content would not be what the name says.
+// 4. Endings that files of any format have, as in "initrd.img", are refused unless the caller states the format.
 
 import Platform
 import Render
@@ -20,6 +21,8 @@ struct PackedFileName {
     /// No compression: the name ends with the archive format, as in ".tar".
     case none
     case codec(SegmentCodec)
+    /// An ending that does not determine the content, such as ".img".
+    case ambiguous
     /// Another format, which imgstore cannot write: a compression such as ".bz2", a file system or a disk
     /// image such as ".iso", a package.
     case other
@@ -40,9 +43,9 @@ struct PackedFileName {
     "btrfs", "cramfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "jffs2", "romfs", "ubifs", "udf",
     "vfat", "xfs",
     // disk images
-    "bin", "dmg", "efi", "hdd", "img", "iso", "ova", "ovf", "qcow", "qcow2", "qed", "raw", "vdi",
-    "vhd", "vhdx", "vmdk",
+    "dmg", "efi", "hdd", "iso", "ova", "ovf", "qcow", "qcow2", "qed", "vdi", "vhd", "vhdx", "vmdk",
   ]
+  private static let ambiguous: Set<String> = ["bin", "img", "raw"]
 
   /// Parses the endings of a path's last component.
   init(_ path: String) {
@@ -60,16 +63,20 @@ struct PackedFileName {
       (method, compression) = (archive, .none)
     } else if PackedFileName.others.contains(last) {
       compression = .other
+    } else if PackedFileName.ambiguous.contains(last) {
+      compression = .ambiguous
     } else if let codec = PackedFileName.codecs[last] {
       (method, compression) = (endings.last.flatMap { PackedFileName.archives[$0] }, .codec(codec))
     }
   }
 
   /// Returns whether a file of this format may have the name.
-  func allows(_ method: PackMethod, _ codec: SegmentCodec) -> Bool {
+  /// - Parameter isStated: whether the caller names the format, instead of leaving it to the name.
+  func allows(_ method: PackMethod, _ codec: SegmentCodec, isStated: Bool = false) -> Bool {
     if let own = self.method, own != method { return false }
     switch compression {
     case .unknown: return true
+    case .ambiguous: return isStated
     case .codec(let own): return method != .squashfs && own == codec
     case .none, .other: return false
     }
@@ -91,7 +98,14 @@ extension PackRequest {
     } else if case .codec(let codec)? = name?.compression {
       self.codec = codec
     }
-    guard let output, let name, !name.allows(self.method, self.codec) else { return }
+    guard let output, let name,
+      !name.allows(self.method, self.codec, isStated: method != nil)
+    else { return }
+    if name.compression == .ambiguous {
+      throw ImageError(
+        .usage, "output \(output)", "has a name that does not say which format to write",
+        hint: "Nothing was written; name the format: '-m cpio', '-m tar' or '-m squashfs'")
+    }
     if name.compression == .none {
       throw ImageError(
         .usage, "output \(output)",
