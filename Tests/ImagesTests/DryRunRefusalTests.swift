@@ -63,6 +63,20 @@ import Testing
     withExtendedLifetime(lock) {}
   }
 
+  @Test func `dry runs of import and copy report xCAT's lock on the tree`() throws {
+    let node = try TestNode.fresh()
+    let bundle = try node.write(BundleDraft().bundle())
+    var request = ImportRequest(bundle)
+    request.isDryRun = true
+    let lock = try TreeLock(of: ManifestDraft.boot + "/rootimg", below: node.folder.path("root"))
+    let planned = try node.workspace.importBundle(request)
+    #expect(planned.refusal?.errorCode == .imageLocked)
+    #expect(planned.images.first?.apply.writes.isEmpty == false, "the plan is complete")
+    request.isDryRun = false
+    #expect(code { _ = try node.workspace.importBundle(request) } == .imageLocked)
+    withExtendedLifetime(lock) {}
+  }
+
   @Test func `a dry run of lite reports what is in the place of its packed image`() throws {
     let node = try TestNode.toPack("mkdir -p img/rootimg-statelite.gz")
     _ = try node.workspace.define("img", ["provmethod=statelite", "rootfstype=ramdisk"])
@@ -74,22 +88,5 @@ import Testing
     #expect(!planned.apply.writes.isEmpty)
     try shell("rmdir \"$1\"", node.path("img/rootimg-statelite.gz"))
     #expect(try node.workspace.lite(request).refusal == nil)
-  }
-}
-
-/// xCAT's lock on a root tree below a staging root, as another process holds it.
-final class TreeLock: Sendable {
-  private let file: Descriptor
-
-  init(of tree: String, below root: String) throws {
-    let files = KernelFileSystem.shared
-    let sum = try shell("printf %s \"$1\" | md5sum | cut -c1-32", tree).output
-      .trimmingCharacters(in: .whitespacesAndNewlines)
-    try shell("mkdir -p \"$1/var/lock/xcat\"", root)
-    let name = tree.replacing("/", with: ".") + "." + sum
-    file = try files.openFile(
-      at: files.workingDirectory, Array("\(root)/var/lock/xcat/\(name)".utf8),
-      [.readWrite, .create])
-    #expect(try files.lock(file.raw, exclusive: true, wait: false))
   }
 }

@@ -47,6 +47,8 @@ public struct CopyOutcome: Sendable {
   /// The differences from the source after the copy: empty if the result is verified; nil in a dry run.
   public let remaining: ImageDiff?
   public let seconds: Double
+  /// The error that the copy would end with, in a dry run; nil if it would not be refused.
+  public let refusal: (any ExplainedError)?
 }
 
 extension Workspace {
@@ -60,7 +62,7 @@ extension Workspace {
     let source = try snapshotOrLive(
       Reference(request.reference), message: "for copy", command: "copy")
     let store = try store()
-    let lock = try lock(image, store, usesTree: true)
+    let lock = try lock(image, store, isDryRun: request.isDryRun, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
     guard try tables().definition(of: image.text) == nil else {
       throw ImageError(
@@ -69,8 +71,12 @@ extension Workspace {
     }
     let target = try copyPlan(source.snapshot, as: image, request)
 
-    let folders = try lockFolders(image, target.pieces.compactMap { AbsolutePath($0.path) })
+    let paths = target.pieces.compactMap { AbsolutePath($0.path) }
+    let folders = request.isDryRun ? nil : try lockFolders(image, paths)
     defer { withExtendedLifetime(folders) {} }
+    let refusal = try refusal(isDryRun: request.isDryRun) {
+      if request.isDryRun { try expectFoldersFree(image, paths) }
+    }
     let memory = MemoryObjects(over: store)
     try requireMounted(source.snapshot.notes, image: source.snapshot.image)
     let live = try captureLive(
@@ -99,7 +105,7 @@ extension Workspace {
       CopyOutcome(
         source: source, copied: copied, folder: target.folder, apply: outcome, secrets: secrets,
         remaining: remaining,
-        seconds: monotonicSeconds() - start)
+        seconds: monotonicSeconds() - start, refusal: refusal)
     }
     try preflight(plans)
     if request.isDryRun { return result(nil, nil) }

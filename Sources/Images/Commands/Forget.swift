@@ -161,6 +161,11 @@ extension Workspace {
     let store = try store()
     var usage: DiskUse.Use?
     var collectable: UInt64?
+    let refusal = try refusal(isDryRun: dryRun) {
+      for image in Set(forgotten.map(\.name.image)).sorted() where dryRun {
+        try store.layout.requireWritable("the history of \(image)")
+      }
+    }
     if dryRun {
       // While a snapshot cannot be read, gc frees nothing.
       let account = try store.diskUse(isTolerant: true, progress: progress)
@@ -184,6 +189,6 @@ extension Workspace {
     return ForgetOutcome(
       forgotten: forgotten, kept: kept, unreadable: unreadable, busy: busy,
       freedBytes: usage?.freedBytes,
-      collectableBytes: collectable, isDryRun: dryRun)
+      collectableBytes: collectable, isDryRun: dryRun, refusal: refusal)
   }
 }

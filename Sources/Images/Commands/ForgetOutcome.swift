@@ -1,5 +1,6 @@
 // The outcome of `imgstore forget` and `imgstore remove`.
 
+import Platform
 import Store
 
 /// A snapshot that was removed or, in a dry run, would be.
@@ -29,6 +30,8 @@ public struct ForgetOutcome: Sendable {
   /// The bytes that the next `gc` would free without this removal; nil unless this is a dry run.
   public let collectableBytes: UInt64?
   public let isDryRun: Bool
+  /// The error that the removal would end with, in a dry run; nil if it would not be refused.
+  public let refusal: (any ExplainedError)?
   /// The directories that are no longer images.
   public internal(set) var undefined: [UndefinedImage] = []
 }

@@ -62,13 +62,16 @@ extension Workspace {
     }
 
     let locks = try prepared.map(\.image).sorted { $0.text < $1.text }.map {
-      try lock($0, store, usesTree: true)
+      try lock($0, store, isDryRun: request.isDryRun, usesTree: true)
     }
     defer { withExtendedLifetime(locks) {} }
     let inspected = try prepared.map(preparation.inspect)
     // A dry run shows what the import would do with --force.
     let refusal = try refusal(isDryRun: request.isDryRun) {
       for image in inspected { try preparation.checkMayReplace(image) }
+      for image in inspected where request.isDryRun {
+        try expectFoldersFree(image.image, image.pieces.compactMap { AbsolutePath($0.path) })
+      }
     }
     var images: [ImportedImage] = []
     for (image, source) in zip(inspected, bundled) {

@@ -43,7 +43,9 @@ extension Workspace {
   ) throws -> ImportedImage {
     let store = try store()
     let image = prepared.image
-    let folders = try lockFolders(image, prepared.pieces.compactMap { AbsolutePath($0.path) })
+    let folders =
+      request.isDryRun
+      ? nil : try lockFolders(image, prepared.pieces.compactMap { AbsolutePath($0.path) })
     defer { withExtendedLifetime(folders) {} }
     let existing = try tables().definition(of: image.text) ?? ImageDefinition()
     let latest = try store.refs.latestReadable(of: image)

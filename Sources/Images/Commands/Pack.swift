@@ -38,13 +38,7 @@ extension Workspace {
     var created = try firstTime(of: packed.top, packed.snapshot, source.image)
     let site = try packSite(source.image, source.definition)
     let original = EditableTree(packed.top, in: OverlayTree(store, modified: created))
-    if request.changesLiveTree, try original.find(Statelite.saved) != nil {
-      throw ImageError(
-        "image \(source.image)",
-        "has a root tree in statelite form, which --in-tree would remove",
-        hint:
-          "Pack without --in-tree, or run 'imgstore lite --undo \(source.image)' first")
-    }
+    if request.changesLiveTree { try requireNoStatelite(original, source.image) }
     let isPlain =
       try request.isPlain || source.definition.isDirectory
       || !request.isPackimage && !hasXCAT()
@@ -85,6 +79,14 @@ extension Workspace {
         + (request.isPackimage ? [] : conflictingImages(destination)),
       method: request.method, codec: request.codec, mode: destination.mode.bits,
       isPrivate: destination.mode.isPrivate, seconds: monotonicSeconds() - start)
+  }
+
+  /// Checks that a tree is not in statelite form, which `--in-tree` would remove.
+  func requireNoStatelite(_ tree: EditableTree, _ image: ImageName) throws {
+    guard try tree.find(Statelite.saved) != nil else { return }
+    throw ImageError(
+      "image \(image)", "has a root tree in statelite form, which --in-tree would remove",
+      hint: "Pack without --in-tree, or run 'imgstore lite --undo \(image)' first")
   }
 
   /// Returns the entries that the packed image lacks because the snapshot lacks them. Entries that the exlist

@@ -13,6 +13,10 @@ public struct RestoreOutcome: Sendable {
   public let entries: Int
   /// The entries that the snapshot lacks, with the reasons.
   public let skipped: [(path: [UInt8], why: String)]
+  /// Whether nothing was written.
+  public let isDryRun: Bool
+  /// The size in bytes of the content to write.
+  public let plannedBytes: UInt64
   public let seconds: Double
 }
 
@@ -24,10 +28,12 @@ extension Workspace {
   ///   - path: the path to restore, if the reference has none.
   ///   - overwriting: whether existing entries may be replaced, one by one. Entries that the snapshot lacks
   ///     stay.
+  ///   - dryRun: whether the restore is only planned and checked.
   /// - Throws: `ImageError` if the reference or the destination is unsuitable; nothing is written then.
   ///   `StoreError`, `SystemError`.
   public func restore(
-    _ text: String, path: String? = nil, to destination: String, overwriting: Bool = false
+    _ text: String, path: String? = nil, to destination: String, overwriting: Bool = false,
+    dryRun: Bool = false
   ) throws -> RestoreOutcome {
     let start = monotonicSeconds()
     let reference = try PathReference(text, path: path)
@@ -37,53 +43,94 @@ extension Workspace {
       ?? rootTree(of: snapshot)
     let object = "destination \(destination)"
     // Before missing directories are created.
-    if let parent = try openNearest(destination + "/..") {
-      try requireOutsideStore(parent, object)
-      if !overwriting { try requireOutsideImages(parent, destination, snapshot) }
+    let nearest = try openNearest(destination + "/..")
+    if let nearest {
+      try requireOutsideStore(nearest, object)
+      if !overwriting { try requireOutsideImages(nearest, destination, snapshot) }
     }
-    let output = try outputPlace(destination, object, createsDirectories: true)
-    var location = output.resolved
-    if let existing = try fileSystem.statIfPresent(at: location.directory.raw, location.name) {
-      if source.entry.kind != .directory, existing.kind == .directory {
-        // A link of that name is not followed: it is replaced, or refused.
-        location = try ResolvedPath(
-          directory: fileSystem.openDirectory(at: location.directory.raw, location.name),
-          name: AbsolutePath(source.path)?.lastComponent ?? [])
+    let location = try restoreLocation(destination, object, of: source, creates: !dryRun)
+    if let location {
+      try requireOutsideStore(location.directory, object)
+      if !overwriting { try requireOutsideImages(location.directory, destination, snapshot) }
+      if overwriting {
+        try requireReplaceable(location, by: source.entry.kind, destination)
+      } else {
+        try requireEmpty(location, destination)
       }
-    }
-    try requireOutsideStore(location.directory, object)
-    if !overwriting { try requireOutsideImages(location.directory, destination, snapshot) }
-    if overwriting {
-      try requireReplaceable(location, by: source.entry.kind, destination)
-    } else {
-      try requireEmpty(location, destination)
     }
     let plan: Plan = try {
       var planner = Planner(target: try store(), live: try store())
-      return try planner.plan(name: location.name, current: nil, desired: source.entry)
+      return try planner.plan(
+        name: location?.name ?? [0x78], current: nil, desired: source.entry)
     }()
     // The size of a sparse file's data is only in its hole map. Replaced entries free space, so there is no
     // check with `overwriting`.
-    if !overwriting {
+    if !overwriting, let directory = location?.directory ?? nearest {
       let bytes = plan.files.reduce(Int64(0)) { sum, step in
         step.entry.holes == nil ? sum &+ Int64(clamping: step.entry.sizeBytes) : sum
       }
       try requireRoom(
         bytes: bytes, entries: Int64(plan.directories.count + plan.files.count),
-        on: location.directory, "destination \(destination)")
+        on: directory, "destination \(destination)")
+    }
+    func outcome(_ report: ApplyReport, entries: Int) -> RestoreOutcome {
+      RestoreOutcome(
+        source: snapshot.name + (reference.path.map { ":\($0)" } ?? ""), destination: destination,
+        report: report, entries: entries,
+        skipped: plan.skipped
+          + snapshot.snapshot.gaps(below: source.path).filter { $0.kind != .unreadable }
+          .map { ($0.path, $0.reason) },
+        isDryRun: dryRun, plannedBytes: plan.writtenBytes, seconds: monotonicSeconds() - start)
+    }
+    guard let location, !dryRun else {
+      return outcome(ApplyReport(), entries: plan.files.count + plan.directories.count)
     }
     progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
       fileSystem, try store(), base: location.directory,
       surroundings: overwriting ? .any : .empty, progress: progress)
     let report = try executor.run(plan)
-    return RestoreOutcome(
-      source: snapshot.name + (reference.path.map { ":\($0)" } ?? ""), destination: destination,
-      report: report, entries: report.writtenFiles + plan.directories.count,
-      skipped: plan.skipped
-        + snapshot.snapshot.gaps(below: source.path).filter { $0.kind != .unreadable }
-        .map { ($0.path, $0.reason) },
-      seconds: monotonicSeconds() - start)
+    return outcome(report, entries: report.writtenFiles + plan.directories.count)
+  }
+
+  /// Checks that the only operand after a reference is a destination, and not a path in the snapshot without a
+  /// destination.
+  /// - Throws: `ImageError` (`usage`) for a relative path that the snapshot has and this machine lacks.
+  public func requireDestination(_ word: String, for text: String) throws {
+    let reference = try PathReference(text)
+    guard reference.path == nil, !word.hasPrefix("/"), !word.hasPrefix("./"),
+      !word.hasPrefix("../"),
+      try fileSystem.statIfPresent(
+        at: fileSystem.workingDirectory, Array(absolute(word).utf8), followLink: false) == nil,
+      (try? findEntry(word, in: find(reference.snapshot))) != nil
+    else { return }
+    throw ImageError(
+      .usage, "'\(word)'", "is a path in the snapshot, but there is no destination",
+      hint:
+        "Write 'imgstore restore \(shellQuoted(text)) \(shellQuoted(word)) DEST'; for the whole tree in "
+        + "a new directory of that name, write \(shellQuoted("./" + word))")
+  }
+
+  /// Returns the location of a restored entry.
+  /// - Parameter creates: whether missing parent directories are created.
+  /// - Returns: nil if a parent directory is missing and not created.
+  private func restoreLocation(
+    _ destination: String, _ object: String, of source: FoundEntry, creates: Bool
+  ) throws -> ResolvedPath? {
+    let location: ResolvedPath
+    do {
+      location = try outputPlace(destination, object, createsDirectories: creates).resolved
+    } catch let error as SystemError where !creates && error.isAbsent {
+      return nil
+    }
+    guard
+      let existing = try fileSystem.statIfPresent(at: location.directory.raw, location.name),
+      source.entry.kind != .directory, existing.kind == .directory
+    else { return location }
+    // A link of that name is not followed: it is replaced, or refused.
+    return try ResolvedPath(
+      directory: fileSystem.openDirectory(at: location.directory.raw, location.name),
+      name: AbsolutePath(source.path)?.lastComponent ?? [])
   }
 
   /// Refuses a destination inside a live image: `revert` changes images, and can be undone.

@@ -17,19 +17,23 @@ import XCAT
 
 extension Workspace {
   /// Resumes an interrupted change.
-  /// - Parameter name: the image; nil if only one image has an unfinished change.
+  /// - Parameters:
+  ///   - name: the image; nil if only one image has an unfinished change.
+  ///   - dryRun: whether the change is only planned. Its leftovers next to the trees are not part of the plan.
   /// - Throws: `ImageError`: `notFound` if there is nothing to resume, `usage` if several images could be
   ///   meant, `unfinished` if no snapshot has the state to restore or a leftover cannot be removed;
   ///   `InterruptedChangeError` if the change must be resumed again.
-  public func resume(_ name: String?, _ direction: ResumeDirection) throws -> ResumeOutcome {
+  public func resume(
+    _ name: String?, _ direction: ResumeDirection, dryRun: Bool = false
+  ) throws -> ResumeOutcome {
     let start = monotonicSeconds()
     let image = try unfinishedImage(name)
     let store = try store()
     let lock = try lock(
-      image, store, allowsUnfinished: true, usesTree: direction != .abandon)
+      image, store, allowsUnfinished: true, isDryRun: dryRun, usesTree: direction != .abandon)
     defer { withExtendedLifetime(lock) {} }
     Interruption.announce("interrupted: the change of image \(image) remains unfinished")
-    if direction == .abandon { return try abandon(image) }
+    if direction == .abandon { return try abandon(image, dryRun: dryRun) }
     guard let journal = try journal(of: image) else { throw nothingToResume(image.text) }
     let change = try unfinished(image, journal)
     let before = try journal.before.flatMap { try snapshot($0, of: image) }
@@ -39,13 +43,18 @@ extension Workspace {
       recordedTarget = before
     }
     guard let target = recordedTarget else {
-      return try discardUnstartedChange(image, journal, change, direction)
+      return try discardUnstartedChange(image, journal, change, direction, dryRun: dryRun)
     }
     guard let goal = direction == .back ? before : target else {
       throw ImageError(
         .changeUnfinished, "image \(image)", "has no snapshot of the state before \(change.words)",
         hint: "'imgstore resume \(image)' completes it; 'imgstore revert' restores any snapshot "
           + "afterwards")
+    }
+    if dryRun {
+      let outcome = try planResume(image, journal, target, goal, start)
+      return ResumeOutcome(
+        change: change, direction: direction, revert: outcome, isDryRun: true)
     }
     do {
       let syncs = BackgroundSync(fileSystem)
@@ -86,7 +95,7 @@ extension Workspace {
       hint: "'imgstore undo' takes back a change that has ended")
   }
 
-  private func abandon(_ image: ImageName) throws -> ResumeOutcome {
+  private func abandon(_ image: ImageName, dryRun: Bool) throws -> ResumeOutcome {
     // A journal that cannot be read can be abandoned, too.
     let journal = try? journal(of: image)
     // A journal that is not a regular file exists, but cannot be read.
@@ -100,6 +109,9 @@ extension Workspace {
         target: nil,
         before: nil,
         isRunning: false)
+    if dryRun {
+      return ResumeOutcome(change: change, direction: .abandon, revert: nil, isDryRun: true)
+    }
     // The journal is removed even if leftovers cannot be.
     var leftovers: [ApplyProblem] = []
     if let journal {
@@ -117,7 +129,7 @@ extension Workspace {
   /// - Throws: `ImageError` (`unfinished`) for a revert, whose target existed and is missing now.
   private func discardUnstartedChange(
     _ image: ImageName, _ journal: Journal, _ change: UnfinishedChange,
-    _ direction: ResumeDirection
+    _ direction: ResumeDirection, dryRun: Bool
   ) throws -> ResumeOutcome {
     guard journal.operation != .revert else {
       throw ImageError(
@@ -127,6 +139,9 @@ extension Workspace {
           ? "'imgstore resume \(image) --abandon' leaves the image as it is"
           : "'imgstore resume \(image) --back' returns to the state before")
     }
+    if dryRun {
+      return ResumeOutcome(change: change, direction: direction, revert: nil, isDryRun: true)
+    }
     let leftovers = try removeLeftovers(image, journal).map(\.problem)
     try store().journals.remove(image)
     return ResumeOutcome(
@@ -135,8 +150,25 @@ extension Workspace {
 
   // MARK: Resuming
 
-  /// Changes the live image to the target, or to the state before, verifies the result and records it.
+  /// Plans a resumed change, and checks whether it would be refused.
+  private func planResume(
+    _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
+    _ goal: CommittedSnapshot, _ start: Double
+  ) throws -> RevertOutcome {
+    let moved = try relocate(image, journal, target: target, goal: goal)
+    let refusal = try refusal(isDryRun: true) {
+      try store().layout.requireWritable("the history of \(image)")
+      try expectFoldersFree(image, moved.paths)
+    }
+    let plan = try resumePlan(
+      image, journal, moved.target, moved.goal, storing: false)
+    return RevertOutcome(
+      target: plan.goal, isDryRun: true, apply: plan.outcome, safety: nil, recorded: nil,
+      remaining: nil, limits: plan.outcome.limits, uncompared: [],
+      seconds: monotonicSeconds() - start, refusal: refusal)
+  }
 
+  /// Changes the live image to the target, or to the state before, verifies the result and records it.
   private func resumeChange(
     _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
     _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ syncs: BackgroundSync,
@@ -144,14 +176,8 @@ extension Workspace {
   ) throws -> RevertOutcome {
     let store = try store()
     let isBack = goal.id != target.id
-    let permissions = JournalOption.permissions(journal)
-    // A change that moves the image to another directory has the path in its target.
-    let defined = permissions.restoresPlace ? nil : try tables().definition(of: image.text)
-    let target = target.relocated(to: defined)
-    let destination = goal.relocated(to: defined).excluding(JournalOption.excludes(journal))
-    let folders = try lockFolders(
-      image,
-      changedPaths(of: image, target.snapshot) + changedPaths(of: image, destination.snapshot))
+    let moved = try relocate(image, journal, target: target, goal: goal)
+    let folders = try lockFolders(image, moved.paths)
     defer { withExtendedLifetime(folders) {} }
     if let leftover = try removeLeftovers(image, journal).first {
       throw ImageError(
@@ -161,49 +187,20 @@ extension Workspace {
           : "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "
             + "everything as it is")
     }
-    try requireMounted(try mountNotes(of: image) + destination.snapshot.notes, image: image.text)
-    let current = try captureLiveState(
-      of: image, destination, storing: before != nil, resuming: journal)
-    let goal = destination.keepingExcludes(
-      of: current.live,
-      restoresDefinition: journal.operation == .importing || permissions.restoresExcludes)
-    try current.flush()
+    let plan = try resumePlan(
+      image, journal, moved.target, moved.goal, storing: before != nil)
+    let (current, goal, attributes) = (plan.current, plan.goal, plan.attributes)
+    var outcome = plan.outcome
     var safety: CommittedSnapshot?
-    if let before, try hasUnsavedChanges(current, before, target, journal) {
+    if let before, try hasUnsavedChanges(current, before, plan.target, journal) {
       safety = try commit(
         image, current.live, notes: [], latest: try store.refs.latestReadable(of: image),
         message: "found unfinished: \(journal.message)", command: "resume", isPermanent: false)
     }
-    let notes = try effectiveNotes(goal.snapshot, of: image)
-    let foreign = Set(journal.values(JournalOption.foreign))
     let resolve = try targetResolver(journal, isBack: isBack)
-    var plans = try planPieces(
-      from: current.live.capture.pieces.filter {
-        // A rollback restores them, if the state before names them.
-        !foreign.contains(printable($0.path)) || goal.snapshot.piece(at: $0.path) != nil
-      },
-      current.source, to: goal.snapshot.pieces, store, liveNotes: current.live.notes,
-      targetNotes: notes, captured: current.live.capture, limits: LiveLimits(self))
-    plans = try keepOutside(
-      plans, [current.live.definition, goal.snapshot.definition],
-      current.live.capture.pieces + goal.snapshot.pieces, permissions)
-    plans = try keepForeignDirectories(
-      plans, current.live, goal.snapshot, notes, permissions, isResumed: true)
-    func context(_ method: ApplyStrategy) -> StrategyContext {
-      StrategyContext(
-        method: method, notes: current.live.notes + notes, isServed: isServed(current, target),
-        entryCount: goal.snapshot.entryCount, live: current.source, target: store)
-    }
-    // The change must be resumable even if the requested strategy is no longer possible.
-    let methods =
-      try (try? chooseMethods(&plans, context(journal.method)))
-      ?? chooseMethods(&plans, context(.automatic))
-    let attributes = current.attributeChanges(to: goal)
-    var outcome = describe(plans, methods, attributes)
-    if let remark = outcome.dropExpectedSkips(current.live.notes) { tell(remark) }
     if !isBack { try keepOriginals(journal, goal.snapshot, current.live) }
     outcome.report = try applyPlans(
-      image, plans, notes, to: goal.snapshot, journal,
+      image, plan.plans, plan.notes, to: goal.snapshot, journal,
       rowsFrom: attributes.isEmpty ? nil : current.live, syncs, resolve: resolve)
     // Files that were written before the interruption may not be on disk yet.
     try sync(goal.snapshot.requests.map(\.path), syncs)
@@ -223,7 +220,7 @@ extension Workspace {
         image, goal, verified, isExact: isExact,
         command: isBack ? "resume --back" : journal.command,
         message: isBack ? "rolled back: \(journal.message)" : journal.message,
-        before: isBack ? target.id : before?.id)
+        before: isBack ? plan.target.id : before?.id)
     } else if verified.live.capture.pieces == goal.snapshot.pieces {
       verified.live.capture.saveCache(
         store.layout, key: cacheKey(image), base: goal.id, replacing: verified.live.cache)

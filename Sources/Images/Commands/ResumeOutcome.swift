@@ -21,4 +21,6 @@ public struct ResumeOutcome: Sendable {
   public let revert: RevertOutcome?
   /// The temporary files of the change that could not be removed.
   public var leftovers: [ApplyProblem] = []
+  /// Whether nothing was changed.
+  public var isDryRun = false
 }

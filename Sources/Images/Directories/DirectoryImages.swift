@@ -39,6 +39,26 @@ extension Workspace {
   public func addDirectory(
     _ name: String?, at text: String, excludes: [String]? = nil
   ) throws -> AddedDirectory {
+    let (image, path) = try directoryToAdd(name, at: text, excludes: excludes)
+    let store = try store(create: true)
+    let lock = try lock(image, store)
+    defer { withExtendedLifetime(lock) {} }
+    let (definition, old) = try directoryDefinition(image, path, excludes: excludes, store)
+    if definition != old {
+      try applyRows(definition.rowChanges(of: image.text, replacing: old ?? ImageDefinition()))
+    }
+    return AddedDirectory(
+      name: image.text, path: path.text, excludes: definition.excludes, isNew: old == nil,
+      movedFrom: old?.directoryPath.flatMap { $0 == path ? nil : $0.text },
+      entryCount: try fileView.list(path).count,
+      unmatched: try excludes.map { try unmatchedPatterns($0, in: path) } ?? [],
+      system: try systemName(in: path))
+  }
+
+  /// Returns the image that a directory would become or is, and its path. See `addDirectory`.
+  private func directoryToAdd(
+    _ name: String?, at text: String, excludes: [String]?
+  ) throws -> (image: ImageName, path: AbsolutePath) {
     let path = try name == nil ? knownDirectory(text) ?? directoryPath(text) : directoryPath(text)
     guard try statLive(path)?.kind == .directory else {
       throw ImageError(
@@ -56,9 +76,14 @@ extension Workspace {
         hint: "Run 'imgstore snapshot \(owner)'; a second image would store it twice")
     }
     if owner == nil { try requireNotNested(path, as: image) }
-    let store = try store(create: true)
-    let lock = try lock(image, store)
-    defer { withExtendedLifetime(lock) {} }
+    return (image, path)
+  }
+
+  /// Returns the definition of a directory image, and the present one if there is one. A caller that writes
+  /// it holds the image's lock.
+  private func directoryDefinition(
+    _ image: ImageName, _ path: AbsolutePath, excludes: [String]?, _ store: ObjectStore
+  ) throws -> (new: ImageDefinition, old: ImageDefinition?) {
     let tables = try tables()
     let old = try tables.definition(of: image.text)
     try requireFree(image, path, old)
@@ -70,16 +95,24 @@ extension Workspace {
     } catch {
       throw ImageError(.invalidPattern, "--exclude", error.reason, hint: "See gitignore(5)")
     }
-    let definition = ImageDefinition(directory: path, excludes: lines)
-    if definition != old {
-      try applyRows(definition.rowChanges(of: image.text, replacing: old ?? ImageDefinition()))
+    return (ImageDefinition(directory: path, excludes: lines), old)
+  }
+
+  /// Returns the image that a text of the command line means, and its definition, without adding anything.
+  /// - Returns: the directory that would become an image; nil for an existing image.
+  func adoptableImage(
+    _ text: String, _ store: ObjectStore
+  ) throws -> (image: ImageName, definition: ImageDefinition, new: AbsolutePath?) {
+    if Workspace.isPath(text), try directoryOwner(directoryPath(text)) == nil {
+      let (image, path) = try directoryToAdd(nil, at: text, excludes: nil)
+      let (definition, old) = try directoryDefinition(image, path, excludes: nil, store)
+      return (image, definition, old == nil ? path : nil)
     }
-    return AddedDirectory(
-      name: image.text, path: path.text, excludes: lines, isNew: old == nil,
-      movedFrom: old?.directoryPath.flatMap { $0 == path ? nil : $0.text },
-      entryCount: try fileView.list(path).count,
-      unmatched: try excludes.map { try unmatchedPatterns($0, in: path) } ?? [],
-      system: try systemName(in: path))
+    let image =
+      try Workspace.isPath(text)
+      ? directoryOwner(directoryPath(text)) ?? image(named: text)
+      : image(named: text, mayAdd: true)
+    return (image, try definition(of: image), nil)
   }
 
   /// Returns the directory of the image that a text names; nil if the text is a path.
@@ -95,7 +128,7 @@ extension Workspace {
   /// one.
   /// - Returns: the image, and the result of adding it if it is new.
   func adoptedImage(_ text: String) throws -> (image: ImageName, new: AddedDirectory?) {
-    guard Workspace.isPath(text) else { return (try image(named: text), nil) }
+    guard Workspace.isPath(text) else { return (try image(named: text, mayAdd: true), nil) }
     if let owner = try directoryOwner(directoryPath(text)) { return (owner, nil) }
     let added = try addDirectory(nil, at: text)
     return (try ImageName(added.name), added.isNew ? added : nil)

@@ -119,13 +119,23 @@ extension Workspace {
           "does not exist, so there is nothing to pack",
           hint: "Check that its file system is mounted")
       }
-      throw ImageError.sentence(
-        .notFound,
-        "\(folder.text)/rootimg does not exist, run genimage -o \(definition.osVersion) -p "
-          + "\(definition.profile) on a server with matching architecture",
-        hint: "\(snapshot.name) has no root tree")
+      throw noRootTree(
+        definition, in: folder,
+        hint: snapshot.number > 0
+          ? "\(snapshot.name) has no root tree" : "Check that its file system is mounted")
     }
     return piece.entry
+  }
+
+  /// Returns the error for an image without a root tree: packimage's sentence.
+  func noRootTree(
+    _ definition: ImageDefinition, in folder: AbsolutePath, hint: String
+  ) -> ImageError {
+    ImageError.sentence(
+      .notFound,
+      "\(folder.text)/rootimg does not exist, run genimage -o \(definition.osVersion) -p "
+        + "\(definition.profile) on a server with matching architecture",
+      hint: hint)
   }
 
   /// Returns the tree to pack, as stored.
@@ -149,21 +159,8 @@ extension Workspace {
     defer { withExtendedLifetime((lock, folders)) {} }
     let latest = try store.refs.latestReadable(of: source.image)
     try requireMounted(latest?.snapshot.notes ?? [], image: source.image.text)
-    if let latest {
-      let replaced =
-        try destination.map { try unreproducibleImages($0, request, source.folder) } ?? []
-      var capturer = try newCapture()
-      capturer.excludes = try treeExcludes(
-        source.definition, excludes(of: source.image, source.definition), latest: latest.snapshot)
-      let live = try capturer.run(
-        [CaptureRoot(role: ImageFiles.rootTree, path: tree)]
-          + replaced.map { CaptureRoot(role: ImageFiles.packed, path: $0) },
-        cache: try validCache(source.image, store), into: .memory(MemoryObjects(over: store)))
-      if live.pieces.contains(where: { $0.path == tree.bytes }),
-        live.pieces.allSatisfy({ latest.snapshot.piece(at: $0.path)?.entry == $0.entry })
-      {
-        return (try rootTree(of: latest, source.definition, in: source.folder), latest, false)
-      }
+    if let latest, try hasLiveTree(latest, source, tree, replacing: destination, request) {
+      return (try rootTree(of: latest, source.definition, in: source.folder), latest, false)
     }
     let outcome = try commitLive(
       source.image, source.definition, skipIfUnchanged: true,
@@ -175,5 +172,24 @@ extension Workspace {
       try rootTree(of: outcome.committed, source.definition, in: source.folder),
       outcome.committed, outcome.committed.number != latest?.number
     )
+  }
+
+  /// Returns whether a snapshot has the live tree and the files that packing would replace.
+  func hasLiveTree(
+    _ latest: CommittedSnapshot, _ source: PackInput, _ tree: AbsolutePath,
+    replacing destination: PackDestination?, _ request: PackRequest
+  ) throws -> Bool {
+    let store = try store()
+    let replaced =
+      try destination.map { try unreproducibleImages($0, request, source.folder) } ?? []
+    var capturer = try newCapture()
+    capturer.excludes = try treeExcludes(
+      source.definition, excludes(of: source.image, source.definition), latest: latest.snapshot)
+    let live = try capturer.run(
+      [CaptureRoot(role: ImageFiles.rootTree, path: tree)]
+        + replaced.map { CaptureRoot(role: ImageFiles.packed, path: $0) },
+      cache: try validCache(source.image, store), into: .memory(MemoryObjects(over: store)))
+    return live.pieces.contains(where: { $0.path == tree.bytes })
+      && live.pieces.allSatisfy({ latest.snapshot.piece(at: $0.path)?.entry == $0.entry })
   }
 }

@@ -95,6 +95,11 @@ public struct RefLog: Sendable {
     }.max() ?? 0
   }
 
+  /// Returns the number of the snapshot that would be appended next.
+  public func nextNumber(of image: ImageName) throws(StoreError) -> Int {
+    try highestNumber(of: image) + 1
+  }
+
   func fileNames(of image: ImageName) throws(StoreError) -> [[UInt8]] {
     guard let folder = try open(layout.refs, image) else { return [] }
     return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
@@ -173,7 +178,7 @@ public struct RefLog: Sendable {
         "has a record of \(encoded.count) bytes, more than the limit",
         hint: "Look for a very large number of unreadable files or table rows")
     }
-    var number = try highestNumber(of: image) + 1
+    var number = try nextNumber(of: image)
     let object = "a new ref of \(image)"
     return try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem

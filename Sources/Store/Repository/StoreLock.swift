@@ -72,7 +72,7 @@ extension Layout {
   /// Checks that the store can be changed.
   /// - Parameter object: the object to change, such as "the history of compute".
   /// - Throws: `refused` if the store is read-only.
-  func requireWritable(_ object: @autoclosure () -> String) throws(StoreError) {
+  public func requireWritable(_ object: @autoclosure () -> String) throws(StoreError) {
     guard isReadOnly else { return }
     throw StoreError(
       .refused, object(), "cannot be changed: the store \(printable(path)) is read-only",

@@ -1,0 +1,83 @@
+// The plan of a resumed change. It is computed from the live state, and never from what the interrupted run
+// had planned.
+
+import Apply
+import Platform
+import Store
+import XCAT
+
+extension Workspace {
+  /// The plan of a resumed change.
+  struct ResumePlan {
+    let current: LiveCapture
+    /// The snapshots with their paths on this machine: the target of the change, and the state to reach.
+    let target: CommittedSnapshot
+    let goal: CommittedSnapshot
+    let plans: [ComponentPlan]
+    let notes: [Snapshot.Note]
+    let attributes: [AttributeChange]
+    let outcome: ApplyOutcome
+  }
+
+  /// Captures the live image, and plans the change to the target or to the state before.
+  /// - Parameter storing: whether the captured objects are stored, for a snapshot of unsaved changes.
+  func resumePlan(
+    _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
+    _ destination: CommittedSnapshot, storing: Bool
+  ) throws -> ResumePlan {
+    let store = try store()
+    let permissions = JournalOption.permissions(journal)
+    try requireMounted(try mountNotes(of: image) + destination.snapshot.notes, image: image.text)
+    let current = try captureLiveState(
+      of: image, destination, storing: storing, resuming: journal)
+    let goal = destination.keepingExcludes(
+      of: current.live,
+      restoresDefinition: journal.operation == .importing || permissions.restoresExcludes)
+    try current.flush()
+    let notes = try effectiveNotes(goal.snapshot, of: image)
+    let foreign = Set(journal.values(JournalOption.foreign))
+    var plans = try planPieces(
+      from: current.live.capture.pieces.filter {
+        // A rollback restores them, if the state before names them.
+        !foreign.contains(printable($0.path)) || goal.snapshot.piece(at: $0.path) != nil
+      },
+      current.source, to: goal.snapshot.pieces, store, liveNotes: current.live.notes,
+      targetNotes: notes, captured: current.live.capture, limits: LiveLimits(self))
+    plans = try keepOutside(
+      plans, [current.live.definition, goal.snapshot.definition],
+      current.live.capture.pieces + goal.snapshot.pieces, permissions)
+    plans = try keepForeignDirectories(
+      plans, current.live, goal.snapshot, notes, permissions, isResumed: true)
+    func context(_ method: ApplyStrategy) -> StrategyContext {
+      StrategyContext(
+        method: method, notes: current.live.notes + notes, isServed: isServed(current, target),
+        entryCount: goal.snapshot.entryCount, live: current.source, target: store)
+    }
+    // The change must be resumable even if the requested strategy is no longer possible.
+    let methods =
+      try (try? chooseMethods(&plans, context(journal.method)))
+      ?? chooseMethods(&plans, context(.automatic))
+    let attributes = current.attributeChanges(to: goal)
+    var outcome = describe(plans, methods, attributes)
+    if let remark = outcome.dropExpectedSkips(current.live.notes) { tell(remark) }
+    return ResumePlan(
+      current: current, target: target, goal: goal, plans: plans, notes: notes,
+      attributes: attributes, outcome: outcome)
+  }
+
+  /// Returns the snapshots of a resumed change with their paths on this machine, and all paths that the change
+  /// may modify.
+  func relocate(
+    _ image: ImageName, _ journal: Journal, target: CommittedSnapshot, goal: CommittedSnapshot
+  ) throws -> (target: CommittedSnapshot, goal: CommittedSnapshot, paths: [AbsolutePath]) {
+    // A change that moves the image to another directory has the path in its target.
+    let defined =
+      JournalOption.permissions(journal).restoresPlace
+      ? nil : try tables().definition(of: image.text)
+    let target = target.relocated(to: defined)
+    let goal = goal.relocated(to: defined).excluding(JournalOption.excludes(journal))
+    let paths =
+      try changedPaths(of: image, target.snapshot) + changedPaths(of: image, goal.snapshot)
+    return (target, goal, paths)
+  }
+}

@@ -1,0 +1,73 @@
+// imgstore snapshot --dry-run: what a snapshot would record.
+//
+// Nothing is written: neither a snapshot nor an object, a tag, or the row of a directory that would become an
+// image. The checks are those of the real run, and the plan has the error that would refuse it.
+
+import Ingest
+import Platform
+import Store
+import XCAT
+
+/// The plan of a snapshot.
+public struct SnapshotPlan: Sendable {
+  public let image: String
+  /// The directory that would become the image; nil for an existing image.
+  public let addedDirectory: String?
+  /// The number of the snapshot; nil if none would be recorded.
+  public let number: Int?
+  /// The latest snapshot of the image; nil if it has none.
+  public let latest: CommittedSnapshot?
+  /// The differences of the live image from the latest snapshot; nil if it has none.
+  public let diff: ImageDiff?
+  /// The remarks and problems that the snapshot would record.
+  public let notes: [Snapshot.Note]
+  /// The number of live entries.
+  public let entryCount: UInt64
+  /// The size of their content in bytes.
+  public let contentBytes: UInt64
+  /// The bytes of content that had to be read because the stat cache did not confirm them.
+  public let readBytes: UInt64
+  /// The error that would refuse the snapshot; nil if it would be recorded.
+  public let refusal: (any ExplainedError)?
+  public let seconds: Double
+}
+
+extension Workspace {
+  /// Plans a snapshot without taking it. The store must exist.
+  /// - Parameters: as for `snapshot`.
+  /// - Throws: `ImageError` if the image is not found or has an unfinished change; `StoreError`, `XCATError`,
+  ///   `SystemError`.
+  public func planSnapshot(
+    _ name: String, tags: [String] = [], movesTag: Bool = false, allowsEmpty: Bool = false,
+    skipIfUnchanged: Bool = false
+  ) throws -> SnapshotPlan {
+    let start = monotonicSeconds()
+    let store = try store()
+    let (image, definition, directory) = try adoptableImage(name, store)
+    let lock = try lock(image, store, isDryRun: true)
+    defer { withExtendedLifetime(lock) {} }
+    let latest = try store.refs.latestReadable(of: image)
+    let memory = MemoryObjects(over: store)
+    let live = try captureLive(image, definition, latest: latest, into: .memory(memory))
+    let snapshot = newSnapshot(of: image, live, notes: [], latest: latest)
+    let isSame = latest?.snapshot.hasSameState(as: snapshot) == true
+    let isRecorded = try
+      !(isSame && (skipIfUnchanged && latestStays(image, store) || !snapshot.isComplete))
+    let refusal = try refusal(isDryRun: true) {
+      try store.layout.requireWritable("the history of \(image)")
+      try expectFoldersFree(image, requests(definition, latest: nil).all.map(\.path))
+      for tag in tags { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
+      if isRecorded, !allowsEmpty,
+        let reason = try EmptyStateCheck.reason(live, latest: latest?.snapshot, in: store)
+      {
+        throw ImageError(reason, of: image, definition)
+      }
+    }
+    return SnapshotPlan(
+      image: image.text, addedDirectory: directory?.text,
+      number: isRecorded ? try store.refs.nextNumber(of: image) : nil, latest: latest,
+      diff: try latest.map { try diff(state($0, store), live.state(from: memory)) },
+      notes: snapshot.notes, entryCount: snapshot.entryCount, contentBytes: snapshot.contentBytes,
+      readBytes: live.capture.readBytes, refusal: refusal, seconds: monotonicSeconds() - start)
+  }
+}
