@@ -128,6 +128,27 @@ import Testing
     #expect(try site.imgstore("verify").status == 0)
   }
 
+  @Test func `a copy or an import stopped before its first change leaves no image`() throws {
+    let site = try site()
+    let bundle = site.folder.path("d.tgz")
+    try shell(
+      "mkdir -p \"$1/root/srv\"; cp -a \"$2\" \"$1/root/srv/d\"", site.folder.path, site.tree)
+    #expect(try site.imgstore("snapshot", "/srv/d").status == 0)
+    #expect(try site.imgstore("export", "d", bundle).status == 0)
+    for words in ["copy img@1 new --to /new", "import \(bundle) --name new --to /srv/new"] {
+      let stopped = try runTraced(
+        site,
+        "$trace -e trace=utimensat -e inject=utimensat:signal=\(SIGTERM):when=5 "
+          + "$imgstore \(words); exit $?")
+      #expect(stopped.status == 128 + SIGTERM, "\(words): \(stopped.errors)")
+      #expect(stopped.errors.contains("nothing was changed"), "\(words): \(stopped.errors)")
+      #expect(try !site.imgstore("images").output.contains("new"), "\(words)")
+      #expect(try run("ls", "-A", site.folder.path("store/journal")).output == "")
+    }
+    #expect(try site.imgstore("verify").status == 0)
+    #expect(try site.imgstore("copy", "img@1", "new", "--to", "/new").status == 0)
+  }
+
   @Test func `a second signal ends a change immediately`() throws {
     let site = try site()
     // Each step but the first takes half a minute: no safe point is reached before the second signal. (Background

@@ -175,7 +175,10 @@ extension Workspace {
     var journal = journal
     journal.options.append(.init(Journal.userKey, CallerIdentity.text(fileSystem)))
     // The signal may have come during the change of another image.
-    do { try Interruption.check() } catch { throw interrupted(image, error) }
+    do { try Interruption.check() } catch {
+      try removeEmptyHistory(of: image, before: journal.before)
+      throw interrupted(image, error)
+    }
     let highest = try store.refs.numbers(of: image).last ?? 0
     // From here on a signal is only a request: no journal remains without a message.
     let result = try Interruption.duringChange(Workspace.lastWords(of: image, journal)) {
@@ -222,6 +225,20 @@ extension Workspace {
     }
     try store.refs.remove(image, recorded)
     try store.journals.remove(image)
+    try removeEmptyHistory(of: image, before: journal.before)
+  }
+
+  /// Removes the snapshot of the state before a change that has not been made, if it is the only one of an
+  /// image that is not defined. Otherwise the list of images would name an image that never existed.
+  private func removeEmptyHistory(of image: ImageName, before: Digest?) throws {
+    let refs = try store().refs
+    let numbers = try refs.numbers(of: image)
+    guard numbers.count == 1, let number = numbers.first,
+      try tables().definition(of: image.text) == nil,
+      let only = try refs.readIfPresent(image, number), only.id == before,
+      only.snapshot.origin == .safety, only.snapshot.definition.isEmpty
+    else { return }
+    try refs.remove(image, [number])
   }
 
   private func interrupted(_ image: ImageName, _ cause: InterruptedError) -> ImageError {
