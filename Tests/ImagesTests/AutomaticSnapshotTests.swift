@@ -73,6 +73,34 @@ import Testing
     #expect(try workspace.log("img").count == count)
   }
 
+  @Test func `the status names the snapshot that a person chose, if a later one is automatic`()
+    throws
+  {
+    let folder = try TemporaryFolder()
+    let workspace = try site(folder)
+    #expect(try workspace.status("img").baseline == nil)
+    try shell("cd \"$1\"; echo two >etc/hosts; echo new >etc/new", folder.path("root/img/rootimg"))
+    _ = try workspace.revert("img@1:etc/hosts")
+    let status = try workspace.status("img")
+    #expect(status.isClean && status.snapshot.snapshot.origin == .change)
+    #expect(status.baseline?.number == 1)
+    _ = try workspace.revert("img@1")
+    #expect(try workspace.status("img").baseline == nil, "the whole image was reverted")
+  }
+
+  @Test func `an unchanged image is recorded if its latest snapshot is automatic`() throws {
+    let folder = try TemporaryFolder()
+    let workspace = try site(folder)
+    #expect(try !workspace.snapshot("img", skipIfUnchanged: true).isNew)
+    try shell("echo two >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+    _ = try workspace.revert("img@1")
+    #expect(try workspace.planSnapshot("img", skipIfUnchanged: true).number == 4)
+    let outcome = try workspace.snapshot("img", skipIfUnchanged: true)
+    #expect(outcome.isNew && outcome.committed.snapshot.origin == .manual)
+    #expect(try workspace.planSnapshot("img", skipIfUnchanged: true).number == nil)
+    #expect(try !workspace.snapshot("img", skipIfUnchanged: true).isNew)
+  }
+
   @Test func `each snapshot records its origin`() throws {
     let folder = try TemporaryFolder()
     let workspace = try site(folder)

@@ -50,6 +50,10 @@ public struct RevertOutcome: Sendable {
   public let seconds: Double
   /// The error that the change would end with, in a dry run; nil if it would not be refused.
   public var refusal: (any ExplainedError)?
+  /// The snapshot of the change that was undone; nil unless this is an undo.
+  public var undone: CommittedSnapshot?
+  /// Whether the restored state has a definition of the image.
+  public var isDefined: Bool { !target.snapshot.definition.isEmpty }
   /// Whether the live image matches the target in every respect.
   public var isExact: Bool { remaining?.isEmpty ?? true && limits.isEmpty }
 }

@@ -65,7 +65,7 @@ extension Workspace {
             try statLive(directoryPath(name))?.kind != .directory
           else { continue }
         }
-        _ = try image(named: name)
+        _ = try image(named: name, mayAdd: true)
       } catch let error as ImageError {
         let isMessage = name.contains(" ")
         throw ImageError(
@@ -90,7 +90,8 @@ extension Workspace {
     defer { withExtendedLifetime(folders) {} }
     for tag in tags { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
     let outcome = try commitLive(
-      image, definition, allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged,
+      image, definition, allowsEmpty: allowsEmpty,
+      skipIfUnchanged: try skipIfUnchanged && latestStays(image, store),
       recipes: recipes,
       message: message, command: "snapshot", tuning: tuning)
     for tag in tags {
@@ -99,6 +100,12 @@ extension Workspace {
       if let old, old != number { mention("tag '\(tag)' moved from @\(old) to @\(number)") }
     }
     return outcome
+  }
+
+  /// Returns whether retention treats the latest snapshot of an image like one of a person. Otherwise it does
+  /// not replace the snapshot that a person requests.
+  func latestStays(_ image: ImageName, _ store: ObjectStore) throws -> Bool {
+    try store.refs.latestReadable(of: image)?.snapshot.origin.isAutomatic != true
   }
 
   /// Captures the live image and commits it. The caller holds the image's lock.

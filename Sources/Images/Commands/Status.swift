@@ -8,6 +8,8 @@ import XCAT
 /// The comparison of the live image with its latest snapshot.
 public struct StatusOutcome: Sendable {
   public let snapshot: CommittedSnapshot
+  /// The latest snapshot that a person took or reverted to, if `snapshot` is a later, automatic one.
+  public let baseline: CommittedSnapshot?
   public let diff: ImageDiff
   public let notes: [Snapshot.Note]
   /// The number of live entries.
@@ -44,7 +46,8 @@ extension Workspace {
     let (diff, live) = try diffLive(snapshot)
     let (excluded, before) = try splitExcluded(live, image: snapshot.snapshot.image)
     return StatusOutcome(
-      snapshot: snapshot, diff: diff, notes: live.notes.filter { $0.kind != .excluded },
+      snapshot: snapshot, baseline: try baseline(before: snapshot), diff: diff,
+      notes: live.notes.filter { $0.kind != .excluded },
       entryCount: live.capture.entryCount,
       readBytes: live.capture.readBytes, unfinished: unfinished,
       seconds: monotonicSeconds() - start,

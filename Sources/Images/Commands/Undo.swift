@@ -40,11 +40,13 @@ extension Workspace {
       && live != target.snapshot.definition.directoryPath
     // The message of an undo of an undo names only the number.
     let isUndo = change.snapshot.message.hasPrefix("undo of ")
-    return try self.change(
+    var outcome = try self.change(
       ChangeRequest(
         image: image, target: target, request: request, command: "undo",
         message: "undo of @\(change.number)"
           + (isUndo ? "" : " (\(change.snapshot.message))")))
+    outcome.undone = change
+    return outcome
   }
 
   /// Returns the last snapshot that records a change, and the id of the snapshot of the state before it.

@@ -16,16 +16,22 @@ extension Workspace {
   /// - Throws: `ImageError` if there is none, or more than one.
   func findBaseline(_ reference: Reference) throws -> CommittedSnapshot {
     let latest = try find(reference)
-    guard reference.selector == .latest, latest.snapshot.origin.isAutomatic,
-      try find(idOrName: reference.image) == nil
+    guard reference.selector == .latest, try find(idOrName: reference.image) == nil,
+      let baseline = try baseline(before: latest)
     else { return latest }
-    guard let baseline = try baseline(from: latest), baseline.number != latest.number else {
-      return latest
+    let reason = "the latest that you took or reverted to"
+    if saidNames.withLock({ $0.insert(baseline.name).inserted }) {
+      mention("\(latest.snapshot.image) means \(baseline.name), \(reason)")
     }
-    let later = "\(latest.name) is automatic"
-    if saidNames.withLock({ $0.insert(later).inserted }) {
-      mention("\(latest.snapshot.image) means \(baseline.name); \(later)")
-    }
+    return baseline
+  }
+
+  /// Returns the baseline of an image whose latest snapshot is not its baseline; nil if it is, or if no person
+  /// chose a snapshot.
+  func baseline(before latest: CommittedSnapshot) throws -> CommittedSnapshot? {
+    guard latest.snapshot.origin.isAutomatic, let baseline = try baseline(from: latest),
+      baseline.number != latest.number
+    else { return nil }
     return baseline
   }
 

@@ -6,16 +6,19 @@
 // 3. Two kinds of names are never guessed: those of new images (`define`, `import`, `copy`), and those of
 //    images that lose snapshots (`remove`, `forget`).
 
+import Codec
 import Platform
 import Store
 import XCAT
 
 extension Workspace {
   /// Returns the image that a text names: by its name, by its profile, or by a part that only its name has.
-  /// - Parameter text: the name, or a path. Empty for the only image.
+  /// - Parameters:
+  ///   - text: the name, or a path. Empty for the only image.
+  ///   - mayAdd: whether the user may want to add an image of that name, for the hint.
   /// - Throws: `ImageError` (`usage`) for a reference to a snapshot, and (`notFound`) if no image matches, or
   ///   more than one.
-  func image(named text: String) throws -> ImageName {
+  func image(named text: String, mayAdd: Bool = false) throws -> ImageName {
     if Workspace.isPath(text) { return try image(at: text) }
     try requireNoSnapshot(text)
     let tables = try tables()
@@ -44,12 +47,17 @@ extension Workspace {
     }
     if let path = try? directoryPath("./\(text)"), let there = try statLive(path) {
       if let error = try namesPathInImage(path) { throw error }
-      guard there.kind == .directory else { throw try notDefined(ImageName(text)) }
+      guard there.kind == .directory else {
+        throw try notDefined(ImageName(text), mayAdd: mayAdd || known.isEmpty)
+      }
       throw ImageError(
         .imageNotFound, "image '\(text)'", "does not exist",
         hint:
           "To snapshot the directory of that name, run 'imgstore snapshot \(shellQuoted("./" + text))'"
       )
+    }
+    if let hint = ImageLookup.hint(forGitReference: text, known) {
+      throw ImageError(.imageNotFound, "image '\(text)'", "does not exist", hint: hint)
     }
     let near = ImageLookup.near(text, known) { definitions[$0]?.osimage["profile"] }
     if near.isEmpty {
@@ -59,11 +67,35 @@ extension Workspace {
           .imageNotFound, "image '\(text)'", "does not exist",
           hint: "Did you mean snapshot \(ImageLookup.list(meant))?")
       }
-      throw try notDefined(ImageName(text))
+      if let hint = try hint(forUnknown: text, known, stored) {
+        throw ImageError(.imageNotFound, "image '\(text)'", "does not exist", hint: hint)
+      }
+      throw try notDefined(ImageName(text), mayAdd: mayAdd || known.isEmpty)
     }
     throw ImageError(
       .imageNotFound, "image '\(text)'", "is not defined, and has no snapshots",
       hint: "Did you mean \(ImageLookup.list(near))? 'imgstore images' lists all images")
+  }
+
+  /// Returns a hint for a text that is not the name of an image, but may be the start of an id or a very short
+  /// part of a name.
+  private func hint(
+    forUnknown text: String, _ known: [String], _ stored: [ImageName]
+  ) throws -> String? {
+    let parts = text.isEmpty ? [] : known.filter { $0.contains(text) }
+    if !parts.isEmpty {
+      return "Did you mean \(ImageLookup.list(parts))? A part of a name needs three characters"
+    }
+    guard (3...5).contains(text.utf8.count),
+      text.lowercased().utf8.allSatisfy({ hexValue($0) != nil })
+    else { return nil }
+    let refs = try store().refs
+    let isID = try stored.contains { image in
+      try refs.numbers(of: image).contains {
+        try refs.readIfPresent(image, $0)?.id.hex.hasPrefix(text.lowercased()) == true
+      }
+    }
+    return isID ? "An id needs six or more digits" : nil
   }
 
   /// Returns the name of the only image.
@@ -103,9 +135,14 @@ extension Workspace {
     if let owner = try directoryOwner(path) { return owner }
     if let error = try namesPathInImage(path) { throw error }
     guard try statLive(path)?.kind == .directory else {
+      let stored = try storeIfPresent()?.refs.images() ?? []
+      let name = stored.count == 1 ? stored[0].text : "IMAGE"
       throw ImageError(
         .imageNotFound, path.text, "is neither a directory nor an image",
-        hint: "'imgstore images' lists all images")
+        hint: text.hasPrefix("/")
+          ? "'imgstore images' lists all images"
+          : "For a path in an image, write \(shellQuoted("\(name):\(text)")); 'imgstore images' lists all "
+            + "images")
     }
     throw ImageError(
       .imageNotFound, "directory \(path.text)", "is not an image",
@@ -115,7 +152,8 @@ extension Workspace {
   }
 
   /// Returns the error for an image that no table defines.
-  func notDefined(_ image: ImageName) throws -> ImageError {
+  /// - Parameter mayAdd: whether the hint says how to add it.
+  func notDefined(_ image: ImageName, mayAdd: Bool = false) throws -> ImageError {
     if (try? storeIfPresent()?.refs.numbers(of: image).isEmpty) == false {
       return ImageError(
         .imageNotFound, "image \(image)", "has snapshots, but is no longer defined",
@@ -125,14 +163,17 @@ extension Workspace {
     guard try hasXCAT() else {
       return ImageError(
         .imageNotFound, "image \(image)", "does not exist",
-        hint: "To snapshot a directory under that name, run 'imgstore add \(image) DIR'")
+        hint: mayAdd
+          ? "To snapshot a directory under that name, run 'imgstore add \(image) DIR'"
+          : "'imgstore images' lists all images")
     }
     return ImageError(
       .imageNotFound, "image \(image)", "is not defined in the tables in \(try tables().place)",
-      hint:
-        "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', snapshot a "
-        + "directory under that name with 'imgstore add \(image) DIR', or name other tables with "
-        + "--xcat-dir")
+      hint: !mayAdd
+        ? "'imgstore images' lists all images; --xcat-dir names other tables"
+        : "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', snapshot a "
+          + "directory under that name with 'imgstore add \(image) DIR', or name other tables with "
+          + "--xcat-dir")
   }
 
   /// Rejects references to snapshots and paths.
@@ -173,6 +214,16 @@ enum ImageLookup {
     }
     guard let last = shown.last, shown.count > 1 else { return shown.joined() }
     return shown.dropLast().joined(separator: ", ") + " or " + last
+  }
+
+  /// Returns a hint for a reference as git writes it, such as HEAD~1; nil for other texts.
+  static func hint(forGitReference text: String, _ names: [String]) -> String? {
+    let name = text.prefix { $0 != "~" && $0 != "^" }
+    if text == "@" || name.uppercased() == "HEAD" {
+      return "The latest snapshot is IMAGE@latest, and the one before it IMAGE@~1"
+    }
+    guard name.count < text.count, names.contains(String(name)) else { return nil }
+    return "The snapshot before the latest is \(name)@~1"
   }
 
   /// Returns the names that differ from a text in few letters, nearest first. Profiles count as names, too.

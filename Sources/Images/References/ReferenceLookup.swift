@@ -89,7 +89,11 @@ extension Workspace {
       try refs.requireIntactTag(tag, of: image)
       if let number = try refs.tags(of: image)[tag] { return try refs.read(image, number) }
       if let found = try find(idPrefix: tag, of: [image], refs) { return found }
-      throw missing("@\(tag)")
+      // An older store may have a tag with one of these names.
+      if ["latest", "head"].contains(tag.lowercased()), let last = numbers.last {
+        return try refs.read(image, last)
+      }
+      throw try unknownTag(tag, of: image, refs)
     case .idPrefix(let text):
       if let found = try find(idPrefix: text, of: [image], refs) { return found }
       throw missing("@\(text)")
@@ -106,6 +110,24 @@ extension Workspace {
       }
       throw missing("as old as that")
     }
+  }
+
+  /// Returns the error for a tag that an image does not have, with tags of similar spelling.
+  private func unknownTag(
+    _ tag: String, of image: ImageName, _ refs: RefLog
+  ) throws -> ImageError {
+    let near = try refs.tags(of: image).keys.filter { Spelling.isNear(tag, $0) }
+      .sorted { (Spelling.distance(tag, $0), $0) < (Spelling.distance(tag, $1), $1) }
+    if !near.isEmpty {
+      return ImageError(
+        .snapshotNotFound, "image \(image)", "has no snapshot @\(tag)",
+        hint: "Did you mean \(ImageLookup.list(near.map { "\(image)@\($0)" }))?")
+    }
+    let digits = tag.utf8.allSatisfy { hexValue($0) != nil }
+    return ImageError(
+      .snapshotNotFound, "image \(image)", "has no snapshot @\(tag)",
+      hint: (digits && tag.utf8.count < 6 ? "An id needs six or more digits. " : "")
+        + "'imgstore log \(image)' lists its snapshots")
   }
 
   func noSnapshot(of image: ImageName, _ what: String) -> ImageError {

@@ -28,6 +28,11 @@ extension Workspace {
     guard let path = AbsolutePath(absolute(text)) else {
       throw ImageError(.usage, object, "is not a clean path")
     }
+    guard text != "-" else {
+      throw ImageError(
+        .usage, object, "is not a file name, and this command cannot write to standard output",
+        hint: "Name a file; './-' is a file of that name")
+    }
     // Checked before any directory is created.
     try requireOutsideStore(path: text, object)
     let system = try PathResolver(

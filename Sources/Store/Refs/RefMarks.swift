@@ -27,7 +27,7 @@ extension RefLog {
   }
 
   /// Words after "@" with a meaning of their own.
-  private static let reservedTags: Set<String> = ["live", "today", "yesterday"]
+  private static let reservedTags: Set<String> = ["live", "today", "yesterday", "latest", "head"]
 
   /// Checks that a tag's name is valid and unused.
   /// - Parameter mayMove: accepts a name that another snapshot has.
@@ -40,7 +40,7 @@ extension RefLog {
         .badName, "tag '\(tag)'", "is not valid",
         hint: "Use letters, digits, '.', '-', '_' and '+'. A tag must start with a letter")
     }
-    guard !RefLog.reservedTags.contains(tag) else {
+    guard !RefLog.reservedTags.contains(tag.lowercased()) else {
       throw StoreError(
         .badName, "tag '\(tag)'", "is reserved, because it has a meaning after '@'",
         hint: "Choose another tag")
@@ -128,7 +128,8 @@ extension RefLog {
       // The pin is already as requested.
       if why.isEmpty || why == reason { return }
       throw StoreError(
-        .refused, "\(image)@\(number)", "is already pinned: \(reason)",
+        .refused, "\(image)@\(number)",
+        "is already pinned" + (reason.isEmpty ? " without a reason" : ": \(reason)"),
         hint: "'imgstore unpin \(image)@\(number)' first gives it another reason",
         code: .alreadyExists)
     }

@@ -53,7 +53,7 @@ public enum StoreOwnerPolicy: Sendable {
     throw StoreError(
       .refused, name, reason,
       hint:
-        "If the store is yours, take ownership with 'chown -hR' and 'chmod -R go-w'. Otherwise, for "
+        "If the store is yours, take ownership with 'chown -hR USER DIR' and 'chmod -R go-w DIR'. Otherwise, for "
         + "example on NFS that maps root to another user, pass --trust-store (IMGSTORE_TRUST_STORE=1)",
       code: .accessDenied)
   }
