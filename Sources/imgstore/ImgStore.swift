@@ -15,7 +15,7 @@ struct ImgStore: ParsableCommand {
     abstract: "Snapshot, compare, revert, export and import node images",
     discussion: """
       A reference (REF) names a snapshot: IMAGE (the latest; for 'diff' and 'revert' the latest that \
-      is not automatic), IMAGE@12 (by number), IMAGE@~1 (one before the latest), IMAGE@TAG, \
+      you took or reverted to), IMAGE@latest, IMAGE@12 (by number), IMAGE@~1 (one before the latest), IMAGE@TAG, \
       IMAGE@yesterday, IMAGE@2026-11-08 (as of the end of that day), 'IMAGE@2026-11-08 12:30' (as of \
       that minute, local time), or six or more digits of a snapshot's id. For 'diff', IMAGE@live is \
       the image as it is now. If there is only one image, @12 is enough. IMAGE may be any part of a \

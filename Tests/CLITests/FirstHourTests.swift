@@ -142,6 +142,34 @@ import Testing
     Row("forget img --keep-within-daily 7d", 2, "Unknown option"),
     Row("gc --max-time 1h30m -n", 0), Row("optimize --max-bytes 1GiB", 0),
     Row("diff compute --exitcode", 2, "--exit-code"),
+    Row("gc --max-bytes 1.5G -n", 0), Row("gc --max-bytes 1.5 -n", 2, "1.5G"),
+    // Names of nothing, and references as git writes them.
+    Row("log nothing-like-it", 1, "imgstore images"), Row("diff HEAD", 1, "IMAGE@latest"),
+    Row("show HEAD~1", 1, "IMAGE@~1"), Row("show img~1", 1, "img@~1"),
+    Row("status im", 1, "Did you mean img?"), Row("show compute@latest", 0, long),
+    Row("show compute@HEAD", 0, long), Row("tag img@1 latest", 2, "is reserved"),
+    Row("tag img@1 HEAD", 2, "is reserved"),
+    Row("show compute@goldne", 1, "Did you mean \(long)@golden?"),
+    Row("cat etc/hosts", 1, "IMAGE:etc/hosts"), Row("revert etc/hosts", 1, "IMAGE:etc/hosts"),
+    Row("diff etc/hosts", 1, "IMAGE:etc/hosts"), Row("blame etc/hosts", 2, "IMAGE:etc/hosts"),
+    // Destinations.
+    Row("restore compute@1 etc/hosts", 2, "etc/hosts DEST"),
+    Row("restore compute@1 ./etc/hosts", 0, "restored"),
+    Row("restore compute@1 elsewhere", 0, "restored"),
+    Row("restore compute@1 --target OUT/d", 0, "restored"),
+    Row("restore compute@1:etc/hosts -o -", 2, "./-"),
+    Row("pack compute -o -", 2, "./-"),
+    // Options of git and restic.
+    Row("status --porcelain", 2, "--json"), Row("diff compute --name-status", 2, "letter"),
+    Row("log compute --oneline", 2, "one line"), Row("diff compute -U3", 2, "-p"),
+    Row("tag -d golden", 2, "imgstore untag"), Row("tag -l", 2, "imgstore tags"),
+    Row("forget img --keep-tag x", 2, "--keep-tagged"),
+    Row("prune --keep-last 3", 2, "imgstore forget"),
+    Row("forget img --keep-last 1 --prune -n", 0, "would forget"),
+    Row("forget img --keep-last 1 --prune", 0, "free"),
+    Row("exclude '*.log'", 2, "imgstore add NAME --exclude"),
+    Row("help restoer", 2, "'restore'"), Row("help nope", 2, "help --all"),
+    Row("images -r STORE", 0, long), Row("status img -q", 0), Row("diff compute@1 compute@2 -q", 7),
   ]
 
   @Test(arguments: rows)
@@ -152,13 +180,11 @@ import Testing
       word.replacingOccurrences(of: "'", with: "")
         .replacingOccurrences(of: "TREE", with: "/tree")
         .replacingOccurrences(of: "OUT", with: site.folder.path("out"))
+        .replacingOccurrences(of: "STORE", with: site.folder.path("store"))
     }
     try shell("mkdir -p \"$1/root/tree/etc\"; echo t >\"$1/root/tree/etc/t\"", site.folder.path)
-    let environment = site.environment.merging(["IMGSTORE_CONFIG_DIR": site.folder.path("config")])
-    {
-      $1
-    }
-    let result = try run(binary, arguments: words, environment: environment)
+    let result = try run(
+      binary, arguments: words, environment: site.environment, directory: site.folder.path("root"))
     let said = result.output + result.errors
     #expect(result.status == row.status, "\(row.typed): \(said)")
     #expect(row.says.isEmpty || said.contains(row.says), "\(row.typed): \(said)")

@@ -42,9 +42,11 @@ private final class DocumentNode: Sendable {
     "define img provmethod=netboot rootimgdir=/install/img profile=p osvers=rhels9 osarch=x86_64 pkglist=/install/img/pkglist",
     "images", "key generate", "key show", "key list", "key generate --output OUT.key",
     "key trust OUT.key.pub --name other",
-    "snapshot img -m first --tag golden --sign", "pin img@1 -m why", "tag img@1 t", "tags", "pins",
+    "snapshot img -n", "pack img -n", "snapshot img -m first --tag golden --sign",
+    "pin img@1 -m why", "tag img@1 t", "tags", "pins",
     "tag img@1 t --force", "images", "pack img", "snapshot img --recipes",
     "! echo changed >etc/motd; rm etc/link; mkdir new; printf 'Package: b\\nStatus: install ok installed\\nArchitecture: all\\nVersion: 1\\n' >var/lib/dpkg/status",
+    "snapshot img -n", "snapshot --all -n", "restore img@1 OUT/planned -n",
     "status img", "diff img@1", "diff img@1 --packages", "snapshot img --if-changed",
     "diff img@1 img -u etc/motd", "log img", "log img etc/motd", "show img@1", "show img",
     "show img@1:etc/motd", "show img@1:etc/null", "show img@1:etc/link", "ls img@1:etc",
@@ -134,7 +136,9 @@ private final class DocumentNode: Sendable {
       try printed(line)
     }
     try leaveUnfinished(site)
-    for line in ["images", "status img", "snapshot img", "resume img --back"] { try printed(line) }
+    for line in [
+      "images", "status img", "snapshot img", "resume img --back -n", "resume img --back",
+    ] { try printed(line) }
 
     let check = try run(
       "python3", packageRoot + "/Tests/Schemas/validate.py", Self.schemas,

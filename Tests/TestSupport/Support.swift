@@ -42,18 +42,22 @@ public func run(
 
 @discardableResult
 public func run(
-  _ tool: String, arguments: [String], environment: [String: String] = [:], input: String? = nil
+  _ tool: String, arguments: [String], environment: [String: String] = [:], input: String? = nil,
+  directory: String? = nil
 ) throws -> ToolResult {
   if TestSelection.isFast {
     throw TestFailure("a fast test runs \(tool): mark it or its suite with `.usesTools`")
   }
-  return try execute(tool, arguments, environment: environment, input: input)
+  return try execute(
+    tool, arguments, environment: environment, input: input, directory: directory)
 }
 
 private func execute(
-  _ tool: String, _ arguments: [String], environment: [String: String] = [:], input: String? = nil
+  _ tool: String, _ arguments: [String], environment: [String: String] = [:], input: String? = nil,
+  directory: String? = nil
 ) throws -> ToolResult {
   let process = Process()
+  if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
   process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
   process.arguments = [tool] + arguments
   process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }

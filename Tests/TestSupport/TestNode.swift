@@ -145,12 +145,20 @@ public final class TestNode: Sendable {
 
   /// The variables that make the program use this node.
   public var environment: [String: String] {
-    ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": isStaged ? folder.path("root") : "/"]
-      .merging(["TZ": "UTC"]) { $1 }
+    [
+      "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": isStaged ? folder.path("root") : "/",
+      // The list of stores of this machine is not for tests.
+      "IMGSTORE_CONFIG_DIR": folder.path("config"), "TZ": "UTC",
+    ]
   }
 
   /// Runs the program on this node.
   public func imgstore(_ arguments: String..., input: String? = nil) throws -> ToolResult {
+    try imgstore(arguments, input: input)
+  }
+
+  /// Runs the program on this node.
+  public func imgstore(_ arguments: [String], input: String? = nil) throws -> ToolResult {
     try TestSupport.run(binary, arguments: arguments, environment: environment, input: input)
   }
 

@@ -26,7 +26,8 @@ struct Blame: ParsableCommand {
     guard let path = reference.path else {
       throw ImageError(
         .invalidReference, "reference '\(ref)'", "names no path",
-        hint: "Write 'imgstore blame \(ref) PATH'")
+        hint: ref.contains("/") && !ref.contains("@")
+          ? "Write 'imgstore blame IMAGE:\(ref)'" : "Write 'imgstore blame \(ref) PATH'")
     }
     let outcome = try workspace.blame(reference.snapshot, path: path)
     let tags = try workspace.tags(of: outcome.origin)

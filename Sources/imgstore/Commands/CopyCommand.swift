@@ -15,7 +15,8 @@ struct Copy: ParsableCommand {
       data in the store, and on the disk if the file system can share blocks. The command overwrites \
       nothing. 'imgstore undo' removes the copy.
 
-      If the image has changed since its latest snapshot, the command takes a snapshot first, even in a dry run.
+      If the image has changed since its latest snapshot, the command takes a snapshot first, even \
+      in a dry run.
 
       Examples:
         imgstore copy compute compute-test
@@ -63,6 +64,7 @@ struct Copy: ParsableCommand {
     if let line = SecretsText.copied(outcome.secrets, in: outcome.source.name) {
       Terminal.warning(line)
     }
+    try expectNotRefused(outcome.refusal)
     var problems =
       gapLines(outcome.gaps, of: outcome.source) + problemLines(report.problems)
       + limitLines(outcome.apply)
@@ -77,6 +79,6 @@ struct Copy: ParsableCommand {
     print(
       "a copy of \(outcome.source.name) as \(name) would take "
         + "\(count(outcome.apply.plannedSteps, "step")), \(sizeText(outcome.apply.plannedBytes)) "
-        + "to write; its folder: \(outcome.folder.text)")
+        + "to write; its directory: \(outcome.folder.text)")
   }
 }

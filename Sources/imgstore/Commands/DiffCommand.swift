@@ -19,6 +19,8 @@ struct Diff: ParsableCommand {
       counts the changed paths by owner: packages that changed, modified configuration files, \
       packages that did not change, and no package.
 
+      With -q, the command prints no differences, and ends with code 7 if there are any.
+
       On a terminal, the output is coloured unless NO_COLOR is set, and goes through PAGER (default: \
       less -FRX).
       """)
@@ -74,9 +76,9 @@ struct Diff: ParsableCommand {
       newer = nil
     }
     let comparison = try workspace.comparison(older, newer, paths: paths)
-    try show(comparison)
+    if json.json || !common.quiet { try show(comparison) } else { Terminal.finish() }
     try expectComparable(comparison.uncompared)
-    try exit.expectEqual(comparison.diff)
+    try exit.expectEqual(comparison.diff, quiet: common.quiet)
   }
 
   private func show(_ comparison: Comparison) throws {
@@ -143,7 +145,9 @@ struct Diff: ParsableCommand {
     var counts: [String: (paths: Int, bytes: Int64)] = [:]
     for change in comparison.diff.entries {
       let (old, new) = change.sides
-      let above = change.path[..<(change.path.lastIndex(of: 0x2f) ?? 0)]
+      let above =
+        trees.contains(change.path)
+        ? change.path[...] : change.path[..<(change.path.lastIndex(of: 0x2f) ?? 0)]
       // Two levels below the root of a tree are enough.
       let tree = trees.first { above.starts(with: $0 + [0x2f]) } ?? []
       let depth = tree.isEmpty ? .max : tree.split(separator: 0x2f).count + 2
@@ -153,6 +157,7 @@ struct Diff: ParsableCommand {
       counts[key, default: (0, 0)].paths += 1
       counts[key, default: (0, 0)].bytes += grown
     }
+    if counts.isEmpty { return }
     print(
       table(
         counts.sorted { $0.key < $1.key }.map { key, value in

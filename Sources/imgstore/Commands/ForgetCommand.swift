@@ -93,9 +93,6 @@ struct Forget: ParsableCommand {
     if entirely, policy.hasRule || all {
       throw ValidationError("--entirely keeps no snapshots: name the images, and give no rule.")
     }
-    if prune, dryRun {
-      throw ValidationError("--prune and --dry-run exclude each other.")
-    }
     for (name, value) in [
       ("last", keepLast), ("hourly", keepHourly), ("daily", keepDaily), ("weekly", keepWeekly),
       ("monthly", keepMonthly), ("yearly", keepYearly), ("auto", keepAuto),
@@ -127,9 +124,14 @@ struct Forget: ParsableCommand {
       entirely
       ? try workspace.forgetEntirely(names, force: force, dryRun: dryRun)
       : try workspace.forget(names, policy, force: force, dryRun: dryRun)
-    let pruned = prune ? try workspace.prune() : nil
+    let pruned = prune && !dryRun ? try workspace.prune() : nil
     Terminal.finish()
-    if json.json { try printJSON(ForgetJSON(outcome, pruned: pruned)) } else { show(outcome) }
+    if json.json {
+      try printJSON(ForgetJSON(outcome, pruned: pruned))
+    } else {
+      show(outcome, isPruned: pruned?.collection != nil)
+      if let collection = pruned?.collection { printReport(collection) }
+    }
     let unreadable = outcome.unreadable.map {
       "cannot read \($0), so it stays; 'imgstore remove \($0) --force' removes it"
     }
@@ -148,6 +150,7 @@ struct Forget: ParsableCommand {
       problems += lines
       isDamage = isDamage || isDamaged
     }
+    try expectNotRefused(outcome.refusal, problems)
     if !problems.isEmpty {
       throw CompletedWithWarnings(lines: problems, isDamage: isDamage)
     }
@@ -164,7 +167,7 @@ struct Forget: ParsableCommand {
     return Int64(number) * unit
   }
 
-  private func show(_ outcome: ForgetOutcome) {
+  private func show(_ outcome: ForgetOutcome, isPruned: Bool) {
     print(
       table(
         outcome.kept.map { kept in
@@ -177,7 +180,7 @@ struct Forget: ParsableCommand {
       printMessage(
         "automatic snapshots stay for 30 days; --keep-auto N keeps the last N instead")
     }
-    printReport(outcome)
+    printReport(outcome, isPruned: isPruned)
     for image in outcome.undefined {
       print(
         "\(image.image) \(outcome.isDryRun ? "would no longer be" : "is no longer") an image; the directory "

@@ -34,13 +34,6 @@ struct GC: ParsableCommand {
     if json.json {
       try printJSON(CollectionJSON(outcome))
     } else {
-      print(
-        outcome.removedPacks == 0
-          ? (outcome.temporaryBytes == 0 ? "nothing to free" : "no pack to remove")
-            + "; \(secondsText(outcome.seconds))"
-          : "freed \(sizeText(UInt64(max(0, outcome.freedBytes)))): removed "
-            + "\(count(outcome.removedPacks, "pack")), \(outcome.rewrittenPacks) of them rewritten "
-            + "(\(sizeText(outcome.writtenBytes))); \(secondsText(outcome.seconds))")
       printReport(outcome)
     }
     try expectNoProblems(outcome)

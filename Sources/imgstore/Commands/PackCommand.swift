@@ -39,13 +39,14 @@ struct Pack: ParsableCommand {
     abstract: "Pack the root tree into the file that nodes download",
     discussion: """
       The command writes rootimg.cpio.gz into the image's directory, as xCAT's packimage does, and \
-      applies the image's exlist. --method and --compress choose another form. The old file stays \
+      applies the image's exlist. The file of a directory image, such as /srv/images/compute, lies next \
+      to it: /srv/images/compute.cpio.gz. --method and --compress choose another form. The old file stays \
       until the new one is complete. The command does not change the live tree, and snapshots \
       unsaved changes first.
 
       --output chooses the format by the name of the file, and refuses names of formats that it \
-      cannot write. Only you can read a new file there (mode 0600, with any umask), because the \
-      tree holds secrets such as password hashes and host keys; 'chmod 644 FILE' lets a web server \
+      cannot write; names such as initrd.img need --method. Only you can read a new file there, and \
+      next to a directory image (mode 0600, with any umask), because the tree holds secrets such as password hashes and host keys; 'chmod 644 FILE' lets a web server \
       read it. A file of yours that is replaced keeps its mode.
 
       cpio cannot store capabilities or a file of 4 GiB or more; tar and squashfs can.
@@ -61,7 +62,8 @@ struct Pack: ParsableCommand {
         imgstore pack compute@golden --output /tmp/golden.cpio.gz
       """)
 
-  @Argument(help: "Image; with --output, also a snapshot") var ref: String
+  @Argument(
+    help: "Image; with --output, also a snapshot (default: the only image)") var ref: String?
   @Option(
     name: .shortAndLong, help: "cpio, tar or squashfs (default: by the name of --output, else cpio)"
   )
@@ -80,17 +82,23 @@ struct Pack: ParsableCommand {
       "Write to this file, or to a file in this directory; only regular files are replaced",
       valueName: "file"))
   var output: String?
+  @Flag(
+    name: [.customShort("n"), .long], help: "Print what would be written, and where; write nothing")
+  var dryRun = false
   @OptionGroup var cache: CacheLimit
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    var request = try PackRequest(ref, output: output, method: method, codec: compress)
+    let workspace = try common.open()
+    var request = try PackRequest(
+      ref ?? workspace.onlyImage(), output: output, method: method, codec: compress)
     request.skipsSyncfiles = nosyncfiles
     request.isPlain = plain
     request.changesLiveTree = inTree
     request.cacheLimitBytes = cache.bytes
-    let outcome = try common.open().pack(request)
+    if dryRun { return try plan(request, workspace) }
+    let outcome = try workspace.pack(request)
     Terminal.finish()
     if json.json {
       try printJSON(PackJSON(outcome))
@@ -99,6 +107,23 @@ struct Pack: ParsableCommand {
     }
     let gaps = gapLines(outcome.gaps, of: outcome.snapshot)
     if !gaps.isEmpty { throw CompletedWithWarnings(lines: gaps) }
+  }
+
+  private func plan(_ request: PackRequest, _ workspace: Workspace) throws {
+    let plan = try workspace.planPack(request)
+    Terminal.finish()
+    if json.json {
+      try printJSON(PackPlanJSON(plan))
+    } else {
+      for line in plan.remarks { Terminal.warning(line) }
+      if plan.needsSnapshot { print("would save the unsaved changes as \(plan.snapshot)") }
+      if plan.changesLiveTree { print("would change the live tree as xCAT's packimage does") }
+      print(
+        "would pack \(plan.snapshot) as \(plan.method.rawValue), \(plan.codec.rawValue), to "
+          + plan.destination)
+      if let bytes = plan.replacedBytes { print("  replacing a file of \(sizeText(bytes))") }
+    }
+    try expectNotRefused(plan.refusal)
   }
 
   private func describe(_ outcome: PackOutcome) {
@@ -117,6 +142,39 @@ struct Pack: ParsableCommand {
     if outcome.isPrivate {
       print("  readable only by you (mode 0600); chmod 644 it for a web server")
     }
+  }
+}
+
+/// The document of `pack --dry-run`.
+struct PackPlanJSON: JSONDocument {
+  static let kind = "pack-plan"
+  let image: String
+  let snapshot: String
+  let needsSnapshot: Bool
+  let destination: String
+  let method: String
+  let compression: String
+  let mode: String
+  let replacedBytes: UInt64?
+  let changesLiveTree: Bool
+  let remarks: [String]
+  /// The error that packing would end with.
+  let refused: ErrorJSON.Details?
+  let seconds: Double
+
+  init(_ plan: PackPlan) {
+    image = plan.image
+    snapshot = plan.snapshot
+    needsSnapshot = plan.needsSnapshot
+    destination = plan.destination
+    method = plan.method.rawValue
+    compression = plan.codec.rawValue
+    mode = "0" + String(plan.mode, radix: 8)
+    replacedBytes = plan.replacedBytes
+    changesLiveTree = plan.changesLiveTree
+    remarks = plan.remarks
+    refused = plan.refusal.map(ErrorJSON.Details.init)
+    seconds = plan.seconds
   }
 }
 

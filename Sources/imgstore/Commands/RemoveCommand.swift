@@ -41,9 +41,13 @@ struct Remove: ParsableCommand {
     if definition { return try removeDefinitions() }
     let outcome = try common.open().remove(refs, force: force, dryRun: dryRun)
     Terminal.finish()
-    if json.json { return try printJSON(ForgetJSON(outcome)) }
-    print(table(outcome.forgotten.map(forgottenRow)))
-    printReport(outcome)
+    if json.json {
+      try printJSON(ForgetJSON(outcome))
+    } else {
+      print(table(outcome.forgotten.map(forgottenRow)))
+      printReport(outcome)
+    }
+    try expectNotRefused(outcome.refusal)
   }
 }
 

@@ -47,8 +47,7 @@ struct Repair: ParsableCommand {
       for action in outcome.actions { print("\(action.object): \(action.what)") }
       if outcome.actions.isEmpty {
         print(
-          dryRun && !outcome.isClean
-            ? "nothing can be repaired from these sources" : "nothing to do")
+          outcome.isClean ? "nothing to do" : "nothing can be repaired from these sources")
       }
       for path in outcome.quarantined { print("  moved to \(path)") }
       if outcome.healedObjects > 0, !dryRun {

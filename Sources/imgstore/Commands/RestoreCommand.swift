@@ -35,6 +35,9 @@ struct Restore: ParsableCommand {
     help: ArgumentHelp("Destination", valueName: "dest"))
   var output: String?
   @Flag(help: "Replace existing files") var force = false
+  @Flag(
+    name: [.customShort("n"), .long], help: "Check the destination and print what would be written")
+  var dryRun = false
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -58,11 +61,18 @@ struct Restore: ParsableCommand {
 
   func run() throws {
     guard let (path, destination) = operands else { return }
-    let outcome = try common.open().restore(ref, path: path, to: destination, overwriting: force)
+    let workspace = try common.open()
+    if output == nil, path == nil { try workspace.requireDestination(destination, for: ref) }
+    let outcome = try workspace.restore(
+      ref, path: path, to: destination, overwriting: force, dryRun: dryRun)
     Terminal.finish()
     let report = outcome.report
     if json.json {
       try printJSON(RestoreJSON(outcome))
+    } else if outcome.isDryRun {
+      print(
+        "would restore \(outcome.source) to \(outcome.destination): "
+          + "\(count(outcome.entries, "entry")), \(sizeText(outcome.plannedBytes))")
     } else {
       print(
         "restored \(outcome.source) to \(outcome.destination): "

@@ -20,6 +20,9 @@ struct Resume: ParsableCommand {
   var back = false
   @Flag(help: "Leave the image as it is and discard the journal")
   var abandon = false
+  @Flag(name: [.customShort("n"), .long], help: "Print the plan without changing anything")
+  var dryRun = false
+  @Flag(help: "With --dry-run, list every step") var all = false
   @OptionGroup var nodeset: NodesetOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
@@ -35,11 +38,13 @@ struct Resume: ParsableCommand {
     if name == nil, !json.json, try workspace.unfinishedImages().isEmpty {
       return print("no image has an unfinished change")
     }
-    let outcome = try workspace.resume(name, abandon ? .abandon : back ? .back : .forward)
+    let outcome = try workspace.resume(
+      name, abandon ? .abandon : back ? .back : .forward, dryRun: dryRun)
     let boot = outcome.revert.flatMap { $0.bootCheck(workspace, nodeset) }
     Terminal.finish()
     if json.json { try printJSON(ResumeJSON(outcome, boot)) } else { describe(outcome) }
     let failures = boot?.printResult(json) ?? []
+    try expectNotRefused(outcome.revert?.refusal)
     try outcome.revert?.expectNoProblems(failures)
     if !outcome.leftovers.isEmpty {
       throw CompletedWithWarnings(lines: problemLines(outcome.leftovers))
@@ -48,6 +53,7 @@ struct Resume: ParsableCommand {
 
   private func describe(_ outcome: ResumeOutcome) {
     let (change, image) = (outcome.change, outcome.change.image)
+    if outcome.isDryRun { return describePlan(outcome) }
     switch (outcome.direction, outcome.revert) {
     case (.abandon, _):
       print(
@@ -59,6 +65,20 @@ struct Resume: ParsableCommand {
       let isBack = direction == .back
       print("\(change.words) is \(isBack ? "rolled back" : "completed")")
       printReport(revert)
+    }
+  }
+
+  private func describePlan(_ outcome: ResumeOutcome) {
+    let change = outcome.change
+    switch (outcome.direction, outcome.revert) {
+    case (.abandon, _):
+      print("would discard the journal of \(change.words) and leave the live image as it is")
+    case (_, nil):
+      print("\(change.words) has not touched the live image; would discard its journal")
+    case (let direction, let revert?):
+      print("would \(direction == .back ? "roll back" : "complete") \(change.words)")
+      printReport(
+        revert, showsAll: all, subject: direction == .back ? "the rollback" : "the rest of it")
     }
   }
 }

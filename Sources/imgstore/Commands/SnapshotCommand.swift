@@ -39,6 +39,10 @@ struct SnapshotCommand: ParsableCommand {
       Snapshot the image even if a tree of the latest snapshot is missing, empty or mostly \
       unreadable (default: fail)
       """) var allowEmpty = false
+  @Flag(
+    name: [.customShort("n"), .long],
+    help: "Print what the snapshot would record, without recording it; the store must exist")
+  var dryRun = false
   @Flag(help: "Sign the snapshot ('imgstore help sign')") var sign = false
   @OptionGroup var key: KeyOption
   @OptionGroup var json: JSONFlag
@@ -64,6 +68,7 @@ struct SnapshotCommand: ParsableCommand {
     let images =
       all ? try workspace.definedImages() : names.isEmpty ? [""] : names
     if images.count > 1, !all { try workspace.requireImages(images) }
+    if dryRun { return try plan(images, workspace) }
     var (documents, problems): ([SnapshotOutcomeJSON], [String]) = ([], [])
     var failures: [(image: String, error: any ExplainedError)] = []
     for name in images {
@@ -102,6 +107,37 @@ struct SnapshotCommand: ParsableCommand {
       throw CompletedWithWarnings(
         lines: problems, failure: documents.isEmpty ? failures.first?.error.errorCode : nil)
     }
+  }
+
+  /// Prints the plans of the snapshots.
+  private func plan(_ images: [String], _ workspace: Workspace) throws {
+    var plans: [SnapshotPlan] = []
+    var failures: [(image: String, error: any ExplainedError)] = []
+    for name in images {
+      do {
+        let plan = try workspace.planSnapshot(
+          name, tags: tag, movesTag: moveTag, allowsEmpty: allowEmpty, skipIfUnchanged: ifChanged)
+        plans.append(plan)
+        Terminal.clear()
+        if !json.json { SnapshotPlanText(plan).printAll() }
+        if let refusal = plan.refusal { failures.append((plan.image, refusal)) }
+      } catch let error as any ExplainedError where images.count > 1 {
+        failures.append((name, error))
+      }
+    }
+    Terminal.finish()
+    if json.json {
+      if images.count == 1, let only = plans.first {
+        try printJSON(SnapshotPlanJSON(only))
+      } else {
+        try printJSON(SnapshotPlansJSON(snapshots: plans.map(SnapshotPlanJSON.init)))
+      }
+    }
+    if images.count == 1 { return try expectNotRefused(failures.first?.error) }
+    guard let first = failures.first else { return }
+    throw CompletedWithWarnings(
+      lines: failures.map { "image \($0.image) would be refused: \($0.error.messageWithHint)" },
+      failure: failures.count == images.count ? first.error.errorCode : nil)
   }
 
   private func take(

@@ -13,6 +13,10 @@ struct Status: ParsableCommand {
       command compares these copies with the image, too. An old copy is a warning and does not \
       change the exit code. It also lists the nodes that boot the image, according to xCAT's tables \
       nodetype and bootparams.
+
+      The latest snapshot may be an automatic one, taken before or after a revert; the output says so, \
+      and names the latest snapshot that you took or reverted to. With -q, the command prints no \
+      differences, and ends with code 7 if there are any.
       """)
 
   @Argument(help: "Name of the image; optional if there is only one") var name: String?
@@ -60,7 +64,7 @@ struct Status: ParsableCommand {
     if json.json {
       let document = StatusJSON(status, boot, nodes)
       if let collect { collect(document) } else { try printJSON(document) }
-    } else if !(common.quiet && status.isClean && status.uncompared.isEmpty) {
+    } else if !common.quiet {
       describe(status)
       for (pattern, entries) in status.excluded {
         print("  left out: \(count(entries, "entry")) by '\(printable(pattern.utf8))'")
@@ -87,21 +91,27 @@ struct Status: ParsableCommand {
         ])
     }
     try expectComparable(status.uncompared)
-    try exit.expectEqual(status.diff)
+    try exit.expectEqual(status.diff, quiet: common.quiet)
   }
 
   private func describe(_ status: StatusOutcome) {
+    let name = status.snapshot.name + automaticText(status.snapshot.snapshot)
     if status.isClean, !status.uncompared.isEmpty {
-      print("no difference found from \(status.snapshot.name), but not everything was compared")
+      print("no difference found from \(name), but not everything was compared")
     } else if status.isClean {
-      print("live image is identical to \(status.snapshot.name) (\(status.snapshot.id.shortHex))")
+      print("live image is identical to \(name) (\(status.snapshot.id.shortHex))")
       print(
         "  \(count(status.entryCount, "entry")) compared, \(sizeText(status.readBytes)) read; "
           + secondsText(status.seconds))
     } else {
       Output.begin(pages: false)
       DiffText(status.diff).printAll(limit: 40)
-      print("\nlive image differs from \(status.snapshot.name): \(summary(status.diff))")
+      print("\nlive image differs from \(name): \(summary(status.diff))")
+    }
+    if let baseline = status.baseline {
+      print(
+        "  'imgstore diff \(status.snapshot.snapshot.image)' compares it with \(baseline.name), the "
+          + "latest that you took or reverted to")
     }
   }
 }

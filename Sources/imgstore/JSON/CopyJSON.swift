@@ -17,6 +17,8 @@ struct CopyJSON: JSONDocument {
   let exact: Bool?
   let gaps: [NoteJSON]
   let secrets: SecretsJSON
+  /// The error that the copy would end with; only in a dry run.
+  let refused: ErrorJSON.Details?
   let seconds: Double
 
   init(_ outcome: CopyOutcome) {
@@ -32,6 +34,7 @@ struct CopyJSON: JSONDocument {
     exact = outcome.remaining?.isEmpty
     gaps = outcome.gaps.map(NoteJSON.init)
     secrets = SecretsJSON(outcome.secrets)
+    refused = outcome.refusal.map(ErrorJSON.Details.init)
     seconds = outcome.seconds
   }
 }

@@ -188,6 +188,10 @@ struct StatusJSON: JSONDocument {
   static let kind = "status"
   let snapshot: String
   let id: String
+  /// Who took the snapshot: a person, an import, a copy, or a command for its own purposes.
+  let origin: SnapshotOrigin
+  /// The latest snapshot that a person took or reverted to, if the compared one is a later, automatic one.
+  let baseline: String?
   let identical: Bool
   let entries: UInt64
   let readBytes: UInt64
@@ -206,6 +210,8 @@ struct StatusJSON: JSONDocument {
     bootFiles = BootFilesJSON(boot)
     snapshot = status.snapshot.name
     id = status.snapshot.id.hex
+    origin = status.snapshot.snapshot.origin
+    baseline = status.baseline?.name
     identical = status.isClean
     entries = status.entryCount
     readBytes = status.readBytes

@@ -20,6 +20,8 @@ struct RevertJSON: JSONDocument {
   let report: ApplyReportJSON?
   let safety: String?
   let recorded: String?
+  /// The snapshot of the change that was undone; only of `undo`.
+  let undone: String?
   let exact: Bool?
   let limits: [ProblemJSON]
   let remarks: [String]
@@ -44,6 +46,7 @@ struct RevertJSON: JSONDocument {
     report = outcome.isDryRun ? nil : ApplyReportJSON(outcome.apply.report)
     safety = outcome.safety?.name
     recorded = outcome.recorded?.name
+    undone = outcome.undone?.name
     exact = outcome.isDryRun ? nil : outcome.isExact
     limits = outcome.limits.map { ProblemJSON(path: printable($0.path), what: $0.what) }
     remarks = outcome.apply.remarks
@@ -84,6 +87,7 @@ struct ResumeJSON: JSONDocument {
   static let kind = "resume"
   let change: UnfinishedJSON
   let direction: String
+  let dryRun: Bool
   let revert: RevertJSON?
 
   init(_ outcome: ResumeOutcome, _ boot: BootCheck?) {
@@ -94,6 +98,7 @@ struct ResumeJSON: JSONDocument {
       case .back: "back"
       case .abandon: "abandon"
       }
+    dryRun = outcome.isDryRun
     revert = outcome.revert.map { RevertJSON($0, boot) }
   }
 }

@@ -32,6 +32,8 @@ struct ForgetJSON: JSONDocument {
   let undefined: [Undefined]
   let freedBytes: UInt64?
   let collectableBytes: UInt64?
+  /// The error that the removal would end with; only in a dry run.
+  let refused: ErrorJSON.Details?
   /// The outcome of the collection of `--prune`; nil without it, or if it failed.
   let collection: CollectionJSON?
   /// The reason why the collection of `--prune` failed; nil if it did not.
@@ -41,6 +43,7 @@ struct ForgetJSON: JSONDocument {
     collection = pruned?.collection.map(CollectionJSON.init)
     collectionFailure = pruned?.failure.map(ErrorJSON.Details.init)
     dryRun = outcome.isDryRun
+    refused = outcome.refusal.map(ErrorJSON.Details.init)
     kept = outcome.kept.map {
       Kept(
         snapshot: $0.snapshot.name, created: isoText($0.snapshot.snapshot.created),

@@ -37,12 +37,16 @@ struct BudgetOptions: ParsableArguments {
     let isBinary = unit.hasSuffix("i")
     if isBinary { unit.removeLast() }
     let powers = ["": 0, "k": 1, "m": 2, "g": 3, "t": 4]
-    guard let number = UInt64(number), let power = powers[unit], !isBinary || power > 0 else {
-      throw ValidationError("invalid size '\(text)'; use 800k, 500M, 2G or 2Gi.")
+    let parts = number.split(separator: ".", omittingEmptySubsequences: false)
+    guard let power = powers[unit], !isBinary || power > 0, let whole = UInt64(parts[0]),
+      parts.count == 1 || parts.count == 2 && power > 0 && UInt32(parts[1]) != nil
+    else {
+      throw ValidationError("invalid size '\(text)'; use 800k, 500M, 1.5G or 2Gi.")
     }
     let factor = (0..<power).reduce(UInt64(1)) { product, _ in product * (isBinary ? 1024 : 1000) }
-    let (bytes, overflow) = number.multipliedReportingOverflow(by: factor)
-    return overflow ? .max : bytes
+    let (bytes, overflow) = whole.multipliedReportingOverflow(by: factor)
+    let fraction = parts.count == 2 ? Double("0.\(parts[1])") ?? 0 : 0
+    return overflow ? .max : bytes &+ min(UInt64(fraction * Double(factor)), .max - bytes)
   }
 
   /// Returns the seconds of a time: "90s", "5m", "1h30m", "1d". A number without a unit is in seconds.
@@ -64,7 +68,7 @@ struct BudgetOptions: ParsableArguments {
   }
 
   private static func split(_ text: String) -> (number: String, unit: String) {
-    let digits = text.prefix { $0.isASCII && $0.isNumber }
+    let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
     return (String(digits), text.dropFirst(digits.count).lowercased())
   }
 }

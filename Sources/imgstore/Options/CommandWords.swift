@@ -51,9 +51,7 @@ struct CommandWords {
     case "--generate-completion-script": return ["completion"] + rest
     case "help" where rest.first == "--all" || rest.first == "-a": return ["--help"]
     case "help":
-      if let word = rest.first, !known.contains(word), CommandWords.answers[word] != nil {
-        throw unknown(word)
-      }
+      if let word = rest.first, !word.hasPrefix("-"), !known.contains(word) { throw unknown(word) }
     case "ls"
     where rest.allSatisfy({ $0.hasPrefix("-") }) && !rest.contains("--help") && !rest.contains("-h"):
       throw Answer(
@@ -62,12 +60,14 @@ struct CommandWords {
     default: break
     }
     if !command.hasPrefix("-"), !known.contains(command) { throw unknown(command) }
+    if let answer = OptionWords.answer(Array(rest), for: command) { throw Answer(text: answer) }
     var result = [command]
     if CommandWords.groups.contains(command), let inner = rest.first, !inner.hasPrefix("-") {
       result.append(inner)
       rest.removeFirst()
     }
-    return result + options + CommandWords.translated(Array(rest), for: command)
+    return result + options
+      + CommandWords.withStore(CommandWords.translated(Array(rest), for: command))
   }
 
   /// Returns the words with options of find(1), ls(1), du(1), git and restic in our spelling.
@@ -95,9 +95,25 @@ struct CommandWords {
         }
         return ["--limit", String(number)]
       }
+    case "restore", "extract":
+      // restic spells the destination as -t or --target.
+      return words.map { word in
+        let name = String(word.prefix { $0 != "=" })
+        return ["-t", "--target"].contains(name) ? "--output" + word.dropFirst(name.count) : word
+      }
     case "verify", "check", "fsck": return words.map { $0 == "--read-data" ? "--deep" : $0 }
     default: return words
     }
+  }
+
+  /// Returns the words with restic's names of the option --store in our spelling.
+  private static func withStore(_ words: [String]) -> [String] {
+    // After "--", all words are operands.
+    let end = words.firstIndex(of: "--") ?? words.endIndex
+    return words[..<end].map { word in
+      let name = String(word.prefix { $0 != "=" })
+      return otherNames[name].map { $0 + word.dropFirst(name.count) } ?? word
+    } + words[end...]
   }
 
   private func unknown(_ command: String) -> Answer {
@@ -121,6 +137,8 @@ struct CommandWords {
     let send =
       "'imgstore export REF' writes a bundle, and 'imgstore import FILE' reads one, with -R HOST from another host"
     return [
+      "exclude":
+        "'imgstore add NAME --exclude PATTERN' sets the patterns of an image, and a file .imgstoreignore at the top of its tree adds more",
       "backup": snapshot, "commit": snapshot, "create": snapshot,
       "stash": snapshot, "checkpoint": snapshot,
       "checkout": revert, "reset": revert, "rollback": revert, "switch": revert, "recover": revert,

@@ -37,7 +37,7 @@ struct CommonOptions: ParsableArguments {
   var wait: String?
   @Flag(help: "Do not wait for another imgstore process") var noWait = false
 
-  @Flag(name: .shortAndLong, help: "Print only warnings and errors")
+  @Flag(name: .shortAndLong, help: "Print no reports: only requested data, warnings and errors")
   var quiet = false
   @Flag(help: "Do not show progress") var noProgress = false
 
@@ -151,8 +151,11 @@ struct JSONFlag: ParsableArguments {
 struct ExitCodeFlag: ParsableArguments {
   @Flag(help: "Exit with code 7 if there are differences") var exitCode = false
 
-  func expectEqual(_ diff: ImageDiff) throws {
-    if exitCode, !diff.isEmpty { throw Differs() }
+  /// Ends the command with its own code for differences.
+  /// - Parameter quiet: whether the command printed nothing, so that the code is its only answer.
+  /// - Throws: `Differs` if the code was requested and there are differences.
+  func expectEqual(_ diff: ImageDiff, quiet: Bool) throws {
+    if exitCode || quiet, !diff.isEmpty { throw Differs() }
   }
 }
 

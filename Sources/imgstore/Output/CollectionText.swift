@@ -2,8 +2,20 @@
 
 import Store
 
-/// Prints the data that a collection removed or left, and why.
+/// Prints the space that a collection freed, and the data that it left, and why.
 func printReport(_ outcome: CollectionOutcome) {
+  print(
+    outcome.removedPacks == 0
+      ? (outcome.temporaryBytes == 0 ? "nothing to free" : "no pack to remove")
+        + "; \(secondsText(outcome.seconds))"
+      : "freed \(sizeText(UInt64(max(0, outcome.freedBytes)))): removed "
+        + "\(count(outcome.removedPacks, "pack")), \(outcome.rewrittenPacks) of them rewritten "
+        + "(\(sizeText(outcome.writtenBytes))); \(secondsText(outcome.seconds))")
+  printLeftData(outcome)
+}
+
+/// Prints the data that a collection removed besides packs, and the data that it left, and why.
+func printLeftData(_ outcome: CollectionOutcome) {
   if outcome.temporaryBytes > 0 {
     print("removed \(sizeText(outcome.temporaryBytes)) of unfinished files that no process writes")
   }

@@ -73,11 +73,12 @@ struct DiffText {
   }
 
   private func tree(of change: TreeChange) -> [UInt8]? {
-    diff.trees.first { change.path.starts(with: $0 + [0x2f]) }
+    diff.trees.first { change.path == $0 || change.path.starts(with: $0 + [0x2f]) }
   }
 
   private func path(_ change: TreeChange, in tree: [UInt8]?) -> [UInt8] {
-    tree.map { Array(change.path.dropFirst($0.count + 1)) } ?? change.path
+    guard let tree else { return change.path }
+    return change.path == tree ? [0x2e] : Array(change.path.dropFirst(tree.count + 1))
   }
 
   private func text(_ line: Line) -> String {

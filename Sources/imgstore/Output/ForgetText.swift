@@ -14,12 +14,14 @@ func forgottenRow(_ removed: ForgottenSnapshot) -> [String] {
 }
 
 /// Prints how many snapshots were removed, or would be.
-func printReport(_ outcome: ForgetOutcome) {
+/// - Parameter isPruned: whether gc has run since.
+func printReport(_ outcome: ForgetOutcome, isPruned: Bool = false) {
   let snapshots = count(outcome.forgotten.count, "snapshot")
   guard outcome.isDryRun else {
     print(
       outcome.forgotten.isEmpty
-        ? "nothing to forget" : "forgot \(snapshots); 'imgstore gc' frees the space")
+        ? "nothing to forget"
+        : "forgot \(snapshots)" + (isPruned ? "" : "; 'imgstore gc' frees the space"))
     return
   }
   var line = "would forget \(snapshots)"

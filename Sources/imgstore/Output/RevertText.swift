@@ -60,10 +60,17 @@ extension RevertOutcome {
   }
 }
 
-func printReport(_ outcome: RevertOutcome, showsAll: Bool = false) {
+/// Prints the report of a change, or the plan of a dry run.
+/// - Parameter subject: the change, as the last line of a plan names it; nil for a revert or an undo.
+func printReport(_ outcome: RevertOutcome, showsAll: Bool = false, subject: String? = nil) {
   let apply = outcome.apply
+  if let undone = outcome.undone {
+    print(
+      "\(outcome.isDryRun ? "would undo" : "undo of") \(undone.name): \(undone.snapshot.message)")
+  }
   if outcome.isDryRun {
-    printPlan(apply, of: outcome.target.name, showsAll: showsAll)
+    let verb = outcome.undone == nil ? "a revert" : "an undo"
+    printPlan(apply, of: subject ?? "\(verb) to \(outcome.target.name)", showsAll: showsAll)
     return
   }
   if outcome.remaining == nil {
@@ -90,6 +97,12 @@ func printReport(_ outcome: RevertOutcome, showsAll: Bool = false) {
   if let recorded = outcome.recorded {
     print("recorded as \(recorded.name); \(secondsText(outcome.seconds))")
   }
+  let image = outcome.target.snapshot.image
+  if outcome.undone != nil, !outcome.isDefined {
+    print(
+      "\(image) is no longer defined; 'imgstore undo \(image)' defines it again, and "
+        + "'imgstore forget \(image) --entirely' removes its snapshots")
+  }
 }
 
 private func methodText(_ method: TreeStrategy) -> String {
@@ -97,20 +110,20 @@ private func methodText(_ method: TreeStrategy) -> String {
 }
 
 /// Prints a plan: its steps, then their numbers and sizes.
-private func printPlan(_ apply: ApplyOutcome, of target: String, showsAll: Bool) {
+private func printPlan(_ apply: ApplyOutcome, of subject: String, showsAll: Bool) {
   StepsText(apply, showsAll: showsAll).printAll()
   for method in apply.methods { print(methodText(method)) }
+  let rows =
+    [
+      ["remove", count(apply.removals.count, "entry"), sizeText(apply.removedBytes)],
+      ["write", count(apply.writes.count, "entry"), sizeText(apply.plannedBytes)],
+      ["attributes of", count(apply.attributePaths.count, "entry"), ""],
+      ["table columns", "\(apply.attributes.count)", ""],
+      ["unchanged", count(apply.skipped.count, "entry"), ""],
+    ].filter { !$0[1].hasPrefix("0") }
+  if !rows.isEmpty { print(table(rows, indent: "  ")) }
   print(
-    table(
-      [
-        ["remove", count(apply.removals.count, "entry"), sizeText(apply.removedBytes)],
-        ["write", count(apply.writes.count, "entry"), sizeText(apply.plannedBytes)],
-        ["attributes of", count(apply.attributePaths.count, "entry"), ""],
-        ["table columns", "\(apply.attributes.count)", ""],
-        ["unchanged", count(apply.skipped.count, "entry"), ""],
-      ].filter { !$0[1].hasPrefix("0") }, indent: "  "))
-  print(
-    "a revert to \(target) would take \(count(apply.plannedSteps, "step")), "
+    "\(subject) would take \(count(apply.plannedSteps, "step")), "
       + "write \(sizeText(apply.plannedBytes)) and remove \(count(apply.removals.count, "entry"))")
 }
 

@@ -12,3 +12,10 @@ func snapshotCells(_ committed: CommittedSnapshot, _ tags: [String]) -> [String]
     words.joined(separator: " "),
   ]
 }
+
+/// Returns " (automatic: MESSAGE)" for a snapshot that a command took for its own purposes; else nothing.
+func automaticText(_ snapshot: Snapshot) -> String {
+  guard snapshot.origin.isAutomatic else { return "" }
+  let message = printable(snapshot.message.utf8)
+  return message.isEmpty ? " (automatic)" : " (automatic: \(message))"
+}

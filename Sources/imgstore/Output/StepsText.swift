@@ -17,10 +17,11 @@ struct StepsText {
     self.showsAll = showsAll
   }
 
-  /// Prints the steps, and an empty line after them.
+  /// Prints the steps, and an empty line after them. Without steps, it prints nothing.
   func printAll() {
     var lines = folded("remove", apply.removals) + folded("write", apply.writes)
     lines += apply.attributePaths.map { "attrs   \(printable($0))" }
+    if lines.isEmpty, apply.attributes.isEmpty, apply.skipped.isEmpty { return }
     let limit = showsAll ? Int.max : StepsText.maxLines
     for line in lines.prefix(limit) { print(line) }
     if lines.count > limit { print("…       and \(lines.count - limit) more (--all lists all)") }
