@@ -30,6 +30,7 @@ import Testing
         .init(["--component"], hasValue: true, isRepeating: true), .init(["--dry-run", "-n"]),
         .init(["--swap"]),
       ]
+    case ["cat"]: syntax.operands = [.init("files", isRepeating: true)]
     case ["remove"]: syntax.operands = [.init("refs", isRepeating: true)]
     case ["recipes"]: syntax.operands = [.init("ref")]
     case ["untag"]: syntax.operands = [.init("image@tag")]
@@ -224,6 +225,8 @@ import Testing
       site.words("revert compute:/img/") == ["compute:/img/kernel ", "compute:/img/rootimg/"])
     #expect(site.words("revert compute:/img/rootimg/etc/s") == ["compute:/img/rootimg/etc/ssh/"])
     // Separate operands, and values of options.
+    #expect(site.words("cat compute@1 etc/s") == ["etc/ssh/"])
+    #expect(site.words("cat compute@1 etc/passwd compute@1:etc/s") == ["compute@1:etc/ssh/"])
     #expect(site.words("diff compute@1 compute@2 -- etc/s") == ["etc/ssh/"])
     #expect(site.words("diff compute@1 -u etc/s") == ["etc/ssh/"])
     #expect(

@@ -162,9 +162,8 @@ extension Workspace {
     var usage: DiskUse.Use?
     var collectable: UInt64?
     let refusal = try refusal(isDryRun: dryRun) {
-      for image in Set(forgotten.map(\.name.image)).sorted() where dryRun {
-        try store.layout.requireWritable("the history of \(image)")
-      }
+      let name = forgotten.first?.name.image.text ?? kept.first?.snapshot.snapshot.image
+      if dryRun { try store.layout.requireWritable("the history of \(name ?? "images")") }
     }
     if dryRun {
       // While a snapshot cannot be read, gc frees nothing.

@@ -82,7 +82,10 @@ extension Workspace {
     let folders = request.isDryRun ? nil : try lockFolders(image, paths)
     defer { withExtendedLifetime(folders) {} }
     let refusal = try refusal(isDryRun: request.isDryRun) {
-      if request.isDryRun { try expectFoldersFree(image, paths) }
+      if request.isDryRun {
+        try store.layout.requireWritable("the history of \(image)")
+        try expectFoldersFree(image, paths)
+      }
     }
     var notes = try effectiveNotes(target.snapshot, of: image)
     try requireMounted(try mountNotes(of: image) + notes, image: image.text)

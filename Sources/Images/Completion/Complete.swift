@@ -29,7 +29,11 @@ extension Workspace {
     case .image, .imageOrFolder: candidates = source.images(word, isFinished: true)
     case .snapshot: candidates = source.snapshots(word)
     case .state: candidates = source.snapshots(word, live: true, paths: true)
-    case .entry: candidates = source.snapshots(word, paths: true)
+    case .entry:
+      // "cat REF PATH…": behind a snapshot, a word may also be a path in it.
+      let isBehind = point.operands.contains { $0.kind == .entry }
+      let paths = isBehind ? source.paths(word, of: reference ?? "") : []
+      candidates = paths + source.snapshots(word, paths: true)
     case .taggedSnapshot: candidates = source.snapshots(word, tagsOnly: true)
     case .path: candidates = source.paths(word, of: reference ?? "")
     case .tag: candidates = source.tags(word, of: reference ?? "")

@@ -42,7 +42,7 @@ struct Optimize: ParsableCommand {
           ? "nothing to do"
           : "\(verb) \(sizeText(UInt64(bytes))): rewrote \(count(outcome.rewrittenPacks, "pack")) "
             + "as \(sizeText(outcome.writtenBytes)); \(secondsText(outcome.seconds))")
-      printReport(outcome)
+      printLeftData(outcome)
     }
     try expectNoProblems(outcome)
   }

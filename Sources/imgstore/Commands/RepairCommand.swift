@@ -47,7 +47,9 @@ struct Repair: ParsableCommand {
       for action in outcome.actions { print("\(action.object): \(action.what)") }
       if outcome.actions.isEmpty {
         print(
-          outcome.isClean ? "nothing to do" : "nothing can be repaired from these sources")
+          outcome.isClean
+            ? "nothing to do"
+            : "nothing can be repaired" + (sources.isEmpty ? "" : " from these sources"))
       }
       for path in outcome.quarantined { print("  moved to \(path)") }
       if outcome.healedObjects > 0, !dryRun {
