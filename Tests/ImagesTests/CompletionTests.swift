@@ -17,7 +17,7 @@ import Testing
   private static let tree = CommandTree(
     commands: [
       .init("revert", summary: "Make it so."), .init("remove", aliases: ["rm", "delete"]),
-      .init("diff"), .init("find"), .init("define"), .init("grep"), .init("untag"), .init("tag"),
+      .init("cat"), .init("diff"), .init("find"), .init("define"), .init("grep"), .init("untag"), .init("tag"),
       .init("gc"), .init("import"), .init("pack"), .init("blame"), .init("log"),
       .init("key", subcommands: [.init("trust"), .init("show")]), .init("help"),
     ], globalOptions: globals, rootOptions: [.init(["--version"])]
