@@ -12,9 +12,9 @@ struct OwnerCollector {
   private let requested: Set<Key>
   let ignored: Set<Package>
   private let aliases: DirectoryAliases
-  /// The folder of the last path, as spelled and as resolved. Lists name a folder's files
+  /// The directory of the last path, as spelled and as resolved. Lists name a directory's files
   /// consecutively.
-  private var folder: (spelled: [UInt8], real: [UInt8]) = ([], [])
+  private var directory: (spelled: [UInt8], real: [UInt8]) = ([], [])
   private(set) var owners: [[UInt8]: [Ownership]] = [:]
 
   init(_ requested: Set<[UInt8]>, ignoring ignored: Set<Package>, aliases: DirectoryAliases) {
@@ -28,12 +28,12 @@ struct OwnerCollector {
   mutating func requestedPath(_ absolute: some Collection<UInt8>) -> [UInt8]? {
     var path = Array(absolute.drop { $0 == 0x2f })
     if let slash = path.lastIndex(of: 0x2f) {
-      if !path[..<slash].elementsEqual(folder.spelled) {
+      if !path[..<slash].elementsEqual(directory.spelled) {
         let spelled = Array(path[..<slash])
-        // A folder's own alias applies to its content.
-        folder = (spelled, Array(aliases.resolve(spelled + [0x2f]).dropLast()))
+        // A directory's own alias applies to its content.
+        directory = (spelled, Array(aliases.resolve(spelled + [0x2f]).dropLast()))
       }
-      path = folder.real + path[slash...]
+      path = directory.real + path[slash...]
     }
     return requested.contains(Key(bytes: path)) ? path : nil
   }
@@ -43,14 +43,14 @@ struct OwnerCollector {
   }
 }
 
-/// The links among the outermost folders ("bin" to "usr/bin", "usr/lib64" to "lib"). A database names
+/// The links among the outermost directories ("bin" to "usr/bin", "usr/lib64" to "lib"). A database names
 /// files under the link, but the tree has them under its target.
 struct DirectoryAliases {
   private var targets: [[UInt8]: [UInt8]] = [:]
 
   init(_ tree: some RootTree) throws {
     for parent in [[], Array("usr".utf8), Array("var".utf8)] as [[UInt8]] {
-      for (name, link) in try tree.folder(parent) {
+      for (name, link) in try tree.directory(parent) {
         guard let link, !link.isEmpty else { continue }
         var parts = link.first == 0x2f || parent.isEmpty ? [] : [parent]
         for part in link.split(separator: 0x2f).map(Array.init) where part != [0x2e] {
@@ -83,7 +83,7 @@ struct DirectoryAliases {
     return targets[Array(path[..<cut])].map { join($0, path[(cut + 1)...]) }
   }
 
-  private func join(_ folder: [UInt8], _ rest: ArraySlice<UInt8>) -> [UInt8] {
-    folder.isEmpty ? Array(rest) : folder + [0x2f] + rest
+  private func join(_ directory: [UInt8], _ rest: ArraySlice<UInt8>) -> [UInt8] {
+    directory.isEmpty ? Array(rest) : directory + [0x2f] + rest
   }
 }

@@ -6,9 +6,9 @@ public protocol RootTree {
   /// Returns the bytes of the regular file at `path`; nil if it does not exist.
   /// - Throws: an `ExplainedError` if it is longer than `limitBytes`, or unreadable.
   func file(_ path: [UInt8], limitBytes: Int) throws -> [UInt8]?
-  /// Returns the content of the folder at `path`: each name, with the target of a symbolic link. Empty
-  /// if the folder does not exist.
-  func folder(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)]
+  /// Returns the content of the directory at `path`: each name, with the target of a symbolic link. Empty
+  /// if the directory does not exist.
+  func directory(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)]
 }
 
 /// The package database of a root tree.
@@ -46,7 +46,7 @@ public struct PackageDatabase: Sendable {
   }
 
   /// Returns the owners of each of `paths` (relative, as in the tree), without paths that nobody owns.
-  /// A folder may have many owners; a file has one, or several that agree on it.
+  /// A directory may have many owners; a file has one, or several that agree on it.
   /// - Parameter ignored: packages whose files are skipped.
   public func owners(
     of paths: Set<[UInt8]>, in tree: some RootTree, ignoring ignored: Set<Package> = []

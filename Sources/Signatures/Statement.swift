@@ -20,7 +20,7 @@ public struct Statement: Sendable {
   public enum Subject: String, Sendable, CaseIterable {
     /// The items are the components of a snapshot, by their paths on a management node.
     case snapshot
-    /// The items are the members of a bundle, by their names in the image's folder.
+    /// The items are the members of a bundle, by their names in the image's directory.
     case bundle
   }
 
@@ -80,8 +80,8 @@ public struct Statement: Sendable {
     case file(sizeBytes: UInt64, sha256: Digest)
     case link(target: [UInt8])
     case tree(Tree)
-    /// A folder of a bundle: the SHA-256 of the listing of its members.
-    case folder(memberCount: UInt64, members: Digest)
+    /// A directory of a bundle: the SHA-256 of the listing of its members.
+    case directory(memberCount: UInt64, members: Digest)
     /// A component of another kind, or an unreadable one: never in a bundle.
     case other(String)
   }

@@ -149,7 +149,8 @@ private struct StatementParser {
         Statement.Tree(
           entryCount: try number(0...UInt64.max), portable: try digest(), attributes: try digest(),
           members: try digest()))
-    case "folder": content = .folder(memberCount: try number(0...UInt64.max), members: try digest())
+    case "folder":
+      content = .directory(memberCount: try number(0...UInt64.max), members: try digest())
     case "other": content = .other(try text())
     default: throw failure("is of an unknown kind")
     }

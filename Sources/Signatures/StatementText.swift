@@ -29,7 +29,7 @@ extension Statement.Item {
           [Field.number(tree.entryCount)]
             + [tree.portable, tree.attributes, tree.members].map(Field.digest)
         )
-      case .folder(let count, let members):
+      case .directory(let count, let members):
         ("folder", [Field.number(count), Field.digest(members)])
       case .other(let kind): ("other", [Field.text(kind)])
       }

@@ -27,17 +27,17 @@ private func backdate(_ path: String) throws {
 
 @Suite struct ConcurrentWriterTests {
   private let site: ExecutorFixture
-  private var folder: TemporaryFolder { site.folder }
+  private var directory: TemporaryDirectory { site.directory }
   private var kernel: KernelFileSystem { site.kernel }
 
   init() throws { site = try ExecutorFixture() }
 
   private func text(_ name: String) -> String? {
-    try? String(contentsOfFile: folder.path(name), encoding: .utf8)
+    try? String(contentsOfFile: directory.path(name), encoding: .utf8)
   }
 
   private func names() throws -> [String] {
-    try FileManager.default.contentsOfDirectory(atPath: folder.path("tree")).sorted()
+    try FileManager.default.contentsOfDirectory(atPath: directory.path("tree")).sorted()
   }
 
   private func stored(_ text: String) throws -> Digest {
@@ -86,14 +86,14 @@ private func backdate(_ path: String) throws {
 
   @Test(arguments: [true, false])
   func `content written just before the exchange is kept`(_ isSeen: Bool) throws {
-    try Data("old".utf8).write(to: URL(fileURLWithPath: folder.path("tree/f")))
+    try Data("old".utf8).write(to: URL(fileURLWithPath: directory.path("tree/f")))
     var plan = Plan()
     plan.files = [
       Step(
         action: .write, path: Array("tree/f".utf8), entry: try entry("new content"),
         old: try live("tree/f"), seen: isSeen ? try stat("tree/f") : nil)
     ]
-    let path = folder.path("tree/f")
+    let path = directory.path("tree/f")
     let report = try run(plan, before: "exchange") {
       try? write("oldprecious\n", to: path)
     }
@@ -103,8 +103,8 @@ private func backdate(_ path: String) throws {
   }
 
   @Test func `a write that restores the modification time is detected by the change time`() throws {
-    try Data("old".utf8).write(to: URL(fileURLWithPath: folder.path("tree/f")))
-    try backdate(folder.path("tree/f"))
+    try Data("old".utf8).write(to: URL(fileURLWithPath: directory.path("tree/f")))
+    try backdate(directory.path("tree/f"))
     var plan = Plan()
     plan.files = [
       Step(
@@ -112,8 +112,8 @@ private func backdate(_ path: String) throws {
         old: try live("tree/f"), seen: try stat("tree/f"))
     ]
     usleep(20_000)
-    try write("OLD", to: folder.path("tree/f"))
-    try backdate(folder.path("tree/f"))
+    try write("OLD", to: directory.path("tree/f"))
+    try backdate(directory.path("tree/f"))
     let report = try Executor(
       kernel, site.store, base: site.root, surroundings: .asPlanned, progress: Progress()
     ).run(plan)
@@ -125,7 +125,7 @@ private func backdate(_ path: String) throws {
   func `a file that appears where the plan creates one is kept`(_ operation: String) throws {
     var plan = Plan()
     plan.files = [Step(action: .write, path: Array("tree/f".utf8), entry: try entry("new"))]
-    let path = folder.path("tree/f")
+    let path = directory.path("tree/f")
     let report = try run(plan, before: operation, operation == "open" ? 1 : 0) {
       try? Data("theirs".utf8).write(to: URL(fileURLWithPath: path))
     }
@@ -135,17 +135,17 @@ private func backdate(_ path: String) throws {
   }
 
   @Test func `a directory that appears where the plan creates one is kept unchanged`() throws {
-    var folderEntry = try entry("")
-    folderEntry.content = .directory(tree: Tree.encode([]) { _ in }.tree)
+    var directoryEntry = try entry("")
+    directoryEntry.content = .directory(tree: Tree.encode([]) { _ in }.tree)
     var plan = Plan()
     plan.directories = [
-      Step(action: .makeDirectory, path: Array("tree/d".utf8), entry: folderEntry)
+      Step(action: .makeDirectory, path: Array("tree/d".utf8), entry: directoryEntry)
     ]
     plan.files = [Step(action: .write, path: Array("tree/d/f".utf8), entry: try entry("new"))]
     plan.finished = [
-      Step(action: .setAttributes, path: Array("tree/d".utf8), entry: folderEntry)
+      Step(action: .setAttributes, path: Array("tree/d".utf8), entry: directoryEntry)
     ]
-    let path = folder.path("tree/d")
+    let path = directory.path("tree/d")
     let report = try run(plan, before: "makeDirectory") {
       mkdir(path, 0o711)
       chmod(path, 0o711)
@@ -158,14 +158,14 @@ private func backdate(_ path: String) throws {
 
   @Test(arguments: ["rename", "stat"])
   func `a file that changes just before its removal is kept`(_ operation: String) throws {
-    try Data("old".utf8).write(to: URL(fileURLWithPath: folder.path("tree/f")))
+    try Data("old".utf8).write(to: URL(fileURLWithPath: directory.path("tree/f")))
     var plan = Plan()
     plan.removals = [
       Step(
         action: .remove(.file), path: Array("tree/f".utf8), entry: try live("tree/f"),
         old: try live("tree/f"), seen: try stat("tree/f"))
     ]
-    let path = folder.path("tree/f")
+    let path = directory.path("tree/f")
     let report = try run(plan, before: operation) {
       try? write("precious\n", to: path)
     }
@@ -175,8 +175,8 @@ private func backdate(_ path: String) throws {
   }
 
   @Test func `attributes are set only on the inode that the plan examined`() throws {
-    try write("mine\n", to: folder.path("tree/f"))
-    chmod(folder.path("tree/f"), 0o666)
+    try write("mine\n", to: directory.path("tree/f"))
+    chmod(directory.path("tree/f"), 0o666)
     var expected = try live("tree/f")
     expected.mode = 0o644
     var plan = Plan()
@@ -185,7 +185,7 @@ private func backdate(_ path: String) throws {
         action: .setAttributes, path: Array("tree/f".utf8), entry: expected,
         old: try live("tree/f"), seen: try stat("tree/f"))
     ]
-    let path = folder.path("tree/f")
+    let path = directory.path("tree/f")
     let report = try run(plan, before: "open", 1) {
       try? write("secret\n", to: path + ".x")
       chmod(path + ".x", 0o600)

@@ -6,19 +6,19 @@ import Store
 import TestSupport
 
 struct ExecutorFixture {
-  let folder: TemporaryFolder
+  let directory: TemporaryDirectory
   let kernel = KernelFileSystem.shared
-  /// `folder`, open.
+  /// `directory`, open.
   let root: Descriptor
   let store: ObjectStore
 
   init() throws {
-    folder = try TemporaryFolder()
+    directory = try TemporaryDirectory()
     try FileManager.default.createDirectory(
-      atPath: folder.path("tree"), withIntermediateDirectories: true)
-    root = try kernel.openDirectory(at: kernel.workingDirectory, Array(folder.path.utf8))
+      atPath: directory.path("tree"), withIntermediateDirectories: true)
+    root = try kernel.openDirectory(at: kernel.workingDirectory, Array(directory.path.utf8))
     store = try ObjectStore(
-      kernel, path: Array(folder.path("store").utf8), create: true
+      kernel, path: Array(directory.path("store").utf8), create: true
     ) { _ in }
   }
 }

@@ -15,14 +15,14 @@ import Testing
 
 @Suite struct ExistingFileSourceTests {
   private let site: ExecutorFixture
-  private var folder: TemporaryFolder { site.folder }
+  private var directory: TemporaryDirectory { site.directory }
   private var kernel: KernelFileSystem { site.kernel }
   private var root: Descriptor { site.root }
   private var store: ObjectStore { site.store }
 
   init() throws { site = try ExecutorFixture() }
 
-  private var file: URL { URL(fileURLWithPath: folder.path("tree/f")) }
+  private var file: URL { URL(fileURLWithPath: directory.path("tree/f")) }
 
   private func entry(_ bytes: [UInt8]) -> Entry {
     Entry(

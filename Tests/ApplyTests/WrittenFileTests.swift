@@ -11,14 +11,14 @@ import Testing
 
 @Suite struct WrittenFileTests {
   private let site: ExecutorFixture
-  private var folder: TemporaryFolder { site.folder }
+  private var directory: TemporaryDirectory { site.directory }
   private var kernel: KernelFileSystem { site.kernel }
   private var root: Descriptor { site.root }
   private var store: ObjectStore { site.store }
 
   init() throws { site = try ExecutorFixture() }
 
-  private var file: String { folder.path("tree/f") }
+  private var file: String { directory.path("tree/f") }
 
   /// Writes tree/f from a blob that the store has under this id.
   private func write(_ id: Digest, sizeBytes: Int) throws -> ApplyReport {
@@ -49,7 +49,7 @@ import Testing
     #expect(report.problems.count == 1 && report.problems[0].what.contains("SHA-256"))
     #expect(report.attestedFiles.isEmpty && report.writtenFiles == 0)
     #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == Data("old".utf8))
-    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("tree")) == ["f"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("tree")) == ["f"])
   }
 
   @Test(.usesTools)

@@ -28,15 +28,15 @@ import Testing
   @Test(arguments: ["gnu", "pax"])
   func `holes of terabytes are skipped, and the archive is copied unchanged`(_ form: String) throws
   {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     // /var/log/lastlog looks like this when users have large numbers.
     try shell(
       """
       cd "$1"; truncate -s 8T lastlog; printf data | dd of=lastlog bs=1 seek=4T conv=notrunc status=none
       echo plain >plain; tar c --sparse --format=$2 lastlog plain >"$3"
-      """, folder.path, form, folder.path("archive.tar"))
+      """, directory.path, form, directory.path("archive.tar"))
     let bytes = [UInt8](
-      try Data(contentsOf: URL(fileURLWithPath: folder.path("archive.tar"))))
+      try Data(contentsOf: URL(fileURLWithPath: directory.path("archive.tar"))))
     var (offset, output): (Int, [UInt8]) = (0, [])
     let looker = Looker()
     try ArchiveWalk(looker).run(

@@ -12,10 +12,10 @@ import Testing
   }
 
   private func pack(_ content: [UInt8], _ tool: String) throws -> [UInt8] {
-    let folder = try TemporaryFolder()
-    try Data(content).write(to: URL(fileURLWithPath: folder.path("f")))
-    try shell("cd \"$1\"; \(tool) <f >packed", folder.path)
-    return try fileBytes(folder.path("packed"))
+    let directory = try TemporaryDirectory()
+    try Data(content).write(to: URL(fileURLWithPath: directory.path("f")))
+    try shell("cd \"$1\"; \(tool) <f >packed", directory.path)
+    return try fileBytes(directory.path("packed"))
   }
 
   /// Returns bytes of which half are random.

@@ -42,9 +42,9 @@ private let makeTree = """
       "pax -w -x sv4cpio .", "pax -w -x sv4crc .", "bsdtar -cf - --format newc .",
     ])
   func `cpio archives of the usual tools are read`(_ pack: String) throws {
-    let folder = try TemporaryFolder()
-    try shell(makeTree + "\n" + pack + " >../t.cpio", folder.path)
-    let found = try cpioMembers(fileBytes(folder.path("t.cpio")))
+    let directory = try TemporaryDirectory()
+    try shell(makeTree + "\n" + pack + " >../t.cpio", directory.path)
+    let found = try cpioMembers(fileBytes(directory.path("t.cpio")))
     var byName: [[UInt8]: (CpioMember, [UInt8])] = [:]
     for member in found {
       let name =
@@ -56,7 +56,7 @@ private let makeTree = """
     }
     #expect(found.count == 14, "\(found.map { printable($0.0.path) })")
     let big = try member("big")
-    #expect(big.1 == (try fileBytes(folder.path("t/big"))))
+    #expect(big.1 == (try fileBytes(directory.path("t/big"))))
     #expect(big.0.modifiedSeconds == 981_173_106)
     #expect(try member("three").0.mode == 0o4755)
     #expect(try member("dir").0.kind == .directory)
@@ -72,7 +72,7 @@ private let makeTree = """
 
   @Test(.usesTools, arguments: ["cpio", "bsdcpio", "busybox cpio"])
   func `the usual tools read the written cpio archives`(_ tool: String) throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     var members: [(CpioMember, [UInt8])] = []
     func add(
       _ name: String, _ kind: CpioKind, _ content: String = "", mode: UInt16 = 0o644,
@@ -95,11 +95,11 @@ private let makeTree = """
     add("d/void", .file, inode: 5, links: 2)
     add("d/void2", .file, inode: 5, links: 2)
     add("d/odd", .file, "12345", mode: 0o4711, inode: 6)
-    try Data(cpioBytes(members)).write(to: URL(fileURLWithPath: folder.path("a.cpio")))
-    try shell("mkdir \"$1/x\"; cd \"$1/x\"; \(tool) -idm <../a.cpio 2>../err", folder.path)
+    try Data(cpioBytes(members)).write(to: URL(fileURLWithPath: directory.path("a.cpio")))
+    try shell("mkdir \"$1/x\"; cd \"$1/x\"; \(tool) -idm <../a.cpio 2>../err", directory.path)
     let listed = try shell(
       // Without the times of directories and links, which GNU cpio and busybox do not keep.
-      "cd \"$1/x\"; stat -c '%A' d d/link; stat -c '%n %A %h %s %Y' d/[!l]*", folder.path
+      "cd \"$1/x\"; stat -c '%A' d d/link; stat -c '%n %A %h %s %Y' d/[!l]*", directory.path
     ).output
     #expect(
       listed.split(separator: "\n").map(String.init) == [
@@ -112,7 +112,7 @@ private let makeTree = """
         "d/void -rw-r--r-- 2 0 1234567890",
         "d/void2 -rw-r--r-- 2 0 1234567890",
       ])
-    #expect(try fileBytes(folder.path("x/d/first")) == Array("the content".utf8))
+    #expect(try fileBytes(directory.path("x/d/first")) == Array("the content".utf8))
   }
 
   // MARK: Invalid archives
@@ -190,10 +190,11 @@ private let makeTree = """
   func `a wrong checksum in the crc format is an error, whether the member is read or skipped`()
     throws
   {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try shell(
-      "cd \"$1\"; printf 'some content' >f; echo f | cpio --quiet -H crc -o >a.cpio", folder.path)
-    var bytes = try fileBytes(folder.path("a.cpio"))
+      "cd \"$1\"; printf 'some content' >f; echo f | cpio --quiet -H crc -o >a.cpio", directory.path
+    )
+    var bytes = try fileBytes(directory.path("a.cpio"))
     #expect(refusal(bytes) == "")
     let content = try #require(bytes.firstRange(of: Array("some content".utf8)))
     bytes[content.lowerBound] ^= 1

@@ -77,7 +77,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
   @Test(.usesTools) func `GNU tar, bsdtar, python and busybox accept comments without a warning`()
     throws
   {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     var members = sample
     // Extended attributes need a file system that supports them; here only the comments count. GNU tar
     // also warns of times before 1970, with and without a comment.
@@ -85,7 +85,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
       members[i].0.xattrs = []
       members[i].0.modifiedSeconds = max(members[i].0.modifiedSeconds, 1_000_000_000)
     }
-    try Data(tarBytes(members)).write(to: URL(fileURLWithPath: folder.path("a.tar")))
+    try Data(tarBytes(members)).write(to: URL(fileURLWithPath: directory.path("a.tar")))
     let python =
       "import sys, tarfile; t = tarfile.open(sys.argv[1]); t.extractall('.'); print(t.getnames())"
     let tools: [[String]] = [
@@ -95,12 +95,12 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     for (i, tool) in tools.enumerated() {
       let out = try shell(
         "mkdir \"$1\"; cd \"$1\"; shift; exec \(tool.map { "'\($0.replacing("'", with: "'\\''"))'" }.joined(separator: " "))",
-        folder.path("x\(i)"))
+        directory.path("x\(i)"))
       #expect(out.errors == "", "\(tool)")
-      #expect(try fileBytes(folder.path("x\(i)/noted")) == Array("hello".utf8))
+      #expect(try fileBytes(directory.path("x\(i)/noted")) == Array("hello".utf8))
       let found = try run(
         "bash", "-c", "cd \"$1\"; find . ! -type d | wc -l; stat -c %y noted", "t",
-        folder.path("x\(i)")
+        directory.path("x\(i)")
       ).output
       // busybox does not support nanoseconds, and Python's times are floating-point numbers.
       let time = tool[0] == "busybox" ? "" : tool[0] == "python3" ? ".123456" : ".123456789"
@@ -110,13 +110,13 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
 
   @Test(.usesTools)
   func `extended attributes are exchanged with GNU tar and bsdtar in both directions`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try Data(tarBytes(Array(sample.prefix(1)))).write(
-      to: URL(fileURLWithPath: folder.path("a.tar")))
+      to: URL(fileURLWithPath: directory.path("a.tar")))
     for (i, tool) in ["tar --xattrs --xattrs-include='*'", "bsdtar --xattrs"].enumerated() {
       let out = try shell(
         "mkdir \"$1/x\(i)\"; cd \"$1/x\(i)\"; \(tool) -xf ../a.tar; getfattr -d -e hex noted",
-        folder.path)
+        directory.path)
       #expect(out.errors == "", "\(tool)")
       // bsdtar does not support GNU tar's encoding of "=".
       #expect(out.output.contains("user.empty"), "\(tool): \(out.output)")
@@ -133,9 +133,9 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
       mkdir d; setfattr -n user.dir -v d d
       tar --format=posix --xattrs --xattrs-include='*' -cf gnu.tar f d
       bsdtar --format pax -cf bsd.tar f d
-      """, folder.path)
+      """, directory.path)
     for name in ["gnu.tar", "bsd.tar"] {
-      let found = try tarMembers(fileBytes(folder.path(name)))
+      let found = try tarMembers(fileBytes(directory.path(name)))
       let xattrs = found.map {
         $0.0.xattrs.map { "\(printable($0.name)):\(printable($0.value))" }
       }
@@ -147,12 +147,12 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
   }
 
   @Test(.usesTools) func `an access control list in text form is reported as a loss`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try shell(
       "cd \"$1\"; echo x >f; setfacl -m u:1000:r f; tar --format=posix --acls -cf a.tar f",
-      folder.path)
+      directory.path)
     #expect(
-      try tarMembers(fileBytes(folder.path("a.tar"))).map { $0.0.accessList != nil } == [true])
+      try tarMembers(fileBytes(directory.path("a.tar"))).map { $0.0.accessList != nil } == [true])
     #expect(try tarMembers(tarBytes(sample)).allSatisfy { $0.0.accessList == nil })
   }
 

@@ -67,23 +67,23 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
   }
 
   @Test(.usesTools) func `GNU tar and gzip read the written archives`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let members = sample(1)
-    try Data(write(members)).write(to: URL(fileURLWithPath: folder.path("a.tgz")))
-    #expect(try run("gzip", "-t", folder.path("a.tgz")).didSucceed)
-    let list = try run("tar", "--numeric-owner", "-tvzf", folder.path("a.tgz"))
+    try Data(write(members)).write(to: URL(fileURLWithPath: directory.path("a.tgz")))
+    #expect(try run("gzip", "-t", directory.path("a.tgz")).didSucceed)
+    let list = try run("tar", "--numeric-owner", "-tvzf", directory.path("a.tgz"))
     #expect(list.didSucceed, "\(list.errors)")
     #expect(list.output.split(separator: "\n").count == members.count)
-    try shell("mkdir \"$1/x\"; tar xzf \"$1/a.tgz\" -C \"$1/x\" --no-same-owner", folder.path)
+    try shell("mkdir \"$1/x\"; tar xzf \"$1/a.tgz\" -C \"$1/x\" --no-same-owner", directory.path)
     for (member, content) in members {
-      let path = folder.path("x/" + String(decoding: member.path, as: UTF8.self))
+      let path = directory.path("x/" + String(decoding: member.path, as: UTF8.self))
       #expect([UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) == content)
     }
   }
 
   @Test(.usesTools, arguments: ["gnu", "pax", "ustar", "v7"])
   func `archives of GNU tar in every format are read`(_ form: String) throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try shell(
       """
       mkdir -p "$1/t/dir"; cd "$1/t"; echo content >dir/file; ln -s file dir/link; mkfifo fifo
@@ -91,14 +91,14 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
       [ $2 = v7 ] || [ $2 = ustar ] || { n=$(printf 'x%.0s' $(seq 180)); echo long >$n; ln -s $n$n longlink; }
       [ $2 = v7 ] && rm fifo
       tar --format=$2 --sort=name -cf ../t.tar . ; gzip -k ../t.tar
-      """, folder.path, form)
+      """, directory.path, form)
     for name in ["t.tar", "t.tar.gz"] {
-      let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.path(name))))
+      let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: directory.path(name))))
       let found = try members(bytes)
-      let list = try run("tar", "-tf", folder.path(name)).output.split(separator: "\n")
+      let list = try run("tar", "-tf", directory.path(name)).output.split(separator: "\n")
       #expect(found.map { String(decoding: $0.0.path, as: UTF8.self) } == list.map(String.init))
       let big = try #require(found.first { $0.0.path == Array("./big".utf8) })
-      #expect(big.1 == [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.path("t/big")))))
+      #expect(big.1 == [UInt8](try Data(contentsOf: URL(fileURLWithPath: directory.path("t/big")))))
       if form == "pax" { #expect(big.0.modifiedNanoseconds == 789_000_000) }
     }
   }

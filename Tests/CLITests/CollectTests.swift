@@ -42,14 +42,14 @@ import Testing
     #expect(try base.imgstore("forget", "img", "--keep-last", "2").status == 0)
     let final = try TestNode(image: "img")
     try shell(
-      "rm -rf \"$2/store\"; cp -a \"$1/store\" \"$2/\"", base.folder.path, final.folder.path)
+      "rm -rf \"$2/store\"; cp -a \"$1/store\" \"$2/\"", base.directory.path, final.directory.path)
     #expect(try final.imgstore("gc").status == 0)
     let least = try packBytes(final)
     var n = 1
     while n < 2000 {
       let site = try TestNode(image: "img")
       try shell(
-        "rm -rf \"$2/store\"; cp -a \"$1/store\" \"$2/\"", base.folder.path, site.folder.path)
+        "rm -rf \"$2/store\"; cp -a \"$1/store\" \"$2/\"", base.directory.path, site.directory.path)
       let result = try run(
         "strace",
         arguments: [
@@ -59,15 +59,15 @@ import Testing
       let when = "\(calls) \(n)"
       let verify = try site.imgstore("verify")
       #expect(verify.status == 0, "\(when): \(verify.errors)")
-      try shell("rm -f \"$1/index.sqlite\"", site.folder.path("store"))
+      try shell("rm -f \"$1/index.sqlite\"", site.directory.path("store"))
       let again = try site.imgstore("verify", "--deep")
       #expect(again.status == 0, "\(when), without its index: \(again.errors)")
       let taken = try site.imgstore("snapshot", "img", "-q")
       #expect(taken.status == 0, "\(when): \(taken.errors)")
       let next = try site.imgstore("gc")
       #expect(next.status == 0, "\(when): \(next.errors)")
-      #expect(try run("ls", site.folder.path("store/doomed")).output == "", "\(when)")
-      #expect(try run("ls", site.folder.path("store/tmp")).output == "", "\(when)")
+      #expect(try run("ls", site.directory.path("store/doomed")).output == "", "\(when)")
+      #expect(try run("ls", site.directory.path("store/tmp")).output == "", "\(when)")
       let collected = try site.imgstore("verify", "--deep", "--json")
       #expect(
         collected.status == 0 && collected.output.contains("\"snapshots\" : 3"), "\(when)")
@@ -81,14 +81,14 @@ import Testing
   }
 
   private func packBytes(_ site: TestNode) throws -> Int {
-    let text = try shell("cat \"$1\"/packs/* | wc -c", site.folder.path("store")).output
+    let text = try shell("cat \"$1\"/packs/* | wc -c", site.directory.path("store")).output
     return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
   }
 
   @Test func `gc loses nothing while other processes take snapshots, export and import`() throws {
     let site = try TestNode(image: "img")
     try fill(site, 4)
-    let bundle = site.folder.path("bundle.tgz")
+    let bundle = site.directory.path("bundle.tgz")
     try shell("cp \"$1\" \"$2\"", fixture("xcat/stateless.tgz"), bundle)
     // Each line is a loop of one process after the other; the collectors go on until all are done.
     let result = try run(
@@ -102,17 +102,17 @@ import Testing
     #expect(try site.imgstore("status", "img").output.contains("identical"))
     for i in 1...8 {
       #expect(
-        try run("gzip", "-t", site.folder.path("out/e\(i).tgz")).didSucceed, "export \(i)")
+        try run("gzip", "-t", site.directory.path("out/e\(i).tgz")).didSucceed, "export \(i)")
     }
   }
 
   private func prepared(_ site: TestNode) throws -> String {
     try shell(
       "mkdir -p \"$1/out\"; touch \"$1/out/go\"; echo k >\"$1/root/img/kernel\"; echo i >\"$1/root/img/initrd-stateless.gz\"; echo l >\"$1/root/img/list\"; echo p | gzip >\"$1/root/img/rootimg.gz\"",
-      site.folder.path)
+      site.directory.path)
     _ = try site.imgstore(
       "define", "img", "osvers=rhels9", "osarch=x86_64", "profile=p", "pkglist=/img/list")
-    return site.folder.path("out")
+    return site.directory.path("out")
   }
 
   @Test func `gc waits for earlier commands, names them, and leaves their objects to the next gc`()
@@ -123,7 +123,7 @@ import Testing
     #expect(try site.imgstore("forget", "img", "--keep-last", "1").status == 0)
     // A command that reads its input, and so lives on.
     let result = try run(
-      fixture("scripts/processes/collect-during-import.sh"), binary, site.folder.path,
+      fixture("scripts/processes/collect-during-import.sh"), binary, site.directory.path,
       environment: site.environment)
     let lines = result.output.split(separator: "\n")
     #expect(lines.filter { $0 == "status 0" }.count == 2, "\(result.output)\(result.errors)")
@@ -134,22 +134,22 @@ import Testing
       },
       "\(result.output)")
     #expect(result.errors.contains("waiting for imgstore commands that started earlier: process"))
-    #expect(try run("ls", site.folder.path("store/doomed")).output == "")
+    #expect(try run("ls", site.directory.path("store/doomed")).output == "")
     #expect(try site.imgstore("verify", "--deep").status == 0)
   }
 
   @Test func `gc frees space on a full disk`() throws {
     guard isRoot else { return }
-    let folder = try TemporaryFolder()
-    try shell("mkdir -p \"$1/disk\" \"$1/root/img/rootimg\"", folder.path)
-    let disk = folder.path("disk")
+    let directory = try TemporaryDirectory()
+    try shell("mkdir -p \"$1/disk\" \"$1/root/img/rootimg\"", directory.path)
+    let disk = directory.path("disk")
     guard try run("mount", "-t", "tmpfs", "-o", "size=12m", "none", disk).didSucceed else { return }
     defer { _ = try? run("umount", disk) }
-    let environment = ["IMGSTORE_STORE": disk + "/store", "IMGSTORE_ROOT": folder.path("root")]
+    let environment = ["IMGSTORE_STORE": disk + "/store", "IMGSTORE_ROOT": directory.path("root")]
     func imgstore(_ arguments: String...) throws -> ToolResult {
       try run(binary, arguments: arguments, environment: environment)
     }
-    let tree = folder.path("root/img/rootimg")
+    let tree = directory.path("root/img/rootimg")
     _ = try imgstore("define", "img", "provmethod=netboot", "rootimgdir=/img")
     for i in 1...3 {
       try shell("head -c 2500000 /dev/urandom >\"$1/f\"", tree)

@@ -25,8 +25,8 @@ import Testing
     let log = try site.imgstore("log", "img").output.split(separator: "\n")
     #expect(log.count == 3)
     #expect(log[2].hasPrefix("@1") && log[2].hasSuffix("[golden] first"))
-    #expect(try site.imgstore("restore", "img@2:etc/motd", site.folder.path("motd")).status == 0)
-    #expect(try String(contentsOfFile: site.folder.path("motd"), encoding: .utf8) == "changed\n")
+    #expect(try site.imgstore("restore", "img@2:etc/motd", site.directory.path("motd")).status == 0)
+    #expect(try String(contentsOfFile: site.directory.path("motd"), encoding: .utf8) == "changed\n")
     #expect(try site.imgstore("verify", "--deep").status == 0)
     #expect(try site.imgstore("reindex").status == 0)
   }
@@ -112,22 +112,25 @@ import Testing
     #expect((try json("revert", "img", "--dry-run") as? [String: Any])?["dryRun"] as? Bool == true)
     #expect((try json("define", "img") as? [String: Any])?["name"] as? String == "img")
     // The spelling of the odd name leads back to the file.
-    #expect(try site.imgstore("restore", "img@1:inv\\xffalid", site.folder.path("odd")).status == 0)
+    #expect(
+      try site.imgstore("restore", "img@1:inv\\xffalid", site.directory.path("odd")).status == 0)
   }
 
   @Test func `restore fills an empty directory and refuses one with files`() throws {
     let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
-    try shell("cd \"$1\"; mkdir empty full; echo mine >full/motd; echo x >file", site.folder.path)
-    #expect(try site.imgstore("restore", "img", site.folder.path("empty")).status == 0)
-    #expect(try differences(site.tree, site.folder.path("empty")) == "")
-    let full = try site.imgstore("restore", "img", site.folder.path("full"))
+    try shell(
+      "cd \"$1\"; mkdir empty full; echo mine >full/motd; echo x >file", site.directory.path)
+    #expect(try site.imgstore("restore", "img", site.directory.path("empty")).status == 0)
+    #expect(try differences(site.tree, site.directory.path("empty")) == "")
+    let full = try site.imgstore("restore", "img", site.directory.path("full"))
     #expect(full.status == 1 && full.errors.contains("is not empty"))
-    let file = try site.imgstore("restore", "img:etc/motd", site.folder.path("full"))
+    let file = try site.imgstore("restore", "img:etc/motd", site.directory.path("full"))
     #expect(file.status == 1 && file.errors.contains("already contains a file named motd"))
     #expect(
-      try site.imgstore("restore", "img:etc/motd", site.folder.path("empty/../new")).status == 0)
-    #expect(try String(contentsOfFile: site.folder.path("full/motd"), encoding: .utf8) == "mine\n")
+      try site.imgstore("restore", "img:etc/motd", site.directory.path("empty/../new")).status == 0)
+    #expect(
+      try String(contentsOfFile: site.directory.path("full/motd"), encoding: .utf8) == "mine\n")
   }
 
   @Test func `a lookup defines no image, and an empty value is refused`() throws {
@@ -143,7 +146,7 @@ import Testing
   @Test func `an unmounted tree is not recorded without --allow-empty`() throws {
     let site = try TestNode(image: "img")
     _ = try site.imgstore("snapshot", "img")
-    try shell("mv \"$1/root/img\" \"$1/elsewhere\"", site.folder.path)
+    try shell("mv \"$1/root/img\" \"$1/elsewhere\"", site.directory.path)
     #expect(try site.imgstore("snapshot", "img").status == 1)
     #expect(try !site.imgstore("log", "img").output.contains("(incomplete)"))
     #expect(try site.imgstore("snapshot", "img", "--allow-empty").status == 3)
@@ -157,12 +160,12 @@ import Testing
     _ = try site.imgstore("snapshot", "img")
     try shell(
       "cd \"$1/store/packs\"; p=$(ls -S | head -1); chmod u+w $p; printf damage | dd of=$p bs=1 seek=1500000 conv=notrunc status=none",
-      site.folder.path)
-    let restore = try site.imgstore("restore", "img@2", site.folder.path("out"))
+      site.directory.path)
+    let restore = try site.imgstore("restore", "img@2", site.directory.path("out"))
     #expect(restore.status == 5, "\(restore.errors)")
     #expect(restore.errors.contains("large: "))
     #expect(
-      try String(contentsOfFile: site.folder.path("out/etc/motd"), encoding: .utf8) == "hello\n")
+      try String(contentsOfFile: site.directory.path("out/etc/motd"), encoding: .utf8) == "hello\n")
     let verify = try site.imgstore("verify", "--deep")
     #expect(verify.status == 5 && verify.errors.contains("img@2 is affected"))
     #expect(!verify.errors.contains("img@1 is affected"))

@@ -30,7 +30,7 @@ import Testing
     }
   }
 
-  /// "\t" is the Tab key. SITE is the folder with the stores.
+  /// "\t" is the Tab key. SITE is the directory with the stores.
   private static let rows = [
     // Commands and options.
     Row("imgstore rever\t", "imgstore revert"), Row("imgstore key tr\t", "imgstore key trust"),
@@ -60,7 +60,7 @@ import Testing
       "imgstore cat compute:etc/motd compute@1:etc/hosts"),
     Row("imgstore ls compute:my\t", #"imgstore ls compute:my\ docs/"#),
     Row("imgstore ls compute:my\\ docs/i\t", #"imgstore ls compute:my\ docs/it\'s\ \$x"#),
-    // A folder closes the quotes in bash only; further typing works in both shells.
+    // A directory closes the quotes in bash only; further typing works in both shells.
     Row(
       "imgstore ls \"compute:my\t", #"imgstore ls "compute:my docs/""#,
       zsh: #"imgstore ls "compute:my docs/"#, fish: #"imgstore ls "compute:my docs/"#),
@@ -74,7 +74,7 @@ import Testing
     Row("imgstore define img provm\t", "imgstore define img provmethod="),
     Row("imgstore define img provmethod=netb\t", "imgstore define img provmethod=netboot"),
     Row("imgstore define img rootimgdir=SITE/oth\t", "imgstore define img rootimgdir=SITE/other/"),
-    // Files and folders, of the shell's own.
+    // Files and directories, of the shell's own.
     Row("imgstore import SITE/bun\t", #"imgstore import SITE/bundle\ one.tgz"#),
     Row("imgstore --store=SITE/oth\t", "imgstore --store=SITE/other/"),
     Row("imgstore --store SITE/bun\t", "imgstore --store SITE/bun"),
@@ -98,16 +98,16 @@ import Testing
   }
 
   /// Two stores, and files to name.
-  private func site() throws -> TemporaryFolder {
-    let folder = try TemporaryFolder()
-    let environment = environment(folder)
+  private func site() throws -> TemporaryDirectory {
+    let directory = try TemporaryDirectory()
+    let environment = environment(directory)
     try shell(
       """
       mkdir -p "$1/root/compute/rootimg" "$1/other"; cd "$1/root/compute/rootimg"
       mkdir -p etc/ssh 'my docs'; echo k >../kernel; touch "$1/bundle one.tgz"
       for f in passwd passwd- motd hosts; do echo $f >etc/$f; done
       echo x >"my docs/it's "'$x'
-      """, folder.path)
+      """, directory.path)
     func imgstore(_ words: String...) throws {
       let result = try run(binary, arguments: words, environment: environment)
       try #require(result.status == 0, "\(words): \(result.errors)")
@@ -117,29 +117,31 @@ import Testing
     try imgstore("define", "img", "provmethod=netboot", "rootimgdir=/img")
     try imgstore("snapshot", "compute", "--tag", "golden")
     try imgstore("snapshot", "compute")
-    try imgstore("define", "elsewhere", "provmethod=netboot", "--store", folder.path("other/store"))
+    try imgstore(
+      "define", "elsewhere", "provmethod=netboot", "--store", directory.path("other/store"))
     for shell in ["bash", "zsh", "fish"] {
       try run(binary, "completion", shell).output
-        .write(toFile: folder.path(shell), atomically: true, encoding: .utf8)
+        .write(toFile: directory.path(shell), atomically: true, encoding: .utf8)
     }
-    return folder
+    return directory
   }
 
-  private func environment(_ folder: TemporaryFolder) -> [String: String] {
+  private func environment(_ directory: TemporaryDirectory) -> [String: String] {
     [
-      "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC",
+      "IMGSTORE_STORE": directory.path("store"), "IMGSTORE_ROOT": directory.path("root"),
+      "TZ": "UTC",
       "DRIVE_BINARY": binary,
     ]
   }
 
   private func drive(
-    _ shell: String, _ steps: [String], in folder: TemporaryFolder, setup: String = ""
+    _ shell: String, _ steps: [String], in directory: TemporaryDirectory, setup: String = ""
   ) throws -> [Answer] {
     let input = String(decoding: try JSONEncoder().encode(steps), as: UTF8.self)
     let result = try run(
       "python3",
-      arguments: ["\(packageRoot)/Tests/Completion/drive.py", shell, folder.path],
-      environment: environment(folder).merging(["DRIVE_SETUP": setup]) { $1 }, input: input)
+      arguments: ["\(packageRoot)/Tests/Completion/drive.py", shell, directory.path],
+      environment: environment(directory).merging(["DRIVE_SETUP": setup]) { $1 }, input: input)
     try #require(result.didSucceed, "\(result.errors)")
     return try JSONDecoder().decode([Answer].self, from: Data(result.output.utf8))
   }
@@ -150,13 +152,13 @@ import Testing
 
   @Test(arguments: ["bash", "zsh", "fish"])
   func `a completed line in the shell is the expected one`(_ shell: String) throws {
-    let folder = try site()
-    func here(_ text: String) -> String { text.replacing("SITE", with: folder.path) }
+    let directory = try site()
+    func here(_ text: String) -> String { text.replacing("SITE", with: directory.path) }
     // bash lists at the second press.
     let steps = Self.rows.map { row in
       here(row.typed) + (shell == "bash" && !row.shows.isEmpty ? "\t" : "")
     }
-    for (row, answer) in zip(Self.rows, try drive(shell, steps, in: folder)) {
+    for (row, answer) in zip(Self.rows, try drive(shell, steps, in: directory)) {
       #expect(
         trimmed(answer.line) == here(row.line(in: shell))[...], "\(shell): \(row.typed)")
       for word in row.shows {
@@ -168,41 +170,44 @@ import Testing
 
   /// Blanks behind words: after a whole one, and not where more can follow.
   @Test func `a completed word is followed by a blank only where it is complete`() throws {
-    let folder = try site()
+    let directory = try site()
     let steps = [
       "imgstore rever\t", "imgstore log im\t", "imgstore revert im\t", "imgstore ls compute:my\t",
       "imgstore rm compute@gol\t", "imgstore define img provm\t",
     ]
     #expect(
-      try drive("bash", steps, in: folder).map(\.line) == [
+      try drive("bash", steps, in: directory).map(\.line) == [
         "imgstore revert ", "imgstore log img ", "imgstore revert img",
         #"imgstore ls compute:my\ docs/"#, "imgstore rm compute@golden ",
         "imgstore define img provmethod=",
       ])
     // zsh takes the blank behind a name away when "@" or ":" follows.
     #expect(
-      try drive("zsh", steps + ["imgstore revert im\t@1", "imgstore revert im\t:etc"], in: folder)
-        .map(\.line) == [
-          "imgstore revert ", "imgstore log img ", "imgstore revert img ",
-          #"imgstore ls compute:my\ docs/"#, "imgstore rm compute@golden ",
-          "imgstore define img provmethod=", "imgstore revert img@1", "imgstore revert img:etc",
-        ])
+      try drive(
+        "zsh", steps + ["imgstore revert im\t@1", "imgstore revert im\t:etc"], in: directory
+      )
+      .map(\.line) == [
+        "imgstore revert ", "imgstore log img ", "imgstore revert img ",
+        #"imgstore ls compute:my\ docs/"#, "imgstore rm compute@golden ",
+        "imgstore define img provmethod=", "imgstore revert img@1", "imgstore revert img:etc",
+      ])
   }
 
   @Test func `completion works with other word breaks and other names of the program`() throws {
-    let folder = try site()
+    let directory = try site()
     let typed = [
       "imgstore ls compute:/etc/pa\t", "imgstore rm compute@gol\t",
-      "imgstore --store=\(folder.path)/oth\t", "IMGSTORE_STORE=/nowhere imgstore rever\t",
-      "\(folder.path)/bin/imgstore rever\t", "is rever\t",
+      "imgstore --store=\(directory.path)/oth\t", "IMGSTORE_STORE=/nowhere imgstore rever\t",
+      "\(directory.path)/bin/imgstore rever\t", "is rever\t",
     ]
     let lines = [
       "imgstore ls compute:/etc/passwd", "imgstore rm compute@golden",
-      "imgstore --store=\(folder.path)/other/", "IMGSTORE_STORE=/nowhere imgstore revert",
-      "\(folder.path)/bin/imgstore revert", "is revert",
+      "imgstore --store=\(directory.path)/other/", "IMGSTORE_STORE=/nowhere imgstore revert",
+      "\(directory.path)/bin/imgstore revert", "is revert",
     ]
     let setup = "alias is=imgstore; complete -F _imgstore is; COMP_WORDBREAKS=$' \\t\\n'"
     #expect(
-      try drive("bash", typed, in: folder, setup: setup).map { String(trimmed($0.line)) } == lines)
+      try drive("bash", typed, in: directory, setup: setup).map { String(trimmed($0.line)) }
+        == lines)
   }
 }

@@ -55,7 +55,7 @@ import Testing
 
   @Test func `completion uses the store that options or variables name`() throws {
     let (site, other) = (try site(), try TestNode(image: "img"))
-    let store = other.folder.path("store")
+    let store = other.directory.path("store")
     #expect(
       try other.imgstore("define", "elsewhere", "provmethod=netboot", "rootimgdir=/x").status == 0)
     for words in [
@@ -72,13 +72,13 @@ import Testing
     expect(try complete(site, "e", "revert", "--store", store), "words\n@elsewhere\t\n")
     expect(
       try complete(
-        site, "e", "--store", "~/store", "revert", environment: ["HOME": other.folder.path]),
+        site, "e", "--store", "~/store", "revert", environment: ["HOME": other.directory.path]),
       "words\n@elsewhere\t\n")
   }
 
   @Test func `completion never fails and prints no errors`() throws {
     let site = try site()
-    let store = site.folder.path("store")
+    let store = site.directory.path("store")
     for words in [
       [], ["bash"], ["bash", ""], ["bash", "", "9"], ["tcsh", "x"], ["zsh"], ["zsh", ""],
       ["zsh", "-", "imgstore"], ["zsh", "\u{fffd}", "imgstore", "revert", "img:\\x"],
@@ -112,7 +112,7 @@ import Testing
   @Test func `a user without rights on the store gets no candidates and no error`() throws {
     let site = try site()
     guard geteuid() == 0 else { return }
-    try shell("chmod 755 \"$1\"", site.folder.path)
+    try shell("chmod 755 \"$1\"", site.directory.path)
     expect(
       try complete(
         site, "i", "log", prefix: ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]),
@@ -123,7 +123,7 @@ import Testing
   @Test func `completion writes no file and takes no lock`() throws {
     guard try run("strace", "-qq", "-e", "trace=none", "true").didSucceed else { return }
     let site = try site()
-    let log = site.folder.path("calls")
+    let log = site.directory.path("calls")
     for words in [["img:etc/", "ls"], ["img@", "rm"], ["", "log"], ["", "tag", "img"], ["re"]] {
       let result = try run(
         "strace",

@@ -31,7 +31,7 @@ import Testing
 
   @Test func `twenty concurrent commands on one image all succeed`() throws {
     let site = try filled()
-    let out = site.folder.path("out")
+    let out = site.directory.path("out")
     var commands: [[String]] = (0..<8).map { ["snapshot", "img", "-m", "\($0)"] }
     commands += (0..<3).map { ["restore", "img@1", "\(out)\($0)"] }
     commands += [
@@ -66,7 +66,7 @@ import Testing
     let holder = try start(["snapshot", "img"], in: site)
     // It holds the image's lock as soon as it has written something.
     for _ in 0..<1000 {
-      if try !run("ls", "-A", site.folder.path("store/tmp")).output.isEmpty { break }
+      if try !run("ls", "-A", site.directory.path("store/tmp")).output.isEmpty { break }
       usleep(2000)
     }
     kill(holder.processIdentifier, SIGSTOP)
@@ -74,9 +74,9 @@ import Testing
     // Who only reads, or works on another image, does not wait.
     #expect(try site.imgstore("log", "img").status == 0)
     #expect(try site.imgstore("cat", "img@1:etc/motd").output == "hello\n")
-    #expect(try site.imgstore("restore", "img@2", site.folder.path("while")).status == 0)
+    #expect(try site.imgstore("restore", "img@2", site.directory.path("while")).status == 0)
     try shell(
-      "mkdir -p \"$1/root/two/rootimg\"; echo 2 >\"$1/root/two/rootimg/f\"", site.folder.path)
+      "mkdir -p \"$1/root/two/rootimg\"; echo 2 >\"$1/root/two/rootimg/f\"", site.directory.path)
     #expect(try site.imgstore("define", "two", "provmethod=netboot", "rootimgdir=/two").status == 0)
     #expect(try site.imgstore("snapshot", "two").status == 0)
     #expect(waiting.isRunning)

@@ -11,8 +11,8 @@ import Testing
 
   /// README and the documents of docs/ that have a `<!-- site: … -->`.
   static let documents: [String] = {
-    let folder = (try? FileManager.default.contentsOfDirectory(atPath: package + "/docs")) ?? []
-    return (["README.md"] + folder.filter { $0.hasSuffix(".md") }.map { "docs/" + $0 }).sorted()
+    let directory = (try? FileManager.default.contentsOfDirectory(atPath: package + "/docs")) ?? []
+    return (["README.md"] + directory.filter { $0.hasSuffix(".md") }.map { "docs/" + $0 }).sorted()
   }()
 
   private func check(_ arguments: String...) throws {
@@ -35,10 +35,10 @@ import Testing
   @Test func `the examples of the help texts work`() throws { try check("--help-examples") }
 
   @Test func `each command has a manual page that is well-formed`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let result = try run(
       "python3",
-      arguments: [Self.package + "/scripts/manual.py", binary, folder.path("man"), "--check"])
+      arguments: [Self.package + "/scripts/manual.py", binary, directory.path("man"), "--check"])
     #expect(result.status == 0, "\(result.output)\(result.errors)")
   }
 

@@ -26,7 +26,7 @@ import Testing
       find store -type d | LC_ALL=C sort
       find . -type f ! -path './store/locks*' ! -path './store/leases*' -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum
-      """, node.folder.path
+      """, node.directory.path
     ).output
   }
 
@@ -39,11 +39,11 @@ import Testing
     }
     try shell("echo 3 >\"$1/etc/motd\"", node.tree)
     // Only a directory can be exported without a kernel.
-    try shell("mkdir -p \"$1/root/srv/d\"; echo x >\"$1/root/srv/d/f\"", node.folder.path)
-    for words in [["snapshot", "/srv/d"], ["export", "d", node.folder.path("b.tgz")]] {
+    try shell("mkdir -p \"$1/root/srv/d\"; echo x >\"$1/root/srv/d/f\"", node.directory.path)
+    for words in [["snapshot", "/srv/d"], ["export", "d", node.directory.path("b.tgz")]] {
       #expect(try node.imgstore(words).status == 0)
     }
-    try shell("echo y >\"$1/root/srv/d/f\"", node.folder.path)
+    try shell("echo y >\"$1/root/srv/d/f\"", node.directory.path)
     return node
   }
 
@@ -58,8 +58,8 @@ import Testing
   ])
   func `a dry run changes nothing`(_ words: [String]) throws {
     let node = try node()
-    let words = words.map { $0.replacingOccurrences(of: "OUT", with: node.folder.path) }
-    try shell("mkdir \"$1\"; echo x >\"$1/f\"", node.folder.path("root/srv/new"))
+    let words = words.map { $0.replacingOccurrences(of: "OUT", with: node.directory.path) }
+    try shell("mkdir \"$1\"; echo x >\"$1/f\"", node.directory.path("root/srv/new"))
     let before = try state(node)
     let result = try node.imgstore(words + ["-n"])
     #expect(result.status == 0, "\(result.errors)")
@@ -84,7 +84,7 @@ import Testing
 
   @Test func `a directory is not added by 'snapshot -n'`() throws {
     let node = try node()
-    let directory = node.folder.path("root/srv/new")
+    let directory = node.directory.path("root/srv/new")
     try shell("mkdir -p \"$1\"; echo x >\"$1/f\"", directory)
     let planned = try document(node.imgstore("snapshot", "/srv/new", "-n", "--json"))
     #expect(planned["addedDirectory"] as? String == "/srv/new")
@@ -125,7 +125,7 @@ import Testing
 
   @Test func `'restore -n' checks the destination and counts what the restore writes`() throws {
     let node = try node()
-    let destination = node.folder.path("new/tree")
+    let destination = node.directory.path("new/tree")
     let planned = try document(node.imgstore("restore", "img@1", destination, "-n", "--json"))
     let real = try document(node.imgstore("restore", "img@1", destination, "--json"))
     for key in ["entries", "plannedBytes"] {
@@ -143,11 +143,11 @@ import Testing
     let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
       .appendingPathComponent("killat").path
     for operation in 5..<200
-    where !FileManager.default.fileExists(atPath: node.folder.path("store/journal/img")) {
+    where !FileManager.default.fileExists(atPath: node.directory.path("store/journal/img")) {
       _ = try run(
         killer,
         arguments: [
-          "\(operation)", node.folder.path("count"), binary, "revert", "img@1", "--in-place",
+          "\(operation)", node.directory.path("count"), binary, "revert", "img@1", "--in-place",
         ], environment: node.environment)
     }
     let before = try state(node)
@@ -164,7 +164,7 @@ import Testing
 
   @Test func `on a read-only store, a removal is planned and refused`() throws {
     let node = try node()
-    try shell("chmod -R a-w \"$1\"", node.folder.path("store"))
+    try shell("chmod -R a-w \"$1\"", node.directory.path("store"))
     try #require(try shell("id -u").output == "0\n")
     let mounted = """
       unshare -m sh -c 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"' sh
@@ -172,7 +172,7 @@ import Testing
     for words in ["remove img@1", "forget img --keep-last 1", "snapshot img"] {
       let planned = try run(
         "sh", "-c", "\(mounted) \"$1\" \"$2\" \(words) -n --json", "sh",
-        node.folder.path("store"), binary, environment: node.environment)
+        node.directory.path("store"), binary, environment: node.environment)
       let refused = try #require(
         try document(planned)["refused"] as? [String: Any], "\(words): \(planned.errors)")
       #expect(refused["code"] as? String == "read-only", "\(words)")

@@ -7,12 +7,12 @@ import TestSupport
 import Testing
 
 @Suite(.sweep) struct DurabilityTests {
-  private static let folder = packageRoot + "/Tests/Durability"
+  private static let directory = packageRoot + "/Tests/Durability"
 
   /// Runs a program of Tests/Durability over the binary under test.
   private func runHarness(_ program: String, _ arguments: String...) throws -> ToolResult {
     try run(
-      "python3", arguments: ["\(Self.folder)/\(program)"] + arguments,
+      "python3", arguments: ["\(Self.directory)/\(program)"] + arguments,
       environment: ["IMGSTORE_BINARY": binary])
   }
 

@@ -54,7 +54,7 @@ import Testing
         "bash",
         arguments: [
           "-c", "flock \"$1\" \"$0\" \"${@:2}\" --no-wait --json", binary,
-          site.folder.path(lock),
+          site.directory.path(lock),
         ] + command.split(separator: " ").map(String.init), environment: site.environment)
       #expect(result.status == 4, "\(command): \(result.errors)")
       let failure = try? JSONDecoder().decode(Failure.self, from: Data(result.output.utf8))
@@ -68,8 +68,8 @@ import Testing
   private static let rot =
     "p=$(ls -S packs | head -1); chmod u+w packs/$p; printf damage | dd of=packs/$p bs=1 seek=1500000 conv=notrunc status=none"
 
-  /// A damage, done in the store's folder; commands that meet it; whether their work is done nevertheless, so
-  /// that their document is not an error.
+  /// A damage, done in the store's directory; commands that meet it; whether their work is done nevertheless,
+  /// so that their document is not an error.
   static let damages: [(damage: String, commands: [String], isDone: Bool)] = [
     (rot, ["cat img:large", "pack img@2 --output OUT"], false),
     (rot, ["verify --deep", "restore img OUT", "extract img OUT", "repair --no-live"], true),
@@ -95,9 +95,9 @@ import Testing
   {
     for command in commands {
       let site = try filled()
-      try shell("cd \"$1\"; \(damage)", site.folder.path("store"))
+      try shell("cd \"$1\"; \(damage)", site.directory.path("store"))
       let words = command.split(separator: " ")
-        .map { $0 == "OUT" ? site.folder.path("out") : String($0) }
+        .map { $0 == "OUT" ? site.directory.path("out") : String($0) }
       let (status, code) = try typed(site, words)
       #expect(status == 5, "\(damage): \(command)")
       #expect(code == (isDone ? nil : "damaged"), "\(damage): \(command)")
@@ -111,11 +111,11 @@ import Testing
     let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
       .appendingPathComponent("killat").path
     for operation in 5..<200
-    where !FileManager.default.fileExists(atPath: site.folder.path("store/journal/img")) {
+    where !FileManager.default.fileExists(atPath: site.directory.path("store/journal/img")) {
       _ = try run(
         killer,
         arguments: [
-          "\(operation)", site.folder.path("count"), binary, "revert", "img@1", "--in-place",
+          "\(operation)", site.directory.path("count"), binary, "revert", "img@1", "--in-place",
         ], environment: site.environment)
     }
     for command in [

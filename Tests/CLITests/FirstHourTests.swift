@@ -15,14 +15,14 @@ import Testing
       """
       cd "$1/root"; mkdir -p compute/rootimg/etc/ssh compute/rootimg/old/a/b; cd compute/rootimg
       echo one >etc/hosts; echo key >etc/ssh/key; echo x >old/a/b/c
-      """, site.folder.path)
+      """, site.directory.path)
     #expect(
       try site.imgstore(
         "define", Self.long, "provmethod=netboot", "rootimgdir=/compute", "profile=compute"
       ).status == 0)
     #expect(try site.imgstore("snapshot", Self.long, "--tag", "golden").status == 0)
     try shell(
-      "echo two >\"$1/etc/hosts\"; rm -r \"$1/old\"", site.folder.path("root/compute/rootimg"))
+      "echo two >\"$1/etc/hosts\"; rm -r \"$1/old\"", site.directory.path("root/compute/rootimg"))
     #expect(try site.imgstore("snapshot", Self.long).status == 0)
     #expect(try site.imgstore("snapshot", "img").status == 0)
     return site
@@ -54,7 +54,7 @@ import Testing
     Row("tag compute@1:/etc/hosts x", 2, "names a path"),
     Row("diff compute@1:/etc compute@2:/etc", 0, "M  etc/hosts"),
     Row("diff compute@1 compute@2 -- etc/none", 1, "is neither in"),
-    // Folders that went are one line; paths are relative to the tree.
+    // Directories that went are one line; paths are relative to the tree.
     Row("diff compute@1 compute@2", 0, "/compute/rootimg:\n"),
     Row("diff compute@1 compute@2", 0, "D  old/  (3 entries in it)\n"),
     Row("diff compute@1 compute@2 --all", 0, "D  old/a/b/c\n"),
@@ -179,12 +179,13 @@ import Testing
     let words: [String] = row.typed.split(separator: " ").map { word in
       word.replacingOccurrences(of: "'", with: "")
         .replacingOccurrences(of: "TREE", with: "/tree")
-        .replacingOccurrences(of: "OUT", with: site.folder.path("out"))
-        .replacingOccurrences(of: "STORE", with: site.folder.path("store"))
+        .replacingOccurrences(of: "OUT", with: site.directory.path("out"))
+        .replacingOccurrences(of: "STORE", with: site.directory.path("store"))
     }
-    try shell("mkdir -p \"$1/root/tree/etc\"; echo t >\"$1/root/tree/etc/t\"", site.folder.path)
+    try shell("mkdir -p \"$1/root/tree/etc\"; echo t >\"$1/root/tree/etc/t\"", site.directory.path)
     let result = try run(
-      binary, arguments: words, environment: site.environment, directory: site.folder.path("root"))
+      binary, arguments: words, environment: site.environment,
+      directory: site.directory.path("root"))
     let said = result.output + result.errors
     #expect(result.status == row.status, "\(row.typed): \(said)")
     #expect(row.says.isEmpty || said.contains(row.says), "\(row.typed): \(said)")
@@ -194,7 +195,7 @@ import Testing
   @Test func `options may precede the command`() throws {
     let site = try site()
     let plain = ["TZ": "UTC"]
-    let (store, root) = (site.folder.path("store"), site.folder.path("root"))
+    let (store, root) = (site.directory.path("store"), site.directory.path("root"))
     for words in [
       ["--store", store, "--root", root, "log", "compute"],
       ["--store=\(store)", "--root=\(root)", "-q", "log", "compute"],
@@ -220,7 +221,7 @@ import Testing
 
   @Test func `-q suppresses output of success only`() throws {
     let site = try site()
-    try shell("echo new >\"$1/root/img/rootimg/new\"", site.folder.path)
+    try shell("echo new >\"$1/root/img/rootimg/new\"", site.directory.path)
     for words in [
       ["snapshot", "img"], ["tag", "img@1", "t"], ["gc"], ["verify"], ["optimize"],
       ["forget", "--all", "--keep-last", "9"], ["revert", "img@1"], ["undo", "img"],
@@ -241,11 +242,11 @@ import Testing
   }
 
   @Test func `only writing commands create a store, and they report it`() throws {
-    let folder = try TemporaryFolder()
-    try shell("mkdir -p \"$1/root/img/rootimg\" \"$1/disk/lost+found\"", folder.path)
-    let store = folder.path("store")
+    let directory = try TemporaryDirectory()
+    try shell("mkdir -p \"$1/root/img/rootimg\" \"$1/disk/lost+found\"", directory.path)
+    let store = directory.path("store")
     let environment = [
-      "IMGSTORE_STORE": store, "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC",
+      "IMGSTORE_STORE": store, "IMGSTORE_ROOT": directory.path("root"), "TZ": "UTC",
     ]
     func typed(_ words: String...) throws -> ToolResult {
       try run(binary, arguments: words, environment: environment)
@@ -261,11 +262,11 @@ import Testing
     let defined = try typed("define", "img", "provmethod=netboot", "rootimgdir=/img")
     #expect(defined.status == 0 && defined.errors.contains("made a new store in \(store)"))
     #expect(try typed("images").errors == "")
-    // A file system of its own has this folder.
-    let disk = try typed("define", "img", "provmethod=netboot", "--store", folder.path("disk"))
+    // A file system of its own has this directory.
+    let disk = try typed("define", "img", "provmethod=netboot", "--store", directory.path("disk"))
     #expect(disk.status == 0, "\(disk.errors)")
-    #expect(try typed("images", "--store", folder.path("disk")).output.contains("img"))
-    #expect(try typed("verify", "--store", folder.path("disk")).status == 0)
+    #expect(try typed("images", "--store", directory.path("disk")).output.contains("img"))
+    #expect(try typed("verify", "--store", directory.path("disk")).status == 0)
   }
 
   @Test func `an image with an unfinished change is marked in every list`() throws {
@@ -278,7 +279,7 @@ import Testing
       _ = try run(
         killer,
         arguments: [
-          "\(operation)", site.folder.path("count"), binary, "revert", "compute@1", "--in-place",
+          "\(operation)", site.directory.path("count"), binary, "revert", "compute@1", "--in-place",
         ], environment: site.environment)
       images = try site.imgstore("images")
     }

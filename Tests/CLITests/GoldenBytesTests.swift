@@ -7,27 +7,28 @@ import TestSupport
 import Testing
 
 @Suite struct GoldenBytesTests {
-  private static let folder =
+  private static let directory =
     URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().path + "/Golden"
 
   /// Unpacks a store, and returns its path.
-  private func store(_ version: String, in folder: TemporaryFolder) throws -> String {
+  private func store(_ version: String, in directory: TemporaryDirectory) throws -> String {
     try shell(
-      "tar xzf \"$1\" -C \"$2\"", "\(Self.folder)/store-\(version).tar.gz", folder.path)
-    return folder.path("store")
+      "tar xzf \"$1\" -C \"$2\"", "\(Self.directory)/store-\(version).tar.gz", directory.path)
+    return directory.path("store")
   }
 
   @Test(arguments: ["0.1"])
   func `packs and bundles of an old store are byte-identical to those of its time`(version: String)
     throws
   {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let result = try run(
-      Self.folder + "/outputs.sh",
-      arguments: [binary, try store(version, in: folder), folder.path("out")])
+      Self.directory + "/outputs.sh",
+      arguments: [binary, try store(version, in: directory), directory.path("out")])
     #expect(result.status == 0, "\(result.errors)")
-    let then = try String(contentsOfFile: Self.folder + "/outputs-\(version).txt", encoding: .utf8)
+    let then = try String(
+      contentsOfFile: Self.directory + "/outputs-\(version).txt", encoding: .utf8)
     func lines(_ text: String, _ isLibrary: Bool) -> [Substring] {
       text.split(separator: "\n").filter { $0.hasPrefix("#") == isLibrary }
     }
@@ -44,12 +45,12 @@ import Testing
   func `an old store verifies, and its snapshots restore`(
     version: String
   ) throws {
-    let folder = try TemporaryFolder()
-    let store = try store(version, in: folder)
-    try shell("mkdir \"$1\"", folder.path("root"))
+    let directory = try TemporaryDirectory()
+    let store = try store(version, in: directory)
+    try shell("mkdir \"$1\"", directory.path("root"))
     let environment = [
-      "IMGSTORE_STORE": store, "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC",
-      "IMGSTORE_CONFIG_DIR": folder.path("config"),
+      "IMGSTORE_STORE": store, "IMGSTORE_ROOT": directory.path("root"), "TZ": "UTC",
+      "IMGSTORE_CONFIG_DIR": directory.path("config"),
     ]
     func imgstore(_ words: String...) throws -> ToolResult {
       try run(binary, arguments: words, environment: environment)
@@ -58,13 +59,13 @@ import Testing
     #expect(try imgstore("revert", "compute@golden").status == 0)
     #expect(try imgstore("revert", "chroot").status == 0)
     // The script that made the first snapshot's node makes it again.
-    try shell("\"$1/make-node.sh\" \"$2\"", Self.folder, folder.path("again"))
+    try shell("\"$1/make-node.sh\" \"$2\"", Self.directory, directory.path("again"))
     let difference = try run(
       "rsync",
       arguments: [
         "-aHAXcni", "--delete",
-        folder.path("again/root") + "/install/netboot/os1/x86_64/compute/rootimg/",
-        folder.path("root/install/netboot/os1/x86_64/compute/rootimg") + "/",
+        directory.path("again/root") + "/install/netboot/os1/x86_64/compute/rootimg/",
+        directory.path("root/install/netboot/os1/x86_64/compute/rootimg") + "/",
       ])
     #expect(difference.status == 0 && difference.output == "", "\(difference.output)")
     #expect(try imgstore("status", "compute", "--exit-code").status == 0)

@@ -45,24 +45,24 @@ import Testing
     }
     #expect(killed >= expected, "\(killed) killed, \(completed) completed")
     #expect(try site.imgstore("snapshot", "img").status == 0)
-    #expect(try site.imgstore("restore", "img", site.folder.path("out")).status == 0)
-    #expect(try differences(site.tree, site.folder.path("out")) == "")
+    #expect(try site.imgstore("restore", "img", site.directory.path("out")).status == 0)
+    #expect(try differences(site.tree, site.directory.path("out")) == "")
     // The next writer removes leftovers of killed ones.
-    #expect(try run("ls", "-A", site.folder.path("store/tmp")).output == "")
+    #expect(try run("ls", "-A", site.directory.path("store/tmp")).output == "")
   }
 
   @Test func `on a full disk only the command fails, and the store stays whole`() throws {
     guard isRoot else { return }
-    let folder = try TemporaryFolder()
-    try shell("mkdir -p \"$1/disk\" \"$1/root/img/rootimg\"", folder.path)
-    let disk = folder.path("disk")
+    let directory = try TemporaryDirectory()
+    try shell("mkdir -p \"$1/disk\" \"$1/root/img/rootimg\"", directory.path)
+    let disk = directory.path("disk")
     guard try run("mount", "-t", "tmpfs", "-o", "size=12m", "none", disk).didSucceed else { return }
     defer { _ = try? run("umount", disk) }
-    let environment = ["IMGSTORE_STORE": disk + "/store", "IMGSTORE_ROOT": folder.path("root")]
+    let environment = ["IMGSTORE_STORE": disk + "/store", "IMGSTORE_ROOT": directory.path("root")]
     func imgstore(_ arguments: String...) throws -> ToolResult {
       try run(binary, arguments: arguments, environment: environment)
     }
-    let tree = folder.path("root/img/rootimg")
+    let tree = directory.path("root/img/rootimg")
     try shell("head -c 3000000 /dev/urandom >\"$1/a\"", tree)
     _ = try imgstore("define", "img", "provmethod=netboot", "rootimgdir=/img")
     #expect(try imgstore("snapshot", "img").status == 0)
@@ -87,7 +87,7 @@ import Testing
     if isRoot {
       try shell(
         "chown -R 65534:65534 \"$1\"; chown 0 \"$1/root/img/rootimg/closed\" \"$1/root/img/rootimg/dir\"",
-        site.folder.path)
+        site.directory.path)
     }
     let result = try run(
       nobody[0], arguments: Array(nobody.dropFirst()) + [binary, "snapshot", "img"],
@@ -104,16 +104,18 @@ import Testing
 
   @Test func `a revert does not replace files that it cannot snapshot first`() throws {
     guard isRoot else { return }
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try shell(
       "mkdir -p \"$1/root/img/rootimg\"; echo one >\"$1/root/img/rootimg/f\"; chown -R 65534:65534 \"$1\"",
-      folder.path)
-    let file = folder.path("root/img/rootimg/f")
+      directory.path)
+    let file = directory.path("root/img/rootimg/f")
     func imgstore(_ arguments: String...) throws -> ToolResult {
       try run(
         "setpriv",
         arguments: ["--reuid=65534", "--regid=65534", "--clear-groups", binary] + arguments,
-        environment: ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root")])
+        environment: [
+          "IMGSTORE_STORE": directory.path("store"), "IMGSTORE_ROOT": directory.path("root"),
+        ])
     }
     _ = try imgstore("define", "img", "provmethod=netboot", "rootimgdir=/img")
     #expect(try imgstore("snapshot", "img").status == 0)
@@ -139,7 +141,7 @@ import Testing
     try #require(copied.didSucceed, "\(copied.errors)")
     for arguments in [
       ["snapshot", "img"], ["status", "img"], ["verify", "--deep"],
-      ["restore", "img", site.folder.path("out")], ["revert", "img@1"],
+      ["restore", "img", site.directory.path("out")], ["revert", "img@1"],
     ] {
       let result = try run(binary, arguments: arguments, environment: site.environment)
       #expect(result.status == 0, "\(arguments): \(result.status) \(result.errors)")
@@ -159,29 +161,32 @@ import Testing
 
   @Test func `an unprivileged user can work in a staging root`() throws {
     guard isRoot else { return }
-    let folder = try TemporaryFolder()
-    try shell("mkdir -p \"$1/root/install\"; chown -R 65534:65534 \"$1\"", folder.path)
+    let directory = try TemporaryDirectory()
+    try shell("mkdir -p \"$1/root/install\"; chown -R 65534:65534 \"$1\"", directory.path)
     func imgstore(_ arguments: String...) throws -> ToolResult {
       try run(
         "setpriv",
         arguments: ["--reuid=65534", "--regid=65534", "--clear-groups", binary] + arguments,
-        environment: ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root")])
+        environment: [
+          "IMGSTORE_STORE": directory.path("store"), "IMGSTORE_ROOT": directory.path("root"),
+        ])
     }
-    let bundle = folder.path("bundle.tgz")
+    let bundle = directory.path("bundle.tgz")
     try shell("cp \"$1\" \"$2\"; chmod 644 \"$2\"", fixture("xcat/stateless.tgz"), bundle)
     let imported = try imgstore("import", bundle)
     #expect(imported.status == 0, "\(imported.errors)")
     let name = "rhels8.5.0-x86_64-netboot-compute"
     #expect(try imgstore("status", name).output.contains("identical"))
-    try shell("echo x >\"$1/root/install/netboot/rhels8.5.0/x86_64/compute/kernel\"", folder.path)
+    try shell(
+      "echo x >\"$1/root/install/netboot/rhels8.5.0/x86_64/compute/kernel\"", directory.path)
     let back = try imgstore("revert", name + "@2")
     #expect(back.status == 0, "\(back.errors)")
-    let exported = try imgstore("export", name, folder.path("out.tgz"))
+    let exported = try imgstore("export", name, directory.path("out.tgz"))
     #expect(exported.status == 0, "\(exported.errors)")
     // Before the import there was nothing.
     let gone = try imgstore("revert", name + "@1")
     #expect(gone.status == 0, "\(gone.errors)")
-    #expect(!FileManager.default.fileExists(atPath: folder.path("root/install/netboot")))
+    #expect(!FileManager.default.fileExists(atPath: directory.path("root/install/netboot")))
   }
 
   @Test func `a second process waits for the lock and reports it`() throws {
@@ -191,7 +196,7 @@ import Testing
     let holder = try run(
       "bash", "-c",
       "flock \"$1/locks/image-img\" sleep 1 & sleep 0.2; \"$0\" snapshot img; wait", binary,
-      site.folder.path("store"), environment: site.environment)
+      site.directory.path("store"), environment: site.environment)
     #expect(holder.status == 0)
     #expect(holder.errors.contains("waiting: image img is in use by process"))
     #expect(try site.imgstore("log", "img").output.split(separator: "\n").count == 2)
@@ -207,7 +212,7 @@ import Testing
       flock "$1/locks/image-img" sleep 30 & sleep 0.3
       start=$(date +%s%N); "$0" snapshot img --json "${@:2}"; status=$?
       echo "status $status $(( ($(date +%s%N) - start) / 1000000 ))"; kill %1
-      """, binary, site.folder.path("store"), words[0], words.count > 1 ? words[1] : "--json",
+      """, binary, site.directory.path("store"), words[0], words.count > 1 ? words[1] : "--json",
       environment: site.environment)
     #expect(held.output.contains("\"code\" : \"image-locked\""), "\(held.output)")
     #expect(held.output.contains("\"category\" : \"busy\""), "\(held.output)")

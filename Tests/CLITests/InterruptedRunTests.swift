@@ -39,14 +39,14 @@ import Testing
   private func site() throws -> TestNode {
     let site = try TestNode(image: "img")
     for name in ["a", "b", "c", "d"] {
-      try shell("mkdir -p \"$1/$2\"; echo \"$2\" >\"$1/$2/f\"", site.folder.path("root"), name)
+      try shell("mkdir -p \"$1/$2\"; echo \"$2\" >\"$1/$2/f\"", site.directory.path("root"), name)
       #expect(try site.imgstore("add", name, "/\(name)").status == 0)
     }
     return site
   }
 
   private func total(_ site: TestNode) throws -> Int {
-    let refs = site.folder.path("store/refs")
+    let refs = site.directory.path("store/refs")
     return try FileManager.default.contentsOfDirectory(atPath: refs).reduce(0) { sum, image in
       let names = try FileManager.default.contentsOfDirectory(atPath: "\(refs)/\(image)")
       return sum + names.count { $0.allSatisfy(\.isNumber) }

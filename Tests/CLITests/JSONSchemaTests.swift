@@ -5,31 +5,32 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A management node with an image of every kind of entry, and a folder for the output of commands.
+/// A management node with an image of every kind of entry, and a directory for the output of commands.
 private final class DocumentNode: Sendable {
-  let folder: TemporaryFolder
-  var tree: String { folder.path("root/install/img/rootimg") }
+  let directory: TemporaryDirectory
+  var tree: String { directory.path("root/install/img/rootimg") }
   var environment: [String: String] {
     [
-      "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC",
-      "IMGSTORE_CONFIG_DIR": folder.path("config"),
+      "IMGSTORE_STORE": directory.path("store"), "IMGSTORE_ROOT": directory.path("root"),
+      "TZ": "UTC",
+      "IMGSTORE_CONFIG_DIR": directory.path("config"),
     ]
   }
 
   init() throws {
-    folder = try TemporaryFolder()
-    try runFixture("scripts/trees/make-node-with-all-kinds.sh", folder.path)
+    directory = try TemporaryDirectory()
+    try runFixture("scripts/trees/make-node-with-all-kinds.sh", directory.path)
   }
 
   /// Runs a command with --json, and keeps its document.
   func document(_ line: String, number: Int) throws -> ToolResult {
     let words = line.split(separator: " ").map {
-      $0.replacingOccurrences(of: "OUT", with: folder.path("out"))
+      $0.replacingOccurrences(of: "OUT", with: directory.path("out"))
     }
     let result = try run(binary, arguments: words + ["--json"], environment: environment)
     let name = "\(number) \(line.replacingOccurrences(of: "/", with: "_").prefix(60))"
     try result.output.write(
-      toFile: folder.path("documents/\(name)"), atomically: false, encoding: .utf8)
+      toFile: directory.path("documents/\(name)"), atomically: false, encoding: .utf8)
     return result
   }
 }
@@ -37,7 +38,7 @@ private final class DocumentNode: Sendable {
 @Suite struct JSONSchemaTests {
   private static let schemas = packageRoot + "/docs/schema"
 
-  /// Command lines, in order, or "! " and a script in the root tree. OUT is a folder.
+  /// Command lines, in order, or "! " and a script in the root tree. OUT is a directory.
   private static let lines = [
     "define img provmethod=netboot rootimgdir=/install/img profile=p osvers=rhels9 osarch=x86_64 pkglist=/install/img/pkglist",
     "images", "key generate", "key show", "key list", "key generate --output OUT.key",
@@ -112,10 +113,10 @@ private final class DocumentNode: Sendable {
   }
 
   @Test func `docs/schema equals the output of 'make schemas'`() throws {
-    let folder = try TemporaryFolder()
-    let written = try run(packageRoot + "/scripts/schemas.sh", binary, folder.path("schema"))
+    let directory = try TemporaryDirectory()
+    let written = try run(packageRoot + "/scripts/schemas.sh", binary, directory.path("schema"))
     #expect(written.status == 0, "\(written.errors)")
-    let difference = try run("diff", "-r", Self.schemas, folder.path("schema"))
+    let difference = try run("diff", "-r", Self.schemas, directory.path("schema"))
     #expect(difference.status == 0, "run 'make schemas'\n\(difference.output)")
   }
 
@@ -127,7 +128,7 @@ private final class DocumentNode: Sendable {
       let result = try site.document(line, number: number)
       #expect(!result.output.isEmpty, "\(line): \(result.errors)")
     }
-    try shell("mkdir \"$1\"", site.folder.path("out"))
+    try shell("mkdir \"$1\"", site.directory.path("out"))
     for line in Self.lines {
       if line.hasPrefix("! ") {
         try shell("cd \"$1\"; \(line.dropFirst(2))", site.tree)
@@ -143,7 +144,7 @@ private final class DocumentNode: Sendable {
 
     let check = try run(
       "python3", packageRoot + "/Tests/Schemas/validate.py", Self.schemas,
-      site.folder.path("documents"))
+      site.directory.path("documents"))
     #expect(check.status == 0, "\(check.errors)")
     let kinds = try FileManager.default.contentsOfDirectory(atPath: Self.schemas)
       .map { String($0.dropLast(5)) }
@@ -215,7 +216,7 @@ private final class DocumentNode: Sendable {
       (["images", "-z"], "out.stanza"), (["images", "--csv", "osimage"], "out.csv"),
     ] {
       let text = try run(binary, arguments: options, environment: site.environment).output
-      try text.write(toFile: site.folder.path(name), atomically: false, encoding: .utf8)
+      try text.write(toFile: site.directory.path(name), atomically: false, encoding: .utf8)
     }
   }
 
@@ -227,11 +228,12 @@ private final class DocumentNode: Sendable {
       try run(binary, arguments: ["log", "img"], environment: site.environment).output
         .split(separator: "\n").last?.split(separator: " ").first)
     for operation in 5..<200
-    where !FileManager.default.fileExists(atPath: site.folder.path("store/journal/img")) {
+    where !FileManager.default.fileExists(atPath: site.directory.path("store/journal/img")) {
       _ = try run(
         killer,
         arguments: [
-          "\(operation)", site.folder.path("count"), binary, "revert", "img\(number)", "--in-place",
+          "\(operation)", site.directory.path("count"), binary, "revert", "img\(number)",
+          "--in-place",
         ], environment: site.environment)
     }
   }

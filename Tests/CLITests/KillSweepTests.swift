@@ -8,14 +8,14 @@ import TestSupport
 import Testing
 import XCAT
 
-/// A management node in a folder, killed and resumed.
+/// A management node in a directory, killed and resumed.
 private struct KillSweep {
   /// How many points of a thinned sweep there are.
   static let points = 10
 
-  let base: TemporaryFolder
+  let base: TemporaryDirectory
   let arguments: [String]
-  /// The name of the image's state in failures, and the folders and tables that belong to it.
+  /// The name of the image's state in failures, and the directories and tables that belong to it.
   var image = "img"
 
   /// Everything that the change may touch, and nothing that it may not.
@@ -23,10 +23,10 @@ private struct KillSweep {
     let tables: [String: [[String: String]]]
     let definition: String
 
-    init(_ folder: TemporaryFolder, _ sweep: KillSweep) throws {
-      let directory = folder.path("root/etc/xcat")
+    init(_ directory: TemporaryDirectory, _ sweep: KillSweep) throws {
+      let xcatDirectory = directory.path("root/etc/xcat")
       let files = SQLiteTableBackend(
-        KernelFileSystem.shared, directory: Array(directory.utf8), mayCreate: true)
+        KernelFileSystem.shared, directory: Array(xcatDirectory.utf8), mayCreate: true)
       var tables: [String: [[String: String]]] = [:]
       for table in ["osimage", "linuximage", "litefile", "postscripts"] {
         tables[table] = try files.rows(table).sorted {
@@ -34,46 +34,48 @@ private struct KillSweep {
         }
       }
       self.tables = tables
-      definition = try sweep.imgstore(folder, ["show", sweep.image, "-z"]).output
+      definition = try sweep.imgstore(directory, ["show", sweep.image, "-z"]).output
     }
   }
 
-  func imgstore(_ folder: TemporaryFolder, _ arguments: [String]) throws -> ToolResult {
-    try TestSupport.run(binary, arguments: arguments, environment: environment(folder))
+  func imgstore(_ directory: TemporaryDirectory, _ arguments: [String]) throws -> ToolResult {
+    try TestSupport.run(binary, arguments: arguments, environment: environment(directory))
   }
 
-  private func environment(_ folder: TemporaryFolder) -> [String: String] {
+  private func environment(_ directory: TemporaryDirectory) -> [String: String] {
     [
-      "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC",
-      "IMGSTORE_XCAT_DIR": folder.path("root/etc/xcat"),
+      "IMGSTORE_STORE": directory.path("store"), "IMGSTORE_ROOT": directory.path("root"),
+      "TZ": "UTC",
+      "IMGSTORE_XCAT_DIR": directory.path("root/etc/xcat"),
     ]
   }
 
-  private func copy() throws -> TemporaryFolder {
-    let folder = try TemporaryFolder()
-    try shell("cp -a \"$1/.\" \"$2/\"", base.path, folder.path)
-    return folder
+  private func copy() throws -> TemporaryDirectory {
+    let directory = try TemporaryDirectory()
+    try shell("cp -a \"$1/.\" \"$2/\"", base.path, directory.path)
+    return directory
   }
 
   /// Runs a verb that is killed at an operation; nil where it ended before that.
   private func kill(
-    _ folder: TemporaryFolder, _ arguments: [String], at operation: Int
+    _ directory: TemporaryDirectory, _ arguments: [String], at operation: Int
   ) throws -> (status: Int32, operations: Int) {
     let tool = URL(fileURLWithPath: binary).deletingLastPathComponent()
       .appendingPathComponent("killat").path
-    let counts = folder.path("count")
+    let counts = directory.path("count")
     let result = try TestSupport.run(
       tool, arguments: ["\(operation)", counts, binary] + arguments,
-      environment: environment(folder))
+      environment: environment(directory))
     let text = try String(contentsOfFile: counts, encoding: .utf8)
     return (result.status, Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0)
   }
 
-  /// What differs in two staging areas: the trees wholly; of other folders all but their times, which
+  /// What differs in two staging areas: the trees wholly; of other directories all but their times, which
   /// change with the names in them.
-  private func leftBetween(_ pristine: TemporaryFolder, _ folder: TemporaryFolder) throws -> String
+  private func leftBetween(_ pristine: TemporaryDirectory, _ directory: TemporaryDirectory) throws
+    -> String
   {
-    let (a, b) = (pristine.path("root/install"), folder.path("root/install"))
+    let (a, b) = (pristine.path("root/install"), directory.path("root/install"))
     let files = try TestSupport.run(
       "rsync", "-aHAXnO", "--delete", "--checksum", "--itemize-changes", "--exclude=rootimg",
       a + "/", b + "/")
@@ -103,27 +105,27 @@ private struct KillSweep {
     var (resumed, untouched) = (0, 0)
     for operation in stride(from: first, through: whole.operations + 2, by: every) {
       for isBack in Sweep.isWhole ? [false, true] : [operation / every % 2 == 0] {
-        let folder = try copy()
-        _ = try kill(folder, arguments, at: operation)
+        let directory = try copy()
+        _ = try kill(directory, arguments, at: operation)
         var wasNotBegun = false
         let name = "\(arguments), operation \(operation), \(isBack ? "back" : "forward")"
         let isUnfinished =
           try FileManager.default.contentsOfDirectory(
-            atPath: folder.path("store/journal")
+            atPath: directory.path("store/journal")
           ).isEmpty == false
         let way = ["resume", image] + (isBack ? ["--back"] : [])
         if isUnfinished {
           resumed += 1
-          let other = try imgstore(folder, ["define", image, "comments=mine"])
+          let other = try imgstore(directory, ["define", image, "comments=mine"])
           #expect(other.status == 6 && other.errors.contains("imgstore resume \(image)"), "\(name)")
           // The resuming command may be killed as well.
           if Bool.random(using: &random) {
-            _ = try kill(folder, way, at: Int.random(in: 1...60, using: &random))
+            _ = try kill(directory, way, at: Int.random(in: 1...60, using: &random))
           }
           let isStill = try !FileManager.default.contentsOfDirectory(
-            atPath: folder.path("store/journal")
+            atPath: directory.path("store/journal")
           ).isEmpty
-          let result = isStill ? try imgstore(folder, way) : nil
+          let result = isStill ? try imgstore(directory, way) : nil
           wasNotBegun = result?.output.contains("had not touched") ?? true
           if let result, !result.output.contains("had not touched") {
             #expect(result.status == 0, "\(name): \(result.errors)")
@@ -134,20 +136,20 @@ private struct KillSweep {
         } else {
           untouched += 1
         }
-        let state = try State(folder, self)
+        let state = try State(directory, self)
         let isTarget = state == targetState
         #expect(isTarget || state == startState, "\(name): \(state)")
         if isUnfinished {
           #expect(isTarget == !isBack || wasNotBegun && !isTarget, "\(name)")
         }
-        let left = try leftBetween(isTarget ? target : start, folder)
+        let left = try leftBetween(isTarget ? target : start, directory)
         #expect(left == "", "\(name), \(isTarget ? "target" : "start"): \(left)")
         let hidden =
-          FileManager.default.enumerator(atPath: folder.path("root"))?
+          FileManager.default.enumerator(atPath: directory.path("root"))?
           .compactMap { $0 as? String }.filter { $0.contains(".imgstore-") } ?? []
         #expect(hidden.isEmpty, "\(name): \(hidden)")
         if operation % 5 == 0 {
-          let verify = try imgstore(folder, ["verify", "--deep"])
+          let verify = try imgstore(directory, ["verify", "--deep"])
           #expect(verify.status == 0, "\(name): \(verify.errors)")
         }
       }
@@ -158,13 +160,13 @@ private struct KillSweep {
 
 @Suite(.serialized, .sweep) struct KillSweepTests {
   /// An image with two states: one in a snapshot, the other live and in none.
-  private func prepare() throws -> TemporaryFolder {
-    let folder = try TemporaryFolder()
-    let tree = folder.path("root/install/img/rootimg")
-    try runFixture("scripts/trees/make-image-for-kill-sweep.sh", folder.path, tree)
+  private func prepare() throws -> TemporaryDirectory {
+    let directory = try TemporaryDirectory()
+    let tree = directory.path("root/install/img/rootimg")
+    try runFixture("scripts/trees/make-image-for-kill-sweep.sh", directory.path, tree)
     let environment = [
-      "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"),
-      "IMGSTORE_XCAT_DIR": folder.path("root/etc/xcat"),
+      "IMGSTORE_STORE": directory.path("store"), "IMGSTORE_ROOT": directory.path("root"),
+      "IMGSTORE_XCAT_DIR": directory.path("root/etc/xcat"),
     ]
     func imgstore(_ arguments: String...) throws {
       let result = try run(binary, arguments: arguments, environment: environment)
@@ -175,7 +177,7 @@ private struct KillSweep {
       "exlist=/install/lists/exlist", "pkglist=/install/lists/pkglist", "osarch=x86_64",
       "profile=p")
     try imgstore("snapshot", "img")
-    try imgstore("export", "img", "--complete", folder.path("bundle.tgz"))
+    try imgstore("export", "img", "--complete", directory.path("bundle.tgz"))
     try shell(
       """
       cd "$1"; echo two >etc/motd; rm -r old; mkdir new; echo new >new/file; ln -sfn new link
@@ -185,7 +187,7 @@ private struct KillSweep {
       echo other >../initrd-statelite.gz; rm ../initrd-stateless.gz
       """, tree)
     try imgstore("define", "img", "osvers=rhels10", "description=changed")
-    return folder
+    return directory
   }
 
   @Test func `a swap killed at any operation can be resumed or rolled back`() throws {
@@ -238,11 +240,11 @@ private struct KillSweep {
     #expect(try site.imgstore("snapshot", "img").status == 0)
     let watcher = Process()
     watcher.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    let stop = site.folder.path("stop")
+    let stop = site.directory.path("stop")
     watcher.arguments = [
       fixture("scripts/processes/watch-swapped-tree.py"), site.tree, stop,
     ]
-    let output = site.folder.path("watched")
+    let output = site.directory.path("watched")
     _ = FileManager.default.createFile(atPath: output, contents: nil)
     watcher.standardOutput = FileHandle(forWritingAtPath: output)
     watcher.standardError = FileHandle(forWritingAtPath: output)

@@ -38,7 +38,7 @@ import Testing
     #expect(try site.imgstore("log", "img").output.split(separator: "\n").count == 1)
     #expect(try site.imgstore("verify", "--deep").status == 0)
     #expect(try site.imgstore("snapshot", "img").status == 0)
-    #expect(try run("ls", "-A", site.folder.path("store/tmp")).output == "")
+    #expect(try run("ls", "-A", site.directory.path("store/tmp")).output == "")
   }
 
   @Test func `a small address space does not crash the program`() throws {
@@ -67,10 +67,10 @@ import Testing
     let back = try limited("revert img@1 \(method)")
     #expect(back.status == 0, "\(back.errors)")
     #expect(try limited("status img").status == 0)
-    let out = site.folder.path("out")
+    let out = site.directory.path("out")
     #expect(try limited("restore img@2 \(out)").status == 0)
     #expect(try shell("cd \"$1/e/d/d\"; cat f", out).output == "two3")
-    #expect(try limited("pack img@2 --output \(site.folder.path("packed.gz"))").status == 0)
+    #expect(try limited("pack img@2 --output \(site.directory.path("packed.gz"))").status == 0)
   }
 
   @Test func `without /proc only the commands that need it fail, with a reason`() throws {

@@ -53,11 +53,12 @@ import Testing
     try shell(
       """
       mkdir "$1/bin"; printf '#!/bin/sh\\nenv; cat >/dev/null\\n' >"$1/bin/less"; chmod +x "$1/bin/less"
-      """, site.folder.path)
+      """, site.directory.path)
     let shown = try onTerminal(
       site,
       [
-        "PATH": site.folder.path("bin") + ":/usr/bin:/bin", "PAGER": "sh -c id", "SUDO_UID": "1000",
+        "PATH": site.directory.path("bin") + ":/usr/bin:/bin", "PAGER": "sh -c id",
+        "SUDO_UID": "1000",
         "SECRET": "token",
       ], "grep", "evil", "img:etc/list")
     #expect(shown.contains("LESSSECURE=1") && !shown.contains("uid=") && !shown.contains("SECRET"))
@@ -182,7 +183,7 @@ import Testing
     let diff = try #require(try json("diff", "@1", "@2", "--packages") as? [String: Any])
     #expect((diff["packages"] as? [[String: Any]])?.first?["path"] as? String == "/img/rootimg")
     #expect(
-      (try json("extract", "img:etc/list", site.folder.path("out")) as? [String: Any])?["report"]
+      (try json("extract", "img:etc/list", site.directory.path("out")) as? [String: Any])?["report"]
         != nil)
   }
 

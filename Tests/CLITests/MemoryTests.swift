@@ -12,9 +12,9 @@ import Testing
 
   /// Imports a bundle and measures the peak memory.
   private func importing(_ bytes: [UInt8]) throws -> (status: Int, peakBytes: Int, errors: String) {
-    let folder = try TemporaryFolder()
-    try Data(bytes).write(to: URL(fileURLWithPath: folder.path("b.tgz")))
-    try shell("mkdir -p \"$1/root/install\"", folder.path)
+    let directory = try TemporaryDirectory()
+    try Data(bytes).write(to: URL(fileURLWithPath: directory.path("b.tgz")))
+    try shell("mkdir -p \"$1/root/install\"", directory.path)
     let script = """
       import resource, subprocess, sys
       done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -22,8 +22,10 @@ import Testing
       sys.stderr.write(done.stderr.decode())
       """
     let result = try run(
-      "python3", arguments: ["-c", script, binary, "import", folder.path("b.tgz")],
-      environment: ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root")])
+      "python3", arguments: ["-c", script, binary, "import", directory.path("b.tgz")],
+      environment: [
+        "IMGSTORE_STORE": directory.path("store"), "IMGSTORE_ROOT": directory.path("root"),
+      ])
     let numbers = result.output.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
     try #require(numbers.count == 2, "\(result.output) \(result.errors)")
     return (numbers[0], numbers[1], result.errors)

@@ -5,24 +5,24 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A management node at `/`, all of it in one folder.
+/// A management node at `/`, all of it in one directory.
 private struct NodesetNode {
-  let folder: TemporaryFolder
+  let directory: TemporaryDirectory
 
   init(name: String = "img") throws {
-    folder = try TemporaryFolder()
-    try runFixture("scripts/trees/make-node-with-nodeset.sh", folder.path, name)
-    let root = "rootimgdir=\(folder.path)/img"
+    directory = try TemporaryDirectory()
+    try runFixture("scripts/trees/make-node-with-nodeset.sh", directory.path, name)
+    let root = "rootimgdir=\(directory.path)/img"
     #expect(try imgstore("define", "new", "provmethod=netboot", root).status == 0)
     // Names that are not allowed for new images may be in the tables.
     try shell(
       "for t in osimage linuximage; do "
         + "sqlite3 \"$1/$t.sqlite\" \"UPDATE $t SET imagename = '$2'\"; done",
-      folder.path("xcat"), name)
+      directory.path("xcat"), name)
     #expect(try imgstore("snapshot", name).status == 0)
     try shell(
       "cd \"$1\"; echo k2 >img/kernel; cp img/kernel img/initrd* tftp/xcat/osimage/*/",
-      folder.path)
+      directory.path)
     #expect(try imgstore("snapshot", name).status == 0)
   }
 
@@ -30,13 +30,13 @@ private struct NodesetNode {
     try run(
       binary, arguments: arguments,
       environment: [
-        "IMGSTORE_STORE": folder.path("store"), "XCATCFG": "SQLite:\(folder.path("xcat"))",
-        "XCATROOT": folder.path("root"), "PATH": "/usr/bin:/bin",
+        "IMGSTORE_STORE": directory.path("store"), "XCATCFG": "SQLite:\(directory.path("xcat"))",
+        "XCATROOT": directory.path("root"), "PATH": "/usr/bin:/bin",
       ])
   }
 
   func asked() throws -> [String] {
-    let path = folder.path("root/asked")
+    let path = directory.path("root/asked")
     guard FileManager.default.fileExists(atPath: path) else { return [] }
     return try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map(String.init)
   }
@@ -78,9 +78,9 @@ private struct NodesetNode {
     #expect(try site.asked() == ["n1-n3", "osimage=\(name)"])
     #expect(revert.output.contains("\"done\" : true") || revert.output.contains("\"done\":true"))
     #expect(try site.bootFiles()["current"] as? Bool == true)
-    #expect(try run("find", site.folder.path, "-name", "owned*").output == "")
+    #expect(try run("find", site.directory.path, "-name", "owned*").output == "")
     // Where no node boots an old copy, nothing is run.
-    try shell("rm \"$1\"", site.folder.path("root/asked"))
+    try shell("rm \"$1\"", site.directory.path("root/asked"))
     #expect(try site.imgstore("revert", "\(name)@1", "--nodeset").status == 0)
     #expect(try site.asked() == [])
     #expect(try site.imgstore("undo", name, "--nodeset", "--dry-run").status == 0)
@@ -92,7 +92,7 @@ private struct NodesetNode {
     _ kind: String
   ) throws {
     let site = try NodesetNode()
-    try shell("touch \"$1\"", site.folder.path("root/\(kind)"))
+    try shell("touch \"$1\"", site.directory.path("root/\(kind)"))
     let revert = try site.imgstore("revert", "img@1", "--nodeset")
     #expect(revert.status == 3)
     #expect(try site.asked() == ["n1-n3", "osimage=img"])
@@ -103,10 +103,10 @@ private struct NodesetNode {
     throws
   {
     let site = try NodesetNode()
-    let kernel = site.folder.path("img/kernel")
-    let rooted = try site.imgstore("revert", "img@1", "--nodeset", "--root", site.folder.path)
+    let kernel = site.directory.path("img/kernel")
+    let rooted = try site.imgstore("revert", "img@1", "--nodeset", "--root", site.directory.path)
     #expect(rooted.status == 2)
-    try shell("rm \"$1\"", site.folder.path("root/sbin/nodeset"))
+    try shell("rm \"$1\"", site.directory.path("root/sbin/nodeset"))
     #expect(try site.imgstore("revert", "img@1", "--nodeset").status == 1)
     #expect(try String(contentsOfFile: kernel, encoding: .utf8) == "k2\n")
     #expect(try site.imgstore("revert", "img@1").status == 0)
@@ -118,7 +118,7 @@ private struct NodesetNode {
     #expect(try site.imgstore("undo", "img", "--nodeset").status == 0)
     // The copies were those of @2 all the time.
     #expect(try site.asked() == [])
-    try shell("echo old >\"$1\"", site.folder.path("tftp/xcat/osimage/img/kernel"))
+    try shell("echo old >\"$1\"", site.directory.path("tftp/xcat/osimage/img/kernel"))
     #expect(try site.imgstore("undo", "img", "--nodeset").status == 0)
     #expect(try site.asked() == ["n1-n3", "osimage=img"])
   }

@@ -32,17 +32,17 @@ import Testing
       cd "$1"; find . -path ./store/cache -prune -o -path ./store/locks -prune -o \
         -path ./store/tmp -prune -o -path ./store/leases -prune -o -type f -print | sort | xargs sha256sum
       """
-    let before = try shell(listing, site.folder.path).output
+    let before = try shell(listing, site.directory.path).output
     for command in Self.withoutPaths {
       for reference in ["img@golden:/etc/hosts", "img:/etc/hosts"] {
         let words = command.map {
-          $0 == "REF" ? reference : $0 == "FILE" ? site.folder.path("out") : $0
+          $0 == "REF" ? reference : $0 == "FILE" ? site.directory.path("out") : $0
         }
         let result = try run(binary, arguments: words, environment: site.environment)
         #expect(result.status == 2, "\(words): \(result.status) \(result.errors)\(result.output)")
       }
     }
-    #expect(try shell(listing, site.folder.path).output == before)
+    #expect(try shell(listing, site.directory.path).output == before)
   }
 
   @Test func `a revert with a path reverts only that path`() throws {

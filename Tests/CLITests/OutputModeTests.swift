@@ -7,14 +7,14 @@ import TestSupport
 import Testing
 
 extension TestNode {
-  /// Creates the node of the real xCAT with folders for outputs: of root, of another user, and sticky.
-  fileprivate static func withOutputFolders() throws -> TestNode {
+  /// Creates the node of the real xCAT with directories for outputs: of root, of another user, and sticky.
+  fileprivate static func withOutputDirectories() throws -> TestNode {
     let node = try TestNode.real()
     try shell(
       """
       mkdir "$1/own" "$1/foreign" "$1/sticky"; chmod 755 "$1" "$1/own" "$1/foreign"
       chown 65534:65534 "$1/foreign"; chmod 1777 "$1/sticky"
-      """, node.folder.path)
+      """, node.directory.path)
     return node
   }
 
@@ -42,7 +42,7 @@ extension TestNode {
   @Test(arguments: ["022", "027", "077", "777"])
   func `each output has the mode of the table under every umask`(umask: String) throws {
     guard isRoot else { return }
-    let site = try TestNode.withOutputFolders()
+    let site = try TestNode.withOutputDirectories()
     let less = (Int(umask, radix: 8) ?? 0) & 0o077
     func mode(_ expected: Int) -> [String] { [String(expected & ~less, radix: 8) + " 0"] }
     let image = Self.image
@@ -58,35 +58,36 @@ extension TestNode {
     #expect(try site.modes(packed, "f") == ["644 0"], "nodes fetch it without a password")
 
     for place in ["own", "foreign", "sticky"] {
-      let folder = site.folder.path(place)
-      let before = try run("stat", "-c", "%a %u", folder).output
+      let directory = site.directory.path(place)
+      let before = try run("stat", "-c", "%a %u", directory).output
       for words in [
-        ["export", image, "\(folder)/b.tgz"], ["export", image, "\(folder)/c.tgz", "--complete"],
-        ["pack", image, "--output", "\(folder)/p.cpio.gz"],
+        ["export", image, "\(directory)/b.tgz"],
+        ["export", image, "\(directory)/c.tgz", "--complete"],
+        ["pack", image, "--output", "\(directory)/p.cpio.gz"],
       ] {
         let result = try run(
           "sh", arguments: ["-c", "umask \"$0\"; exec \"$@\"", umask, binary] + words,
           environment: site.environment)
         #expect(result.status == 0 || result.status == 3, "\(words): \(result.errors)")
-        let file = words.first { $0.hasPrefix(folder) } ?? ""
+        let file = words.first { $0.hasPrefix(directory) } ?? ""
         #expect(try site.modes(file, "f") == ["600 0"], "\(words)")
       }
       // On the way: as mkdir(1) makes them. The entry itself: as the snapshot has it.
       let extracted = try site.imgstore(
-        umask: umask, "extract", "\(image):etc/passwd", "\(folder)/made/also/passwd")
+        umask: umask, "extract", "\(image):etc/passwd", "\(directory)/made/also/passwd")
       #expect(extracted.status == 0, "\(extracted.errors)")
-      #expect(try site.modes("\(folder)/made", "d") == mode(0o777))
-      #expect(try site.modes("\(folder)/made", "f") == ["644 0"])
+      #expect(try site.modes("\(directory)/made", "d") == mode(0o777))
+      #expect(try site.modes("\(directory)/made", "f") == ["644 0"])
       let chart = try site.imgstore(
         umask: umask, "bench", image, "--rounds", "1", "--no-peers", "--form", "cpio.gz", "--work",
-        folder,
-        "--plot", "\(folder)/chart.svg")
+        directory,
+        "--plot", "\(directory)/chart.svg")
       #expect(chart.status == 0, "\(chart.errors)")
-      #expect(try site.modes("\(folder)/chart.svg", "f") == mode(0o666))
-      let names = try run("ls", "-A", folder).output.split(separator: "\n").map(String.init)
+      #expect(try site.modes("\(directory)/chart.svg", "f") == mode(0o666))
+      let names = try run("ls", "-A", directory).output.split(separator: "\n").map(String.init)
       #expect(
         names == ["b.tgz", "c.tgz", "chart.svg", "made", "p.cpio.gz"], "nothing is left over")
-      #expect(try run("stat", "-c", "%a %u", folder).output == before)
+      #expect(try run("stat", "-c", "%a %u", directory).output == before)
     }
     // Changes that write journals, caches, parts and tables.
     try shell(
@@ -96,13 +97,13 @@ extension TestNode {
     #expect(try site.imgstore(umask: umask, "copy", image, "copied").status == 0)
     #expect(try site.imgstore(umask: umask, "verify").status == 0)
     #expect(try site.imgstore(umask: umask, "gc").status == 0)
-    #expect(try site.modes(site.folder.path("store"), "f") == ["600 0"])
-    #expect(try site.modes(site.folder.path("store"), "d") == ["700 0"])
+    #expect(try site.modes(site.directory.path("store"), "f") == ["600 0"])
+    #expect(try site.modes(site.directory.path("store"), "d") == ["700 0"])
   }
 
   @Test(arguments: [SIGTERM, SIGKILL])
   func `an interrupted export leaves no file`(signal: Int32) throws {
-    let site = try TestNode.withOutputFolders()
+    let site = try TestNode.withOutputDirectories()
     let image = Self.image
     let kernel = site.install + "/netboot/rhels8.5.0/x86_64/compute/kernel"
     try shell("head -c 60M /dev/urandom >\"$1\"", kernel)
@@ -113,13 +114,13 @@ extension TestNode {
     process.arguments = [
       "python3", "-c",
       "import os, signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, []); os.execv(sys.argv[1], sys.argv[1:])",
-      binary, "export", image, site.folder.path("own/o.tgz"),
+      binary, "export", image, site.directory.path("own/o.tgz"),
     ]
     process.environment = site.environment
     process.standardOutput = FileHandle.nullDevice
     process.standardError = FileHandle.nullDevice
     try process.run()
-    // Until it writes: it has a file of that folder open, or (without such files) a part lies there.
+    // Until it writes: it has a file of that directory open, or (without such files) a part lies there.
     let files = "/proc/\(process.processIdentifier)/fd"
     var isWriting = false
     for _ in 0..<3000 where !isWriting && process.isRunning {
@@ -129,7 +130,7 @@ extension TestNode {
     kill(process.processIdentifier, signal)
     process.waitUntilExit()
     #expect(isWriting && process.terminationReason == .uncaughtSignal)
-    #expect(try run("ls", "-A", site.folder.path("own")).output == "")
+    #expect(try run("ls", "-A", site.directory.path("own")).output == "")
   }
 
   // MARK: Links that others made
@@ -149,20 +150,20 @@ extension TestNode {
 
   @Test func `an output link that another user may have made is not followed`() throws {
     guard isRoot else { return }
-    let site = try TestNode.withOutputFolders()
+    let site = try TestNode.withOutputDirectories()
     let image = Self.image
     #expect(try site.imgstore("snapshot", image).status == 0)
-    try runFixture("scripts/trees/plant-links-of-another-user.sh", site.folder.path)
+    try runFixture("scripts/trees/plant-links-of-another-user.sh", site.directory.path)
     func state() throws -> String {
       try run(
         "sh", "-c",
-        "cd \"\(site.folder.path)\"; cat victim etcx/hosts; ls -A etcx empty; ls -Ad missing* ; ls -lAn sticky foreign | grep -v total"
+        "cd \"\(site.directory.path)\"; cat victim etcx/hosts; ls -A etcx empty; ls -Ad missing* ; ls -lAn sticky foreign | grep -v total"
       ).output
     }
     let before = try state()
     for place in ["sticky", "foreign"] {
       for name in ["file", "folder", "empty", "missing"] {
-        for words in OutputModeTests.outputs(image, site.folder.path("\(place)/\(name)")) {
+        for words in OutputModeTests.outputs(image, site.directory.path("\(place)/\(name)")) {
           let result = try run(binary, arguments: words, environment: site.environment)
           #expect(result.status == 1, "\(words): \(result.output)\(result.errors)")
         }
@@ -173,32 +174,32 @@ extension TestNode {
 
   @Test func `links of root and regular files are accepted as outputs`() throws {
     guard isRoot else { return }
-    let site = try TestNode.withOutputFolders()
+    let site = try TestNode.withOutputDirectories()
     let image = Self.image
     #expect(try site.imgstore("snapshot", image).status == 0)
     try shell(
-      "cd \"$1\"; mkdir own/real; ln -s real own/link; ln -s own sticky/mine", site.folder.path)
+      "cd \"$1\"; mkdir own/real; ln -s real own/link; ln -s own sticky/mine", site.directory.path)
     let passwd = "\(image)@1:etc/passwd"
-    #expect(try site.imgstore("extract", passwd, site.folder.path("own/link/a")).status == 0)
-    #expect(try run("ls", "-A", site.folder.path("own/real")).output == "a\n")
-    // Nobody but root can replace a link of root in the sticky folder of root.
-    try shell("cd \"$1\"; rm sticky/mine; ln -s ../own/real sticky/mine", site.folder.path)
-    #expect(try site.imgstore("extract", passwd, site.folder.path("sticky/mine/b")).status == 0)
-    #expect(try run("ls", "-A", site.folder.path("own/real")).output == "a\nb\n")
+    #expect(try site.imgstore("extract", passwd, site.directory.path("own/link/a")).status == 0)
+    #expect(try run("ls", "-A", site.directory.path("own/real")).output == "a\n")
+    // Nobody but root can replace a link of root in the sticky directory of root.
+    try shell("cd \"$1\"; rm sticky/mine; ln -s ../own/real sticky/mine", site.directory.path)
+    #expect(try site.imgstore("extract", passwd, site.directory.path("sticky/mine/b")).status == 0)
+    #expect(try run("ls", "-A", site.directory.path("own/real")).output == "a\nb\n")
     // In a directory of another user no link is followed, regardless of its owner.
-    try shell("cd \"$1\"; ln -s ../own/real foreign/mine", site.folder.path)
-    #expect(try site.imgstore("extract", passwd, site.folder.path("foreign/mine/c")).status == 1)
-    #expect(try site.imgstore("extract", passwd, site.folder.path("foreign/c")).status == 0)
+    try shell("cd \"$1\"; ln -s ../own/real foreign/mine", site.directory.path)
+    #expect(try site.imgstore("extract", passwd, site.directory.path("foreign/mine/c")).status == 1)
+    #expect(try site.imgstore("extract", passwd, site.directory.path("foreign/c")).status == 0)
   }
 
   // MARK: Whose store
 
   @Test func `a store that other users own or can write is refused`() throws {
     guard isRoot else { return }
-    let site = try TestNode.withOutputFolders()
+    let site = try TestNode.withOutputDirectories()
     let image = Self.image
-    let store = site.folder.path("store")
-    let victim = site.folder.path("victim")
+    let store = site.directory.path("store")
+    let victim = site.directory.path("victim")
     try shell(
       """
       mkdir "$1"; echo precious >"$2"; ln -s "$2" "$1/format.new"; chown -hR 65534 "$1"
@@ -238,23 +239,23 @@ extension TestNode {
   // MARK: Links among the image's files
 
   @Test func `a list that is a link is exported only from the allowed directories`() throws {
-    let site = try TestNode.withOutputFolders()
+    let site = try TestNode.withOutputDirectories()
     let image = Self.image
     let list = "/install/custom/netboot/rh/compute.pkglist"
     try shell(
       """
       cd "$1"; mkdir -p secret install/shared; echo 'root:HASH' >secret/shadow; echo bash >install/shared/list
       rm -f ".$2"; mkdir -p "$(dirname ".$2")"; ln -s /secret/shadow ".$2"
-      """, site.folder.path("root"), list)
-    let bundle = site.folder.path("own/b.tgz")
+      """, site.directory.path("root"), list)
+    let bundle = site.directory.path("own/b.tgz")
     #expect(try site.imgstore("export", image, bundle).status == 1)
-    #expect(try run("ls", "-A", site.folder.path("own")).output == "")
+    #expect(try run("ls", "-A", site.directory.path("own")).output == "")
     #expect(try site.imgstore("export", image, bundle, "--allow", "/secret").status == 0)
     for target in ["/install/shared/list", "list.real"] {
       try shell(
         """
         cd "$1"; rm ".$2"; ln -s "$3" ".$2"; echo vim >"$(dirname ".$2")/list.real"
-        """, site.folder.path("root"), list, target)
+        """, site.directory.path("root"), list, target)
       #expect(try site.imgstore("export", image, bundle).status == 0, "\(target)")
     }
   }

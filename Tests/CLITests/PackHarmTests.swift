@@ -31,14 +31,14 @@ import Testing
     #expect(try pack().status == 0)
     var microseconds = UInt32(clamping: Int(Date().timeIntervalSince(start) * 1_000_000))
     let name = form.contains("squashfs") ? "rootimg.sfs" : "rootimg.cpio.gz"
-    let file = site.folder.path("root/img/\(name)")
+    let file = site.directory.path("root/img/\(name)")
     var known = try bytes(file)
     var random = SplitMix64(20_261_123)
     var killed = 0
     for round in 0..<Self.wantedKills * 6 where killed < Self.wantedKills {
       try shell(
         "echo $2 >>\"$1/f7\"; rm -rf \"$3\"", site.tree, "\(round)",
-        site.folder.path("store/cache/segments"))
+        site.directory.path("store/cache/segments"))
       let process = Process()
       process.executableURL = URL(fileURLWithPath: binary)
       process.arguments = ["pack", "img", "-q"] + form
@@ -65,7 +65,7 @@ import Testing
     }
     #expect(killed >= Self.wantedKills)
     #expect(try pack().status == 0)
-    let left = try run("ls", "-A", site.folder.path("root/img")).output
+    let left = try run("ls", "-A", site.directory.path("root/img")).output
     #expect(left == "rootimg\n\(name)\n")
     #expect(try site.imgstore("verify").status == 0)
   }
@@ -73,12 +73,12 @@ import Testing
   @Test(arguments: [["-m", "cpio"], ["-m", "tar", "-c", "xz"], ["-m", "squashfs"]])
   func `a pack on a full disk reports it and leaves the old packed image`(_ form: [String]) throws {
     guard isRoot else { return }
-    let folder = try TemporaryFolder()
-    let disk = folder.path("root")
+    let directory = try TemporaryDirectory()
+    let disk = directory.path("root")
     try shell("mkdir \"$1\"", disk)
     guard try run("mount", "-t", "tmpfs", "-o", "size=16m", "none", disk).didSucceed else { return }
     defer { _ = try? run("umount", disk) }
-    let environment = ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": disk]
+    let environment = ["IMGSTORE_STORE": directory.path("store"), "IMGSTORE_ROOT": disk]
     func imgstore(_ words: [String]) throws -> ToolResult {
       try run(binary, arguments: words, environment: environment)
     }

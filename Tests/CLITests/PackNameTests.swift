@@ -7,11 +7,11 @@ import Testing
 
 /// A management node with an image, its tree, and the binary under xCAT's names.
 private final class PackEnvironment: Sendable {
-  let folder: TemporaryFolder
-  var tree: String { folder.path("root/img/rootimg") }
+  let directory: TemporaryDirectory
+  var tree: String { directory.path("root/img/rootimg") }
 
   init() throws {
-    folder = try TemporaryFolder()
+    directory = try TemporaryDirectory()
     try shell(
       """
       cd "$1"; mkdir -p bin root/etc/xcat root/img/rootimg/{etc,opt} root/install/postscripts
@@ -19,7 +19,7 @@ private final class PackEnvironment: Sendable {
       echo post >root/install/postscripts/xcatdsklspost
       printf 'root:x:1:::::::\\n' >root/img/rootimg/etc/shadow; echo ntp >root/img/rootimg/etc/ntp.conf
       seq 1 50000 >root/img/rootimg/numbers
-      """, folder.path, binary)
+      """, directory.path, binary)
     let defined = try imgstore(
       "define", "img", "provmethod=netboot", "rootimgdir=/img", "profile=p", "osvers=rhels9",
       "osarch=x86_64")
@@ -27,7 +27,10 @@ private final class PackEnvironment: Sendable {
   }
 
   var environment: [String: String] {
-    ["IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC"]
+    [
+      "IMGSTORE_STORE": directory.path("store"), "IMGSTORE_ROOT": directory.path("root"),
+      "TZ": "UTC",
+    ]
   }
 
   func imgstore(_ words: String...) throws -> ToolResult {
@@ -37,11 +40,12 @@ private final class PackEnvironment: Sendable {
   func call(_ line: String) throws -> ToolResult {
     let words = line.split(separator: " ").map(String.init)
     return try run(
-      folder.path("bin/\(words[0])"), arguments: Array(words.dropFirst()), environment: environment)
+      directory.path("bin/\(words[0])"), arguments: Array(words.dropFirst()),
+      environment: environment)
   }
 
   func sqlite(_ table: String, _ statement: String) throws {
-    let result = try run("sqlite3", folder.path("root/etc/xcat/\(table).sqlite"), statement)
+    let result = try run("sqlite3", directory.path("root/etc/xcat/\(table).sqlite"), statement)
     try #require(result.didSucceed, "\(result.errors)")
   }
 
@@ -120,7 +124,7 @@ private final class PackEnvironment: Sendable {
       #expect(result.output == output, "\(words)")
       #expect(result.errors == errors, "\(words)")
     }
-    #expect(try run("ls", site.folder.path("root/img")).output == "rootimg\n")
+    #expect(try run("ls", site.directory.path("root/img")).output == "rootimg\n")
   }
 
   @Test func `packimage packs every form and prints xCAT's messages`() throws {
@@ -140,13 +144,13 @@ private final class PackEnvironment: Sendable {
         + (compressor.map { ["compress method:\($0)"] } ?? [])
       #expect(Array(lines.prefix(said.count)) == said, "\(words): \(lines)")
       // Earlier forms are removed, because a node would load them.
-      #expect(try run("ls", site.folder.path("root/img")).output == "rootimg\n\(name)\n")
+      #expect(try run("ls", site.directory.path("root/img")).output == "rootimg\n\(name)\n")
     }
   }
 
   @Test func `packimage prints warnings on stderr and still packs`() throws {
     let site = try PackEnvironment()
-    try shell("mv \"$1/install/postscripts\" \"$1/away\"", site.folder.path("root"))
+    try shell("mv \"$1/install/postscripts\" \"$1/away\"", site.directory.path("root"))
     let result = try site.call("packimage img")
     #expect(result.status == 0)
     #expect(result.errors.contains("Warning: /install/postscripts does not exist"))
@@ -182,7 +186,8 @@ private final class PackEnvironment: Sendable {
         undo with: imgstore revert img@1
 
         """)
-    #expect(try run("ls", site.folder.path("root/img")).output == "rootimg\nrootimg-statelite.gz\n")
+    #expect(
+      try run("ls", site.directory.path("root/img")).output == "rootimg\nrootimg-statelite.gz\n")
     #expect(
       try run("readlink", site.tree + "/etc/ntp.conf").output
         == "../.statelite/tmpfs/etc/ntp.conf\n")
@@ -225,10 +230,10 @@ private final class PackEnvironment: Sendable {
       let source = try String(contentsOfFile: "\(packageRoot)/docs/\(name).1", encoding: .utf8)
       for option in options { #expect(source.contains(option), "\(name): \(option)") }
     }
-    let folder = try TemporaryFolder()
-    try shell("cd \"$1\"; touch imgstore; \"$2\"/scripts/links.sh .", folder.path, packageRoot)
+    let directory = try TemporaryDirectory()
+    try shell("cd \"$1\"; touch imgstore; \"$2\"/scripts/links.sh .", directory.path, packageRoot)
     for name in ["packimage", "liteimg"] {
-      #expect(try run("readlink", folder.path(name)).output == "imgstore\n")
+      #expect(try run("readlink", directory.path(name)).output == "imgstore\n")
     }
   }
 }

@@ -28,7 +28,7 @@ import Testing
     try race(name)
   }
 
-  /// Every output, in the place of a file, of a folder, and of nothing.
+  /// Every output, in the place of a file, of a directory, and of nothing.
   @Test(arguments: [
     "pack", "extract", "restore", "export", "plot", "pack-missing", "extract-missing",
     "restore-missing", "export-missing", "plot-missing", "extract-folder", "restore-folder",

@@ -15,7 +15,7 @@ import Testing
       arguments: [
         "-m", "bash", "-euc",
         "mount --bind $1/store $1/store; mount -o remount,bind,ro $1/store; cd $1/out; \(script)",
-        "test", site.folder.path,
+        "test", site.directory.path,
       ], environment: site.environment.merging(["imgstore": binary]) { $1 })
   }
 
@@ -28,7 +28,7 @@ import Testing
       mkdir -p "$1/root/srv/compute/etc" "$1/out"; cd "$1/root/srv/compute"
       printf 'root:$6$salt$0123456789abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn.:1::::::\\n' >etc/shadow
       head -c 300000 /dev/urandom >etc/large
-      """, site.folder.path)
+      """, site.directory.path)
     #expect(try site.imgstore("snapshot", "/srv/compute", "--tag", "golden").status == 0)
     for command in [
       "export compute@golden file.tgz", "export compute --scrub scrubbed.tgz",
@@ -38,18 +38,19 @@ import Testing
       let result = try readOnly(site, "$imgstore \(command)")
       #expect(result.status == 0, "\(command): \(result.errors)")
     }
-    let other = ["--store", site.folder.path("other"), "--to", "/srv/again"]
+    let other = ["--store", site.directory.path("other"), "--to", "/srv/again"]
     for bundle in ["file.tgz", "pipe.tgz"] {
-      try shell("rm -rf \"$1/root/srv/again\" \"$1/other\"", site.folder.path)
+      try shell("rm -rf \"$1/root/srv/again\" \"$1/other\"", site.directory.path)
       let result = try run(
-        binary, arguments: ["import", site.folder.path("out/\(bundle)")] + other,
+        binary, arguments: ["import", site.directory.path("out/\(bundle)")] + other,
         environment: site.environment)
       #expect(result.status == 0, "\(bundle): \(result.errors)")
       #expect(
-        try differences(site.folder.path("root/srv/compute"), site.folder.path("root/srv/again"))
+        try differences(
+          site.directory.path("root/srv/compute"), site.directory.path("root/srv/again"))
           == "")
     }
-    // If nothing can be written, the message names the folder.
+    // If nothing can be written, the message names the directory.
     let nowhere = try readOnly(
       site, "TMPDIR=/proc/nowhere $imgstore export compute@golden x.tgz")
     #expect(nowhere.status == 1 && nowhere.errors.contains("/proc/nowhere"), "\(nowhere.errors)")
@@ -60,7 +61,7 @@ import Testing
   {
     let site = try TestNode(image: "img")
     let group = "2345"
-    try shell("mkdir -p \"$1/root/etc/xcat\"; chmod 755 \"$1\"", site.folder.path)
+    try shell("mkdir -p \"$1/root/etc/xcat\"; chmod 755 \"$1\"", site.directory.path)
     let site2 = site.environment
     for words in [
       ["define", "img", "provmethod=netboot", "rootimgdir=/img"], ["snapshot", "img"],
@@ -69,7 +70,8 @@ import Testing
       let result = try run(binary, arguments: words, environment: site2)
       #expect(result.status == 0, "\(words): \(result.errors)")
     }
-    try shell("chmod 600 \"$1\"/root/etc/xcat/*; chmod -R a+rX \"$1/root/img\"", site.folder.path)
+    try shell(
+      "chmod 600 \"$1\"/root/etc/xcat/*; chmod -R a+rX \"$1/root/img\"", site.directory.path)
     for command in [
       "images", "status img", "diff img", "log img", "show img", "ls img",
       "export img@1 $OUT/x.tgz", "pack img@1 --plain -o $OUT/x.cpio.gz",

@@ -13,11 +13,11 @@ import Testing
   @Test func `a dry run of a refused import prints its plan and exits as the import`() throws {
     let site = try TestNode(image: "img")
     #expect(try site.imgstore("snapshot", "img").status == 0)
-    try shell("mkdir -p \"$1/srv/t\"; echo 1 >\"$1/srv/t/f\"", site.folder.path("root"))
+    try shell("mkdir -p \"$1/srv/t\"; echo 1 >\"$1/srv/t/f\"", site.directory.path("root"))
     #expect(try site.imgstore("add", "t", "/srv/t").status == 0)
-    let bundle = site.folder.path("t.tgz")
+    let bundle = site.directory.path("t.tgz")
     #expect(try site.imgstore("export", "t", bundle).status == 0)
-    try shell("echo 2 >\"$1/srv/t/f\"", site.folder.path("root"))
+    try shell("echo 2 >\"$1/srv/t/f\"", site.directory.path("root"))
     let real = try site.imgstore("import", bundle)
     let planned = try site.imgstore("import", bundle, "-n")
     #expect(real.status == 1 && planned.status == real.status)
@@ -48,14 +48,14 @@ import Testing
 
   @Test func `status and show name the nodes, also before any snapshot`() throws {
     let site = try TestNode(image: "img")
-    let tables = site.folder.path("root/etc/xcat")
+    let tables = site.directory.path("root/etc/xcat")
     try shell(
       """
       cd "$1"; sqlite3 nodelist.sqlite "CREATE TABLE nodelist (node TEXT, groups TEXT, disable TEXT);
         INSERT INTO nodelist VALUES ('n1', 'all', NULL), ('n2', 'all', NULL), ('x', 'all', NULL)"
       sqlite3 nodetype.sqlite "CREATE TABLE nodetype (node TEXT, provmethod TEXT, disable TEXT);
         INSERT INTO nodetype VALUES ('n1', 'img', NULL), ('n2', 'img', NULL)"
-      """, try tablesFolder(site) ?? tables)
+      """, try tablesDirectory(site) ?? tables)
     var status = try site.imgstore("status", "img", "--json")
     #expect(status.status != 0)
     #expect(try document(status)["nodes"] as? [String] == ["n1", "n2"])
@@ -71,9 +71,9 @@ import Testing
     #expect(try !site.imgstore("show", "img@1").output.contains("boot this image"))
   }
 
-  /// The folder of the table files that `define` has created.
-  private func tablesFolder(_ site: TestNode) throws -> String? {
-    let found = try shell("find \"$1\" -name osimage.sqlite | head -1", site.folder.path).output
+  /// The directory of the table files that `define` has created.
+  private func tablesDirectory(_ site: TestNode) throws -> String? {
+    let found = try shell("find \"$1\" -name osimage.sqlite | head -1", site.directory.path).output
       .trimmingCharacters(in: .whitespacesAndNewlines)
     return found.isEmpty ? nil : String(found.dropLast("/osimage.sqlite".count))
   }

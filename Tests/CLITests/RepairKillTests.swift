@@ -21,7 +21,7 @@ import Testing
       printf x | dd of=$p bs=1 seek=$(($(stat -c %s $p) / 2)) conv=notrunc status=none
       cd refs/img; mv 0000000001 x; mv 0000000002 0000000001; mv x 0000000002
       mv ../../tags/img/t1 ../../tags/img/other
-      """, site.folder.path)
+      """, site.directory.path)
     return site
   }
 
@@ -37,8 +37,9 @@ import Testing
     while n < 1000 {
       let site = try TestNode(image: "img")
       try shell(
-        "rm -rf \"$2/store\" \"$2/root\"; cp -a \"$1/store\" \"$1/root\" \"$2/\"", base.folder.path,
-        site.folder.path)
+        "rm -rf \"$2/store\" \"$2/root\"; cp -a \"$1/store\" \"$1/root\" \"$2/\"",
+        base.directory.path,
+        site.directory.path)
       let result = try run(
         "strace",
         arguments: [

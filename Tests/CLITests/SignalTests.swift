@@ -15,7 +15,7 @@ import Testing
     #expect(try site.imgstore("snapshot", "img").status == 0)
     try shell("cd \"$1\"; for i in $(seq 300); do echo $i >f$i; done", site.tree)
     #expect(try site.imgstore("snapshot", "img").status == 0)
-    try shell("cp -a \"$1\" \"$2\"", site.tree, site.folder.path("second"))
+    try shell("cp -a \"$1\" \"$2\"", site.tree, site.directory.path("second"))
     return site
   }
 
@@ -35,13 +35,13 @@ import Testing
           + "-e inject=renameat,renameat2:signal=\(signal):when=10 $imgstore revert img@1 --in-place; exit $?",
       ], environment: site.environment.merging(["imgstore": binary]) { $1 })
     #expect(stopped.status == 128 + signal, "\(stopped.errors)")
-    #expect(FileManager.default.fileExists(atPath: site.folder.path("store/journal/img")))
+    #expect(FileManager.default.fileExists(atPath: site.directory.path("store/journal/img")))
     #expect(stopped.errors.contains("imgstore resume img"))
     let live = try site.imgstore("diff", "img@2", "--json").output
     #expect(live.contains("rootimg/f"), "nothing had been changed")
     #expect(try site.imgstore("resume", "img", "--back").status == 0)
-    #expect(try differences(site.folder.path("second"), site.tree) == "")
-    #expect(try run("ls", "-A", site.folder.path("store/journal")).output == "")
+    #expect(try differences(site.directory.path("second"), site.tree) == "")
+    #expect(try run("ls", "-A", site.directory.path("store/journal")).output == "")
   }
 
   @Test(arguments: ["snapshot img", "export img OUT/b.tgz", "gc", "status img"])
@@ -50,7 +50,7 @@ import Testing
     #expect(try site.imgstore("snapshot", "img").status == 0)
     try shell("head -c 4000000 /dev/urandom >\"$1/f\"", site.tree)
     let arguments = words.split(separator: " ").map {
-      $0.replacingOccurrences(of: "OUT", with: site.folder.path(""))
+      $0.replacingOccurrences(of: "OUT", with: site.directory.path(""))
     }
     // The signal comes when the store is opened; every file that is opened then takes a while.
     let result = try run(
@@ -79,7 +79,7 @@ import Testing
       arguments: ["-c", "{ sleep 0.2; $imgstore revert img@1; echo $? >&2; } | true"],
       environment: site.environment.merging(["imgstore": binary]) { $1 })
     #expect(["0", "3"].contains(piped.errors.split(separator: "\n").last.map(String.init)))
-    #expect(try run("ls", "-A", site.folder.path("store/journal")).output == "")
+    #expect(try run("ls", "-A", site.directory.path("store/journal")).output == "")
     #expect(try site.imgstore("status", "img").output.contains("identical"))
     #expect(try site.imgstore("log", "img").output.contains("revert to @1"))
   }
@@ -110,9 +110,9 @@ import Testing
     #expect(stopped.status == 128 + signal, "\(stopped.errors)")
     #expect(stopped.errors.contains("nothing was changed"))
     #expect(!stopped.errors.contains("unfinished change"))
-    #expect(try run("ls", "-A", site.folder.path("store/journal")).output == "")
-    #expect(try run("ls", "-A", site.folder.path("root/img")).output == "rootimg\n")
-    #expect(try differences(site.folder.path("second"), site.tree) == "")
+    #expect(try run("ls", "-A", site.directory.path("store/journal")).output == "")
+    #expect(try run("ls", "-A", site.directory.path("root/img")).output == "rootimg\n")
+    #expect(try differences(site.directory.path("second"), site.tree) == "")
     #expect(try snapshots(site) == before)
     #expect(try site.imgstore("status", "img", "--exit-code").status == 0)
     // The record that it would have written is removed, too.
@@ -122,7 +122,7 @@ import Testing
         + "$imgstore revert img@1:/img/rootimg --swap; exit $?")
     #expect(part.status == 128 + signal, "\(part.errors)")
     #expect(part.errors.contains("nothing was changed"), "\(part.errors)")
-    #expect(try run("ls", "-A", site.folder.path("store/journal")).output == "")
+    #expect(try run("ls", "-A", site.directory.path("store/journal")).output == "")
     #expect(try snapshots(site) == before)
     #expect(try site.imgstore("revert", "img@1", "--swap").status == 0)
     #expect(try site.imgstore("verify").status == 0)
@@ -130,9 +130,9 @@ import Testing
 
   @Test func `a copy or an import stopped before its first change leaves no image`() throws {
     let site = try site()
-    let bundle = site.folder.path("d.tgz")
+    let bundle = site.directory.path("d.tgz")
     try shell(
-      "mkdir -p \"$1/root/srv\"; cp -a \"$2\" \"$1/root/srv/d\"", site.folder.path, site.tree)
+      "mkdir -p \"$1/root/srv\"; cp -a \"$2\" \"$1/root/srv/d\"", site.directory.path, site.tree)
     #expect(try site.imgstore("snapshot", "/srv/d").status == 0)
     #expect(try site.imgstore("export", "d", bundle).status == 0)
     for words in ["copy img@1 new --to /new", "import \(bundle) --name new --to /srv/new"] {
@@ -143,7 +143,7 @@ import Testing
       #expect(stopped.status == 128 + SIGTERM, "\(words): \(stopped.errors)")
       #expect(stopped.errors.contains("nothing was changed"), "\(words): \(stopped.errors)")
       #expect(try !site.imgstore("images").output.contains("new"), "\(words)")
-      #expect(try run("ls", "-A", site.folder.path("store/journal")).output == "")
+      #expect(try run("ls", "-A", site.directory.path("store/journal")).output == "")
     }
     #expect(try site.imgstore("verify").status == 0)
     #expect(try site.imgstore("copy", "img@1", "new", "--to", "/new").status == 0)
@@ -161,7 +161,7 @@ import Testing
     #expect(stopped.errors.contains("imgstore resume img --back"))
     #expect(!stopped.errors.contains("was interrupted by"))
     #expect(try site.imgstore("resume", "img", "--abort").status == 0)
-    #expect(try differences(site.folder.path("second"), site.tree) == "")
+    #expect(try differences(site.directory.path("second"), site.tree) == "")
   }
 
   @Test func `an interrupted snapshot reports that no snapshot was taken`() throws {

@@ -46,7 +46,7 @@ import Testing
     #expect(good.signatures.snapshots.map { $0.signatures.map(\.verdict) } == [["valid"], []])
     #expect(good.signatures.unsigned == ["img@2"])
 
-    let nobody = site.folder.path("nobody")
+    let nobody = site.directory.path("nobody")
     try FileManager.default.createDirectory(atPath: nobody, withIntermediateDirectories: false)
     let untrusted = try verify(site, "--trusted-keys", nobody)
     #expect(untrusted.status == 3)

@@ -15,7 +15,8 @@ import Testing
         "define", "img", "profile=p", "osvers=rhels9", "osarch=x86_64", "pkglist=/img/list"
       ).status == 0)
     try shell(
-      "cd \"$1/root/img\"; touch kernel initrd-stateless.gz rootimg.cpio.gz list", site.folder.path)
+      "cd \"$1/root/img\"; touch kernel initrd-stateless.gz rootimg.cpio.gz list",
+      site.directory.path)
     try shell("for i in $(seq 20); do echo \"file $i\" >\"$1/etc/$i\"; done", site.tree)
     if owner != 0, getuid() == 0 { try shell("chown -R \(owner):\(owner) \"$1\"", site.tree) }
     #expect(try site.imgstore("snapshot", "img", "-q", "--tag", "golden").status == 0)
@@ -53,10 +54,10 @@ import Testing
   ])
   func `unrelated files in a store change nothing`(_ damage: String) throws {
     let site = try filled()
-    try shell("cd \"$1/store\"; \(damage)", site.folder.path)
+    try shell("cd \"$1/store\"; \(damage)", site.directory.path)
     for command in [
       ["log", "img"], ["cat", "img@2:etc/more"], ["verify"], ["verify", "--deep"], ["images"],
-      ["snapshot", "img"], ["gc"], ["du"], ["restore", "img@1", site.folder.path("out")],
+      ["snapshot", "img"], ["gc"], ["du"], ["restore", "img@1", site.directory.path("out")],
       ["verify", "--max-bytes", "1M"], ["repair"], ["reindex"],
     ] {
       let result = try run(
@@ -83,14 +84,14 @@ import Testing
     let site = try filled()
     try shell(
       "cd \"$1/store\"; \(damage.replacingOccurrences(of: "/P", with: "/" + Self.pack))",
-      site.folder.path)
+      site.directory.path)
     // A damaged tag or pin may keep any snapshot, so a repair leaves it in force.
     let stays = kind == "ref" || kind == "tag"
     let deep = try timed(site, "verify", "--deep")
     #expect(deep.status == 5, "\(damage): \(deep.output)\(deep.errors)")
     for command in [
       ["log", "img"], ["cat", "img@2:etc/more"], ["snapshot", "img"], ["images"],
-      ["restore", "img@2", site.folder.path("out")], ["status", "img"],
+      ["restore", "img@2", site.directory.path("out")], ["status", "img"],
     ] {
       let result = try run(
         "timeout", arguments: ["20", binary] + command, environment: site.environment)
@@ -129,7 +130,7 @@ import Testing
   ]
 
   private func check(_ site: TestNode, prefix: String, setup: String) throws {
-    let out = site.folder.path("readable")
+    let out = site.directory.path("readable")
     try shell("mkdir -m 777 \"$1\"", out)
     let script = """
       \(setup)
@@ -140,14 +141,14 @@ import Testing
       """
     let before = try shell(
       "cd \"$1/store\"; find . -type f ! -path './cache/*' | sort | xargs sha256sum",
-      site.folder.path
+      site.directory.path
     ).output
     let result = try run(
       "unshare", arguments: ["-m", "bash", "-c", script], environment: site.environment)
     #expect(result.output == "" && result.status == 0, "\(result.output)\(result.errors)")
     let after = try shell(
       "cd \"$1/store\"; find . -type f ! -path './cache/*' | sort | xargs sha256sum",
-      site.folder.path
+      site.directory.path
     ).output
     #expect(before == after)
     #expect(try differences(site.tree, "\(out)/tree") == "")
@@ -159,11 +160,11 @@ import Testing
   func `a store on a read-only file system can be read`(_ damage: String) throws {
     guard try run("unshare", "-m", "true").didSucceed else { return }
     let site = try filled()
-    try shell("S=\(site.folder.path("store")); \(damage)")
+    try shell("S=\(site.directory.path("store")); \(damage)")
     try check(
       site, prefix: "",
       setup: """
-        S=\(site.folder.path("store"))
+        S=\(site.directory.path("store"))
         mount --bind $S $S; mount -o remount,bind,ro $S
         """)
   }
@@ -172,7 +173,7 @@ import Testing
     guard try run("unshare", "-m", "true").didSucceed else { return }
     // Owned by another user, so that a restore by that user is exact.
     let site = try filled(owner: 65534)
-    try shell("chmod -R a+rX \"$1\"", site.folder.path)
+    try shell("chmod -R a+rX \"$1\"", site.directory.path)
     try check(
       site, prefix: "setpriv --reuid=65534 --regid=65534 --clear-groups", setup: "true")
   }

@@ -4,28 +4,29 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A management node's files and tables below a folder, the binary under xCAT's names, and an scp
-/// that copies to and from the folder "remote".
+/// A management node's files and tables below a directory, the binary under xCAT's names, and an scp
+/// that copies to and from the directory "remote".
 private final class XCATNode: Sendable {
   static let image = "rhels8.5.0-x86_64-netboot-compute"
-  let folder: TemporaryFolder
-  var here: String { folder.path("here") }
+  let directory: TemporaryDirectory
+  var here: String { directory.path("here") }
 
   init(isEmpty: Bool = false) throws {
-    folder = try TemporaryFolder()
+    directory = try TemporaryDirectory()
     try runFixture(
-      "scripts/trees/make-node-with-xcat-names.sh", folder.path, binary, fixture("xcat/mn.tgz"),
+      "scripts/trees/make-node-with-xcat-names.sh", directory.path, binary, fixture("xcat/mn.tgz"),
       isEmpty ? "empty" : "")
   }
 
   var environment: [String: String] {
     [
-      "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": folder.path("root"), "TZ": "UTC",
-      "PATH": "\(folder.path("bin")):" + (ProcessInfo.processInfo.environment["PATH"] ?? ""),
+      "IMGSTORE_STORE": directory.path("store"), "IMGSTORE_ROOT": directory.path("root"),
+      "TZ": "UTC",
+      "PATH": "\(directory.path("bin")):" + (ProcessInfo.processInfo.environment["PATH"] ?? ""),
     ]
   }
 
-  /// Runs a command of PATH in the folder "here".
+  /// Runs a command of PATH in the directory "here".
   func call(_ words: String..., with more: [String: String] = [:]) throws -> ToolResult {
     try run(
       "bash", arguments: ["-c", "cd \"$0\" && exec \"$@\"", here] + words,
@@ -38,9 +39,9 @@ private final class XCATNode: Sendable {
       environment: environment)
   }
 
-  func files(_ name: String) throws -> String { try run("ls", "-A", folder.path(name)).output }
+  func files(_ name: String) throws -> String { try run("ls", "-A", directory.path(name)).output }
   func text(_ name: String) throws -> String {
-    try String(contentsOfFile: folder.path(name), encoding: .utf8)
+    try String(contentsOfFile: directory.path(name), encoding: .utf8)
   }
 }
 
@@ -131,7 +132,7 @@ private func isWarnings(_ errors: String) -> Bool {
     throws
   {
     let node = try XCATNode()
-    let before = try run("find", node.folder.path("root"), node.here, "-ls").output
+    let before = try run("find", node.directory.path("root"), node.here, "-ls").output
     for (words, status, output, errors) in Self.answers {
       func fill(_ text: String) -> String {
         text.replacingOccurrences(of: "IMAGE", with: XCATNode.image)
@@ -145,8 +146,8 @@ private func isWarnings(_ errors: String) -> Bool {
       #expect(result.output == fill(output), "\(words)")
       #expect(result.errors == fill(errors), "\(words)")
     }
-    #expect(try run("find", node.folder.path("root"), node.here, "-ls").output == before)
-    #expect(!FileManager.default.fileExists(atPath: node.folder.path("scp.log")))
+    #expect(try run("find", node.directory.path("root"), node.here, "-ls").output == before)
+    #expect(!FileManager.default.fileExists(atPath: node.directory.path("scp.log")))
   }
 
   @Test func `imgexport and imgimport transfer an image and print xCAT's lines`() throws {
@@ -166,7 +167,7 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(said.allSatisfy { $0.hasPrefix("/") })
     #expect(try node.files("here") == "\(XCATNode.image).tgz\n")
 
-    // Another node, where neither image nor folders are.
+    // Another node, where neither image nor directories are.
     let other = try XCATNode(isEmpty: true)
     let bundle = "\(node.here)/\(XCATNode.image).tgz"
     let first = try other.call("imgimport", "-vn", bundle)
@@ -178,15 +179,15 @@ private func isWarnings(_ errors: String) -> Bool {
     #expect(said.last == "Successfully imported the image \(XCATNode.image).")
 
     // Again, over it: replaced as xCAT does, and had back.
-    let kernel = other.folder.path("root" + boot + "kernel")
+    let kernel = other.directory.path("root" + boot + "kernel")
     try shell("echo mine >\"$1\"; cp \"$2\" \"$3/b.tgz\"", kernel, bundle, other.here)
     let second = try other.call("imgimport", "b.tgz")
     #expect(second.status == 0 && second.errors == "", "\(second.errors)")
     #expect(second.output.hasPrefix("Unbundling image...\n"))
     #expect(lines(second.output).last == "Successfully imported the image \(XCATNode.image).")
     let undo = try #require(lines(second.output).first { $0.hasPrefix("undo with: imgstore ") })
-    #expect(try run("find", other.folder.path("root"), "-name", "*.ORIG").output == "")
-    #expect(try run("cmp", kernel, node.folder.path("root" + boot + "kernel")).didSucceed)
+    #expect(try run("find", other.directory.path("root"), "-name", "*.ORIG").output == "")
+    #expect(try run("cmp", kernel, node.directory.path("root" + boot + "kernel")).didSucceed)
     let words = undo.split(separator: " ").suffix(2).map(String.init)
     #expect(try other.imgstore(words[0], words[1]).status == 0)
     #expect(try String(contentsOfFile: kernel, encoding: .utf8) == "mine\n")
@@ -221,7 +222,7 @@ private func isWarnings(_ errors: String) -> Bool {
   @Test func `a failed export prints no "Done" and leaves no file`() throws {
     let node = try XCATNode()
     try shell(
-      "rm \"$1\"/root/install/netboot/rhels8.5.0/x86_64/compute/kernel", node.folder.path)
+      "rm \"$1\"/root/install/netboot/rhels8.5.0/x86_64/compute/kernel", node.directory.path)
     let result = try node.call("imgexport", XCATNode.image, "b.tgz")
     #expect(result.status == 1 && result.errors.hasPrefix("Error: "), "\(result.errors)")
     #expect(!result.output.contains("Done!"))
@@ -232,11 +233,11 @@ private func isWarnings(_ errors: String) -> Bool {
     let node = try XCATNode()
     #expect(try node.call("imgexport", XCATNode.image, "b.tgz").status == 0)
     try shell("cd \"$1\"; truncate -s -3000 b.tgz", node.here)
-    let before = try run("find", node.folder.path("root/install"), "-ls").output
+    let before = try run("find", node.directory.path("root/install"), "-ls").output
     let result = try node.call("imgimport", "b.tgz")
     #expect(result.status == 1 && result.errors.hasPrefix("Error: "), "\(result.errors)")
     #expect(result.output == "Unbundling image...\n")
-    #expect(try run("find", node.folder.path("root/install"), "-ls").output == before)
+    #expect(try run("find", node.directory.path("root/install"), "-ls").output == before)
   }
 
   @Test func `imgexport adds extra files, and a missing one is an error`() throws {
@@ -245,7 +246,7 @@ private func isWarnings(_ errors: String) -> Bool {
       """
       cd "$1/root"; mkdir -p install/postscripts other; echo 1 >install/postscripts/mine
       mkdir -p tmp/dir; echo 2 >tmp/dir/.hidden; echo 3 >tmp/dir/two
-      """, node.folder.path)
+      """, node.directory.path)
     let result = try node.call(
       "imgexport", "-e", "/install/postscripts/mine", XCATNode.image, "-e/tmp/dir:/usr/dir", "b.tgz"
     )
@@ -265,7 +266,7 @@ private func isWarnings(_ errors: String) -> Bool {
       """
       sqlite3 "$1/root/etc/xcat/site.sqlite" "INSERT INTO site (key, value) VALUES ('tmpdir', '/tmpdir')"
       mkdir "$1/remote/images"
-      """, node.folder.path)
+      """, node.directory.path)
     let sent = try node.call("imgexport", XCATNode.image, "images/b.tgz", "-R", "root@mn2")
     #expect(sent.status == 0 && isWarnings(sent.errors), "\(sent.errors)")
     #expect(sent.output.hasPrefix("Exporting \(XCATNode.image) to root@mn2...\n"))
@@ -274,7 +275,7 @@ private func isWarnings(_ errors: String) -> Bool {
         "Moving the image bundle to the remote system location root@mn2:images/b.tgz", "Done!",
       ])
     #expect(try node.files("here") == "" && node.files("root/tmpdir") == "")
-    #expect(try run("tar", "tzf", node.folder.path("remote/images/b.tgz")).didSucceed)
+    #expect(try run("tar", "tzf", node.directory.path("remote/images/b.tgz")).didSucceed)
     let home = try node.call("imgexport", XCATNode.image, "--remote=mn2")
     #expect(home.status == 0, "\(home.errors)")
     #expect(try node.files("remote") == "images\n\(XCATNode.image).tgz\n")
@@ -288,9 +289,9 @@ private func isWarnings(_ errors: String) -> Bool {
       ])
     #expect(try node.files("here") == "" && node.files("root/tmpdir") == "")
 
-    // Each call has four words: -B, --, source and target, in a folder that only its owner can enter.
+    // Each call has four words: -B, --, source and target, in a directory that only its owner can enter.
     let log = lines(try node.text("scp.log"))
-    let own = "\\[\(node.folder.path)/root/tmpdir/img(ex|im)port\\.[^]]*\\]"
+    let own = "\\[\(node.directory.path)/root/tmpdir/img(ex|im)port\\.[^]]*\\]"
     for (line, pattern) in zip(
       log,
       [
@@ -304,7 +305,7 @@ private func isWarnings(_ errors: String) -> Bool {
     }
     #expect(log.count == 3)
     #expect(
-      Set(lines(try node.text("scp.where"))) == ["\(node.folder.path)/root/tmpdir 700"])
+      Set(lines(try node.text("scp.where"))) == ["\(node.directory.path)/root/tmpdir 700"])
   }
 
   @Test func `scp gets neither the caller's variables nor its open files`() throws {
@@ -328,7 +329,7 @@ private func isWarnings(_ errors: String) -> Bool {
     for name in ["AWS_SECRET_ACCESS_KEY", "BASH_ENV", "LD_PRELOAD", "IMGSTORE_STORE"] {
       #expect(!variables.contains { $0.hasPrefix(name + "=") }, "\(name)")
     }
-    #expect(!FileManager.default.fileExists(atPath: node.folder.path("scp.files")))
+    #expect(!FileManager.default.fileExists(atPath: node.directory.path("scp.files")))
   }
 
   @Test(arguments: [
@@ -345,12 +346,12 @@ private func isWarnings(_ errors: String) -> Bool {
         environment: node.environment)
       #expect(result.status != 0, "\(words) \(host)")
     }
-    #expect(!FileManager.default.fileExists(atPath: node.folder.path("scp.log")))
+    #expect(!FileManager.default.fileExists(atPath: node.directory.path("scp.log")))
   }
 
   @Test func `a failed transfer is an error and leaves no copy`() throws {
     let node = try XCATNode()
-    try shell("touch \"$1/scp.fail\"", node.folder.path)
+    try shell("touch \"$1/scp.fail\"", node.directory.path)
     let sent = try node.call("imgexport", XCATNode.image, "b.tgz", "-R", "mn2")
     #expect(sent.status == 1 && !sent.output.contains("Done!"))
     #expect(
@@ -364,9 +365,9 @@ private func isWarnings(_ errors: String) -> Bool {
         "Error: Unable to copy the image bundle b.tgz from the remote host "
           + "(Maybe passwordless ssh was not setup?)\n"), "\(got.errors)")
     // Ended by a signal while scp runs.
-    try shell("mv \"$1/scp.fail\" \"$1/scp.sleep\"", node.folder.path)
+    try shell("mv \"$1/scp.fail\" \"$1/scp.sleep\"", node.directory.path)
     for signal in ["TERM", "INT", "HUP"] {
-      try? FileManager.default.removeItem(atPath: node.folder.path("scp.where"))
+      try? FileManager.default.removeItem(atPath: node.directory.path("scp.where"))
       let result = try run(
         fixture("scripts/processes/signal-during-scp.py"),
         arguments: [
@@ -432,14 +433,14 @@ private func isWarnings(_ errors: String) -> Bool {
     let bundle = source.here + "/b.tgz"
 
     let node = try XCATNode()
-    let tables = node.folder.path("root/etc/xcat")
+    let tables = node.directory.path("root/etc/xcat")
     func lists() throws -> String {
       try run(
         "sqlite3", "\(tables)/postscripts.sqlite",
         "SELECT node, postscripts, postbootscripts FROM postscripts ORDER BY node"
       ).output
     }
-    let boot = node.folder.path("root/install/netboot/rhels8.5.0/x86_64/compute")
+    let boot = node.directory.path("root/install/netboot/rhels8.5.0/x86_64/compute")
     try shell("echo mine >\"$1/kernel\"", boot)
     let before = try lists()
     // A node that is not there is found before anything is done.
@@ -479,23 +480,24 @@ private func isWarnings(_ errors: String) -> Bool {
     let result = try run(
       "bash",
       arguments: [
-        "-o", "pipefail", "-c", script, binary, node.folder.path, other.folder.path, XCATNode.image,
+        "-o", "pipefail", "-c", script, binary, node.directory.path, other.directory.path,
+        XCATNode.image,
       ], environment: ["TZ": "UTC"])
     #expect(result.status == 0, "\(result.errors)")
     let boot = "root/install/netboot/rhels8.5.0/x86_64/compute"
     let tree = boot + "/rootimg"
-    #expect(try differences(node.folder.path(tree), other.folder.path(tree)) == "")
+    #expect(try differences(node.directory.path(tree), other.directory.path(tree)) == "")
     #expect(try other.files(boot) == "initrd-stateless.gz\nkernel\nrootimg\nrootimg.cpio.gz\n")
     // A stream that ends too early imports nothing.
-    try shell("rm -rf \"$1/root/install\" \"$1/store\"", other.folder.path)
+    try shell("rm -rf \"$1/root/install\" \"$1/store\"", other.directory.path)
     let cut = try run(
       "bash",
       arguments: [
-        "-c", script.replacing("|\n", with: "| head -c 30000 |\n"), binary, node.folder.path,
-        other.folder.path, XCATNode.image,
+        "-c", script.replacing("|\n", with: "| head -c 30000 |\n"), binary, node.directory.path,
+        other.directory.path, XCATNode.image,
       ], environment: ["TZ": "UTC"])
     #expect(cut.status == 1 && cut.errors.contains("Nothing was imported"), "\(cut.errors)")
-    #expect(!FileManager.default.fileExists(atPath: other.folder.path("root/install")))
+    #expect(!FileManager.default.fileExists(atPath: other.directory.path("root/install")))
   }
 
   @Test func `the manual pages of imgexport and imgimport list every option of the usages`() throws
@@ -511,13 +513,13 @@ private func isWarnings(_ errors: String) -> Bool {
   }
 
   @Test func `xCAT's names are linked next to the binary, and files of others are kept`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try shell(
       "cd \"$1\"; touch imgstore; ln -s xcatclientnnr imgexport; \"$2\"/scripts/links.sh .",
-      folder.path, packageRoot)
-    #expect(try run("readlink", folder.path("imgexport")).output == "xcatclientnnr\n")
-    #expect(try run("readlink", folder.path("imgimport")).output == "imgstore\n")
-    try shell("\"$2\"/scripts/links.sh \"$1\"", folder.path, packageRoot)
-    #expect(try run("readlink", folder.path("imgimport")).output == "imgstore\n")
+      directory.path, packageRoot)
+    #expect(try run("readlink", directory.path("imgexport")).output == "xcatclientnnr\n")
+    #expect(try run("readlink", directory.path("imgimport")).output == "imgstore\n")
+    try shell("\"$2\"/scripts/links.sh \"$1\"", directory.path, packageRoot)
+    #expect(try run("readlink", directory.path("imgimport")).output == "imgstore\n")
   }
 }

@@ -10,11 +10,11 @@ import Testing
     #expect(
       SHA256.digest(of: Array("abc".utf8)).hex
         == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     var random = SplitMix64(1)
     let bytes = random.bytes(1_000_003)
-    try Data(bytes).write(to: URL(fileURLWithPath: folder.path("f")))
-    let sum = try run("sha256sum", folder.path("f")).output.prefix(64)
+    try Data(bytes).write(to: URL(fileURLWithPath: directory.path("f")))
+    let sum = try run("sha256sum", directory.path("f")).output.prefix(64)
     var hash = SHA256()
     for start in stride(from: 0, to: bytes.count, by: 777) {
       hash.update(Array(bytes[start..<min(start + 777, bytes.count)]))

@@ -33,7 +33,7 @@ import Testing
   @Test(.usesTools, arguments: seeds)
   func `concatenated segments are one stream that zlib reads`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     var deflater = SegmentDeflater(level: 5)
     var plain: [UInt8] = []
     var stream: [UInt8] = []
@@ -49,8 +49,8 @@ import Testing
       crc.append(CRC32.of(stored), countBytes: UInt64(stored.count))
     }
     stream += SegmentDeflater.end
-    try Data(plain).write(to: URL(fileURLWithPath: folder.path("plain")))
-    try Data(stream).write(to: URL(fileURLWithPath: folder.path("stream")))
+    try Data(plain).write(to: URL(fileURLWithPath: directory.path("plain")))
+    try Data(stream).write(to: URL(fileURLWithPath: directory.path("stream")))
     let check = try python(
       """
       import sys, zlib
@@ -58,19 +58,19 @@ import Testing
       plain = open(sys.argv[1] + '/plain', 'rb').read()
       assert d.eof and not d.unused_data and out == plain, 'differs'
       print(zlib.crc32(plain))
-      """, folder.path)
+      """, directory.path)
     #expect(check.output == "\(crc.value)\n", "seed \(seed): \(check.errors)")
   }
 
   @Test(.usesTools) func `the verifier accepts every strategy of zlib`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     var random = SplitMix64(7)
     let plain = sample(&random, 300_000)
-    try Data(plain).write(to: URL(fileURLWithPath: folder.path("plain")))
-    try runFixture("scripts/oracles/deflate-with-every-strategy.py", folder.path)
+    try Data(plain).write(to: URL(fileURLWithPath: directory.path("plain")))
+    try runFixture("scripts/oracles/deflate-with-every-strategy.py", directory.path)
     var proof = DeflateVerifier()
     for n in 0..<20 {
-      let stream = [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.path("\(n)"))))
+      let stream = [UInt8](try Data(contentsOf: URL(fileURLWithPath: directory.path("\(n)"))))
       let shape = try verify(&proof, stream, plain)
       #expect((shape.endBit + 7) / 8 == stream.count, "stream \(n)")
       #expect(stream[shape.lastBlockBit / 8] >> UInt8(shape.lastBlockBit % 8) & 1 == 1)

@@ -37,15 +37,15 @@ import Testing
       stream += block
     }
     stream += try XzStream.end(of: sizes)
-    let folder = try TemporaryFolder()
-    let file = folder.path("x.xz")
+    let directory = try TemporaryDirectory()
+    let file = directory.path("x.xz")
     try Data(stream).write(to: URL(fileURLWithPath: file))
-    try Data(pieces.flatMap { $0 }).write(to: URL(fileURLWithPath: folder.path("plain")))
+    try Data(pieces.flatMap { $0 }).write(to: URL(fileURLWithPath: directory.path("plain")))
     try shell(
       """
       xz -t "$1"; xz -dc "$1" | cmp - "$2"; busybox xzcat "$1" | cmp - "$2"; xz -T2 -dc "$1" | cmp - "$2"
       python3 -c 'import lzma,sys; sys.stdout.buffer.write(lzma.open(sys.argv[1]).read())' "$1" | cmp - "$2"
-      """, file, folder.path("plain"))
+      """, file, directory.path("plain"))
     let list = try run("xz", "--robot", "--list", file).output
     #expect(list.contains("file\t1\t\(pieces.count)\t\(stream.count)\t"), "seed \(seed): \(list)")
   }

@@ -34,16 +34,17 @@ import Testing
       #expect(
         try piece.withUnsafeBytes { try ZstdSegmentCompressor(level: 5).compress($0) } == run)
     }
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     for _ in 0..<4 {
       let order = (0..<30).map { _ in Int(random.next() % UInt64(pieces.count)) }
       let frame =
         ZstdSegmentCompressor.header + order.flatMap { runs[$0] } + ZstdSegmentCompressor.end
-      try Data(frame).write(to: URL(fileURLWithPath: folder.path("f.zst")))
-      try Data(order.flatMap { pieces[$0] }).write(to: URL(fileURLWithPath: folder.path("plain")))
+      try Data(frame).write(to: URL(fileURLWithPath: directory.path("f.zst")))
+      try Data(order.flatMap { pieces[$0] }).write(
+        to: URL(fileURLWithPath: directory.path("plain")))
       try shell(
         "zstd -qdc \"$1\" | cmp - \"$2\"; [ $(zstd -lv \"$1\" | sed -n 's/.*Frames: *//p') = 1 ]",
-        folder.path("f.zst"), folder.path("plain"))
+        directory.path("f.zst"), directory.path("plain"))
     }
   }
 

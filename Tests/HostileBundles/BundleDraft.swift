@@ -74,12 +74,12 @@ public struct ManifestDraft: Sendable {
 
 /// A bundle to be.
 public struct BundleDraft: Sendable {
-  public static let folder = ManifestDraft.image
+  public static let directory = ManifestDraft.image
 
   public var manifest = ManifestDraft()
   /// The manifest's bytes, where they are not the draft's.
   public var manifestBytes: [UInt8]?
-  /// By name inside the folder, in order.
+  /// By name inside the directory, in order.
   public var files: [(name: String, data: [UInt8])] = [
     ("tiny.exlist", Array("./usr/share/doc*\n".utf8)),
     ("tiny.pkglist", Array("bash\nkernel\n".utf8)),
@@ -101,18 +101,18 @@ public struct BundleDraft: Sendable {
     draft.files.removeAll { $0.name.hasPrefix("initrd") || $0.name.hasPrefix("rootimg") }
     draft.files += [
       ("initrd-statelite.gz", [UInt8](repeating: 0x52, count: 700)), ("rootimgtree.gz", tree),
-      ("litefile.csv", Array("\"\(folder)\",\"/etc/hosts\",\"tmpfs,rw\",,\n".utf8)),
+      ("litefile.csv", Array("\"\(directory)\",\"/etc/hosts\",\"tmpfs,rw\",,\n".utf8)),
     ]
     return draft
   }
 
-  /// The archive, without its end: folder, manifest, files.
+  /// The archive, without its end: directory, manifest, files.
   public var tar: RawTar {
     var tar = RawTar()
-    tar.directory("./\(BundleDraft.folder)/")
+    tar.directory("./\(BundleDraft.directory)/")
     tar.file(
-      "./\(BundleDraft.folder)/manifest.xml", manifestBytes ?? Array(manifest.text.utf8))
-    for file in files { tar.file("./\(BundleDraft.folder)/\(file.name)", file.data) }
+      "./\(BundleDraft.directory)/manifest.xml", manifestBytes ?? Array(manifest.text.utf8))
+    for file in files { tar.file("./\(BundleDraft.directory)/\(file.name)", file.data) }
     return tar
   }
 

@@ -64,7 +64,7 @@ public struct HostileBundle: Sendable, CustomStringConvertible {
   public static let all =
     [
       names, kinds, doubles, places, texts, documents, sizes, bombs, truncations, incomplete, trees,
-      closures, links, hardLinks, folders, kits, lists, several, streams, privileges, values,
+      closures, links, hardLinks, directories, kits, lists, several, streams, privileges, values,
       confusable, unasked, twins, foreign, signatures,
     ].flatMap { $0 }
 
@@ -91,7 +91,7 @@ public struct OddBundle: Sendable, CustomStringConvertible {
     OddBundle(name: "no blocks of zeros at the end") { gzip(BundleDraft().tar.bytes) },
     OddBundle(name: "a contiguous file, which is a file") {
       BundleDraft().replacing("kernel") { tar in
-        tar.header("./\(BundleDraft.folder)/kernel", type: "7", size: 1500)
+        tar.header("./\(BundleDraft.directory)/kernel", type: "7", size: 1500)
         tar.content([UInt8](repeating: 0x4b, count: 1500))
       }
     },
@@ -99,7 +99,7 @@ public struct OddBundle: Sendable, CustomStringConvertible {
       BundleDraft().bundle { tar in
         for _ in 0..<2 {
           tar.rawPax((0..<300_000).flatMap { _ in Array("6 a=b\n".utf8) })
-          tar.file("./\(BundleDraft.folder)/extra/tinyscript.\(tar.bytes.count)", "x")
+          tar.file("./\(BundleDraft.directory)/extra/tinyscript.\(tar.bytes.count)", "x")
         }
       }
     },
@@ -111,10 +111,11 @@ public struct OddBundle: Sendable, CustomStringConvertible {
       return draft.bundle()
     },
     OddBundle(name: "links that stay inside their folders, hard ones and those of a kit") {
-      let side = "./\(BundleDraft.folder)/extra/install/side"
-      return BundleDraft.withFolders.bundle { tar in
+      let side = "./\(BundleDraft.directory)/extra/install/side"
+      return BundleDraft.withDirectories.bundle { tar in
         tar.header("\(side)/sub/hard", type: "1", link: "\(side)/sub/file")
-        tar.header("./\(BundleDraft.folder)/k1/repos/r1/latest", type: "2", link: "../../kit.conf")
+        tar.header(
+          "./\(BundleDraft.directory)/k1/repos/r1/latest", type: "2", link: "../../kit.conf")
       }
     },
     OddBundle(name: "zstd, in frames") {
@@ -132,7 +133,7 @@ public struct OddBundle: Sendable, CustomStringConvertible {
     },
     OddBundle(name: "an owner in base-256, and setuid") {
       BundleDraft().replacing("kernel") { tar in
-        tar.header("./\(BundleDraft.folder)/kernel", size: 1500, mode: 0o6755) {
+        tar.header("./\(BundleDraft.directory)/kernel", size: 1500, mode: 0o6755) {
           $0.put([0x80, 0, 0, 0, 0, 0, 0, 0], at: 108)
         }
         tar.content([UInt8](repeating: 0x4b, count: 1500))
@@ -146,7 +147,7 @@ extension HostileBundle {
   public static var small: [[UInt8]] {
     [
       names, kinds, doubles, places, texts, documents, truncations, incomplete, trees, closures,
-      links, hardLinks, folders, kits, lists, several, privileges, values, confusable, unasked,
+      links, hardLinks, directories, kits, lists, several, privileges, values, confusable, unasked,
       twins, foreign, signatures,
     ].flatMap { $0 }.filter { !$0.name.contains("GiB") }.map { $0.make() }
       .filter { $0.count <= 64 << 10 }
@@ -159,7 +160,7 @@ extension HostileBundle {
       ["GiB", "MiB", "MB", "mega", "0,000", "levels", "two streams"]
         .contains { bundle.name.contains($0) }
     }
-    return [sizes, bombs, streams, folders, several].flatMap { $0 } + piles
+    return [sizes, bombs, streams, directories, several].flatMap { $0 } + piles
   }
 
   /// A bundle in one frame whose decoder needs 128 MiB, its tree in one that needs 64 MiB, with

@@ -1,7 +1,7 @@
 // Kits, litefile.csv, node lists, bundles of several images, checksums that lie, and compressed
 // streams other than gzip.
 
-private let folder = BundleDraft.folder
+private let directory = BundleDraft.directory
 
 extension HostileBundle {
   static let kits: [HostileBundle] = [
@@ -77,12 +77,12 @@ extension HostileBundle {
     },
     trusted(
       HostileBundle("a trusted plugin below a file of the kit", "lies below") {
-        BundleDraft.withFolders.bundle { $0.file("./\(folder)/k1/plugins/Evil.pm/x", "x") }
+        BundleDraft.withDirectories.bundle { $0.file("./\(directory)/k1/plugins/Evil.pm/x", "x") }
       }),
     trusted(
       HostileBundle("a trusted plugin that leads out", "leads out") {
-        BundleDraft.withFolders.bundle {
-          $0.file("./\(folder)/k1/plugins/../../../x.pm", "x")
+        BundleDraft.withDirectories.bundle {
+          $0.file("./\(directory)/k1/plugins/../../../x.pm", "x")
         }
       }),
   ]
@@ -91,7 +91,7 @@ extension HostileBundle {
     _ name: String, _ words: String..., line: @escaping @Sendable (inout String) -> Void
   ) -> HostileBundle {
     HostileBundle(name, words: words) {
-      var draft = BundleDraft.withFolders
+      var draft = BundleDraft.withDirectories
       var text = ""
       line(&text)
       // A second row for the one kit would only be a kit in two ways.
@@ -290,12 +290,12 @@ extension HostileBundle {
       return gzip(tar.bytes)
     },
     lying("a kernel whose checksum lies", "kernel", "SHA-256") { tar in
-      tar.file("./\(folder)/kernel", [UInt8](repeating: 0x4b, count: 1500))
+      tar.file("./\(directory)/kernel", [UInt8](repeating: 0x4b, count: 1500))
     },
     HostileBundle("a manifest whose checksum lies", "manifest.xml", "SHA-256") {
       var tar = RawTar()
       tar.pax([("comment", "sha256=" + String(repeating: "0", count: 64))])
-      tar.file("./\(folder)/manifest.xml", ManifestDraft().text)
+      tar.file("./\(directory)/manifest.xml", ManifestDraft().text)
       tar.end()
       return gzip(tar.bytes)
     },
@@ -304,13 +304,13 @@ extension HostileBundle {
       draft.files.removeAll { $0.name == "rootimgtree.gz" }
       return draft.bundle {
         $0.pax([("comment", "sha256=" + String(repeating: "0", count: 64))])
-        $0.file("./\(folder)/rootimgtree.gz", gzip(goodTree { _ in }))
+        $0.file("./\(directory)/rootimgtree.gz", gzip(goodTree { _ in }))
       }
     },
     HostileBundle("an invalid checksum", "kernel", "SHA-256") {
       BundleDraft().replacing("kernel") {
         $0.pax([("comment", "sha256=\u{1b}[2J")])
-        $0.file("./\(folder)/kernel", [UInt8](repeating: 0x4b, count: 1500))
+        $0.file("./\(directory)/kernel", [UInt8](repeating: 0x4b, count: 1500))
       }
     },
   ]
@@ -354,7 +354,7 @@ extension HostileBundle {
     },
     HostileBundle("10 GiB of zeros in zstd, in a member", "unnamed", "expands") {
       var tar = BundleDraft().tar
-      tar.header("./\(folder)/unnamed", size: 10 << 30)
+      tar.header("./\(directory)/unnamed", size: 10 << 30)
       return RawZstd.stored(tar.bytes) + RawZstd.zeros(10 << 30)
     },
     HostileBundle("10 GiB of zeros in zstd, behind the archive's end", "expands") {
@@ -362,7 +362,7 @@ extension HostileBundle {
     },
     HostileBundle("4 GiB of zeros in xz, in a member", "unnamed", "expands") {
       var tar = BundleDraft().tar
-      tar.header("./\(folder)/unnamed", size: 4 << 30)
+      tar.header("./\(directory)/unnamed", size: 4 << 30)
       let one = RawXz.stream([UInt8](repeating: 0, count: 64 << 20))
       return RawXz.stream(tar.bytes) + (0..<64).flatMap { _ in one }
     },

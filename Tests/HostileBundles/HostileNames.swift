@@ -1,9 +1,9 @@
 // Names that look like others or steer a terminal, names of ours and of other systems, and files of the site where
 // the bundle brings its own.
 
-private let folder = BundleDraft.folder
-private let side = "./\(BundleDraft.folder)/extra/install/side"
-private let kit = "./\(BundleDraft.folder)/k1"
+private let directory = BundleDraft.directory
+private let side = "./\(BundleDraft.directory)/extra/install/side"
+private let kit = "./\(BundleDraft.directory)/k1"
 
 extension HostileBundle {
   static let confusable: [HostileBundle] = imageNames + steering
@@ -38,7 +38,7 @@ extension HostileBundle {
     let code = String(scalar.value, radix: 16)
     return [
       HostileBundle("U+\(code) in the name of an extra's file", "control character") {
-        BundleDraft.withFolders.bundle { $0.file("\(side)/a\(scalar)b", "x") }
+        BundleDraft.withDirectories.bundle { $0.file("\(side)/a\(scalar)b", "x") }
       },
       HostileBundle("U+\(code) in a description", "control character") {
         var draft = BundleDraft()
@@ -47,7 +47,7 @@ extension HostileBundle {
         return draft.bundle()
       },
       HostileBundle("U+\(code) in the target of a kit's link", "control character") {
-        BundleDraft.withFolders.bundle {
+        BundleDraft.withDirectories.bundle {
           $0.header("\(kit)/other_files/l", type: "2", link: "a\(scalar)b")
         }
       },
@@ -72,7 +72,7 @@ extension HostileBundle {
             "/install/postscripts/\(name)",
           ].filter { $0 != "\(ManifestDraft.boot)/kernel" }, plain: [])
       ) {
-        BundleDraft().bundle { $0.file("./\(folder)/\(name)", "planted\n") }
+        BundleDraft().bundle { $0.file("./\(directory)/\(name)", "planted\n") }
       }
     }
 
@@ -119,18 +119,18 @@ extension HostileBundle {
       return draft.bundle()
     },
     HostileBundle("a hard link in an extra to a file of a kit that is outside of it", "absolute") {
-      BundleDraft.withFolders.bundle {
+      BundleDraft.withDirectories.bundle {
         $0.header("\(side)/evil", type: "1", link: "/install/kits/k1/kit.conf")
       }
     },
     HostileBundle("a hard link in a kit up and out", "leads out") {
-      BundleDraft.withFolders.bundle {
-        $0.header("\(kit)/evil", type: "1", link: "./\(folder)/../../etc/shadow")
+      BundleDraft.withDirectories.bundle {
+        $0.header("\(kit)/evil", type: "1", link: "./\(directory)/../../etc/shadow")
       }
     },
     HostileBundle("a hard link in a kit to the manifest", "not an earlier file") {
-      BundleDraft.withFolders.bundle {
-        $0.header("\(kit)/evil", type: "1", link: "./\(folder)/manifest.xml")
+      BundleDraft.withDirectories.bundle {
+        $0.header("\(kit)/evil", type: "1", link: "./\(directory)/manifest.xml")
       }
     },
   ]

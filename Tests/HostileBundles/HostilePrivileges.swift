@@ -1,9 +1,9 @@
 // Privileged files in bundles: in root trees of three forms, where images have them but an untrusted bundle must not
 // bring them without permission, and outside the tree, where they are never needed.
 
-private let folder = BundleDraft.folder
-private let side = "./\(BundleDraft.folder)/extra/install/side"
-private let kit = "./\(BundleDraft.folder)/k1"
+private let directory = BundleDraft.directory
+private let side = "./\(BundleDraft.directory)/extra/install/side"
+private let kit = "./\(BundleDraft.directory)/k1"
 private let capability: [UInt8] = [
   // Version 2, effective; cap_setuid and cap_sys_admin permitted.
   1, 0, 0, 2, 0x80, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -134,7 +134,7 @@ extension HostileBundle {
         var draft = BundleDraft()
         draft.manifest.lines = [closureLine("complete/rootimg.tar.zst", place, "tree")]
         let tree = RawZstd.stored(goodTarTree { privilege.add(to: &$0, below: "rootimg") })
-        return draft.bundle { $0.file("./\(folder)/complete/rootimg.tar.zst", tree) }
+        return draft.bundle { $0.file("./\(directory)/complete/rootimg.tar.zst", tree) }
       }
     }
 
@@ -152,7 +152,7 @@ extension HostileBundle {
           "\(privilege.name), in \(what)",
           outcome: .imported(absent: [], plain: ["\(target)/planted"])
         ) {
-          BundleDraft.withFolders.bundle { flat.add(to: &$0, below: member) }
+          BundleDraft.withDirectories.bundle { flat.add(to: &$0, below: member) }
         }
       }
     }
@@ -171,7 +171,7 @@ extension HostileBundle {
           Privilege(
             name: "", path: name, mode: 0o7755, owner: 1000,
             attributes: [("SCHILY.xattr.security.capability", capability)]
-          ).add(to: &tar, below: "./\(folder)")
+          ).add(to: &tar, below: "./\(directory)")
         }
       }
     }
@@ -179,15 +179,15 @@ extension HostileBundle {
   /// Devices, fifos and sockets, wherever a bundle has files.
   private static let devices: [HostileBundle] =
     [
-      ("the image's folder", "./\(folder)/evil"),
-      ("the folder of extras", "./\(folder)/extra/evil"),
+      ("the image's folder", "./\(directory)/evil"),
+      ("the folder of extras", "./\(directory)/extra/evil"),
       ("an extra's folder", "\(side)/evil"), ("a folder in an extra", "\(side)/sub/evil"),
       ("a kit", "\(kit)/evil"), ("a kit's plugins", "\(kit)/plugins/evil"),
-      ("the complete part", "./\(folder)/complete/evil"),
+      ("the complete part", "./\(directory)/complete/evil"),
     ].flatMap { place, member in
       [("a disk", "4"), ("the memory", "3"), ("a fifo", "6")].map { kind, type in
         HostileBundle("\(kind) in \(place), unasked", "evil", "device or a fifo") {
-          BundleDraft.withFolders.bundle {
+          BundleDraft.withDirectories.bundle {
             $0.header(member, type: Character(type), mode: 0o666) {
               $0.putOctal(type == "4" ? 8 : 1, at: 329, width: 8)
             }
@@ -198,7 +198,7 @@ extension HostileBundle {
     + ["4", "3", "6"].map { type in
       HostileBundle("a kernel of type \(type)", "kernel", "device or a fifo") {
         BundleDraft().replacing("kernel") {
-          $0.header("./\(folder)/kernel", type: Character(type), mode: 0o666)
+          $0.header("./\(directory)/kernel", type: Character(type), mode: 0o666)
         }
       }
     }

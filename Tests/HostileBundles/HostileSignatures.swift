@@ -64,14 +64,14 @@ public enum BundleSigner {
   }
 
   /// Writes the long name that the next member has.
-  static func folder(_ name: String, _ tar: inout RawTar) -> String {
-    let path = "./\(BundleDraft.folder)/complete/signatures/\(name)"
+  static func directory(_ name: String, _ tar: inout RawTar) -> String {
+    let path = "./\(BundleDraft.directory)/complete/signatures/\(name)"
     tar.longName(path)
     return path
   }
 
   static func put(_ name: String, _ data: [UInt8], in tar: inout RawTar) {
-    let path = folder(name, &tar)
+    let path = directory(name, &tar)
     tar.file(path, data)
   }
 
@@ -194,14 +194,14 @@ extension HostileBundle {
       let id = SHA256.digest(of: text).hex
       BundleSigner.put("\(id).statement", text, in: &tar)
       let name = "\(id).\(BundleSigner.trusted.publicKey.id.hex).sig"
-      let path = BundleSigner.folder(name, &tar)
+      let path = BundleSigner.directory(name, &tar)
       tar.header(path, type: "2", link: "kernel")
     },
     signature("as a folder", "no signature") { tar, text in
       let id = SHA256.digest(of: text).hex
       BundleSigner.put("\(id).statement", text, in: &tar)
       let name = "\(id).\(BundleSigner.trusted.publicKey.id.hex).sig/"
-      let path = BundleSigner.folder(name, &tar)
+      let path = BundleSigner.directory(name, &tar)
       tar.directory(path)
     },
     signature("with a name in capital digits", "not the name") { tar, text in
@@ -329,7 +329,7 @@ extension HostileBundle {
     signed(
       "an empty folder among extras", "extra/d",
       draft: { $0.manifest.extras.append(("/d", "/install/postscripts")) },
-      more: { $0.directory("./\(BundleDraft.folder)/extra/d/e/") }),
+      more: { $0.directory("./\(BundleDraft.directory)/extra/d/e/") }),
     signed(
       "a kit that was added", "the kit rows", "k1",
       draft: { draft in
@@ -343,16 +343,16 @@ extension HostileBundle {
       draft: { draft in
         draft.manifest.values["litefile"] = "\(ManifestDraft.boot)/litefile.csv"
         draft.files.append(
-          ("litefile.csv", Array("\"\(folder)\",\"/etc/shadow\",\"tmpfs,rw\",,\n".utf8)))
+          ("litefile.csv", Array("\"\(directory)\",\"/etc/shadow\",\"tmpfs,rw\",,\n".utf8)))
       }),
     signed(
       "a time with nanoseconds", "kernel",
       draft: { $0.files.remove(at: 5) },
       more: { tar in
         tar.pax([("mtime", "1700000000.5")])
-        tar.file("./\(BundleDraft.folder)/kernel", [UInt8](repeating: 0x4b, count: 1500))
+        tar.file("./\(BundleDraft.directory)/kernel", [UInt8](repeating: 0x4b, count: 1500))
       }),
   ]
 
-  private static let folder = BundleDraft.folder
+  private static let directory = BundleDraft.directory
 }

@@ -1,96 +1,96 @@
 // Sizes that lie, bombs, streams that end too early, and bundles in which something is missing.
 
-private let folder = BundleDraft.folder
+private let directory = BundleDraft.directory
 
 extension HostileBundle {
   static let sizes: [HostileBundle] = [
     .adding("a negative size", "size") {
-      $0.header("\(folder)/x") { $0.put([UInt8](repeating: 0xff, count: 12), at: 124) }
+      $0.header("\(directory)/x") { $0.put([UInt8](repeating: 0xff, count: 12), at: 124) }
     },
     .adding("a size of 2^94", "size", "out of range") {
-      $0.header("\(folder)/x") { $0.put([0xbf] + [UInt8](repeating: 0xff, count: 11), at: 124) }
+      $0.header("\(directory)/x") { $0.put([0xbf] + [UInt8](repeating: 0xff, count: 11), at: 124) }
     },
     .adding("a size of 2^63", "size") {
-      $0.header("\(folder)/x") { $0.put([0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0], at: 124) }
+      $0.header("\(directory)/x") { $0.put([0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0], at: 124) }
     },
     .adding("a size of 2^63 - 1", "ends inside") {
-      $0.header("\(folder)/x") {
+      $0.header("\(directory)/x") {
         $0.put([0x80, 0, 0, 0, 0x7f] + [UInt8](repeating: 0xff, count: 7), at: 124)
       }
     },
     .adding("a size that is no number", "size is not a number") {
-      $0.header("\(folder)/x") { $0.put(Array("99999999999\u{0}".utf8), at: 124) }
+      $0.header("\(directory)/x") { $0.put(Array("99999999999\u{0}".utf8), at: 124) }
     },
     .adding("a size with a sign", "size is not a number") {
-      $0.header("\(folder)/x") { $0.put(Array("-0000000001\u{0}".utf8), at: 124) }
+      $0.header("\(directory)/x") { $0.put(Array("-0000000001\u{0}".utf8), at: 124) }
     },
-    .adding("a size larger than the rest", "\(folder)/x", "ends inside") {
-      $0.header("\(folder)/x", size: 1 << 20)
+    .adding("a size larger than the rest", "\(directory)/x", "ends inside") {
+      $0.header("\(directory)/x", size: 1 << 20)
       $0.content([1, 2, 3])
     },
     .adding("a pax size larger than the rest", "ends inside") {
       $0.pax([("size", "9223372036854775807")])
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a pax size of 2^64", "pax size is not a number") {
       $0.pax([("size", "18446744073709551616")])
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a negative pax size", "pax size is not a number") {
       $0.pax([("size", "-1")])
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a pax size smaller than the header's", "checksum") {
       $0.pax([("size", "1")])
-      $0.file("\(folder)/x", [UInt8](repeating: 0x58, count: 2000))
+      $0.file("\(directory)/x", [UInt8](repeating: 0x58, count: 2000))
     },
     .adding("an owner that is not a number", "owner") {
-      $0.header("\(folder)/x") { $0.put(Array("root\u{0}\u{0}\u{0}\u{0}".utf8), at: 108) }
+      $0.header("\(directory)/x") { $0.put(Array("root\u{0}\u{0}\u{0}\u{0}".utf8), at: 108) }
     },
     .adding("an owner out of range", "owner is out of range") {
-      $0.header("\(folder)/x") { $0.put([0x80, 0, 1, 1, 1, 1, 1, 1], at: 108) }
+      $0.header("\(directory)/x") { $0.put([0x80, 0, 1, 1, 1, 1, 1, 1], at: 108) }
     },
     .adding("a pax time that is not a number", "pax time") {
       $0.pax([("mtime", "yesterday")])
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a pax time before all time", "pax time") {
       $0.pax([("mtime", "-9223372036854775808.5")])
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a pax record longer than its header", "pax record") {
       $0.rawPax(Array("9999 path=x\n".utf8))
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a pax record of no length", "pax record") {
       $0.rawPax(Array("0 path=x\n".utf8))
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a pax record of negative length", "pax record") {
       $0.rawPax(Array("-12 path=x\n".utf8))
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a pax record whose length has a sign", "pax record") {
       $0.rawPax(Array("+10 path=x\n".utf8))
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a pax record without its end", "pax record") {
       $0.rawPax(Array("10 path=xy".utf8))
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a pax record without a value", "pax record") {
       $0.rawPax(Array("8 pathx\n".utf8))
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a pax header of 5 MiB", "too many") {
       $0.rawPax([UInt8](repeating: 0x20, count: 5 << 20))
     },
     .adding("a hundred header records", "too many header records") {
       for _ in 0..<100 { $0.pax([("a", "b")]) }
-      $0.file("\(folder)/x", "x")
+      $0.file("\(directory)/x", "x")
     },
     .adding("a header whose checksum is wrong", "checksum") {
-      $0.header("\(folder)/x", spoil: true)
+      $0.header("\(directory)/x", spoil: true)
     },
     .adding("noise where a header must be", "checksum") {
       $0.raw((0..<512).map { UInt8(truncatingIfNeeded: $0 &* 37) })
@@ -98,13 +98,13 @@ extension HostileBundle {
     .adding("names of 20 MB together", "names of more than") { tar in
       let name = String(repeating: String(repeating: "n", count: 63) + "/", count: 60)
       for i in 0..<5000 {
-        tar.longName("\(folder)/\(name)\(i)")
+        tar.longName("\(directory)/\(name)\(i)")
         tar.header("x")
       }
     },
     .adding("100,001 members", "members") { tar in
       var one = RawTar()
-      one.directory("\(folder)/d/")
+      one.directory("\(directory)/d/")
       let many = (0..<1000).flatMap { _ in one.bytes }
       for _ in 0..<101 { tar.raw(many) }
     },
@@ -116,12 +116,12 @@ extension HostileBundle {
       var draft = BundleDraft()
       draft.files.removeAll { $0.name == "rootimg.cpio.gz" }
       var tar = draft.tar
-      tar.header("./\(folder)/rootimg.cpio.gz", size: 10 << 30)
+      tar.header("./\(directory)/rootimg.cpio.gz", size: 10 << 30)
       return gzip(tar.bytes) + tenGibibytesOfZeros
     },
     HostileBundle("10 GiB of zeros in a member that nothing names", "expands") {
       var tar = BundleDraft().tar
-      tar.header("./\(folder)/unnamed", size: 10 << 30)
+      tar.header("./\(directory)/unnamed", size: 10 << 30)
       return gzip(tar.bytes) + tenGibibytesOfZeros
     },
     HostileBundle("10 GiB of zeros after the archive's end", "expands") {
@@ -130,12 +130,12 @@ extension HostileBundle {
     HostileBundle("10 GiB of zeros before the archive", "bundle") { tenGibibytesOfZeros },
     HostileBundle("a manifest of 10 GiB of zeros", "manifest.xml") {
       var tar = RawTar()
-      tar.header("./\(folder)/manifest.xml", size: 10 << 30)
+      tar.header("./\(directory)/manifest.xml", size: 10 << 30)
       return gzip(tar.bytes) + tenGibibytesOfZeros
     },
     HostileBundle("a folder whose content is 10 GiB of zeros", "bundle") {
       var tar = RawTar()
-      tar.header("./\(folder)/", type: "5", size: 10 << 30)
+      tar.header("./\(directory)/", type: "5", size: 10 << 30)
       return gzip(tar.bytes) + tenGibibytesOfZeros
     },
   ]
@@ -182,18 +182,18 @@ extension HostileBundle {
       },
       HostileBundle("an archive cut inside a header", "cut off") {
         var tar = BundleDraft().tar
-        tar.header("\(folder)/x")
+        tar.header("\(directory)/x")
         return gzip(Array(tar.bytes.dropLast(100)))
       },
       HostileBundle("an archive cut inside a file", "ends inside") {
         var tar = BundleDraft().tar
-        tar.header("\(folder)/x", size: 1000)
+        tar.header("\(directory)/x", size: 1000)
         tar.raw([1, 2, 3])
         return gzip(tar.bytes)
       },
       HostileBundle("an archive cut inside a file's padding", "ends inside") {
         var tar = BundleDraft().tar
-        tar.header("\(folder)/x", size: 3)
+        tar.header("\(directory)/x", size: 3)
         tar.raw([1, 2, 3])
         return gzip(tar.bytes)
       },
@@ -225,8 +225,8 @@ extension HostileBundle {
     } + [
       HostileBundle("no manifest", "manifest.xml") {
         var tar = RawTar()
-        tar.directory("./\(folder)/")
-        tar.file("./\(folder)/kernel", "x")
+        tar.directory("./\(directory)/")
+        tar.file("./\(directory)/kernel", "x")
         tar.end()
         return gzip(tar.bytes)
       },
@@ -236,7 +236,7 @@ extension HostileBundle {
         return gzip(tar.bytes)
       },
       HostileBundle("a kernel that is a folder", "kernel", "not in the bundle") {
-        BundleDraft().replacing("kernel") { $0.directory("./\(folder)/kernel/") }
+        BundleDraft().replacing("kernel") { $0.directory("./\(directory)/kernel/") }
       },
       .manifest("a list missing in the bundle", "other.pkglist", "not in the bundle") {
         $0.linuximage["pkglist"] = "\(ManifestDraft.custom)/other.pkglist"

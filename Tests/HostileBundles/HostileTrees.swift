@@ -1,7 +1,7 @@
 // Root trees in the bundle: a statelite image's rootimgtree.gz, and complete/rootimg.tar.zst of our
 // own complete bundles. An archive in an archive, by the same strangers.
 
-private let folder = BundleDraft.folder
+private let directory = BundleDraft.directory
 
 /// An archive of a root tree, and a part of the reason for its refusal.
 struct TreeArchive: Sendable {
@@ -43,13 +43,13 @@ extension HostileBundle {
       HostileBundle("a tree that is a folder", "rootimgtree.gz", "not in the bundle") {
         var draft = BundleDraft.statelite(tree: [])
         draft.files.removeAll { $0.name == "rootimgtree.gz" }
-        return draft.bundle { $0.directory("./\(folder)/rootimgtree.gz/") }
+        return draft.bundle { $0.directory("./\(directory)/rootimgtree.gz/") }
       },
       HostileBundle("a link for the tree's archive", "rootimgtree.gz", "is a link") {
         var draft = BundleDraft.statelite(tree: [])
         draft.files.removeAll { $0.name == "rootimgtree.gz" }
         return draft.bundle {
-          $0.header("./\(folder)/rootimgtree.gz", type: "2", link: "kernel")
+          $0.header("./\(directory)/rootimgtree.gz", type: "2", link: "kernel")
         }
       },
       HostileBundle("a tree whose place is outside", "rootimgtree.gz", "outside") {
@@ -65,7 +65,7 @@ extension HostileBundle {
       },
       HostileBundle("a tree twice", "rootimgtree.gz", "twice") {
         BundleDraft.statelite(tree: gzip(goodTree { _ in })).bundle {
-          $0.file("./\(folder)/rootimgtree.gz", gzip(goodTree { _ in }))
+          $0.file("./\(directory)/rootimgtree.gz", gzip(goodTree { _ in }))
         }
       },
     ]
@@ -474,7 +474,7 @@ extension HostileBundle {
     HostileBundle(name, words: words) {
       var draft = BundleDraft()
       draft.manifest.lines = [closureLine("complete/rootimg.tar.zst", path, "tree")]
-      return draft.bundle { $0.file("./\(folder)/complete/rootimg.tar.zst", bytes()) }
+      return draft.bundle { $0.file("./\(directory)/complete/rootimg.tar.zst", bytes()) }
     }
   }
 }

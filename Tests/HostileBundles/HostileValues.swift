@@ -1,7 +1,7 @@
 // Values for columns of xCAT's tables that do not fit them, a bundle a column and value: what a shell of xCAT's would
-// take for several words, for an option, for a pattern, or for another folder.
+// take for several words, for an option, for a pattern, or for another directory.
 
-private let folder = BundleDraft.folder
+private let directory = BundleDraft.directory
 
 extension HostileBundle {
   /// One bundle for each column and each of its values.
@@ -90,7 +90,7 @@ extension HostileBundle {
         )
       default: ("kitcomp", "<kitcompname>c9</kitcompname><kitname>k1</kitname>")
       }
-    var draft = BundleDraft.withFolders
+    var draft = BundleDraft.withDirectories
     if table == "kit" { draft.manifest.lines.removeFirst() }
     let text = value.replacing("&", with: "&amp;").replacing("<", with: "&lt;")
     draft.manifest.lines.append("<\(element)>\(key)<\(column)>\(text)</\(column)></\(element)>")

@@ -55,18 +55,18 @@ import Testing
     #expect(kept([], of: 5, age: 365) { $0.yearly = 2 }.count == 2)
   }
 
-  private func site(_ folder: TemporaryFolder) throws -> Workspace {
-    let workspace = try Workspace.test(folder)
-    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+  private func site(_ directory: TemporaryDirectory) throws -> Workspace {
+    let workspace = try Workspace.test(directory)
+    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", directory.path("root/img/rootimg"))
     _ = try workspace.snapshot("img")
     return workspace
   }
 
   @Test func `a revert that changes nothing records nothing`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try site(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try site(directory)
     #expect(try workspace.revert("img@1").recorded == nil)
-    try shell("echo two >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+    try shell("echo two >\"$1/etc/hosts\"", directory.path("root/img/rootimg"))
     #expect(try workspace.revert("img@1").recorded != nil)
     let count = try workspace.log("img").count
     for _ in 0..<3 { #expect(try workspace.revert("img@1").recorded == nil) }
@@ -76,10 +76,11 @@ import Testing
   @Test func `the status names the snapshot that a person chose, if a later one is automatic`()
     throws
   {
-    let folder = try TemporaryFolder()
-    let workspace = try site(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try site(directory)
     #expect(try workspace.status("img").baseline == nil)
-    try shell("cd \"$1\"; echo two >etc/hosts; echo new >etc/new", folder.path("root/img/rootimg"))
+    try shell(
+      "cd \"$1\"; echo two >etc/hosts; echo new >etc/new", directory.path("root/img/rootimg"))
     _ = try workspace.revert("img@1:etc/hosts")
     let status = try workspace.status("img")
     #expect(status.isClean && status.snapshot.snapshot.origin == .change)
@@ -89,10 +90,10 @@ import Testing
   }
 
   @Test func `an unchanged image is recorded if its latest snapshot is automatic`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try site(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try site(directory)
     #expect(try !workspace.snapshot("img", skipIfUnchanged: true).isNew)
-    try shell("echo two >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+    try shell("echo two >\"$1/etc/hosts\"", directory.path("root/img/rootimg"))
     _ = try workspace.revert("img@1")
     #expect(try workspace.planSnapshot("img", skipIfUnchanged: true).number == 4)
     let outcome = try workspace.snapshot("img", skipIfUnchanged: true)
@@ -102,9 +103,9 @@ import Testing
   }
 
   @Test func `each snapshot records its origin`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try site(folder)
-    try shell("echo two >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+    let directory = try TemporaryDirectory()
+    let workspace = try site(directory)
+    try shell("echo two >\"$1/etc/hosts\"", directory.path("root/img/rootimg"))
     _ = try workspace.revert("img@1")
     _ = try workspace.undo("img")
     _ = try workspace.copy(CopyRequest("img@1", to: "other"))
@@ -116,9 +117,10 @@ import Testing
   }
 
   @Test func `an undo takes no snapshot of a state that has one`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try site(folder)
-    try shell("cd \"$1\"; echo new >etc/new; echo two >etc/hosts", folder.path("root/img/rootimg"))
+    let directory = try TemporaryDirectory()
+    let workspace = try site(directory)
+    try shell(
+      "cd \"$1\"; echo new >etc/new; echo two >etc/hosts", directory.path("root/img/rootimg"))
     _ = try workspace.snapshot("img")
     _ = try workspace.revert("img@1")
     #expect(try workspace.status("img").isClean)
@@ -132,9 +134,9 @@ import Testing
   @Test func `a refused export takes no snapshot and names every missing file`()
     throws
   {
-    let folder = try TemporaryFolder()
-    let workspace = try site(folder)
-    try shell("echo two >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+    let directory = try TemporaryDirectory()
+    let workspace = try site(directory)
+    try shell("echo two >\"$1/etc/hosts\"", directory.path("root/img/rootimg"))
     do {
       _ = try workspace.export(ExportRequest("img"))
       Issue.record("there is neither a kernel nor a packed image")
@@ -150,10 +152,10 @@ import Testing
   // MARK: Several at a time
 
   @Test func `a range contains only existing snapshots`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try site(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try site(directory)
     for i in 2...7 {
-      try shell("echo \(i) >\"$1/etc/hosts\"", folder.path("root/img/rootimg"))
+      try shell("echo \(i) >\"$1/etc/hosts\"", directory.path("root/img/rootimg"))
       _ = try workspace.snapshot("img")
     }
     _ = try workspace.remove(["img@4"])
@@ -170,8 +172,8 @@ import Testing
   }
 
   @Test func `removal of a whole image removes all snapshots unless one is pinned`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try site(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try site(directory)
     _ = try workspace.tag("img@1", as: "golden")
     _ = try workspace.pin("img@1", why: "audit")
     #expect(throws: ImageError.self) { try workspace.forgetEntirely(["img"]) }

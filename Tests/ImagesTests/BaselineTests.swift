@@ -81,7 +81,7 @@ import Testing
     let site = try directory()
     try site.write("other\n", to: "img/etc/hosts")
     var export = ExportRequest("img")
-    export.destination = .file(site.folder.path("b.tgz"))
+    export.destination = .file(site.directory.path("b.tgz"))
     _ = try site.workspace.export(export)
     _ = try site.workspace.remove(["img@1"], force: true)
     #expect(try baseline(site) == "img@2")

@@ -7,34 +7,34 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct BenchTests {
-  private func prepare() throws -> (TemporaryFolder, Workspace) {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
+  private func prepare() throws -> (TemporaryDirectory, Workspace) {
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
     try shell(
       """
       cd "$1"; mkdir -p usr/bin etc "with space"
       for i in $(seq 60); do seq $((i * 50)) >usr/bin/f$i; done
       head -c 3000000 /dev/urandom >usr/bin/large; ln usr/bin/f1 etc/link; ln -s f2 usr/bin/soft
       mkdir "$2/work"
-      """, folder.path("root/img/rootimg"), folder.path)
-    return (folder, workspace)
+      """, directory.path("root/img/rootimg"), directory.path)
+    return (directory, workspace)
   }
 
-  private func listing(_ folder: TemporaryFolder) throws -> String {
+  private func listing(_ directory: TemporaryDirectory) throws -> String {
     try shell(
-      "cd \"$1\"; find root store -printf '%p %s %T@ %i\\n' | sort", folder.path
+      "cd \"$1\"; find root store -printf '%p %s %T@ %i\\n' | sort", directory.path
     ).output
   }
 
   @Test func `every form is measured cold, changed and warm, and so are the other programs`() throws
   {
-    let (folder, workspace) = try prepare()
-    let before = try listing(folder)
+    let (directory, workspace) = try prepare()
+    let before = try listing(directory)
     let forms = [
       BenchForm(.cpio, .gzip), BenchForm(.tar, .gzip), BenchForm(.squashfs, .gzip),
       BenchForm(.tar, .zstd),
     ]
-    var request = BenchRequest("img", forms: forms, workFolder: folder.path("work"))
+    var request = BenchRequest("img", forms: forms, workDirectory: directory.path("work"))
     request.changePercent = 5
     let outcome = try workspace.bench(request)
     #expect(outcome.remarks == [])
@@ -55,21 +55,21 @@ import Testing
     let share = Double(outcome.changedBytes) / Double(outcome.contentBytes)
     #expect(share > 0.01 && share < 0.1, "\(share)")
     // The image, the store and the work directory are unchanged.
-    #expect(try listing(folder) == before)
-    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("work")) == [])
+    #expect(try listing(directory) == before)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("work")) == [])
   }
 
   @Test func `a directory can be measured, and a missing program is reported`() throws {
-    let (folder, _) = try prepare()
-    var options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
-    options.environment["PATH"] = folder.path("work")
+    let (directory, _) = try prepare()
+    var options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
+    options.environment["PATH"] = directory.path("work")
     let workspace = try Workspace(options) { _ in }
     let outcome = try workspace.bench(
-      BenchRequest("/img/rootimg", forms: [BenchForm(.cpio, .gzip)], workFolder: folder.path))
+      BenchRequest("/img/rootimg", forms: [BenchForm(.cpio, .gzip)], workDirectory: directory.path))
     #expect(outcome.runs.map(\.way) == [.cold, .changed, .warm])
     #expect(outcome.remarks.contains { $0.contains("find is not installed") })
     #expect(throws: ImageError.self) {
-      try workspace.bench(BenchRequest("/img/nothing", forms: [], workFolder: folder.path))
+      try workspace.bench(BenchRequest("/img/nothing", forms: [], workDirectory: directory.path))
     }
   }
 }

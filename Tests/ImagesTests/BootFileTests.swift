@@ -22,7 +22,7 @@ import XCAT
       echo one >install/img/rootimg/f
       echo kernel-1 >install/img/kernel; echo ramdisk-1 >install/img/initrd-stateless.gz
       cp install/img/kernel install/img/initrd-stateless.gz tftpboot/xcat/osimage/img
-      """, site.folder.path("root"))
+      """, site.directory.path("root"))
     try site.tables.apply([
       RowChange(
         schema: .nodetype, key: ["node": "compute"], columns: ["provmethod": "img"],
@@ -65,14 +65,14 @@ import XCAT
       """
       head -c 3000000 /dev/zero >"$1/install/img/kernel"
       cp "$1/install/img/kernel" "$1/tftpboot/xcat/osimage/img/kernel"
-      """, site.folder.path("root"))
+      """, site.directory.path("root"))
     #expect(try site.workspace.bootFiles(of: "img")?.stale.isEmpty == true)
     for offset in [0, 1_048_576, 2_999_999] {
       try shell(
         """
         cp "$1/install/img/kernel" "$1/tftpboot/xcat/osimage/img/kernel"
         printf x | dd of="$1/tftpboot/xcat/osimage/img/kernel" bs=1 seek=\(offset) conv=notrunc status=none
-        """, site.folder.path("root"))
+        """, site.directory.path("root"))
       #expect(try site.workspace.bootFiles(of: "img")?.stale.map(\.role) == ["kernel"])
     }
   }
@@ -106,7 +106,7 @@ import XCAT
       """
       mkdir -p "$1/nas/xcat/osimage/img"; cp "$1"/install/img/initrd* "$1/nas/xcat/osimage/img"
       echo old >"$1/nas/xcat/osimage/img/kernel"
-      """, site.folder.path("root"))
+      """, site.directory.path("root"))
     var report = try #require(try site.workspace.bootFiles(of: "img"))
     #expect(report.stale.map(\.path.text) == ["/nas/xcat/osimage/img/kernel"])
     #expect(report.nodes == ["node2"] && report.command?.range == "node2")

@@ -10,16 +10,18 @@ import XCAT
 
 @Suite(.usesTools) struct BundleTests {
   /// Creates a staging root like the fresh node of the fixtures.
-  private func stage(_ folder: TemporaryFolder) throws -> Workspace {
+  private func stage(_ directory: TemporaryDirectory) throws -> Workspace {
     try shell(
-      "mkdir -p \"$1/root/install/postscripts\" \"$1/root/install/rhels8.5.0/x86_64\"", folder.path)
+      "mkdir -p \"$1/root/install/postscripts\" \"$1/root/install/rhels8.5.0/x86_64\"",
+      directory.path)
     return try Workspace(
-      WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     ) { _ in }
   }
 
-  private func members(_ bundle: String, _ folder: TemporaryFolder) throws -> [String: String] {
-    let out = folder.path("x-\(randomName())")
+  private func members(_ bundle: String, _ directory: TemporaryDirectory) throws -> [String: String]
+  {
+    let out = directory.path("x-\(randomName())")
     try shell("mkdir \"$2\"; tar xzpf \"$1\" -C \"$2\"", bundle, out)
     let list = try shell(
       """
@@ -50,35 +52,36 @@ import XCAT
 
   @Test(arguments: ["stateless", "stateless-base-exlist", "stateless-sfs"])
   func `a bundle of the real xCAT is exported as it was imported`(_ name: String) throws {
-    let folder = try TemporaryFolder()
-    let workspace = try stage(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try stage(directory)
     let bundle = fixture("xcat/\(name).tgz")
     let imported = try workspace.importing(bundle)
     #expect(imported.remaining?.isEmpty == true)
     #expect(imported.apply.report.problems.isEmpty)
     #expect(try workspace.status("rhels8.5.0-x86_64-netboot-compute").isClean)
 
-    let out = folder.path("out.tgz")
+    let out = directory.path("out.tgz")
     _ = try workspace.exporting("rhels8.5.0-x86_64-netboot-compute", to: out)
     #expect(try run("gzip", "-t", out).didSucceed)
     #expect(try manifest(out) == manifest(bundle))
-    if isRoot { #expect(try members(out, folder) == members(bundle, folder)) }
+    if isRoot { #expect(try members(out, directory) == members(bundle, directory)) }
     // Equal snapshots give equal bytes.
-    _ = try workspace.exporting("rhels8.5.0-x86_64-netboot-compute", to: folder.path("again.tgz"))
-    #expect(try run("cmp", out, folder.path("again.tgz")).didSucceed)
+    _ = try workspace.exporting(
+      "rhels8.5.0-x86_64-netboot-compute", to: directory.path("again.tgz"))
+    #expect(try run("cmp", out, directory.path("again.tgz")).didSucceed)
     // A new snapshot of the imported image exports the same bundle, including the extras.
     _ = try workspace.snapshot("rhels8.5.0-x86_64-netboot-compute")
-    _ = try workspace.exporting("rhels8.5.0-x86_64-netboot-compute", to: folder.path("live.tgz"))
-    #expect(try manifest(folder.path("live.tgz")) == manifest(bundle))
+    _ = try workspace.exporting("rhels8.5.0-x86_64-netboot-compute", to: directory.path("live.tgz"))
+    #expect(try manifest(directory.path("live.tgz")) == manifest(bundle))
   }
 
   @Test func `an existing image is replaced only with force, and a revert restores it`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try stage(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try stage(directory)
     let bundle = fixture("xcat/stateless.tgz")
     let name = "rhels8.5.0-x86_64-netboot-compute"
     _ = try workspace.importing(bundle)
-    let kernel = folder.path("root/install/netboot/rhels8.5.0/x86_64/compute/kernel")
+    let kernel = directory.path("root/install/netboot/rhels8.5.0/x86_64/compute/kernel")
     try shell("echo mine >\"$1\"", kernel)
     #expect(throws: ImageError.self) { try workspace.importing(bundle) }
     #expect(try String(contentsOfFile: kernel, encoding: .utf8) == "mine\n")
@@ -90,18 +93,18 @@ import XCAT
   }
 
   @Test func `files of another image are not overwritten`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try stage(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try stage(directory)
     _ = try workspace.importing(fixture("xcat/stateless-sfs.tgz"))
-    let before = try run("find", folder.path("root"), "-ls").output
+    let before = try run("find", directory.path("root"), "-ls").output
     #expect(throws: ImageError.self) {
       try workspace.importing(fixture("xcat/stateless.tgz")) { $0.name = "foo" }
     }
-    #expect(try run("find", folder.path("root"), "-ls").output == before)
+    #expect(try run("find", directory.path("root"), "-ls").output == before)
     // The image is replaced completely: no old file remains that xCAT would boot instead.
     let forced = try workspace.importing(fixture("xcat/stateless.tgz")) { $0.replaces = true }
     #expect(forced.remaining?.isEmpty == true)
-    let boot = folder.path("root/install/netboot/rhels8.5.0/x86_64/compute")
+    let boot = directory.path("root/install/netboot/rhels8.5.0/x86_64/compute")
     #expect(try run("ls", boot).output == "initrd-stateless.gz\nkernel\nrootimg.cpio.gz\n")
     let safety = try #require(forced.safety)
     _ = try workspace.revert(safety.name)
@@ -114,10 +117,10 @@ import XCAT
   }
 
   /// Returns a bundle with one change, which `script` makes in the unpacked directory.
-  private func tampered(_ folder: TemporaryFolder, _ script: String, tar: String = "") throws
+  private func tampered(_ directory: TemporaryDirectory, _ script: String, tar: String = "") throws
     -> String
   {
-    let work = folder.path("w-\(randomName())")
+    let work = directory.path("w-\(randomName())")
     try shell(
       """
       mkdir "$2"; tar xzf "$1" -C "$2"; cd "$2"/rhels*; \(script); cd ..
@@ -143,52 +146,52 @@ import XCAT
     "sed -i s,netboot/rhels8.5.0/x86_64/compute/kernel,postscripts, manifest.xml; mv kernel postscripts",
   ])
   func `a hostile bundle is refused and changes nothing`(_ script: String) throws {
-    let folder = try TemporaryFolder()
-    let workspace = try stage(folder)
-    let bundle = try tampered(folder, script)
-    let before = try run("find", folder.path("root"), "-ls").output
+    let directory = try TemporaryDirectory()
+    let workspace = try stage(directory)
+    let bundle = try tampered(directory, script)
+    let before = try run("find", directory.path("root"), "-ls").output
     #expect(throws: (any Error).self) { try workspace.importing(bundle) }
-    #expect(try run("find", folder.path("root"), "-ls").output == before)
+    #expect(try run("find", directory.path("root"), "-ls").output == before)
     #expect(try workspace.images().isEmpty)
   }
 
   @Test(arguments: ["mtime=-9223372036854775808.5", "size=99999999999999999999", "many", "year"])
   func `hostile tar headers are refused or cause no harm`(_ header: String) throws {
-    let folder = try TemporaryFolder()
-    let workspace = try stage(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try stage(directory)
     try runFixture(
       "scripts/damage/rewrite-bundle-headers.py", fixture("xcat/stateless.tgz"),
-      folder.path("h.tgz"), header)
+      directory.path("h.tgz"), header)
     // Python corrects its own mtime and size where it can. The test requires only that nothing traps.
-    _ = try? workspace.importing(folder.path("h.tgz"))
+    _ = try? workspace.importing(directory.path("h.tgz"))
     _ = try workspace.verify(deep: true)
   }
 
   @Test(arguments: ["--transform=s,kernel,../../kernel,", "-P --transform=s,^./,/,"])
   func `member names that lead out of the bundle are refused`(_ option: String) throws {
-    let folder = try TemporaryFolder()
-    let workspace = try stage(folder)
-    let bundle = try tampered(folder, "true", tar: option)
+    let directory = try TemporaryDirectory()
+    let workspace = try stage(directory)
+    let bundle = try tampered(directory, "true", tar: option)
     #expect(throws: (any Error).self) { try workspace.importing(bundle) }
     #expect(try workspace.images().isEmpty)
   }
 
   @Test func `a symbolic link below the install folder is not written through`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try stage(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try stage(directory)
     // Any user may write to the directory of the link, so any user may have made the link.
     try shell(
       "mkdir \"$1/outside\"; ln -s \"$1/outside\" \"$1/root/install/netboot\"; chmod 777 \"$1/root/install\"",
-      folder.path)
-    let before = try run("find", folder.path("root"), "-ls").output
+      directory.path)
+    let before = try run("find", directory.path("root"), "-ls").output
     #expect(throws: ImageError.self) { try workspace.importing(fixture("xcat/stateless.tgz")) }
-    #expect(try run("find", folder.path("root"), "-ls").output == before)
-    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("outside")).isEmpty)
+    #expect(try run("find", directory.path("root"), "-ls").output == before)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("outside")).isEmpty)
   }
 
   @Test(arguments: seeds) func `a damaged bundle never changes the site`(_ seed: UInt64) throws {
-    let folder = try TemporaryFolder()
-    let workspace = try stage(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try stage(directory)
     var random = SplitMix64(seed)
     let good = try Data(contentsOf: URL(fileURLWithPath: fixture("xcat/stateless.tgz")))
     for _ in 0..<40 {
@@ -199,7 +202,7 @@ import XCAT
         bytes[Int.random(in: 12..<bytes.count, using: &random)] ^=
           1 << UInt8.random(in: 0..<8, using: &random)
       }
-      let path = folder.path("bad.tgz")
+      let path = directory.path("bad.tgz")
       try bytes.write(to: URL(fileURLWithPath: path))
       #expect(throws: (any Error).self, "seed \(seed)") { try workspace.importing(path) }
     }

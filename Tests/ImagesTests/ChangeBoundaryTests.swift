@@ -10,13 +10,13 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools, .enabled(if: isRoot)) struct ChangeBoundaryTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let workspace: Workspace
-  private var tree: String { folder.path("root/img/rootimg") }
+  private var tree: String { directory.path("root/img/rootimg") }
 
   init() throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace.test(folder)
+    directory = try TemporaryDirectory()
+    workspace = try Workspace.test(directory)
   }
 
   private func stat(_ path: String) throws -> FileStat {
@@ -45,11 +45,11 @@ import Testing
       """
       cd "$1"; chmod 644 s; chown 7:7 o; chmod 755 u; chmod 604 g
       cp -al "$1" "$2"
-      """, tree, folder.path("copy"))
-    let before = try ["s", "o", "u", "g", "h"].map { try stat(folder.path("copy/\($0)")) }
+      """, tree, directory.path("copy"))
+    let before = try ["s", "o", "u", "g", "h"].map { try stat(directory.path("copy/\($0)")) }
     #expect(try revert("img@1", .inPlace).isExact)
     for (name, old) in zip(["s", "o", "u", "g", "h"], before) {
-      let now = try stat(folder.path("copy/\(name)"))
+      let now = try stat(directory.path("copy/\(name)"))
       #expect(now.mode == old.mode && now.uid == old.uid && now.modified == old.modified, "\(name)")
     }
     // Hard links inside the tree stay hard links.
@@ -96,7 +96,7 @@ import Testing
   private func swaps(while holder: String) throws -> Bool {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/bin/bash")
-    process.arguments = ["-c", holder, "holder", tree, folder.path("other")]
+    process.arguments = ["-c", holder, "holder", tree, directory.path("other")]
     let output = Pipe()
     process.standardOutput = output
     let input = Pipe()
@@ -115,7 +115,7 @@ import Testing
 
   @Test func `a tree in use by any process in any namespace is not swapped`() throws {
     try shell("cd \"$1\"; mkdir etc mnt; seq 100 >etc/f; head -c 100000 /dev/zero >img", tree)
-    try shell("mkdir \"$1\"", folder.path("other"))
+    try shell("mkdir \"$1\"", directory.path("other"))
     _ = try workspace.snapshot("img")
     try shell("echo x >\"$1/etc/f\"; echo y >\"$1/etc/g\"", tree)
     #expect(try swaps(while: "echo ready; read"))
@@ -169,7 +169,7 @@ import Testing
       cd "$1"; mkdir etc prot; echo one >etc/i; chattr +i etc/i; echo log >etc/a; chattr +a etc/a
       echo x >prot/x; echo y >prot/y; chattr +i prot; echo l >etc/l; ln etc/l etc/m; chattr +i etc/l
       """, tree)
-    defer { _ = try? TestSupport.run("chattr", "-R", "-ia", folder.path("root")) }
+    defer { _ = try? TestSupport.run("chattr", "-R", "-ia", directory.path("root")) }
     _ = try workspace.snapshot("img")
     try shell(
       """
@@ -194,9 +194,9 @@ import Testing
   @Test func `an obstacle refuses a change before its first step`() throws {
     try shell("cd \"$1\"; echo a >f", tree)
     _ = try workspace.snapshot("img")
-    try shell("echo b >\"$1/f\"; echo k >\"$2\"", tree, folder.path("root/img/kernel"))
-    try shell("chattr +i \"$1\"", folder.path("root/img"))
-    defer { _ = try? TestSupport.run("chattr", "-i", folder.path("root/img")) }
+    try shell("echo b >\"$1/f\"; echo k >\"$2\"", tree, directory.path("root/img/kernel"))
+    try shell("chattr +i \"$1\"", directory.path("root/img"))
+    defer { _ = try? TestSupport.run("chattr", "-i", directory.path("root/img")) }
     // The kernel would have to be removed, but its directory has a protecting flag.
     #expect(throws: ImageError.self) { try revert() }
     #expect(try workspace.unfinished(of: "img").isEmpty)
@@ -211,16 +211,16 @@ import Testing
       python3 -c 'import os,sys; os.chdir(sys.argv[1])
       for i in range(700): os.mkdir("d"); os.chdir("d"); open("f","w").close()' "$1"
       ln -s / "$1/d/root"; chattr +i "$1/d/d/f"; ln "$1/d/f" "$2"; chattr +i "$1/d/f"
-      """, tree, folder.path("outside"))
-    defer { _ = try? TestSupport.run("chattr", "-i", folder.path("outside")) }
+      """, tree, directory.path("outside"))
+    defer { _ = try? TestSupport.run("chattr", "-i", directory.path("outside")) }
     let files = KernelFileSystem.shared
     let parent = try files.openDirectory(
-      at: files.workingDirectory, Array(folder.path("root/img").utf8))
+      at: files.workingDirectory, Array(directory.path("root/img").utf8))
     let removed = try TreeRemover(files).remove(at: parent.raw, Array("rootimg".utf8))
     #expect(removed == 1402)
     #expect(!FileManager.default.fileExists(atPath: tree))
     // The inode still exists outside, with its flag.
-    #expect(try stat(folder.path("outside")).flags.contains(.immutable))
+    #expect(try stat(directory.path("outside")).flags.contains(.immutable))
   }
 
   @Test func `a change can be abandoned although leftovers cannot be removed`() throws {
@@ -231,7 +231,7 @@ import Testing
       before: nil, command: "revert", message: "revert to @1")
     try workspace.store().journals.write(journal.encode(), of: ImageName("img"))
     // A file system is mounted on the change's leftover.
-    let left = folder.path("root/img/.imgstore-\(journal.token)-tree0")
+    let left = directory.path("root/img/.imgstore-\(journal.token)-tree0")
     try shell("mkdir \"$1\"; mount -t tmpfs none \"$1\"", left)
     defer { _ = try? TestSupport.run("umount", left) }
     #expect(throws: (any Error).self) { try workspace.resume("img", .forward) }
@@ -243,12 +243,12 @@ import Testing
   // MARK: Other images, other places
 
   @Test func `files outside the image change only on request`() throws {
-    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", folder.path("root"))
+    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", directory.path("root"))
     _ = try workspace.define("img", ["exlist=/etc/hosts"])
     try shell("echo a >\"$1/f\"", tree)
     _ = try workspace.snapshot("img")
-    try shell("echo two >\"$1/etc/hosts\"", folder.path("root"))
-    let hosts = folder.path("root/etc/hosts")
+    try shell("echo two >\"$1/etc/hosts\"", directory.path("root"))
+    let hosts = directory.path("root/etc/hosts")
     let kept = try workspace.revert("img@1")
     #expect(!kept.isExact && kept.apply.skipped.count == 1)
     #expect(try String(contentsOfFile: hosts, encoding: .utf8) == "two\n")
@@ -290,11 +290,11 @@ import Testing
     for (other, place) in [("same", "/img"), ("inside", "/img/rootimg/opt"), ("bound", "/bound")] {
       try shell(
         "mkdir -p \"$1/opt/rootimg\" \"$2\"; echo a >\"$1/f\"; echo o >\"$1/opt/rootimg/o\"", tree,
-        folder.path("root/bound"))
+        directory.path("root/bound"))
       if other == "bound" {
-        try shell("mount --bind \"$1\" \"$2\"", tree + "/opt", folder.path("root/bound"))
+        try shell("mount --bind \"$1\" \"$2\"", tree + "/opt", directory.path("root/bound"))
       }
-      defer { if other == "bound" { _ = try? run("umount", folder.path("root/bound")) } }
+      defer { if other == "bound" { _ = try? run("umount", directory.path("root/bound")) } }
       _ = try workspace.define(
         other,
         ["provmethod=netboot", "rootimgdir=\(place)", "profile=q", "osvers=r", "osarch=x86_64"])
@@ -327,7 +327,7 @@ import Testing
     try shell("cd \"$1\"; echo a >f", tree)
     _ = try workspace.snapshot("img")
     try shell("echo b >\"$1/f\"", tree)
-    let locks = folder.path("root/var/lock/xcat")
+    let locks = directory.path("root/var/lock/xcat")
     let sum = try shell("printf /img/rootimg | md5sum | cut -c1-32").output
       .trimmingCharacters(in: .whitespacesAndNewlines)
     let files = KernelFileSystem.shared
@@ -379,10 +379,10 @@ import Testing
     try shell("echo a >\"$1/f\"", tree)
     var request = CopyRequest("img", to: "d")
     request.isDryRun = true
-    let copyFolder = try workspace.copy(request).folder
+    let copyDirectory = try workspace.copy(request).directory
     request.isDryRun = false
     let copied = try holdLock(
-      copyFolder.appending("rootimg").text, below: folder.path("root"))
+      copyDirectory.appending("rootimg").text, below: directory.path("root"))
     #expect(throws: ImageError.self) { try workspace.copy(request) }
     withExtendedLifetime(copied) {}
   }

@@ -25,22 +25,22 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
   /// Runs `verb` with operation n failing, for every n until `verb` no longer reaches it.
   private func sweep(
     _ fault: FaultyFileSystem.Fault, forgetting: Bool, _ verb: (Workspace) throws -> Void,
-    check: (TemporaryFolder, Workspace, String) throws -> Void
+    check: (TemporaryDirectory, Workspace, String) throws -> Void
   ) throws -> Int {
     let site = try CollectedStore()
     try prepare(site, forgetting: forgetting)
     var n = 0
     while n < 5000 {
-      let folder = try TemporaryFolder()
-      try shell("cp -a \"$1/store\" \"$1/root\" \"$2/\"", site.folder.path, folder.path)
-      let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      let directory = try TemporaryDirectory()
+      try shell("cp -a \"$1/store\" \"$1/root\" \"$2/\"", site.directory.path, directory.path)
+      let options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
       let files = FaultyFileSystem(failing: n, fault)
       do { try verb(Workspace(options, fileSystem: files) { _ in }) } catch {}
       let when = "operation \(n), \(fault)"
       let after = try Workspace(options) { _ in }
       let report = try after.verify(deep: true)
       #expect(report.isClean, "\(when): \(report.problems)")
-      try check(folder, after, when)
+      try check(directory, after, when)
       if !files.isHit { return n }
       n += sweepStride
     }
@@ -65,7 +65,7 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
     var sizes: [Int: String] = [:]
     let operations = try sweep(fault, forgetting: true) { workspace in
       _ = try workspace.collect(request(rewriting, seconds: 10))
-    } check: { folder, after, when in
+    } check: { directory, after, when in
       let log = try after.log("img")
       #expect(log.map(\.committed.number) == [5, 4], "\(when)")
       // The next `gc` leaves the same result as any other.
@@ -73,13 +73,13 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
       #expect(next.waitingBytes == 0 && next.damaged.isEmpty, "\(when): \(next)")
       let report = try after.verify(deep: true)
       #expect(report.isClean, "\(when), collected: \(report.problems)")
-      #expect(try run("ls", folder.path("store/doomed"), folder.path("store/tmp")).didSucceed)
+      #expect(try run("ls", directory.path("store/doomed"), directory.path("store/tmp")).didSucceed)
       let left = try shell(
         "ls \"$1/doomed\" \"$1/tmp\" | grep -c '^[0-9a-f]' || true",
-        folder.path("store")
+        directory.path("store")
       ).output
       #expect(left == "0\n", "\(when)")
-      let bytes = try shell("cat \"$1\"/packs/* | wc -c", folder.path("store")).output
+      let bytes = try shell("cat \"$1\"/packs/* | wc -c", directory.path("store")).output
       sizes[Int(bytes.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0] = when
     }
     #expect(operations > 60)

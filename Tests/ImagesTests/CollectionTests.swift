@@ -11,30 +11,30 @@ import Testing
 
 /// A store, its live tree, and a copy of each state that was captured.
 final class CollectedStore {
-  let folder: TemporaryFolder
+  let directory: TemporaryDirectory
   var pristine: [String: String] = [:]
 
   init() throws {
-    folder = try TemporaryFolder()
-    _ = try Workspace.test(folder)
+    directory = try TemporaryDirectory()
+    _ = try Workspace.test(directory)
   }
 
   /// Opens a workspace that acts as a separate process with respect to leases.
   func open(
     wait: LockWait = .forever, _ tell: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
-    var options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    var options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     options.lockWait = wait
     return try Workspace(options, tell: tell)
   }
 
-  func tree(_ image: String = "img") -> String { folder.path("root/\(image)/rootimg") }
+  func tree(_ image: String = "img") -> String { directory.path("root/\(image)/rootimg") }
 
   /// Takes a snapshot, and copies the tree next to the store.
   @discardableResult
   func snapshot(_ image: String = "img") throws -> CommittedSnapshot {
     let committed = try open().snapshot(image).committed
-    let copy = folder.path("pristine-\(committed.name)")
+    let copy = directory.path("pristine-\(committed.name)")
     try shell("cp -a \"$1\" \"$2\"", tree(image), copy)
     pristine[committed.name] = copy
     return committed
@@ -73,7 +73,7 @@ final class CollectedStore {
     guard restoring else { return }
     for image in try workspace.images().map(\.name) {
       for entry in try workspace.log(image) {
-        let out = folder.path("out")
+        let out = directory.path("out")
         try shell("rm -rf \"$1\"", out)
         #expect(try workspace.restore(entry.committed.name, to: out).report.problems.isEmpty)
         let copy = try #require(pristine[entry.committed.name])
@@ -85,13 +85,13 @@ final class CollectedStore {
   func packBytes() throws -> Int {
     let text = try shell(
       "cd \"$1/store\"; find packs doomed -type f -printf '%s\\n' | awk '{s+=$1} END {print s+0}'",
-      folder.path
+      directory.path
     ).output
     return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? -1
   }
 
   var hasDoomed: Bool {
-    (try? FileManager.default.contentsOfDirectory(atPath: folder.path("store/doomed")).isEmpty)
+    (try? FileManager.default.contentsOfDirectory(atPath: directory.path("store/doomed")).isEmpty)
       == false
   }
 }
@@ -124,7 +124,7 @@ func request(
       let text = try shell(
         // The estimate does not include the record of removed numbers.
         "du -sb --exclude=removed \"$1/packs\" \"$1/refs\" | awk '{s+=$1} END {print s}'",
-        site.folder.path("store")
+        site.directory.path("store")
       ).output
       return Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? -1
     }
@@ -183,7 +183,7 @@ func request(
     // A snapshot with other content does not serve as the cache's base.
     try shell("echo new >\"$1/a/1\"", site.tree())
     _ = try site.open().snapshot("img")
-    try shell("rm \"$1\"/store/cache/stat-*", site.folder.path)
+    try shell("rm \"$1\"/store/cache/stat-*", site.directory.path)
     try site.check("the end")
   }
 
@@ -224,7 +224,7 @@ func request(
 
   private func openStore(_ site: CollectedStore) throws -> ObjectStore {
     try ObjectStore(
-      KernelFileSystem.shared, path: Array(site.folder.path("store").utf8), create: true
+      KernelFileSystem.shared, path: Array(site.directory.path("store").utf8), create: true
     ) { _ in }
   }
 
@@ -254,7 +254,7 @@ func request(
       #expect(lines.withLock { $0.first?.hasPrefix("waiting for imgstore commands") } == true)
       #expect(site.hasDoomed)
       // A rebuilt index does not list it as present either.
-      try FileManager.default.removeItem(atPath: site.folder.path("store/index.sqlite"))
+      try FileManager.default.removeItem(atPath: site.directory.path("store/index.sqlite"))
       do {
         let new = try openStore(site)
         let session = try new.beginSession()
@@ -280,8 +280,8 @@ func request(
     // The old session finds the chunk before `gc` starts, commits after `gc` has doomed packs, and ends.
     let isReady = Monitor(false)
     let wrote = Monitor<UInt64?>(nil)
-    let path = site.folder.path("store/doomed")
-    let store = Array(site.folder.path("store").utf8)
+    let path = site.directory.path("store/doomed")
+    let store = Array(site.directory.path("store").utf8)
     let thread = try startThread(stackBytes: 8 << 20) {
       do {
         let store = try ObjectStore(KernelFileSystem.shared, path: store, create: false) { _ in }
@@ -315,12 +315,12 @@ func request(
     try site.snapshot()
     let lock = try run(
       "bash", "-c", "exec 9>\"$1/locks/gc\"; flock 9; flock -n \"$1/locks/gc\" true; echo $?", "x",
-      site.folder.path("store"))
+      site.directory.path("store"))
     #expect(lock.output == "1\n")
-    let folder = try KernelFileSystem.shared.openDirectory(
-      at: KernelFileSystem.shared.workingDirectory, Array(site.folder.path("store/locks").utf8))
+    let directory = try KernelFileSystem.shared.openDirectory(
+      at: KernelFileSystem.shared.workingDirectory, Array(site.directory.path("store/locks").utf8))
     let held = try FileLock.acquire(
-      KernelFileSystem.shared, at: folder.raw, Array("gc".utf8), exclusive: true)
+      KernelFileSystem.shared, at: directory.raw, Array("gc".utf8), exclusive: true)
     do {
       _ = try site.open(wait: .atMost(seconds: 0)).collect()
       Issue.record("two collectors at once")
@@ -340,7 +340,7 @@ func request(
     try site.snapshot()
     try shell(
       "printf xxxx | dd of=\"$1/refs/img/0000000002\" bs=1 seek=40 conv=notrunc status=none",
-      site.folder.path("store"))
+      site.directory.path("store"))
     do {
       _ = try site.open().collect()
       Issue.record("it collected without knowing what is needed")
@@ -360,15 +360,15 @@ func request(
     try site.snapshot()
     // Damages every ten thousandth byte of the largest pack. Its list at the end stays intact. The order of
     // the contents depends on the threads.
-    let pack = try shell("ls -S \"$1/packs\" | head -1", site.folder.path("store")).output
+    let pack = try shell("ls -S \"$1/packs\" | head -1", site.directory.path("store")).output
       .trimmingCharacters(in: .whitespacesAndNewlines)
     try shell(
       "f=\"$1\"; for i in $(seq 10000 10000 $(($(stat -c %s \"$f\") - 40000))); do printf xxxx | dd of=\"$f\" bs=1 seek=$i conv=notrunc status=none; done",
-      site.folder.path("store/packs/\(pack)"))
+      site.directory.path("store/packs/\(pack)"))
     _ = try site.open().forget(["img"], policy(last: 1))
     let outcome = try site.open().collect()
     #expect(Set(outcome.damaged.map(\.pack)) == [pack], "\(outcome)")
-    #expect(FileManager.default.fileExists(atPath: site.folder.path("store/packs/\(pack)")))
+    #expect(FileManager.default.fileExists(atPath: site.directory.path("store/packs/\(pack)")))
     #expect(!site.hasDoomed)
   }
 
@@ -415,10 +415,10 @@ func request(
     _ = try site.open().forget(["img"], policy(last: 2))
     _ = try site.open().collect()
     func dump() throws -> String {
-      try run("sqlite3", site.folder.path("store/index.sqlite"), ".dump").output
+      try run("sqlite3", site.directory.path("store/index.sqlite"), ".dump").output
     }
     let followed = try dump()
-    try FileManager.default.removeItem(atPath: site.folder.path("store/index.sqlite"))
+    try FileManager.default.removeItem(atPath: site.directory.path("store/index.sqlite"))
     _ = try site.open().log("img")
     #expect(try dump() == followed)
   }
@@ -447,23 +447,23 @@ func request(
         // A writer that fails at a random operation.
         let files = FaultyFileSystem(failing: Int(random.next() % 400), .forGood)
         let options = WorkspaceOptions(
-          store: site.folder.path("store"), root: site.folder.path("root"))
+          store: site.directory.path("store"), root: site.directory.path("root"))
         let number = try site.open().log("img").first?.committed.number ?? 0
         do { _ = try Workspace(options, fileSystem: files) { _ in }.snapshot("img") } catch {}
         // The writer may have written its ref before it failed.
         for entry in try site.open().log("img") where entry.committed.number > number {
-          let copy = site.folder.path("pristine-\(entry.committed.name)")
+          let copy = site.directory.path("pristine-\(entry.committed.name)")
           try shell("cp -a \"$1\" \"$2\"", site.tree(), copy)
           site.pristine[entry.committed.name] = copy
         }
       case 6:
         let name = ["index.sqlite", "index.stamp"].randomElement(using: &random) ?? ""
-        try? FileManager.default.removeItem(atPath: site.folder.path("store/\(name)"))
+        try? FileManager.default.removeItem(atPath: site.directory.path("store/\(name)"))
       case 7:
         // A `gc` that fails at a random operation.
         let files = FaultyFileSystem(failing: Int(random.next() % 300), .forGood)
         let options = WorkspaceOptions(
-          store: site.folder.path("store"), root: site.folder.path("root"))
+          store: site.directory.path("store"), root: site.directory.path("root"))
         do { _ = try Workspace(options, fileSystem: files) { _ in }.collect() } catch {}
       case 8: _ = try site.open().collect(request(.all(level: 5), seconds: 30))
       default: _ = try site.open().collect()
@@ -480,9 +480,9 @@ func request(
     let site = try CollectedStore()
     try site.fill(40)
     try site.snapshot()
-    let folder = site.folder
+    let directory = site.directory
     let isOver = Monitor(false)
-    let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    let options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     let committed = Monitor<[String: String]>([:])
     try runThreads(4) { who in
       var random = SplitMix64(seed &+ UInt64(who))
@@ -493,11 +493,12 @@ func request(
         let image = who == 0 ? "img" : "two"
         if who == 1 {
           try shell(
-            "mkdir -p \"$1/root/two\"; cp -a \"$1/root/img/rootimg\" \"$1/root/two/\"", folder.path)
+            "mkdir -p \"$1/root/two\"; cp -a \"$1/root/img/rootimg\" \"$1/root/two/\"",
+            directory.path)
           _ = try Workspace(options) { _ in }.define(
             "two", ["provmethod=netboot", "rootimgdir=/two"])
         }
-        let tree = folder.path("root/\(image)/rootimg")
+        let tree = directory.path("root/\(image)/rootimg")
         for round in 0..<15 {
           // Contents are added, removed and added again.
           let pick = random.next() % 6
@@ -505,7 +506,7 @@ func request(
             "for i in 1 2 3; do seq $(($2 * 1000 + i)) 40000 >\"$1/w$i\"; done; echo $3 >\"$1/n\"",
             tree, "\(pick)", "\(round % 4)")
           let name = try Workspace(options) { _ in }.snapshot(image).committed.name
-          let copy = folder.path("pristine-\(name)")
+          let copy = directory.path("pristine-\(name)")
           try shell("cp -a \"$1\" \"$2\"", tree, copy)
           committed.withLock { $0[name] = copy }
         }

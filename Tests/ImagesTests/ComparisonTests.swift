@@ -25,9 +25,9 @@ import Testing
 
   @Test func `a diff separates changes of packages, configuration files and unowned files`() throws
   {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let root = folder.path("root/img/rootimg")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let root = directory.path("root/img/rootimg")
     try install(
       root, [("stays", "1", "a"), ("moves", "1.0-1", "a"), ("goes", "2", "a"), ("both", "1", "a")])
     _ = try workspace.snapshot("img")
@@ -73,17 +73,17 @@ import Testing
   }
 
   @Test func `a diff of rpm trees lists the packages of rpm -qa`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let root = folder.path("root/img/rootimg")
-    try runFixture("scripts/trees/install-rpm-packages.sh", folder.path, root)
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let root = directory.path("root/img/rootimg")
+    try runFixture("scripts/trees/install-rpm-packages.sh", directory.path, root)
     _ = try workspace.snapshot("img")
     try shell(
       #"""
       cd "$1"
       rpm --root "$2" --dbpath /usr/lib/sysimage/rpm -U --nodeps top/RPMS/noarch/moves-2-*.rpm 2>/dev/null
       rpm --root "$2" --dbpath /usr/lib/sysimage/rpm -e goes 2>/dev/null; echo mine >"$2/etc/stays.conf"
-      """#, folder.path, root)
+      """#, directory.path, root)
     let packages = try #require(try workspace.comparison("img@1", nil).packages().first)
     #expect(packages.newKind == .rpmSQLite)
     #expect(
@@ -101,9 +101,9 @@ import Testing
   func `unified diffs are as short as those of diff, and patch applies them`(_ seed: UInt64) throws
   {
     var random = SplitMix64(seed)
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let root = folder.path("root/img/rootimg")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let root = directory.path("root/img/rootimg")
     let cases = 60
     var texts: [(old: String, new: String)] = []
     for i in 0..<cases {
@@ -132,7 +132,7 @@ import Testing
     _ = try workspace.snapshot("img")
     for (i, pair) in texts.enumerated() {
       try pair.new.write(toFile: "\(root)/\(i)", atomically: false, encoding: .utf8)
-      try pair.old.write(toFile: folder.path("old-\(i)"), atomically: false, encoding: .utf8)
+      try pair.old.write(toFile: directory.path("old-\(i)"), atomically: false, encoding: .utf8)
     }
     let comparison = try workspace.comparison("img@1", nil)
     func signs(_ text: String) -> Int {
@@ -142,47 +142,47 @@ import Testing
       let ours = String(decoding: try comparison.text("\(i)").lines, as: UTF8.self)
       let oracle = try run(
         "diff", "-u", "--minimal", "--label", "img@1:/img/rootimg/\(i)", "--label",
-        "live:/img/rootimg/\(i)", folder.path("old-\(i)"), "\(root)/\(i)")
+        "live:/img/rootimg/\(i)", directory.path("old-\(i)"), "\(root)/\(i)")
       #expect(signs(ours) == signs(oracle.output), "case \(i), seed \(seed)")
       #expect(ours.isEmpty == (pair.old == pair.new))
       if i % 2 == 1 { #expect(ours == oracle.output, "case \(i), seed \(seed)") }
       if !ours.isEmpty {
-        let patch = try run("patch", "-s", "-p0", folder.path("old-\(i)"), input: ours)
+        let patch = try run("patch", "-s", "-p0", directory.path("old-\(i)"), input: ours)
         #expect(patch.didSucceed, "\(patch.output)\(patch.errors)")
         #expect(
-          try String(contentsOfFile: folder.path("old-\(i)"), encoding: .utf8) == pair.new,
+          try String(contentsOfFile: directory.path("old-\(i)"), encoding: .utf8) == pair.new,
           "case \(i), seed \(seed)")
       }
     }
   }
 
   @Test func `large texts with nothing in common are compared in seconds`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let path = folder.path("root/img/rootimg/large")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let path = directory.path("root/img/rootimg/large")
     try shell("seq 1 2 40000 >\"$1\"", path)
     _ = try workspace.snapshot("img")
     try shell(
       "cp \"$1\" \"$2\"; seq 2 2 40000 | shuf --random-source=<(yes) >\"$1\"", path,
-      folder.path("old"))
+      directory.path("old"))
     let lines = try workspace.comparison("img", nil).text("large").lines
     let patch = try run(
-      "patch", "-s", "-p0", folder.path("old"), input: String(decoding: lines, as: UTF8.self))
+      "patch", "-s", "-p0", directory.path("old"), input: String(decoding: lines, as: UTF8.self))
     #expect(patch.didSucceed)
-    #expect(try run("cmp", folder.path("old"), path).didSucceed)
+    #expect(try run("cmp", directory.path("old"), path).didSucceed)
   }
 
   @Test func `lists are compared as text, and binary files are only named`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
     try shell(
       "mkdir -p \"$1/root/lists\"; printf 'bash\\nvim\\n' >\"$1/root/lists/p.pkglist\"; printf 'a\\0b' >\"$1/root/img/rootimg/bin\"",
-      folder.path)
+      directory.path)
     _ = try workspace.define("img", ["pkglist=/lists/p.pkglist"])
     _ = try workspace.snapshot("img")
     try shell(
       "printf 'bash\\nemacs\\n' >\"$1/root/lists/p.pkglist\"; printf 'a\\0c' >\"$1/root/img/rootimg/bin\"",
-      folder.path)
+      directory.path)
     let comparison = try workspace.comparison("img", nil)
     let list = try #require(try comparison.lists().first)
     #expect(list.role == "pkglist")
@@ -195,9 +195,9 @@ import Testing
   }
 
   @Test func `blame and log name the snapshots in which a path changed`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let root = folder.path("root/img/rootimg")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let root = directory.path("root/img/rootimg")
     for step in [
       "mkdir -p a/b other; echo 1 >a/b/f", "echo x >other/x", "echo 2 >a/b/f", "chmod 600 a/b/f",
       "rm a/b/f", "echo y >other/x", "echo 2 >a/b/f; touch -d @5 a/b/f", "touch -d @6 a/b/f",
@@ -227,7 +227,7 @@ import Testing
     #expect(throws: ImageError.self) { try workspace.blame(Reference("img@6"), path: "a/b/f") }
     #expect(throws: ImageError.self) { try workspace.log("img", path: "never") }
     // With a limit, `log` does not read older snapshots, so it does not notice a damaged one.
-    try shell("echo scribble >\"$1/refs/img/0000000001\"", folder.path("store"))
+    try shell("echo scribble >\"$1/refs/img/0000000001\"", directory.path("store"))
     #expect(try workspace.log("img", limit: 8).count == 8)
     #expect(try workspace.log("img", path: "a/b/f", limit: 3).count == 3)
     #expect(try workspace.log("img").count == 8, "a damaged ref costs its own snapshot")

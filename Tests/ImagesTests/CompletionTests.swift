@@ -17,7 +17,8 @@ import Testing
   private static let tree = CommandTree(
     commands: [
       .init("revert", summary: "Make it so."), .init("remove", aliases: ["rm", "delete"]),
-      .init("cat"), .init("diff"), .init("find"), .init("define"), .init("grep"), .init("untag"), .init("tag"),
+      .init("cat"), .init("diff"), .init("find"), .init("define"), .init("grep"), .init("untag"),
+      .init("tag"),
       .init("gc"), .init("import"), .init("pack"), .init("blame"), .init("log"),
       .init("key", subcommands: [.init("trust"), .init("show")]), .init("help"),
     ], globalOptions: globals, rootOptions: [.init(["--version"])]
@@ -74,11 +75,13 @@ import Testing
     ("", CompletionPoint.Kind.command([])), ("re", .command([])), ("-q re", .command([])),
     ("--store /s re", .command([])), ("--store=/s -r /t re", .command([])),
     ("key ", .command(["key"])),
-    ("--store ", .value(.folder)), ("-r ", .value(.folder)), ("--root=/s", .value(.folder)),
+    ("--store ", .value(.directory)), ("-r ", .value(.directory)),
+    ("--root=/s", .value(.directory)),
     ("revert ", .value(.entry)), ("revert -n ", .value(.entry)), ("revert img ", .value(.path)),
     ("revert img a b c", .value(.path)), ("revert --component ", .value(.component)),
     ("revert --component=ker", .value(.component)), ("revert --component kernel ", .value(.entry)),
-    ("rm ", .value(.snapshot)), ("delete x", .value(.snapshot)), ("rm x --store ", .value(.folder)),
+    ("rm ", .value(.snapshot)), ("delete x", .value(.snapshot)),
+    ("rm x --store ", .value(.directory)),
     ("diff a b -- ", .value(.path)), ("diff a -- etc ", .value(.path)), ("diff a ", .value(.state)),
     ("diff -nu ", .value(.path)), ("diff -u ", .value(.path)), ("grep ", .value(.free)),
     ("grep x ", .value(.entry)), ("define x a=b ", .value(.assignment)),
@@ -104,7 +107,7 @@ import Testing
   // MARK: Candidates
 
   private struct CompletionNode {
-    let folder: TemporaryFolder
+    let directory: TemporaryDirectory
     let workspace: Workspace
 
     func complete(_ line: String, describes: Bool = false) -> Completion {
@@ -116,7 +119,7 @@ import Testing
       let completion = complete(line)
       switch completion.source {
       case .files: return [completion.kept + "files"]
-      case .folders: return [completion.kept + "folders"]
+      case .directories: return [completion.kept + "folders"]
       case .candidates(let candidates):
         return candidates.map { completion.kept + $0.text + ($0.isFinished ? " " : "") }
       }
@@ -125,7 +128,7 @@ import Testing
 
   /// Creates two images: one with a long name and two snapshots, and one without snapshots.
   private func site() throws -> CompletionNode {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try shell(
       """
       mkdir -p "$1/root/img/rootimg"; cd "$1/root/img/rootimg"
@@ -133,15 +136,15 @@ import Testing
       echo a >etc/passwd; echo b >etc/passwd-; echo c >"my docs/it's"; echo d >usr/bin/bash
       echo e >$'odd\\nname'; echo f >$'odd\\xff'; echo k >../kernel
       seq 1500 | sed 's/^/many\\/aa/' | xargs touch; touch many/b
-      """, folder.path)
-    let workspace = try Workspace.test(folder)
+      """, directory.path)
+    let workspace = try Workspace.test(directory)
     _ = try workspace.define("el9-x86_64-netboot-compute", ["rootimgdir=/img", "profile=compute"])
     for (message, tag) in [("first", "golden"), ("second", "gone")] {
-      try shell("echo \"$2\" >\"$1/root/img/rootimg/change\"", folder.path, message)
+      try shell("echo \"$2\" >\"$1/root/img/rootimg/change\"", directory.path, message)
       let taken = try workspace.snapshot("el9-x86_64-netboot-compute", message: message)
       _ = try workspace.tag(taken.committed.name, as: tag)
     }
-    return CompletionNode(folder: folder, workspace: workspace)
+    return CompletionNode(directory: directory, workspace: workspace)
   }
 
   @Test(.usesTools) func `commands, aliases and options are completed`() throws {
@@ -179,8 +182,8 @@ import Testing
   @Test(.usesTools) func `images are completed`() throws {
     let site = try site()
     let name = "el9-x86_64-netboot-compute"
-    // The folder of an image remains after all its snapshots are removed.
-    try shell("mkdir \"$1/store/refs/gone\"", site.folder.path)
+    // The directory of an image remains after all its snapshots are removed.
+    try shell("mkdir \"$1/store/refs/gone\"", site.directory.path)
     #expect(site.words("log ") == ["\(name) ", "img "])
     #expect(site.words("log e") == ["\(name) "] && site.words("log nothing") == [])
     // The name replaces a unique part of it. `revert` adds no blank, because a snapshot can follow.
@@ -214,7 +217,7 @@ import Testing
     #expect(site.words("revert compute@1:etc/s") == ["compute@1:etc/ssh/"])
     #expect(site.words("revert compute@golden my") == ["my docs/"])
     #expect(site.words("revert compute:odd") == [#"compute:odd\nname "#, #"compute:odd\xff "#])
-    // Links to folders count as folders, and paths may lead through them.
+    // Links to directories count as directories, and paths may lead through them.
     #expect(site.words("revert compute:bi") == ["compute:bin/"])
     #expect(site.words("revert compute:lin") == ["compute:link "])
     #expect(site.words("revert compute:bin/") == ["compute:bin/bash "])
@@ -265,28 +268,28 @@ import Testing
 
   @Test(.usesTools) func `without a store there are no candidates, and no store is created`() throws
   {
-    let folder = try TemporaryFolder()
-    try shell("mkdir \"$1/root\"", folder.path)
+    let directory = try TemporaryDirectory()
+    try shell("mkdir \"$1/root\"", directory.path)
     let workspace = try Workspace(
-      WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     ) { _ in Issue.record("something was said") }
-    let site = CompletionNode(folder: folder, workspace: workspace)
+    let site = CompletionNode(directory: directory, workspace: workspace)
     for line in ["log ", "rm i", "rm img@", "revert img:/", "tag img@1 "] {
       #expect(site.words(line) == [], "\(line)")
     }
     #expect(site.words("re") == ["revert ", "remove "])
-    #expect(!FileManager.default.fileExists(atPath: folder.path("store")))
+    #expect(!FileManager.default.fileExists(atPath: directory.path("store")))
   }
 
   @Test(.usesTools) func `an image with a definition and no snapshot is offered`() throws {
     let site = try site()
     try shell(
       "mkdir -p \"$1/root/etc/xcat\"; mv \"$1/store/xcat/\"*.sqlite \"$1/root/etc/xcat/\"; rm -r \"$1/store\"",
-      site.folder.path)
+      site.directory.path)
     let other = try Workspace(
-      WorkspaceOptions(store: site.folder.path("store"), root: site.folder.path("root"))
+      WorkspaceOptions(store: site.directory.path("store"), root: site.directory.path("root"))
     ) { _ in }
-    #expect(CompletionNode(folder: site.folder, workspace: other).words("log i") == ["img "])
+    #expect(CompletionNode(directory: site.directory, workspace: other).words("log i") == ["img "])
   }
 
   @Test(.usesTools) func `a damaged store gives fewer candidates and no error`() throws {
@@ -295,11 +298,11 @@ import Testing
       """
       cd "$1/store"; for f in packs/*; do echo rubbish >"$f"; done
       echo rubbish >index.sqlite; echo rubbish >refs/el9-x86_64-netboot-compute/0000000002
-      """, site.folder.path)
+      """, site.directory.path)
     let other = try Workspace(
-      WorkspaceOptions(store: site.folder.path("store"), root: site.folder.path("root"))
+      WorkspaceOptions(store: site.directory.path("store"), root: site.directory.path("root"))
     ) { _ in Issue.record("something was said") }
-    let damaged = CompletionNode(folder: site.folder, workspace: other)
+    let damaged = CompletionNode(directory: site.directory, workspace: other)
     #expect(damaged.words("revert compute@1:") == [] && damaged.words("revert compute@2:") == [])
     #expect(damaged.words("rm compute@").count == 4)
     _ = damaged.complete("rm compute@", describes: true)

@@ -18,9 +18,9 @@ import Testing
   }
 
   @Test func `redirected links are restored, and their targets are not overwritten`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let root = folder.path("root")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let root = directory.path("root")
     try shell(
       """
       cd "$1"; rmdir img/rootimg; mkdir -p big/v1/etc big/v2/etc; echo one > big/v1/etc/r; echo two > big/v2/etc/r
@@ -43,15 +43,15 @@ import Testing
     let reader = try workspace.reader(of: first)
     #expect(printable(try reader.require("etc/r").path) == "/big/v1/etc/r")
     #expect(printable(try reader.require("/img/rootimg/etc/r").path) == "/big/v1/etc/r")
-    _ = try workspace.restore("img@1", to: folder.path("out"))
-    #expect(try text(folder.path("out/etc/r")) == "one\n")
+    _ = try workspace.restore("img@1", to: directory.path("out"))
+    #expect(try text(directory.path("out/etc/r")) == "one\n")
     #expect(try workspace.undo("img").isExact)
   }
 
   @Test func `chains of links and links in parent directories are followed`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let root = folder.path("root")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let root = directory.path("root")
     try shell(
       """
       cd "$1"; mkdir -p disk/store; mv img disk/img; ln -s disk/img img; echo K > disk/store/k
@@ -70,9 +70,9 @@ import Testing
   }
 
   @Test func `a dangling or circular link is recorded and reported`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let root = folder.path("root")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let root = directory.path("root")
     try shell("ln -s nowhere \"$1/img/kernel\"; ln -s initrd.gz \"$1/img/initrd.gz\"", root)
     let snapshot = try workspace.snapshot("img").committed.snapshot
     #expect(
@@ -84,9 +84,9 @@ import Testing
   }
 
   @Test func `a link replaced by its file is restored, and the other way round`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let root = folder.path("root")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let root = directory.path("root")
     try shell("cd \"$1/img\"; echo K5 > k5; ln -s k5 kernel", root)
     _ = try workspace.snapshot("img")
     try shell("cd \"$1/img\"; rm kernel; echo own > kernel", root)
@@ -98,9 +98,9 @@ import Testing
   }
 
   @Test func `an export contains the target of a link`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let root = folder.path("root")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let root = directory.path("root")
     try shell(
       """
       cd "$1/img"; echo K5 > k5; ln -s k5 kernel; echo r > initrd-stateless.gz; echo p > rootimg.cpio.gz
@@ -110,11 +110,11 @@ import Testing
       root)
     _ = try workspace.define("img", ["pkglist=/install/custom/p.pkglist"])
     var request = ExportRequest("img")
-    request.destination = .file(folder.path("b.tgz"))
+    request.destination = .file(directory.path("b.tgz"))
     _ = try workspace.export(request)
-    let listing = try run("tar", "tvzf", folder.path("b.tgz")).output
+    let listing = try run("tar", "tvzf", directory.path("b.tgz")).output
     #expect(!listing.contains(" -> "), "\(listing)")
-    try shell("mkdir \"$1/x\"; tar xzf \"$1/b.tgz\" -C \"$1/x\"", folder.path)
-    #expect(try run("sh", "-c", "cat \(folder.path("x"))/*/kernel").output == "K5\n")
+    try shell("mkdir \"$1/x\"; tar xzf \"$1/b.tgz\" -C \"$1/x\"", directory.path)
+    #expect(try run("sh", "-c", "cat \(directory.path("x"))/*/kernel").output == "K5\n")
   }
 }

@@ -11,10 +11,10 @@ import XCAT
 @Suite(.usesTools) struct ConcurrentWriterTests {
   @Test(arguments: ["before", nil])
   func `a packed image that changes during a pack is kept`(_ old: String?) throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    try shell("echo a >\"$1/f\"", folder.path("root/img/rootimg"))
-    let path = folder.path("packed.cpio.gz")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    try shell("echo a >\"$1/f\"", directory.path("root/img/rootimg"))
+    let path = directory.path("packed.cpio.gz")
     if let old { try Data(old.utf8).write(to: URL(fileURLWithPath: path)) }
     let files = FaultyFileSystem(
       .before(0, old == nil ? "rename" : "exchange") {
@@ -27,21 +27,22 @@ import XCAT
     #expect(throws: (any Error).self) { try other.pack(request) }
     #expect(files.isHit)
     #expect(try String(contentsOfFile: path, encoding: .utf8) == "theirs")
-    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+    let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
     #expect(!names.contains { $0.contains("imgstore-part") })
   }
 
   @Test func `a table row that changes during a revert is kept, and the others are set`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    try shell("echo old >\"$1/img/rootimg/g\"", folder.path("root"))
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    try shell("echo old >\"$1/img/rootimg/g\"", directory.path("root"))
     _ = try workspace.define("img", ["osdistroname=one", "pkgdir=/install/one"])
     _ = try workspace.snapshot("img")
     _ = try workspace.define("img", ["osdistroname=two", "pkgdir=/install/two"])
-    try shell("echo new >\"$1/img/rootimg/f\"", folder.path("root"))
+    try shell("echo new >\"$1/img/rootimg/f\"", directory.path("root"))
     let options = workspace.options
     let tables = SQLiteTableBackend(
-      KernelFileSystem.shared, directory: Array(folder.path("store/xcat").utf8), mayCreate: false)
+      KernelFileSystem.shared, directory: Array(directory.path("store/xcat").utf8), mayCreate: false
+    )
     let change = RowChange(
       schema: .osimage, key: ["imagename": "img"], columns: ["osdistroname": "precious"],
       keepsOtherColumns: true)

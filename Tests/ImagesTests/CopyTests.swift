@@ -26,7 +26,7 @@ import Testing
     let before = try node.state().withoutTableFiles
     let request = copying(Self.source, to: "copied", profile: "test")
     let outcome = try node.workspace.copy(request)
-    #expect(outcome.remaining?.isEmpty == true && outcome.folder.text == "\(Self.boot)/test")
+    #expect(outcome.remaining?.isEmpty == true && outcome.directory.text == "\(Self.boot)/test")
     // The copy has all attributes of the tree and the boot files, and the source is unchanged.
     #expect(
       try differences(
@@ -44,9 +44,9 @@ import Testing
     #expect(row["pkglist"]?.hasSuffix("/test.pkglist") == true)
     // The store already had all content: the copy adds only trees and refs.
     let again = copying("\(Self.source)@1", to: "again", profile: "again")
-    let grown = try shell("du -sb \"$1/packs\" | cut -f1", node.folder.path("store")).output
+    let grown = try shell("du -sb \"$1/packs\" | cut -f1", node.directory.path("store")).output
     _ = try node.workspace.copy(again)
-    let more = try shell("du -sb \"$1/packs\" | cut -f1", node.folder.path("store")).output
+    let more = try shell("du -sb \"$1/packs\" | cut -f1", node.directory.path("store")).output
     let growth = (Int(more.dropLast()) ?? 0) - (Int(grown.dropLast()) ?? 0)
     #expect(growth >= 0 && growth < 20_000, "\(growth) bytes")
     #expect(try node.workspace.verify(deep: true).isClean)
@@ -75,7 +75,8 @@ import Testing
     var request = copying(Self.source, to: "copied", profile: "test")
     request.isDryRun = true
     let plan = try node.workspace.copy(request)
-    #expect(plan.copied == nil && plan.remaining == nil && plan.folder.text == "\(Self.boot)/test")
+    #expect(
+      plan.copied == nil && plan.remaining == nil && plan.directory.text == "\(Self.boot)/test")
     #expect(try node.state() == state)
     #expect(try node.workspace.unfinished().isEmpty)
     request.isDryRun = false

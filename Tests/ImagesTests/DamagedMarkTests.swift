@@ -10,30 +10,30 @@ import Testing
 @Suite(.usesTools) struct DamagedMarkTests {
   /// A store with the snapshots 1 to 3, the tag `golden` and a pin of the first one, and a copy of the store.
   private struct Site {
-    let folder: TemporaryFolder
+    let directory: TemporaryDirectory
 
     init() throws {
-      folder = try TemporaryFolder()
-      let workspace = try Workspace.test(folder)
+      directory = try TemporaryDirectory()
+      let workspace = try Workspace.test(directory)
       for i in 1...3 {
-        try shell("echo \(i) >\"$1/f\"", folder.path("root/img/rootimg"))
+        try shell("echo \(i) >\"$1/f\"", directory.path("root/img/rootimg"))
         _ = try workspace.snapshot("img", tag: i == 1 ? "golden" : "t\(i)")
       }
       try workspace.store().refs.pin(ImageName("img"), 1, why: "audit")
-      try shell("cp -a \"$1/store\" \"$1/copy\"", folder.path)
+      try shell("cp -a \"$1/store\" \"$1/copy\"", directory.path)
     }
 
     func open() throws -> Workspace {
       try Workspace(
-        WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+        WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
       ) { _ in }
     }
 
-    func damage(_ script: String) throws { try shell("cd \"$1/store\"; \(script)", folder.path) }
+    func damage(_ script: String) throws { try shell("cd \"$1/store\"; \(script)", directory.path) }
 
     func repair(from sources: [String] = [], dryRun: Bool = false) throws -> RepairOutcome {
       var options = RepairOptions()
-      options.sources = sources.map(folder.path)
+      options.sources = sources.map(directory.path)
       options.isDryRun = dryRun
       return try open().repair(options)
     }
@@ -103,7 +103,7 @@ import Testing
 
   @Test func `a source with another snapshot of that number restores no mark`() throws {
     let site = try Site()
-    _ = try Workspace.test(site.folder, store: "other").snapshot("img", tag: "golden")
+    _ = try Workspace.test(site.directory, store: "other").snapshot("img", tag: "golden")
     try site.damage("truncate -s 0 tags/img/golden")
     #expect(try !site.repair(from: ["other"]).isClean)
     #expect(code { _ = try site.forgetOld() } == .damaged)

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct DirectoryImageTests {
-  /// Creates a node with a directory image that has a cache, a temporary folder and old times.
+  /// Creates a node with a directory image that has a cache, a temporary directory and old times.
   private func directory() throws -> TestNode {
     let node = try TestNode.directory(tree: [
       "etc/hosts": "one\n", "usr/lib/a": "a\n", "var/cache/apt/c": "c\n", "tmp/t": "t\n",
@@ -45,10 +45,10 @@ import Testing
   @Test func `an image is found by any spelling of its directory`() throws {
     let site = try directory()
     _ = try site.workspace.snapshot(site.tree)
-    try shell("ln -s compute \"$1/srv/link\"", site.folder.path(""))
+    try shell("ln -s compute \"$1/srv/link\"", site.directory.path(""))
     for text in [
-      site.tree, site.tree + "/", site.folder.path("srv/../srv/compute"),
-      site.folder.path("srv/link"),
+      site.tree, site.tree + "/", site.directory.path("srv/../srv/compute"),
+      site.directory.path("srv/link"),
     ] {
       #expect(try site.workspace.status(text).snapshot.name == "compute@1", "\(text)")
     }
@@ -63,14 +63,16 @@ import Testing
       return nil
     }
     #expect(
-      code { _ = try site.workspace.snapshot(site.folder.path("nothing")) }?.category == .notFound)
+      code { _ = try site.workspace.snapshot(site.directory.path("nothing")) }?.category
+        == .notFound)
     #expect(code { _ = try site.workspace.status(site.tree) }?.category == .notFound)
     #expect(code { _ = try site.workspace.snapshot("/") }?.category == .usage)
     _ = try site.workspace.snapshot(site.tree)
     #expect(
       code { _ = try site.workspace.addDirectory("other", at: site.tree) }?.category == .failed)
     #expect(
-      code { _ = try site.workspace.addDirectory("compute", at: site.folder.path("srv")) }?.category
+      code { _ = try site.workspace.addDirectory("compute", at: site.directory.path("srv")) }?
+        .category
         == .failed)
     #expect(code { _ = try site.workspace.define("compute", ["profile=p"]) }?.category == .usage)
     #expect(
@@ -114,8 +116,8 @@ import Testing
     #expect(status.excluded.map(\.entries) == [2, 1])
     #expect(try !site.workspace.snapshot("compute", skipIfUnchanged: true).isNew)
     // The same without the stat cache.
-    try shell("rm -r \"$1/store/cache\"/*", site.folder.path(""))
-    let cold = try Workspace(WorkspaceOptions(store: site.folder.path("store"))) { _ in }
+    try shell("rm -r \"$1/store/cache\"/*", site.directory.path(""))
+    let cold = try Workspace(WorkspaceOptions(store: site.directory.path("store"))) { _ in }
     #expect(try cold.status("compute").isClean)
     #expect(try !cold.snapshot("compute", skipIfUnchanged: true).isNew)
   }
@@ -203,7 +205,7 @@ import Testing
   @Test func `a moved directory keeps its history`() throws {
     let site = try directory()
     _ = try site.workspace.snapshot(site.tree)
-    let moved = site.folder.path("srv/moved")
+    let moved = site.directory.path("srv/moved")
     try shell("mv \"$1\" \"$2\"; echo two >\"$2/etc/hosts\"", site.tree, moved)
     let added = try site.workspace.addDirectory("compute", at: moved)
     #expect(added.movedFrom == site.tree && !added.isNew)
@@ -251,15 +253,15 @@ import Testing
   /// A bundle of the directory whose tree has another list.
   private func bundle(_ site: TestNode, list: String) throws -> String {
     var export = ExportRequest(try site.workspace.snapshot(site.tree).committed.name)
-    export.destination = .file(site.folder.path("plain.tgz"))
+    export.destination = .file(site.directory.path("plain.tgz"))
     _ = try site.workspace.export(export)
     try shell(
       """
       cd "$1"; mkdir work; tar xzf plain.tgz -C work; cd work/compute/complete; mkdir t
       tar --zstd -xpf rootimg.tar.zst -C t; printf "$2" >t/rootimg/.imgstoreignore
       tar --zstd -cf rootimg.tar.zst -C t rootimg; rm -r t; cd "$1"; tar czf changed.tgz -C work compute
-      """, site.folder.path(""), list)
-    return site.folder.path("changed.tgz")
+      """, site.directory.path(""), list)
+    return site.directory.path("changed.tgz")
   }
 
   @Test(arguments: ["*\\n", "/etc\\n", "*.x\\nhosts\\n", "a//b\\n"])
@@ -297,25 +299,25 @@ import Testing
   @Test func `an import fills an empty directory, and several trees need new directories`() throws {
     let site = try directory()
     let bundle = try bundle(site, list: "")
-    let other = try Workspace(WorkspaceOptions(store: site.folder.path("other"))) { _ in }
-    try shell("mkdir \"$1/empty\"", site.folder.path(""))
-    let image = try other.importing(bundle) { $0.directory = site.folder.path("empty") }
+    let other = try Workspace(WorkspaceOptions(store: site.directory.path("other"))) { _ in }
+    try shell("mkdir \"$1/empty\"", site.directory.path(""))
+    let image = try other.importing(bundle) { $0.directory = site.directory.path("empty") }
     #expect(image.remaining?.isEmpty == true)
     try shell(
       """
       cd "$1/work"; cp -a compute second; sed -i 's,<imagename>compute<,<imagename>second<,' second/manifest.xml
       tar czf ../two.tgz compute second
-      """, site.folder.path(""))
+      """, site.directory.path(""))
     do {
       _ = try other.importBundle(
         {
-          var request = ImportRequest(site.folder.path("two.tgz"))
-          request.directory = site.folder.path("both")
+          var request = ImportRequest(site.directory.path("two.tgz"))
+          request.directory = site.directory.path("both")
           return request
         }())
       Issue.record("two images cannot be one directory")
     } catch let error as any ExplainedError { #expect(error.errorCode.category == .usage) }
-    #expect(!FileManager.default.fileExists(atPath: site.folder.path("both")))
+    #expect(!FileManager.default.fileExists(atPath: site.directory.path("both")))
   }
 
   @Test func `a bundle is imported only into the directory that the administrator names`() throws {
@@ -323,23 +325,23 @@ import Testing
     try excluding(site)
     _ = try site.workspace.snapshot("compute")
     var export = ExportRequest("compute@1")
-    let bundle = site.folder.path("compute.tgz")
+    let bundle = site.directory.path("compute.tgz")
     export.destination = .file(bundle)
     let outcome = try site.workspace.export(export)
     #expect(outcome.members.map(\.name) == ["complete/rootimg.tar.zst"])
 
-    let other = try Workspace(WorkspaceOptions(store: site.folder.path("other"))) { _ in }
+    let other = try Workspace(WorkspaceOptions(store: site.directory.path("other"))) { _ in }
     #expect(throws: BundleError.self) { try other.importBundle(ImportRequest(bundle)) }
-    let image = try other.importing(bundle) { $0.directory = site.folder.path("srv/there") }
+    let image = try other.importing(bundle) { $0.directory = site.directory.path("srv/there") }
     #expect(image.name == "compute" && image.remaining?.isEmpty == true)
     try shell(
       "diff -r --exclude=cache --exclude=tmp \"$1\" \"$2\"; test -d \"$2/tmp\" -a ! -e \"$2/tmp/t\"",
-      site.tree, site.folder.path("srv/there"))
+      site.tree, site.directory.path("srv/there"))
     #expect(try other.define("compute", []).excludes == ["var/cache/*", "/tmp/*"])
     #expect(try other.status("compute").isClean)
     // It is there: only by the administrator's word again, and then at its own place.
     #expect(throws: ImageError.self) {
-      try other.importing(bundle) { $0.directory = site.folder.path("srv/there") }
+      try other.importing(bundle) { $0.directory = site.directory.path("srv/there") }
     }
     try shell("echo two >\"$1/etc/hosts\"", site.tree)
     let again = try site.workspace.importing(bundle) { $0.replaces = true }
@@ -355,7 +357,7 @@ import Testing
     let site = try directory()
     _ = try site.workspace.snapshot(site.tree)
     var export = ExportRequest("compute@1")
-    let bundle = site.folder.path("compute.tgz")
+    let bundle = site.directory.path("compute.tgz")
     export.destination = .file(bundle)
     _ = try site.workspace.export(export)
     func isRefused(_ directory: String) -> Bool {
@@ -369,9 +371,9 @@ import Testing
     }
     #expect(isRefused(site.tree), "the directory of another image")
     #expect(isRefused(site.tree + "/etc"), "within the directory of another image")
-    #expect(isRefused(site.folder.path("store/inside")))
-    try shell("mkdir -p \"$1/srv/full\"; echo x >\"$1/srv/full/x\"", site.folder.path(""))
-    #expect(isRefused(site.folder.path("srv/full")), "a directory with files of nobody's")
+    #expect(isRefused(site.directory.path("store/inside")))
+    try shell("mkdir -p \"$1/srv/full\"; echo x >\"$1/srv/full/x\"", site.directory.path(""))
+    #expect(isRefused(site.directory.path("srv/full")), "a directory with files of nobody's")
     #expect(site.content("srv/compute/etc/hosts") == "one\n")
   }
 
@@ -380,11 +382,12 @@ import Testing
     try excluding(site)
     _ = try site.workspace.snapshot("compute")
     let first = try site.workspace.copy(CopyRequest("compute", to: "variant"))
-    #expect(first.folder.text == site.folder.path("srv/variant"))
+    #expect(first.directory.text == site.directory.path("srv/variant"))
     #expect(first.remaining?.isEmpty == true)
     var request = CopyRequest("compute@1", to: "third")
-    request.directory = site.folder.path("elsewhere/third")
-    #expect(try site.workspace.copy(request).folder.text == site.folder.path("elsewhere/third"))
+    request.directory = site.directory.path("elsewhere/third")
+    #expect(
+      try site.workspace.copy(request).directory.text == site.directory.path("elsewhere/third"))
     #expect(try site.workspace.status("third").isClean)
     #expect(try site.workspace.diff("compute@1", "third@live").entries.isEmpty)
     #expect(throws: ImageError.self) {

@@ -12,7 +12,9 @@ import Testing
   @Test func `a directory whose first snapshot fails does not become an image`() throws {
     let site = try TestNode.smallDirectory()
     try site.run("mkdir srv/empty")
-    #expect(throws: ImageError.self) { try site.workspace.snapshot(site.folder.path("srv/empty")) }
+    #expect(throws: ImageError.self) {
+      try site.workspace.snapshot(site.directory.path("srv/empty"))
+    }
     #expect(
       errorCode { _ = try site.workspace.snapshot(site.tree, tag: "-no tag-") } != nil)
     #expect(try site.workspace.images().isEmpty)
@@ -25,8 +27,8 @@ import Testing
     _ = try site.workspace.snapshot(site.tree)
     try site.run("ln -s / top")
     for path in [
-      "/proc", "/proc/self", "/sys", "/", site.folder.path("top"), site.folder.path("store"),
-      site.folder.path("store/packs"),
+      "/proc", "/proc/self", "/sys", "/", site.directory.path("top"), site.directory.path("store"),
+      site.directory.path("store/packs"),
     ] {
       #expect(errorCode { _ = try site.workspace.snapshot(path) }?.category == .usage, "\(path)")
       #expect(
@@ -40,7 +42,7 @@ import Testing
     let site = try TestNode.smallDirectory()
     _ = try site.workspace.snapshot(site.tree)
     try site.run("ln -s srv/compute/etc link")
-    for path in [site.tree + "/etc", site.folder.path("srv"), site.folder.path("link")] {
+    for path in [site.tree + "/etc", site.directory.path("srv"), site.directory.path("link")] {
       #expect(throws: ImageError.self, "\(path)") { try site.workspace.snapshot(path) }
     }
     #expect(try site.workspace.images().map(\.name) == ["compute"])
@@ -83,8 +85,8 @@ import Testing
 
   @Test func `remove --definition removes only the definition and requires the whole name`() throws
   {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
     let site = try TestNode.smallDirectory()
     #expect(errorCode { _ = try workspace.removeDefinitions(["img"]) }?.category == .usage)
     _ = try site.workspace.snapshot(site.tree)
@@ -202,18 +204,18 @@ import Testing
   @Test func `a directory with blanks and quotes in its path is exported and imported`() throws {
     let site = try TestNode.smallDirectory()
     try site.run("mkdir 'srv/lab img'; cp -a srv/compute \"srv/lab img/it's\"")
-    let tree = site.folder.path("srv/lab img/it's")
+    let tree = site.directory.path("srv/lab img/it's")
     _ = try site.workspace.addDirectory("lab", at: tree)
     var export = ExportRequest(try site.workspace.snapshot("lab").committed.name)
-    export.destination = .file(site.folder.path("lab.tgz"))
+    export.destination = .file(site.directory.path("lab.tgz"))
     let outcome = try site.workspace.export(export)
     #expect(outcome.remarks.isEmpty)
-    let other = try Workspace(WorkspaceOptions(store: site.folder.path("other"))) { _ in }
-    let image = try other.importing(site.folder.path("lab.tgz")) {
-      $0.directory = site.folder.path("there")
+    let other = try Workspace(WorkspaceOptions(store: site.directory.path("other"))) { _ in }
+    let image = try other.importing(site.directory.path("lab.tgz")) {
+      $0.directory = site.directory.path("there")
     }
     #expect(image.remaining?.isEmpty == true)
-    _ = try site.workspace.importing(site.folder.path("lab.tgz")) { $0.replaces = true }
+    _ = try site.workspace.importing(site.directory.path("lab.tgz")) { $0.replaces = true }
   }
 
   @Test func `messages do not mention xCAT if it is not installed`() throws {
@@ -235,13 +237,14 @@ import Testing
     let bundle = try site.bundle("b.tgz")
     try site.run("mkdir -p 'own place' shared/other")
     for (place, isAdvised) in [("own place/tree", true), ("shared/tree", false)] {
-      let other = try Workspace(WorkspaceOptions(store: site.folder.path("o-\(isAdvised)"))) { _ in
+      let other = try Workspace(WorkspaceOptions(store: site.directory.path("o-\(isAdvised)"))) {
+        _ in
       }
-      let image = try other.importing(bundle) { $0.directory = site.folder.path(place) }
+      let image = try other.importing(bundle) { $0.directory = site.directory.path(place) }
       let remarks = image.remarks.joined(separator: "\n")
       #expect(remarks.contains("chmod 700") == isAdvised, "\(place)")
       if isAdvised {
-        #expect(remarks.contains("chmod 700 \"\(site.folder.path("own place"))\""))
+        #expect(remarks.contains("chmod 700 \"\(site.directory.path("own place"))\""))
       }
     }
   }

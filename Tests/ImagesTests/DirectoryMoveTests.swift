@@ -19,11 +19,11 @@ import Testing
       let first = try site.bundle("b1.tgz")
       try site.run("echo two >srv/compute/etc/hosts; echo n >srv/compute/new")
       let second = try site.bundle("b2.tgz")
-      workspace = try Workspace(WorkspaceOptions(store: site.folder.path("other"))) { _ in }
-      _ = try workspace.importing(first) { $0.directory = site.folder.path("q/one") }
+      workspace = try Workspace(WorkspaceOptions(store: site.directory.path("other"))) { _ in }
+      _ = try workspace.importing(first) { $0.directory = site.directory.path("q/one") }
       if !script.isEmpty { try site.run(script) }
       let image = try workspace.importing(second) {
-        $0.directory = site.folder.path("q/two")
+        $0.directory = site.directory.path("q/two")
         $0.replaces = true
       }
       #expect(image.remaining?.isEmpty == true)
@@ -40,24 +40,24 @@ import Testing
 
   @Test func `the previous directory of a moved image stays unchanged`() throws {
     let moved = try Moved()
-    #expect(moved.place == moved.site.folder.path("q/two"))
+    #expect(moved.place == moved.site.directory.path("q/two"))
     #expect(moved.site.content("q/one/etc/hosts") == "one\n")
     #expect(moved.site.content("q/two/etc/hosts") == "two\n")
     let pieces = try moved.workspace.find(Reference("compute")).snapshot.pieces
-    #expect(pieces.map(\.path) == [Array(moved.site.folder.path("q/two").utf8)])
+    #expect(pieces.map(\.path) == [Array(moved.site.directory.path("q/two").utf8)])
     #expect(try moved.workspace.status("compute").isClean)
   }
 
   @Test func `an undo restores the previous directory, and a second undo the new one`() throws {
     let moved = try Moved()
     #expect(try moved.undo().isExact)
-    #expect(moved.place == moved.site.folder.path("q/one"))
+    #expect(moved.place == moved.site.directory.path("q/one"))
     #expect(moved.site.content("q/one/etc/hosts") == "one\n" && !moved.site.exists("q/two"))
     #expect(try moved.workspace.status("compute").isClean)
     // A tree that is created there now belongs to the image, and stays when the image moves away.
     try moved.site.run("echo mine >q/one/mine")
     #expect(try moved.undo().isExact)
-    #expect(moved.place == moved.site.folder.path("q/two"))
+    #expect(moved.place == moved.site.directory.path("q/two"))
     #expect(moved.site.content("q/one/mine") == "mine\n")
     #expect(moved.site.content("q/one/etc/hosts") == "one\n")
     #expect(moved.site.content("q/two/new") == "n\n")
@@ -73,11 +73,11 @@ import Testing
     #expect(throws: ImageError.self) { try moved.undo() }
     #expect(moved.site.content("q/one/mine") == "mine\n")
     #expect(moved.site.content("q/two/new") == "n\n")
-    #expect(moved.place == moved.site.folder.path("q/two"))
-    let outcome = try moved.undo { $0.allowed = [moved.site.folder.path("q/one")] }
+    #expect(moved.place == moved.site.directory.path("q/two"))
+    let outcome = try moved.undo { $0.allowed = [moved.site.directory.path("q/one")] }
     #expect(outcome.isExact && outcome.safety != nil)
     #expect(!moved.site.exists("q/one/mine") && !moved.site.exists("q/two"))
-    #expect(moved.place == moved.site.folder.path("q/one"))
+    #expect(moved.place == moved.site.directory.path("q/one"))
   }
 
   @Test func `an undo recreates the previous directory if it is gone`() throws {
@@ -92,10 +92,10 @@ import Testing
     #expect(!moved.site.exists("q/two/theirs"))
     #expect(try moved.undo().isExact)
     #expect(moved.site.content("q/two/theirs") == "theirs\n" && !moved.site.exists("q/two/new"))
-    #expect(moved.place == moved.site.folder.path("q/one"))
+    #expect(moved.place == moved.site.directory.path("q/one"))
     // From now on it belongs to no image.
     let pieces = try moved.workspace.find(Reference("compute")).snapshot.pieces
-    #expect(pieces.map(\.path) == [Array(moved.site.folder.path("q/one").utf8)])
+    #expect(pieces.map(\.path) == [Array(moved.site.directory.path("q/one").utf8)])
   }
 
   @Test func `a revert to a state without the image does not touch other directories`() throws {
@@ -108,9 +108,9 @@ import Testing
   @Test func `a directory that was moved by hand is not moved`() throws {
     let moved = try Moved()
     try moved.site.run("mv q/two q/three")
-    _ = try moved.workspace.addDirectory("compute", at: moved.site.folder.path("q/three"))
+    _ = try moved.workspace.addDirectory("compute", at: moved.site.directory.path("q/three"))
     #expect(try moved.undo().isExact)
-    #expect(moved.place == moved.site.folder.path("q/three"))
+    #expect(moved.place == moved.site.directory.path("q/three"))
     #expect(moved.site.content("q/three/etc/hosts") == "one\n")
     #expect(moved.site.content("q/one/etc/hosts") == "one\n")
   }
@@ -119,22 +119,23 @@ import Testing
 
   private enum Change: String, CaseIterable { case importing, undo, redo }
 
-  /// All files below a folder, and the directory of the image.
-  private func state(_ folder: TemporaryFolder) throws -> [String: String] {
-    let top = folder.path("root/q")
+  /// All files below a directory, and the directory of the image.
+  private func state(_ directory: TemporaryDirectory) throws -> [String: String] {
+    let top = directory.path("root/q")
     var state: [String: String] = [:]
     for case let name as String in FileManager.default.enumerator(atPath: top) ?? .init() {
       state[name] = (try? String(contentsOfFile: "\(top)/\(name)", encoding: .utf8)) ?? "directory"
     }
-    state["place"] = try open(folder).define("compute", []).directoryPath?.text
+    state["place"] = try open(directory).define("compute", []).directoryPath?.text
     return state
   }
 
   private func open(
-    _ folder: TemporaryFolder, _ files: any FileSystem = KernelFileSystem.shared
+    _ directory: TemporaryDirectory, _ files: any FileSystem = KernelFileSystem.shared
   ) throws -> Workspace {
     try Workspace(
-      WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), fileSystem: files
+      WorkspaceOptions(store: directory.path("store"), root: directory.path("root")),
+      fileSystem: files
     ) { _ in }
   }
 
@@ -156,7 +157,7 @@ import Testing
     let first = try site.bundle("b1.tgz")
     try site.run("echo two >srv/compute/etc/hosts; echo n >srv/compute/new")
     let second = try site.bundle("b2.tgz")
-    let base = try TemporaryFolder()
+    let base = try TemporaryDirectory()
     try shell("mkdir -p \"$1/root\"", base.path(""))
     _ = try open(base).importing(first) { $0.directory = "/q/one" }
     if change != .importing { try run(.importing, open(base), second) }
@@ -164,10 +165,10 @@ import Testing
       try run(.undo, open(base), second)
       try shell("echo mine >\"$1/root/q/one/mine\"", base.path(""))
     }
-    func copy() throws -> TemporaryFolder {
-      let folder = try TemporaryFolder()
-      try shell("cp -a \"$1/root\" \"$1/store\" \"$2\"", base.path(""), folder.path(""))
-      return folder
+    func copy() throws -> TemporaryDirectory {
+      let directory = try TemporaryDirectory()
+      try shell("cp -a \"$1/root\" \"$1/store\" \"$2\"", base.path(""), directory.path(""))
+      return directory
     }
     let before = try state(base)
     let finished = try copy()
@@ -178,14 +179,14 @@ import Testing
     // The sweep has no end of its own.
     for number in Sweep(every: 61) {
       if isDone || number >= 6000 { break }
-      let folder = try copy()
+      let directory = try copy()
       let files = FaultyFileSystem(failing: number, .forGood)
-      let thrown = Result { try run(change, open(folder, files), second) }
+      let thrown = Result { try run(change, open(directory, files), second) }
       isDone = !files.isHit
       let label = "\(change), operation \(number): \(thrown)"
-      let after = try open(folder)
+      let after = try open(directory)
       if try after.unfinished().isEmpty {
-        let now = try state(folder)
+        let now = try state(directory)
         #expect(now == before || now == good, "\(label)")
         continue
       }
@@ -194,7 +195,7 @@ import Testing
       let resumed = try after.resume(nil, isBack ? .back : .forward)
       #expect(resumed.revert?.isExact ?? true, "\(label)")
       let isUntouched = resumed.revert == nil
-      #expect(try state(folder) == (isBack || isUntouched ? before : good), "\(label)")
+      #expect(try state(directory) == (isBack || isUntouched ? before : good), "\(label)")
     }
     #expect(isDone && halfDone > 0, "\(halfDone)")
   }

@@ -15,7 +15,7 @@ extension TestNode {
   /// Writes a bundle of the tree as it is now.
   func bundle(_ name: String) throws -> String {
     var export = ExportRequest(try workspace.snapshot(tree).committed.name)
-    let path = folder.path(name)
+    let path = directory.path(name)
     export.destination = .file(path)
     _ = try workspace.export(export)
     return path

@@ -24,8 +24,8 @@ extension TestNode {
 
   /// Writes a bundle into the node's own directory, next to its root.
   func write(_ bytes: [UInt8], as name: String = "draft.tgz") throws -> String {
-    try Data(bytes).write(to: URL(fileURLWithPath: folder.path(name)))
-    return folder.path(name)
+    try Data(bytes).write(to: URL(fileURLWithPath: directory.path(name)))
+    return directory.path(name)
   }
 
   @discardableResult
@@ -39,7 +39,7 @@ extension TestNode {
   func exporting(
     _ image: String, _ change: (inout ExportRequest) -> Void = { _ in }
   ) throws -> (bundle: String, outcome: ExportOutcome) {
-    let bundle = folder.path("export-\(randomName()).tgz")
+    let bundle = directory.path("export-\(randomName()).tgz")
     return (bundle, try workspace.exporting(image, to: bundle, change))
   }
 

@@ -43,16 +43,16 @@ import Testing
   }
 
   @Test func `dry runs of revert and undo report xCAT's lock on the tree`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let tree = folder.path("root/img/rootimg")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let tree = directory.path("root/img/rootimg")
     try shell("echo a >\"$1/f\"", tree)
     _ = try workspace.snapshot("img")
     try shell("echo b >\"$1/f\"", tree)
     _ = try workspace.revert("img@1")
     try shell("echo c >\"$1/f\"", tree)
     #expect(try workspace.revert("img@1", dryRun: true).refusal == nil)
-    let lock = try TreeLock(of: "/img/rootimg", below: folder.path("root"))
+    let lock = try TreeLock(of: "/img/rootimg", below: directory.path("root"))
     let real = code { _ = try workspace.revert("img@1") }
     let planned = try workspace.revert("img@1", dryRun: true)
     #expect(real == .imageLocked && planned.refusal?.errorCode == real)
@@ -68,7 +68,7 @@ import Testing
     let bundle = try node.write(BundleDraft().bundle())
     var request = ImportRequest(bundle)
     request.isDryRun = true
-    let lock = try TreeLock(of: ManifestDraft.boot + "/rootimg", below: node.folder.path("root"))
+    let lock = try TreeLock(of: ManifestDraft.boot + "/rootimg", below: node.directory.path("root"))
     let planned = try node.workspace.importBundle(request)
     #expect(planned.refusal?.errorCode == .imageLocked)
     #expect(planned.images.first?.apply.writes.isEmpty == false, "the plan is complete")

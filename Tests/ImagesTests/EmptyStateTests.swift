@@ -9,13 +9,13 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct EmptyStateTests {
-  private func site() throws -> (folder: TemporaryFolder, workspace: Workspace) {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
+  private func site() throws -> (directory: TemporaryDirectory, workspace: Workspace) {
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
     try shell(
       "cd \"$1\"; mkdir -p etc usr/bin; echo a >etc/a; for i in 1 2 3 4 5; do echo $i >usr/bin/$i; done",
-      folder.path("root/img/rootimg"))
-    return (folder, workspace)
+      directory.path("root/img/rootimg"))
+    return (directory, workspace)
   }
 
   private func numbers(_ workspace: Workspace) throws -> [Int] {
@@ -28,10 +28,10 @@ import Testing
     "rm -r img/rootimg; echo file >img/rootimg",
   ])
   func `a snapshot of a missing or empty tree is refused`(_ loss: String) throws {
-    let (folder, workspace) = try site()
-    try shell("echo k >\"$1/img/kernel\"", folder.path("root"))
+    let (directory, workspace) = try site()
+    try shell("echo k >\"$1/img/kernel\"", directory.path("root"))
     _ = try workspace.snapshot("img")
-    try shell("cd \"$1\"; \(loss)", folder.path("root"))
+    try shell("cd \"$1\"; \(loss)", directory.path("root"))
     for _ in 1...3 {
       #expect(throws: ImageError.self) { try workspace.snapshot("img") }
       var policy = RetentionPolicy()
@@ -52,8 +52,8 @@ import Testing
   func `a snapshot behind a dangling link or of a tree without files is refused`(_ loss: String)
     throws
   {
-    let (folder, workspace) = try site()
-    let root = folder.path("root")
+    let (directory, workspace) = try site()
+    let root = directory.path("root")
     try shell(
       "cd \"$1\"; mkdir big; mv img/rootimg big/v1; ln -s /big/v1 img/rootimg; echo k >img/kernel",
       root)
@@ -64,26 +64,26 @@ import Testing
   }
 
   @Test func `a tree that never had files may be recorded without files`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    try shell("mkdir \"$1/rootimg/etc\"; echo k >\"$1/kernel\"", folder.path("root/img"))
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    try shell("mkdir \"$1/rootimg/etc\"; echo k >\"$1/kernel\"", directory.path("root/img"))
     _ = try workspace.snapshot("img")
-    try shell("mkdir \"$1/rootimg/var\"", folder.path("root/img"))
+    try shell("mkdir \"$1/rootimg/var\"", directory.path("root/img"))
     #expect(try workspace.snapshot("img").isNew)
   }
 
   @Test func `an image without any file is never recorded`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    try shell("rmdir \"$1\"", folder.path("root/img/rootimg"))
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    try shell("rmdir \"$1\"", directory.path("root/img/rootimg"))
     #expect(throws: ImageError.self) { try workspace.snapshot("img") }
     #expect(try workspace.snapshot("img", allowsEmpty: true).isNew)
   }
 
   @Test func `an incomplete state is recorded once and forgotten before complete ones`() throws {
-    let (folder, workspace) = try site()
+    let (directory, workspace) = try site()
     _ = try workspace.snapshot("img")
-    let root = folder.path("root/img")
+    let root = directory.path("root/img")
     try shell("mv \"$1/rootimg\" \"$1/away\"", root)
     let first = try workspace.snapshot("img", tag: nil, allowsEmpty: true)
     #expect(first.isNew && !first.committed.snapshot.isComplete)
@@ -107,8 +107,8 @@ import Testing
   }
 
   @Test func `an empty tree is not recorded even as the first snapshot`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
     #expect(throws: ImageError.self) { try workspace.snapshot("img") }
     #expect(try workspace.snapshot("img", allowsEmpty: true).isNew)
     // A state that was recorded on purpose is not reported as a loss later.
@@ -116,8 +116,8 @@ import Testing
   }
 
   @Test func `a snapshot of a tree that lost nine tenths of its entries is refused`() throws {
-    let (folder, workspace) = try site()
-    let tree = folder.path("root/img/rootimg")
+    let (directory, workspace) = try site()
+    let tree = directory.path("root/img/rootimg")
     try shell("cd \"$1\"; seq 300 | xargs touch", tree)
     _ = try workspace.snapshot("img")
     try shell("cd \"$1\"; seq 280 | xargs rm", tree)
@@ -127,16 +127,16 @@ import Testing
   }
 
   @Test func `export and pack do not record an empty state`() throws {
-    let (folder, workspace) = try site()
+    let (directory, workspace) = try site()
     _ = try workspace.snapshot("img")
-    try shell("rm -r \"$1\"/*", folder.path("root/img/rootimg"))
+    try shell("rm -r \"$1\"/*", directory.path("root/img/rootimg"))
     #expect(throws: (any Error).self) { try workspace.pack(PackRequest("img")) }
     #expect(try numbers(workspace) == [1])
   }
 
   @Test func `a complete state is recorded on every request`() throws {
-    let (folder, workspace) = try site()
-    defer { withExtendedLifetime(folder) {} }
+    let (directory, workspace) = try site()
+    defer { withExtendedLifetime(directory) {} }
     _ = try workspace.snapshot("img")
     let again = try workspace.snapshot("img", message: "before the update")
     #expect(again.isNew && again.sameAs == 1 && again.committed.number == 2)

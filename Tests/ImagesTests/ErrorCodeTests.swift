@@ -9,16 +9,16 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct ErrorCodeTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let workspace: Workspace
 
   init() throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace.test(folder)
+    directory = try TemporaryDirectory()
+    workspace = try Workspace.test(directory)
     for text in ["one", "two"] {
       try shell(
         "cd \"$1\"; for i in 1 2 3 4 5 6 7 8; do echo \"$2 $i\" >f$i; done",
-        folder.path("root/img/rootimg"), text)
+        directory.path("root/img/rootimg"), text)
       _ = try workspace.snapshot("img")
     }
   }
@@ -64,9 +64,9 @@ import Testing
   func `damage and missing objects have different codes`(_ damage: String, _ expected: ErrorCode)
     throws
   {
-    try shell("cd \"$1\"; \(damage)", folder.path("store"))
+    try shell("cd \"$1\"; \(damage)", directory.path("store"))
     let again = try Workspace(workspace.options) { _ in }
-    let found = code { _ = try again.restore("img@1", to: folder.path("out")) }
+    let found = code { _ = try again.restore("img@1", to: directory.path("out")) }
     #expect(found == expected)
   }
 

@@ -7,18 +7,18 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct ExcludedTargetTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let workspace: Workspace
   private let messages: Monitor<[String]>
-  private var tree: String { folder.path("tree") }
+  private var tree: String { directory.path("tree") }
 
   /// A directory image whose first snapshot has cache/f, and that excludes it since.
   init() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let messages = Monitor<[String]>([])
-    self.folder = folder
+    self.directory = directory
     self.messages = messages
-    workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { line in
+    workspace = try Workspace(WorkspaceOptions(store: directory.path("store"))) { line in
       messages.withLock { $0.append(line) }
     }
     try shell("mkdir -p \"$1/cache/deep\"; cd \"$1\"; echo one >cache/f; echo one >g", tree)

@@ -19,12 +19,12 @@ import Testing
     _ node: TestNode, _ image: String, _ words: String...,
     by change: (inout ExportRequest) -> Void = { _ in }
   ) throws {
-    let before = try run("ls", "-A", node.folder.path).output
+    let before = try run("ls", "-A", node.directory.path).output
     let text = refusal { _ = try node.exporting(image, change) }
     for word in words {
       #expect(text?.contains(word) == true, "'\(word)' is not in: \(text ?? "no error")")
     }
-    let after = try run("ls", "-A", node.folder.path).output
+    let after = try run("ls", "-A", node.directory.path).output
     #expect(after.replacing("store\n", with: "") == before.replacing("store\n", with: ""))
   }
 
@@ -123,7 +123,7 @@ import Testing
     }
     let other = try TestNode.fresh()
     try other.workspace.importing(bundle)
-    // The folders were not there: no script has become a file of the folder's name.
+    // The directories were not there: no script has become a file of the directory's name.
     #expect(try other.text("/install/new/one/script") == "a")
     #expect(try other.text("/install/new/two/script") == "b")
     #expect(try other.text("/install/new/folder/.hidden") == "h")
@@ -283,7 +283,7 @@ import Testing
   /// Defect 17 of xCAT.
   @Test func `the real imgimport handles a complete bundle without harm`() throws {
     // It takes flat files and extras, knows nothing of complete/ and of <closure>, and removes both
-    // with its temporary folder: the manifest's other elements, and the flat members, are the same.
+    // with its temporary directory: the manifest's other elements, and the flat members, are the same.
     let node = try TestNode.real()
     let (plain, _) = try node.exporting(Self.stateless)
     let (complete, _) = try node.exporting(Self.stateless) { $0.isComplete = true }
@@ -308,8 +308,8 @@ import Testing
     let ping = "/rootimg/usr/bin/ping"
     let capability =
       "import os,struct,sys\nos.setxattr(sys.argv[1], 'security.capability', struct.pack('<IIIII', 0x02000001, 1 << 13, 0, 0, 0))"
-    for folder in ["compute", "lite"] {
-      let path = node.path("/install/netboot/rhels8.5.0/x86_64/\(folder)\(ping)")
+    for directory in ["compute", "lite"] {
+      let path = node.path("/install/netboot/rhels8.5.0/x86_64/\(directory)\(ping)")
       try #require(try run("python3", "-c", capability, path).didSucceed)
     }
     _ = try node.exporting(Self.statelite)

@@ -34,7 +34,7 @@ import Testing
 
   /// Our bundle of a fixture's command line.
   private func ours(_ export: Export, _ node: TestNode) throws -> String {
-    let bundle = node.folder.path("ours.tgz")
+    let bundle = node.directory.path("ours.tgz")
     _ = try node.workspace.exporting(export.image, to: bundle) { request in
       request.postscriptsOf = export.postscriptsOf
       request.extras = export.extras
@@ -107,7 +107,7 @@ import Testing
     let bundle = try ours(export, node)
     for command in [
       ["gzip", "-t", bundle], ["tar", "-tzf", bundle], ["bsdtar", "-tf", bundle],
-      ["tar", "-xzf", bundle, "-C", node.folder.path],
+      ["tar", "-xzf", bundle, "-C", node.directory.path],
     ] {
       let result = try run(command[0], arguments: Array(command.dropFirst()))
       #expect(result.didSucceed && result.errors.isEmpty, "\(command): \(result.errors)")
@@ -120,7 +120,7 @@ import Testing
     // A node exports an unchanged image as it was imported.
     for export in Self.exports where export.bundle != "statelite" {
       let node = try TestNode.fresh()
-      let bundle = node.folder.path("again.tgz")
+      let bundle = node.directory.path("again.tgz")
       try node.workspace.importing(theirs(export))
       _ = try node.workspace.exporting(export.image, to: bundle)
       #expect(try BundleMembers(bundle) == BundleMembers(theirs(export)), "\(export.bundle)")

@@ -11,9 +11,9 @@ import Testing
 
 @Suite(.usesTools, .sweep) struct FaultTests {
   /// Creates a store with one snapshot of a small tree, and then changes the tree.
-  private func prepare(_ folder: TemporaryFolder) throws {
-    let workspace = try Workspace.test(folder)
-    let live = folder.path("root/img/rootimg")
+  private func prepare(_ directory: TemporaryDirectory) throws {
+    let workspace = try Workspace.test(directory)
+    let live = directory.path("root/img/rootimg")
     try shell(
       "cd \"$1\"; mkdir d; echo a >d/a; echo b >b; ln b c; ln -s b link; head -c 200000 /dev/urandom >large",
       live
@@ -30,23 +30,23 @@ import Testing
   ///   - keep: inspects the site before the first operation fails.
   private func sweep(
     _ fault: FaultyFileSystem.Fault, every step: Int = 23,
-    keep: (TemporaryFolder) throws -> Void = { _ in }, _ verb: (Workspace) throws -> Void,
-    check: (TemporaryFolder, Workspace, String) throws -> Void
+    keep: (TemporaryDirectory) throws -> Void = { _ in }, _ verb: (Workspace) throws -> Void,
+    check: (TemporaryDirectory, Workspace, String) throws -> Void
   ) throws -> Int {
-    let base = try TemporaryFolder()
+    let base = try TemporaryDirectory()
     try prepare(base)
     try keep(base)
     for n in Sweep(every: step) {
       if n > 5000 { break }
-      let folder = try TemporaryFolder()
-      try shell("cp -a \"$1/.\" \"$2/\"", base.path, folder.path)
-      let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      let directory = try TemporaryDirectory()
+      try shell("cp -a \"$1/.\" \"$2/\"", base.path, directory.path)
+      let options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
       let files = FaultyFileSystem(failing: n, fault)
       do { try verb(Workspace(options, fileSystem: files) { _ in }) } catch {}
       let after = try Workspace(options) { _ in }
       let report = try after.verify(deep: true)
       #expect(report.isClean, "operation \(n), \(fault): \(report.problems)")
-      try check(folder, after, "operation \(n), \(fault)")
+      try check(directory, after, "operation \(n), \(fault)")
       if !files.isHit { return n }
     }
     Issue.record("the sweep does not end")
@@ -59,7 +59,7 @@ import Testing
   ) throws {
     let operations = try sweep(fault) { workspace in
       _ = try workspace.snapshot("img")
-    } check: { folder, after, name in
+    } check: { directory, after, name in
       let count = try after.log("img").count
       #expect(count == 1 || count == 2, "\(name)")
       let next = try after.snapshot("img").committed.snapshot
@@ -75,9 +75,9 @@ import Testing
   func `a revert that fails at any operation can be resumed or rolled back`(
     _ fault: FaultyFileSystem.Fault, _ method: ApplyStrategy
   ) throws {
-    let pristine = try TemporaryFolder()
+    let pristine = try TemporaryDirectory()
     var (halfDone, ways) = (0, [ResumeDirection.forward: 0, .back: 0])
-    func keep(_ base: TemporaryFolder) throws {
+    func keep(_ base: TemporaryDirectory) throws {
       try copyTree(base.path("root/img/rootimg"), pristine.path("unchanged"))
       let options = WorkspaceOptions(store: base.path("store"), root: base.path("root"))
       _ = try Workspace(options) { _ in }.restore("img@1", to: pristine.path("1"))
@@ -86,8 +86,8 @@ import Testing
       var request = RevertRequest("img@1")
       request.method = method
       _ = try workspace.revert(request)
-    } check: { folder, after, name in
-      let live = folder.path("root/img/rootimg")
+    } check: { directory, after, name in
+      let live = directory.path("root/img/rootimg")
       if try !after.unfinished().isEmpty {
         halfDone += 1
         let direction: ResumeDirection = halfDone % 2 == 0 ? .back : .forward
@@ -96,7 +96,8 @@ import Testing
         #expect(resumed.isExact && resumed.apply.report.problems.isEmpty, "\(name)")
         let end = pristine.path(direction == .back ? "unchanged" : "1")
         #expect(try differences(end, live) == "", "\(name)")
-        #expect(try run("find", folder.path("root"), "-name", ".imgstore*").output == "", "\(name)")
+        #expect(
+          try run("find", directory.path("root"), "-name", ".imgstore*").output == "", "\(name)")
       }
       let again = try after.revert("img@1")
       #expect(again.isExact, "\(name)")
@@ -111,9 +112,9 @@ import Testing
     throws
   {
     for n in 0..<100 {
-      let folder = try TemporaryFolder()
-      try prepare(folder)
-      let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      let directory = try TemporaryDirectory()
+      try prepare(directory)
+      let options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
       let files = FaultyFileSystem(.nth(n, "sync", .inputOutput))
       var isRefused = false
       do {
@@ -136,9 +137,9 @@ import Testing
 
   @Test(arguments: [ApplyStrategy.swap, .inPlace])
   func `a change whose sync fails stays unfinished`(_ method: ApplyStrategy) throws {
-    let folder = try TemporaryFolder()
-    try prepare(folder)
-    let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    let directory = try TemporaryDirectory()
+    try prepare(directory)
+    let options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     let workspace = try Workspace(options) { _ in }
     _ = try workspace.snapshot("img")
     let files = FaultyFileSystem(.always("syncFileSystem", .inputOutput))

@@ -9,40 +9,41 @@ import Testing
 
 @Suite(.usesTools) struct FidelityTests {
   @Test func `unusual entries survive snapshot, change, revert and restore`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let live = folder.path("root/img/rootimg")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let live = directory.path("root/img/rootimg")
     try makeNastyTree(live, wide: 20000)
-    try copyTree(live, folder.path("pristine"))
+    try copyTree(live, directory.path("pristine"))
     let first = try workspace.snapshot("img")
     #expect(first.committed.snapshot.isComplete, "\(first.committed.snapshot.notes)")
-    #expect(try differences(folder.path("pristine"), live) == "", "the snapshot changed the tree")
+    #expect(
+      try differences(directory.path("pristine"), live) == "", "the snapshot changed the tree")
 
     try runFixture("scripts/trees/change-nasty-tree.sh", live)
     let second = try workspace.snapshot("img", allowsEmpty: true)
     #expect(try workspace.status("img").isClean)
-    try copyTree(live, folder.path("changed"))
+    try copyTree(live, directory.path("changed"))
 
     let back = try workspace.revert("img@1")
     #expect(back.isExact)
     #expect(back.safety == nil, "everything was in the store already")
     #expect(back.apply.report.problems.isEmpty, "\(back.apply.report.problems)")
-    #expect(try differences(folder.path("pristine"), live) == "")
+    #expect(try differences(directory.path("pristine"), live) == "")
     #expect(try workspace.status("img").isClean)
 
     let forth = try workspace.revert("img@\(second.committed.number)")
     #expect(forth.isExact)
-    #expect(try differences(folder.path("changed"), live) == "")
+    #expect(try differences(directory.path("changed"), live) == "")
 
-    _ = try workspace.restore("img@1", to: folder.path("restored"))
-    #expect(try differences(folder.path("pristine"), folder.path("restored")) == "")
+    _ = try workspace.restore("img@1", to: directory.path("restored"))
+    #expect(try differences(directory.path("pristine"), directory.path("restored")) == "")
     #expect(try workspace.verify(deep: true).isClean)
   }
 
   @Test func `a real root tree survives an update and its revert`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let live = folder.path("root/img/rootimg")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let live = directory.path("root/img/rootimg")
     let small = try smallTree()
     try copyTree(small, live)
     let first = try workspace.snapshot("img")
@@ -65,15 +66,15 @@ import Testing
     #expect(back.isExact)
     #expect(try differences(small, live) == "")
     #expect(back.apply.report.writtenBytes < first.committed.snapshot.contentBytes / 2)
-    _ = try workspace.restore("img@1", to: folder.path("restored"))
-    #expect(try differences(small, folder.path("restored")) == "")
+    _ = try workspace.restore("img@1", to: directory.path("restored"))
+    #expect(try differences(small, directory.path("restored")) == "")
     #expect(try workspace.verify(deep: true).isClean)
   }
 
   @Test func `unsaved changes are snapshotted before a revert`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let file = folder.path("root/img/rootimg/precious")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let file = directory.path("root/img/rootimg/precious")
     try shell("echo one >\"$1\"", file)
     _ = try workspace.snapshot("img")
     try shell("echo 'never saved' >\"$1\"", file)
@@ -87,24 +88,24 @@ import Testing
   }
 
   @Test func `a dry run changes nothing and reports the exact bytes`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let live = folder.path("root/img/rootimg")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let live = directory.path("root/img/rootimg")
     try shell("head -c 5000 /dev/zero >\"$1/a\"; echo b >\"$1/b\"", live)
     _ = try workspace.snapshot("img")
     try shell("echo changed >\"$1/a\"; rm \"$1/b\"; echo c >\"$1/c\"", live)
-    try copyTree(live, folder.path("before"))
+    try copyTree(live, directory.path("before"))
     let plan = try workspace.revert("img@1", dryRun: true)
     #expect(plan.apply.plannedBytes == 5002)
     #expect(plan.apply.removals.map { printable($0) } == ["/img/rootimg/c"])
-    #expect(try differences(folder.path("before"), live) == "")
+    #expect(try differences(directory.path("before"), live) == "")
     #expect(try workspace.log("img").count == 1)
   }
 
   @Test func `the blob id of a file is its sha256sum`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let live = folder.path("root/img/rootimg")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let live = directory.path("root/img/rootimg")
     try shell(
       "cd \"$1\"; for n in 0 1 65536 65537 3000000; do head -c $n /dev/urandom >f$n; done", live)
     let snapshot = try workspace.snapshot("img").committed
@@ -117,9 +118,9 @@ import Testing
 
   @Test func `mount points are not crossed by a snapshot or touched by a revert`() throws {
     guard isRoot else { return }
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let live = folder.path("root/img/rootimg")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let live = directory.path("root/img/rootimg")
     try shell("cd \"$1\"; mkdir -p a/proc below; echo x >below/x; echo y >y; touch file", live)
     let first = try workspace.snapshot("img").committed
     guard try run("mount", "-t", "tmpfs", "none", live + "/a/proc").didSucceed else { return }
@@ -145,9 +146,9 @@ import Testing
 
   @Test func `directories that a revert only compared are not treated as stored`() throws {
     guard isRoot else { return }
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let live = folder.path("root/img/rootimg")
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let live = directory.path("root/img/rootimg")
     try shell("cd \"$1\"; mkdir -p top/a/proc top/b; echo y >top/b/y; sleep 0.1", live)
     _ = try workspace.snapshot("img")
     guard try run("mount", "-t", "tmpfs", "none", live + "/top/a/proc").didSucceed else { return }

@@ -12,24 +12,24 @@ import XCAT
 
 /// An exporting site and an importing site.
 private struct Sites {
-  let folder: TemporaryFolder
+  let directory: TemporaryDirectory
   let from: Workspace
   let to: Workspace
   static let boot = "/install/netboot/rhels9.4/x86_64/c"
 
   init(_ attributes: [String: String] = [:]) throws {
-    folder = try TemporaryFolder()
+    directory = try TemporaryDirectory()
     try shell(
       """
       cd "$1"; mkdir -p a/root\(Sites.boot)/rootimg/etc a/root/install/custom b/root/install
       echo bash >a/root/install/custom/c.pkglist
       for f in kernel initrd-stateless.gz rootimg.cpio.gz; do echo $f >a/root\(Sites.boot)/$f; done
-      """, folder.path)
+      """, directory.path)
     from = try Workspace(
-      WorkspaceOptions(store: folder.path("a/store"), root: folder.path("a/root"))
+      WorkspaceOptions(store: directory.path("a/store"), root: directory.path("a/root"))
     ) { _ in }
     to = try Workspace(
-      WorkspaceOptions(store: folder.path("b/store"), root: folder.path("b/root"))
+      WorkspaceOptions(store: directory.path("b/store"), root: directory.path("b/root"))
     ) { _ in }
     var all = [
       "imagetype": "linux", "provmethod": "netboot", "osvers": "rhels9.4", "osarch": "x86_64",
@@ -40,12 +40,12 @@ private struct Sites {
   }
 
   func export(_ extras: [ExtraRequest] = []) throws -> String {
-    let bundle = folder.path("c-\(randomName()).tgz")
+    let bundle = directory.path("c-\(randomName()).tgz")
     _ = try from.exporting("c", to: bundle) { $0.extras = extras }
     return bundle
   }
 
-  func path(_ path: String) -> String { folder.path("b/root\(path)") }
+  func path(_ path: String) -> String { directory.path("b/root\(path)") }
 }
 
 @Suite(.usesTools) struct ForeignSiteTests {
@@ -56,7 +56,7 @@ private struct Sites {
     var random = SplitMix64(seed)
     for round in 0..<4 {
       let sites = try Sites()
-      let tops = sites.folder.path("a/root/install")
+      let tops = sites.directory.path("a/root/install")
       try runFixture(
         "scripts/trees/make-random-extras.py", tops, "\(seed % 10000 + UInt64(round))")
       var extras = [ExtraRequest(source: "/install/x"), ExtraRequest(source: "/install/y")]
@@ -127,11 +127,11 @@ private struct Sites {
   ) throws {
     let (make, extras) = request.value
     let sites = try Sites()
-    try shell("cd \"$1\"; \(make)", sites.folder.path("a/root/install"))
+    try shell("cd \"$1\"; \(make)", sites.directory.path("a/root/install"))
     let error = #expect(throws: (any Error).self) { try sites.export(extras) }
     #expect(
       (error as? any ExplainedError)?.subject.hasPrefix("/install/") == true, "\(error as Any)")
-    let left = try FileManager.default.contentsOfDirectory(atPath: sites.folder.path)
+    let left = try FileManager.default.contentsOfDirectory(atPath: sites.directory.path)
     #expect(Set(left) == ["a", "b"])
   }
 
@@ -143,7 +143,7 @@ private struct Sites {
       """
       cd "$1/install"; mkdir -p x/d; echo f >x/d/f; echo g >x/g; ln -s g x/l; mkdir q; echo i >q/install
       truncate -s 400M x/zeros
-      """, sites.folder.path("a/root"))
+      """, sites.directory.path("a/root"))
     let bundle = try sites.export([
       ExtraRequest(source: "/install/x/d"), ExtraRequest(source: "/install/x"),
       ExtraRequest(source: "/install/q/install"), ExtraRequest(source: "/install/x/d"),
@@ -211,7 +211,7 @@ private struct Sites {
     for site in ["a", "b"] {
       try shell(
         "mkdir -p \"$1\"/opt/xcat/share/xcat/netboot/{rh,rocky}; \(make)",
-        sites.folder.path("\(site)/root"))
+        sites.directory.path("\(site)/root"))
     }
     let bundle = try sites.export()
     let neighbour = sites.path("/opt/xcat/share/xcat/netboot/rh/compute.rhels9.pkglist")
@@ -236,9 +236,9 @@ private struct Sites {
 
   @Test func `a boottarget is exported by name, and this is reported`() throws {
     let sites = try Sites(["boottarget": "bt"])
-    let outcome = try sites.from.exporting("c", to: sites.folder.path("c.tgz")) { _ in }
+    let outcome = try sites.from.exporting("c", to: sites.directory.path("c.tgz")) { _ in }
     #expect(outcome.remarks.contains { $0.contains("boottarget") })
-    let imported = try sites.to.importing(sites.folder.path("c.tgz"))
+    let imported = try sites.to.importing(sites.directory.path("c.tgz"))
     #expect(imported.remarks.contains { $0.contains("'bt'") })
     let table = imported.imported?.snapshot.tables.first { $0.name == "linuximage" }
     #expect(table?.rows.first?["boottarget"] == "bt")
@@ -266,13 +266,14 @@ private struct Sites {
 
   @Test func `scripts of a kit are executable, and links among them become files`() throws {
     let site = try TestNode.fresh()
-    var draft = BundleDraft.withFolders
+    var draft = BundleDraft.withDirectories
     draft.files.append(("k1/other_files/env.env", Array("e\n".utf8)))
     let imported = try site.workspace.importing(
       try site.write(
         draft.bundle { tar in
-          tar.header("./\(BundleDraft.folder)/k1/other_files/second", type: "2", link: "script")
-          tar.header("./\(BundleDraft.folder)/k1/other_files/folder", type: "2", link: "../plugins")
+          tar.header("./\(BundleDraft.directory)/k1/other_files/second", type: "2", link: "script")
+          tar.header(
+            "./\(BundleDraft.directory)/k1/other_files/folder", type: "2", link: "../plugins")
         }))
     #expect(imported.remaining?.isEmpty == true)
     let listed = try run(

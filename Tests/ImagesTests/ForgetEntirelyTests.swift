@@ -7,14 +7,14 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct ForgetEntirelyTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let workspace: Workspace
 
   init() throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { _ in }
-    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", folder.path("tree"))
-    _ = try workspace.snapshot(folder.path("tree"))
+    directory = try TemporaryDirectory()
+    workspace = try Workspace(WorkspaceOptions(store: directory.path("store"))) { _ in }
+    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", directory.path("tree"))
+    _ = try workspace.snapshot(directory.path("tree"))
   }
 
   private func code(_ body: () throws -> Void) -> ErrorCode? {
@@ -23,7 +23,7 @@ import Testing
   }
 
   @Test func `an image that is forgotten entirely is named with its patterns`() throws {
-    _ = try workspace.addDirectory("tree", at: folder.path("tree"), excludes: ["tmp/*"])
+    _ = try workspace.addDirectory("tree", at: directory.path("tree"), excludes: ["tmp/*"])
     #expect(try workspace.forgetEntirely(["tree"], dryRun: true).undefined.map(\.image) == ["tree"])
     #expect(try workspace.log("tree").count == 1)
     let outcome = try workspace.forgetEntirely(["tree"])
@@ -33,13 +33,13 @@ import Testing
   }
 
   @Test func `no snapshot is removed if the tables cannot be written`() throws {
-    let trigger = folder.path("trigger.sql")
+    let trigger = directory.path("trigger.sql")
     try "CREATE TRIGGER refuse BEFORE DELETE ON directory BEGIN SELECT RAISE(ABORT, 'no'); END;"
       .write(
         toFile: trigger, atomically: false, encoding: .utf8)
     try shell(
       "python3 -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(open(sys.argv[2]).read())' \"$1\" \"$2\"",
-      folder.path("store/xcat/directory.sqlite"), trigger)
+      directory.path("store/xcat/directory.sqlite"), trigger)
     #expect(code { _ = try workspace.forgetEntirely(["tree"]) } == .tablesInvalid)
     #expect(try workspace.log("tree").count == 1)
     #expect(try workspace.images().first?.isDefined == true)

@@ -13,16 +13,16 @@ import Testing
 @Suite(.usesTools) struct HostileTests {
   /// A node with an install directory, a store, and files around them that an escape would change.
   private final class AttackedNode: Sendable {
-    let folder: TemporaryFolder
+    let directory: TemporaryDirectory
     let workspace: Workspace
     let messages = Monitor<[String]>([])
 
     init() throws {
-      folder = try TemporaryFolder()
-      try runFixture("scripts/trees/make-node-to-attack.sh", folder.path)
+      directory = try TemporaryDirectory()
+      try runFixture("scripts/trees/make-node-to-attack.sh", directory.path)
       let messages = messages
       workspace = try Workspace(
-        WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+        WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
       ) { line in messages.withLock { $0.append(line) } }
       _ = try workspace.store(create: true)
       try shell("mkdir -p \"$1\"", workspace.trustedKeysPath)
@@ -36,13 +36,13 @@ import Testing
         """
         cd "$1"; find . -path ./store -prune -o -path ./b.tgz -prune -o \
           -printf '%p %y %m %U %G %s %n %T@ %l\n' | sort; cat outside/sentinel root/etc/shadow
-        """, folder.path
+        """, directory.path
       ).output
     }
 
     func write(_ bytes: [UInt8]) throws -> String {
-      try Data(bytes).write(to: URL(fileURLWithPath: folder.path("b.tgz")))
-      return folder.path("b.tgz")
+      try Data(bytes).write(to: URL(fileURLWithPath: directory.path("b.tgz")))
+      return directory.path("b.tgz")
     }
   }
 
@@ -68,9 +68,9 @@ import Testing
     }
     #expect(try site.listing() == before)
     #expect(try site.workspace.images().isEmpty)
-    #expect(try run("ls", "-A", site.folder.path("store/tmp")).output == "")
+    #expect(try run("ls", "-A", site.directory.path("store/tmp")).output == "")
     // The refusal leaves at most as many bytes in the store as the bundle has.
-    let stored = try run("du", "-s", "--block-size=1", site.folder.path("store")).output
+    let stored = try run("du", "-s", "--block-size=1", site.directory.path("store")).output
     let storedBytes = try #require(Int(stored.prefix { $0.isNumber }))
     #expect(storedBytes < bytes.count + (4 << 20), "the store grew to \(storedBytes) bytes")
 
@@ -107,7 +107,7 @@ import Testing
     #expect(
       try around().filter { !$0.hasPrefix("./root/etc ") && !$0.contains("/etc/xcat") }
         == before.filter { !$0.hasPrefix("./root/etc ") })
-    let root = site.folder.path("root")
+    let root = site.directory.path("root")
     for path in absent {
       #expect(!FileManager.default.fileExists(atPath: root + path), "\(path)")
     }
@@ -135,14 +135,14 @@ import Testing
     let outcome = try site.workspace.importing(try site.write(odd.make()))
     #expect(outcome.remaining?.isEmpty == true, "\(String(describing: outcome.remaining))")
     #expect(outcome.apply.report.problems.isEmpty)
-    let kernel = site.folder.path("root" + ManifestDraft.boot + "/kernel")
+    let kernel = site.directory.path("root" + ManifestDraft.boot + "/kernel")
     #expect(
       try Data(contentsOf: URL(fileURLWithPath: kernel)) == Data(repeating: 0x4b, count: 1500))
     let mode = try #require(Int(try run("stat", "-c", "%a", kernel).output.dropLast(), radix: 8))
     #expect(mode & 0o7000 == 0, "setuid, setgid and sticky stay in the bundle")
     #expect(try site.workspace.images().map(\.name) == [ManifestDraft.image])
     #expect(
-      try String(contentsOfFile: site.folder.path("outside/sentinel"), encoding: .utf8)
+      try String(contentsOfFile: site.directory.path("outside/sentinel"), encoding: .utf8)
         == "sentinel\n")
   }
 
@@ -159,9 +159,9 @@ import Testing
   /// Works from any caller: the session's threads have large enough stacks.
   @Test(.timeLimit(.minutes(10))) func `a tree of 1,900 levels is read with a small stack`() throws
   {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let store = try ObjectStore(
-      KernelFileSystem.shared, path: Array(folder.path("store").utf8), create: true,
+      KernelFileSystem.shared, path: Array(directory.path("store").utf8), create: true,
       report: { _ in })
     let session = try store.beginSession()
     let bytes = HostileBundle.deepTree(levels: 1900)
@@ -201,7 +201,7 @@ import Testing
       found.withLock { $0 = result }
     }.join()
     #expect(try found.withLock { $0 }?.get() == true)
-    let tree = site.folder.path("root\(ManifestDraft.boot)/rootimg")
+    let tree = site.directory.path("root\(ManifestDraft.boot)/rootimg")
     let count = try shell("find \"$1\" -type d 2>/dev/null | wc -l; rm -rf \"$1\"", tree).output
     #expect(Int(count.dropLast()) == 1902)
   }
@@ -209,29 +209,29 @@ import Testing
   @Test func `plugins of a kit are imported only if the administrator allows them`() throws {
     for trusts in [false, true] {
       let site = try AttackedNode()
-      var request = ImportRequest(try site.write(BundleDraft.withFolders.bundle()))
+      var request = ImportRequest(try site.write(BundleDraft.withDirectories.bundle()))
       request.trustsPlugins = trusts
       let image = try #require(try site.workspace.importBundle(request).images.first)
       #expect(image.remaining?.isEmpty == true)
-      let plugin = site.folder.path("root/opt/xcat/lib/perl/xCAT_plugin/Evil.pm")
+      let plugin = site.directory.path("root/opt/xcat/lib/perl/xCAT_plugin/Evil.pm")
       #expect(FileManager.default.fileExists(atPath: plugin) == trusts)
       #expect(image.remarks.contains { $0.contains("--trust-plugins") } == !trusts)
-      let kept = site.folder.path("root/install/kits/k1/plugins/Evil.pm")
+      let kept = site.directory.path("root/install/kits/k1/plugins/Evil.pm")
       #expect(FileManager.default.fileExists(atPath: kept), "the kit's own folder is whole")
     }
   }
 
   @Test func `links in the directory of an extra are placed as links`() throws {
     let site = try AttackedNode()
-    let side = "./\(BundleDraft.folder)/extra/install/side"
-    let bundle = BundleDraft.withFolders.bundle { tar in
+    let side = "./\(BundleDraft.directory)/extra/install/side"
+    let bundle = BundleDraft.withDirectories.bundle { tar in
       tar.header("\(side)/down", type: "2", link: "sub/file")
       tar.header("\(side)/sub/up", type: "2", link: "../down")
     }
     let image = try #require(
       try site.workspace.importBundle(ImportRequest(site.write(bundle))).images.first)
     #expect(image.apply.report.problems.isEmpty)
-    let place = site.folder.path("root/install/custom/side")
+    let place = site.directory.path("root/install/custom/side")
     #expect(try run("readlink", "\(place)/down", "\(place)/sub/up").output == "sub/file\n../down\n")
     #expect(try run("cat", "\(place)/sub/up").output == "side\n")
   }

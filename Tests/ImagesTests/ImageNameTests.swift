@@ -26,16 +26,16 @@ import XCAT
 
   @Test(arguments: confusable)
   func `a new image name that resembles another is refused`(_ name: String) throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    try shell("echo x >\"$1/root/img/rootimg/file\"", folder.path)
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    try shell("echo x >\"$1/root/img/rootimg/file\"", directory.path)
     _ = try workspace.snapshot("img")
     let stanza = "\(name):\n    objtype=osimage\n    profile=p\n"
     let csv = "#imagename,profile\n\"\(name)\",\"p\"\n"
-    let bundle = folder.path("b.tgz")
+    let bundle = directory.path("b.tgz")
     var draft = BundleDraft()
     try Data(draft.bundle()).write(to: URL(fileURLWithPath: bundle))
-    try shell("mkdir -p \"$1/root/install\"", folder.path)
+    try shell("mkdir -p \"$1/root/install\"", directory.path)
     #expect(throws: (any Error).self) { try workspace.define(name, Self.attributes) }
     #expect(throws: (any Error).self) { try workspace.define(stanzas: Array(stanza.utf8)) }
     #expect(throws: (any Error).self) {
@@ -104,20 +104,20 @@ import XCAT
   }
 
   @Test func `a kit's repository in the place of another directory is refused`() throws {
-    for (folder, name) in [
+    for (directory, name) in [
       ("/", "etc"), ("/install", "netboot"), ("http://m/u jammy main", "etc"), ("/install/x", "y"),
     ] {
       let node = try TestNode.fresh(stage: { root in
         try shell("mkdir -p \"$1/etc\" \"$1/install/netboot\" \"$1/install/x/y\"", root)
       })
-      var draft = BundleDraft.withFolders
-      draft.manifest.linuximage["otherpkgdir"] = folder
+      var draft = BundleDraft.withDirectories
+      draft.manifest.linuximage["otherpkgdir"] = directory
       draft.manifest.lines = draft.manifest.lines.map {
         $0.replacing("<kitpkgdeps>", with: "<kitreponame>\(name)</kitreponame><kitpkgdeps>")
       }
-      let bundle = node.folder.path("b.tgz")
+      let bundle = node.directory.path("b.tgz")
       try Data(draft.bundle()).write(to: URL(fileURLWithPath: bundle))
-      let error = #expect(throws: ImageError.self, "\(folder)") {
+      let error = #expect(throws: ImageError.self, "\(directory)") {
         try node.workspace.importing(bundle)
       }
       #expect(error?.subject.contains(name) == true)

@@ -25,10 +25,10 @@ import XCAT
     var draft = BundleDraft()
     for file in draft.files {
       let base = file.name.split(separator: "/").last.map(String.init) ?? ""
-      let folder =
+      let directory =
         base.hasPrefix("tiny.")
         ? Self.custom : base == "tinyscript" ? "/install/postscripts" : Self.boot
-      try node.put("\(folder)/\(base)", "the site's own")
+      try node.put("\(directory)/\(base)", "the site's own")
     }
     let before = try node.state()
     draft.files.removeAll { $0.name == name }
@@ -149,7 +149,7 @@ import XCAT
     let store = "/dev/shm/imgstore-test-\(randomName())"
     defer { _ = try? run("rm", "-rf", store) }
     let workspace = try Workspace(
-      WorkspaceOptions(store: store, root: node.folder.path("root"))
+      WorkspaceOptions(store: store, root: node.directory.path("root"))
     ) { _ in }
     try workspace.importing(fixture("xcat/kit1.tgz"))
     let files = try node.files()
@@ -331,11 +331,11 @@ import XCAT
     let before = try node.state()
     #expect(refusal { try node.importing(draft) }?.contains(words) == true)
     #expect(try node.state() == before)
-    for folder in ["/install/rhels9/x86_64", "/install/rhels9.9/x86_64", "/srv/media"] {
+    for directory in ["/install/rhels9/x86_64", "/install/rhels9.9/x86_64", "/srv/media"] {
       let node = try TestNode.fresh()
-      try shell("mkdir -p \"$1\"", node.path(folder))
+      try shell("mkdir -p \"$1\"", node.path(directory))
       try node.importing(draft)
-      #expect(node.exists("\(Self.custom)/tiny.tmpl"), "\(folder)")
+      #expect(node.exists("\(Self.custom)/tiny.tmpl"), "\(directory)")
     }
   }
 

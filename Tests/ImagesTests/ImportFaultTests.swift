@@ -22,8 +22,8 @@ import XCAT
       return state
     }
 
-    init(_ folder: TemporaryFolder) throws {
-      let root = folder.path("root")
+    init(_ directory: TemporaryDirectory) throws {
+      let root = directory.path("root")
       let tables = SQLiteTableBackend(
         KernelFileSystem.shared, directory: Array("\(root)/etc/xcat".utf8), mayCreate: true)
       let manager = FileManager.default
@@ -47,20 +47,20 @@ import XCAT
 
   /// Returns the result of the import without a failure.
   private func goodState(_ base: TestNode, _ request: ImportRequest) throws -> State {
-    let folder = try TemporaryFolder()
-    try copy(base, to: folder)
+    let directory = try TemporaryDirectory()
+    try copy(base, to: directory)
     let workspace = try Workspace(
-      WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     ) { _ in }
     _ = try workspace.importBundle(request)
-    return try State(folder)
+    return try State(directory)
   }
 
-  private func copy(_ base: TestNode, to folder: TemporaryFolder) throws {
+  private func copy(_ base: TestNode, to directory: TemporaryDirectory) throws {
     for name in ["root", "store"]
-    where FileManager.default.fileExists(atPath: base.folder.path(name)) {
+    where FileManager.default.fileExists(atPath: base.directory.path(name)) {
       try FileManager.default.copyItem(
-        atPath: base.folder.path(name), toPath: folder.path(name))
+        atPath: base.directory.path(name), toPath: directory.path(name))
     }
   }
 
@@ -92,10 +92,10 @@ import XCAT
     let sweep = Sweep(every: 23)
     for number in sweep {
       if isDone || number > 6000 { break }
-      let folder = try TemporaryFolder()
-      try copy(base, to: folder)
-      let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
-      func state() throws -> State { try State(folder) }
+      let directory = try TemporaryDirectory()
+      try copy(base, to: directory)
+      let options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
+      func state() throws -> State { try State(directory) }
       let before = try state()
       let files = FaultyFileSystem(failing: number, fault)
       var outcome: ImportOutcome?

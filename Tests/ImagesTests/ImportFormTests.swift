@@ -12,7 +12,7 @@ import Testing
 @Suite(.usesTools) struct ImportFormTests {
   static let boot = ManifestDraft.boot
 
-  /// Returns the members of a draft, including its manifest, with their names inside the folder.
+  /// Returns the members of a draft, including its manifest, with their names inside the directory.
   private func members(_ draft: BundleDraft) -> [(name: String, data: [UInt8])] {
     [("manifest.xml", Array(draft.manifest.text.utf8))] + draft.files
   }
@@ -37,8 +37,9 @@ import Testing
   ) throws {
     let expected = try plain()
     var random = SplitMix64(seed)
-    for prefix in ["./\(BundleDraft.folder)/", "\(BundleDraft.folder)/", "./other name/", "./", ""]
-    {
+    for prefix in [
+      "./\(BundleDraft.directory)/", "\(BundleDraft.directory)/", "./other name/", "./", "",
+    ] {
       let node = try TestNode.fresh()
       let shuffled = members(BundleDraft()).shuffled(using: &random)
       try node.workspace.importing(try node.write(gzip(archive(shuffled, prefix))))
@@ -50,7 +51,7 @@ import Testing
   func `a bundle is accepted with every usual compression`(_ tool: String) throws {
     let node = try TestNode.fresh()
     let tar = try node.write(archive(members(BundleDraft()), "./x/"), as: "plain.tar")
-    let bundle = node.folder.path("bundle")
+    let bundle = node.directory.path("bundle")
     try shell("\(tool) <\"$1\" >\"$2\"", tar, bundle)
     try node.workspace.importing(bundle)
     #expect(try node.state().withoutTableFiles == plain())
@@ -59,14 +60,14 @@ import Testing
   @Test func `several images in one tar are imported all or not at all`() throws {
     func draft(_ profile: String) -> BundleDraft {
       var draft = BundleDraft()
-      let folder = "/install/netboot/rhels9/x86_64/\(profile)"
+      let directory = "/install/netboot/rhels9/x86_64/\(profile)"
       draft.manifest.osimage["imagename"] = "image-\(profile)"
       draft.manifest.linuximage["imagename"] = "image-\(profile)"
       draft.manifest.osimage["profile"] = profile
-      draft.manifest.linuximage["rootimgdir"] = folder
+      draft.manifest.linuximage["rootimgdir"] = directory
       for key in ["kernel", "ramdisk", "rootimg"] {
         let name = draft.manifest.values[key]?.split(separator: "/").last ?? ""
-        draft.manifest.values[key] = "\(folder)/\(name)"
+        draft.manifest.values[key] = "\(directory)/\(name)"
       }
       draft.put("kernel", profile)
       return draft
@@ -122,11 +123,13 @@ import Testing
   }
 
   @Test(arguments: ["/", "opt", "", "/opt/../etc"])
-  func `--allow of a path that is not a directory below the root allows nothing`(_ folder: String)
+  func `--allow of a path that is not a directory below the root allows nothing`(
+    _ directory: String
+  )
     throws
   {
     let node = try TestNode.fresh()
-    let text = refusal { try node.importing(BundleDraft()) { $0.allowed = [folder] } }
+    let text = refusal { try node.importing(BundleDraft()) { $0.allowed = [directory] } }
     #expect(text?.contains("--allow") == true, "\(text ?? "imported")")
   }
 
@@ -135,20 +138,20 @@ import Testing
   @Test func `an s390x image is exported with its disk images and imported again`() throws {
     for method in ["raw", "netboot", "sysclone"] {
       let node = try TestNode.fresh()
-      let folder = "/install/\(method)/sles15/s390x/z"
-      try node.put("\(folder)/0100.img", "one")
-      try node.put("\(folder)/0101.img", "two")
-      try node.put("\(folder)/notes", "no image")
+      let directory = "/install/\(method)/sles15/s390x/z"
+      try node.put("\(directory)/0100.img", "one")
+      try node.put("\(directory)/0101.img", "two")
+      try node.put("\(directory)/notes", "no image")
       _ = try node.workspace.define(
         "z", ["provmethod=\(method)", "osvers=sles15", "osarch=s390x", "profile=z"])
       let (bundle, outcome) = try node.exporting("z")
       #expect(outcome.members.map(\.name).sorted() == ["0100.img", "0101.img"])
       let manifest = try memberText("manifest.xml", of: bundle)
-      #expect(manifest.contains("    <files>\(folder)/0100.img</files>\n"), "\(manifest)")
+      #expect(manifest.contains("    <files>\(directory)/0100.img</files>\n"), "\(manifest)")
       let other = try TestNode.fresh()
       try other.workspace.importing(bundle) { $0.profile = "new" }
       #expect(try other.text("/install/\(method)/sles15/s390x/new/0101.img") == "two")
-      try shell("rm \"$1\"/*.img", node.path(folder))
+      try shell("rm \"$1\"/*.img", node.path(directory))
       #expect(
         refusal { _ = try node.exporting("z") }?.contains("Could not open image files") == true)
     }

@@ -38,8 +38,8 @@ import Testing
     }
     // A tree from another site is in a directory that only root can enter.
     for path in expected.files.keys where isRoot && path.hasSuffix("/rootimg") {
-      let folder = String(path.dropLast("/rootimg".count))
-      if !folder.hasSuffix("/rootimg") { expected.files[folder]?.mode = "700" }
+      let directory = String(path.dropLast("/rootimg".count))
+      if !directory.hasSuffix("/rootimg") { expected.files[directory]?.mode = "700" }
     }
     switch bundle {
     case "flat27-handmade", "p27-stateless":

@@ -90,7 +90,7 @@ import Testing
     let node = try TestNode.fresh()
     let member = "extra/tinyscript"
     let bytes = BundleDraft().replacing(member) { tar in
-      tar.header("./\(BundleDraft.folder)/\(member)", size: 10, mode: 0o777) { block in
+      tar.header("./\(BundleDraft.directory)/\(member)", size: 10, mode: 0o777) { block in
         block.putOctal(1000, at: 108, width: 8)
         block.putOctal(1000, at: 116, width: 8)
       }
@@ -109,21 +109,21 @@ import Testing
   ) -> BundleDraft {
     var cpio = RawCpio()
     cpio.entry("rootimg", mode: 0o040755, links: 2)
-    var folders: Set<String> = []
-    func folder(_ path: String) {
-      guard !path.isEmpty, folders.insert(path).inserted else { return }
+    var directories: Set<String> = []
+    func directory(_ path: String) {
+      guard !path.isEmpty, directories.insert(path).inserted else { return }
       let parts = path.split(separator: "/")
-      folder(parts.dropLast().joined(separator: "/"))
+      directory(parts.dropLast().joined(separator: "/"))
       cpio.entry("rootimg/" + path, mode: 0o040755, links: 2)
     }
     for (name, mode, device) in entries {
-      folder(name.split(separator: "/").dropLast().joined(separator: "/"))
+      directory(name.split(separator: "/").dropLast().joined(separator: "/"))
       cpio.entry(
         "rootimg/" + name, mode: mode, mode & 0o170000 == 0o100000 ? Array("x".utf8) : [],
         device: device)
     }
     if !owned.isEmpty {
-      folder("var/lib/dpkg/info")
+      directory("var/lib/dpkg/info")
       cpio.entry(
         "rootimg/var/lib/dpkg/status", mode: 0o100644,
         Array(
@@ -213,13 +213,13 @@ import Testing
         #expect(try run("stat", "-c", "%a", node.path(ManifestDraft.boot)).output == "700\n")
       }
       let copy = try node.workspace.copy(CopyRequest(image.name, to: "copied"))
-      #expect(try run("stat", "-c", "%a", node.path(copy.folder.text)).output == "700\n")
+      #expect(try run("stat", "-c", "%a", node.path(copy.directory.text)).output == "700\n")
       // The copy's own history keeps the mode, and so does that of a copy of the copy.
       let again = try node.workspace.copy(CopyRequest("copied", to: "again"))
-      for (name, folder) in [("copied", copy.folder), ("again", again.folder)] {
-        try shell("rm -r \"$1\"", node.path(folder.text))
+      for (name, directory) in [("copied", copy.directory), ("again", again.directory)] {
+        try shell("rm -r \"$1\"", node.path(directory.text))
         _ = try node.workspace.revert("\(name)@2")
-        #expect(try run("stat", "-c", "%a", node.path(folder.text)).output == "700\n")
+        #expect(try run("stat", "-c", "%a", node.path(directory.text)).output == "700\n")
       }
     }
     // The directories above are still accessible.

@@ -1,4 +1,4 @@
-// An import is a transaction. A revert to the snapshot before it restores the previous files, folders and
+// An import is a transaction. A revert to the snapshot before it restores the previous files, directories and
 // rows, and a revert to the import restores its result. A dry run changes nothing.
 
 import Foundation

@@ -128,7 +128,7 @@ import Testing
 
   @Test func `undo and revert restore the tree before the layout`() throws {
     let node = try node()
-    let before = node.folder.path("before")
+    let before = node.directory.path("before")
     try copyTree(node.tree, before)
     let outcome = try lite(node)
     _ = try lite(node) { $0.undoes = true }
@@ -159,7 +159,7 @@ import Testing
 
   @Test func `a dry run of lite lists the changes and makes none`() throws {
     let node = try node()
-    let before = node.folder.path("before")
+    let before = node.directory.path("before")
     try copyTree(node.tree, before)
     let outcome = try lite(node) { $0.isDryRun = true }
     #expect(outcome.recorded == nil)
@@ -241,7 +241,7 @@ import Testing
       ([("/etc/a b", "link")], "nodes cannot handle"),
     ]
     let node = try node()
-    let before = node.folder.path("before")
+    let before = node.directory.path("before")
     try copyTree(node.tree, before)
     for (rows, message) in cases {
       try node.litefile(rows)
@@ -297,7 +297,7 @@ import Testing
     try node.pack()
     let plain = try node.unpacked()
     _ = try lite(node)
-    let lited = node.folder.path("lited")
+    let lited = node.directory.path("lited")
     try copyTree(node.tree, lited)
     _ = try node.workspace.define("img", ["provmethod=netboot"])
     try node.pack()

@@ -7,13 +7,13 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct LiveTreeTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let workspace: Workspace
-  private var tree: String { folder.path("tree") }
+  private var tree: String { directory.path("tree") }
 
   init() throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { _ in }
+    directory = try TemporaryDirectory()
+    workspace = try Workspace(WorkspaceOptions(store: directory.path("store"))) { _ in }
     try shell(
       "mkdir -p \"$1/secret/deep\"; cd \"$1\"; echo one >f; echo one >secret/deep/a; echo one >secret/b",
       tree)
@@ -39,12 +39,12 @@ import Testing
 
   @Test func `the name of a copy that was undone is free again`() throws {
     var request = CopyRequest("tree", to: "twin")
-    request.directory = folder.path("twin")
+    request.directory = directory.path("twin")
     _ = try workspace.copy(request)
     _ = try workspace.undo("twin")
-    try shell("mkdir \"$1\"; echo x >\"$1/x\"", folder.path("twin2"))
+    try shell("mkdir \"$1\"; echo x >\"$1/x\"", directory.path("twin2"))
     #expect(throws: ImageError.self) { try workspace.snapshot("twin") }
-    let added = try workspace.addDirectory("twin", at: folder.path("twin2"))
+    let added = try workspace.addDirectory("twin", at: directory.path("twin2"))
     #expect(added.name == "twin")
   }
 }

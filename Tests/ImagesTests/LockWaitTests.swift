@@ -20,7 +20,7 @@ import Testing
   private func hold(_ name: String, of node: TestNode) throws -> FileLock {
     let files = KernelFileSystem.shared
     let locks = try files.openDirectory(
-      at: files.workingDirectory, Array(node.folder.path("store/locks").utf8))
+      at: files.workingDirectory, Array(node.directory.path("store/locks").utf8))
     let lock = try FileLock.acquireIfFree(
       files, at: locks.raw, Array(name.utf8), exclusive: true)
     return try #require(lock)
@@ -60,7 +60,7 @@ import Testing
 
   @Test func `gc waits for earlier commands for the given time`() throws {
     let site = try node()
-    try shell("head -c 300000 /dev/urandom >\"$1/f\"", site.folder.path("root/img/rootimg"))
+    try shell("head -c 300000 /dev/urandom >\"$1/f\"", site.directory.path("root/img/rootimg"))
     _ = try site.open(lockWait: .forever).snapshot("img")
     let reader = try site.open(lockWait: .forever)
     _ = try reader.log("img")
@@ -75,7 +75,7 @@ import Testing
   @Test func `forget of all images skips the locked ones`() throws {
     let site = try node()
     let workspace = try site.open(lockWait: .atMost(seconds: 0))
-    try shell("mkdir -p \"$1/etc\"; echo x >\"$1/etc/x\"", site.folder.path("root/tree"))
+    try shell("mkdir -p \"$1/etc\"; echo x >\"$1/etc/x\"", site.directory.path("root/tree"))
     _ = try workspace.addDirectory("tree", at: "/tree")
     for _ in 0..<2 { _ = try workspace.snapshot("tree") }
     var policy = RetentionPolicy()

@@ -9,16 +9,16 @@ import Testing
 
 /// A tree with unusual entries as one snapshot, and the original directory.
 private final class SearchedTree: Sendable {
-  let folder: TemporaryFolder
+  let directory: TemporaryDirectory
   let workspace: Workspace
-  var tree: String { folder.path("root/img/rootimg") }
+  var tree: String { directory.path("root/img/rootimg") }
   static let shared = Result { try SearchedTree() }
 
   init() throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace.test(folder)
-    try makeNastyTree(folder.path("root/img/rootimg"))
-    try runFixture("scripts/trees/make-texts-and-links.sh", folder.path("root/img/rootimg"))
+    directory = try TemporaryDirectory()
+    workspace = try Workspace.test(directory)
+    try makeNastyTree(directory.path("root/img/rootimg"))
+    try runFixture("scripts/trees/make-texts-and-links.sh", directory.path("root/img/rootimg"))
     _ = try workspace.snapshot("img")
   }
 
@@ -172,7 +172,7 @@ private final class SearchedTree: Sendable {
   @Test(arguments: seeds)
   func `random expressions match the lines that grep matches`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let alphabet = Array("aAbB_ 0".utf8)
     let lines = (0..<200).map { _ in
       (0..<Int.random(in: 0...8, using: &random)).map { _ in
@@ -180,7 +180,7 @@ private final class SearchedTree: Sendable {
       }
     }
     let text = Array(lines.joined(separator: [0x0a])) + [0x0a]
-    try Data(text).write(to: URL(fileURLWithPath: folder.path("text")))
+    try Data(text).write(to: URL(fileURLWithPath: directory.path("text")))
     let pieces = [
       "a", "b", ".", "[ab]", "[^a]", "[[:upper:]_]", "(", ")", "|", "*", "+", "?", "{2}", "{1,2}",
       "^", "$",
@@ -197,7 +197,7 @@ private final class SearchedTree: Sendable {
         let oracle = try run(
           "env",
           arguments: ["LC_ALL=C", "grep", "-n", option] + (ignoresCase ? ["-i"] : [])
-            + ["-e", pattern, folder.path("text")])
+            + ["-e", pattern, directory.path("text")])
         // Patterns that grep refuses or warns about have no defined meaning, and neither has a repeated
         // anchor.
         let anchors = ["$", "^", "\\b", "\\<", "\\>"]
@@ -233,7 +233,7 @@ private final class SearchedTree: Sendable {
       func show(_ hit: LineHit) { lines += Array("\(hit.number):".utf8) + hit.line + [0x0a] }
       try reader.read(try reader.require("text/\(name)")) { try searcher.feed($0, show) }
       try searcher.finish(show)
-      let output = site.folder.path("grep-\(randomName())")
+      let output = site.directory.path("grep-\(randomName())")
       let oracle = try run(
         "bash", "-c",
         "LC_ALL=C grep -n\(search.letter)\(ignoresCase ? "i" : "") -e \"$0\" \"$1\" >\"$2\"",
@@ -309,7 +309,7 @@ private final class SearchedTree: Sendable {
 
   @Test func `extract refuses existing files, and with force replaces them one by one`() throws {
     let site = try SearchedTree.shared.get()
-    let to = site.folder.path("extracted")
+    let to = site.directory.path("extracted")
     _ = try site.workspace.restore("img:web", to: to)
     #expect(throws: ImageError.self) { try site.workspace.restore("img:web", to: to) }
     try shell(

@@ -9,19 +9,19 @@ import Testing
 
 @Suite(.usesTools) struct LostNumberTests {
   /// A store with the snapshots 1, 6, 8 and 9 and without its record of removed numbers, and a copy with it.
-  private func site() throws -> (TemporaryFolder, () throws -> Workspace) {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    try shell("echo x >\"$1/f\"", folder.path("root/img/rootimg"))
+  private func site() throws -> (TemporaryDirectory, () throws -> Workspace) {
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    try shell("echo x >\"$1/f\"", directory.path("root/img/rootimg"))
     for _ in 1...9 { _ = try workspace.snapshot("img") }
     _ = try workspace.remove(["img@2..5", "img@7"])
     try shell(
-      "cp -a \"$1/store\" \"$1/copy\"; rm \"$1/store/refs/img/removed\"", folder.path)
+      "cp -a \"$1/store\" \"$1/copy\"; rm \"$1/store/refs/img/removed\"", directory.path)
     return (
-      folder,
+      directory,
       {
         try Workspace(
-          WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+          WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
         ) { _ in }
       }
     )
@@ -37,8 +37,8 @@ import Testing
   }
 
   @Test func `lost numbers are listed as ranges`() throws {
-    let (folder, open) = try site()
-    defer { withExtendedLifetime(folder) {} }
+    let (directory, open) = try site()
+    defer { withExtendedLifetime(directory) {} }
     let lost = try open().history(of: "img").unreadable
     let isLost = lost.map(\.isLost)
     #expect(isLost == Array(repeating: true, count: 5))
@@ -56,8 +56,8 @@ import Testing
   }
 
   @Test func `repair restores the record from a store with the same history`() throws {
-    let (folder, open) = try site()
-    let source = [folder.path("copy")]
+    let (directory, open) = try site()
+    let source = [directory.path("copy")]
     #expect(try repair(open(), from: source, dryRun: true).isClean)
     #expect(try repair(open(), from: source).isClean)
     #expect(try open().history(of: "img").unreadable.isEmpty)
@@ -68,26 +68,26 @@ import Testing
   }
 
   @Test func `a store with another history restores no record`() throws {
-    let (folder, open) = try site()
-    let other = try Workspace.test(folder, store: "other")
-    try shell("echo z >\"$1/z\"", folder.path("root/img/rootimg"))
+    let (directory, open) = try site()
+    let other = try Workspace.test(directory, store: "other")
+    try shell("echo z >\"$1/z\"", directory.path("root/img/rootimg"))
     for _ in 1...9 { _ = try other.snapshot("img") }
     _ = try other.remove(["img@2..5", "img@7"])
-    #expect(try !repair(open(), from: [folder.path("other")]).isClean)
+    #expect(try !repair(open(), from: [directory.path("other")]).isClean)
     #expect(try open().history(of: "img").unreadable.count == 5)
   }
 
   @Test func `a lost ref does not count as a removed number`() throws {
-    let (folder, open) = try site()
+    let (directory, open) = try site()
     // 2 was damaged here, and 3 is only missing from the record.
-    try shell("touch \"$1/store/refs/img/0000000002.lost\"", folder.path)
-    let outcome = try repair(open(), from: [folder.path("copy")])
+    try shell("touch \"$1/store/refs/img/0000000002.lost\"", directory.path)
+    let outcome = try repair(open(), from: [directory.path("copy")])
     #expect(snapshotRanges(outcome.losses.lostSnapshots) == ["img@2"])
   }
 
   @Test func `remove --force takes ranges with lost numbers`() throws {
-    let (folder, open) = try site()
-    defer { withExtendedLifetime(folder) {} }
+    let (directory, open) = try site()
+    defer { withExtendedLifetime(directory) {} }
     #expect(throws: ImageError.self) { try open().remove(["img@2..5"]) }
     _ = try open().remove(["img@2..5", "img@7"], force: true)
     #expect(try open().history(of: "img").unreadable.isEmpty)

@@ -8,14 +8,14 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct NameCheckTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let workspace: Workspace
 
   init() throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { _ in }
-    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", folder.path("tree"))
-    _ = try workspace.snapshot(folder.path("tree"))
+    directory = try TemporaryDirectory()
+    workspace = try Workspace(WorkspaceOptions(store: directory.path("store"))) { _ in }
+    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", directory.path("tree"))
+    _ = try workspace.snapshot(directory.path("tree"))
   }
 
   private func code(_ body: () throws -> Void) -> ErrorCode? {
@@ -26,8 +26,9 @@ import Testing
   @Test func `several names are checked before the first snapshot`() throws {
     #expect(code { try workspace.requireImages(["tree", "before update"]) } == .imageNotFound)
     #expect(
-      code { try workspace.requireImages(["tree", folder.path("tree"), folder.path("")]) } == nil)
-    #expect(code { try workspace.requireImages([folder.path("nothing")]) } == .imageNotFound)
+      code { try workspace.requireImages(["tree", directory.path("tree"), directory.path("")]) }
+        == nil)
+    #expect(code { try workspace.requireImages([directory.path("nothing")]) } == .imageNotFound)
     #expect(try workspace.log("tree").count == 1)
   }
 
@@ -54,9 +55,9 @@ import Testing
   }
 
   @Test func `remove --force takes the number of a far ref, however many digits it has`() throws {
-    try shell("cd \"$1\"; cp 0000000001 0001000007", folder.path("store/refs/tree"))
+    try shell("cd \"$1\"; cp 0000000001 0001000007", directory.path("store/refs/tree"))
     _ = try? workspace.remove(["tree@1000007"], force: true)
-    #expect(try !run("ls", folder.path("store/refs/tree")).output.contains("0001000007\n"))
+    #expect(try !run("ls", directory.path("store/refs/tree")).output.contains("0001000007\n"))
     #expect(try workspace.log("tree").map(\.committed.number) == [1])
   }
 }

@@ -7,13 +7,13 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct OpenFileTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let workspace: Workspace
-  private var tree: String { folder.path("tree") }
+  private var tree: String { directory.path("tree") }
 
   init() throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { _ in }
+    directory = try TemporaryDirectory()
+    workspace = try Workspace(WorkspaceOptions(store: directory.path("store"))) { _ in }
     try shell("mkdir \"$1\"; cd \"$1\"; echo one >log; echo one >other; echo one >kept", tree)
     _ = try workspace.snapshot(tree)
     try shell("cd \"$1\"; echo two >log; echo two >other; echo new >added", tree)

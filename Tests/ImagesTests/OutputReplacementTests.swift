@@ -15,16 +15,16 @@ extension TestNode {
   }
 
   fileprivate func listing(_ path: String) throws -> String {
-    try TestSupport.run("ls", "-A", folder.path(path)).output
+    try TestSupport.run("ls", "-A", directory.path(path)).output
   }
 
   fileprivate func mode(_ path: String) throws -> String {
-    try TestSupport.run("stat", "-c", "%a", folder.path(path)).output
+    try TestSupport.run("stat", "-c", "%a", directory.path(path)).output
   }
 }
 
 @Suite struct OutputReplacementTests {
-  /// Creates a directory image with a snapshot, and a folder for outputs.
+  /// Creates a directory image with a snapshot, and a directory for outputs.
   private func directory() throws -> TestNode {
     let node = try TestNode.directory(tree: ["etc/hosts": "one\n"])
     try node.run("mkdir out; echo precious >out/file")
@@ -37,9 +37,9 @@ extension TestNode {
     _ output: String, _ method: PackMethod
   ) throws {
     let site = try directory()
-    let outcome = try site.pack(to: site.folder.path(output), method)
+    let outcome = try site.pack(to: site.directory.path(output), method)
     let name = method == .squashfs ? "compute.sfs" : "compute.cpio.gz"
-    #expect(outcome.destination == site.folder.path("out/\(name)"))
+    #expect(outcome.destination == site.directory.path("out/\(name)"))
     #expect(try site.listing("out") == "\(name)\nfile\n")
     #expect(try site.listing("") == "out\nsrv\nstore\n")
   }
@@ -61,9 +61,9 @@ extension TestNode {
     try shell(
       """
       cd "$1"; mkfifo fifo.tgz; mkdir -p own/compute.cpio.gz own/compute.tgz srv/compute.cpio.gz
-      """, site.folder.path(""))
+      """, site.directory.path(""))
     for output in ["fifo.tgz", "own", "missing/"] {
-      let path = site.folder.path(output)
+      let path = site.directory.path(output)
       #expect(errorCode { _ = try site.pack(to: path) } != nil, "\(output)")
       #expect(errorCode { _ = try site.workspace.outputFile(path, "chart") } != nil, "\(output)")
       if output == "fifo.tgz" {
@@ -87,8 +87,8 @@ extension TestNode {
     let node = try TestNode.toPack("mkdir -p img/rootimg.cpio.gz; echo p >img/rootimg.cpio.gz/f")
     #expect(errorCode { try node.pack() } != nil)
     #expect(try node.text("img/rootimg.cpio.gz/f") == "p\n")
-    let outcome = try node.pack { $0.output = node.folder.path("") }
-    #expect(outcome.destination == node.folder.path("rootimg.cpio.gz"))
+    let outcome = try node.pack { $0.output = node.directory.path("") }
+    #expect(outcome.destination == node.directory.path("rootimg.cpio.gz"))
   }
 
   // MARK: Modes
@@ -99,10 +99,10 @@ extension TestNode {
     let site = try directory()
     _ = try site.pack(to: nil)
     #expect(try site.mode("srv/compute.cpio.gz") == "600\n")
-    try shell("chmod 644 \"$1\"", site.folder.path("srv/compute.cpio.gz"))
+    try shell("chmod 644 \"$1\"", site.directory.path("srv/compute.cpio.gz"))
     _ = try site.pack(to: nil)
     #expect(try site.mode("srv/compute.cpio.gz") == "644\n")
-    let output = site.folder.path("out/c.cpio.gz")
+    let output = site.directory.path("out/c.cpio.gz")
     _ = try site.pack(to: output)
     #expect(try site.mode("out/c.cpio.gz") == "600\n")
     try shell("chmod 640 \"$1\"", output)
@@ -144,7 +144,7 @@ extension TestNode {
     let site = try directory()
     for name in ["o.tar.zst", "o.tar.xz", "o.sfs", "o.cpio.gz", "o.tar"] {
       var export = ExportRequest("compute")
-      export.destination = .file(site.folder.path(name))
+      export.destination = .file(site.directory.path(name))
       #expect(errorCode { _ = try site.workspace.export(export) }?.category == .usage, "\(name)")
     }
     #expect(try site.listing("") == "out\nsrv\nstore\n")

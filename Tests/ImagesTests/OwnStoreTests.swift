@@ -10,30 +10,32 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct OwnStoreTests {
-  private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
+  private func tree(_ directory: TemporaryDirectory) -> String {
+    directory.path("root/img/rootimg")
+  }
 
-  private func fill(_ folder: TemporaryFolder) throws {
-    try shell("mkdir -p \"$1/etc\"; echo a > \"$1/etc/a\"", tree(folder))
+  private func fill(_ directory: TemporaryDirectory) throws {
+    try shell("mkdir -p \"$1/etc\"; echo a > \"$1/etc/a\"", tree(directory))
   }
 
   @Test(arguments: ["root/img/rootimg/.imgstore", "root/img/rootimg/var/lib/store"])
   func `a store inside a tree survives every revert`(_ place: String) throws {
-    let folder = try TemporaryFolder()
-    try fill(folder)
-    let workspace = try Workspace.test(folder, store: place)
+    let directory = try TemporaryDirectory()
+    try fill(directory)
+    let workspace = try Workspace.test(directory, store: place)
     let first = try workspace.snapshot("img").committed.snapshot
     #expect(first.notes.map(\.kind) == [.ownFiles] && first.isComplete)
     try shell(
-      "for i in $(seq 30); do echo $i > \"$1/etc/f$i\"; done; rm \"$1/etc/a\"", tree(folder))
+      "for i in $(seq 30); do echo $i > \"$1/etc/f$i\"; done; rm \"$1/etc/a\"", tree(directory))
     _ = try workspace.snapshot("img")
     var request = RevertRequest("img@1")
     request.method = .swap
     #expect(throws: ImageError.self) { _ = try workspace.revert(request) }
     #expect(try workspace.revert("img@1").isExact)
     #expect(
-      try FileManager.default.contentsOfDirectory(atPath: tree(folder) + "/etc") == ["a"])
+      try FileManager.default.contentsOfDirectory(atPath: tree(directory) + "/etc") == ["a"])
     let after = try Workspace(
-      WorkspaceOptions(store: folder.path(place), root: folder.path("root")), tell: { _ in })
+      WorkspaceOptions(store: directory.path(place), root: directory.path("root")), tell: { _ in })
     #expect(try after.log("img").count == 3)
     #expect(try after.verify(deep: true).isClean)
     // The directory that holds the store stays in the tree.
@@ -41,136 +43,138 @@ import Testing
   }
 
   @Test func `a store behind a link is recognized by its inode`() throws {
-    let folder = try TemporaryFolder()
-    try fill(folder)
+    let directory = try TemporaryDirectory()
+    try fill(directory)
     try shell(
-      "mkdir -p \"$1/root/img/rootimg/data\"; ln -s root/img/rootimg/data \"$1/store\"", folder.path
+      "mkdir -p \"$1/root/img/rootimg/data\"; ln -s root/img/rootimg/data \"$1/store\"",
+      directory.path
     )
-    let workspace = try Workspace.test(folder)
+    let workspace = try Workspace.test(directory)
     let first = try workspace.snapshot("img").committed.snapshot
     #expect(first.notes.map { printable($0.path) } == ["/img/rootimg/data"])
     #expect(try workspace.snapshot("img").sameAs == 1)
   }
 
   @Test func `a directory that contains the store is not removed with its parent`() throws {
-    let folder = try TemporaryFolder()
-    try fill(folder)
-    let workspace = try Workspace.test(folder, store: "root/img/rootimg/srv/new/store")
-    try shell("mkdir \"$1/away\"; mv \"$1/root/img/rootimg/srv\" \"$1/away/\"", folder.path)
+    let directory = try TemporaryDirectory()
+    try fill(directory)
+    let workspace = try Workspace.test(directory, store: "root/img/rootimg/srv/new/store")
+    try shell("mkdir \"$1/away\"; mv \"$1/root/img/rootimg/srv\" \"$1/away/\"", directory.path)
     let outside = try Workspace(
-      WorkspaceOptions(store: folder.path("away/srv/new/store"), root: folder.path("root")),
+      WorkspaceOptions(store: directory.path("away/srv/new/store"), root: directory.path("root")),
       tell: { _ in })
     _ = try outside.snapshot("img")
     try shell(
       "mv \"$1/away/srv\" \"$1/root/img/rootimg/\"; echo x > \"$1/root/img/rootimg/srv/x\"",
-      folder.path)
+      directory.path)
     // The snapshot does not have srv. A revert would remove it together with the store.
     let back = try workspace.revert("img@1")
     #expect(back.apply.skipped.contains { printable($0.path) == "/img/rootimg/srv/new/store" })
-    #expect(!FileManager.default.fileExists(atPath: tree(folder) + "/srv/x"))
+    #expect(!FileManager.default.fileExists(atPath: tree(directory) + "/srv/x"))
     #expect(try workspace.verify(deep: true).isClean)
   }
 
   @Test func `an old snapshot that contains a store does not overwrite the live store`() throws {
-    let folder = try TemporaryFolder()
-    try fill(folder)
-    let outside = try Workspace.test(folder)
+    let directory = try TemporaryDirectory()
+    try fill(directory)
+    let outside = try Workspace.test(directory)
     _ = try outside.snapshot("img")
     // For the external store, the copy in the tree is ordinary content, as in earlier versions.
-    try shell("cp -a \"$1/store\" \"$1/root/img/rootimg/.imgstore\"", folder.path)
+    try shell("cp -a \"$1/store\" \"$1/root/img/rootimg/.imgstore\"", directory.path)
     #expect(try outside.snapshot("img").committed.snapshot.notes.isEmpty)
-    try shell("echo b > \"$1/etc/b\"", tree(folder))
+    try shell("echo b > \"$1/etc/b\"", tree(directory))
     _ = try outside.snapshot("img")
-    try shell("cp -a \"$1/store/.\" \"$1/root/img/rootimg/.imgstore/\"", folder.path)
+    try shell("cp -a \"$1/store/.\" \"$1/root/img/rootimg/.imgstore/\"", directory.path)
     let inside = try Workspace(
       WorkspaceOptions(
-        store: folder.path("root/img/rootimg/.imgstore"), root: folder.path("root")),
+        store: directory.path("root/img/rootimg/.imgstore"), root: directory.path("root")),
       tell: { _ in })
     #expect(try inside.log("img").count == 3)
     let back = try inside.revert("img@2")
     #expect(back.apply.skipped.map { printable($0.path) } == ["/img/rootimg/.imgstore"])
-    #expect(!FileManager.default.fileExists(atPath: tree(folder) + "/etc/b"))
+    #expect(!FileManager.default.fileExists(atPath: tree(directory) + "/etc/b"))
     #expect(try inside.log("img").count >= 4)
     #expect(try inside.verify(deep: true).isClean)
   }
 
   @Test func `a tree that contains the store is not removed`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try shell(
       "mkdir -p \"$1/old/a/store\"; echo p > \"$1/old/a/store/p\"; echo x > \"$1/old/x\"",
-      folder.path)
+      directory.path)
     let files = KernelFileSystem.shared
-    let above = try files.openDirectory(at: files.workingDirectory, Array(folder.path.utf8))
+    let above = try files.openDirectory(at: files.workingDirectory, Array(directory.path.utf8))
     let store = try files.openDirectory(
-      at: files.workingDirectory, Array(folder.path("old/a/store").utf8))
+      at: files.workingDirectory, Array(directory.path("old/a/store").utf8))
     #expect(throws: SystemError.self) {
       try TreeRemover(files, store: store).remove(at: above.raw, Array("old".utf8))
     }
-    #expect(FileManager.default.fileExists(atPath: folder.path("old/x")), "nothing of it has gone")
+    #expect(
+      FileManager.default.fileExists(atPath: directory.path("old/x")), "nothing of it has gone")
   }
 
   @Test func `outputs and imports into the store are refused`() throws {
-    let folder = try TemporaryFolder()
-    try fill(folder)
-    let workspace = try Workspace.test(folder)
+    let directory = try TemporaryDirectory()
+    try fill(directory)
+    let workspace = try Workspace.test(directory)
     _ = try workspace.snapshot("img")
-    try shell("ln -s \"$1/store/packs\" \"$1/linked\"", folder.path)
+    try shell("ln -s \"$1/store/packs\" \"$1/linked\"", directory.path)
     var inside = PackRequest("img")
-    inside.output = tree(folder) + "/etc/packed"
+    inside.output = tree(directory) + "/etc/packed"
     #expect(throws: ImageError.self) { _ = try workspace.pack(inside) }
     for place in ["store/out", "store/refs/img/out", "linked/out", "linked/deep/er/out"] {
       #expect(throws: ImageError.self, "\(place)") {
-        _ = try workspace.restore("img", to: folder.path(place))
+        _ = try workspace.restore("img", to: directory.path(place))
       }
       var pack = PackRequest("img")
-      pack.output = folder.path(place)
+      pack.output = directory.path(place)
       #expect(throws: (any Error).self, "\(place)") { _ = try workspace.pack(pack) }
     }
-    #expect(!FileManager.default.fileExists(atPath: folder.path("store/packs/deep")))
+    #expect(!FileManager.default.fileExists(atPath: directory.path("store/packs/deep")))
     #expect(try workspace.verify(deep: true).isClean)
   }
 
   @Test func `an output inside its own image is refused`() throws {
-    let folder = try TemporaryFolder()
-    try fill(folder)
-    let workspace = try Workspace.test(folder)
+    let directory = try TemporaryDirectory()
+    try fill(directory)
+    let workspace = try Workspace.test(directory)
     try shell(
       """
       cd "$1"; for f in kernel initrd-stateless.gz rootimg.cpio.gz; do echo $f > img/$f; done
       ln -s img/rootimg/etc linked; ln img/kernel name; ln -s img/kernel link; mkdir bound; echo p > list
-      """, folder.path("root"))
+      """, directory.path("root"))
     _ = try workspace.define("img", ["pkglist=/list"])
-    if isRoot { try shell("mount --bind \"$1/img/rootimg\" \"$1/bound\"", folder.path("root")) }
-    defer { _ = try? run("umount", folder.path("root/bound")) }
+    if isRoot { try shell("mount --bind \"$1/img/rootimg\" \"$1/bound\"", directory.path("root")) }
+    defer { _ = try? run("umount", directory.path("root/bound")) }
     for place in [
       "img/rootimg/out.tgz", "linked/out.tgz", "img/kernel", "name", "link",
       isRoot ? "bound/etc/out.tgz" : "img/rootimg/etc",
     ] {
       var export = ExportRequest("img")
-      export.destination = .file(folder.path("root/" + place))
+      export.destination = .file(directory.path("root/" + place))
       #expect(throws: ImageError.self, "\(place)") { _ = try workspace.export(export) }
       var pack = PackRequest("img")
-      pack.output = folder.path("root/" + place)
+      pack.output = directory.path("root/" + place)
       #expect(throws: (any Error).self, "\(place)") { _ = try workspace.pack(pack) }
     }
     #expect(
-      try shell("cd \"$1\"; cat kernel; ls -A rootimg/etc", folder.path("root/img")).output
+      try shell("cd \"$1\"; cat kernel; ls -A rootimg/etc", directory.path("root/img")).output
         == "kernel\na\n")
     var outside = ExportRequest("img")
-    outside.destination = .file(folder.path("root/img/out.tgz"))
+    outside.destination = .file(directory.path("root/img/out.tgz"))
     _ = try workspace.export(outside)
     #expect(try workspace.status("img").isClean)
   }
 
   @Test func `an image with files in the store is refused`() throws {
-    let folder = try TemporaryFolder()
-    try fill(folder)
-    let workspace = try Workspace.test(folder, store: "root/store")
+    let directory = try TemporaryDirectory()
+    try fill(directory)
+    let workspace = try Workspace.test(directory, store: "root/store")
     _ = try workspace.snapshot("img")
     for place in ["/store/tmp", "/store"] {
       _ = try workspace.define(
         "other", ["provmethod=netboot", "rootimgdir=\(place)", "osvers=r", "osarch=x", "profile=o"])
-      try shell("mkdir -p \"$1/rootimg\"; echo k > \"$1/kernel\"", folder.path("root" + place))
+      try shell("mkdir -p \"$1/rootimg\"; echo k > \"$1/kernel\"", directory.path("root" + place))
       #expect(throws: StoreError.self, "\(place)") { _ = try workspace.snapshot("other") }
     }
     #expect(try workspace.log("img").count == 1)
@@ -180,16 +184,16 @@ import Testing
   func `leftovers of an unfinished change are not recorded, and files that resemble them are`()
     throws
   {
-    let folder = try TemporaryFolder()
-    try fill(folder)
-    let workspace = try Workspace.test(folder)
+    let directory = try TemporaryDirectory()
+    try fill(directory)
+    let workspace = try Workspace.test(directory)
     let token = "8f0e1d2c3b4a5968"
     try shell(
       """
       cd "$1"; echo t > .imgstore-\(token)-7; echo mine > .imgstore-mine; mkdir .imgstore-\(token)d
       echo p > .b.tgz.\(token).imgstore-part
       """,
-      tree(folder))
+      tree(directory))
     let snapshot = try workspace.snapshot("img").committed
     #expect(snapshot.snapshot.notes.map(\.kind) == [.ownFiles, .ownFiles, .ownFiles])
     let reader = try workspace.reader(of: snapshot)

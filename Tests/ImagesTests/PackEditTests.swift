@@ -144,7 +144,7 @@ import Testing
 
   @Test func `packing with live changes takes a snapshot first, and a revert undoes them`() throws {
     let node = try TestNode.toPack()
-    let before = node.folder.path("before")
+    let before = node.directory.path("before")
     try copyTree(node.tree, before)
     let viewed = try node.pack()
     let view = try node.bytes("img/rootimg.cpio.gz")

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct PackFormTests {
-  /// A form, how it is checked, and how each tool extracts it ($1 the file, in an empty folder). Only
+  /// A form, how it is checked, and how each tool extracts it ($1 the file, in an empty directory). Only
   /// GNU tar, bsdtar and unsquashfs restore attributes: the others are held against the rest.
   struct Form: Sendable, CustomTestStringConvertible {
     let method: PackMethod
@@ -104,16 +104,16 @@ import Testing
       $0.cacheLimitBytes = 0
     }
     #expect(single == reference, "one core, no cache, and as a view")
-    try FileManager.default.removeItem(atPath: node.folder.path("store/cache"))
+    try FileManager.default.removeItem(atPath: node.directory.path("store/cache"))
     try FileManager.default.createDirectory(
-      atPath: node.folder.path("store/cache"), withIntermediateDirectories: false)
+      atPath: node.directory.path("store/cache"), withIntermediateDirectories: false)
     #expect(try pack().1 == reference, "without any cache")
 
     let file = node.path("img/\(form.name)")
     try shell(form.checks, file)
-    // Times of folders are each tool's own matter, but for GNU tar and unsquashfs.
+    // Times of directories are each tool's own matter, but for GNU tar and unsquashfs.
     for (number, command) in (form.exact + form.plain).enumerated() {
-      let out = node.folder.path("out\(number)")
+      let out = node.directory.path("out\(number)")
       try shell("mkdir \"$2\"; cd \"$2\"; \(command)", file, out, node.tree)
       let isExact = form.exact.contains(command)
       let flags = isExact && isRoot ? "-aHAXn" : "-rlptgoDHn"
@@ -135,7 +135,7 @@ import Testing
       $0.codec = .zstd
       $0.changesLiveTree = true
     }
-    let mount = node.folder.path("mount")
+    let mount = node.directory.path("mount")
     try shell("mkdir \"$1\"", mount)
     guard
       try run("mount", "-t", "squashfs", "-o", "loop,ro", node.path("img/rootimg.sfs"), mount)

@@ -73,9 +73,9 @@ extension TestNode {
     return try workspace.pack(request)
   }
 
-  /// Unpacks rootimg.cpio.gz into a new folder.
+  /// Unpacks rootimg.cpio.gz into a new directory.
   func unpacked(_ name: String = "rootimg.cpio.gz") throws -> String {
-    let out = folder.path("out-\(randomName())")
+    let out = directory.path("out-\(randomName())")
     try shell(
       "mkdir \"$2\"; cd \"$2\"; gzip -dc \"$1\" | cpio -idm --quiet 2>/dev/null",
       path("img/\(name)"),

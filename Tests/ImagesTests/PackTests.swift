@@ -10,8 +10,8 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct PackTests {
-  private func packed(_ folder: TemporaryFolder, _ name: String) -> String {
-    folder.path("root/img/\(name)")
+  private func packed(_ directory: TemporaryDirectory, _ name: String) -> String {
+    directory.path("root/img/\(name)")
   }
 
   private func bytes(_ path: String) throws -> Data {
@@ -19,10 +19,10 @@ import Testing
   }
 
   /// A workspace with a tree, postscripts and an etc/shadow.
-  private func prepare(_ folder: TemporaryFolder) throws -> Workspace {
-    try shell("mkdir -p \"$1/root/etc/xcat\"", folder.path(""))
-    let workspace = try Workspace.test(folder)
-    try runFixture("scripts/trees/make-image-to-pack.sh", folder.path("root/img"))
+  private func prepare(_ directory: TemporaryDirectory) throws -> Workspace {
+    try shell("mkdir -p \"$1/root/etc/xcat\"", directory.path(""))
+    let workspace = try Workspace.test(directory)
+    try runFixture("scripts/trees/make-image-to-pack.sh", directory.path("root/img"))
     return workspace
   }
 
@@ -40,91 +40,91 @@ import Testing
   }
 
   @Test func `a pack has the same bytes for every cache state and thread count`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try prepare(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try prepare(directory)
     try shell(
-      "cp -a \"$1\" \"$2\"", try smallTree() + "/usr/bin", folder.path("root/img/rootimg/big"))
+      "cp -a \"$1\" \"$2\"", try smallTree() + "/usr/bin", directory.path("root/img/rootimg/big"))
     for (method, codec) in [(PackMethod.cpio, SegmentCodec.gzip), (.tar, .gzip), (.cpio, .zstd)] {
       let name = "rootimg.\(method.rawValue).\(codec.suffix)"
       let cold = try pack(workspace, method, codec)
-      let reference = try bytes(packed(folder, name))
+      let reference = try bytes(packed(directory, name))
       // Of the insides of large files, cpio and tar have the same segments.
       #expect(cold.report.cachedSegments == 0 || method == .tar)
       let warm = try pack(workspace, method, codec)
       #expect(warm.report.cachedSegments == warm.report.segments, "\(name)")
       #expect(!warm.isNewSnapshot)
-      #expect(try bytes(packed(folder, name)) == reference)
+      #expect(try bytes(packed(directory, name)) == reference)
       _ = try pack(workspace, method, codec, threads: 1, cacheLimitBytes: 0)
-      #expect(try bytes(packed(folder, name)) == reference)
+      #expect(try bytes(packed(directory, name)) == reference)
       try shell(
         """
         for f in "$1"/*; do
           s=$(stat -c %s "$f"); printf 'XXXXXXXX' | dd of="$f" bs=1 seek=$((s/3)) conv=notrunc status=none
           truncate -s $((s*2/3)) "$f"
         done
-        """, folder.path("store/cache/segments"))
+        """, directory.path("store/cache/segments"))
       let damaged = try pack(workspace, method, codec, threads: 3)
       #expect(damaged.report.cachedSegments < damaged.report.segments)
-      #expect(try bytes(packed(folder, name)) == reference)
-      try FileManager.default.removeItem(atPath: folder.path("store/cache/segments"))
+      #expect(try bytes(packed(directory, name)) == reference)
+      try FileManager.default.removeItem(atPath: directory.path("store/cache/segments"))
       _ = try pack(workspace, method, codec)
-      #expect(try bytes(packed(folder, name)) == reference)
+      #expect(try bytes(packed(directory, name)) == reference)
       if codec == .gzip {
         try shell(
           """
           gzip -t "$1"; pigz -t "$1"; bsdtar -tf "$1" > /dev/null
           python3 -c 'import gzip,sys; [None for _ in iter(lambda f=gzip.open(sys.argv[1]): f.read(1<<20), b"")]' "$1"
           busybox gunzip -c "$1" | cmp - <(gzip -dc "$1")
-          """, packed(folder, name))
+          """, packed(directory, name))
       } else {
-        try shell("zstd -qt \"$1\"", packed(folder, name))
+        try shell("zstd -qt \"$1\"", packed(directory, name))
       }
       if method == .tar {
         try shell(
           "python3 -c 'import tarfile,sys; tarfile.open(sys.argv[1]).getmembers()' \"$1\"; tar tf \"$1\" > /dev/null; busybox tar tzf \"$1\" > /dev/null",
-          packed(folder, name))
+          packed(directory, name))
       }
     }
     #expect(try workspace.log("img").count == 1)
   }
 
   @Test func `a tar of every kind of entry extracts to the same tree`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    try makeNastyTree(folder.path("root/img/rootimg"))
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    try makeNastyTree(directory.path("root/img/rootimg"))
     let outcome = try pack(workspace, .tar)
     #expect(outcome.counts.skippedSockets == 1)
-    let out = folder.path("out")
+    let out = directory.path("out")
     try shell(
       "mkdir \"$2\"; tar -xpf \"$1\" -C \"$2\" --xattrs --xattrs-include='*' --numeric-owner",
-      packed(folder, "rootimg.tar.gz"), out)
+      packed(directory, "rootimg.tar.gz"), out)
     // Files that packing adds are removed again. A tar cannot hold a socket or holes.
     try shell(
       """
       rm -rf "$2/opt"; rm -f "$1/socket"; touch -r "$1" "$2"
       cp --sparse=never -p "$1/sparse" "$1/sparse" 2>/dev/null || true
-      """, folder.path("root/img/rootimg"), out)
+      """, directory.path("root/img/rootimg"), out)
     let result = try run(
       "rsync", isRoot ? "-aHAXn" : "-aHXn", "--delete", "--checksum", "--itemize-changes",
-      folder.path("root/img/rootimg") + "/", out + "/")
+      directory.path("root/img/rootimg") + "/", out + "/")
     #expect(result.output == "", "\(result.output.prefix(2000)) \(result.errors.prefix(500))")
   }
 
   @Test func `GNU cpio, busybox and bsdcpio unpack a pack to the same tree`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try prepare(folder)
-    let tree = folder.path("root/img/rootimg")
+    let directory = try TemporaryDirectory()
+    let workspace = try prepare(directory)
+    let tree = directory.path("root/img/rootimg")
     _ = try pack(workspace)
     for (name, command) in [
       ("gnu", "cpio -idm --quiet"), ("busybox", "busybox cpio -idm"),
       ("bsd", "bsdcpio -idm --quiet"),
     ] {
-      let out = folder.path(name)
+      let out = directory.path(name)
       try shell(
         "mkdir \"$2\"; cd \"$2\"; gzip -dc \"$1\" | \(command) 2>/dev/null; rm -rf opt xcatpost; mkdir opt; "
           + "touch -r \"$3/opt\" opt; cp -p \"$3/etc/shadow\" etc/shadow; "
           + "for d in . etc opt; do touch -r \"$3/$d\" $d; done",
-        packed(folder, "rootimg.cpio.gz"), out, tree)
+        packed(directory, "rootimg.cpio.gz"), out, tree)
       let result = try run(
         "rsync", "-rlptgoDHn", "--delete", "--checksum", "--modify-window=1", "--omit-dir-times",
         "--omit-link-times",
@@ -134,21 +134,21 @@ import Testing
   }
 
   @Test func `a pack contains packimage's edits, and the live tree is unchanged`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try prepare(folder)
-    let tree = folder.path("root/img/rootimg")
-    let before = folder.path("before")
+    let directory = try TemporaryDirectory()
+    let workspace = try prepare(directory)
+    let tree = directory.path("root/img/rootimg")
+    let before = directory.path("before")
     try copyTree(tree, before)
     try shell(
       "printf './usr/share/man*\\n./usr/share/zoneinfo*\\n+./usr/share/man/man1/a.1\\n' > \"$1\"",
-      folder.path("root/exlist"))
+      directory.path("root/exlist"))
     _ = try workspace.define("img", ["exlist=/exlist"])
     let outcome = try pack(workspace)
     #expect(try differences(before, tree) == "")
-    let out = folder.path("out")
+    let out = directory.path("out")
     try shell(
       "mkdir \"$2\"; cd \"$2\"; gzip -dc \"$1\" | cpio -idm --quiet 2>/dev/null || true",
-      packed(folder, "rootimg.cpio.gz"), out)
+      packed(directory, "rootimg.cpio.gz"), out)
     func text(_ path: String) throws -> String {
       String(decoding: try bytes("\(out)/\(path)"), as: UTF8.self)
     }
@@ -160,7 +160,8 @@ import Testing
     #expect(info.count == 3 && info[1].count == "IMAGEUUID=''".count + 36)
     #expect(try text("usr/share/man/man1/a.1") == "page\n")
     #expect(!FileManager.default.fileExists(atPath: "\(out)/usr/share/zoneinfo"))
-    let mode = try FileManager.default.attributesOfItem(atPath: packed(folder, "rootimg.cpio.gz"))
+    let mode = try FileManager.default.attributesOfItem(
+      atPath: packed(directory, "rootimg.cpio.gz"))
     #expect(mode[.posixPermissions] as? Int == 0o644)
     #expect(outcome.counts.members > 10)
 
@@ -172,32 +173,32 @@ import Testing
   }
 
   @Test func `a tree that cpio cannot hold is refused before any output`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try prepare(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try prepare(directory)
     _ = try pack(workspace)
-    let old = try bytes(packed(folder, "rootimg.cpio.gz"))
-    try shell("truncate -s 4G \"$1/usr/huge\"", folder.path("root/img/rootimg"))
+    let old = try bytes(packed(directory, "rootimg.cpio.gz"))
+    try shell("truncate -s 4G \"$1/usr/huge\"", directory.path("root/img/rootimg"))
     do {
       _ = try pack(workspace)
       Issue.record("a file of 4 GiB was packed")
     } catch let error as any ExplainedError {
       #expect(error.messageWithHint.contains("usr/huge") && error.messageWithHint.contains("tar"))
     }
-    #expect(try bytes(packed(folder, "rootimg.cpio.gz")) == old)
+    #expect(try bytes(packed(directory, "rootimg.cpio.gz")) == old)
     // Excluded entries do not cause a refusal.
-    try shell("echo './usr/huge' >\"$1/exlist\"", folder.path("root/img"))
+    try shell("echo './usr/huge' >\"$1/exlist\"", directory.path("root/img"))
     _ = try workspace.define("img", ["exlist=/img/exlist"])
     #expect(try pack(workspace).counts.members > 10)
   }
 
   @Test func `pack respects xCAT's lock and removes leftovers of a killed run`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try prepare(folder)
-    let leftover = packed(folder, ".rootimg.cpio.gz.8123.imgstore-part")
+    let directory = try TemporaryDirectory()
+    let workspace = try prepare(directory)
+    let leftover = packed(directory, ".rootimg.cpio.gz.8123.imgstore-part")
     try Data("half".utf8).write(to: URL(fileURLWithPath: leftover))
     _ = try pack(workspace)
     #expect(!FileManager.default.fileExists(atPath: leftover))
-    let locks = folder.path("root/var/lock/xcat")
+    let locks = directory.path("root/var/lock/xcat")
     #expect(try FileManager.default.contentsOfDirectory(atPath: locks).isEmpty)
     let script = """
       import fcntl, hashlib, sys
@@ -229,7 +230,7 @@ import Testing
   func `a pack that fails at any operation leaves the old or the new file`(
     _ fault: FaultyFileSystem.Fault
   ) throws {
-    let base = try TemporaryFolder()
+    let base = try TemporaryDirectory()
     let first = try prepare(base)
     _ = try pack(first)
     let old = try bytes(packed(base, "rootimg.cpio.gz"))
@@ -242,19 +243,19 @@ import Testing
     var reached = 0
     for n in Sweep(every: 29) {
       if n > 4000 { break }
-      let folder = try TemporaryFolder()
-      try shell("cp -a \"$1/.\" \"$2/\"", base.path, folder.path)
+      let directory = try TemporaryDirectory()
+      try shell("cp -a \"$1/.\" \"$2/\"", base.path, directory.path)
       let files = FaultyFileSystem(failing: n, fault)
-      let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      let options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
       var failed = false
       do { _ = try pack(Workspace(options, fileSystem: files) { _ in }) } catch { failed = true }
-      let left = try bytes(packed(folder, "rootimg.cpio.gz"))
+      let left = try bytes(packed(directory, "rootimg.cpio.gz"))
       #expect(left == old || left == new, "operation \(n)")
       #expect(failed || left == new, "operation \(n)")
       let after = try Workspace(options) { _ in }
       _ = try pack(after)
-      #expect(try bytes(packed(folder, "rootimg.cpio.gz")) == new, "operation \(n)")
-      let names = try FileManager.default.contentsOfDirectory(atPath: folder.path("root/img"))
+      #expect(try bytes(packed(directory, "rootimg.cpio.gz")) == new, "operation \(n)")
+      let names = try FileManager.default.contentsOfDirectory(atPath: directory.path("root/img"))
       #expect(!names.contains { $0.hasSuffix("part") }, "operation \(n)")
       reached = n
       if !files.isHit { break }

@@ -24,7 +24,7 @@ import Testing
       code { _ = try PackRequest("img", output: name, method: .cpio, codec: .gzip) } == .usage)
     var export = ExportRequest("img")
     export.destination = .file(name)
-    #expect(code { try TemporaryFolder.exporting(export) } == .usage)
+    #expect(code { try TemporaryDirectory.exporting(export) } == .usage)
   }
 
   @Test(arguments: ["initrd.img", "r.raw", "kernel.BIN"])
@@ -36,7 +36,7 @@ import Testing
     }
     var export = ExportRequest("img")
     export.destination = .file(name)
-    #expect(code { try TemporaryFolder.exporting(export) } == .usage)
+    #expect(code { try TemporaryDirectory.exporting(export) } == .usage)
   }
 
   @Test func `names that say no format, and directories, are allowed`() throws {
@@ -58,7 +58,7 @@ import Testing
 
   @Test func `the outcome names the format and the mode of the file`() throws {
     let node = try TestNode.toPack()
-    let path = node.folder.path("out.sfs")
+    let path = node.directory.path("out.sfs")
     var request = try PackRequest("img", output: path, codec: .zstd)
     var outcome = try node.workspace.pack(request)
     #expect(outcome.method == .squashfs && outcome.codec == .zstd)
@@ -74,10 +74,10 @@ import Testing
   }
 }
 
-extension TemporaryFolder {
+extension TemporaryDirectory {
   /// Exports from an empty store: only the request is checked.
   fileprivate static func exporting(_ request: ExportRequest) throws {
-    let folder = try TemporaryFolder()
-    _ = try Workspace.test(folder).export(request)
+    let directory = try TemporaryDirectory()
+    _ = try Workspace.test(directory).export(request)
   }
 }

@@ -13,28 +13,28 @@ import TestSupport
 import Testing
 
 /// A tree of texts and programs, about 6 MB, created once.
-private let template: Result<TemporaryFolder, any Error> = Result {
-  let folder = try TemporaryFolder()
-  try runFixture("scripts/trees/make-tree-for-recipes.py", folder.path)
-  return folder
+private let template: Result<TemporaryDirectory, any Error> = Result {
+  let directory = try TemporaryDirectory()
+  try runFixture("scripts/trees/make-tree-for-recipes.py", directory.path)
+  return directory
 }
 
 /// An image with that tree, and a function that packs it.
 private struct PackedImage {
-  let folder: TemporaryFolder
+  let directory: TemporaryDirectory
   let workspace: Workspace
 
   init() throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace.test(folder)
-    try shell("cp -a \"$1/.\" \"$2\"", try template.get().path, folder.path("root/img/rootimg"))
+    directory = try TemporaryDirectory()
+    workspace = try Workspace.test(directory)
+    try shell("cp -a \"$1/.\" \"$2\"", try template.get().path, directory.path("root/img/rootimg"))
   }
 
-  var packed: String { folder.path("root/img/rootimg.cpio.gz") }
+  var packed: String { directory.path("root/img/rootimg.cpio.gz") }
 
   /// Runs a script in the tree. $1 is the file to create.
   func pack(_ script: String) throws {
-    try shell("cd \"$2\"; \(script)", packed, folder.path("root/img/rootimg"))
+    try shell("cd \"$2\"; \(script)", packed, directory.path("root/img/rootimg"))
   }
 
   func size() throws -> UInt64 {
@@ -339,7 +339,7 @@ private func python(_ level: Int) -> String {
     let inner = try #require(try store.references(of: blob, sizeBytes: size).blobs.last)
     let parts = try store.references(of: inner.id, sizeBytes: inner.sizeBytes).blobs
     #expect(parts.count > 100)
-    let packs = image.folder.path("store/packs")
+    let packs = image.directory.path("store/packs")
     let names = try FileManager.default.contentsOfDirectory(atPath: packs)
     var found = 0
     for name in names {
@@ -361,7 +361,7 @@ private func python(_ level: Int) -> String {
     try image.pack("\(cpio) | pigz > \"$1\"")
     _ = try report(try image.snapshotWithRecipe().result)
     let store = try ObjectStore(
-      KernelFileSystem.shared, path: Array(image.folder.path("store").utf8), create: false,
+      KernelFileSystem.shared, path: Array(image.directory.path("store").utf8), create: false,
       maker: OtherMaker(), report: { _ in })
     do {
       _ = try image.stored(store)
@@ -375,8 +375,8 @@ private func python(_ level: Int) -> String {
   }
 
   @Test func `a reconstruction that depends on itself is detected`() throws {
-    let folder = try TemporaryFolder()
-    let store = try Workspace.test(folder).store(create: true)
+    let directory = try TemporaryDirectory()
+    let store = try Workspace.test(directory).store(create: true)
     func digest(_ text: String) -> Digest { SHA256.digest(of: Array(text.utf8)) }
     func plan(over id: Digest) -> ReconstructionPlan {
       .deflated(DeflatePlan(fingerprints: [], spans: [.blob(id, sizeBytes: 2 << 20)]))

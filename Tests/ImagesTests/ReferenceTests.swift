@@ -46,15 +46,15 @@ import Testing
   }
 
   @Test(.usesTools) func `a profile or a part of a name suffices if it is unambiguous`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let messages = Monitor<[String]>([])
-    let workspace = try Workspace.test(folder) { line in messages.withLock { $0.append(line) } }
+    let workspace = try Workspace.test(directory) { line in messages.withLock { $0.append(line) } }
     let long = "rhels8.5.0-x86_64-netboot-compute"
     for (name, profile) in [(long, "compute"), ("rhels8.5.0-x86_64-netboot-login", "login")] {
       _ = try workspace.define(
         name, ["provmethod=netboot", "profile=\(profile)", "rootimgdir=/img"])
     }
-    try shell("echo x >\"$1\"", folder.path("root/img/rootimg/f"))
+    try shell("echo x >\"$1\"", directory.path("root/img/rootimg/f"))
     for text in ["compute", "netboot-compute", long] {
       #expect(try workspace.snapshot(text).committed.snapshot.image == long)
     }
@@ -84,10 +84,10 @@ import Testing
   }
 
   @Test(.usesTools) func `references select the expected snapshots`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
     for i in 1...3 {
-      try shell("echo \(i) >\"$1\"", folder.path("root/img/rootimg/f"))
+      try shell("echo \(i) >\"$1\"", directory.path("root/img/rootimg/f"))
       _ = try workspace.snapshot("img", tag: i == 2 ? "golden" : nil)
     }
     func number(_ text: String) throws -> Int { try workspace.find(try Reference(text)).number }

@@ -12,13 +12,13 @@ import Testing
 @Suite(.usesTools) struct RepairTests {
   /// A store with three snapshots, a copy of it, and pristine copies of the captured trees.
   private struct Base {
-    let folder: TemporaryFolder
+    let directory: TemporaryDirectory
     let numbers = [1, 2, 3]
 
     init() throws {
-      folder = try TemporaryFolder()
-      let workspace = try Workspace.test(folder)
-      let tree = folder.path("root/img/rootimg")
+      directory = try TemporaryDirectory()
+      let workspace = try Workspace.test(directory)
+      let tree = directory.path("root/img/rootimg")
       try shell(
         """
         cd "$1"; mkdir -p etc usr/lib deep/a/b
@@ -32,19 +32,19 @@ import Testing
           "cd \"$1\"; echo $2 >etc/changed; rm -f etc/1$2; head -c 200000 /dev/urandom >usr/lib/new$2",
           tree, "\(number)")
         _ = try workspace.snapshot("img", tag: "t\(number)")
-        try shell("cp -a \"$1\" \"$2\"", tree, folder.path("pristine\(number)"))
+        try shell("cp -a \"$1\" \"$2\"", tree, directory.path("pristine\(number)"))
       }
       try workspace.store().refs.pin(ImageName("img"), 1, why: "kept")
-      try shell("cp -a \"$1/store\" \"$1/other\"; mv \"$1/store\" \"$1/base\"", folder.path)
+      try shell("cp -a \"$1/store\" \"$1/other\"; mv \"$1/store\" \"$1/base\"", directory.path)
     }
 
     func reset() throws {
-      try shell("rm -rf \"$1/store\"; cp -a \"$1/base\" \"$1/store\"", folder.path)
+      try shell("rm -rf \"$1/store\"; cp -a \"$1/base\" \"$1/store\"", directory.path)
     }
 
     func open() throws -> Workspace {
       try Workspace(
-        WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+        WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
       ) { _ in }
     }
 
@@ -52,12 +52,12 @@ import Testing
     func intact() throws -> Set<Int> {
       var intact: Set<Int> = []
       for number in numbers {
-        let out = folder.path("out")
+        let out = directory.path("out")
         try shell("rm -rf \"$1\"", out)
         guard let outcome = try? open().restore("img@\(number)", to: out),
           outcome.report.problems.isEmpty
         else { continue }
-        if try differences(folder.path("pristine\(number)"), out) == "" { intact.insert(number) }
+        if try differences(directory.path("pristine\(number)"), out) == "" { intact.insert(number) }
       }
       return intact
     }
@@ -70,7 +70,7 @@ import Testing
   /// Damages one or two files of the store.
   /// - Returns: a description of the damage, for messages.
   private func damage(_ base: Base, _ random: inout SplitMix64) throws -> String {
-    let store = base.folder.path("store")
+    let store = base.directory.path("store")
     let files = try shell(
       "cd \"$1\"; find packs refs tags pins index.sqlite -type f ! -name removed | sort", store
     ).output.split(separator: "\n").map(String.init)
@@ -93,8 +93,8 @@ import Testing
       for i in start..<min(bad.count, start + 5000) { bad[i] = 0 }
       try Data(bad).write(to: url)
     case .swap:
-      let folder = (file as NSString).deletingLastPathComponent
-      let others = files.filter { ($0 as NSString).deletingLastPathComponent == folder }
+      let directory = (file as NSString).deletingLastPathComponent
+      let others = files.filter { ($0 as NSString).deletingLastPathComponent == directory }
       guard let other = others.randomElement(using: &random), other != file else { break }
       try shell("cd \"$1\"; mv \"$2\" x; mv \"$3\" \"$2\"; mv x \"$3\"", store, file, other)
       return "swap \(file) \(other)"
@@ -151,13 +151,13 @@ import Testing
       #expect(try repair(base, live: true).actions.isEmpty, "live again, \(when)")
 
       // The copy of the store has everything.
-      let estimateOther = try dryRun(base, live: false, from: [base.folder.path("other")])
-      let other = try repair(base, live: false, from: [base.folder.path("other")])
+      let estimateOther = try dryRun(base, live: false, from: [base.directory.path("other")])
+      let other = try repair(base, live: false, from: [base.directory.path("other")])
       compare(estimateOther, other, "other, \(when)")
       #expect(other.losses.isEmpty && other.sourceProblems.isEmpty, "other, \(when)")
       #expect(try base.intact() == Set(base.numbers), "other, \(when)")
       try agree(base, other, "other, \(when)")
-      let again = try repair(base, live: true, from: [base.folder.path("other")])
+      let again = try repair(base, live: true, from: [base.directory.path("other")])
       #expect(again.actions.isEmpty, "other again, \(when): \(again.actions)")
     }
   }
@@ -206,16 +206,16 @@ import Testing
     try base.reset()
     try shell(
       "cd \"$1/store\"; p=$(ls -S packs | head -1); \(damage.replacingOccurrences(of: "/P", with: "/$p"))",
-      base.folder.path)
+      base.directory.path)
     let list = "cd \"$1/store\"; find packs doomed quarantine -type f | xargs sha256sum | sort"
     let outcome = try repair(base, live: false)
     #expect(outcome.isClean && outcome.quarantined.count == 1)
     #expect(try base.intact() == [1, 2, 3])
-    let files = try shell(list, base.folder.path).output
+    let files = try shell(list, base.directory.path).output
     #expect(try repair(base, live: false).actions.isEmpty)
-    #expect(try shell(list, base.folder.path).output == files)
+    #expect(try shell(list, base.directory.path).output == files)
     #expect(
-      try shell("cd \"$1/store/packs\"; sha256sum * | awk '$1 != $2'", base.folder.path).output
+      try shell("cd \"$1/store/packs\"; sha256sum * | awk '$1 != $2'", base.directory.path).output
         == "")
   }
 
@@ -226,12 +226,12 @@ import Testing
     let base = try Base()
     for odd in ["mkfifo", "touch", "ln -s /etc"] {
       try base.reset()
-      try shell("cd \"$1/store\"; rm -r $2; \(odd) $2", base.folder.path, name)
-      let outcome = try repair(base, live: true, from: [base.folder.path("other")])
+      try shell("cd \"$1/store\"; rm -r $2; \(odd) $2", base.directory.path, name)
+      let outcome = try repair(base, live: true, from: [base.directory.path("other")])
       #expect(outcome.isClean, "\(odd) \(name): \(outcome.losses.paths) \(outcome.problems)")
       #expect(try base.intact() == [1, 2, 3], "\(odd) \(name)")
       #expect(
-        try shell("ls \"$1/store/quarantine\" | grep -c \"^$2-\"", base.folder.path, name).output
+        try shell("ls \"$1/store/quarantine\" | grep -c \"^$2-\"", base.directory.path, name).output
           == "1\n")
       #expect(try repair(base, live: false).actions.isEmpty)
     }
@@ -244,11 +244,11 @@ import Testing
   func `a damaged format file is rewritten`(_ damage: String) throws {
     let base = try Base()
     try base.reset()
-    try shell("cd \"$1/store\"; \(damage)", base.folder.path)
+    try shell("cd \"$1/store\"; \(damage)", base.directory.path)
     #expect(try repair(base, live: false).isClean)
     #expect(try base.intact() == [1, 2, 3])
     #expect(
-      try shell("head -n 2 \"$1/store/format\"", base.folder.path).output
+      try shell("head -n 2 \"$1/store/format\"", base.directory.path).output
         == "imgstore store\nversion 2\n")
     #expect(try repair(base, live: false).actions.isEmpty)
   }
@@ -257,25 +257,26 @@ import Testing
     let base = try Base()
     try base.reset()
     try shell(
-      "cd \"$1/store\"; printf 'imgstore store\\nversion 9\\n' >format", base.folder.path)
+      "cd \"$1/store\"; printf 'imgstore store\\nversion 9\\n' >format", base.directory.path)
     let error = #expect(throws: StoreError.self) { try repair(base, live: false) }
     #expect(error?.kind == .incompatible)
     // A directory that is not a store is not made one.
-    try shell("cd \"$1/store\"; rm format; touch other", base.folder.path)
+    try shell("cd \"$1/store\"; rm format; touch other", base.directory.path)
     #expect(throws: StoreError.self) { try repair(base, live: false) }
   }
 
   @Test func `a dry run of repair changes nothing`() throws {
     let base = try Base()
     try base.reset()
-    try shell("cd \"$1/store/packs\"; truncate -s 50000 \"$(ls -S | head -1)\"", base.folder.path)
+    try shell(
+      "cd \"$1/store/packs\"; truncate -s 50000 \"$(ls -S | head -1)\"", base.directory.path)
     let list = "cd \"$1/store\"; find packs refs tags pins -printf '%p %i %s %T@ %C@\\n' | sort"
-    let before = try shell(list, base.folder.path).output
+    let before = try shell(list, base.directory.path).output
     var options = RepairOptions()
     options.isDryRun = true
     let outcome = try base.open().repair(options)
     #expect(!outcome.actions.isEmpty && !outcome.losses.isEmpty && outcome.quarantined.isEmpty)
-    #expect(try shell(list, base.folder.path).output == before)
+    #expect(try shell(list, base.directory.path).output == before)
   }
 
   @Test func `content is recovered from archives, including nested ones`() throws {
@@ -285,7 +286,7 @@ import Testing
       cd "$1/pristine3"; find . | cpio -o -H newc --quiet | gzip >"$1/root.cpio.gz"
       mkdir "$1/bundle"; mv "$1/root.cpio.gz" "$1/bundle/"; tar czf "$1/bundle.tgz" -C "$1" bundle
       tar cJf "$1/root.tar.xz" .
-      """, base.folder.path)
+      """, base.directory.path)
     for source in ["bundle.tgz", "bundle/root.cpio.gz", "root.tar.xz", "pristine3"] {
       try base.reset()
       // Damages the largest frame of contents. The trees stay intact.
@@ -293,9 +294,9 @@ import Testing
         """
         cd "$1/store/packs"; p=$(ls -S | head -1); s=$(stat -c %s $p)
         dd if=/dev/zero of=$p bs=1 seek=$((s - 300000)) count=100000 conv=notrunc status=none
-        """, base.folder.path)
+        """, base.directory.path)
       #expect(try base.intact().isEmpty, "\(source)")
-      let outcome = try repair(base, live: false, from: [base.folder.path(source)])
+      let outcome = try repair(base, live: false, from: [base.directory.path(source)])
       // The frame may also have held content of older snapshots only.
       let lost = outcome.losses.paths.filter { $0.snapshot == "img@3" }
       #expect(lost.isEmpty, "\(source): \(lost.prefix(3))")
@@ -307,7 +308,7 @@ import Testing
     let base = try Base()
     try base.reset()
     _ = try base.open().remove(["img@2"], force: true)
-    let outcome = try repair(base, live: true, from: [base.folder.path("other")])
+    let outcome = try repair(base, live: true, from: [base.directory.path("other")])
     #expect(outcome.actions.isEmpty && outcome.isClean)
     #expect(try base.open().log("img").map(\.committed.number) == [3, 1])
   }
@@ -315,7 +316,7 @@ import Testing
   @Test func `gc refuses while a ref is lost, until it is given up`() throws {
     let base = try Base()
     try base.reset()
-    try shell("rm \"$1/store/refs/img/0000000002\"", base.folder.path)
+    try shell("rm \"$1/store/refs/img/0000000002\"", base.directory.path)
     let error = #expect(throws: StoreError.self) { try base.open().collect() }
     #expect(error?.kind == .damaged)
     _ = try base.open().remove(["img@2"], force: true)

@@ -7,14 +7,14 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct RestoreDestinationTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let workspace: Workspace
 
   init() throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace(WorkspaceOptions(store: folder.path("store"))) { _ in }
-    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", folder.path("tree"))
-    _ = try workspace.snapshot(folder.path("tree"))
+    directory = try TemporaryDirectory()
+    workspace = try Workspace(WorkspaceOptions(store: directory.path("store"))) { _ in }
+    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", directory.path("tree"))
+    _ = try workspace.snapshot(directory.path("tree"))
   }
 
   private func code(_ body: () throws -> Void) -> ErrorCode? {
@@ -23,10 +23,10 @@ import Testing
   }
 
   @Test func `a restore does not write into a live image unless it is forced`() throws {
-    let destination = folder.path("tree/etc/copy")
+    let destination = directory.path("tree/etc/copy")
     #expect(code { _ = try workspace.restore("tree:etc", to: destination) } != nil)
     #expect(!FileManager.default.fileExists(atPath: destination))
-    _ = try workspace.restore("tree:etc", to: folder.path("out"))
+    _ = try workspace.restore("tree:etc", to: directory.path("out"))
     _ = try workspace.restore("tree:etc", to: destination, overwriting: true)
     #expect(FileManager.default.fileExists(atPath: destination + "/hosts"))
   }
@@ -35,25 +35,25 @@ import Testing
   func `a destination in a live image is found through links and missing directories`(
     _ destination: String
   ) throws {
-    try shell("ln -s tree \"$1/link\"", folder.path)
-    let before = try run("find", folder.path("tree")).output
+    try shell("ln -s tree \"$1/link\"", directory.path)
+    let before = try run("find", directory.path("tree")).output
     #expect(
-      code { _ = try workspace.restore("tree:etc/hosts", to: folder.path(destination)) } != nil)
-    #expect(try run("find", folder.path("tree")).output == before)
+      code { _ = try workspace.restore("tree:etc/hosts", to: directory.path(destination)) } != nil)
+    #expect(try run("find", directory.path("tree")).output == before)
   }
 
   @Test func `a directory whose name begins like an image's is outside of it`() throws {
-    _ = try workspace.restore("tree:etc", to: folder.path("tree2"))
-    #expect(FileManager.default.fileExists(atPath: folder.path("tree2/hosts")))
+    _ = try workspace.restore("tree:etc", to: directory.path("tree2"))
+    #expect(FileManager.default.fileExists(atPath: directory.path("tree2/hosts")))
   }
 
   @Test func `a destination in the store is refused before a directory is created`() throws {
-    let before = try run("find", folder.path("store")).output
+    let before = try run("find", directory.path("store")).output
     for force in [false, true] {
-      let destination = folder.path("store/new/deep")
+      let destination = directory.path("store/new/deep")
       #expect(
         code { _ = try workspace.restore("tree:etc", to: destination, overwriting: force) } != nil)
     }
-    #expect(try run("find", folder.path("store")).output == before)
+    #expect(try run("find", directory.path("store")).output == before)
   }
 }

@@ -10,14 +10,14 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct ResumeStateTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let workspace: Workspace
-  private var tree: String { folder.path("root/img/rootimg") }
-  private var journal: String { folder.path("store/journal/img") }
+  private var tree: String { directory.path("root/img/rootimg") }
+  private var journal: String { directory.path("store/journal/img") }
 
   init() throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace.test(folder)
+    directory = try TemporaryDirectory()
+    workspace = try Workspace.test(directory)
   }
 
   private func fill() throws {
@@ -51,7 +51,7 @@ import Testing
   @Test func `a rollback works without the target snapshot`() throws {
     try fill()
     try stopped(.nth(3, "exchange", .noSpace))
-    try shell("rm \"$1/refs/img/0000000001\"", folder.path("store"))
+    try shell("rm \"$1/refs/img/0000000001\"", directory.path("store"))
     #expect(throws: ImageError.self) { try workspace.resume("img", .forward) }
     #expect(try workspace.resume("img", .back).revert?.isExact == true)
     for i in 1...8 { #expect(text("f\(i)") == "b\(i)\n") }
@@ -63,7 +63,7 @@ import Testing
   ])
   func `an invalid journal can be abandoned`(_ odd: String) throws {
     try fill()
-    try shell("cd \"$1/journal\"; \(odd)", folder.path("store"))
+    try shell("cd \"$1/journal\"; \(odd)", directory.path("store"))
     #expect(throws: (any Error).self) { try workspace.resume("img", .forward) }
     #expect(try workspace.resume("img", .abandon).direction == .abandon)
     #expect(try workspace.unfinished().isEmpty)

@@ -93,18 +93,18 @@ import Testing
     #expect(kept(history("iiii")) { $0.last = 3 } == [2, 3, 4])
   }
 
-  private func filled(_ folder: TemporaryFolder, _ count: Int) throws -> Workspace {
-    let workspace = try Workspace.test(folder)
+  private func filled(_ directory: TemporaryDirectory, _ count: Int) throws -> Workspace {
+    let workspace = try Workspace.test(directory)
     for i in 1...count {
-      try shell("echo $2 >\"$1/f\"", folder.path("root/img/rootimg"), "\(i)")
+      try shell("echo $2 >\"$1/f\"", directory.path("root/img/rootimg"), "\(i)")
       _ = try workspace.snapshot("img", message: "m\(i)")
     }
     return workspace
   }
 
   @Test(.usesTools) func `a snapshot number is never reused`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try filled(folder, 3)
+    let directory = try TemporaryDirectory()
+    let workspace = try filled(directory, 3)
     _ = try workspace.remove(["img@3"], force: true)
     #expect(throws: ImageError.self) { try workspace.find(Reference("img@3")) }
     #expect(try workspace.find(Reference("img")).number == 2)
@@ -115,17 +115,18 @@ import Testing
     #expect(try workspace.snapshot("img").committed.number == 5)
     #expect(try workspace.log("img").map(\.committed.number) == [5])
     // One record holds the removed numbers. The highest number at that time has a file of its own.
-    let names = try run("ls", folder.path("store/refs/img")).output
+    let names = try run("ls", directory.path("store/refs/img")).output
     #expect(names == "0000000004.removed\n0000000005\nremoved\n")
-    let record = try String(contentsOfFile: folder.path("store/refs/img/removed"), encoding: .utf8)
+    let record = try String(
+      contentsOfFile: directory.path("store/refs/img/removed"), encoding: .utf8)
     #expect(record.split(separator: "\n").map(String.init)[..<3] == ["IMGREMOVED 1", "img", "1-4"])
     #expect(try workspace.verify(deep: false).isClean)
   }
 
   @Test(.usesTools)
   func `removal of the latest, a tagged or a pinned snapshot requires force`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try filled(folder, 4)
+    let directory = try TemporaryDirectory()
+    let workspace = try filled(directory, 4)
     _ = try workspace.tag("img@1", as: "golden")
     _ = try workspace.pin("img@2", why: "audit")
     func refusal(_ reference: String) -> String {
@@ -152,19 +153,19 @@ import Testing
   }
 
   @Test(.usesTools) func `removal of a snapshot removes its tags and pin`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try filled(folder, 2)
+    let directory = try TemporaryDirectory()
+    let workspace = try filled(directory, 2)
     _ = try workspace.tag("img@1", as: "golden")
     _ = try workspace.pin("img@1")
     _ = try workspace.remove(["img@golden"], force: true)
     _ = try workspace.tag("img@2", as: "golden")
     #expect(try workspace.find(Reference("img@golden")).number == 2)
-    #expect(try run("ls", folder.path("store/pins/img")).output == "")
+    #expect(try run("ls", directory.path("store/pins/img")).output == "")
   }
 
   @Test(.usesTools) func `a policy without a rule is refused`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try filled(folder, 2)
+    let directory = try TemporaryDirectory()
+    let workspace = try filled(directory, 2)
     #expect(throws: ImageError.self) { try workspace.forget(["img"], RetentionPolicy()) }
     #expect(throws: ImageError.self) { try workspace.forget(["nobody"], policy(last: 1)) }
   }
@@ -172,8 +173,8 @@ import Testing
   @Test(.usesTools) func `a snapshot that an unfinished change needs is not removed even by force`()
     throws
   {
-    let folder = try TemporaryFolder()
-    let workspace = try filled(folder, 5)
+    let directory = try TemporaryDirectory()
+    let workspace = try filled(directory, 5)
     let log = try workspace.log("img").map(\.committed)
     let journal = Journal(
       operation: .revert, image: "img", started: now(), method: .inPlace, target: log[4].id,

@@ -163,10 +163,10 @@ struct SecretPlant: Sendable, CustomTestStringConvertible {
     content = [0x30, 0x82, 0x01, 0x00, 0x02, 0x01, 0x03, 0x30, 0x82] + Array(marker.utf8)
   }
 
-  /// Writes all plants below a folder.
-  static func plant(in folder: String) throws {
+  /// Writes all plants below a directory.
+  static func plant(in directory: String) throws {
     for plant in all {
-      let path = "\(folder)/\(plant.path)"
+      let path = "\(directory)/\(plant.path)"
       try FileManager.default.createDirectory(
         atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
       try Data(plant.content).write(to: URL(fileURLWithPath: path))

@@ -31,13 +31,13 @@ import Testing
 
   /// Unpacks all layers of a bundle with real tools, and returns the markers found anywhere.
   private func markers(in bundle: String, _ node: TestNode) throws -> Set<String> {
-    let folder = node.folder.path("search-\(randomName())")
+    let directory = node.directory.path("search-\(randomName())")
     let markers =
       SecretPlant.all.map(\.marker) + [Self.ramdiskMarker, "extramarker", "tokenmarker"]
-    try shell("mkdir -p \"$1\"", folder)
+    try shell("mkdir -p \"$1\"", directory)
     try markers.joined(separator: "\n").appending("\n")
-      .write(toFile: "\(folder)/markers", atomically: true, encoding: .utf8)
-    let result = try runFixture("scripts/oracles/find-markers-in-bundle.sh", folder, bundle)
+      .write(toFile: "\(directory)/markers", atomically: true, encoding: .utf8)
+    let result = try runFixture("scripts/oracles/find-markers-in-bundle.sh", directory, bundle)
     return Set(result.output.split(separator: "\n").map(String.init))
   }
 
@@ -103,7 +103,7 @@ import Testing
     #expect(first.findings == second.findings && !first.findings.isEmpty)
     // Damaged caches make no difference.
     try shell(
-      "for f in \"$1\"/cache/secrets-*; do echo x >> \"$f\"; done", node.folder.path("store"))
+      "for f in \"$1\"/cache/secrets-*; do echo x >> \"$f\"; done", node.directory.path("store"))
     #expect(try node.workspace.secrets("img").report.findings == first.findings)
   }
 
@@ -123,7 +123,7 @@ import Testing
   @Test func `export and copy list the secrets that they carry, also in a dry run`() throws {
     let node = try node()
     for isDryRun in [true, false] {
-      let bundle = node.folder.path("carries.tgz")
+      let bundle = node.directory.path("carries.tgz")
       let outcome = try node.workspace.exporting("img", to: bundle) { $0.isDryRun = isDryRun }
       let packed = outcome.secrets.findings.filter { $0.layer == .packed }
       let paths = Set(packed.map { printable($0.path) })
@@ -154,27 +154,28 @@ import Testing
     _ form: NamedCase<(method: PackMethod, codec: SegmentCodec)>
   ) throws {
     let node = try node(form.value)
-    let (plain, scrubbed) = (node.folder.path("plain.tgz"), node.folder.path("scrubbed.tgz"))
+    let (plain, scrubbed) = (node.directory.path("plain.tgz"), node.directory.path("scrubbed.tgz"))
     _ = try node.workspace.exporting("img", to: plain)
     let found = try markers(in: plain, node)
     #expect(
       Set(SecretPlant.all.map(\.marker) + [Self.ramdiskMarker]).subtracting(found) == [])
-    let before = try shell("cd \"$1\"; find packs refs -type f | sort", node.folder.path("store"))
+    let before = try shell(
+      "cd \"$1\"; find packs refs -type f | sort", node.directory.path("store"))
     let outcome = try node.workspace.exporting("img", to: scrubbed) { $0.scrubs = true }
     #expect(try markers(in: scrubbed, node) == [])
     #expect(outcome.secrets.isScrubbed && !outcome.secrets.deliveries.isEmpty)
     // The store and the live image did not change, no temporary files are left, and the bytes repeat.
-    let after = try shell("cd \"$1\"; find packs refs -type f | sort", node.folder.path("store"))
+    let after = try shell("cd \"$1\"; find packs refs -type f | sort", node.directory.path("store"))
     #expect(before.output == after.output)
-    #expect(try shell("ls -A \"$1/tmp\"", node.folder.path("store")).output == "")
-    let again = node.folder.path("again.tgz")
+    #expect(try shell("ls -A \"$1/tmp\"", node.directory.path("store")).output == "")
+    let again = node.directory.path("again.tgz")
     _ = try node.workspace.exporting("img", to: again) { $0.scrubs = true }
     try shell("cmp \"$1\" \"$2\"", scrubbed, again)
   }
 
   @Test func `a scrubbed tree differs only in the secrets`() throws {
     let node = try node()
-    let (plain, scrubbed) = (node.folder.path("plain.tgz"), node.folder.path("scrubbed.tgz"))
+    let (plain, scrubbed) = (node.directory.path("plain.tgz"), node.directory.path("scrubbed.tgz"))
     _ = try node.workspace.exporting("img", to: plain)
     _ = try node.workspace.exporting("img", to: scrubbed) { $0.scrubs = true }
     for (name, bundle) in [("a", plain), ("b", scrubbed)] {
@@ -182,23 +183,23 @@ import Testing
         """
         mkdir -p "$1/$2/b" "$1/$2/t"; tar xzf "$3" -C "$1/$2/b"; cd "$1/$2/t"
         gzip -dc ../b/img/rootimg.cpio.gz | cpio -idm --quiet
-        """, node.folder.path, name, bundle)
+        """, node.directory.path, name, bundle)
     }
     let differing = try shell(
       "cd \"$1\"; rsync -acni --delete a/t/ b/t/ | sed -n 's/^[^.c][^ ]* //p; s/^cd[^ ]* //p' | grep -v '/$' | sort",
-      node.folder.path
+      node.directory.path
     ).output.split(separator: "\n").map(String.init)
     let allowed = Set(
       SecretPlant.all.map(\.path).filter { _ in true } + ["opt/xcat/xcatinfo"])
     #expect(Set(differing).isSubset(of: allowed), "\(Set(differing).subtracting(allowed))")
     // Accounts stay without passwords, and configuration without values.
-    let folder = node.folder.path("b/t")
-    let shadow = try String(contentsOfFile: "\(folder)/etc/shadow", encoding: .utf8)
+    let directory = node.directory.path("b/t")
+    let shadow = try String(contentsOfFile: "\(directory)/etc/shadow", encoding: .utf8)
     #expect(shadow.contains("admin:*:19000:0:99999:7:::") && shadow.contains("bin:*:"))
-    let slurm = try String(contentsOfFile: "\(folder)/etc/slurm/slurmdbd.conf", encoding: .utf8)
+    let slurm = try String(contentsOfFile: "\(directory)/etc/slurm/slurmdbd.conf", encoding: .utf8)
     #expect(slurm == "StorageHost=a\nStoragePass=\n")
-    #expect(FileManager.default.fileExists(atPath: "\(folder)/etc/ssh"))
-    let machine = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/etc/machine-id"))
+    #expect(FileManager.default.fileExists(atPath: "\(directory)/etc/ssh"))
+    let machine = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/etc/machine-id"))
     #expect(machine.isEmpty)
   }
 
@@ -208,7 +209,7 @@ import Testing
     let node = try node(packs: false)
     _ = try node.workspace.define("img", ["provmethod=statelite"])
     for isComplete in [false, true] {
-      let bundle = node.folder.path("lite-\(isComplete).tgz")
+      let bundle = node.directory.path("lite-\(isComplete).tgz")
       let outcome = try node.workspace.exporting("img", to: bundle) { request in
         request.scrubs = true
         request.isComplete = isComplete
@@ -217,7 +218,7 @@ import Testing
       #expect(outcome.secrets.findings.contains { $0.layer == .tree })
     }
     let stateless = try self.node()
-    let bundle = stateless.folder.path("complete.tgz")
+    let bundle = stateless.directory.path("complete.tgz")
     _ = try stateless.workspace.exporting("img", to: bundle) { request in
       request.scrubs = true
       request.isComplete = true
@@ -236,13 +237,13 @@ import Testing
       mkdir b; echo extramarker > b/munge.key; tar cJf install/extras/b.tar.xz b; echo fine > install/extras/fine
       cp b/munge.key install/extras/munge.key; rm -r b
       """#)
-    // Create the folders that an import may write to.
+    // Create the directories that an import may write to.
     try shell(
       "mkdir -p \"$1/install/netboot\"; cp -a \"$1/img\" \"$1/install/netboot/img\"", node.path(""))
     _ = try node.workspace.define(
       "img",
       ["addkcmdline=quiet inst.rootpw=tokenmarker1 splash", "rootimgdir=/install/netboot/img"])
-    let bundle = node.folder.path("extras.tgz")
+    let bundle = node.directory.path("extras.tgz")
     let outcome = try node.workspace.exporting("img", to: bundle) { request in
       request.scrubs = true
       request.extras = [
@@ -269,7 +270,7 @@ import Testing
     let node = try node()
     try shell(
       "cd \"$1\"; printf '\\004\\042\\115\\030rest of lz4' > initrd-stateless.gz", node.path("img"))
-    let bundle = node.folder.path("no.tgz")
+    let bundle = node.directory.path("no.tgz")
     let outcome = try node.workspace.exporting("img", to: bundle) { $0.isDryRun = true }
     #expect(outcome.secrets.unexamined.map { printable($0.path) } == ["/img/initrd-stateless.gz"])
     #expect(throws: ImageError.self) {

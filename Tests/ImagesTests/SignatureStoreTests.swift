@@ -20,11 +20,11 @@ import Testing
     #expect(throws: ImageError.self) { try node.workspace.generateKey() }
     #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == before)
     for name in ["other", "other.pub"] {
-      try shell("cd \"$1\"; rm -f other*; echo x >$2", node.folder.path, name)
+      try shell("cd \"$1\"; rm -f other*; echo x >$2", node.directory.path, name)
       #expect(throws: ImageError.self) {
-        try node.workspace.generateKey(output: node.folder.path("other"))
+        try node.workspace.generateKey(output: node.directory.path("other"))
       }
-      #expect(try run("ls", node.folder.path).output.contains(name))
+      #expect(try run("ls", node.directory.path).output.contains(name))
     }
     for mode in ["640", "604", "660", "622"] {
       try shell("chmod $2 \"$1\"", file, mode)
@@ -51,26 +51,26 @@ import Testing
   @Test func `a key directory that other users can change is not trusted`() throws {
     let node = try TestNode.fresh()
     _ = try node.workspace.generateKey()
-    let folder = node.workspace.trustedKeysPath
-    for path in [folder, folder + "/self*.pem"] {
+    let directory = node.workspace.trustedKeysPath
+    for path in [directory, directory + "/self*.pem"] {
       try shell("chmod g+w $1", path)
       #expect(throws: ImageError.self, "\(path)") { try node.workspace.trustedKeys() }
       try shell("chmod g-w $1", path)
     }
     #expect(try node.workspace.trustedKeys().all.count == 1)
-    try shell("cd \"$1\"; echo x >bad.pem", folder)
+    try shell("cd \"$1\"; echo x >bad.pem", directory)
     #expect(throws: SignatureError.self) { try node.workspace.trustedKeys() }
-    try shell("cd \"$1\"; rm bad.pem; mkfifo fifo.pem", folder)
+    try shell("cd \"$1\"; rm bad.pem; mkfifo fifo.pem", directory)
     #expect(throws: ImageError.self) { try node.workspace.trustedKeys() }
-    try shell("cd \"$1\"; rm fifo.pem; echo x >README; ln -s README .hidden.pem", folder)
+    try shell("cd \"$1\"; rm fifo.pem; echo x >README; ln -s README .hidden.pem", directory)
     #expect(try node.workspace.trustedKeys().all.count == 1)
     let other = try TestNode.fresh()
-    let key = try other.workspace.generateKey(output: other.folder.path("k"))
+    let key = try other.workspace.generateKey(output: other.directory.path("k"))
     _ = try node.workspace.trustKey(key.publicFiles[0])
     // A known key keeps its name, and another key cannot take that name.
     _ = try node.workspace.trustKey(key.publicFiles[0], as: "again")
     #expect(try node.workspace.trustedKeys().all.map(\.name).contains("k"))
-    let third = try other.workspace.generateKey(output: other.folder.path("t"))
+    let third = try other.workspace.generateKey(output: other.directory.path("t"))
     #expect(throws: ImageError.self) { try node.workspace.trustKey(third.publicFiles[0], as: "k") }
     #expect(throws: ImageError.self) {
       try node.workspace.trustKey(third.publicFiles[0], as: "../k")
@@ -82,18 +82,18 @@ import Testing
 
   // MARK: In the store
 
-  private func signedStore() throws -> (sites: SignedSites, folder: String) {
+  private func signedStore() throws -> (sites: SignedSites, directory: String) {
     let sites = try SignedSites()
     let snapshot = try sites.origin.workspace.snapshot(try sites.image).committed
     _ = try sites.origin.workspace.sign([snapshot.name], with: sites.key)
-    return (sites, sites.folder.path("store/signatures/\(SignedSites.image)"))
+    return (sites, sites.directory.path("store/signatures/\(SignedSites.image)"))
   }
 
   @Test func `a snapshot can have several signatures, and removing it removes them`() throws {
-    let (sites, folder) = try signedStore()
+    let (sites, directory) = try signedStore()
     let workspace = sites.origin.workspace
-    _ = try workspace.generateKey(output: sites.folder.path("second"))
-    let second = try workspace.signingKey(sites.folder.path("second"))
+    _ = try workspace.generateKey(output: sites.directory.path("second"))
+    let second = try workspace.signingKey(sites.directory.path("second"))
     let name = "\(SignedSites.image)@3"
     // Signing again with the same key gives the same signature.
     _ = try workspace.sign([name, name], with: second)
@@ -105,15 +105,15 @@ import Testing
     #expect(signatures.filter { $0.verdict == .valid }.map(\.key) == [sites.key.publicKey.id])
     #expect(signatures.contains { $0.verdict == .untrusted })
     #expect(try workspace.log(SignedSites.image).map(\.isSigned) == [true, false, false])
-    #expect(try run("ls", folder).output.split(separator: "\n").count == 3)
+    #expect(try run("ls", directory).output.split(separator: "\n").count == 3)
     #expect(try workspace.verify(deep: false).isClean)
     _ = try workspace.remove([name], force: true)
-    #expect(try run("ls", folder).output == "")
+    #expect(try run("ls", directory).output == "")
     #expect(try workspace.verify(deep: false).isClean)
   }
 
   @Test func `verify checks each signature against the snapshot`() throws {
-    let (sites, folder) = try signedStore()
+    let (sites, directory) = try signedStore()
     let workspace = sites.origin.workspace
     let trusted = try workspace.trustedKeys()
     let clean = try workspace.verifySignatures(trusted)
@@ -121,8 +121,8 @@ import Testing
     #expect(clean.unsigned == ["\(SignedSites.image)@1", "\(SignedSites.image)@2"])
     #expect(try workspace.verifySignatures(sites.target.workspace.trustedKeys()).bad.isEmpty)
     // No key is trusted: the signature is neither good nor bad.
-    try shell("mkdir -p \"$1/none\"", sites.folder.path)
-    let none = try workspace.trustedKeys(sites.folder.path("none"))
+    try shell("mkdir -p \"$1/none\"", sites.directory.path)
+    let none = try workspace.trustedKeys(sites.directory.path("none"))
     #expect(try workspace.verifySignatures(none).untrusted.count == 1)
     // Another snapshot's signature under a matching name, and a statement of our own key about other content.
     for script in [
@@ -134,12 +134,12 @@ import Testing
       mv $s 0000000003.signed.$n; rm $s.$2
       """,
     ] {
-      try shell("cp -a \"$1\" \"$1.keep\"", folder)
+      try shell("cp -a \"$1\" \"$1.keep\"", directory)
       try shell(
-        "cd \"$1\"; \(script)", folder, sites.key.publicKey.id.hex, workspace.signingKeyPath)
+        "cd \"$1\"; \(script)", directory, sites.key.publicKey.id.hex, workspace.signingKeyPath)
       let report = try workspace.verifySignatures(trusted)
       #expect(report.bad.count == 1, "\(script)")
-      try shell("rm -r \"$1\"; mv \"$1.keep\" \"$1\"", folder)
+      try shell("rm -r \"$1\"; mv \"$1.keep\" \"$1\"", directory)
     }
     #expect(try workspace.verifySignatures(trusted).bad.isEmpty)
   }
@@ -153,15 +153,15 @@ import Testing
     "mkdir ../.odd", "s=$(ls | tail -1); rm $s; mkdir $s",
   ])
   func `damaged signatures are reported and repaired`(_ damage: String) throws {
-    let (sites, folder) = try signedStore()
+    let (sites, directory) = try signedStore()
     let workspace = sites.origin.workspace
-    try shell("cd \"$1\"; \(damage)", folder)
+    try shell("cd \"$1\"; \(damage)", directory)
     let fresh = try Workspace(workspace.options) { _ in }
     #expect(try !fresh.verify(deep: false).isClean, "\(damage)")
     // Other commands continue, and the snapshots are complete.
     _ = try fresh.log(SignedSites.image)
     _ = try fresh.verifySignatures(fresh.trustedKeys())
-    _ = try fresh.exporting("\(SignedSites.image)@3", to: sites.folder.path("x.tgz"))
+    _ = try fresh.exporting("\(SignedSites.image)@3", to: sites.directory.path("x.tgz"))
     let repaired = try fresh.repair()
     #expect(repaired.isClean, "\(damage)")
     #expect(try fresh.verify(deep: false).isClean, "\(damage)")
@@ -174,15 +174,15 @@ import Testing
   }
 
   @Test func `an interrupted signature leaves only a statement, which is ignored`() throws {
-    let (sites, folder) = try signedStore()
-    try shell("cd \"$1\"; rm $(ls | tail -1)", folder)
+    let (sites, directory) = try signedStore()
+    try shell("cd \"$1\"; rm $(ls | tail -1)", directory)
     #expect(try sites.origin.workspace.verify(deep: false).isClean)
     #expect(try sites.origin.workspace.log(SignedSites.image).allSatisfy { !$0.isSigned })
   }
 
   @Test func `a store without a signature directory works`() throws {
     let (sites, _) = try signedStore()
-    try shell("rm -r \"$1\"", sites.folder.path("store/signatures"))
+    try shell("rm -r \"$1\"", sites.directory.path("store/signatures"))
     let fresh = try Workspace(sites.origin.workspace.options) { _ in }
     #expect(try fresh.verify(deep: false).isClean)
     #expect(try fresh.log(SignedSites.image).count == 3)
@@ -209,13 +209,14 @@ import Testing
     // A third site trusts only the first one.
     let third = try TestNode.fresh()
     _ = try third.workspace.trustKey(sites.origin.workspace.signingKeyPath + ".pub")
-    let onward = sites.folder.path("onward.tgz")
+    let onward = sites.directory.path("onward.tgz")
     _ = try second.exporting(imported.name, to: onward)
     #expect(try sites.refusal(onward, in: third) == nil)
     // An import under another name is another image.
     let renamed = try sites.origin.workspace.importing(bundle) { $0.profile = "renamed" }
     let name = try #require(renamed.imported?.name)
-    let outcome = try sites.origin.workspace.exporting(name, to: sites.folder.path("renamed.tgz"))
+    let outcome = try sites.origin.workspace.exporting(
+      name, to: sites.directory.path("renamed.tgz"))
     #expect(!outcome.members.contains { $0.name.hasPrefix("complete/") })
   }
 
@@ -224,7 +225,7 @@ import Testing
     let bundle = try sites.export { $0.signingKey = sites.key }
     // The disk fails when the first file is written; the bundle is gone when the import resumes.
     let files = FaultyFileSystem(failing: 0, .always("setModified", .inputOutput))
-    let (store, root) = (sites.target.folder.path("store"), sites.target.folder.path("root"))
+    let (store, root) = (sites.target.directory.path("store"), sites.target.directory.path("root"))
     let cut = try Workspace(
       WorkspaceOptions(store: store, root: root), fileSystem: files
     ) { _ in }

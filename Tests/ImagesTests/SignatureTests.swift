@@ -15,7 +15,7 @@ final class SignedSites: Sendable {
   let origin: TestNode
   let target: TestNode
   let key: SigningKey
-  var folder: TemporaryFolder { origin.folder }
+  var directory: TemporaryDirectory { origin.directory }
 
   init(_ bundle: String = "stateless") throws {
     origin = try TestNode.fresh()
@@ -35,8 +35,8 @@ final class SignedSites: Sendable {
   ) throws -> String {
     let snapshot = try origin.workspace.snapshot(try image).committed
     _ = try origin.workspace.sign([snapshot.name], with: key)
-    _ = try origin.workspace.exporting(snapshot.name, to: folder.path(name), change)
-    return folder.path(name)
+    _ = try origin.workspace.exporting(snapshot.name, to: directory.path(name), change)
+    return directory.path(name)
   }
 
   /// Returns why the target refuses a bundle that must be signed; nil if it imports the bundle. Checks that a
@@ -59,9 +59,10 @@ final class SignedSites: Sendable {
     }
   }
 
-  /// Returns a bundle after `script` has changed its folder. GNU tar writes it, without checksums of members.
+  /// Returns a bundle after `script` has changed its directory. GNU tar writes it, without checksums of
+  /// members.
   func changed(_ bundle: String, _ script: String) throws -> String {
-    let work = folder.path("w-\(randomName())")
+    let work = directory.path("w-\(randomName())")
     try shell(
       """
       mkdir "$2"; tar xzpf "$1" -C "$2" --numeric-owner; cd "$2"/*/
@@ -89,11 +90,11 @@ final class SignedSites: Sendable {
       """
     let key = sites.origin.workspace.signingKeyPath + ".pub"
     let id = sites.key.publicKey.id.hex
-    let store = sites.folder.path("store/signatures/\(SignedSites.image)")
+    let store = sites.directory.path("store/signatures/\(SignedSites.image)")
     let inStore = try shell(checks, store, key, "." + id, "." + id, "")
     #expect(inStore.output.components(separatedBy: "Verified Successfully").count == 2)
-    try shell("mkdir \"$2\"; tar xzf \"$1\" -C \"$2\"", bundle, sites.folder.path("x"))
-    let inside = sites.folder.path("x/\(SignedSites.image)")
+    try shell("mkdir \"$2\"; tar xzf \"$1\" -C \"$2\"", bundle, sites.directory.path("x"))
+    let inside = sites.directory.path("x/\(SignedSites.image)")
     let inBundle = try shell(
       checks, inside + "/complete/signatures", key, ".\(id).sig", ".\(id).sig", ".statement")
     // One is the snapshot's statement, the other the bundle's.
@@ -276,7 +277,7 @@ final class SignedSites: Sendable {
   func `a change of a bundle signed as a whole is detected`(_ script: String) throws {
     let sites = try SignedSites()
     let snapshot = try sites.origin.workspace.snapshot(try sites.image).committed
-    let bundle = sites.folder.path("whole.tgz")
+    let bundle = sites.directory.path("whole.tgz")
     _ = try sites.origin.workspace.exporting(snapshot.name, to: bundle) {
       $0.signingKey = sites.key
     }
@@ -318,11 +319,11 @@ final class SignedSites: Sendable {
 
   @Test func `extras of an export need the signature of the bundle`() throws {
     let sites = try SignedSites()
-    try shell("echo extra >\"$1/install/more\"", sites.origin.folder.path("root"))
+    try shell("echo extra >\"$1/install/more\"", sites.origin.directory.path("root"))
     let extra = [ExtraRequest(source: "/install/more")]
     let snapshot = try sites.origin.workspace.snapshot(try sites.image).committed
     _ = try sites.origin.workspace.sign([snapshot.name], with: sites.key)
-    let bundle = sites.folder.path("extra.tgz")
+    let bundle = sites.directory.path("extra.tgz")
     let outcome = try sites.origin.workspace.exporting(snapshot.name, to: bundle) {
       $0.extras = extra
     }
@@ -342,10 +343,10 @@ final class SignedSites: Sendable {
   @Test func `each flipped bit of a statement and its signature is detected`() throws {
     let sites = try SignedSites()
     _ = try sites.export()
-    let folder = sites.folder.path("store/signatures/\(SignedSites.image)")
-    let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
-    let statement = try bytes("\(folder)/\(names[0])")
-    let signature = try bytes("\(folder)/\(names[1])")
+    let directory = sites.directory.path("store/signatures/\(SignedSites.image)")
+    let names = try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
+    let statement = try bytes("\(directory)/\(names[0])")
+    let signature = try bytes("\(directory)/\(names[1])")
     #expect(sites.key.publicKey.verify(signature, of: statement))
     for bit in 0..<(8 * statement.count) {
       #expect(

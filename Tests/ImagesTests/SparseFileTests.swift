@@ -9,7 +9,9 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct SparseFileTests {
-  private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
+  private func tree(_ directory: TemporaryDirectory) -> String {
+    directory.path("root/img/rootimg")
+  }
 
   private func same(_ a: String, _ b: String) throws -> Bool { try run("cmp", a, b).didSucceed }
 
@@ -20,8 +22,8 @@ import Testing
 
   @Test(arguments: ["65536", "1000000", "200000000"])
   func `a false hole loses no byte of content`(_ hole: String) throws {
-    let folder = try TemporaryFolder()
-    let live = tree(folder)
+    let directory = try TemporaryDirectory()
+    let live = tree(directory)
     try shell(
       """
       mkdir -p "$1"; truncate -s $2 "$1/tool"; head -c 200000 /dev/urandom >> "$1/tool"
@@ -30,10 +32,10 @@ import Testing
     // The file system reports a start of data that is too late, as in openzfs#15526.
     for late: UInt64 in [4096, 65536, 150_000] {
       let files = FaultyFileSystem(lateDataBytes: late)
-      let workspace = try Workspace.test(folder, store: "store-\(late)", fileSystem: files)
+      let workspace = try Workspace.test(directory, store: "store-\(late)", fileSystem: files)
       _ = try workspace.snapshot("img")
-      _ = try workspace.restore("img@1", to: folder.path("out-\(late)"))
-      #expect(try same(live + "/tool", folder.path("out-\(late)/tool")), "\(late)")
+      _ = try workspace.restore("img@1", to: directory.path("out-\(late)"))
+      #expect(try same(live + "/tool", directory.path("out-\(late)/tool")), "\(late)")
       #expect(try workspace.verify(deep: true).isClean)
     }
   }
@@ -42,8 +44,8 @@ import Testing
   func `a file with a terabyte of holes is recorded, compared, reverted and verified in few reads`()
     throws
   {
-    let folder = try TemporaryFolder()
-    let live = tree(folder)
+    let directory = try TemporaryDirectory()
+    let live = tree(directory)
     try shell(
       """
       mkdir -p "$1"; truncate -s 1200G "$1/lastlog" || truncate -s 3G "$1/lastlog"
@@ -52,7 +54,7 @@ import Testing
       """, live)
     // If the holes were read, there would be more operations than these.
     let files = FaultyFileSystem(.nth(3000, "read", .inputOutput))
-    let workspace = try Workspace.test(folder, fileSystem: files)
+    let workspace = try Workspace.test(directory, fileSystem: files)
     #expect(try workspace.snapshot("img").committed.snapshot.isComplete)
     try shell("rm \"$1/lastlog\"", live)
     #expect(try workspace.revert("img@1").isExact)
@@ -65,8 +67,8 @@ import Testing
   }
 
   @Test func `the id of a sparse file depends on its content alone`() throws {
-    let folder = try TemporaryFolder()
-    let live = tree(folder)
+    let directory = try TemporaryDirectory()
+    let live = tree(directory)
     // The second file has zeros on disk in place of the first one's hole. The third differs by one byte.
     try shell(
       """
@@ -75,15 +77,15 @@ import Testing
       dd if=/dev/zero of=b bs=1M seek=60 count=3 conv=notrunc status=none
       printf x | dd of=c bs=1 seek=70000001 conv=notrunc status=none; rm d; sync a b c
       """, live)
-    let workspace = try Workspace.test(folder)
+    let workspace = try Workspace.test(directory)
     _ = try workspace.snapshot("img")
     let (a, b, c) = (
       try entry(workspace, "a"), try entry(workspace, "b"), try entry(workspace, "c")
     )
     #expect(a.blob == b.blob && a.blob != c.blob)
     #expect(a.holes != b.holes)
-    _ = try workspace.restore("img@1", to: folder.path("out"))
-    #expect(try differences(live, folder.path("out")) == "")
+    _ = try workspace.restore("img@1", to: directory.path("out"))
+    #expect(try differences(live, directory.path("out")) == "")
     #expect(try workspace.verify(deep: true).isClean)
     // Renderers return the whole content.
     for name in ["a", "b", "c"] {

@@ -22,7 +22,7 @@ import Testing
 
   private func workspace(_ node: TestNode, _ files: any FileSystem) throws -> Workspace {
     try Workspace(
-      WorkspaceOptions(store: node.folder.path("store"), root: node.folder.path("root")),
+      WorkspaceOptions(store: node.directory.path("store"), root: node.directory.path("root")),
       fileSystem: files
     ) { _ in }
   }
@@ -114,7 +114,8 @@ import Testing
       ),
     ]
     func packBytes() throws -> Int {
-      Int(try shell("du -sb \"$1/packs\" | cut -f1", node.folder.path("store")).output.dropLast())
+      Int(
+        try shell("du -sb \"$1/packs\" | cut -f1", node.directory.path("store")).output.dropLast())
         ?? 0
     }
     for (i, change) in ([("new", { $0 })] + changes).enumerated() {

@@ -10,26 +10,27 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct StoreTruthTests {
-  private func filled(_ folder: TemporaryFolder, files: Int = 300) throws -> Workspace {
-    let workspace = try Workspace.test(folder)
+  private func filled(_ directory: TemporaryDirectory, files: Int = 300) throws -> Workspace {
+    let workspace = try Workspace.test(directory)
     try shell(
       """
       cd "$1"; mkdir -p d/{a,b}
       for i in $(seq $2); do echo "file $i" >d/$([ $((i%2)) = 0 ] && echo a || echo b)/$i; done
       head -c 600000 /dev/urandom >large
-      """, folder.path("root/img/rootimg"), "\(files)")
+      """, directory.path("root/img/rootimg"), "\(files)")
     _ = try workspace.snapshot("img", tag: "first")
-    try shell("cd \"$1\"; rm d/a/2; echo new >d/new; sleep 0.02", folder.path("root/img/rootimg"))
+    try shell(
+      "cd \"$1\"; rm d/a/2; echo new >d/new; sleep 0.02", directory.path("root/img/rootimg"))
     _ = try workspace.snapshot("img")
     try workspace.store().refs.pin(ImageName("img"), 1, why: "audit")
     return workspace
   }
 
   private func open(
-    _ folder: TemporaryFolder, tell: @escaping @Sendable (String) -> Void = { _ in }
+    _ directory: TemporaryDirectory, tell: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
     try Workspace(
-      WorkspaceOptions(store: folder.path("store"), root: folder.path("root")), tell: tell)
+      WorkspaceOptions(store: directory.path("store"), root: directory.path("root")), tell: tell)
   }
 
   // MARK: The index
@@ -39,19 +40,19 @@ import Testing
     """
 
   @Test func `leftovers of an interrupted index rebuild are removed`() throws {
-    let folder = try TemporaryFolder()
-    _ = try filled(folder)
+    let directory = try TemporaryDirectory()
+    _ = try filled(directory)
     try shell(
-      "cd \"$1/store\"; touch index.sqlite.new index.sqlite.new-journal", folder.path)
-    try shell("echo more >\"$1/more\"", folder.path("root/img/rootimg"))
-    _ = try open(folder).snapshot("img")
+      "cd \"$1/store\"; touch index.sqlite.new index.sqlite.new-journal", directory.path)
+    try shell("echo more >\"$1/more\"", directory.path("root/img/rootimg"))
+    _ = try open(directory).snapshot("img")
     #expect(
-      try shell("cd \"$1/store\"; ls index.*", folder.path).output
+      try shell("cd \"$1/store\"; ls index.*", directory.path).output
         == "index.sqlite\nindex.stamp\n")
-    try shell("cd \"$1/store\"; rm index.stamp; touch index.sqlite.new-journal", folder.path)
-    #expect(try open(folder).verify(deep: true).isClean)
+    try shell("cd \"$1/store\"; rm index.stamp; touch index.sqlite.new-journal", directory.path)
+    #expect(try open(directory).verify(deep: true).isClean)
     #expect(
-      try shell("cd \"$1/store\"; ls index.*", folder.path).output
+      try shell("cd \"$1/store\"; ls index.*", directory.path).output
         == "index.sqlite\nindex.stamp\n")
   }
 
@@ -59,37 +60,39 @@ import Testing
   func `bit rot in the index is not reported as pack damage and stops no command`(_ seed: UInt64)
     throws
   {
-    let folder = try TemporaryFolder()
-    _ = try filled(folder, files: 900)
-    try shell("cp -a \"$1/store\" \"$1/base\"", folder.path)
-    let good = [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.path("base/index.sqlite"))))
+    let directory = try TemporaryDirectory()
+    _ = try filled(directory, files: 900)
+    try shell("cp -a \"$1/store\" \"$1/base\"", directory.path)
+    let good = [UInt8](
+      try Data(contentsOf: URL(fileURLWithPath: directory.path("base/index.sqlite"))))
     var random = SplitMix64(seed)
     for round in 0..<Sweep.rounds(12) {
-      try shell("rm -rf \"$1/store\" \"$1/out\"; cp -a \"$1/base\" \"$1/store\"", folder.path)
+      try shell("rm -rf \"$1/store\" \"$1/out\"; cp -a \"$1/base\" \"$1/store\"", directory.path)
       var bad = good
       for _ in 0..<Int.random(in: 1...4, using: &random) {
         let at = Int.random(in: 0..<bad.count, using: &random)
         bad[at] ^= 1 << UInt8.random(in: 0..<8, using: &random)
       }
       let file = try FileHandle(
-        forWritingTo: URL(fileURLWithPath: folder.path("store/index.sqlite")))
+        forWritingTo: URL(fileURLWithPath: directory.path("store/index.sqlite")))
       file.write(Data(bad))
       try file.close()
       // Bit rot does not change times, so the stamp stays valid.
-      try shell("cd \"$1/store\"; \(StoreTruthTests.stamp)", folder.path)
+      try shell("cd \"$1/store\"; \(StoreTruthTests.stamp)", directory.path)
       let when = "seed \(seed), round \(round)"
       switch round % 4 {
       case 0:
-        let report = try open(folder).verify(deep: round % 8 == 0)
+        let report = try open(directory).verify(deep: round % 8 == 0)
         #expect(report.isClean, "\(when): \(report.problems)")
-      case 1: _ = try open(folder).collect()
-      case 2: _ = try open(folder).diskUse([])
-      default: _ = try open(folder).snapshot("img")
+      case 1: _ = try open(directory).collect()
+      case 2: _ = try open(directory).diskUse([])
+      default: _ = try open(directory).snapshot("img")
       }
-      let restored = try open(folder).restore("img@2", to: folder.path("out")).report
+      let restored = try open(directory).restore("img@2", to: directory.path("out")).report
       #expect(restored.problems.isEmpty, "\(when)")
-      #expect(try differences(folder.path("root/img/rootimg"), folder.path("out")) == "", "\(when)")
-      let report = try open(folder).verify(deep: true)
+      #expect(
+        try differences(directory.path("root/img/rootimg"), directory.path("out")) == "", "\(when)")
+      let report = try open(directory).verify(deep: true)
       #expect(report.isClean, "\(when): \(report.problems)")
     }
   }
@@ -103,71 +106,74 @@ import Testing
     "UPDATE object SET frame = frame + 7", "UPDATE pack SET size = -1",
   ])
   func `impossible rows cause a rebuild of the index`(_ change: String) throws {
-    let folder = try TemporaryFolder()
-    _ = try filled(folder)
+    let directory = try TemporaryDirectory()
+    _ = try filled(directory)
     try shell(
-      "cd \"$1/store\"; sqlite3 index.sqlite \"$2\"; \(StoreTruthTests.stamp)", folder.path, change)
-    try shell("cp -a \"$1/store\" \"$1/base\"", folder.path)
+      "cd \"$1/store\"; sqlite3 index.sqlite \"$2\"; \(StoreTruthTests.stamp)", directory.path,
+      change)
+    try shell("cp -a \"$1/store\" \"$1/base\"", directory.path)
     for command in Sweep.isWhole ? [0, 1, 2, 3, 4] : [0, 1 + change.utf8.count % 4] {
       try shell(
         "rm -rf \"$1/store\" \"$1/out\"; cp -a \"$1/base\" \"$1/store\"; cd \"$1/store\"; \(StoreTruthTests.stamp)",
-        folder.path)
+        directory.path)
       switch command {
-      case 0: #expect(try open(folder).verify(deep: true).isClean)
-      case 1: _ = try open(folder).collect()
-      case 2: _ = try open(folder).diskUse([])
-      case 3: _ = try open(folder).snapshot("img")
-      default: _ = try open(folder).statistics()
+      case 0: #expect(try open(directory).verify(deep: true).isClean)
+      case 1: _ = try open(directory).collect()
+      case 2: _ = try open(directory).diskUse([])
+      case 3: _ = try open(directory).snapshot("img")
+      default: _ = try open(directory).statistics()
       }
-      #expect(try open(folder).restore("img@1", to: folder.path("out")).report.problems.isEmpty)
-      let report = try open(folder).verify(deep: true)
+      #expect(
+        try open(directory).restore("img@1", to: directory.path("out")).report.problems.isEmpty)
+      let report = try open(directory).verify(deep: true)
       #expect(report.isClean, "\(command): \(report.problems)")
     }
   }
 
   @Test func `with a lost index and a damaged pack all other data stay readable`() throws {
-    let folder = try TemporaryFolder()
-    _ = try filled(folder)
+    let directory = try TemporaryDirectory()
+    _ = try filled(directory)
     // Damages the header of the pack's first frame, and removes the index that knows the other frames.
     try shell(
       """
       cd "$1/store"; rm index.sqlite
       printf x | dd of=packs/$(ls -S packs | head -1) bs=1 seek=40 conv=notrunc status=none
-      """, folder.path)
-    #expect(try open(folder).log("img").count == 2)
-    #expect(try !open(folder).verify(deep: true).isClean)
-    #expect(try open(folder).snapshot("img").committed.number == 3)
-    let outcome = try open(folder).repair()
+      """, directory.path)
+    #expect(try open(directory).log("img").count == 2)
+    #expect(try !open(directory).verify(deep: true).isClean)
+    #expect(try open(directory).snapshot("img").committed.number == 3)
+    let outcome = try open(directory).repair()
     #expect(!outcome.actions.isEmpty)
-    #expect(try open(folder).restore("img@3", to: folder.path("out")).report.problems.isEmpty)
-    #expect(try differences(folder.path("root/img/rootimg"), folder.path("out")) == "")
+    #expect(try open(directory).restore("img@3", to: directory.path("out")).report.problems.isEmpty)
+    #expect(try differences(directory.path("root/img/rootimg"), directory.path("out")) == "")
   }
 
   @Test(arguments: [16, 18, 22, 24, 60])
   func `the loss from a damaged frame header is reported at once`(_ offset: Int) throws {
-    let folder = try TemporaryFolder()
-    _ = try filled(folder)
+    let directory = try TemporaryDirectory()
+    _ = try filled(directory)
     try shell(
       """
       cd "$1/store"; p=packs/$(ls -t packs | head -1)
       printf "\\x$(printf %02x $((0x$(xxd -s $2 -l 1 -p $p) ^ 1)))" | dd of=$p bs=1 seek=$2 conv=notrunc status=none
-      """, folder.path, "\(offset)")
-    let report = try open(folder).verify(deep: true)
+      """, directory.path, "\(offset)")
+    let report = try open(directory).verify(deep: true)
     #expect(report.problems.flatMap(\.affected).map(\.snapshot).contains("img@2"))
-    #expect(try open(folder).log("img").count == 2)
-    #expect(try open(folder).restore("img@1", to: folder.path("out")).report.problems.isEmpty)
-    #expect(try open(folder).repair().isClean)
-    #expect(try open(folder).restore("img@2", to: folder.path("out2")).report.problems.isEmpty)
+    #expect(try open(directory).log("img").count == 2)
+    #expect(try open(directory).restore("img@1", to: directory.path("out")).report.problems.isEmpty)
+    #expect(try open(directory).repair().isClean)
+    #expect(
+      try open(directory).restore("img@2", to: directory.path("out2")).report.problems.isEmpty)
   }
 
   // MARK: Names of packs
 
   @Test func `a pack whose name is taken is published, and the other file is kept`() throws {
-    let folder = try TemporaryFolder()
-    _ = try filled(folder)
-    let pack = try shell("cd \"$1/store/packs\"; ls -S | head -1", folder.path).output
+    let directory = try TemporaryDirectory()
+    _ = try filled(directory)
+    let pack = try shell("cd \"$1/store/packs\"; ls -S | head -1", directory.path).output
       .trimmingCharacters(in: .whitespacesAndNewlines)
-    let path = folder.path("store/packs/\(pack)")
+    let path = directory.path("store/packs/\(pack)")
     let good = try Data(contentsOf: URL(fileURLWithPath: path))
     // A new store of the same tree writes the same first pack if it uses one thread.
     var tuning = StoreTuning()
@@ -176,42 +182,42 @@ import Testing
     try shell(
       """
       cd "$1"; mv store old; mkdir -p store
-      """, folder.path)
-    let workspace = try Workspace.test(folder)
+      """, directory.path)
+    let workspace = try Workspace.test(directory)
     _ = try workspace.snapshot("img", tuning: oneWorker)
-    let names = try shell("ls \"$1/store/packs\"", folder.path).output.split(separator: "\n")
+    let names = try shell("ls \"$1/store/packs\"", directory.path).output.split(separator: "\n")
     try #require(names.count == 1)
     let name = String(names[0])
-    let whole = try Data(contentsOf: URL(fileURLWithPath: folder.path("store/packs/\(name)")))
+    let whole = try Data(contentsOf: URL(fileURLWithPath: directory.path("store/packs/\(name)")))
     for foreign in [good, Data("not a pack".utf8), Data(), whole.prefix(whole.count / 2)] {
-      try shell("rm -rf \"$1/store\"", folder.path)
-      let again = try Workspace.test(folder)
+      try shell("rm -rf \"$1/store\"", directory.path)
+      let again = try Workspace.test(directory)
       _ = try again.store(create: true)
-      try foreign.write(to: URL(fileURLWithPath: folder.path("store/packs/\(name)")))
+      try foreign.write(to: URL(fileURLWithPath: directory.path("store/packs/\(name)")))
       _ = try again.snapshot("img", tuning: oneWorker)
       #expect(
-        try Data(contentsOf: URL(fileURLWithPath: folder.path("store/packs/\(name)"))) == whole)
+        try Data(contentsOf: URL(fileURLWithPath: directory.path("store/packs/\(name)"))) == whole)
       let digests = try shell(
         "cd \"$1/store\"; find packs quarantine -type f 2>/dev/null | xargs sha256sum; true",
-        folder.path)
+        directory.path)
       #expect(digests.output.contains(SHA256.digest(of: [UInt8](foreign)).hex))
-      #expect(try open(folder).verify(deep: true).isClean)
+      #expect(try open(directory).verify(deep: true).isClean)
     }
   }
 
   @Test func `two packs with exchanged names lose nothing`() throws {
-    let folder = try TemporaryFolder()
-    _ = try filled(folder)
+    let directory = try TemporaryDirectory()
+    _ = try filled(directory)
     try shell(
-      "cd \"$1/store/packs\"; set -- *; mv $1 x; mv $2 $1; mv x $2", folder.path)
-    try shell("rm \"$1/d/new\"", folder.path("root/img/rootimg"))
-    _ = try open(folder).snapshot("img")
-    let outcome = try open(folder).repair()
+      "cd \"$1/store/packs\"; set -- *; mv $1 x; mv $2 $1; mv x $2", directory.path)
+    try shell("rm \"$1/d/new\"", directory.path("root/img/rootimg"))
+    _ = try open(directory).snapshot("img")
+    let outcome = try open(directory).repair()
     #expect(outcome.isClean, "\(outcome.losses.paths) \(outcome.problems)")
-    #expect(try open(folder).verify(deep: true).isClean)
+    #expect(try open(directory).verify(deep: true).isClean)
     #expect(
       try shell(
-        "cd \"$1/store/packs\"; sha256sum * | awk '$1 != $2'", folder.path
+        "cd \"$1/store/packs\"; sha256sum * | awk '$1 != $2'", directory.path
       ).output.isEmpty)
   }
 
@@ -227,13 +233,13 @@ import Testing
   func `repair finds packs by content in both directories`(
     _ name: String, _ damage: String
   ) throws {
-    let folder = try TemporaryFolder()
-    _ = try filled(folder)
+    let directory = try TemporaryDirectory()
+    _ = try filled(directory)
     try shell(
-      "cp -a \"$1\" \"$2\"; echo more >\"$1/more\"", folder.path("root/img/rootimg"),
-      folder.path("pristine"))
-    let third = try open(folder).snapshot("img")
-    _ = try open(folder).remove(["img@\(third.committed.number)"], force: true)
+      "cp -a \"$1\" \"$2\"; echo more >\"$1/more\"", directory.path("root/img/rootimg"),
+      directory.path("pristine"))
+    let third = try open(directory).snapshot("img")
+    _ = try open(directory).remove(["img@\(third.committed.number)"], force: true)
     // Dooms the pack that only the third snapshot needed.
     try shell(
       """
@@ -242,64 +248,66 @@ import Testing
       last=$(ls -t packs | head -1)
       set -- "$1" "$last" "$2"; mv "packs/$2" doomed/
       \(damage)
-      """, folder.path)
+      """, directory.path)
     var options = RepairOptions()
     options.readsLive = false
-    let outcome = try open(folder).repair(options)
+    let outcome = try open(directory).repair(options)
     #expect(outcome.isClean, "\(name): \(outcome.losses.paths) \(outcome.problems)")
-    #expect(try open(folder).restore("img@2", to: folder.path("out")).report.problems.isEmpty)
-    #expect(try differences(folder.path("pristine"), folder.path("out")) == "")
-    #expect(try open(folder).verify(deep: true).isClean)
-    #expect(try open(folder).repair(options).actions.isEmpty)
+    #expect(try open(directory).restore("img@2", to: directory.path("out")).report.problems.isEmpty)
+    #expect(try differences(directory.path("pristine"), directory.path("out")) == "")
+    #expect(try open(directory).verify(deep: true).isClean)
+    #expect(try open(directory).repair(options).actions.isEmpty)
     #expect(
       try shell(
         """
         cd "$1/store"
         find packs doomed -type f -exec sha256sum {} + | awk '{ n = $2; sub(".*/", "", n); if (n != $1) print }'
         """,
-        folder.path
+        directory.path
       ).output.isEmpty)
   }
 
   @Test func `a misnamed pack does not cause the loss of the pack in doomed`() throws {
-    let folder = try TemporaryFolder()
-    _ = try filled(folder)
-    try shell("cp -a \"$1\" \"$2\"", folder.path("root/img/rootimg"), folder.path("pristine"))
+    let directory = try TemporaryDirectory()
+    _ = try filled(directory)
+    try shell("cp -a \"$1\" \"$2\"", directory.path("root/img/rootimg"), directory.path("pristine"))
     // The largest pack has the name of another pack in doomed/, and that one is in packs/.
     try shell(
       """
       cd "$1/store"; set -- $(ls -S packs); mv packs/$1 doomed/$2
-      """, folder.path)
-    _ = try? open(folder).collect()
-    _ = try open(folder).repair()
-    #expect(try open(folder).restore("img@2", to: folder.path("out")).report.problems.isEmpty)
-    #expect(try differences(folder.path("pristine"), folder.path("out")) == "")
+      """, directory.path)
+    _ = try? open(directory).collect()
+    _ = try open(directory).repair()
+    #expect(try open(directory).restore("img@2", to: directory.path("out")).report.problems.isEmpty)
+    #expect(try differences(directory.path("pristine"), directory.path("out")) == "")
   }
 
   // MARK: Refs, tags, pins
 
   @Test(arguments: [true, false])
   func `a record under the name of a removed ref is kept`(_ isHighest: Bool) throws {
-    let folder = try TemporaryFolder()
-    let workspace = try filled(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try filled(directory)
     _ = try workspace.store().refs.unpin(ImageName("img"), 1)
     for text in ["3", "4"] {
-      try shell("echo $2 >\"$1/more\"", folder.path("root/img/rootimg"), text)
-      _ = try open(folder).snapshot("img")
+      try shell("echo $2 >\"$1/more\"", directory.path("root/img/rootimg"), text)
+      _ = try open(directory).snapshot("img")
     }
-    _ = try open(folder).remove(["img@2"], force: true)
-    _ = try open(folder).remove(["img@4"], force: true)
+    _ = try open(directory).remove(["img@2"], force: true)
+    _ = try open(directory).remove(["img@4"], force: true)
     let mark = isHighest ? "0000000004.removed" : "0000000002.removed"
-    let record = try shell("cat \"$1/store/refs/img/removed\"", folder.path).output
+    let record = try shell("cat \"$1/store/refs/img/removed\"", directory.path).output
     try shell(
-      "cd \"$1/store/refs/img\"; touch $2; mv $2 x; mv removed $2; mv x removed", folder.path, mark)
-    _ = try open(folder).repair()
+      "cd \"$1/store/refs/img\"; touch $2; mv $2 x; mv removed $2; mv x removed", directory.path,
+      mark)
+    _ = try open(directory).repair()
     #expect(
-      try shell("cd \"$1/store\"; cat quarantine/refs-img-$2", folder.path, mark).output == record)
-    #expect(try open(folder).verify(deep: true).isClean)
-    #expect(try open(folder).log("img").map(\.committed.number) == [3, 1])
-    #expect(try open(folder).repair().actions.isEmpty)
-    #expect(try open(folder).snapshot("img").committed.number == 5)
+      try shell("cd \"$1/store\"; cat quarantine/refs-img-$2", directory.path, mark).output
+        == record)
+    #expect(try open(directory).verify(deep: true).isClean)
+    #expect(try open(directory).log("img").map(\.committed.number) == [3, 1])
+    #expect(try open(directory).repair().actions.isEmpty)
+    #expect(try open(directory).snapshot("img").committed.number == 5)
   }
 
   @Test(arguments: [
@@ -320,56 +328,57 @@ import Testing
   func `refs, tags and pins are verified and repaired`(
     _ name: String, _ damage: String, _ canHeal: Bool
   ) throws {
-    let folder = try TemporaryFolder()
-    _ = try filled(folder)
-    #expect(try open(folder).verify(deep: false).isClean)
-    let before = try open(folder).log("img").map(\.committed.id)
-    try shell("cd \"$1/store\"; \(damage)", folder.path)
-    #expect(try !open(folder).verify(deep: false).isClean, "\(name)")
-    #expect(try !open(folder).verify(deep: true).isClean, "\(name)")
-    let outcome = try open(folder).repair()
+    let directory = try TemporaryDirectory()
+    _ = try filled(directory)
+    #expect(try open(directory).verify(deep: false).isClean)
+    let before = try open(directory).log("img").map(\.committed.id)
+    try shell("cd \"$1/store\"; \(damage)", directory.path)
+    #expect(try !open(directory).verify(deep: false).isClean, "\(name)")
+    #expect(try !open(directory).verify(deep: true).isClean, "\(name)")
+    let outcome = try open(directory).repair()
     #expect(outcome.isClean == canHeal, "\(name): \(outcome.losses.paths) \(outcome.problems)")
-    #expect(try open(folder).verify(deep: false).isClean == canHeal, "\(name)")
+    #expect(try open(directory).verify(deep: false).isClean == canHeal, "\(name)")
     if canHeal, name != "record" {
-      #expect(try open(folder).log("img").map(\.committed.id) == before, "\(name)")
+      #expect(try open(directory).log("img").map(\.committed.id) == before, "\(name)")
     }
-    #expect(try open(folder).repair().actions.isEmpty, "\(name)")
+    #expect(try open(directory).repair().actions.isEmpty, "\(name)")
   }
 
   @Test func `removed snapshots are not reported as missing`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
     for i in 1...9 {
-      try shell("echo $2 >\"$1/f\"", folder.path("root/img/rootimg"), "\(i)")
+      try shell("echo $2 >\"$1/f\"", directory.path("root/img/rootimg"), "\(i)")
       _ = try workspace.snapshot("img")
     }
     for number in [4, 2, 3, 9, 7] { _ = try workspace.remove(["img@\(number)"], force: true) }
-    #expect(try open(folder).verify(deep: true).isClean)
-    let record = try String(contentsOfFile: folder.path("store/refs/img/removed"), encoding: .utf8)
+    #expect(try open(directory).verify(deep: true).isClean)
+    let record = try String(
+      contentsOfFile: directory.path("store/refs/img/removed"), encoding: .utf8)
     #expect(record.split(separator: "\n")[2] == "2-4,7,9")
     #expect(try workspace.snapshot("img").committed.number == 10)
-    try shell("rm \"$1/store/refs/img/0000000005\"", folder.path)
+    try shell("rm \"$1/store/refs/img/0000000005\"", directory.path)
     #expect(
-      try open(folder).verify(deep: false).problems.flatMap { $0.affected.map(\.snapshot) }
+      try open(directory).verify(deep: false).problems.flatMap { $0.affected.map(\.snapshot) }
         == ["img@5"])
   }
 
   @Test func `a store of format version 1 is read, and the next snapshot upgrades it to version 2`()
     throws
   {
-    let folder = try TemporaryFolder()
-    _ = try filled(folder)
+    let directory = try TemporaryDirectory()
+    _ = try filled(directory)
     // The form of version 1: no numbers in refs, tags and pins of one line, gaps in place of removed numbers.
     let text = try String(contentsOfFile: packageRoot + "/docs/format.md", encoding: .utf8)
     #expect(text.contains("version 1"))
     for number in [2, 1] {
-      let url = URL(fileURLWithPath: folder.path("store/refs/img/000000000\(number)"))
+      let url = URL(fileURLWithPath: directory.path("store/refs/img/000000000\(number)"))
       let bytes = [UInt8](try Data(contentsOf: url))
       let count = (0..<4).reduce(0) { $0 | Int(bytes[8 + $1]) << ($1 * 8) }
       var old = Array(bytes[..<(12 + count + 32)])
       old[6] = 1
       try Data(old).write(
-        to: URL(fileURLWithPath: folder.path("store/refs/img/000000000\(number * 2)")))
+        to: URL(fileURLWithPath: directory.path("store/refs/img/000000000\(number * 2)")))
       if number == 1 { try FileManager.default.removeItem(at: url) }
     }
     try shell(
@@ -377,16 +386,18 @@ import Testing
       cd "$1/store"; printf 'imgstore store\\nversion 1\\n' >format
       echo 2 >tags/img/first; rm pins/img/*; echo audit >pins/img/0000000002
       ls refs/img
-      """, folder.path)
-    #expect(try open(folder).verify(deep: true).isClean)
-    #expect(try open(folder).log("img").map(\.committed.number) == [4, 2])
-    #expect(try String(contentsOfFile: folder.path("store/format"), encoding: .utf8).contains(" 1"))
-    #expect(try open(folder).snapshot("img").committed.number == 5)
-    #expect(try String(contentsOfFile: folder.path("store/format"), encoding: .utf8).contains(" 2"))
-    #expect(try open(folder).verify(deep: true).isClean)
-    try shell("rm \"$1/store/refs/img/0000000004\"", folder.path)
+      """, directory.path)
+    #expect(try open(directory).verify(deep: true).isClean)
+    #expect(try open(directory).log("img").map(\.committed.number) == [4, 2])
     #expect(
-      try open(folder).verify(deep: false).problems.flatMap { $0.affected.map(\.snapshot) }
+      try String(contentsOfFile: directory.path("store/format"), encoding: .utf8).contains(" 1"))
+    #expect(try open(directory).snapshot("img").committed.number == 5)
+    #expect(
+      try String(contentsOfFile: directory.path("store/format"), encoding: .utf8).contains(" 2"))
+    #expect(try open(directory).verify(deep: true).isClean)
+    try shell("rm \"$1/store/refs/img/0000000004\"", directory.path)
+    #expect(
+      try open(directory).verify(deep: false).problems.flatMap { $0.affected.map(\.snapshot) }
         == ["img@4"])
   }
 
@@ -394,19 +405,19 @@ import Testing
 
   @Test func `a verify with a budget reads the packs first that were verified longest ago`() throws
   {
-    let folder = try TemporaryFolder()
-    let workspace = try filled(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try filled(directory)
     for i in 0..<4 {
-      try shell("echo \(i) >\"$1/n\"", folder.path("root/img/rootimg"))
+      try shell("echo \(i) >\"$1/n\"", directory.path("root/img/rootimg"))
       _ = try workspace.snapshot("img")
     }
-    let count = try FileManager.default.contentsOfDirectory(atPath: folder.path("store/packs"))
+    let count = try FileManager.default.contentsOfDirectory(atPath: directory.path("store/packs"))
       .count
     var request = VerifyRequest()
     request.maxBytes = 1
     var unchecked = count
     for _ in 0..<count {
-      let report = try open(folder).verify(request)
+      let report = try open(directory).verify(request)
       #expect(report.isClean && report.packs >= 1)
       let coverage = try #require(report.coverage)
       #expect(coverage.packs == count && coverage.uncheckedPacks < unchecked)
@@ -417,11 +428,11 @@ import Testing
     // A damaged pack is found when its turn comes, and does not count as checked.
     try shell(
       "cd \"$1/store/packs\"; printf x | dd of=$(ls | head -1) bs=1 seek=30 conv=notrunc status=none",
-      folder.path)
+      directory.path)
     var finds = 0
-    for _ in 0..<count { finds += try open(folder).verify(request).isClean ? 0 : 1 }
+    for _ in 0..<count { finds += try open(directory).verify(request).isClean ? 0 : 1 }
     #expect(finds >= 1)
-    try shell("echo garbage >\"$1/store/cache/verified\"", folder.path)
-    #expect(try open(folder).verify(request).coverage?.packs == count)
+    try shell("echo garbage >\"$1/store/cache/verified\"", directory.path)
+    #expect(try open(directory).verify(request).coverage?.packs == count)
   }
 }

@@ -10,13 +10,13 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct SwapWriterTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let workspace: Workspace
-  private var tree: String { folder.path("root/img/rootimg") }
+  private var tree: String { directory.path("root/img/rootimg") }
 
   init() throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace.test(folder)
+    directory = try TemporaryDirectory()
+    workspace = try Workspace.test(directory)
     try shell("cd \"$1\"; mkdir etc mnt; echo old >etc/z; echo one >etc/f; ln etc/f etc/g", tree)
     _ = try workspace.snapshot("img")
     try shell("cd \"$1\"; echo new >etc/z; echo two >etc/f", tree)
@@ -54,7 +54,7 @@ import Testing
     #expect(!outcome.isExact || !outcome.apply.report.problems.isEmpty, "\(what)")
     // The rest of the revert is done, and nothing of the new tree remains.
     #expect(text("etc/f") == "one\n")
-    #expect(try run("find", folder.path("root"), "-name", ".imgstore*").output == "")
+    #expect(try run("find", directory.path("root"), "-name", ".imgstore*").output == "")
     #expect(try workspace.unfinished().isEmpty)
   }
 
@@ -66,8 +66,8 @@ import Testing
 
   @Test func `a mount that appears while the new tree is built stays with the live tree`() throws {
     guard isRoot else { return }
-    try shell("mkdir \"$1\"; echo host >\"$1/h\"", folder.path("data"))
-    let (data, point) = (folder.path("data"), tree + "/mnt")
+    try shell("mkdir \"$1\"; echo host >\"$1/h\"", directory.path("data"))
+    let (data, point) = (directory.path("data"), tree + "/mnt")
     defer { _ = try? run("umount", point) }
     // The new tree is synced before the exchange.
     let files = FaultyFileSystem(

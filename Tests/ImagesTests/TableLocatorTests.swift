@@ -8,26 +8,28 @@ import Testing
 @Suite struct TableLocatorTests {
   /// Creates a workspace below a root. Each table directory holds an image with the directory's name.
   private func workspace(
-    _ folder: TemporaryFolder, tables: [String], cfgloc: String? = nil, root: String? = nil,
+    _ directory: TemporaryDirectory, tables: [String], cfgloc: String? = nil, root: String? = nil,
     environment: [String: String] = [:]
   ) throws -> Workspace {
     for table in tables {
-      let place = folder.path("root\(table)")
+      let place = directory.path("root\(table)")
       try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
       let name = table.replacingOccurrences(of: "/", with: "_")
       _ = try Workspace(
-        WorkspaceOptions(store: folder.path("s"), root: folder.path("root"), xcatDirectory: place)
+        WorkspaceOptions(
+          store: directory.path("s"), root: directory.path("root"), xcatDirectory: place)
       ) { _ in }.define(name, ["profile=p"])
     }
     if let cfgloc {
       try FileManager.default.createDirectory(
-        atPath: folder.path("root/etc/xcat"), withIntermediateDirectories: true)
+        atPath: directory.path("root/etc/xcat"), withIntermediateDirectories: true)
       try cfgloc.write(
-        toFile: folder.path("root/etc/xcat/cfgloc"), atomically: false, encoding: .utf8)
+        toFile: directory.path("root/etc/xcat/cfgloc"), atomically: false, encoding: .utf8)
     }
     return try Workspace(
       WorkspaceOptions(
-        store: folder.path("store"), root: root ?? folder.path("root"), environment: environment)
+        store: directory.path("store"), root: root ?? directory.path("root"),
+        environment: environment)
     ) { _ in }
   }
 
@@ -42,22 +44,23 @@ import Testing
       (["/etc/xcat", "/db"], "SQLite:/db|user|word\r\nmore", "_db"),
       (["/etc/xcat", "/db"], "\n", "_etc_xcat"),
     ] as [([String], String?, String)] {
-      let folder = try TemporaryFolder()
-      let workspace = try workspace(folder, tables: tables, cfgloc: cfgloc)
+      let directory = try TemporaryDirectory()
+      let workspace = try workspace(directory, tables: tables, cfgloc: cfgloc)
       #expect(try found(workspace) == [expected], "\(cfgloc ?? "")")
     }
   }
 
   @Test(.usesTools) func `links of folders and tables do not lead out of a staging root`() throws {
     for (link, inside) in [("folder", false), ("folder", true), ("table", false), ("table", true)] {
-      let folder = try TemporaryFolder()
+      let directory = try TemporaryDirectory()
       // The staging root's tables and this machine's tables are at the same path.
-      let real = folder.path("real")
-      try shell("mkdir -p \"$1\" \"$2/etc\" \"$2$1\"", real, folder.path("root"))
-      let places = [real, folder.path("root") + real]
+      let real = directory.path("real")
+      try shell("mkdir -p \"$1\" \"$2/etc\" \"$2$1\"", real, directory.path("root"))
+      let places = [real, directory.path("root") + real]
       for (place, name) in zip(places, ["outside", "inside"]) {
         _ = try Workspace(
-          WorkspaceOptions(store: folder.path("s"), root: folder.path("root"), xcatDirectory: place)
+          WorkspaceOptions(
+            store: directory.path("s"), root: directory.path("root"), xcatDirectory: place)
         ) { _ in }.define(name, ["profile=p"])
       }
       if !inside { try shell("rm -r \"$1\"", places[1]) }
@@ -66,8 +69,8 @@ import Testing
         link == "folder"
           ? "ln -s \"$1\" \"$2/etc/xcat\""
           : "mkdir \"$2/etc/xcat\"; for f in osimage linuximage; do ln -s \"$1/$f.sqlite\" \"$2/etc/xcat/\"; done",
-        real, folder.path("root"))
-      let staged = try workspace(folder, tables: [])
+        real, directory.path("root"))
+      let staged = try workspace(directory, tables: [])
       let names = (try? found(staged)) ?? []
       #expect(names == (inside ? ["inside"] : []), "\(link) \(inside)")
       _ = try? staged.define("new", ["profile=p"])
@@ -77,20 +80,20 @@ import Testing
   }
 
   @Test(.usesTools) func `without xCAT's tables the store has its own`() throws {
-    let folder = try TemporaryFolder()
-    try shell("mkdir \"$1/root\"", folder.path)
-    let workspace = try workspace(folder, tables: [])
+    let directory = try TemporaryDirectory()
+    try shell("mkdir \"$1/root\"", directory.path)
+    let workspace = try workspace(directory, tables: [])
     _ = try workspace.define("x", ["profile=p"])
-    #expect(FileManager.default.fileExists(atPath: folder.path("store/xcat/osimage.sqlite")))
+    #expect(FileManager.default.fileExists(atPath: directory.path("store/xcat/osimage.sqlite")))
   }
 
   @Test func `XCATCFG is ignored below a staging root`() throws {
-    let folder = try TemporaryFolder()
-    let environment = ["XCATCFG": "SQLite:" + folder.path("root/db")]
+    let directory = try TemporaryDirectory()
+    let environment = ["XCATCFG": "SQLite:" + directory.path("root/db")]
     let staged = try workspace(
-      folder, tables: ["/etc/xcat", "/db"], environment: environment)
+      directory, tables: ["/etc/xcat", "/db"], environment: environment)
     #expect(try found(staged) == ["_etc_xcat"])
-    let here = try workspace(folder, tables: [], root: "/", environment: environment)
+    let here = try workspace(directory, tables: [], root: "/", environment: environment)
     #expect(try found(here) == ["_db"])
   }
 
@@ -98,9 +101,9 @@ import Testing
   func `other databases are used through xCAT's commands, except below a staging root`()
     throws
   {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let staged = try workspace(
-      folder, tables: ["/etc/xcat"], cfgloc: "mysql:dbname=xcatdb;host=h|user|secret")
+      directory, tables: ["/etc/xcat"], cfgloc: "mysql:dbname=xcatdb;host=h|user|secret")
     let error = #expect(throws: ImageError.self) { try staged.images() }
     #expect(error?.reason.contains("mysql") == true)
     #expect(error?.messageWithHint.contains("secret") == false, "the password is not printed")
@@ -110,20 +113,20 @@ import Testing
       mkdir "$1/bin"
       printf '#!/bin/sh\\necho "$0 $*" >>"$XCATROOT/asked"\\nprintf "# <xCAT data object stanza file>\\\\n\\\\nmine:\\\\n    objtype=osimage\\\\n    provmethod=netboot\\\\n"\\n' >"$1/bin/lsdef"
       chmod +x "$1/bin/lsdef"
-      """, folder.path)
+      """, directory.path)
     let here = try workspace(
-      folder, tables: [], root: "/",
-      environment: ["XCATCFG": "Pg:dbname=x|u|p", "XCATROOT": folder.path])
+      directory, tables: [], root: "/",
+      environment: ["XCATCFG": "Pg:dbname=x|u|p", "XCATROOT": directory.path])
     #expect(try found(here) == ["mine"])
     #expect(
-      try String(contentsOfFile: folder.path("asked"), encoding: .utf8)
-        == "\(folder.path("bin/lsdef")) -t osimage -l -z\n")
+      try String(contentsOfFile: directory.path("asked"), encoding: .utf8)
+        == "\(directory.path("bin/lsdef")) -t osimage -l -z\n")
   }
 
   @Test func `a configured table directory that does not exist is an error`() throws {
     for cfgloc in ["SQLite:/gone", "relative"] {
-      let folder = try TemporaryFolder()
-      let workspace = try workspace(folder, tables: ["/etc/xcat"], cfgloc: cfgloc)
+      let directory = try TemporaryDirectory()
+      let workspace = try workspace(directory, tables: ["/etc/xcat"], cfgloc: cfgloc)
       #expect(throws: ImageError.self) { try workspace.images() }
     }
   }

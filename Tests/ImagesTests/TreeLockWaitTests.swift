@@ -9,28 +9,28 @@ import Testing
 
 @Suite(.usesTools) struct TreeLockWaitTests {
   private struct Site {
-    let folder: TemporaryFolder
+    let directory: TemporaryDirectory
     let held: Monitor<TreeLock?>
     let messages = Monitor<[String]>([])
 
     init() throws {
-      folder = try TemporaryFolder()
-      let workspace = try Workspace.test(folder)
-      try shell("echo a >\"$1/f\"", folder.path("root/img/rootimg"))
+      directory = try TemporaryDirectory()
+      let workspace = try Workspace.test(directory)
+      try shell("echo a >\"$1/f\"", directory.path("root/img/rootimg"))
       _ = try workspace.snapshot("img")
-      try shell("echo b >\"$1/f\"", folder.path("root/img/rootimg"))
+      try shell("echo b >\"$1/f\"", directory.path("root/img/rootimg"))
       held = Monitor(nil)
       try hold()
     }
 
     func hold() throws {
-      let lock = try TreeLock(of: "/img/rootimg", below: folder.path("root"))
+      let lock = try TreeLock(of: "/img/rootimg", below: directory.path("root"))
       held.withLock { $0 = lock }
     }
 
     /// Opens a workspace. Its first message about waiting ends the other process's lock if `isReleased`.
     func open(_ wait: LockWait, isReleased: Bool) throws -> Workspace {
-      var options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      var options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
       options.lockWait = wait
       let (held, messages) = (held, messages)
       return try Workspace(options) { line in
@@ -77,15 +77,15 @@ import Testing
   @Test func `a command that waits holds no lock that pack needs`() throws {
     let site = try Site()
     // The message comes while the command waits: the image can be locked then.
-    let (folder, held) = (site.folder, site.held)
+    let (directory, held) = (site.directory, site.held)
     let isFree = Monitor<Bool?>(nil)
-    var options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    var options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     options.lockWait = .atMost(seconds: 600)
     let workspace = try Workspace(options) { line in
       guard line.hasPrefix("waiting") else { return }
       let files = KernelFileSystem.shared
       let locks = try? files.openDirectory(
-        at: files.workingDirectory, Array(folder.path("store/locks").utf8))
+        at: files.workingDirectory, Array(directory.path("store/locks").utf8))
       let lock = try? locks.flatMap {
         try FileLock.acquireIfFree(files, at: $0.raw, Array("image-img".utf8), exclusive: true)
       }

@@ -63,7 +63,7 @@ import Testing
     let before = try node.state()
     for theirs in [bundle, fixture("xcat/statelite.tgz")] {
       // The inner gzip stream has its own checksum, so this also works for xCAT's bundles.
-      let copy = node.folder.path("copy.tgz")
+      let copy = node.directory.path("copy.tgz")
       try shell("cp \"$1\" \"$2\"", theirs, copy)
       #expect(
         refusal { try node.workspace.importing(try damaged(copy, "rootimgtree.gz")) }?
@@ -82,7 +82,7 @@ import Testing
 
   // MARK: Shells
 
-  /// Texts that would create a file in the working folder if a shell evaluated them.
+  /// Texts that would create a file in the working directory if a shell evaluated them.
   static let injections = [
     "$(touch PWNED)", "`touch PWNED`", ";touch PWNED;", "|touch PWNED|", "&touch PWNED&",
     "' ;touch PWNED; '", "\" ;touch PWNED; \"", "-e;touch PWNED", "a\ntouch PWNED\nb",
@@ -91,7 +91,8 @@ import Testing
 
   private func expectNoSentinel(_ node: TestNode) throws {
     let found = try run(
-      "find", node.folder.path, ".", "/install", "-name", "PWNED*", "-newer", node.folder.path)
+      "find", node.directory.path, ".", "/install", "-name", "PWNED*", "-newer", node.directory.path
+    )
     #expect(found.output == "")
   }
 
@@ -154,7 +155,7 @@ import Testing
   @Test(arguments: injections.filter { !$0.contains("\n") })
   func `no text of a command line or a table reaches a shell`(_ text: String) throws {
     let node = try TestNode.real()
-    // The text is part of existing names: folders, an extra, a node and an image.
+    // The text is part of existing names: directories, an extra, a node and an image.
     let safe = text.replacing("/", with: "")
     try node.put("/install/\(safe)/script", "x")
     _ = try node.workspace.define(
@@ -173,7 +174,7 @@ import Testing
         ]
       },
       { $0.extras = [ExtraRequest(source: text)] }, { $0.postscriptsOf = text },
-      { $0.reference = text }, { $0.destination = .file(node.folder.path("out-\(safe)")) },
+      { $0.reference = text }, { $0.destination = .file(node.directory.path("out-\(safe)")) },
       { $0.isComplete = true },
     ] as [(inout ExportRequest) -> Void] {
       _ = refusal { _ = try node.exporting(Self.stateless, change) }
@@ -195,9 +196,9 @@ import Testing
   func `a bundle writes only below the install directory and allowed directories`(_ path: String)
     throws
   {
-    let folder = String(path.dropLast("/tinyscript".count))
+    let directory = String(path.dropLast("/tinyscript".count))
     var asExtra = BundleDraft()
-    asExtra.manifest.extras = [("/install/tinyscript", folder.isEmpty ? "/" : folder)]
+    asExtra.manifest.extras = [("/install/tinyscript", directory.isEmpty ? "/" : directory)]
     var asList = BundleDraft()
     asList.manifest.linuximage["postinstall"] = path
     asList.put("tinyscript", "#!/bin/sh\n")
@@ -207,10 +208,10 @@ import Testing
       let before = try node.state()
       let text = refusal { try node.importing(draft) }
       #expect(text != nil)
-      if !folder.isEmpty { #expect(text?.contains(folder) == true, "\(text ?? "imported")") }
+      if !directory.isEmpty { #expect(text?.contains(directory) == true, "\(text ?? "imported")") }
       #expect(try node.state() == before)
-      if folder.isEmpty { continue }
-      try node.importing(draft) { $0.allowed = [folder] }
+      if directory.isEmpty { continue }
+      try node.importing(draft) { $0.allowed = [directory] }
       #expect(node.exists(path))
     }
   }
@@ -229,14 +230,14 @@ import Testing
     let text = refusal { try node.importing(.statelite(tree: gzip(cpio.bytes))) }
     #expect(text?.contains("rootimgtree.gz") == true, "\(text ?? "imported")")
     #expect(try node.state() == before)
-    #expect(!FileManager.default.fileExists(atPath: node.folder.path("outside")))
+    #expect(!FileManager.default.fileExists(atPath: node.directory.path("outside")))
   }
 
   /// Defect 26 of xCAT.
   @Test func `members outside the tree bring no privileges, devices or links`() throws {
     let node = try TestNode.fresh()
     let setuid = BundleDraft().replacing("kernel") { tar in
-      tar.file("./\(BundleDraft.folder)/kernel", "k", mode: 0o6755)
+      tar.file("./\(BundleDraft.directory)/kernel", "k", mode: 0o6755)
     }
     try node.workspace.importing(try node.write(setuid))
     #expect(try node.files()["\(Self.boot)/kernel"]?.mode == "755")
@@ -248,7 +249,7 @@ import Testing
       let node = try TestNode.fresh()
       let before = try node.state()
       let bytes = BundleDraft().replacing("kernel") { tar in
-        tar.header("./\(BundleDraft.folder)/kernel", type: type, link: link)
+        tar.header("./\(BundleDraft.directory)/kernel", type: type, link: link)
       }
       let text = refusal { try node.workspace.importing(try node.write(bytes)) }
       #expect(text?.contains("kernel") == true, "\(type): \(text ?? "imported")")
@@ -271,7 +272,7 @@ import Testing
     let remarks = try careful.importing(draft).remarks
     #expect(!careful.exists(plugin) && careful.exists("/install/postscripts/post.sh"))
     #expect(remarks.contains { $0.contains("--trust-plugins") }, "\(remarks)")
-    // In the kit's own folder, the file is like any other.
+    // In the kit's own directory, the file is like any other.
     #expect(careful.exists("/install/kits/k/plugins/evil.pm"))
     let trusting = try TestNode.fresh()
     let image = try trusting.importing(draft) { $0.trustsPlugins = true }

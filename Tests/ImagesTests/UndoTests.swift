@@ -10,14 +10,17 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct UndoTests {
-  private func tree(_ folder: TemporaryFolder) -> String { folder.path("root/img/rootimg") }
+  private func tree(_ directory: TemporaryDirectory) -> String {
+    directory.path("root/img/rootimg")
+  }
 
   /// Creates an image with two snapshots. The second one is live.
-  private func twoStates(_ folder: TemporaryFolder) throws -> Workspace {
-    let workspace = try Workspace.test(folder)
-    try shell("cd \"$1\"; echo one >f; echo same >g; mkdir d; echo x >d/x; ln g d/h", tree(folder))
+  private func twoStates(_ directory: TemporaryDirectory) throws -> Workspace {
+    let workspace = try Workspace.test(directory)
+    try shell(
+      "cd \"$1\"; echo one >f; echo same >g; mkdir d; echo x >d/x; ln g d/h", tree(directory))
     _ = try workspace.snapshot("img")
-    try shell("cd \"$1\"; echo two >f; rm -r d; echo new >n", tree(folder))
+    try shell("cd \"$1\"; echo two >f; rm -r d; echo new >n", tree(directory))
     _ = try workspace.snapshot("img")
     return workspace
   }
@@ -28,39 +31,39 @@ import Testing
   }
 
   @Test func `an undo undoes a revert, and a second undo redoes it`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try twoStates(folder)
-    try copyTree(tree(folder), folder.path("two"))
-    _ = try workspace.restore("img@1", to: folder.path("one"))
+    let directory = try TemporaryDirectory()
+    let workspace = try twoStates(directory)
+    try copyTree(tree(directory), directory.path("two"))
+    _ = try workspace.restore("img@1", to: directory.path("one"))
     #expect(try workspace.revert("img@1").isExact)
     for round in 0..<4 {
       #expect(try workspace.undo("img").isExact)
-      let end = folder.path(round % 2 == 0 ? "two" : "one")
-      #expect(try differences(end, tree(folder)) == "", "round \(round)")
+      let end = directory.path(round % 2 == 0 ? "two" : "one")
+      #expect(try differences(end, tree(directory)) == "", "round \(round)")
       // A snapshot of the same state in between makes no difference.
       if round == 1 { _ = try workspace.snapshot("img", message: "nightly") }
     }
     // Later changes by others are kept, not lost.
-    try shell("echo mine >\"$1/mine\"", tree(folder))
+    try shell("echo mine >\"$1/mine\"", tree(directory))
     let undone = try workspace.undo("img")
-    #expect(try differences(folder.path("two"), tree(folder)) == "")
+    #expect(try differences(directory.path("two"), tree(directory)) == "")
     #expect(try workspace.findEntry("mine", in: #require(undone.safety)).entry.sizeBytes == 5)
   }
 
   @Test func `an undo after a snapshot is refused`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try twoStates(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try twoStates(directory)
     #expect(refusal { _ = try workspace.undo("img") }.contains("has nothing to undo"))
     _ = try workspace.revert("img@1")
-    try shell("echo three >\"$1/f\"", tree(folder))
+    try shell("echo three >\"$1/f\"", tree(directory))
     _ = try workspace.snapshot("img")
     #expect(refusal { _ = try workspace.undo("img") }.contains("has nothing to undo"))
   }
 
   @Test func `an undo without a safety snapshot is refused with a reason`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try twoStates(folder)
-    try shell("echo unkept >\"$1/f\"", tree(folder))
+    let directory = try TemporaryDirectory()
+    let workspace = try twoStates(directory)
+    try shell("echo unkept >\"$1/f\"", tree(directory))
     var request = RevertRequest("img@1")
     request.keepsSafety = false
     let outcome = try workspace.revert(request)
@@ -70,8 +73,10 @@ import Testing
   }
 
   /// Leaves an interrupted revert to img@1.
-  private func interrupt(_ folder: TemporaryFolder, _ method: ApplyStrategy) throws -> Workspace {
-    let options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+  private func interrupt(_ directory: TemporaryDirectory, _ method: ApplyStrategy) throws
+    -> Workspace
+  {
+    let options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     let whole = try Workspace(options) { _ in }
     for n in stride(from: 150, to: 1500, by: 10) {
       let files = FaultyFileSystem(failing: n, .forGood)
@@ -90,10 +95,10 @@ import Testing
   }
 
   @Test func `files added during an unfinished change are kept`() throws {
-    let folder = try TemporaryFolder()
-    _ = try twoStates(folder)
-    let workspace = try interrupt(folder, .inPlace)
-    try shell("echo precious >\"$1/precious\"", tree(folder))
+    let directory = try TemporaryDirectory()
+    _ = try twoStates(directory)
+    let workspace = try interrupt(directory, .inPlace)
+    try shell("echo precious >\"$1/precious\"", tree(directory))
     for verb: () throws -> Void in [
       { _ = try workspace.snapshot("img") }, { _ = try workspace.revert("img@2") },
       { _ = try workspace.undo("img") }, { _ = try workspace.define("img", ["profile=x"]) },
@@ -112,11 +117,12 @@ import Testing
   }
 
   @Test func `a damaged journal is an error, and can be abandoned`() throws {
-    let folder = try TemporaryFolder()
-    _ = try twoStates(folder)
-    let workspace = try interrupt(folder, .swap)
+    let directory = try TemporaryDirectory()
+    _ = try twoStates(directory)
+    let workspace = try interrupt(directory, .swap)
     try shell(
-      "printf XXXX | dd of=\"$1\" bs=1 seek=40 conv=notrunc 2>&1", folder.path("store/journal/img"))
+      "printf XXXX | dd of=\"$1\" bs=1 seek=40 conv=notrunc 2>&1",
+      directory.path("store/journal/img"))
     for direction in [ResumeDirection.forward, .back] {
       #expect(
         refusal { _ = try workspace.resume("img", direction) }.contains(
@@ -151,46 +157,46 @@ import Testing
   }
 
   @Test func `unusual entries survive swaps`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    let live = tree(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let live = tree(directory)
     try makeNastyTree(live)
     _ = try workspace.snapshot("img")
-    try copyTree(live, folder.path("one"))
+    try copyTree(live, directory.path("one"))
     try shell(
       """
       cd "$1"; echo changed >size-4096; rm random; chmod 600 size-1; mv web/g1-0 moved; rm -r web2
       touch -d 2002-02-02 size-65536; rm symlink; ln -s other symlink; ln size-65537 another
       """, live)
     _ = try workspace.snapshot("img")
-    try copyTree(live, folder.path("two"))
+    try copyTree(live, directory.path("two"))
     for (reference, end) in [("img@1", "one"), ("img@2", "two")] {
       var request = RevertRequest(reference)
       request.method = .swap
       let outcome = try workspace.revert(request)
       #expect(outcome.isExact && outcome.apply.methods.first?.isSwap == true)
       #expect(outcome.apply.report.problems.isEmpty && outcome.apply.report.reusedFiles > 1_000)
-      #expect(try differences(folder.path(end), live) == "", "\(reference)")
+      #expect(try differences(directory.path(end), live) == "", "\(reference)")
     }
   }
 
   @Test func `a tree in use is changed in place, and the reason is reported`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try twoStates(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try twoStates(directory)
     func method() throws -> TreeStrategy {
       try #require(workspace.revert("img@1", dryRun: true).apply.methods.first)
     }
     #expect(try method().isSwap)
     try shell(
-      "mkdir -p \"$1/etc\"; echo '/img *(rw)' >\"$1/etc/exports\"", folder.path("root"))
+      "mkdir -p \"$1/etc\"; echo '/img *(rw)' >\"$1/etc/exports\"", directory.path("root"))
     #expect(try method().isSwap, "an export of a parent directory does not use the tree")
-    try shell("echo '\"/img/rootimg\" node1(ro)' >>\"$1/etc/exports\"", folder.path("root"))
+    try shell("echo '\"/img/rootimg\" node1(ro)' >>\"$1/etc/exports\"", directory.path("root"))
     #expect(try !method().isSwap && method().why.contains("exported by NFS"))
-    try shell("rm \"$1/etc/exports\"", folder.path("root"))
+    try shell("rm \"$1/etc/exports\"", directory.path("root"))
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/bin/sleep")
     process.arguments = ["60"]
-    process.currentDirectoryURL = URL(fileURLWithPath: tree(folder))
+    process.currentDirectoryURL = URL(fileURLWithPath: tree(directory))
     try process.run()
     #expect(try !method().isSwap && method().why.contains("working folder"))
     // A shell may make this process ignore SIGTERM, and the child inherits that.
@@ -198,33 +204,33 @@ import Testing
     process.waitUntilExit()
     #expect(try method().isSwap)
     // A second tree is not worthwhile for few changes among many entries.
-    try shell("cd \"$1\"; mkdir many; cd many; seq 3000 | xargs touch", tree(folder))
+    try shell("cd \"$1\"; mkdir many; cd many; seq 3000 | xargs touch", tree(directory))
     let many = try workspace.snapshot("img").committed
-    try shell("rm \"$1/many/7\"", tree(folder))
+    try shell("rm \"$1/many/7\"", tree(directory))
     let few = try #require(try workspace.revert(many.name).apply.methods.first)
     #expect(!few.isSwap && few.why.contains("entries change"))
   }
 
   @Test func `without reflinks no file is copied only to set its time`() throws {
-    let folder = try TemporaryFolder()
-    let workspace = try twoStates(folder)
+    let directory = try TemporaryDirectory()
+    let workspace = try twoStates(directory)
     let parent = try KernelFileSystem.shared.openDirectory(
-      at: KernelFileSystem.shared.workingDirectory, Array(folder.path("root").utf8))
+      at: KernelFileSystem.shared.workingDirectory, Array(directory.path("root").utf8))
     guard !KernelFileSystem.shared.canClone(in: parent.raw) else { return }
-    try shell("head -c 8000000 /dev/urandom >\"$1/large\"", tree(folder))
+    try shell("head -c 8000000 /dev/urandom >\"$1/large\"", tree(directory))
     let large = try workspace.snapshot("img").committed
-    try shell("touch -d 2002-02-02 \"$1/large\"", tree(folder))
+    try shell("touch -d 2002-02-02 \"$1/large\"", tree(directory))
     let method = try #require(try workspace.revert(large.name, dryRun: true).apply.methods.first)
     #expect(!method.isSwap && method.why.contains("would copy 8000000 bytes"), "\(method)")
   }
 
   @Test func `a tree with a mount in it is not swapped`() throws {
     guard isRoot else { return }
-    let folder = try TemporaryFolder()
-    let workspace = try twoStates(folder)
-    try shell("mkdir \"$1/m\"", tree(folder))
-    guard try run("mount", "-t", "tmpfs", "none", tree(folder) + "/m").didSucceed else { return }
-    defer { _ = try? run("umount", tree(folder) + "/m") }
+    let directory = try TemporaryDirectory()
+    let workspace = try twoStates(directory)
+    try shell("mkdir \"$1/m\"", tree(directory))
+    guard try run("mount", "-t", "tmpfs", "none", tree(directory) + "/m").didSucceed else { return }
+    defer { _ = try? run("umount", tree(directory) + "/m") }
     var request = RevertRequest("img@1")
     request.method = .swap
     #expect(refusal { _ = try workspace.revert(request) }.contains("cannot be swapped"))
@@ -232,11 +238,11 @@ import Testing
     // The captured objects are complete and in the index, although nothing needs them now.
     let remarks = Monitor<[String]>([])
     let after = try Workspace(
-      WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+      WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     ) { remark in remarks.withLock { $0.append(remark) } }
     #expect(try after.verify(deep: true).isClean)
     #expect(remarks.withLock { $0 } == [])
-    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("store/tmp")) == [])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("store/tmp")) == [])
     #expect(try workspace.revert("img@1").apply.methods.first?.isSwap == false)
   }
 
@@ -257,9 +263,9 @@ import Testing
     #expect(copied.apply.plannedBytes == planned.apply.plannedBytes)
     #expect(try node.workspace.status("second").isClean)
     #expect(try node.workspace.status(image).isClean)
-    #expect(copied.folder.text.hasSuffix("/second"))
+    #expect(copied.directory.text.hasSuffix("/second"))
     let paths = try #require(copied.copied).snapshot.pieces.map { printable($0.path) }
-    #expect(paths.contains { $0.hasPrefix(copied.folder.text) })
+    #expect(paths.contains { $0.hasPrefix(copied.directory.text) })
     #expect(
       refusal { _ = try node.workspace.copy(CopyRequest(image, to: "second")) }.contains(
         "is defined already"))
@@ -272,8 +278,8 @@ import Testing
     _ kind: String
   ) throws {
     guard isRoot, try run("which", "mkfs.\(kind)").didSucceed else { return }
-    let folder = try TemporaryFolder()
-    let disk = folder.path("disk")
+    let directory = try TemporaryDirectory()
+    let disk = directory.path("disk")
     try shell("mkdir \"$1\"; truncate -s 400M \"$1.img\"; mkfs.\(kind) -q \"$1.img\"", disk)
     guard try run("mount", "-o", "loop", disk + ".img", disk).didSucceed else { return }
     defer { _ = try? run("umount", disk) }
@@ -285,7 +291,7 @@ import Testing
     try shell(
       "mkdir -p \"$1/d\"; head -c 60000000 /dev/urandom >\"$1/d/large\"; seq 9 >\"$1/n\"", tree)
     let workspace = try Workspace(
-      WorkspaceOptions(store: folder.path("store"), root: disk + "/root")
+      WorkspaceOptions(store: directory.path("store"), root: disk + "/root")
     ) { _ in }
     _ = try workspace.define(
       "img",
@@ -300,7 +306,7 @@ import Testing
     #expect(reverted.apply.report.writtenBytes < 100)
     let copied = try workspace.copy(CopyRequest("img", to: "second"))
     #expect(copied.remaining?.isEmpty == true && copied.apply.report.writtenBytes < 100)
-    #expect(try differences(tree, disk + "/root" + copied.folder.text + "/rootimg") == "")
+    #expect(try differences(tree, disk + "/root" + copied.directory.text + "/rootimg") == "")
     #expect(try usedBytes() < before + 20_000_000)
   }
 }

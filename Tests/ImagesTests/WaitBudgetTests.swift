@@ -9,19 +9,19 @@ import TestSupport
 import Testing
 
 @Suite struct WaitBudgetTests {
-  private func site() throws -> TemporaryFolder {
-    let folder = try TemporaryFolder()
-    let workspace = try Workspace.test(folder)
-    try shell("echo x >\"$1/f\"", folder.path("root/img/rootimg"))
+  private func site() throws -> TemporaryDirectory {
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    try shell("echo x >\"$1/f\"", directory.path("root/img/rootimg"))
     for _ in 1...3 { _ = try workspace.snapshot("img") }
-    return folder
+    return directory
   }
 
   private func open(
-    _ folder: TemporaryFolder, _ wait: LockWait,
+    _ directory: TemporaryDirectory, _ wait: LockWait,
     mention: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
-    var options = WorkspaceOptions(store: folder.path("store"), root: folder.path("root"))
+    var options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     options.lockWait = wait
     return try Workspace(options) { _ in
     } mention: {
@@ -30,10 +30,10 @@ import Testing
   }
 
   /// Takes a lock of the store as another process would.
-  private func hold(_ name: String, _ folder: TemporaryFolder) throws -> FileLock {
+  private func hold(_ name: String, _ directory: TemporaryDirectory) throws -> FileLock {
     let files = KernelFileSystem.shared
     let locks = try files.openDirectory(
-      at: files.workingDirectory, Array(folder.path("store/locks").utf8))
+      at: files.workingDirectory, Array(directory.path("store/locks").utf8))
     return try #require(
       try FileLock.acquireIfFree(files, at: locks.raw, Array(name.utf8), exclusive: true))
   }
@@ -45,20 +45,22 @@ import Testing
 
   @Test(arguments: ["refs", "tags", "signatures"])
   func `repair does not wait for an image longer than the request allows`(_ target: String) throws {
-    let folder = try site()
-    let workspace = try open(folder, .forever)
+    let directory = try site()
+    let workspace = try open(directory, .forever)
     _ = try workspace.tag("img@1", as: "golden")
     // Each step of a repair that locks an image is reached alone.
-    if target != "refs" { try shell("rm -r \"$1/store/refs/img\"", folder.path("")) }
+    if target != "refs" { try shell("rm -r \"$1/store/refs/img\"", directory.path("")) }
     if target == "signatures" {
       try shell(
-        "rm -r \"$1/store/tags/img\"; mkdir -p \"$1/store/signatures/img\"", folder.path(""))
+        "rm -r \"$1/store/tags/img\"; mkdir -p \"$1/store/signatures/img\"", directory.path(""))
     }
-    let lock = try hold("image-img", folder)
+    let lock = try hold("image-img", directory)
     for wait in [LockWait.atMost(seconds: 0), .atMost(seconds: 0.1)] {
       let lines = Monitor<[String]>([])
       #expect(
-        code { _ = try open(folder, wait) { line in lines.withLock { $0.append(line) } }.repair() }
+        code {
+          _ = try open(directory, wait) { line in lines.withLock { $0.append(line) } }.repair()
+        }
           == .imageLocked)
       #expect(lines.withLock { $0.count } == (wait == .atMost(seconds: 0) ? 0 : 1))
     }
@@ -66,27 +68,27 @@ import Testing
   }
 
   @Test func `a dry run of repair needs no lock`() throws {
-    let folder = try site()
-    let lock = try hold("image-img", folder)
+    let directory = try site()
+    let lock = try hold("image-img", directory)
     var options = RepairOptions()
     options.isDryRun = true
-    #expect(try open(folder, .forever).repair(options).isClean)
+    #expect(try open(directory, .forever).repair(options).isClean)
     withExtendedLifetime(lock) {}
   }
 
   @Test func `all waits of a command share one time`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let files = KernelFileSystem.shared
-    let directory = try files.openDirectory(
-      at: files.workingDirectory, Array(folder.path.utf8))
+    let descriptor = try files.openDirectory(
+      at: files.workingDirectory, Array(directory.path.utf8))
     func take(_ name: String, _ wait: LockWait) -> ErrorCode? {
       code {
         _ = try FileLock.acquire(
-          files, at: directory.raw, Array(name.utf8), exclusive: true, waiting: wait)
+          files, at: descriptor.raw, Array(name.utf8), exclusive: true, waiting: wait)
       }
     }
     let held = try ["a", "b"].map {
-      try FileLock.acquireIfFree(files, at: directory.raw, Array($0.utf8), exclusive: true)
+      try FileLock.acquireIfFree(files, at: descriptor.raw, Array($0.utf8), exclusive: true)
     }
     let wait = LockWait.atMost(seconds: 0.1).shared
     #expect(take("c", wait) == nil)
@@ -101,18 +103,18 @@ import Testing
   }
 
   @Test func `a failed collection is part of the outcome of a removal`() throws {
-    let folder = try site()
-    let workspace = try open(folder, .atMost(seconds: 0))
+    let directory = try site()
+    let workspace = try open(directory, .atMost(seconds: 0))
     var policy = RetentionPolicy()
     policy.last = 1
-    let lock = Monitor<FileLock?>(try hold("gc", folder))
+    let lock = Monitor<FileLock?>(try hold("gc", directory))
     let outcome = try workspace.forget(["img"], policy, force: true)
     #expect(outcome.forgotten.count == 2)
     let busy = try workspace.prune()
     #expect(busy.collection == nil && busy.failure?.errorCode == .storeLocked)
     lock.withLock { $0 = nil }
     #expect(try workspace.prune().failure == nil)
-    try shell("truncate -s 5 \"$1/store/refs/img/0000000003\"", folder.path(""))
+    try shell("truncate -s 5 \"$1/store/refs/img/0000000003\"", directory.path(""))
     #expect(try workspace.prune().failure?.errorCode == .snapshotDamaged)
   }
 }

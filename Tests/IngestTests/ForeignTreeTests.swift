@@ -21,15 +21,15 @@ import Testing
 
   @Test(.usesTools, arguments: sparseWriters)
   func `sparse members are read with content and holes`(_ pack: String) throws {
-    let folder = try TemporaryFolder()
-    let trees = try TreeStore(folder)
-    try runFixture("scripts/trees/make-sparse-files.py", folder.path("live/rootimg"))
-    try shell("cd \"$1/live\"; \(pack) >../a 2>../err", folder.path)
+    let directory = try TemporaryDirectory()
+    let trees = try TreeStore(directory)
+    try runFixture("scripts/trees/make-sparse-files.py", directory.path("live/rootimg"))
+    try shell("cd \"$1/live\"; \(pack) >../a 2>../err", directory.path)
     let packed = try #require(
-      FileManager.default.attributesOfItem(atPath: folder.path("a"))[.size] as? Int)
+      FileManager.default.attributesOfItem(atPath: directory.path("a"))[.size] as? Int)
     #expect(packed < 2 << 20)
-    let found = try trees.read(file: folder.path("a"))
-    let expected = try trees.capture(folder.path("live/rootimg"))
+    let found = try trees.read(file: directory.path("a"))
+    let expected = try trees.capture(directory.path("live/rootimg"))
     #expect(found.losses.isEmpty)
     if found.entry != expected {
       let (a, b) = (try trees.facts(found.entry), try trees.facts(expected))
@@ -44,8 +44,8 @@ import Testing
   func `access control lists as text become the attributes that Linux keeps`(
     _ pack: String
   ) throws {
-    let folder = try TemporaryFolder()
-    let trees = try TreeStore(folder)
+    let directory = try TemporaryDirectory()
+    let trees = try TreeStore(directory)
     try shell(
       """
       mkdir -p "$1/live/rootimg/etc"; cd "$1/live/rootimg"; getent passwd daemon games >etc/passwd
@@ -53,16 +53,16 @@ import Testing
       setfacl -m u:daemon:rw,g:adm:r f; setfacl -m u:games:--- g; setfacl -m g:games:rx d
       setfacl -d -m u:daemon:rwx,g:games:- d; find . -exec touch -h -d 2001-02-03 {} +
       cd ..; \(pack) >../a 2>../err
-      """, folder.path)
-    let found = try trees.read(file: folder.path("a"))
-    let expected = try trees.capture(folder.path("live/rootimg"))
+      """, directory.path)
+    let found = try trees.read(file: directory.path("a"))
+    let expected = try trees.capture(directory.path("live/rootimg"))
     #expect(found.losses.isEmpty, "\(found.losses)")
     #expect(found.entry == expected)
   }
 
   @Test func `a list with an unknown name is lost, and access is not widened`() throws {
-    let folder = try TemporaryFolder()
-    let trees = try TreeStore(folder)
+    let directory = try TemporaryDirectory()
+    let trees = try TreeStore(directory)
     var tar = RawTar()
     tar.directory("rootimg/")
     // GNU tar stores the mask in the mode's group bits.
@@ -89,8 +89,8 @@ import Testing
   }
 
   @Test func `labels and attributes are read in every notation`() throws {
-    let folder = try TemporaryFolder()
-    let trees = try TreeStore(folder)
+    let directory = try TemporaryDirectory()
+    let trees = try TreeStore(directory)
     var tar = RawTar()
     tar.directory("rootimg/")
     tar.pax([("RHT.security.selinux", "system_u:object_r:bin_t:s0")])
@@ -116,8 +116,8 @@ import Testing
   }
 
   @Test func `members that most readers accept are accepted`() throws {
-    let folder = try TemporaryFolder()
-    let trees = try TreeStore(folder)
+    let directory = try TemporaryDirectory()
+    let trees = try TreeStore(directory)
     var tar = RawTar()
     tar.header("a label", type: "V")
     tar.directory("rootimg/")
@@ -152,8 +152,8 @@ import Testing
   }
 
   @Test func `signed checksums and the kernel's own cpio writer are read`() throws {
-    let folder = try TemporaryFolder()
-    let trees = try TreeStore(folder)
+    let directory = try TemporaryDirectory()
+    let trees = try TreeStore(directory)
     var tar = RawTar()
     tar.directory("rootimg/")
     var block = RawTar()

@@ -47,8 +47,8 @@ import Testing
   private func refusal(
     _ bytes: [UInt8], limits: ArchiveTreeLimits = ArchiveTreeLimits()
   ) throws -> String {
-    let folder = try TemporaryFolder()
-    let trees = try TreeStore(folder)
+    let directory = try TemporaryDirectory()
+    let trees = try TreeStore(directory)
     do {
       _ = try trees.read(bytes: bytes, limits: limits)
       return ""
@@ -135,8 +135,8 @@ import Testing
   @Test func `links in a cpio have one content and one set of attributes, whichever name has it`()
     throws
   {
-    let folder = try TemporaryFolder()
-    let trees = try TreeStore(folder)
+    let directory = try TemporaryDirectory()
+    let trees = try TreeStore(directory)
     let orders: [[(CpioMember, String)]] = [
       [(link("rootimg/a"), ""), (link("rootimg/b"), "data")],
       [(link("rootimg/a"), "data"), (link("rootimg/b"), "")],
@@ -220,8 +220,8 @@ import Testing
 
   @Test(arguments: seeds) func `damaged archives are refused and never trap`(_ seed: UInt64) throws
   {
-    let folder = try TemporaryFolder()
-    let trees = try TreeStore(folder)
+    let directory = try TemporaryDirectory()
+    let trees = try TreeStore(directory)
     var random = SplitMix64(seed)
     let inTar = try tar([
       member("rootimg/", .directory), member("rootimg/a", size: 700),

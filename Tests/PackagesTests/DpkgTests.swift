@@ -8,7 +8,7 @@ import Testing
 @Suite struct DpkgTests {
   @Test(.usesTools) func `a real tree has the packages and owners that dpkg-query names`() throws {
     let root = try smallTree()
-    let tree = FolderTree(root: root)
+    let tree = DirectoryTree(root: root)
     let admin = "--admindir=\(root)/var/lib/dpkg"
     let expected = try run("dpkg-query", admin, "-W")
     guard expected.didSucceed, !expected.output.isEmpty else { return }  // no debootstrap here
@@ -36,9 +36,9 @@ import Testing
   @Test(.usesTools) func `states, architectures and epochs are listed as by dpkg-query`()
     throws
   {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try FileManager.default.createDirectory(
-      atPath: folder.path("var/lib/dpkg"), withIntermediateDirectories: true)
+      atPath: directory.path("var/lib/dpkg"), withIntermediateDirectories: true)
     func paragraph(
       _ name: String, _ state: String, _ version: String, _ architecture: String,
       _ more: String = ""
@@ -58,11 +58,11 @@ import Testing
       + paragraph("libc6", "install ok installed", "2.36-9", foreign, "Multi-Arch: same\n")
       + paragraph("tool", "install ok installed", "1", foreign, "Multi-Arch: foreign\n")
     try status.write(
-      toFile: folder.path("var/lib/dpkg/status"), atomically: false, encoding: .utf8)
+      toFile: directory.path("var/lib/dpkg/status"), atomically: false, encoding: .utf8)
     let (_, packages) = try #require(
-      try PackageDatabase.find(in: FolderTree(root: folder.path)))
+      try PackageDatabase.find(in: DirectoryTree(root: directory.path)))
     let expected = try run(
-      "dpkg-query", "--admindir=\(folder.path)/var/lib/dpkg", "-W", "-f",
+      "dpkg-query", "--admindir=\(directory.path)/var/lib/dpkg", "-W", "-f",
       "${db:Status-Status} ${binary:Package}\t${Version}\n")
     let states = sortedLines(expected.output)
     func list(_ isWanted: (Substring) -> Bool) -> [String] {
@@ -126,8 +126,8 @@ import Testing
     _ interruption: NamedCase<Interruption>
   ) throws {
     let (status, updates) = interruption.value
-    let folder = try TemporaryFolder()
-    let admin = folder.path("var/lib/dpkg")
+    let directory = try TemporaryDirectory()
+    let admin = directory.path("var/lib/dpkg")
     try FileManager.default.createDirectory(
       atPath: admin + "/updates", withIntermediateDirectories: true)
     func text(_ paragraphs: [[String]]) -> String {
@@ -141,7 +141,8 @@ import Testing
       try text(paragraphs).write(
         toFile: admin + "/updates/" + name, atomically: false, encoding: .utf8)
     }
-    let (_, packages) = try #require(try PackageDatabase.find(in: FolderTree(root: folder.path)))
+    let (_, packages) = try #require(
+      try PackageDatabase.find(in: DirectoryTree(root: directory.path)))
     let oracle = try run(
       "dpkg-query", "--admindir=\(admin)", "-W", "-f",
       "${binary:Package}\t${Version}\t${db:Status-Status}\n")
@@ -251,9 +252,9 @@ private struct LinkedTree: RootTree {
     try files.file(path, limitBytes: limitBytes)
   }
 
-  func folder(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
+  func directory(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
     if path.isEmpty { return links.map { (Array($0.key.utf8), Array($0.value.utf8)) } }
-    return try files.folder(path)
+    return try files.directory(path)
   }
 }
 

@@ -1,4 +1,4 @@
-// A root tree in a folder of this machine, for the readers under test.
+// A root tree in a directory of this machine, for the readers under test.
 
 import Foundation
 import Packages
@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Reads files below `root`.
-struct FolderTree: RootTree {
+struct DirectoryTree: RootTree {
   let root: String
 
   private func path(_ relative: [UInt8]) -> String {
@@ -21,7 +21,7 @@ struct FolderTree: RootTree {
     return [UInt8](try Data(contentsOf: URL(fileURLWithPath: path(relative))))
   }
 
-  func folder(_ relative: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
+  func directory(_ relative: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
     guard let names = try? FileManager.default.contentsOfDirectory(atPath: path(relative)) else {
       return []
     }
@@ -41,7 +41,7 @@ struct MemoryTree: RootTree {
     files[String(decoding: path, as: UTF8.self)]
   }
 
-  func folder(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
+  func directory(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
     let prefix = String(decoding: path, as: UTF8.self) + "/"
     return files.keys.filter { $0.hasPrefix(prefix) && !$0.dropFirst(prefix.count).contains("/") }
       .map { (Array($0.dropFirst(prefix.count).utf8), nil) }

@@ -8,29 +8,31 @@ import Testing
 
 /// Databases of every form with the same packages, and the output of `rpm -qa` for them.
 private final class RPMDatabases: Sendable {
-  let folder: TemporaryFolder
+  let directory: TemporaryDirectory
   let expected: [String]
   static let shared = Result { try RPMDatabases() }
 
   init() throws {
-    folder = try TemporaryFolder()
-    try runFixture("scripts/trees/make-rpm-database.sh", folder.path)
-    try runFixture("scripts/trees/convert-rpm-database.py", folder.path)
+    directory = try TemporaryDirectory()
+    try runFixture("scripts/trees/make-rpm-database.sh", directory.path)
+    try runFixture("scripts/trees/convert-rpm-database.py", directory.path)
     expected = sortedLines(
-      try String(contentsOfFile: folder.path("expected"), encoding: .utf8))
+      try String(contentsOfFile: directory.path("expected"), encoding: .utf8))
   }
 }
 
 @Suite(.usesTools) struct RPMTests {
-  static let forms: [(folder: String, kind: DatabaseKind)] = [
+  static let forms: [(directory: String, kind: DatabaseKind)] = [
     ("root", .rpmSQLite), ("ndb", .rpmNDB), ("bdb", .rpmBerkeley),
     ("bdb-big-endian", .rpmBerkeley), ("old", .rpmBerkeley),
   ]
 
   @Test(arguments: forms)
-  func `every format lists the packages of rpm -qa`(_ folder: String, _ kind: DatabaseKind) throws {
+  func `every format lists the packages of rpm -qa`(_ directory: String, _ kind: DatabaseKind)
+    throws
+  {
     let site = try RPMDatabases.shared.get()
-    let tree = FolderTree(root: site.folder.path(folder))
+    let tree = DirectoryTree(root: site.directory.path(directory))
     let (database, packages) = try #require(try PackageDatabase.find(in: tree))
     #expect(database.kind == kind && packages.kind == kind)
     #expect(lines(packages) == site.expected && site.expected.count == 3)
@@ -55,11 +57,12 @@ private final class RPMDatabases: Sendable {
 
   @Test func `pages in the write-ahead log are read`() throws {
     let site = try RPMDatabases.shared.get()
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try runFixture(
-      "scripts/damage/leave-write-ahead-log.py", site.folder.path("root/var/lib/rpm/rpmdb.sqlite"),
-      folder.path)
-    let tree = FolderTree(root: folder.path)
+      "scripts/damage/leave-write-ahead-log.py",
+      site.directory.path("root/var/lib/rpm/rpmdb.sqlite"),
+      directory.path)
+    let tree = DirectoryTree(root: directory.path)
     let log = try #require(
       try tree.file(Array("var/lib/rpm/rpmdb.sqlite-wal".utf8), limitBytes: .max))
     #expect(log.count > 4096)
@@ -69,19 +72,19 @@ private final class RPMDatabases: Sendable {
 
   @Test func `a database with a hot rollback journal is refused, and the error names it`() throws {
     let site = try RPMDatabases.shared.get()
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try runFixture(
-      "scripts/damage/leave-hot-journal.py", site.folder.path("root/var/lib/rpm/rpmdb.sqlite"),
-      folder.path)
-    let tree = FolderTree(root: folder.path)
+      "scripts/damage/leave-hot-journal.py", site.directory.path("root/var/lib/rpm/rpmdb.sqlite"),
+      directory.path)
+    let tree = DirectoryTree(root: directory.path)
     let error = #expect(throws: PackagesError.self) { try PackageDatabase.find(in: tree) }
     #expect(error?.reason.contains("usr/share/rpm/rpmdb.sqlite-journal") == true)
-    // Without the journal, OSTree's folder is read like the others.
-    let journal = folder.path("usr/share/rpm/rpmdb.sqlite")
+    // Without the journal, OSTree's directory is read like the others.
+    let journal = directory.path("usr/share/rpm/rpmdb.sqlite")
     try FileManager.default.removeItem(atPath: journal + "-journal")
     try FileManager.default.removeItem(atPath: journal)
     try FileManager.default.copyItem(
-      atPath: site.folder.path("root/var/lib/rpm/rpmdb.sqlite"), toPath: journal)
+      atPath: site.directory.path("root/var/lib/rpm/rpmdb.sqlite"), toPath: journal)
     #expect(try PackageDatabase.find(in: tree).map { lines($0.1) } == site.expected)
   }
 
@@ -89,12 +92,12 @@ private final class RPMDatabases: Sendable {
   func `a damaged database causes an error or another list but never traps`(_ seed: UInt64) throws {
     let site = try RPMDatabases.shared.get()
     var random = SplitMix64(seed)
-    for (folder, kind) in RPMTests.forms {
+    for (directory, kind) in RPMTests.forms {
       let name =
         kind == .rpmSQLite ? "rpmdb.sqlite" : kind == .rpmNDB ? "Packages.db" : "Packages"
       let path = "var/lib/rpm/\(name)"
       let whole = [UInt8](
-        try Data(contentsOf: URL(fileURLWithPath: site.folder.path("\(folder)/\(path)"))))
+        try Data(contentsOf: URL(fileURLWithPath: site.directory.path("\(directory)/\(path)"))))
       var failures = 0
       for round in 0..<32 {
         var bytes = whole
@@ -117,18 +120,18 @@ private final class RPMDatabases: Sendable {
           failures += 1
         }
       }
-      #expect(failures > 3, "\(folder), seed \(seed)")
+      #expect(failures > 3, "\(directory), seed \(seed)")
     }
   }
 
   @Test func `an SQLite file with an endless query or without the table is refused`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     for sql in [
       "CREATE VIEW Packages AS WITH RECURSIVE c(hnum, blob) AS (SELECT 1, x'00' UNION ALL SELECT hnum + 1, blob FROM c) SELECT * FROM c",
       "CREATE TABLE Other (x)", "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY)",
       "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob); INSERT INTO Packages VALUES (1, NULL)",
     ] {
-      let path = folder.path("db")
+      let path = directory.path("db")
       try? FileManager.default.removeItem(atPath: path)
       try #require(try run("sqlite3", path, sql).didSucceed)
       let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))

@@ -30,12 +30,12 @@ import Testing
 
   @Test(arguments: seeds) func `files contain the bytes that were written`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     // tmpfs does not support O_DIRECT.
     let memory = "/dev/shm/imgstore-writer-\(seed)"
     defer { try? FileManager.default.removeItem(atPath: memory) }
     for (i, size) in [0, 1, 4 << 20, 4 << 20 + 1, 13_000_000, 16 << 20].enumerated() {
-      for path in [folder.path("\(i)"), memory] {
+      for path in [directory.path("\(i)"), memory] {
         try? FileManager.default.removeItem(atPath: path)
         let bytes = random.bytes(size)
         let file = try create(path)
@@ -61,11 +61,11 @@ import Testing
   @Test func `an error of any write is thrown`() throws {
     var random = SplitMix64(6)
     let bytes = random.bytes(14_000_000)
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     // Three full buffers and a rest.
     for operation in 0..<4 {
       let files = FaultyFileSystem(failing: operation, .once(.noSpace))
-      let file = try create(folder.path("\(operation)"))
+      let file = try create(directory.path("\(operation)"))
       let writer = BackgroundWriter(files, .newFile(file))
       let error = #expect(throws: SystemError.self) { try give(bytes, to: writer, &random) }
       #expect(error?.code == .noSpace && files.isHit, "operation \(operation)")
@@ -78,10 +78,10 @@ import Testing
   {
     var random = SplitMix64(7)
     let bytes = random.bytes(14_000_000)
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     for operation in 0..<4 {
       let files = FaultyFileSystem(failing: operation, .once(.invalid))
-      let path = folder.path("\(operation)")
+      let path = directory.path("\(operation)")
       let file = try create(path)
       guard files.setDirect(file.raw, true) else { return }
       try give(bytes, to: BackgroundWriter(files, .newFile(file)), &random)

@@ -74,7 +74,7 @@ import Testing
       bytes("/bin/sh"), ["-c", "for f in /proc/self/fd/*; do echo ${f##*/}; done"], environment: [:]
     )
     let open = Set(String(decoding: result.output, as: UTF8.self).split(separator: "\n"))
-    // A shell opens the folder that it lists.
+    // A shell opens the directory that it lists.
     #expect(open.isSuperset(of: ["0", "1", "2"]) && open.count <= 4, "\(open)")
   }
 

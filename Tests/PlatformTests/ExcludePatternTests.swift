@@ -80,7 +80,7 @@ import Testing
     var random = SplitMix64(seed)
     func pick<T>(_ choices: [T]) -> T { choices[Int(random.next() % UInt64(choices.count))] }
     for round in 0..<8 {
-      let folder = try TemporaryFolder()
+      let directory = try TemporaryDirectory()
       var files: Set<String> = []
       for _ in 0..<30 {
         let depth = 1 + Int(random.next() % 4)
@@ -90,7 +90,7 @@ import Testing
       // No path is both a file and a directory.
       let plain = files.filter { file in !files.contains { $0.hasPrefix(file + "/") } }
       for file in plain {
-        let path = folder.path("tree/" + file)
+        let path = directory.path("tree/" + file)
         try FileManager.default.createDirectory(
           atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
         try Data().write(to: URL(fileURLWithPath: path))
@@ -103,10 +103,10 @@ import Testing
           .joined(separator: "/") + pick(["", "", "/"])
       }
       try lines.joined(separator: "\n").write(
-        toFile: folder.path("list"), atomically: true, encoding: .utf8)
+        toFile: directory.path("list"), atomically: true, encoding: .utf8)
       let listed = try shell(
         "cd \"$1/tree\"; git init -q; git ls-files --others --exclude-from=\"$1/list\" -z | tr '\\0' '\\n'",
-        folder.path("")
+        directory.path("")
       ).output
       let patterns = try ExcludePatterns(lines)
       let expected = plain.filter { file in

@@ -47,15 +47,16 @@ import Testing
   }
 
   @Test(.usesTools) func `no link leads out of the root`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     try shell(
       """
       cd "$1"; mkdir -p root/in/deep outside; echo secret >outside/f
       ln -s /outside root/absolute; ln -s ../../../../outside root/in/up; ln -s loop root/loop
       ln -s in/deep root/fine; ln -s /in root/in/back; ln -s nothing root/dangling
-      """, folder.path)
+      """, directory.path)
     let files = KernelFileSystem.shared
-    let root = try files.openDirectory(at: files.workingDirectory, Array(folder.path("root").utf8))
+    let root = try files.openDirectory(
+      at: files.workingDirectory, Array(directory.path("root").utf8))
     let resolver = PathResolver(files, root: root)
     func place(_ text: String, follow: Bool = true) throws -> (UInt64, String) {
       let place = try resolver.resolve(
@@ -65,8 +66,10 @@ import Testing
       )
     }
     func inode(_ name: String) throws -> UInt64 {
-      try files.stat(at: files.workingDirectory, Array(folder.path(name).utf8), followLink: false)
-        .inode
+      try files.stat(
+        at: files.workingDirectory, Array(directory.path(name).utf8), followLink: false
+      )
+      .inode
     }
     #expect(try place("/fine/f") == (inode("root/in/deep"), "f"))
     #expect(try place("/in/back/deep/f") == (inode("root/in/deep"), "f"))

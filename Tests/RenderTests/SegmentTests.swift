@@ -58,54 +58,55 @@ private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry]
 }
 
 @Suite struct SegmentCacheTests {
-  private func layout(_ folder: TemporaryFolder) throws -> Layout {
-    try Layout.open(KernelFileSystem.shared, path: Array(folder.path("store").utf8), create: true)
+  private func layout(_ directory: TemporaryDirectory) throws -> Layout {
+    try Layout.open(
+      KernelFileSystem.shared, path: Array(directory.path("store").utf8), create: true)
   }
   private func key(_ n: Int) -> Digest { SHA256.digest(of: Array("key \(n)".utf8)) }
   private func value(_ n: Int) -> [UInt8] {
     var random = SplitMix64(UInt64(n))
     return random.bytes(1000 + n % 777)
   }
-  private func files(_ folder: TemporaryFolder) throws -> [String] {
-    let path = folder.path("store/cache/segments")
+  private func files(_ directory: TemporaryDirectory) throws -> [String] {
+    let path = directory.path("store/cache/segments")
     return try FileManager.default.contentsOfDirectory(atPath: path).sorted().map {
       "\(path)/\($0)"
     }
   }
 
   @Test func `stored segments are found, also by other processes`() throws {
-    let folder = try TemporaryFolder()
-    let first = SegmentCache(try layout(folder))
+    let directory = try TemporaryDirectory()
+    let first = SegmentCache(try layout(directory))
     for n in 0..<500 { first.put(key(n), value(n)) }
     #expect((0..<500).allSatisfy { first.find(key($0)) == value($0) })
     #expect(first.find(key(500)) == nil)
     // A second cache reads the existing content and appends to its own file.
-    let second = SegmentCache(try layout(folder))
+    let second = SegmentCache(try layout(directory))
     #expect((0..<500).allSatisfy { second.find(key($0)) == value($0) })
     second.put(key(500), value(500))
     first.put(key(501), value(501))
-    #expect(try files(folder).count == 2)
-    let third = SegmentCache(try layout(folder))
+    #expect(try files(directory).count == 2)
+    let third = SegmentCache(try layout(directory))
     #expect((0..<502).allSatisfy { third.find(key($0)) == value($0) })
   }
 
   @Test func `one process after another appends to one file`() throws {
-    let folder = try TemporaryFolder()
-    for n in 0..<20 { SegmentCache(try layout(folder)).put(key(n), value(n)) }
-    #expect(try files(folder).count == 1)
-    let cache = SegmentCache(try layout(folder))
+    let directory = try TemporaryDirectory()
+    for n in 0..<20 { SegmentCache(try layout(directory)).put(key(n), value(n)) }
+    #expect(try files(directory).count == 1)
+    let cache = SegmentCache(try layout(directory))
     #expect((0..<20).allSatisfy { cache.find(key($0)) == value($0) })
   }
 
   @Test(arguments: seeds)
   func `a damaged cache entry is a miss and never a wrong value`(_ seed: UInt64) throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     var random = SplitMix64(seed)
     do {
-      let cache = SegmentCache(try layout(folder))
+      let cache = SegmentCache(try layout(directory))
       for n in 0..<300 { cache.put(key(n), value(n)) }
     }
-    let file = try #require(try files(folder).first)
+    let file = try #require(try files(directory).first)
     for round in 0..<30 {
       var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: file)))
       switch random.next() % 3 {
@@ -116,29 +117,29 @@ private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry]
         bytes.replaceSubrange(at..<at + 2000, with: random.bytes(2000))
       }
       try Data(bytes).write(to: URL(fileURLWithPath: file))
-      let cache = SegmentCache(try layout(folder))
+      let cache = SegmentCache(try layout(directory))
       for n in 0..<300 {
         let found = cache.find(key(n))
         #expect(found == nil || found == value(n), "seed \(seed), round \(round)")
         if found == nil { cache.put(key(n), value(n)) }
         #expect(cache.find(key(n)) == value(n), "seed \(seed), round \(round)")
       }
-      let again = SegmentCache(try layout(folder))
+      let again = SegmentCache(try layout(directory))
       #expect((0..<300).allSatisfy { again.find(key($0)) == value($0) }, "seed \(seed)")
     }
   }
 
   @Test func `a cache that is deleted while in use continues to work, and its limit holds`() throws
   {
-    let folder = try TemporaryFolder()
-    let cache = SegmentCache(try layout(folder))
+    let directory = try TemporaryDirectory()
+    let cache = SegmentCache(try layout(directory))
     cache.put(key(1), value(1))
-    try FileManager.default.removeItem(atPath: folder.path("store/cache/segments"))
+    try FileManager.default.removeItem(atPath: directory.path("store/cache/segments"))
     cache.put(key(2), value(2))
     #expect(cache.find(key(3)) == nil)
-    #expect(SegmentCache(try layout(folder)).find(key(2)) == nil)
+    #expect(SegmentCache(try layout(directory)).find(key(2)) == nil)
 
-    let none = SegmentCache(try layout(folder), limitBytes: 0)
+    let none = SegmentCache(try layout(directory), limitBytes: 0)
     none.put(key(1), value(1))
     #expect(none.find(key(1)) == nil)
 
@@ -146,10 +147,10 @@ private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry]
     let big = (0..<400).map { n in [UInt8](repeating: UInt8(n % 251), count: 100_000) }
     for n in 0..<400 {
       // One file per process: 400 short-lived processes.
-      SegmentCache(try layout(folder), limitBytes: limit).put(key(n), big[n])
+      SegmentCache(try layout(directory), limitBytes: limit).put(key(n), big[n])
     }
-    let size = SegmentCache(try layout(folder), limitBytes: limit).sizeBytes
+    let size = SegmentCache(try layout(directory), limitBytes: limit).sizeBytes
     #expect(size <= limit + 100_048)
-    #expect(SegmentCache(try layout(folder)).find(key(399)) == big[399])
+    #expect(SegmentCache(try layout(directory)).find(key(399)) == big[399])
   }
 }

@@ -15,9 +15,9 @@ import Testing
     let tree = try StoredTree { try copyTree(small, $0) }
     let cache = MemoryCache()
     try tree.write("plain", .quick(workers: 3))
-    let plain = tree.folder.path("plain")
+    let plain = tree.directory.path("plain")
     func expectSame(_ what: String) throws {
-      #expect(try sameBytes(plain, tree.folder.path("again")), "\(what)")
+      #expect(try sameBytes(plain, tree.directory.path("again")), "\(what)")
     }
     try tree.write("again", .quick(workers: 1))
     try expectSame("one worker")
@@ -50,7 +50,7 @@ import Testing
     for options in many {
       #expect(try tree.write("cached", options, cache: cache).cachedBlocks == 0, "\(options)")
       try tree.write("plain", options)
-      #expect(try sameBytes(tree.folder.path("plain"), tree.folder.path("cached")))
+      #expect(try sameBytes(tree.directory.path("plain"), tree.directory.path("cached")))
     }
   }
 
@@ -69,11 +69,11 @@ import Testing
     // A few fragments around each of five changes, and the last block of bash.
     #expect(warm.compressedBlocks <= 40, "\(warm)")
     #expect(warm.cachedBlocks > cold.compressedBlocks * 9 / 10)
-    try withMounted(tree.folder.path("second")) { mounted throws in
+    try withMounted(tree.directory.path("second")) { mounted throws in
       #expect(try differences(tree.live, mounted, seconds: true) == "")
     }
     try tree.write("plain", .quick())
-    #expect(try sameBytes(tree.folder.path("second"), tree.folder.path("plain")))
+    #expect(try sameBytes(tree.directory.path("second"), tree.directory.path("plain")))
   }
 
   @Test func `contents of cached blocks are not read from the store`() throws {
@@ -84,9 +84,9 @@ import Testing
     let cache = MemoryCache()
     try tree.write("first", .quick(), cache: cache)
     // Another store with the trees but without their contents.
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let bare = try ObjectStore(
-      KernelFileSystem.shared, path: Array(folder.path("bare").utf8), create: true
+      KernelFileSystem.shared, path: Array(directory.path("bare").utf8), create: true
     ) { _ in }
     let session = try bare.beginSession()
     let ids = try #require(tree.root.ids)
@@ -98,15 +98,15 @@ import Testing
     func write(_ cache: (any BlockCache)?) throws {
       let fileSystem = KernelFileSystem.shared
       let file = try fileSystem.openFile(
-        at: fileSystem.workingDirectory, Array(tree.folder.path("second").utf8),
+        at: fileSystem.workingDirectory, Array(tree.directory.path("second").utf8),
         [.write, .create, .truncate])
       _ = try SquashfsWriter(store: bare, options: .quick(), cache: cache, progress: Progress())
         .write(tree: tree.root, to: file, on: fileSystem)
     }
     try write(cache)
-    #expect(try sameBytes(tree.folder.path("first"), tree.folder.path("second")))
+    #expect(try sameBytes(tree.directory.path("first"), tree.directory.path("second")))
     #expect(throws: StoreError.self) { try write(nil) }
     // A partial image has no superblock, so no reader mistakes it for an image.
-    #expect(!(try run("unsquashfs", "-stat", tree.folder.path("second")).didSucceed))
+    #expect(!(try run("unsquashfs", "-stat", tree.directory.path("second")).didSucceed))
   }
 }

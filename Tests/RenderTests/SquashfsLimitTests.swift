@@ -12,9 +12,10 @@ import Testing
   @Test func `a sparse file over four gigabytes survives, with or without a hole map`()
     throws
   {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let fileSystem = KernelFileSystem.shared
-    let store = try ObjectStore(fileSystem, path: Array(folder.path("store").utf8), create: true) {
+    let store = try ObjectStore(fileSystem, path: Array(directory.path("store").utf8), create: true)
+    {
       _ in
     }
     // 4.5 GiB of zeros with a chunk of noise in the middle and one at the end.
@@ -51,15 +52,15 @@ import Testing
     try session.finish()
     for (name, root) in zip(["mapped", "plain"], roots) {
       let file = try fileSystem.openFile(
-        at: fileSystem.workingDirectory, Array(folder.path(name).utf8), [.write, .create])
+        at: fileSystem.workingDirectory, Array(directory.path(name).utf8), [.write, .create])
       let report = try SquashfsWriter(
         store: store, options: .quick(), cache: nil, progress: Progress()
       ).write(tree: root, to: file, on: fileSystem)
       #expect(report.contentBytes == 4608 << 20)
       #expect(report.compressedBlocks == 16 && report.fileBytes < 3 << 20)
     }
-    #expect(try sameBytes(folder.path("mapped"), folder.path("plain")))
-    try withMounted(folder.path("mapped")) { mounted throws in
+    #expect(try sameBytes(directory.path("mapped"), directory.path("plain")))
+    try withMounted(directory.path("mapped")) { mounted throws in
       #expect(try run("sha256sum", mounted + "/big").output.prefix(64) == blob.hex)
       #expect(
         try run("stat", "-c", "%b", mounted + "/big").output == "4096\n", "2 MiB in blocks of 512")
@@ -77,7 +78,7 @@ import Testing
     let report = try tree.write("image", .quick())
     #expect(report.inodes == 19)
     #expect(report.contentBytes < 1_020_000 && report.fileBytes < 1_100_000)
-    try withMounted(tree.folder.path("image")) { mounted throws in
+    try withMounted(tree.directory.path("image")) { mounted throws in
       #expect(try differences(tree.live, mounted, seconds: true) == "")
     }
   }
@@ -93,8 +94,9 @@ import Testing
     #expect(report.problems.isEmpty)
     // 300 copies of 1,100 bytes would not fit, however well they compress.
     #expect(report.fileBytes < 40_000)
-    #expect(try differences(tree.live, try extract(tree.folder.path("image")), seconds: true) == "")
-    try withMounted(tree.folder.path("image")) { mounted throws in
+    #expect(
+      try differences(tree.live, try extract(tree.directory.path("image")), seconds: true) == "")
+    try withMounted(tree.directory.path("image")) { mounted throws in
       #expect(try differences(tree.live, mounted, seconds: true) == "")
     }
   }
@@ -115,7 +117,7 @@ import Testing
     try tree.write("image", .quick()) { path, _ in
       Int(String(decoding: path, as: UTF8.self)).map { $0 < 32767 } == true ? .keep : .drop
     }
-    try withMounted(tree.folder.path("image")) { mounted throws in
+    try withMounted(tree.directory.path("image")) { mounted throws in
       #expect(try run("stat", "-c", "%u %g", mounted + "/32766").output == "32766 132766\n")
     }
   }

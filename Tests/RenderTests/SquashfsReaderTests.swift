@@ -27,9 +27,9 @@ import Testing
     return result
   }
 
-  private func image(_ folder: TemporaryFolder, _ options: String) throws -> [UInt8] {
-    try runFixture("scripts/trees/make-squashfs-image.sh", folder.path, options)
-    return Array(try Data(contentsOf: URL(fileURLWithPath: folder.path("image"))))
+  private func image(_ directory: TemporaryDirectory, _ options: String) throws -> [UInt8] {
+    try runFixture("scripts/trees/make-squashfs-image.sh", directory.path, options)
+    return Array(try Data(contentsOf: URL(fileURLWithPath: directory.path("image"))))
   }
 
   @Test(arguments: [
@@ -37,19 +37,21 @@ import Testing
     "-comp gzip -always-use-fragments -b 4096", "-noI -noD -noF -noX",
   ])
   func `an image of mksquashfs is read as its tree`(_ options: String) throws {
-    let folder = try TemporaryFolder()
-    let bytes = try archive(try image(folder, options))
-    try Data(bytes).write(to: URL(fileURLWithPath: folder.path("image.tar")))
+    let directory = try TemporaryDirectory()
+    let bytes = try archive(try image(directory, options))
+    try Data(bytes).write(to: URL(fileURLWithPath: directory.path("image.tar")))
     try shell(
-      "cd \"$1\"; mkdir out; tar --xattrs --xattrs-include='*' -xpf image.tar -C out", folder.path)
+      "cd \"$1\"; mkdir out; tar --xattrs --xattrs-include='*' -xpf image.tar -C out",
+      directory.path)
     // squashfs has times in seconds, and the archive has no holes.
     #expect(
-      try differences(folder.path("rootimg"), folder.path("out/rootimg"), seconds: true) == "")
+      try differences(directory.path("rootimg"), directory.path("out/rootimg"), seconds: true) == ""
+    )
   }
 
   @Test func `images with lz4 and lzo are refused, and the error names the codec`() throws {
-    let folder = try TemporaryFolder()
-    var bytes = try image(folder, "-comp gzip")
+    let directory = try TemporaryDirectory()
+    var bytes = try image(directory, "-comp gzip")
     for (number, name) in [(UInt8(5), "lz4"), (3, "lzo")] {
       bytes[20] = number
       #expect { try reader(bytes) } throws: { "\($0)".contains(name) }
@@ -58,8 +60,8 @@ import Testing
 
   @Test(arguments: seeds)
   func `a damaged image causes an error or is read, and never traps`(_ seed: UInt64) throws {
-    let folder = try TemporaryFolder()
-    let sound = try image(folder, seed % 2 == 0 ? "-comp zstd" : "-comp gzip -noI -noD")
+    let directory = try TemporaryDirectory()
+    let sound = try image(directory, seed % 2 == 0 ? "-comp zstd" : "-comp gzip -noI -noD")
     var random = SplitMix64(seed)
     for _ in 0..<60 {
       var bytes = sound

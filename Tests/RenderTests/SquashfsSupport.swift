@@ -12,16 +12,16 @@ import Testing
 
 /// A tree in a store.
 struct StoredTree {
-  let folder: TemporaryFolder
+  let directory: TemporaryDirectory
   let live: String
   let workspace: Workspace
   private(set) var root: Entry
 
   /// Creates a tree and takes its snapshot.
   init(_ fill: (String) throws -> Void) throws {
-    folder = try TemporaryFolder()
-    workspace = try Workspace.test(folder)
-    live = folder.path("root/img/rootimg")
+    directory = try TemporaryDirectory()
+    workspace = try Workspace.test(directory)
+    live = directory.path("root/img/rootimg")
     try fill(live)
     root = try StoredTree.snapshot(workspace)
   }
@@ -45,7 +45,7 @@ struct StoredTree {
   ) throws -> SquashfsReport {
     let fileSystem = KernelFileSystem.shared
     let file = try fileSystem.openFile(
-      at: fileSystem.workingDirectory, Array(folder.path(name).utf8),
+      at: fileSystem.workingDirectory, Array(directory.path(name).utf8),
       [.write, .create, .truncate])
     return try SquashfsWriter(
       store: store, options: options, cache: cache, progress: Progress()
@@ -84,9 +84,9 @@ final class MemoryCache: BlockCache {
 /// - Returns: false, and prints the reason, if this user or kernel cannot mount it.
 @discardableResult
 func withMounted(_ image: String, _ body: (String) throws -> Void) throws -> Bool {
-  let folder = image + ".mounted"
-  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-  let mounted = try run("mount", "-t", "squashfs", "-o", "loop,ro", image, folder)
+  let directory = image + ".mounted"
+  try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+  let mounted = try run("mount", "-t", "squashfs", "-o", "loop,ro", image, directory)
   guard mounted.didSucceed else {
     // If loop devices work, a refused mount is the fault of the image.
     let mayMount = isRoot && FileManager.default.fileExists(atPath: "/dev/loop-control")
@@ -94,17 +94,17 @@ func withMounted(_ image: String, _ body: (String) throws -> Void) throws -> Boo
     print("not mounted, no loop devices here or not root: \(mounted.errors)")
     return false
   }
-  defer { _ = try? run("umount", folder) }
-  try body(folder)
+  defer { _ = try? run("umount", directory) }
+  try body(directory)
   return true
 }
 
 /// Extracts an image with unsquashfs.
 func extract(_ image: String) throws -> String {
-  let folder = image + ".extracted"
-  let result = try run("unsquashfs", "-no-progress", "-quiet", "-d", folder, image)
+  let directory = image + ".extracted"
+  let result = try run("unsquashfs", "-no-progress", "-quiet", "-d", directory, image)
   #expect(result.didSucceed, "unsquashfs: \(result.errors)")
-  return folder
+  return directory
 }
 
 /// Returns the paths that `differences` names.

@@ -21,7 +21,7 @@ private let codecs: [SquashfsOptions.Compression] = [
     let reported = Set(report.problems.map { String(decoding: $0.path, as: UTF8.self) })
     #expect(
       reported.isSubset(of: ["acl", "acl-dir", "time-1901", "time-1970", "time-2106", "time-2262"]))
-    let image = tree.folder.path("image")
+    let image = tree.directory.path("image")
     #expect(try run("unsquashfs", "-stat", image).didSucceed)
     let list = try run("unsquashfs", "-lls", image)
     #expect(list.didSucceed, "\(list.errors)")
@@ -46,11 +46,11 @@ private let codecs: [SquashfsOptions.Compression] = [
       let report = try tree.write("image", options)
       #expect(report.problems.isEmpty)
       #expect((report.fragments == 0) == (options.tails == .ownBlocks))
-      try withMounted(tree.folder.path("image")) { mounted throws in
+      try withMounted(tree.directory.path("image")) { mounted throws in
         #expect(try differences(small, mounted, seconds: true) == "", "\(options)")
       }
       guard isRoot, options.blockBytes > 4096 else { continue }
-      let extracted = try extract(tree.folder.path("image"))
+      let extracted = try extract(tree.directory.path("image"))
       #expect(try differences(small, extracted, seconds: true) == "", "\(options)")
       try run("rm", "-rf", extracted)
     }
@@ -60,8 +60,9 @@ private let codecs: [SquashfsOptions.Compression] = [
     let tree = try StoredTree { _ in }
     let report = try tree.write("image", .quick())
     #expect(report.inodes == 1 && report.contentBytes == 0 && report.fragments == 0)
-    #expect(try differences(tree.live, try extract(tree.folder.path("image")), seconds: true) == "")
-    try withMounted(tree.folder.path("image")) { mounted throws in
+    #expect(
+      try differences(tree.live, try extract(tree.directory.path("image")), seconds: true) == "")
+    try withMounted(tree.directory.path("image")) { mounted throws in
       #expect(try differences(tree.live, mounted, seconds: true) == "")
     }
   }
@@ -75,9 +76,9 @@ private let codecs: [SquashfsOptions.Compression] = [
       #expect(try run("python3", "-c", script, live).didSucceed)
     }
     #expect(try tree.write("image", .quick()).inodes == 100_001)
-    let list = try run("unsquashfs", "-ls", tree.folder.path("image"))
+    let list = try run("unsquashfs", "-ls", tree.directory.path("image"))
     #expect(list.output.split(separator: "\n").count == 100_001)
-    try withMounted(tree.folder.path("image")) { mounted throws in
+    try withMounted(tree.directory.path("image")) { mounted throws in
       try runFixture("scripts/oracles/look-up-names.py", mounted)
     }
   }
@@ -97,11 +98,11 @@ private let codecs: [SquashfsOptions.Compression] = [
         workers: Int.random(in: 1...5, using: &random))
       let report = try tree.write("image", options)
       #expect(report.problems.isEmpty)
-      try withMounted(tree.folder.path("image")) { mounted throws in
+      try withMounted(tree.directory.path("image")) { mounted throws in
         #expect(
           try differences(tree.live, mounted, seconds: true) == "", "seed \(seed), \(options)")
       }
-      let check = try run("unsquashfs", "-lls", tree.folder.path("image"))
+      let check = try run("unsquashfs", "-lls", tree.directory.path("image"))
       #expect(check.didSucceed, "seed \(seed), \(options): \(check.errors)")
     }
   }
@@ -118,11 +119,11 @@ private let codecs: [SquashfsOptions.Compression] = [
       if entry.kind == .directory { return .keepIfNeeded }
       return path.hasSuffix("gone") ? .drop : .keep
     }
-    let list = try run("unsquashfs", "-ls", tree.folder.path("image")).output
+    let list = try run("unsquashfs", "-ls", tree.directory.path("image")).output
     #expect(
       list.split(separator: "\n").map { $0.dropFirst("squashfs-root".count) }
         == ["", "/a", "/a/b", "/a/b/c", "/a/b/c/kept"])
-    let extracted = try extract(tree.folder.path("image"))
+    let extracted = try extract(tree.directory.path("image"))
     #expect(try run("stat", "-c", "%h", extracted + "/a/b/c/kept").output == "1\n")
   }
 }

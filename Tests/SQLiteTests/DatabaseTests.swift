@@ -6,10 +6,10 @@ import TestSupport
 import Testing
 
 @Suite struct DatabaseTests {
-  private let folder: TemporaryFolder
-  private var path: String { folder.path("test.sqlite") }
+  private let directory: TemporaryDirectory
+  private var path: String { directory.path("test.sqlite") }
 
-  init() throws { folder = try TemporaryFolder() }
+  init() throws { directory = try TemporaryDirectory() }
 
   private func makeTable() throws -> Database {
     let database = try Database(path: path, .create)
@@ -95,8 +95,8 @@ import Testing
     let reader = try Database(path: path, .read)
     #expect(try failure { try reader.execute("DELETE FROM t") }?.isReadOnly == true)
     #expect(try failure { try reader.execute("SELECT * FROM missing") }?.isSchema == true)
-    #expect(throws: SQLiteError.self) { try Database(path: folder.path("missing"), .read) }
-    let noise = folder.path("noise")
+    #expect(throws: SQLiteError.self) { try Database(path: directory.path("missing"), .read) }
+    let noise = directory.path("noise")
     try Data("this is not a database, but long enough to be taken for one".utf8)
       .write(to: URL(fileURLWithPath: noise))
     let damaged = try Database(path: noise, .read)

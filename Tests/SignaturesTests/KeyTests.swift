@@ -37,28 +37,29 @@ import Testing
   }
 
   @Test(.usesTools) func `openssl reads the keys and creates the same signatures`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let key = try SigningKey.generate()
-    try write(key.pem, folder.path("key"))
-    try write(key.publicKey.pem, folder.path("pub"))
-    try write(Array("message\n".utf8), folder.path("message"))
+    try write(key.pem, directory.path("key"))
+    try write(key.publicKey.pem, directory.path("pub"))
+    try write(Array("message\n".utf8), directory.path("message"))
     try shell(
       """
       cd "$1"; openssl pkey -in key -pubout | cmp - pub
       openssl pkeyutl -sign -inkey key -rawin -in message -out sig
       openssl genpkey -algorithm ed25519 -out theirs; openssl pkey -in theirs -pubout -out theirs.pub
       openssl pkeyutl -sign -inkey theirs -rawin -in message -out theirs.sig
-      """, folder.path)
-    #expect(try key.sign(Array("message\n".utf8)) == read(folder.path("sig")))
-    let theirs = try SigningKey(pem: read(folder.path("theirs")), name: "theirs")
-    #expect(theirs.pem == (try read(folder.path("theirs"))))
-    let theirPublic = try PublicKey(pem: read(folder.path("theirs.pub")), name: "theirs.pub")
+      """, directory.path)
+    #expect(try key.sign(Array("message\n".utf8)) == read(directory.path("sig")))
+    let theirs = try SigningKey(pem: read(directory.path("theirs")), name: "theirs")
+    #expect(theirs.pem == (try read(directory.path("theirs"))))
+    let theirPublic = try PublicKey(pem: read(directory.path("theirs.pub")), name: "theirs.pub")
     #expect(theirPublic == theirs.publicKey)
-    #expect(theirPublic.verify(try read(folder.path("theirs.sig")), of: Array("message\n".utf8)))
-    #expect(!key.publicKey.verify(try read(folder.path("theirs.sig")), of: Array("message\n".utf8)))
+    #expect(theirPublic.verify(try read(directory.path("theirs.sig")), of: Array("message\n".utf8)))
+    #expect(
+      !key.publicKey.verify(try read(directory.path("theirs.sig")), of: Array("message\n".utf8)))
     // A key's id is the SHA-256 of openssl's DER output.
     let id = try shell(
-      "openssl pkey -pubin -in \"$1\" -outform DER | sha256sum | cut -c1-64", folder.path("pub"))
+      "openssl pkey -pubin -in \"$1\" -outform DER | sha256sum | cut -c1-64", directory.path("pub"))
     #expect(id.output == key.publicKey.id.hex + "\n")
   }
 
@@ -85,27 +86,27 @@ import Testing
   }
 
   @Test(.usesTools) func `a file that is not exactly one plain key is refused`() throws {
-    let folder = try TemporaryFolder()
-    try runFixture("scripts/keys/make-unusable-keys.sh", folder.path)
+    let directory = try TemporaryDirectory()
+    try runFixture("scripts/keys/make-unusable-keys.sh", directory.path)
     for name in [
       "ed448", "x25519", "rsa", "locked", "two", "cut", "empty", "padded", "der", "good.pub",
     ] {
       #expect(throws: SignatureError.self, "\(name)") {
-        try SigningKey(pem: read(folder.path(name)), name: name)
+        try SigningKey(pem: read(directory.path(name)), name: name)
       }
     }
     for name in ["ed448.pub", "x25519.pub", "rsa.pub", "good", "empty", "der"] {
       #expect(throws: SignatureError.self, "\(name)") {
-        try PublicKey(pem: read(folder.path(name)), name: name)
+        try PublicKey(pem: read(directory.path(name)), name: name)
       }
     }
     // Changes of editors and mail programs do not change the key.
     try shell(
       "cd \"$1\"; sed 's/$/\\r/' good >crlf; (echo note; cat good) >noted; head -c -1 good >noend",
-      folder.path)
-    let good = try SigningKey(pem: read(folder.path("good")), name: "good")
+      directory.path)
+    let good = try SigningKey(pem: read(directory.path("good")), name: "good")
     for name in ["crlf", "noted", "noend"] {
-      let other = try SigningKey(pem: read(folder.path(name)), name: name)
+      let other = try SigningKey(pem: read(directory.path(name)), name: name)
       #expect(other.publicKey == good.publicKey, "\(name)")
     }
   }

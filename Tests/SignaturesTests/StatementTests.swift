@@ -28,7 +28,7 @@ import Testing
         item(
           "/c",
           .tree(.init(entryCount: 1, portable: digest, attributes: digest, members: digest))),
-        item("/d", .folder(memberCount: 0, members: digest)), item("/e", .other("fifo")),
+        item("/d", .directory(memberCount: 0, members: digest)), item("/e", .other("fifo")),
       ])
   }
 

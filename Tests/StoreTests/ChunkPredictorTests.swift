@@ -46,9 +46,9 @@ import Testing
   }
 
   @Test func `blobs without a readable recipe are skipped`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     let store = try ObjectStore(
-      KernelFileSystem.shared, path: Array(folder.path("store").utf8), create: true
+      KernelFileSystem.shared, path: Array(directory.path("store").utf8), create: true
     ) { _ in }
     let good = recipe([1, 2])
     let session = try store.beginSession()

@@ -85,8 +85,8 @@ import Testing
   @Test(arguments: ["ref", "ref-2"]) func `the examples of a pack and a ref form a readable store`(
     _ ref: String
   ) throws {
-    let folder = try TemporaryFolder()
-    let store = folder.path("store")
+    let directory = try TemporaryDirectory()
+    let store = directory.path("store")
     let pack = try example("pack")
     for name in ["packs", "refs/demo"] {
       try FileManager.default.createDirectory(

@@ -32,25 +32,25 @@ import Testing
   }
 
   @Test func `every chunk is read alone, again, and among the others`() throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     var random = SplitMix64(1)
-    let chunks = try makeStore(folder.path("store"), &random)
+    let chunks = try makeStore(directory.path("store"), &random)
     for (id, bytes) in chunks {
-      let store = try open(folder.path("store"))
+      let store = try open(directory.path("store"))
       #expect(try store.object(.chunk, id) == bytes)
       #expect(try store.object(.chunk, id) == bytes)
     }
-    let store = try open(folder.path("store"))
+    let store = try open(directory.path("store"))
     for (id, bytes) in chunks { #expect(try store.object(.chunk, id) == bytes) }
   }
 
   @Test(arguments: seeds) func `chunks of many frames are read in any order by many threads`(
     _ seed: UInt64
   ) throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     var random = SplitMix64(seed)
-    let chunks = try makeStore(folder.path("store"), chunks: 260, &random)
-    let store = try open(folder.path("store"))
+    let chunks = try makeStore(directory.path("store"), chunks: 260, &random)
+    let store = try open(directory.path("store"))
     let order = Monitor(chunks.keys.shuffled(using: &random) + Array(chunks.keys))
     try runThreads(4) { _ in
       while let id = order.withLock({ $0.popLast() }) {
@@ -63,10 +63,10 @@ import Testing
   @Test(arguments: seeds) func `a damaged frame returns the right bytes or an error`(
     _ seed: UInt64
   ) throws {
-    let folder = try TemporaryFolder()
+    let directory = try TemporaryDirectory()
     var random = SplitMix64(seed)
-    let chunks = try makeStore(folder.path("store"), &random)
-    let packs = folder.path("store/packs")
+    let chunks = try makeStore(directory.path("store"), &random)
+    let packs = directory.path("store/packs")
     let name = try #require(try FileManager.default.contentsOfDirectory(atPath: packs).first)
     let url = URL(fileURLWithPath: packs + "/" + name)
     let whole = try Data(contentsOf: url)
@@ -76,7 +76,7 @@ import Testing
       damaged[Int.random(in: whole.count / 10..<whole.count, using: &random)] ^= 1
       try damaged.write(to: url)
       for (id, bytes) in chunks.shuffled(using: &random).prefix(8) {
-        let store = try open(folder.path("store"))
+        let store = try open(directory.path("store"))
         do {
           #expect(try store.object(.chunk, id) == bytes, "seed \(seed)")
           right += 1

@@ -9,21 +9,22 @@ import TestSupport
 import Testing
 
 @Suite struct ReadTransactionTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let store: ObjectStore
   private let known: Digest
 
   init() throws {
-    folder = try TemporaryFolder()
-    store = try ReadTransactionTests.open(folder)
+    directory = try TemporaryDirectory()
+    store = try ReadTransactionTests.open(directory)
     known = try ReadTransactionTests.add("known", to: store)
   }
 
   private static func open(
-    _ folder: TemporaryFolder, report: @escaping @Sendable (String) -> Void = { _ in }
+    _ directory: TemporaryDirectory, report: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> ObjectStore {
     try ObjectStore(
-      KernelFileSystem.shared, path: Array(folder.path("store").utf8), create: true, report: report)
+      KernelFileSystem.shared, path: Array(directory.path("store").utf8), create: true,
+      report: report)
   }
 
   private static func add(_ text: String, to store: ObjectStore) throws -> Digest {
@@ -41,9 +42,10 @@ import Testing
     let remarks = Monitor<[String]?>(nil)
     let thread: ThreadHandle
 
-    init(_ folder: TemporaryFolder) throws {
+    init(_ directory: TemporaryDirectory) throws {
       let lines = Monitor<[String]>([])
-      let store = try ReadTransactionTests.open(folder) { line in lines.withLock { $0.append(line) }
+      let store = try ReadTransactionTests.open(directory) { line in
+        lines.withLock { $0.append(line) }
       }
       let remarks = remarks
       thread = try startThread {
@@ -56,7 +58,7 @@ import Testing
   }
 
   @Test func `a writer is admitted to an endless read transaction`() throws {
-    let writer = try Writer(folder)
+    let writer = try Writer(directory)
     defer { writer.thread.join() }
     try store.withReadTransaction {
       while writer.remarks.withLock({ $0 == nil }) { _ = try store.object(.chunk, known) }
@@ -69,7 +71,7 @@ import Testing
     defer { writer?.thread.join() }
     let remarks = try store.withReadTransaction {
       _ = try store.object(.chunk, known)
-      let other = try Writer(folder)
+      let other = try Writer(directory)
       writer = other
       // By now it holds the lock and waits for this read transaction to end.
       Thread.sleep(forTimeInterval: 0.5)
@@ -99,7 +101,7 @@ import Testing
       }
     }
     // No lock remains: another store can write immediately.
-    let writer = try Writer(folder)
+    let writer = try Writer(directory)
     writer.thread.join()
     #expect(writer.remarks.withLock { $0 } == [])
   }

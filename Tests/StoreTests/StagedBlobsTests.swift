@@ -46,10 +46,10 @@ import Testing
     let memory = URL(fileURLWithPath: "/dev/shm").appendingPathComponent("imgstore-\(seed)")
     try FileManager.default.createDirectory(at: memory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: memory) }
-    let disk = try TemporaryFolder()
+    let disk = try TemporaryDirectory()
     for path in [disk.path, memory.path] {
-      let directory = try open(path)
-      let staged = StagedBlobs(kernel, on: directory)
+      let descriptor = try open(path)
+      let staged = StagedBlobs(kernel, on: descriptor)
       let size = Int(StagedBlobs.minBytes) + Int.random(in: 0...5_000_000, using: &random)
       let bytes = random.bytes(size)
       let id = SHA256.digest(of: bytes)
@@ -59,7 +59,7 @@ import Testing
       #expect(try FileManager.default.contentsOfDirectory(atPath: path) == [])
       #expect(staged.take(id, sizeBytes: UInt64(size) + 1) == nil)
       let taken = try #require(staged.take(id, sizeBytes: UInt64(size)))
-      try kernel.link(open: taken.raw, to: directory.raw, Array("blob".utf8))
+      try kernel.link(open: taken.raw, to: descriptor.raw, Array("blob".utf8))
       let found = try Data(contentsOf: URL(fileURLWithPath: path + "/blob"))
       #expect(found == Data(bytes))
       #expect(staged.take(id, sizeBytes: UInt64(size)) == nil, "one taker")
@@ -67,10 +67,10 @@ import Testing
   }
 
   @Test func `small blobs and blobs too large for the disk are not staged`() throws {
-    let folder = try TemporaryFolder()
-    let directory = try open(folder.path)
-    let free = try kernel.freeBytes(directory.raw)
-    let staged = StagedBlobs(kernel, on: directory)
+    let directory = try TemporaryDirectory()
+    let descriptor = try open(directory.path)
+    let free = try kernel.freeBytes(descriptor.raw)
+    let staged = StagedBlobs(kernel, on: descriptor)
     #expect(staged.begin(sizeBytes: StagedBlobs.minBytes - 1) == nil)
     #expect(staged.begin(sizeBytes: free / 4 * 3) == nil)
     // An announced size counts, because it cannot be checked yet.
@@ -81,15 +81,15 @@ import Testing
   }
 
   @Test func `a failed write drops that file only`() throws {
-    let folder = try TemporaryFolder()
-    let directory = try open(folder.path)
+    let directory = try TemporaryDirectory()
+    let descriptor = try open(directory.path)
     var random = SplitMix64(7)
     let bytes = random.bytes(9_000_000)
     let id = SHA256.digest(of: bytes)
     // Operations: free space, open, then writes.
     for operation in 1..<8 {
       let faulty = FaultyFileSystem(failing: operation, .once(.noSpace))
-      let staged = StagedBlobs(faulty, on: directory)
+      let staged = StagedBlobs(faulty, on: descriptor)
       let file = staged.begin(sizeBytes: UInt64(bytes.count))
       if let file {
         write(bytes, to: file, &random)
@@ -100,7 +100,7 @@ import Testing
       } else {
         #expect(faulty.isHit, "operation \(operation)")
       }
-      #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
+      #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
     }
   }
 }

@@ -8,13 +8,13 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct UnlockedStoreTests {
-  private let folder: TemporaryFolder
+  private let directory: TemporaryDirectory
   private let path: [UInt8]
   private let known: Digest
 
   init() throws {
-    folder = try TemporaryFolder()
-    path = Array(folder.path("store").utf8)
+    directory = try TemporaryDirectory()
+    path = Array(directory.path("store").utf8)
     let store = try ObjectStore(
       KernelFileSystem.shared, path: path, create: true, report: { _ in })
     let session = try store.beginSession()
@@ -36,7 +36,8 @@ import Testing
 
   /// Returns names, inodes, sizes and times of all files of the store.
   private func listing() throws -> String {
-    try shell("cd \"$1\"; find . -printf '%p %i %s %T@ %C@\\n' | sort", folder.path("store")).output
+    try shell("cd \"$1\"; find . -printf '%p %i %s %T@ %C@\\n' | sort", directory.path("store"))
+      .output
   }
 
   @Test func `objects, snapshots and tags equal those of the locked store`() throws {
@@ -53,10 +54,10 @@ import Testing
 
   @Test func `reading does not wait for other processes`() throws {
     // Another process locks everything and writes to the index.
-    let mark = folder.path("held")
+    let mark = directory.path("held")
     let other = Process()
     other.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    other.currentDirectoryURL = URL(fileURLWithPath: folder.path("store/locks"))
+    other.currentDirectoryURL = URL(fileURLWithPath: directory.path("store/locks"))
     other.arguments = [fixture("scripts/processes/hold-store-locks.py"), mark]
     try other.run()
     defer {
@@ -74,32 +75,32 @@ import Testing
   }
 
   @Test func `missing parts are not created`() throws {
-    try shell("rm \"$1/index.sqlite\" \"$1/index.stamp\"", folder.path("store"))
+    try shell("rm \"$1/index.sqlite\" \"$1/index.stamp\"", directory.path("store"))
     let before = try listing()
     #expect(throws: StoreError.self) { try open().object(.chunk, known) }
     #expect(try open().refs.images().count == 1)
     #expect(try listing() == before)
-    try shell("mkfifo \"$1/index.sqlite\"", folder.path("store"))
+    try shell("mkfifo \"$1/index.sqlite\"", directory.path("store"))
     #expect(throws: StoreError.self) { try open().object(.chunk, known) }
-    try shell("rm -r \"$1/signatures\"", folder.path("store"))
+    try shell("rm -r \"$1/signatures\"", directory.path("store"))
     let without = try listing()
     #expect(throws: StoreError.self) { try open() }
     #expect(try listing() == without)
     #expect(throws: StoreError.self) {
-      try UnlockedStore(KernelFileSystem.shared, path: Array(folder.path("none").utf8))
+      try UnlockedStore(KernelFileSystem.shared, path: Array(directory.path("none").utf8))
     }
-    #expect(!FileManager.default.fileExists(atPath: folder.path("none")))
+    #expect(!FileManager.default.fileExists(atPath: directory.path("none")))
   }
 
   @Test func `a damaged index and a damaged pack are errors`() throws {
     try shell(
       "printf 'SQLite format 3' >\"$1/index.sqlite\"; head -c 9000 /dev/urandom >>\"$1/index.sqlite\"",
-      folder.path("store"))
+      directory.path("store"))
     #expect(throws: StoreError.self) { try open().object(.chunk, known) }
   }
 
   @Test func `a store that other users can write is refused`() throws {
-    try shell("chmod o+w \"$1/refs\"", folder.path("store"))
+    try shell("chmod o+w \"$1/refs\"", directory.path("store"))
     let error = #expect(throws: StoreError.self) { try open() }
     #expect(error?.kind == .refused)
   }

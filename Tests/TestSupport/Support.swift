@@ -1,4 +1,4 @@
-// Helpers that the tests of all modules share: temporary folders, running tools, printed seeds.
+// Helpers that the tests of all modules share: temporary directories, running tools, printed seeds.
 
 import Foundation
 import Images
@@ -6,8 +6,8 @@ import Platform
 import Store
 import Testing
 
-/// A folder that is removed with the last reference to it.
-public final class TemporaryFolder: Sendable {
+/// A directory that is removed with the last reference to it.
+public final class TemporaryDirectory: Sendable {
   public let path: String
 
   public init() throws {
@@ -142,16 +142,16 @@ public let seeds: [UInt64] =
   + (Sweep.isWhole ? [1, 2, 3, 20_261_123] : [2, 20_261_123])
 
 extension Workspace {
-  /// A workspace of its own below `folder`, with an image "img" whose root tree is `root/img/rootimg`.
+  /// A workspace of its own below `directory`, with an image "img" whose root tree is `root/img/rootimg`.
   public static func test(
-    _ folder: TemporaryFolder, store: String = "store",
+    _ directory: TemporaryDirectory, store: String = "store",
     fileSystem: any FileSystem = KernelFileSystem.shared,
     tell: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
     try FileManager.default.createDirectory(
-      atPath: folder.path("root/img/rootimg"), withIntermediateDirectories: true)
+      atPath: directory.path("root/img/rootimg"), withIntermediateDirectories: true)
     let workspace = try Workspace(
-      WorkspaceOptions(store: folder.path(store), root: folder.path("root")),
+      WorkspaceOptions(store: directory.path(store), root: directory.path("root")),
       fileSystem: fileSystem, tell: tell)
     _ = try workspace.define(
       "img",

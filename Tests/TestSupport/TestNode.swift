@@ -1,6 +1,6 @@
-// A management node in a temporary folder, for the tests of all modules.
+// A management node in a temporary directory, for the tests of all modules.
 //
-// The node has a store, a workspace, tables and images. Most nodes are staged: their root is the folder
+// The node has a store, a workspace, tables and images. Most nodes are staged: their root is the directory
 // "root" next to the store. A node of directory images has no xCAT, and its paths are those of the machine.
 
 import Foundation
@@ -14,9 +14,9 @@ public let binary =
   ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
   .appendingPathComponent("imgstore").path
 
-/// A management node in a temporary folder.
+/// A management node in a temporary directory.
 public final class TestNode: Sendable {
-  public let folder: TemporaryFolder
+  public let directory: TemporaryDirectory
   /// The tree of the image.
   public let tree: String
   public let workspace: Workspace
@@ -27,7 +27,7 @@ public final class TestNode: Sendable {
   /// Creates a node without images.
   ///
   /// - Parameters:
-  ///   - isStaged: whether the root of the node is the folder "root"; otherwise it is that of the machine.
+  ///   - isStaged: whether the root of the node is the directory "root"; otherwise it is that of the machine.
   ///   - tree: the tree of the image, below the root of the node.
   ///   - environment: the variables that the workspace reads.
   ///   - tell: receives the messages of the workspace, in addition to `messages`.
@@ -38,16 +38,16 @@ public final class TestNode: Sendable {
     tell: @escaping @Sendable (String) -> Void = { _ in },
     stage: (String) throws -> Void = { _ in }
   ) throws {
-    folder = try TemporaryFolder()
+    directory = try TemporaryDirectory()
     self.isStaged = isStaged
-    let root = isStaged ? folder.path("root") : folder.path
+    let root = isStaged ? directory.path("root") : directory.path
     self.tree = "\(root)/\(tree)"
     try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
     try stage(root)
     let messages = Monitor<[String]>([])
     self.messages = messages
     workspace = try Workspace(
-      TestNode.options(folder, isStaged: isStaged, environment: environment)
+      TestNode.options(directory, isStaged: isStaged, environment: environment)
     ) { line in
       messages.withLock { $0.append(line) }
       tell(line)
@@ -69,7 +69,8 @@ public final class TestNode: Sendable {
     try TestNode(isStaged: false, tree: path, stage: { try write(files, to: $0 + "/" + path) })
   }
 
-  /// Creates the fresh node of the fixtures (Tests/Fixtures/README.md): folders, nodes and rows, no image.
+  /// Creates the fresh node of the fixtures (Tests/Fixtures/README.md): directories, nodes and rows, no
+  /// image.
   public static func fresh(
     tell: @escaping @Sendable (String) -> Void = { _ in }, stage: (String) throws -> Void = { _ in }
   ) throws -> TestNode {
@@ -134,10 +135,10 @@ public final class TestNode: Sendable {
   }
 
   private static func options(
-    _ folder: TemporaryFolder, isStaged: Bool, environment: [String: String]
+    _ directory: TemporaryDirectory, isStaged: Bool, environment: [String: String]
   ) -> WorkspaceOptions {
     WorkspaceOptions(
-      store: folder.path("store"), root: isStaged ? folder.path("root") : "/",
+      store: directory.path("store"), root: isStaged ? directory.path("root") : "/",
       environment: environment)
   }
 
@@ -146,9 +147,10 @@ public final class TestNode: Sendable {
   /// The variables that make the program use this node.
   public var environment: [String: String] {
     [
-      "IMGSTORE_STORE": folder.path("store"), "IMGSTORE_ROOT": isStaged ? folder.path("root") : "/",
+      "IMGSTORE_STORE": directory.path("store"),
+      "IMGSTORE_ROOT": isStaged ? directory.path("root") : "/",
       // The list of stores of this machine is not for tests.
-      "IMGSTORE_CONFIG_DIR": folder.path("config"), "TZ": "UTC",
+      "IMGSTORE_CONFIG_DIR": directory.path("config"), "TZ": "UTC",
     ]
   }
 
@@ -165,7 +167,7 @@ public final class TestNode: Sendable {
   /// Opens another workspace on the node, as another process would.
   public func open(lockWait: LockWait = .forever) throws -> Workspace {
     var options = TestNode.options(
-      folder, isStaged: isStaged, environment: workspace.options.environment)
+      directory, isStaged: isStaged, environment: workspace.options.environment)
     options.lockWait = lockWait
     return try Workspace(options) { _ in }
   }
@@ -174,7 +176,7 @@ public final class TestNode: Sendable {
 
   /// Returns the path of a file of the node, with or without a leading slash.
   public func path(_ path: String) -> String {
-    let root = isStaged ? folder.path("root") : folder.path
+    let root = isStaged ? directory.path("root") : directory.path
     return path.hasPrefix("/") ? root + path : "\(root)/\(path)"
   }
 
@@ -233,9 +235,9 @@ public final class TestNode: Sendable {
     public var target: String?
   }
 
-  /// Everything below a folder, by path.
+  /// Everything below a directory, by path.
   public func files(below top: String = "/install") throws -> [String: File] {
-    let result = try runFixture("scripts/oracles/list-files.py", folder.path("root"), top)
+    let result = try runFixture("scripts/oracles/list-files.py", directory.path("root"), top)
     return try JSONDecoder().decode([String: File].self, from: Data(result.output.utf8))
   }
 

@@ -14,9 +14,9 @@ public final class TreeStore {
   public let store: ObjectStore
   private let files = KernelFileSystem.shared
 
-  public init(_ folder: TemporaryFolder) throws {
+  public init(_ directory: TemporaryDirectory) throws {
     store = try ObjectStore(
-      files, path: Array(folder.path("store").utf8), create: true, report: { _ in })
+      files, path: Array(directory.path("store").utf8), create: true, report: { _ in })
   }
 
   /// Captures the tree at `path`.

@@ -4,10 +4,10 @@ import Foundation
 import Platform
 import Testing
 
-/// Fills a folder with one of everything that Linux allows. Needs python3; as root also devices,
+/// Fills a directory with one of everything that Linux allows. Needs python3; as root also devices,
 /// owners, capabilities and trusted attributes.
 ///
-/// - Parameter wide: entries of its widest folder. Making many thousands takes ext4 seconds.
+/// - Parameter wide: entries of its widest directory. Making many thousands takes ext4 seconds.
 public func makeNastyTree(_ path: String, wide: Int = 1500) throws {
   let result = try run(fixture("scripts/trees/make-nasty-tree.py"), path, "\(wide)")
   try #require(result.didSucceed, "the nasty tree: \(result.errors)")

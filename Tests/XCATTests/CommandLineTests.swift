@@ -110,15 +110,15 @@ import XCAT
 
   @Test func `the path of a bundle is derived as by fileparse`() {
     func place(_ text: String?) -> String {
-      let (folder, name) = Imgexport.place(of: text, image: "my  image x")
-      return "\(folder)|\(name)"
+      let (directory, name) = Imgexport.place(of: text, image: "my  image x")
+      return "\(directory)|\(name)"
     }
     #expect(place(nil) == "|my_image_x.tgz")
     #expect(place("/a/b.tgz") == "/a/|b.tgz")
     #expect(place("b") == "./|b")
     #expect(place("a/") == "a/|my_image_x.tgz")
-    #expect(splitExtra("/a/b:/c:d").folder == "/c:d" && splitExtra("/a/b:/c:d").file == "/a/b")
-    #expect(splitExtra("a:").folder == nil && splitExtra("a").folder == nil)
+    #expect(splitExtra("/a/b:/c:d").directory == "/c:d" && splitExtra("/a/b:/c:d").file == "/a/b")
+    #expect(splitExtra("a:").directory == nil && splitExtra("a").directory == nil)
   }
 
   @Test func `a remote file consists of a host and a path, and all else is refused`() throws {

@@ -10,17 +10,17 @@ import XCAT
 
 /// Commands that record their calls.
 final class FakeXCATCommands: Sendable {
-  let folder: TemporaryFolder
+  let directory: TemporaryDirectory
   var backend: CommandTableBackend {
     CommandTableBackend(
       KernelFileSystem.shared, database: "mysql",
-      environment: ["XCATROOT": folder.path, "PATH": "/usr/bin:/bin", "XCATCFG": "mysql:x"])
+      environment: ["XCATROOT": directory.path, "PATH": "/usr/bin:/bin", "XCATCFG": "mysql:x"])
   }
 
   init() throws {
-    folder = try TemporaryFolder()
+    directory = try TemporaryDirectory()
     try shell(
-      "tar xzf \"$2\" -C \"$1\" --no-same-owner; mkdir \"$1/bin\" \"$1/sbin\"", folder.path,
+      "tar xzf \"$2\" -C \"$1\" --no-same-owner; mkdir \"$1/bin\" \"$1/sbin\"", directory.path,
       fixture("xcat/mn.tgz"))
     // A file that is open for writing cannot be executed, and a concurrent test may be forking:
     // another process writes the program.
@@ -29,12 +29,12 @@ final class FakeXCATCommands: Sendable {
       cp "$2" "$1/play"
       for c in lsdef mkdef chdef rmdef; do ln -s ../play "$1/bin/$c"; done
       for c in tabdump chtab; do ln -s ../play "$1/sbin/$c"; done
-      """, folder.path, fixture("scripts/fakes/xcat-commands.py"))
+      """, directory.path, fixture("scripts/fakes/xcat-commands.py"))
   }
 
   /// The recorded calls that change something: the arguments, and standard input.
   func asked() throws -> [String] {
-    let path = folder.path("asked")
+    let path = directory.path("asked")
     guard FileManager.default.fileExists(atPath: path) else { return [] }
     defer { try? FileManager.default.removeItem(atPath: path) }
     return try String(contentsOfFile: path, encoding: .utf8)
@@ -44,7 +44,7 @@ final class FakeXCATCommands: Sendable {
   /// Makes the next command of this name fail, or do nothing and report success.
   func spoil(_ command: String, silently: Bool = false) throws {
     try (silently ? "silent" : "fail").write(
-      toFile: folder.path("spoil-\(command)"), atomically: false, encoding: .utf8)
+      toFile: directory.path("spoil-\(command)"), atomically: false, encoding: .utf8)
   }
 
   func rows(_ table: String) throws -> [[String: String]] { try backend.rows(table) }
@@ -64,7 +64,7 @@ final class FakeXCATCommands: Sendable {
   @Test func `the commands return the same rows as the table files`() throws {
     let commands = try FakeXCATCommands()
     let files = SQLiteTableBackend(
-      KernelFileSystem.shared, directory: Array(commands.folder.path("etc-xcat").utf8),
+      KernelFileSystem.shared, directory: Array(commands.directory.path("etc-xcat").utf8),
       mayCreate: false)
     #expect(commands.backend.place == "xCAT (mysql)")
     #expect(try commands.backend.definitions() == files.definitions())
@@ -157,7 +157,8 @@ final class FakeXCATCommands: Sendable {
   @Test func `kits are created with stanzas, and columns that stanzas lack are reported`() throws {
     let commands = try FakeXCATCommands()
     try "#kitname,basename,version,kitdir,comments,disable\n".write(
-      toFile: commands.folder.path("install/tabdump-kit.csv"), atomically: false, encoding: .utf8)
+      toFile: commands.directory.path("install/tabdump-kit.csv"), atomically: false, encoding: .utf8
+    )
     let lost = try commands.backend.apply([
       change(.kit, ["kitname": "k-1"], ["basename": "k", "version": "1", "release": "2"])
     ])
@@ -240,7 +241,7 @@ final class FakeXCATCommands: Sendable {
     let commands = try FakeXCATCommands()
     try shell(
       "sed -i 's/^\"other\",\"\\/x\",\"tmpfs\",,$/\"other\",\"\\/x\",\"tmpfs\",,\"1\"/' \"$1/install/tabdump-litefile.csv\"",
-      commands.folder.path)
+      commands.directory.path)
     #expect(try commands.backend.rows("litefile", where: ("image", "other")).isEmpty)
     #expect(throws: XCATError.self) {
       try commands.backend.apply([
@@ -258,7 +259,8 @@ final class FakeXCATCommands: Sendable {
     }
     let commands = try FakeXCATCommands()
     try shell(
-      "printf '#!/bin/sh\\necho cannot connect >&2; exit 1\\n' >\"$1/play\"", commands.folder.path)
+      "printf '#!/bin/sh\\necho cannot connect >&2; exit 1\\n' >\"$1/play\"",
+      commands.directory.path)
     let error = #expect(throws: XCATError.self) { try commands.rows("osimage") }
     #expect(error?.reason == "ended with status 1 and said: cannot connect")
     #expect(throws: XCATError.self) { try commands.rows("litefile") }

@@ -120,18 +120,18 @@ import XCAT
 
   /// Creates a small tree with odd names; returns its paths as find writes them.
   private func makeTree(_ root: String, _ random: inout SplitMix64) {
-    var folders = [Array(root.utf8)]
+    var directories = [Array(root.utf8)]
     for _ in 0..<60 {
-      guard let folder = folders.randomElement(using: &random) else { return }
+      guard let directory = directories.randomElement(using: &random) else { return }
       let length = Int.random(in: 1...4, using: &random)
       let name = (0..<length).map { _ in
         Self.alphabet[Int.random(in: 0..<Self.alphabet.count, using: &random)]
       }
       if name == [0x2e] || name == [0x2e, 0x2e] { continue }
-      let path = folder + [0x2f] + name
+      let path = directory + [0x2f] + name
       let terminated = path.map { CChar(bitPattern: $0) } + [0]
       if Bool.random(using: &random) {
-        if mkdir(terminated, 0o755) == 0 { folders.append(path) }
+        if mkdir(terminated, 0o755) == 0 { directories.append(path) }
       } else {
         let descriptor = open(terminated, O_CREAT | O_WRONLY, 0o644)
         if descriptor >= 0 { close(descriptor) }
@@ -161,12 +161,12 @@ import XCAT
   }
 
   /// Runs a script in the C locale in `tree`; returns its output, split at NUL.
-  private func records(_ script: String, in folder: TemporaryFolder) throws -> [[UInt8]] {
-    try script.write(toFile: folder.path("script"), atomically: true, encoding: .utf8)
+  private func records(_ script: String, in directory: TemporaryDirectory) throws -> [[UInt8]] {
+    try script.write(toFile: directory.path("script"), atomically: true, encoding: .utf8)
     let result = try shell(
-      "cd \"$1/tree\"; LC_ALL=C bash \"$1/script\" > \"$1/out\" 2> \"$1/err\"", folder.path)
+      "cd \"$1/tree\"; LC_ALL=C bash \"$1/script\" > \"$1/out\" 2> \"$1/err\"", directory.path)
     #expect(result.didSucceed)
-    let output = try Data(contentsOf: URL(fileURLWithPath: folder.path("out")))
+    let output = try Data(contentsOf: URL(fileURLWithPath: directory.path("out")))
     return Array(output).split(separator: 0, omittingEmptySubsequences: false).dropLast().map(
       Array.init)
   }
@@ -175,14 +175,14 @@ import XCAT
     _ seed: UInt64
   ) throws {
     var random = SplitMix64(seed)
-    let folder = try TemporaryFolder()
-    let root = folder.path("tree")
+    let directory = try TemporaryDirectory()
+    let root = directory.path("tree")
     try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
     makeTree(root, &random)
-    let paths = try records("find . -print0", in: folder)
+    let paths = try records("find . -print0", in: directory)
     let patterns = (0..<250).map { _ in makePattern(&random) }
     let script = patterns.map { "find . -path \(quoted($0)) -print0; printf '\\0'\n" }.joined()
-    let groups = try records(script, in: folder).split(
+    let groups = try records(script, in: directory).split(
       separator: [], omittingEmptySubsequences: false)
     #expect(paths.count > 20 && groups.count >= patterns.count)
     var matches = 0
@@ -206,12 +206,12 @@ import XCAT
     _ seed: UInt64
   ) throws {
     var random = SplitMix64(seed)
-    let folder = try TemporaryFolder()
-    let root = folder.path("tree")
+    let directory = try TemporaryDirectory()
+    let root = directory.path("tree")
     try FileManager.default.createDirectory(
       atPath: root + "/etc/init.d/statelite/x", withIntermediateDirectories: true)
     makeTree(root, &random)
-    let paths = try records("find . -print0", in: folder)
+    let paths = try records("find . -print0", in: directory)
     for _ in 0..<40 {
       let count = Int.random(in: 0...8, using: &random)
       let lines = (0..<count).compactMap { _ -> [UInt8]? in
@@ -237,7 +237,7 @@ import XCAT
       for always in ExcludeList.always { exclude += "'!' -path '\(always)' -a " }
       var script = exclude.dropLast(3) + " -print0\n"
       if !include.isEmpty { script += "find . -xdev \\( \(include.dropLast(3)) \\) -print0\n" }
-      let expected = Set(try records(String(script), in: folder))
+      let expected = Set(try records(String(script), in: directory))
       let kept = Set(paths.filter { list.keeps($0) })
       #expect(kept == expected, "seed \(seed), list \(printable(text))")
     }

@@ -31,11 +31,11 @@ private struct Files {
         }
         return files.contents[path]
       },
-      list: { folder in
+      list: { directory in
         Array(
           Set(
-            files.contents.keys.filter { $0.isInside(folder) && $0 != folder }.map {
-              $0.components[folder.components.count]
+            files.contents.keys.filter { $0.isInside(directory) && $0 != directory }.map {
+              $0.components[directory.components.count]
             }))
       })
   }
@@ -282,14 +282,14 @@ extension ImageDependencies {
   // MARK: A real node
 
   @Test(.usesTools) func `the dependencies of the real node's image are found`() throws {
-    let folder = try TemporaryFolder()
-    try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
+    let directory = try TemporaryDirectory()
+    try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", directory.path, fixture("xcat/mn.tgz"))
     let tables = SQLiteTableBackend(
-      KernelFileSystem.shared, directory: Array(folder.path("etc-xcat").utf8), mayCreate: false)
+      KernelFileSystem.shared, directory: Array(directory.path("etc-xcat").utf8), mayCreate: false)
     let name = "rhels8.5.0-x86_64-netboot-compute"
     var definition = try #require(try tables.definition(of: name))
     definition.osimage["postscripts"] = "syslog,myscript1 x"
-    func local(_ path: AbsolutePath) -> String { folder.path + path.text }
+    func local(_ path: AbsolutePath) -> String { directory.path + path.text }
     let view = FileProvider(
       kind: { path in
         var isDirectory: ObjCBool = false

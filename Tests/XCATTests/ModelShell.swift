@@ -4,7 +4,7 @@
 // A line is unsafe in one of four ways, and each is found:
 // 1. The programs get words other than those of the line and the value, in order.
 // 2. A word that begins with the value begins with a dash: the program takes it for an option.
-// 3. A path leaves the folder in which the line puts the value.
+// 3. A path leaves the directory in which the line puts the value.
 // 4. It fails or writes a file, or an interactive shell, into which an administrator pastes it, sees
 //    other words (history expansion).
 
@@ -22,8 +22,8 @@ enum ModelShell {
     let words: [String]
     /// The positions of words that begin with the value, and must not be options.
     let operands: Set<Int>
-    /// The folder that a word must stay in, by position.
-    let folders: [Int: String]
+    /// The directory that a word must stay in, by position.
+    let directories: [Int: String]
   }
 
   static let lines: [String: [String]] = [
@@ -82,7 +82,7 @@ enum ModelShell {
     var cases: [Case] = []
     for element in elements {
       var all = ["tool %"] + (isGeneral ? [] : own)
-      // Names and relative paths follow folders.
+      // Names and relative paths follow directories.
       if grammar.reason("/a") != nil, grammar.reason("..") != nil { all.append("tool /p/%") }
       if grammar.reason("/a") == nil, grammar.reason("/..") != nil, element.hasPrefix("/") {
         all.append("tool /p/r%")
@@ -107,7 +107,7 @@ enum ModelShell {
     if case .list(.script) = grammar { hasOptions = true }
     var words: [String] = []
     var operands: Set<Int> = []
-    var folders: [Int: String] = [:]
+    var directories: [Int: String] = [:]
     for word in line.split(separator: " ").map(String.init) {
       let isQuoted = word.hasPrefix("\"")
       let bare = word.replacing("\"", with: "")
@@ -123,13 +123,13 @@ enum ModelShell {
       }
       let before = bare[..<mark.lowerBound]
       if before.hasPrefix("/"), let slash = before.lastIndex(of: "/") {
-        folders[words.count] = String(before[...slash])
+        directories[words.count] = String(before[...slash])
       }
       words += parts
     }
     return Case(
       column: "\(schema.name).\(column)", value: value, line: line.replacing("%", with: value),
-      words: words, operands: operands, folders: folders)
+      words: words, operands: operands, directories: directories)
   }
 
   /// Runs all lines, each once.
@@ -149,9 +149,9 @@ enum ModelShell {
       for i in item.operands where item.words.indices.contains(i) && item.words[i].hasPrefix("-") {
         return "got the option \(item.words[i])"
       }
-      for (i, folder) in item.folders where item.words.indices.contains(i) {
-        if !(normalized(item.words[i]) + "/").hasPrefix(folder) {
-          return "left \(folder) for \(item.words[i])"
+      for (i, directory) in item.directories where item.words.indices.contains(i) {
+        if !(normalized(item.words[i]) + "/").hasPrefix(directory) {
+          return "left \(directory) for \(item.words[i])"
         }
       }
       return nil
@@ -168,14 +168,14 @@ enum ModelShell {
 
   /// Returns the words of each line. A file that a line writes, and its output on stderr, is a word of
   /// its own. Each line runs in a restricted shell, which neither writes files nor starts programs of
-  /// other folders.
+  /// other directories.
   private static func runBash(_ lines: [String], isInteractive: Bool) throws -> [[String]] {
-    let folder = try TemporaryFolder()
-    let input = folder.path("lines")
+    let directory = try TemporaryDirectory()
+    let input = directory.path("lines")
     try Data(lines.map { Array($0.utf8) + [0] }.joined()).write(to: URL(fileURLWithPath: input))
     let result = try TestSupport.run(
       fixture("scripts/oracles/run-command-lines.sh"),
-      arguments: [input, folder.path] + (isInteractive ? ["interactive"] : []))
+      arguments: [input, directory.path] + (isInteractive ? ["interactive"] : []))
     var runs: [[String]] = [[]]
     for word in result.output.split(separator: "\0", omittingEmptySubsequences: false).dropLast() {
       if word == "end" { runs.append([]) } else { runs[runs.count - 1].append(String(word)) }

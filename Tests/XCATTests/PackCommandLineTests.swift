@@ -98,7 +98,7 @@ import XCAT
       /s/$N  ->  /z ;
       """)
     #expect(list.problems.isEmpty)
-    #expect(list.copies.map(\.isFolder) == [false, true, true, true, false, false, false])
+    #expect(list.copies.map(\.isDirectory) == [false, true, true, true, false, false, false])
     #expect(list.copies[4].sources.map(\.path.text) == ["/s/b.conf"])
     #expect(list.copies[5].sources.first?.isContent == true)
     #expect(list.copies[6].sources.first?.path.text == "/s/a")

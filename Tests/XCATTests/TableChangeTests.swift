@@ -7,14 +7,16 @@ import Testing
 import XCAT
 
 @Suite(.usesTools) struct TableChangeTests {
-  private func node(_ folder: TemporaryFolder) throws -> SQLiteTableBackend {
-    try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
+  private func node(_ directory: TemporaryDirectory) throws -> SQLiteTableBackend {
+    try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", directory.path, fixture("xcat/mn.tgz"))
     return SQLiteTableBackend(
-      KernelFileSystem.shared, directory: Array(folder.path("etc-xcat").utf8), mayCreate: true)
+      KernelFileSystem.shared, directory: Array(directory.path("etc-xcat").utf8), mayCreate: true)
   }
 
-  private func sql(_ folder: TemporaryFolder, _ table: String, _ text: String) throws -> String {
-    try run("sqlite3", folder.path("etc-xcat/\(table).sqlite"), text).output
+  private func sql(_ directory: TemporaryDirectory, _ table: String, _ text: String) throws
+    -> String
+  {
+    try run("sqlite3", directory.path("etc-xcat/\(table).sqlite"), text).output
   }
 
   private func change(
@@ -27,8 +29,8 @@ import XCAT
   private let lite = "rhels8.5.0-x86_64-statelite-lite"
 
   @Test func `rows are set, merged and removed across tables, new ones included`() throws {
-    let folder = try TemporaryFolder()
-    let tables = try node(folder)
+    let directory = try TemporaryDirectory()
+    let tables = try node(directory)
     #expect(try tables.rows("kit").isEmpty)
     let lost = try tables.apply([
       change(.litefile, ["image": lite, "file": "/var/"], ["options": "ro"]),
@@ -44,38 +46,38 @@ import XCAT
         == [["image": "ALL", "file": "/etc/ntp.conf", "options": "rw", "comments": "note"]])
     #expect(try tables.rows("litefile", where: ("image", "other")).isEmpty)
     #expect(
-      try sql(folder, "litefile", "SELECT image='' FROM litefile WHERE file='/none'") == "1\n")
+      try sql(directory, "litefile", "SELECT image='' FROM litefile WHERE file='/none'") == "1\n")
     #expect(try tables.rows("kit") == [["kitname": "k", "basename": "b"]])
     #expect(
       try sql(
-        folder, "postscripts",
+        directory, "postscripts",
         "SELECT postscripts IS NULL, postbootscripts, disable IS NULL FROM postscripts WHERE node='node1'"
       ) == "1|my3|1\n")
-    #expect(try run("stat", "-c", "%a", folder.path("etc-xcat/kit.sqlite")).output == "600\n")
+    #expect(try run("stat", "-c", "%a", directory.path("etc-xcat/kit.sqlite")).output == "600\n")
   }
 
   @Test func `every table is created as by xCAT`() throws {
-    let folder = try TemporaryFolder()
-    _ = try node(folder)
+    let directory = try TemporaryDirectory()
+    _ = try node(directory)
     let fresh = SQLiteTableBackend(
-      KernelFileSystem.shared, directory: Array(folder.path("fresh").utf8), mayCreate: true)
+      KernelFileSystem.shared, directory: Array(directory.path("fresh").utf8), mayCreate: true)
     try fresh.apply(
       TableSchema.all.map { schema in
         change(schema, Dictionary(schema.keys.map { ($0, "x") }) { $1 }, ["comments": "c"])
       })
     for table in ["litefile", "nodegroup", "nodelist", "postscripts", "site", "osimage"] {
-      let ours = try run("sqlite3", folder.path("fresh/\(table).sqlite"), ".schema").output
-      let theirs = try run("sqlite3", folder.path("etc-xcat/\(table).sqlite"), ".schema").output
+      let ours = try run("sqlite3", directory.path("fresh/\(table).sqlite"), ".schema").output
+      let theirs = try run("sqlite3", directory.path("etc-xcat/\(table).sqlite"), ".schema").output
       #expect(ours == theirs)
     }
   }
 
   @Test func `an unwritable row leaves every table unchanged`() throws {
-    let folder = try TemporaryFolder()
-    let tables = try node(folder)
-    _ = try sql(folder, "postscripts", "UPDATE postscripts SET disable='' WHERE node='node1'")
+    let directory = try TemporaryDirectory()
+    let tables = try node(directory)
+    _ = try sql(directory, "postscripts", "UPDATE postscripts SET disable='' WHERE node='node1'")
     let before = try shell(
-      "cd \"$1/etc-xcat\"; for t in *.sqlite; do sqlite3 $t .dump; done", folder.path
+      "cd \"$1/etc-xcat\"; for t in *.sqlite; do sqlite3 $t .dump; done", directory.path
     ).output
     let error = #expect(throws: XCATError.self) {
       try tables.apply([
@@ -86,17 +88,17 @@ import XCAT
       ])
     }
     #expect(error?.reason.contains("disabled row node=node1") == true)
-    try shell("cd \"$1/etc-xcat\"; test ! -s kit.sqlite; rm kit.sqlite", folder.path)
+    try shell("cd \"$1/etc-xcat\"; test ! -s kit.sqlite; rm kit.sqlite", directory.path)
     #expect(
-      try shell("cd \"$1/etc-xcat\"; for t in *.sqlite; do sqlite3 $t .dump; done", folder.path)
+      try shell("cd \"$1/etc-xcat\"; for t in *.sqlite; do sqlite3 $t .dump; done", directory.path)
         .output == before)
     #expect(try tables.rows("kit").isEmpty)
   }
 
   @Test func `a change waits for a running xcatd`() throws {
-    let folder = try TemporaryFolder()
-    let tables = try node(folder)
-    let started = folder.path("started")
+    let directory = try TemporaryDirectory()
+    let tables = try node(directory)
+    let started = directory.path("started")
     let holder = Process()
     holder.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
     holder.arguments = [
@@ -106,7 +108,7 @@ import XCAT
       c = sqlite3.connect(sys.argv[1], isolation_level=None)
       c.execute('BEGIN IMMEDIATE'); open(sys.argv[2], 'w').close()
       time.sleep(1); c.execute("UPDATE litefile SET comments='xcatd'"); c.execute('COMMIT')
-      """, folder.path("etc-xcat/litefile.sqlite"), started,
+      """, directory.path("etc-xcat/litefile.sqlite"), started,
     ]
     try holder.run()
     while !FileManager.default.fileExists(atPath: started) { usleep(10_000) }
@@ -122,9 +124,9 @@ import XCAT
   }
 
   @Test func `table files with a write-ahead log are refused if several change`() throws {
-    let folder = try TemporaryFolder()
-    let tables = try node(folder)
-    _ = try sql(folder, "litefile", "PRAGMA journal_mode=WAL")
+    let directory = try TemporaryDirectory()
+    let tables = try node(directory)
+    _ = try sql(directory, "litefile", "PRAGMA journal_mode=WAL")
     let change = change(.litefile, ["image": "a", "file": "/b"], ["options": "rw"])
     #expect(throws: XCATError.self) {
       try tables.apply([change, self.change(.site, ["key": "k"], ["value": "v"])])
@@ -134,8 +136,8 @@ import XCAT
   }
 
   @Test func `an unknown column is an error and not compared as text`() throws {
-    let folder = try TemporaryFolder()
-    let tables = try node(folder)
+    let directory = try TemporaryDirectory()
+    let tables = try node(directory)
     #expect(throws: XCATError.self) { try tables.rows("litefile", where: ("nowhere", "nowhere")) }
   }
 }

@@ -7,15 +7,15 @@ import Testing
 import XCAT
 
 @Suite(.usesTools) struct TableTests {
-  private func node(_ folder: TemporaryFolder) throws -> SQLiteTableBackend {
-    try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
+  private func node(_ directory: TemporaryDirectory) throws -> SQLiteTableBackend {
+    try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", directory.path, fixture("xcat/mn.tgz"))
     return SQLiteTableBackend(
-      KernelFileSystem.shared, directory: Array(folder.path("etc-xcat").utf8), mayCreate: true)
+      KernelFileSystem.shared, directory: Array(directory.path("etc-xcat").utf8), mayCreate: true)
   }
 
   @Test func `definitions equal the output of lsdef`() throws {
-    let folder = try TemporaryFolder()
-    let tables = try node(folder)
+    let directory = try TemporaryDirectory()
+    let tables = try node(directory)
     var text = "# <xCAT data object stanza file>\n"
     for name in try tables.imageNames() {
       text += "\n\(name):\n    objtype=osimage\n"
@@ -24,20 +24,21 @@ import XCAT
       }
     }
     let stanza = try String(
-      contentsOfFile: folder.path("install/lsdef-osimage.stanza"), encoding: .utf8)
+      contentsOfFile: directory.path("install/lsdef-osimage.stanza"), encoding: .utf8)
     #expect(text.trimmingCharacters(in: .newlines) == stanza.trimmingCharacters(in: .newlines))
     #expect(try tables.site("installdir") == "/install")
   }
 
   @Test func `a replaced row loses stale columns, and other rows stay`() throws {
-    let folder = try TemporaryFolder()
-    let tables = try node(folder)
+    let directory = try TemporaryDirectory()
+    let tables = try node(directory)
     let name = "rhels8.5.0-x86_64-netboot-compute"
     let others = try tables.imageNames().filter { $0 != name }
     let before = try others.map { try tables.definition(of: $0) }
     // Columns in another order, as on an upgraded node, and an unknown one.
     try shell(
-      "sqlite3 \"$1/etc-xcat/osimage.sqlite\" 'ALTER TABLE osimage ADD future TEXT'", folder.path)
+      "sqlite3 \"$1/etc-xcat/osimage.sqlite\" 'ALTER TABLE osimage ADD future TEXT'", directory.path
+    )
     var definition = try #require(try tables.definition(of: name))
     definition.osimage["description"] = nil
     definition.osimage["future"] = "it's \"quoted\""
@@ -51,47 +52,49 @@ import XCAT
   }
 
   @Test func `a disabled row is invisible`() throws {
-    let folder = try TemporaryFolder()
-    let tables = try node(folder)
+    let directory = try TemporaryDirectory()
+    let tables = try node(directory)
     for (value, isVisible) in [
       ("1", false), ("yes", false), ("", false), ("0", true), ("no", true),
     ] {
       try shell(
-        "sqlite3 \"$1/etc-xcat/osimage.sqlite\" \"UPDATE osimage SET disable='$2'\"", folder.path,
+        "sqlite3 \"$1/etc-xcat/osimage.sqlite\" \"UPDATE osimage SET disable='$2'\"",
+        directory.path,
         value)
       #expect(try tables.imageNames().isEmpty == !isVisible, "disable='\(value)'")
     }
   }
 
   @Test func `a disabled row is not overwritten`() throws {
-    let folder = try TemporaryFolder()
-    let tables = try node(folder)
+    let directory = try TemporaryDirectory()
+    let tables = try node(directory)
     try shell(
       "sqlite3 \"$1/etc-xcat/osimage.sqlite\" \"UPDATE osimage SET disable='1', comments='keep'\"",
-      folder.path)
+      directory.path)
     #expect(throws: XCATError.self) {
       try tables.setDefinition(
         of: "rhels8.5.0-x86_64-netboot-compute", ImageDefinition(osimage: ["profile": "p"]))
     }
     #expect(
       try run(
-        "sqlite3", folder.path("etc-xcat/osimage.sqlite"),
+        "sqlite3", directory.path("etc-xcat/osimage.sqlite"),
         "SELECT count(*) FROM osimage WHERE comments='keep'"
       ).output == "3\n")
   }
 
   @Test func `new tables are created as by xCAT`() throws {
-    let folder = try TemporaryFolder()
-    _ = try node(folder)
+    let directory = try TemporaryDirectory()
+    _ = try node(directory)
     let fresh = SQLiteTableBackend(
-      KernelFileSystem.shared, directory: Array(folder.path("fresh").utf8), mayCreate: true)
+      KernelFileSystem.shared, directory: Array(directory.path("fresh").utf8), mayCreate: true)
     try fresh.setDefinition(
       of: "x", ImageDefinition(osimage: ["profile": "p"], linuximage: ["exlist": "/e"]))
     for table in ["osimage", "linuximage"] {
-      let ours = try run("sqlite3", folder.path("fresh/\(table).sqlite"), ".schema").output
-      let theirs = try run("sqlite3", folder.path("etc-xcat/\(table).sqlite"), ".schema").output
+      let ours = try run("sqlite3", directory.path("fresh/\(table).sqlite"), ".schema").output
+      let theirs = try run("sqlite3", directory.path("etc-xcat/\(table).sqlite"), ".schema").output
       #expect(ours == theirs)
-      #expect(try run("stat", "-c", "%a", folder.path("fresh/\(table).sqlite")).output == "600\n")
+      #expect(
+        try run("stat", "-c", "%a", directory.path("fresh/\(table).sqlite")).output == "600\n")
     }
   }
 

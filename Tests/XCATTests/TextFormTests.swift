@@ -131,14 +131,14 @@ import XCAT
   @Test(
     .usesTools, arguments: ["osimage", "linuximage", "litefile", "nodelist", "postscripts", "site"])
   func `output of tabdump is read and printed again byte for byte`(_ table: String) throws {
-    let folder = try TemporaryFolder()
-    try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", folder.path, fixture("xcat/mn.tgz"))
+    let directory = try TemporaryDirectory()
+    try shell("tar xzf \"$2\" -C \"$1\" --no-same-owner", directory.path, fixture("xcat/mn.tgz"))
     let text = try String(
-      contentsOfFile: folder.path("install/tabdump-\(table).csv"), encoding: .utf8)
+      contentsOfFile: directory.path("install/tabdump-\(table).csv"), encoding: .utf8)
     let dump = try TabdumpCSV.parse(Array(text.utf8), table)
     #expect(dump.render() == text)
     let files = SQLiteTableBackend(
-      KernelFileSystem.shared, directory: Array(folder.path("etc-xcat").utf8), mayCreate: false)
+      KernelFileSystem.shared, directory: Array(directory.path("etc-xcat").utf8), mayCreate: false)
     #expect(try files.rows(table) == dump.rows)
     #expect(TableSchema.named(table)?.columns == dump.columns)
   }

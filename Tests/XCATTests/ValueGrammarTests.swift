@@ -176,7 +176,7 @@ import XCAT
     ("kitcomponent", "genimage_postinstall", "a,b/../../../etc"),
     ("kitcomponent", "exlist", "../../../etc/shadow"), ("kit", "kitdeployparams", "../../x"),
     ("kitcomponent", "driverpacks", "../x.rpm"),
-    // kit.pm takes a value that does not begin with "http" for a local folder, and removes files below
+    // kit.pm takes a value that does not begin with "http" for a local directory, and removes files below
     // it.
     ("linuximage", "otherpkgdir", "ftp://m /etc main"),
     // Lines of a list that genimage passes to yum.
@@ -263,11 +263,11 @@ import XCAT
   @Test(.usesTools) func `manifests and litefile rows of xCAT's bundles are accepted`() throws {
     var bundles = 0
     var values = 0
-    let folders = [fixture("xcat"), fixture("xcat/exported")]
-    for folder in folders {
-      for name in try FileManager.default.contentsOfDirectory(atPath: folder)
+    let directories = [fixture("xcat"), fixture("xcat/exported")]
+    for directory in directories {
+      for name in try FileManager.default.contentsOfDirectory(atPath: directory)
       where name.hasSuffix(".tgz") && name != "mn.tgz" {
-        let bundle = "\(folder)/\(name)"
+        let bundle = "\(directory)/\(name)"
         func member(_ pattern: String) throws -> String {
           try run("tar", "xzOf", bundle, "--wildcards", pattern).output
         }

@@ -122,9 +122,9 @@ public final class Executor: Sendable {
     let worker = makeWorker()
     defer { worker.directories.restoreFlags() }
     // Remove files first, then directories in the order in which they become empty.
-    func isFolder(_ step: Step) -> Bool { step.entry.kind == .directory }
-    try runOnAllThreads(plan.removals.filter { !isFolder($0) }, worker)
-    try worker.run(plan.removals.filter(isFolder))
+    func isDirectory(_ step: Step) -> Bool { step.entry.kind == .directory }
+    try runOnAllThreads(plan.removals.filter { !isDirectory($0) }, worker)
+    try worker.run(plan.removals.filter(isDirectory))
     try worker.run(plan.directories)
     // Protecting flags forbid links, so an inode gets them after all its names.
     let flagged = plan.files.filter { $0.entry.linkGroup != 0 && !$0.entry.flags.isEmpty }

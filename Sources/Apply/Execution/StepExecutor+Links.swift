@@ -8,8 +8,8 @@ extension StepExecutor {
   func link(
     _ step: Step, _ target: [UInt8], _ parent: Descriptor, _ name: [UInt8]
   ) throws {
-    let folder = target + [0] + step.path[..<(step.path.lastIndex(of: 0x2f) ?? 0)]
-    let leader = otherLeaders[folder] ?? otherLeaders[target] ?? target
+    let directory = target + [0] + step.path[..<(step.path.lastIndex(of: 0x2f) ?? 0)]
+    let leader = otherLeaders[directory] ?? otherLeaders[target] ?? target
     let (leaderParent, leaderName) = try directories.locate(leader)
     do {
       try replace(step, parent, name) { temporary throws(SystemError) in
@@ -19,7 +19,7 @@ extension StepExecutor {
     } catch let error as SystemError {
       switch error.code {
       case .tooManyLinks: otherLeaders[target] = step.path
-      case .crossDevice: otherLeaders[folder] = step.path
+      case .crossDevice: otherLeaders[directory] = step.path
       case .notPermitted, .notSupported, .notImplemented, .accessDenied: break
       default: throw error
       }

@@ -98,14 +98,14 @@ public struct Plan: Sendable {
   }
 
   /// Returns whether a step changes a directory or an entry in it.
-  /// - Parameter folder: relative to the component; empty for the component itself.
-  public func changes(within folder: [UInt8]) -> Bool {
+  /// - Parameter directory: relative to the component; empty for the component itself.
+  public func changes(within directory: [UInt8]) -> Bool {
     [removals, directories, files, links, attributes, finished].contains { steps in
       steps.contains { step in
         let path = step.path.drop { $0 != 0x2f }.dropFirst()
-        return folder.isEmpty
-          || path.starts(with: folder)
-            && (path.count == folder.count || path[path.startIndex + folder.count] == 0x2f)
+        return directory.isEmpty
+          || path.starts(with: directory)
+            && (path.count == directory.count || path[path.startIndex + directory.count] == 0x2f)
       }
     }
   }

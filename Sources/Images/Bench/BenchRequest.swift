@@ -15,13 +15,13 @@ public struct BenchRequest: Sendable {
   /// Whether to measure other programs that write the same forms.
   public var measuresPeers = true
   /// The directory for the scratch store and the packed files.
-  public var workFolder: String
+  public var workDirectory: String
   public var threads = processorCount
 
-  public init(_ subject: String, forms: [BenchForm], workFolder: String) {
+  public init(_ subject: String, forms: [BenchForm], workDirectory: String) {
     self.subject = subject
     self.forms = forms
-    self.workFolder = workFolder
+    self.workDirectory = workDirectory
   }
 }
 

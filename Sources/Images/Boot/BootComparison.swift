@@ -32,32 +32,32 @@ extension Workspace {
         problem = (error as? any ExplainedError)?.message ?? "\(error)"
       }
     }
-    let hasOwnFolders = try tables.rows("noderes").contains { $0["tftpdir"] != nil }
-    if try hasOwnFolders || tables.site("sharedtftp") != nil { readNodes() }
+    let hasOwnDirectories = try tables.rows("noderes").contains { $0["tftpdir"] != nil }
+    if try hasOwnDirectories || tables.site("sharedtftp") != nil { readNodes() }
 
     var copies: [BootCopy] = []
-    var staleFolders: Set<AbsolutePath> = []
+    var staleDirectories: Set<AbsolutePath> = []
     let own = Set((nodes?.nodes ?? []).compactMap { $0.tftpDirectory.flatMap { AbsolutePath($0) } })
     for top in [site].compactMap(\.self)
       + own.subtracting([site].compactMap(\.self)).sorted(by: {
         precedes($0.bytes, $1.bytes)
       })
     {
-      let folder = BootFiles.folder(of: image, in: top)
-      guard try statLive(folder)?.kind == .directory else { continue }
+      let directory = BootFiles.directory(of: image, in: top)
+      guard try statLive(directory)?.kind == .directory else { continue }
       let found = files.map { file, source in
-        let path = folder.appending(file.copyName)
+        let path = directory.appending(file.copyName)
         return BootCopy(
           role: file.role, path: path, source: source, state: compare(path, with: source))
       }
       copies += found
-      if found.contains(where: \.isOld) { staleFolders.insert(top) }
+      if found.contains(where: \.isOld) { staleDirectories.insert(top) }
     }
-    if nodes == nil, problem == nil, !staleFolders.isEmpty { readNodes() }
+    if nodes == nil, problem == nil, !staleDirectories.isEmpty { readNodes() }
     let all = nodes?.nodes ?? []
     let here = all.filter { node in
-      let folder = node.tftpDirectory.map { AbsolutePath($0) } ?? site
-      return !node.isElsewhere && folder.map(staleFolders.contains) == true
+      let directory = node.tftpDirectory.map { AbsolutePath($0) } ?? site
+      return !node.isElsewhere && directory.map(staleDirectories.contains) == true
     }.map(\.name)
     let elsewhere = all.filter(\.isElsewhere).map(\.name)
     if copies.isEmpty, elsewhere.isEmpty { return nil }

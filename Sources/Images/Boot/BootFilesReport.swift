@@ -1,5 +1,5 @@
 // The report on the files that nodes boot. These are not the image's own files, but xCAT's copies in the TFTP
-// folder (`BootFiles`), which a change of the image does not update.
+// directory (`BootFiles`), which a change of the image does not update.
 
 import Platform
 import XCAT
@@ -10,7 +10,7 @@ public struct BootCopy: Sendable {
     /// The copy has the content of the image's file.
     case same
     case differs
-    /// The folder of copies has no such file.
+    /// The directory of copies has no such file.
     case missing
     /// The copy or the image's file cannot be read.
     case unreadable

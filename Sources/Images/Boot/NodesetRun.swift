@@ -1,6 +1,6 @@
 // Runs nodeset for `--nodeset`: after a change of an image, xCAT copies its boot files for the nodes.
 //
-// 1. Nothing runs below a staging root, because nodeset always changes the real tables and TFTP folder. A
+// 1. Nothing runs below a staging root, because nodeset always changes the real tables and TFTP directory. A
 //    staging root, or a machine without xCAT, is detected before anything is changed.
 // 2. Success requires a second comparison of the files, not only nodeset's exit status.
 

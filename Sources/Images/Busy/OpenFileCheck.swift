@@ -31,11 +31,11 @@ struct OpenFileCheck {
   }
 
   private func openPath(of pid: String, _ paths: Set<[UInt8]>, _ tree: [UInt8]) -> [UInt8]? {
-    let folder = try? files.openDirectory(
+    let directory = try? files.openDirectory(
       at: files.workingDirectory, Array("/proc/\(pid)/fd".utf8))
-    guard let folder, let names = try? files.names(of: folder.raw) else { return nil }
+    guard let directory, let names = try? files.names(of: directory.raw) else { return nil }
     for name in names {
-      guard let target = try? files.readLink(at: folder.raw, name), isInside(target, tree),
+      guard let target = try? files.readLink(at: directory.raw, name), isInside(target, tree),
         paths.contains(target)
       else { continue }
       if isWriting("/proc/\(pid)/fdinfo/\(String(decoding: name, as: UTF8.self))") { return target }

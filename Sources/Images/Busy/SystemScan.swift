@@ -20,7 +20,7 @@ struct InodeID: Hashable {
 
 /// Everything that may be in use on this machine.
 struct SystemScan {
-  /// Inodes in use, with their users: "process 17 (bash) has its working folder in it".
+  /// Inodes in use, with their users: "process 17 (bash) has its working directory in it".
   private(set) var inodes: [InodeID: String] = [:]
   /// Inode numbers of mapped files whose device number in /proc/PID/maps may differ from that of stat(2).
   private(set) var mappedNumbers: [UInt64: (user: String, range: String)] = [:]
@@ -127,9 +127,9 @@ struct SystemScan {
 
   /// Scans the threads of a process. They may have their own root, working directory and mounts (unshare(2)).
   private mutating func scanThreads(_ pid: String, isOwn: Bool) throws(SystemError) {
-    let folder = try? files.openDirectory(
+    let directory = try? files.openDirectory(
       at: files.workingDirectory, Array("/proc/\(pid)/task".utf8))
-    guard let folder, let threads = try? files.names(of: folder.raw), threads.count > 1 else {
+    guard let directory, let threads = try? files.names(of: directory.raw), threads.count > 1 else {
       return
     }
     var who: String?
@@ -152,19 +152,19 @@ struct SystemScan {
   }
 
   private mutating func scanDescriptors(_ pid: String, _ who: String) throws(SystemError) {
-    let folder: Descriptor
+    let directory: Descriptor
     do throws(SystemError) {
-      folder = try files.openDirectory(
+      directory = try files.openDirectory(
         at: files.workingDirectory, Array("/proc/\(pid)/fd".utf8))
     } catch {
       if SystemScan.isGone(error) { return }
       throw error
     }
-    for name in (try? files.names(of: folder.raw)) ?? [] {
-      guard let target = try? files.readLink(at: folder.raw, name) else { continue }
+    for name in (try? files.names(of: directory.raw)) ?? [] {
+      guard let target = try? files.readLink(at: directory.raw, name) else { continue }
       if target.first == 0x2f {
         if isInside(target, tree) { paths.append((target, "\(who) has open files in it")) }
-        if let found = try? files.stat(at: folder.raw, name, followLink: true) {
+        if let found = try? files.stat(at: directory.raw, name, followLink: true) {
           add(InodeID(found), "\(who) has open files in it")
         }
       } else if target.starts(with: Array("socket:".utf8)) {
@@ -233,10 +233,10 @@ struct SystemScan {
   /// Returns whether a path below a root is a directory that is not empty.
   func isFilled(_ root: [UInt8]?, _ path: [UInt8]) -> Bool {
     guard let root, path.first == 0x2f,
-      let folder = try? files.openDirectory(
+      let directory = try? files.openDirectory(
         at: files.workingDirectory, root + path, followLink: true)
     else { return false }
-    return (try? files.names(of: folder.raw).isEmpty) == false
+    return (try? files.names(of: directory.raw).isEmpty) == false
   }
 
   /// Returns whether the scan has covered a mount namespace.

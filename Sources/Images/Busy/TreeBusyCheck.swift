@@ -65,11 +65,11 @@ struct TreeBusyCheck {
 
   /// Finds btrfs subvolumes. An exchange would replace a subvolume with a plain directory, or delete one.
   private mutating func findSubvolumes(_ question: Question) {
-    guard let folder = try? files.openDirectory(at: files.workingDirectory, question.path),
-      (try? files.volume(of: folder.raw))?.isBtrfs == true
+    guard let directory = try? files.openDirectory(at: files.workingDirectory, question.path),
+      (try? files.volume(of: directory.raw))?.isBtrfs == true
     else { return }
     var found: [UInt8]?
-    if (try? files.stat(folder.raw))?.inode == Volume.btrfsSubvolumeInode { found = [] }
+    if (try? files.stat(directory.raw))?.inode == Volume.btrfsSubvolumeInode { found = [] }
     question.tree?.forEachEntry { stat, path in
       if stat.kind == .directory, stat.inode == Volume.btrfsSubvolumeInode, found == nil {
         found = path()
@@ -158,10 +158,12 @@ struct TreeBusyCheck {
   private mutating func findExports(of tree: [UInt8], in root: [UInt8], isServed: Bool) {
     let above = root == [0x2f] ? [] : root
     var lists = ["/etc/exports", "/var/lib/nfs/etab"].map { above + Array($0.utf8) }
-    let folder = above + Array("/etc/exports.d".utf8)
-    if let open = try? files.openDirectory(at: files.workingDirectory, folder) {
+    let directory = above + Array("/etc/exports.d".utf8)
+    if let open = try? files.openDirectory(at: files.workingDirectory, directory) {
       for name in (try? files.names(of: open.raw)) ?? []
-      where name.suffix(8) == Array(".exports".utf8)[...] { lists.append(folder + [0x2f] + name) }
+      where name.suffix(8) == Array(".exports".utf8)[...] {
+        lists.append(directory + [0x2f] + name)
+      }
     }
     var seen: Set<[UInt8]> = []
     for list in lists {

@@ -12,18 +12,18 @@ import XCAT
 
 extension Snapshot.Note {
   private static let fileDetail = "not there before the import"
-  private static let folderDetail = "a folder not there before the import"
+  private static let directoryDetail = "a folder not there before the import"
 
   static func absentFile(_ path: AbsolutePath) -> Snapshot.Note {
     Snapshot.Note(.absent, path: path.bytes, detail: fileDetail)
   }
 
-  static func absentFolder(_ path: AbsolutePath) -> Snapshot.Note {
-    Snapshot.Note(.absent, path: path.bytes, detail: folderDetail)
+  static func absentDirectory(_ path: AbsolutePath) -> Snapshot.Note {
+    Snapshot.Note(.absent, path: path.bytes, detail: directoryDetail)
   }
 
   var isAbsentFile: Bool { kind == .absent && detail == Snapshot.Note.fileDetail }
-  var isAbsentFolder: Bool { kind == .absent && detail == Snapshot.Note.folderDetail }
+  var isAbsentDirectory: Bool { kind == .absent && detail == Snapshot.Note.directoryDetail }
 }
 
 extension Snapshot {
@@ -39,20 +39,20 @@ extension Workspace {
   func absenceNotes(of pieces: [Snapshot.Component], _ live: LiveImage) throws -> [Snapshot.Note] {
     let there = Set(live.capture.pieces.map(\.path))
     var notes: [Snapshot.Note] = []
-    var folders: Set<AbsolutePath> = []
+    var directories: Set<AbsolutePath> = []
     var known: Set<AbsolutePath> = []
     for piece in pieces where !there.contains(piece.path) {
       guard let path = AbsolutePath(piece.path) else { continue }
       notes.append(.absentFile(path))
       guard known.insert(path.parent).inserted else { continue }
       for count in path.components.indices.dropFirst() {
-        let folder = AbsolutePath(components: Array(path.components[..<count]))
-        guard try statLive(folder) == nil else { continue }
-        folders.insert(folder)
+        let directory = AbsolutePath(components: Array(path.components[..<count]))
+        guard try statLive(directory) == nil else { continue }
+        directories.insert(directory)
         break
       }
     }
-    return notes + folders.sorted { precedes($0.bytes, $1.bytes) }.map { .absentFolder($0) }
+    return notes + directories.sorted { precedes($0.bytes, $1.bytes) }.map { .absentDirectory($0) }
   }
 
   /// Returns the notes of a revert's target, without those on files that other images name by now.
@@ -75,21 +75,21 @@ extension Workspace {
   }
 
   /// Removes the empty directories among those that an import created, deepest first.
-  func removeEmptyFolders(_ notes: [Snapshot.Note]) throws {
-    let made = notes.filter(\.isAbsentFolder).compactMap { AbsolutePath($0.path) }
+  func removeEmptyDirectories(_ notes: [Snapshot.Note]) throws {
+    let made = notes.filter(\.isAbsentDirectory).compactMap { AbsolutePath($0.path) }
     var candidates: Set<AbsolutePath> = Set(made)
     for note in notes where note.isAbsentFile {
-      guard var folder = AbsolutePath(note.path)?.parent,
-        let top = made.first(where: { folder.isInside($0) })
+      guard var directory = AbsolutePath(note.path)?.parent,
+        let top = made.first(where: { directory.isInside($0) })
       else { continue }
-      while folder.isInside(top) {
-        candidates.insert(folder)
-        folder = folder.parent
+      while directory.isInside(top) {
+        candidates.insert(directory)
+        directory = directory.parent
       }
     }
-    for folder in candidates.sorted(by: { $0.components.count > $1.components.count }) {
+    for directory in candidates.sorted(by: { $0.components.count > $1.components.count }) {
       do throws(SystemError) {
-        let place = try resolver.resolve(folder)
+        let place = try resolver.resolve(directory)
         try fileSystem.remove(at: place.directory.raw, place.name, isDirectory: true)
       } catch {
         let isKept: [SystemError.Code] = [.notEmpty, .exists, .loop]

@@ -66,9 +66,9 @@ extension [Snapshot.Component] {
 
 extension Workspace {
   /// Returns the path of a directory with links resolved; nil if it does not exist.
-  func realPath(_ folder: AbsolutePath) throws -> AbsolutePath? {
+  func realPath(_ directory: AbsolutePath) throws -> AbsolutePath? {
     do throws(SystemError) {
-      return try resolver.locate(folder, followLast: true).path
+      return try resolver.locate(directory, followLast: true).path
     } catch {
       guard error.isAbsent else { throw error }
       return nil

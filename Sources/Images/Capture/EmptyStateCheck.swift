@@ -16,7 +16,7 @@ enum EmptyStateFinding: Equatable {
   /// The image's directory has neither a tree nor a kernel nor a packed image.
   case noImageFiles(path: [UInt8], detail: String)
   /// `rootimgdir` does not name a directory. The reason contains its value.
-  case noFolder(reason: String)
+  case noDirectory(reason: String)
   /// The path of a directory image does not exist, or is not a directory.
   case directoryMissing(path: [UInt8])
   /// A tree of the latest snapshot does not exist, or is not a directory.
@@ -33,7 +33,7 @@ enum EmptyStateFinding: Equatable {
 
   var path: [UInt8] {
     switch self {
-    case .noFolder: Array("the definition".utf8)
+    case .noDirectory: Array("the definition".utf8)
     case .noImageFiles(let path, _), .directoryMissing(let path), .treeMissing(let path),
       .treeEmpty(let path), .allExcluded(let path, _),
       .mostlyUnreadable(let path, _), .mostlyGone(let path, _, _):
@@ -43,7 +43,7 @@ enum EmptyStateFinding: Equatable {
 
   var reason: String {
     switch self {
-    case .noFolder(let reason): reason
+    case .noDirectory(let reason): reason
     case .noImageFiles(_, let detail):
       "has neither a root tree (rootimg/) nor a kernel nor a packed image"
         + (detail.isEmpty ? "" : " (\(detail))")
@@ -69,15 +69,15 @@ enum EmptyStateCheck {
     _ live: LiveImage, latest: Snapshot?, in source: some ObjectSource
   ) throws -> EmptyStateFinding? {
     if let fault = ImageFiles.rootDirectoryFault(live.definition) {
-      return .noFolder(reason: fault)
+      return .noDirectory(reason: fault)
     }
     if let note = live.notes.first(where: { $0.kind == .noImageFiles }) {
       return .noImageFiles(path: note.path, detail: note.detail)
     }
     // The image consists only of its definition: none of the named files exists.
     if live.capture.pieces.isEmpty, live.definition.linuximage["rootimgdir"] != nil {
-      let folder = live.definition.linuximage["rootimgdir", default: ""]
-      return .noImageFiles(path: Array(folder.utf8), detail: "")
+      let directory = live.definition.linuximage["rootimgdir", default: ""]
+      return .noImageFiles(path: Array(directory.utf8), detail: "")
     }
     if let path = live.definition.directoryPath,
       live.capture.pieces.rootTree?.entry.kind != .directory
@@ -190,7 +190,7 @@ extension ImageError {
           + "\(String(decoding: ExcludePatterns.fileName, as: UTF8.self)) at the top of the tree")
       return
     }
-    if case .noFolder = reason {
+    if case .noDirectory = reason {
       self.init(
         printable(reason.path), "\(reason.reason); no snapshot of \(image) was recorded",
         hint: "Correct it with 'imgstore define \(image) rootimgdir=…'")

@@ -10,18 +10,18 @@ import Store
 
 struct LastCheck {
   private let fileSystem: any FileSystem
-  private let folder: Descriptor
+  private let directory: Descriptor
   private let name: [UInt8]
 
   init(_ store: ObjectStore, key: Digest) {
     fileSystem = store.layout.fileSystem
-    folder = store.layout.cache
+    directory = store.layout.cache
     name = Array("checked-\(key.shortHex)".utf8)
   }
 
   /// The time of the last check; nil if none is known.
   var time: Timestamp? {
-    (try? fileSystem.statIfPresent(at: folder.raw, name)).flatMap { $0 }
+    (try? fileSystem.statIfPresent(at: directory.raw, name)).flatMap { $0 }
       .flatMap { $0.kind == .file ? $0.modified : nil }
   }
 
@@ -29,11 +29,11 @@ struct LastCheck {
   func record() {
     let temporary = name + Array(".\(randomName())".utf8)
     do {
-      _ = try fileSystem.openFile(at: folder.raw, temporary, [.write, .create, .exclusive])
+      _ = try fileSystem.openFile(at: directory.raw, temporary, [.write, .create, .exclusive])
       try fileSystem.rename(
-        at: folder.raw, temporary, to: folder.raw, name, exclusively: false)
+        at: directory.raw, temporary, to: directory.raw, name, exclusively: false)
     } catch {
-      try? fileSystem.remove(at: folder.raw, temporary, isDirectory: false)
+      try? fileSystem.remove(at: directory.raw, temporary, isDirectory: false)
     }
   }
 }

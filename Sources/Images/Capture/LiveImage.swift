@@ -36,8 +36,8 @@ extension Workspace {
     let tables = try tables()
     var files = try imageFiles(definition, installDirectory(tables))
     for (schema, rows) in try kitRows(definition, tables) where schema == .kit {
-      for folder in rows.compactMap({ $0["kitdir"] }).compactMap({ AbsolutePath($0) }) {
-        files.append(ImageFile(role: ImageFiles.kit, path: folder, isNamed: true))
+      for directory in rows.compactMap({ $0["kitdir"] }).compactMap({ AbsolutePath($0) }) {
+        files.append(ImageFile(role: ImageFiles.kit, path: directory, isNamed: true))
       }
     }
     var seen: Set<AbsolutePath> = []
@@ -81,8 +81,8 @@ extension Workspace {
       list: { [self] path in
         guard try statLive(path)?.kind == .directory else { return [] }
         let place = try resolver.resolve(path)
-        let folder = try fileSystem.openDirectory(at: place.directory.raw, place.name)
-        return try fileSystem.names(of: folder.raw).sorted(by: precedes)
+        let directory = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+        return try fileSystem.names(of: directory.raw).sorted(by: precedes)
       })
   }
 
@@ -142,11 +142,11 @@ extension Workspace {
       !definition.osVersion.contains("esx"),
       !capture.pieces.contains(where: { ImageFiles.ownedRoles.contains($0.role) })
     else { return nil }
-    let folder = ImageFiles.bootDirectory(
+    let directory = ImageFiles.bootDirectory(
       definition, installDirectory: try installDirectory(try tables()))
     return Snapshot.Note(
-      .noImageFiles, path: folder?.bytes ?? [0x2f],
-      detail: folder == nil
+      .noImageFiles, path: directory?.bytes ?? [0x2f],
+      detail: directory == nil
         ? ImageFiles.rootDirectoryFault(definition) ?? "rootimgdir is not set" : "")
   }
 

@@ -14,7 +14,7 @@ extension Workspace {
   func requireMounted(_ notes: [Snapshot.Note], image: String) throws {
     var seen: Set<[UInt8]> = []
     for note in notes where note.kind == .mountedFolder && seen.insert(note.path).inserted {
-      guard let path = AbsolutePath(note.path), try isEmptyFolder(path) else { continue }
+      guard let path = AbsolutePath(note.path), try hasNoEntries(path) else { continue }
       throw ImageError(
         .filesMissing,
         "image \(image)",
@@ -42,13 +42,13 @@ extension Workspace {
   }
 
   /// Returns whether a path is an existing, empty directory that is not a mount point.
-  private func isEmptyFolder(_ path: AbsolutePath) throws -> Bool {
+  private func hasNoEntries(_ path: AbsolutePath) throws -> Bool {
     do throws(SystemError) {
       let located = try resolver.locate(path)
-      guard !located.mountedFolders.contains(located.path) else { return false }
+      guard !located.mountedDirectories.contains(located.path) else { return false }
       let place = located.place
-      let folder = try fileSystem.openDirectory(at: place.directory.raw, place.name)
-      return try fileSystem.names(of: folder.raw).isEmpty
+      let directory = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+      return try fileSystem.names(of: directory.raw).isEmpty
     } catch {
       if error.isAbsent || error.code == .loop { return false }
       throw error

@@ -218,7 +218,7 @@ extension Workspace {
   private func takeBack(_ image: ImageName, _ journal: Journal, above highest: Int) throws {
     let store = try store()
     let before = try journal.before.flatMap { try snapshot($0, of: image) }
-    if let before { try removeEmptyFolders(before.snapshot.notes) }
+    if let before { try removeEmptyDirectories(before.snapshot.notes) }
     // Imports, copies and reverts of parts record their target snapshot before they start.
     let recorded = try store.refs.numbers(of: image).filter { number in
       try number > highest && store.refs.read(image, number).id == journal.target

@@ -13,14 +13,14 @@ extension Workspace {
   func preflight(_ plans: [ComponentPlan]) throws {
     var room: [UInt64: RoomNeed] = [:]
     for piece in plans where !piece.plan.isEmpty || piece.staging != nil {
-      guard let folder = try existingFolder(above: piece.path) else { continue }
-      try requireWritable(folder.file, folder.path)
-      if piece.changesTopName { try requireChangeable(folder.file, folder.path) }
+      guard let directory = try existingDirectory(above: piece.path) else { continue }
+      try requireWritable(directory.file, directory.path)
+      if piece.changesTopName { try requireChangeable(directory.file, directory.path) }
       let tree = try openTree(piece)
       if let tree { try requireWritable(tree, piece.path) }
-      try requireFlagsCanChange(piece, tree ?? folder.file)
+      try requireFlagsCanChange(piece, tree ?? directory.file)
       if let tree { try requireWritableSubvolumes(piece, tree) }
-      let file = piece.staging == nil ? tree ?? folder.file : folder.file
+      let file = piece.staging == nil ? tree ?? directory.file : directory.file
       let device = try fileSystem.stat(file.raw).device
       room[device, default: RoomNeed(file: file, path: piece.path)].add(piece)
     }
@@ -28,18 +28,20 @@ extension Workspace {
   }
 
   /// Returns the nearest existing directory above a path, links followed.
-  private func existingFolder(
+  private func existingDirectory(
     above path: AbsolutePath
   ) throws -> (file: Descriptor, path: AbsolutePath)? {
-    var folder = path.parent
+    var directory = path.parent
     while true {
       do throws(SystemError) {
-        if folder.components.isEmpty { return (resolver.root, folder) }
-        let place = try resolver.resolve(folder)
-        return (try fileSystem.openDirectory(at: place.directory.raw, place.name), folder)
+        if directory.components.isEmpty { return (resolver.root, directory) }
+        let place = try resolver.resolve(directory)
+        return (try fileSystem.openDirectory(at: place.directory.raw, place.name), directory)
       } catch {
-        guard error.isAbsent || error.code == .loop, !folder.components.isEmpty else { return nil }
-        folder = folder.parent
+        guard error.isAbsent || error.code == .loop, !directory.components.isEmpty else {
+          return nil
+        }
+        directory = directory.parent
       }
     }
   }
@@ -55,7 +57,7 @@ extension Workspace {
     }
   }
 
-  // MARK: File systems and folders
+  // MARK: File systems and directories
 
   private func requireWritable(_ file: Descriptor, _ path: AbsolutePath) throws {
     guard try fileSystem.volume(of: file.raw).isReadOnly else { return }
@@ -75,11 +77,11 @@ extension Workspace {
       }
     }
     for subvolume in subvolumes where piece.plan.changes(within: subvolume) {
-      var folder = tree
+      var directory = tree
       for name in subvolume.split(separator: 0x2f) {
-        folder = try fileSystem.openDirectory(at: folder.raw, Array(name))
+        directory = try fileSystem.openDirectory(at: directory.raw, Array(name))
       }
-      guard fileSystem.isInReadOnlySubvolume(folder.raw) else { continue }
+      guard fileSystem.isInReadOnlySubvolume(directory.raw) else { continue }
       let path = subvolume.isEmpty ? piece.path.text : "\(piece.path.text)/\(printable(subvolume))"
       throw ImageError(
         .readOnly,
@@ -89,8 +91,8 @@ extension Workspace {
   }
 
   /// Checks that names in a directory outside the image can change without a change of its flags.
-  private func requireChangeable(_ folder: Descriptor, _ path: AbsolutePath) throws {
-    let stat = try fileSystem.stat(folder.raw)
+  private func requireChangeable(_ directory: Descriptor, _ path: AbsolutePath) throws {
+    let stat = try fileSystem.stat(directory.raw)
     let flags = stat.flags.intersection(.protecting)
     guard flags.isEmpty else {
       throw ImageError(
@@ -99,7 +101,7 @@ extension Workspace {
         hint: "Nothing was changed; 'chattr -\(flags.letters) \(path.text)' removes it")
     }
     do throws(SystemError) {
-      _ = try fileSystem.openFile(at: folder.raw, [0x2e], [.write, .nameless], mode: 0o600)
+      _ = try fileSystem.openFile(at: directory.raw, [0x2e], [.write, .nameless], mode: 0o600)
     } catch {
       guard [.accessDenied, .notPermitted, .readOnly].contains(error.code) else { return }
       throw ImageError(
@@ -112,8 +114,8 @@ extension Workspace {
   // MARK: Flags
 
   /// Checks that the process may remove protecting flags from the entries that will change.
-  private func requireFlagsCanChange(_ piece: ComponentPlan, _ folder: Descriptor) throws {
-    guard let (path, flags) = piece.firstProtected, !canChangeFlags(in: folder) else { return }
+  private func requireFlagsCanChange(_ piece: ComponentPlan, _ directory: Descriptor) throws {
+    guard let (path, flags) = piece.firstProtected, !canChangeFlags(in: directory) else { return }
     throw ImageError(
       .accessDenied,
       "\(piece.path.text)\(path.isEmpty ? "" : "/")\(printable(path))",
@@ -122,10 +124,10 @@ extension Workspace {
         + "-\(flags.letters)' by somebody who has it")
   }
 
-  private func canChangeFlags(in folder: Descriptor) -> Bool {
+  private func canChangeFlags(in directory: Descriptor) -> Bool {
     guard
       let file = try? fileSystem.openFile(
-        at: folder.raw, [0x2e], [.write, .nameless], mode: 0o600),
+        at: directory.raw, [0x2e], [.write, .nameless], mode: 0o600),
       (try? fileSystem.setInodeFlags(file.raw, .immutable)) != nil
     else { return false }
     try? fileSystem.setInodeFlags(file.raw, [])

@@ -19,14 +19,14 @@ extension Workspace {
     let places = try changed.map { ($0, try entryPlace($0)) }
     for (other, definition) in try tables.definitions().sorted(by: { $0.key < $1.key })
     where other != image.text {
-      let folder = try ImageFiles.bootDirectory(definition, installDirectory: install)
+      let bootDirectory = try ImageFiles.bootDirectory(definition, installDirectory: install)
         .flatMap { try statLive($0) }.map { FileIdentity($0) }
       let lists = Set(
         try ImageFiles.listAttributes.flatMap { ImageFiles.paths(of: $0, definition) }
           .compactMap { try entryPlace($0) })
       let directory = definition.directoryPath
       let shared = places.filter { path, place in
-        place.map { $0.folder == folder || lists.contains($0) } ?? false
+        place.map { $0.directory == bootDirectory || lists.contains($0) } ?? false
           || directory.map { path.isInside($0) || $0.isInside(path) } ?? false
       }.map(\.0)
       if let first = shared.first {
@@ -41,14 +41,14 @@ extension Workspace {
 
   /// The identity of an entry, independent of the path to it.
   private struct EntryPlace: Hashable {
-    let folder: FileIdentity
+    let directory: FileIdentity
     let name: [UInt8]
   }
 
   /// Returns the identity of an entry; nil if its directory does not exist.
   private func entryPlace(_ path: AbsolutePath) throws -> EntryPlace? {
     try statLive(path.parent).map {
-      EntryPlace(folder: FileIdentity($0), name: path.lastComponent)
+      EntryPlace(directory: FileIdentity($0), name: path.lastComponent)
     }
   }
 

@@ -22,8 +22,8 @@ extension Workspace {
     let session = try store.beginSession()
     try add(tree.view, to: session)
     let lock = try lock(source.image, store)
-    let folders = try lockFolders(source.image, [path], locksTree: false)
-    defer { withExtendedLifetime((lock, folders, session)) {} }
+    let directories = try lockDirectories(source.image, [path], locksTree: false)
+    defer { withExtendedLifetime((lock, directories, session)) {} }
     // Other files of the image, such as a packed image, may be newer than `before`. The same snapshot records
     // them.
     let (live, candidates) = try ingestLive(
@@ -86,7 +86,7 @@ extension Workspace {
       return recorded
     }
     return (
-      try rootTree(of: recorded, source.definition, in: source.folder), recorded, outcome
+      try rootTree(of: recorded, source.definition, in: source.directory), recorded, outcome
     )
   }
 

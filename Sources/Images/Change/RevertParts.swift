@@ -131,7 +131,7 @@ struct PartCombiner {
       return
     }
     if wanted == current { return }
-    if let piece = place.new { try makeFolders(above: place, in: tree, from: piece) }
+    if let piece = place.new { try makeDirectories(above: place, in: tree, from: piece) }
     edits[place.piece, default: TreeEdits()].put(place.below, .copied(wanted, number: 1))
   }
 
@@ -161,25 +161,25 @@ struct PartCombiner {
   }
 
   /// Adds edits that create the missing directories on a path.
-  private mutating func makeFolders(
+  private mutating func makeDirectories(
     above place: Place, in tree: Snapshot.Component, from source: Snapshot.Component
   ) throws {
     for count in 1..<max(1, place.below.count) {
-      let folder = Array(place.below[..<count])
-      if made[place.piece]?.contains(folder) == true { continue }
-      if let there = try view.find(folder, in: tree.entry) {
+      let directory = Array(place.below[..<count])
+      if made[place.piece]?.contains(directory) == true { continue }
+      if let there = try view.find(directory, in: tree.entry) {
         if there.kind == .directory { continue }
-        let name = printable(Array(folder.joined(separator: [0x2f])))
+        let name = printable(Array(directory.joined(separator: [0x2f])))
         throw ImageError(
           .unsupported, "\(sourceName):\(name)",
           "is a directory, but a \(there.kind.noun) in the live image",
           hint: "Revert '\(name)' itself, or a path that does not lead over it")
       }
-      guard let wanted = try view.find(folder, in: source.entry), wanted.ids != nil else {
+      guard let wanted = try view.find(directory, in: source.entry), wanted.ids != nil else {
         continue
       }
-      edits[place.piece, default: TreeEdits()].put(folder, .emptied(wanted))
-      made[place.piece, default: []].insert(folder)
+      edits[place.piece, default: TreeEdits()].put(directory, .emptied(wanted))
+      made[place.piece, default: []].insert(directory)
     }
   }
 

@@ -162,11 +162,11 @@ extension Workspace {
   /// Returns the path of the store's directory as the kernel reports it.
   private func realStorePath() throws -> [UInt8] {
     let path = try store().layout.path
-    let folder = try fileSystem.openDirectory(
+    let directory = try fileSystem.openDirectory(
       at: fileSystem.workingDirectory, path, followLink: true)
     return
       (try? KernelFileSystem.shared.readLink(
-        at: fileSystem.workingDirectory, Array("/proc/self/fd/\(folder.raw)".utf8))) ?? path
+        at: fileSystem.workingDirectory, Array("/proc/self/fd/\(directory.raw)".utf8))) ?? path
   }
 
   private func stagingPlan(
@@ -196,9 +196,9 @@ extension Workspace {
 
   /// Returns the path of a location on this machine as the kernel reports it.
   func realPath(_ place: ResolvedPath) -> [UInt8] {
-    let folder =
+    let directory =
       (try? KernelFileSystem.shared.readLink(
         at: fileSystem.workingDirectory, Array("/proc/self/fd/\(place.directory.raw)".utf8))) ?? []
-    return (folder == [0x2f] ? [] : folder) + [0x2f] + place.name
+    return (directory == [0x2f] ? [] : directory) + [0x2f] + place.name
   }
 }

@@ -20,7 +20,7 @@ struct SwappedTreeCheck: Sendable {
     self.captured = captured
   }
 
-  private struct Folder: Sendable {
+  private struct PendingDirectory: Sendable {
     let place: ResolvedPath
     /// The path relative to the tree's top.
     let path: [UInt8]
@@ -33,12 +33,12 @@ struct SwappedTreeCheck: Sendable {
   func firstDifference(at directory: Descriptor, _ name: [UInt8]) throws -> [UInt8]? {
     let stat = try fileSystem.stat(at: directory.raw, name, followLink: false)
     guard stat.kind == .directory else { return [] }
-    let top = Folder(
+    let top = PendingDirectory(
       place: ResolvedPath(directory: directory, name: name), path: [], captured: captured)
     let found = Monitor<[UInt8]?>(nil)
-    try WorkStack().run([top], threads: diskThreadCount) { folder in
+    try WorkStack().run([top], threads: diskThreadCount) { pending in
       if found.withLock({ $0 }) != nil { return [] }
-      return try compare(folder) { path in found.withLock { $0 = $0 ?? path } }
+      return try compare(pending) { path in found.withLock { $0 = $0 ?? path } }
     }
     return found.withLock { $0 }
   }
@@ -47,22 +47,22 @@ struct SwappedTreeCheck: Sendable {
   /// - Parameter differs: receives the path of the first entry that differs from the capture.
   /// - Returns: the directories in it.
   private func compare(
-    _ folder: Folder, _ differs: ([UInt8]) -> Void
-  ) throws(SystemError) -> [Folder] {
-    let open = try fileSystem.openDirectory(at: folder.place.directory.raw, folder.place.name)
-    var below: [Folder] = []
+    _ pending: PendingDirectory, _ differs: ([UInt8]) -> Void
+  ) throws(SystemError) -> [PendingDirectory] {
+    let open = try fileSystem.openDirectory(at: pending.place.directory.raw, pending.place.name)
+    var below: [PendingDirectory] = []
     for name in try fileSystem.names(of: open.raw) {
       guard let now = try fileSystem.statIfPresent(at: open.raw, name) else { continue }
-      let path = { folder.path.isEmpty ? name : folder.path + [0x2f] + name }
-      guard let seen = folder.captured?.stat(of: name), now.isUnchanged(since: seen) else {
+      let path = { pending.path.isEmpty ? name : pending.path + [0x2f] + name }
+      guard let seen = pending.captured?.stat(of: name), now.isUnchanged(since: seen) else {
         differs(path())
         return []
       }
       guard now.kind == .directory else { continue }
       below.append(
-        Folder(
+        PendingDirectory(
           place: ResolvedPath(directory: open, name: name), path: path(),
-          captured: folder.captured?.directory(name)))
+          captured: pending.captured?.directory(name)))
     }
     return below
   }

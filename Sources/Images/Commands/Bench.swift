@@ -19,8 +19,8 @@ extension Workspace {
   /// - Throws: `ImageError` (`notFound`) if there is nothing to pack, and the errors of packing.
   public func bench(_ request: BenchRequest) throws -> BenchOutcome {
     let path = try benchTree(request.subject)
-    return try ScratchFolder.with(
-      in: Array(absolute(request.workFolder).utf8), named: "imgstore-bench", fileSystem
+    return try ScratchDirectory.with(
+      in: Array(absolute(request.workDirectory).utf8), named: "imgstore-bench", fileSystem
     ) { scratch in
       var bench = try Bench(self, request, path, scratch)
       for form in request.forms { try bench.measure(form) }
@@ -28,7 +28,7 @@ extension Workspace {
     }
   }
 
-  /// Returns the path of the root tree of an image, or of a folder.
+  /// Returns the path of the root tree of an image, or of a directory.
   private func benchTree(_ subject: String) throws -> AbsolutePath {
     let isPath = subject.contains("/") || subject == "." || subject == ".."
     if !isPath {
@@ -57,7 +57,7 @@ extension Workspace {
 private struct Bench {
   private let workspace: Workspace
   private let request: BenchRequest
-  private let scratch: ScratchFolder
+  private let scratch: ScratchDirectory
   private let store: ObjectStore
   private let source: Descriptor
   private let tree: EditableTree
@@ -67,7 +67,7 @@ private struct Bench {
 
   init(
     _ workspace: Workspace, _ request: BenchRequest, _ path: AbsolutePath,
-    _ scratch: ScratchFolder
+    _ scratch: ScratchDirectory
   ) throws {
     self.workspace = workspace
     self.request = request

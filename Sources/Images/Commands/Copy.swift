@@ -18,10 +18,10 @@ public struct CopyRequest: Sendable {
   public var reference: String
   /// The name of the new image.
   public var name: String
-  /// The profile of the new image, from which the names of its folder and lists follow; nil for its name.
+  /// The profile of the new image, from which the names of its directory and lists follow; nil for its name.
   public var profile: String?
-  /// The folder of the new image; nil for the one that follows from the profile, or for a folder next to
-  /// that of the source.
+  /// The directory of the new image; nil for the one that follows from the profile, or for a directory next
+  /// to that of the source.
   public var directory: String?
   /// Whether the copy is only planned. A changed live image is snapshotted nevertheless.
   public var isDryRun = false
@@ -37,8 +37,8 @@ public struct CopyOutcome: Sendable {
   public let source: CommittedSnapshot
   /// The snapshot of the new image; nil in a dry run.
   public let copied: CommittedSnapshot?
-  /// The folder of the new image.
-  public let folder: AbsolutePath
+  /// The directory of the new image.
+  public let directory: AbsolutePath
   public let apply: ApplyOutcome
   /// The secrets in the copied snapshot.
   public let secrets: SecretReport
@@ -53,7 +53,7 @@ public struct CopyOutcome: Sendable {
 
 extension Workspace {
   /// Copies an image.
-  /// - Throws: `ImageError`: `usage`, or `failed` if the name, the folder or a list of the copy exists
+  /// - Throws: `ImageError`: `usage`, or `failed` if the name, the directory or a list of the copy exists
   ///   already; `InterruptedChangeError` if the change must be resumed.
   public func copy(_ request: CopyRequest) throws -> CopyOutcome {
     let start = monotonicSeconds()
@@ -72,10 +72,10 @@ extension Workspace {
     let target = try copyPlan(source.snapshot, as: image, request)
 
     let paths = target.pieces.compactMap { AbsolutePath($0.path) }
-    let folders = request.isDryRun ? nil : try lockFolders(image, paths)
-    defer { withExtendedLifetime(folders) {} }
+    let directories = request.isDryRun ? nil : try lockDirectories(image, paths)
+    defer { withExtendedLifetime(directories) {} }
     let refusal = try refusal(isDryRun: request.isDryRun) {
-      if request.isDryRun { try expectFoldersFree(image, paths) }
+      if request.isDryRun { try expectDirectoriesFree(image, paths) }
     }
     let memory = MemoryObjects(over: store)
     try requireMounted(source.snapshot.notes, image: source.snapshot.image)
@@ -103,7 +103,8 @@ extension Workspace {
       attributeChanges(ImageDefinition(), live.rows, target.definition, target.rows))
     func result(_ copied: CommittedSnapshot?, _ remaining: ImageDiff?) -> CopyOutcome {
       CopyOutcome(
-        source: source, copied: copied, folder: target.folder, apply: outcome, secrets: secrets,
+        source: source, copied: copied, directory: target.directory, apply: outcome,
+        secrets: secrets,
         remaining: remaining,
         seconds: monotonicSeconds() - start, refusal: refusal)
     }
@@ -139,7 +140,7 @@ extension Workspace {
       target: snapshot.id, before: before.id, command: "copy", message: snapshot.message)
     let (copied, remaining) = try withJournal(image, journal) { syncs in
       let copied = try store.refs.append(snapshot)
-      try closeFolder(of: copied.snapshot) { try locate($0, create: true) }
+      try closeDirectory(of: copied.snapshot) { try locate($0, create: true) }
       let placement = try place(plans, token: journal.token, syncs) {
         try locate($0, create: true)
       }
@@ -177,14 +178,14 @@ extension Workspace {
         directory: source, at: old, to: directory ?? old.parent.appending(image.bytes))
     }
     let install = try installDirectory(tables())
-    let folder = ImageFiles.bootDirectory(source.definition, installDirectory: install)
+    let bootDirectory = ImageFiles.bootDirectory(source.definition, installDirectory: install)
     // Without xCAT, images need not be below the install directory.
     let neighbour =
       try !hasXCAT()
-      ? folder.flatMap { $0.isInside(install) ? nil : $0.parent.appending(image.bytes) }
+      ? bootDirectory.flatMap { $0.isInside(install) ? nil : $0.parent.appending(image.bytes) }
       : nil
     return try CopyPlan(
-      source, as: image, profile: request.profile ?? image.text, folder: directory ?? neighbour,
+      source, as: image, profile: request.profile ?? image.text, directory: directory ?? neighbour,
       installDirectory: install)
   }
 

@@ -8,7 +8,7 @@ import XCAT
 /// The planned state of a copy.
 struct CopyPlan {
   let definition: ImageDefinition
-  let folder: AbsolutePath
+  let directory: AbsolutePath
   private(set) var pieces: [Snapshot.Component] = []
   private(set) var rows = TableRowSet()
   /// The source's notes about entries that it lacks, with the paths of the copy.
@@ -30,7 +30,7 @@ struct CopyPlan {
         "is inside the directory of \(source.image), or contains it",
         hint: "Name another directory with --to DIR")
     }
-    folder = new
+    directory = new
     definition = ImageDefinition(directory: new, excludes: source.definition.excludes)
     pieces = [Snapshot.Component(role: ImageFiles.rootTree, path: new.bytes, entry: tree.entry)]
     origins[new.bytes] = tree.path
@@ -41,11 +41,11 @@ struct CopyPlan {
   }
 
   /// Plans the copy of an osimage.
-  /// - Parameter newFolder: the folder of the copy; nil for the one that follows from the profile.
-  /// - Throws: `ImageError` if the copy would have the folder of the source or none, or if two files would
+  /// - Parameter newDirectory: the directory of the copy; nil for the one that follows from the profile.
+  /// - Throws: `ImageError` if the copy would have the directory of the source or none, or if two files would
   ///   have the same path.
   init(
-    _ source: Snapshot, as image: ImageName, profile: String, folder newFolder: AbsolutePath?,
+    _ source: Snapshot, as image: ImageName, profile: String, directory newDirectory: AbsolutePath?,
     installDirectory: AbsolutePath
   ) throws {
     var old = source.definition
@@ -59,7 +59,7 @@ struct CopyPlan {
     var renamed = try ProfileRename.apply(
       Manifest(osimage: old.osimage, linuximage: old.linuximage), to: profile,
       installDirectory: installDirectory)
-    if let newFolder { renamed.linuximage["rootimgdir"] = newFolder.text }
+    if let newDirectory { renamed.linuximage["rootimgdir"] = newDirectory.text }
     definition = renamed.definition
     guard let from = ImageFiles.bootDirectory(old, installDirectory: installDirectory),
       let to = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
@@ -75,7 +75,7 @@ struct CopyPlan {
         "image \(image)", "would have the folder of \(source.image), \(from.text)",
         hint: "Give it another profile with --profile")
     }
-    folder = to
+    directory = to
     var newPaths: [AbsolutePath: AbsolutePath] = [:]
     for attribute in ImageFiles.listAttributes {
       for (oldPath, newPath) in zip(

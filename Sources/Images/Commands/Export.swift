@@ -109,7 +109,7 @@ extension Workspace {
     report(.writing(image: snapshot.snapshot.image))
     let written = try write(destination) { sink in
       try BundleWriter(store, progress: progress, cache: cache).write(
-        folder: layout.folder, manifest: manifest, files: files.map(\.file),
+        directory: layout.directory, manifest: manifest, files: files.map(\.file),
         modified: snapshot.snapshot.created, leading: signatures.files.map(\.file), to: sink)
     }
     return outcome(path, written)
@@ -144,8 +144,8 @@ extension Workspace {
       return latest
     }
     let lock = try lock(image, store, usesTree: true)
-    let folders = try lockFolders(image, definition, for: .reads)
-    defer { withExtendedLifetime((lock, folders)) {} }
+    let directories = try lockDirectories(image, definition, for: .reads)
+    defer { withExtendedLifetime((lock, directories)) {} }
     return try commitLive(
       image, definition, skipIfUnchanged: true, checking: checking, message: message,
       command: command
@@ -160,7 +160,7 @@ extension Workspace {
   ) throws -> OutputPlace? {
     guard case .file(let path) = request.destination else { return nil }
     // The number keeps bundles of different snapshots apart.
-    let name = "\(layout.folder)@\(snapshot.number).tgz"
+    let name = "\(layout.directory)@\(snapshot.number).tgz"
     let object = "destination \(path ?? name)"
     let output = try outputPlace(path ?? name, named: name, object)
     try requireOutsideStore(output.resolved.directory, object)

@@ -5,7 +5,7 @@
 //
 // 1. The whole bundle is checked before anything on the machine is changed.
 // 2. A safety snapshot holds all files that would be overwritten, and notes the paths that do not exist. So a
-//    revert to it removes everything that the import added, including folders and rows.
+//    revert to it removes everything that the import added, including directories and rows.
 // 3. Large files are written once, while they are read, as files without a name (StagedBlobs). They get
 //    their names when they are placed. If the import ends before that, the system deletes them.
 // 4. Files are placed first, table rows are set last, all rows of an image in one step.
@@ -70,7 +70,7 @@ extension Workspace {
     let refusal = try refusal(isDryRun: request.isDryRun) {
       for image in inspected { try preparation.checkMayReplace(image) }
       for image in inspected where request.isDryRun {
-        try expectFoldersFree(image.image, image.pieces.compactMap { AbsolutePath($0.path) })
+        try expectDirectoriesFree(image.image, image.pieces.compactMap { AbsolutePath($0.path) })
       }
     }
     var images: [ImportedImage] = []

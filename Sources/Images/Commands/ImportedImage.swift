@@ -43,10 +43,10 @@ extension Workspace {
   ) throws -> ImportedImage {
     let store = try store()
     let image = prepared.image
-    let folders =
+    let directories =
       request.isDryRun
-      ? nil : try lockFolders(image, prepared.pieces.compactMap { AbsolutePath($0.path) })
-    defer { withExtendedLifetime(folders) {} }
+      ? nil : try lockDirectories(image, prepared.pieces.compactMap { AbsolutePath($0.path) })
+    defer { withExtendedLifetime(directories) {} }
     let existing = try tables().definition(of: image.text) ?? ImageDefinition()
     let latest = try store.refs.latestReadable(of: image)
     try requireMounted(latest?.snapshot.notes ?? [], image: image.text)
@@ -63,8 +63,8 @@ extension Workspace {
       into: .memory(memory))
     try requireKnownMounts(live.notes)
     let pieces = try targets.settle(prepared, live)
-    // Files of another image in a shared folder are only replaced, never removed. The tree stays if the image
-    // leaves its directory for another one.
+    // Files of another image in a shared directory are only replaced, never removed. The tree stays if the
+    // image leaves its directory for another one.
     var own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
     if let path = prepared.leftDirectory(existing) { own.remove(path.bytes) }
     func belongsToImage(_ piece: Snapshot.Component) -> Bool {
@@ -122,7 +122,7 @@ extension Workspace {
       // A tree that stays, or the target of a link, is not from the bundle.
       let placed = Set(prepared.pieces.map(\.path))
       for piece in pieces.all where placed.contains(piece.path) { report(event(piece)) }
-      try protection.closedFolder.map { try close(targets.resolve($0)) }
+      try protection.closedDirectory.map { try close(targets.resolve($0)) }
       let placement: ExecutionResult
       do {
         placement = try place(plans, token: journal.token, staged: staged, syncs) {

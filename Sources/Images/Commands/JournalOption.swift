@@ -7,9 +7,9 @@ import Store
 
 /// The options in the journal of an import or a revert. The keys are on disk: they keep their meaning.
 enum JournalOption {
-  /// A folder outside the install directory below which the change may write.
+  /// A directory outside the install directory below which the change may write.
   private static let allowed = "allow"
-  /// A file in the image's folder that does not belong to the image, and is left alone.
+  /// A file in the image's directory that does not belong to the image, and is left alone.
   static let foreign = "foreign"
   /// Present if each replaced file is kept as `FILE.ORIG`.
   private static let originals = "orig"

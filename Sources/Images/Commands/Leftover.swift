@@ -22,10 +22,10 @@ extension Workspace {
     let prefix = Journal.prefix(journal.token)
     let endpoints = [journal.target, journal.before].compactMap { $0 }
       .compactMap { try? snapshot($0, of: image)?.snapshot }
-    var folders: Set<AbsolutePath> = []
+    var directories: Set<AbsolutePath> = []
     var leftovers: [Leftover] = []
     for path in endpoints.flatMap({ $0.requests + $0.absentPathRequests }).map(\.path)
-    where folders.insert(path.parent).inserted {
+    where directories.insert(path.parent).inserted {
       do {
         let location = try locate(path)
         for name in try fileSystem.names(of: location.directory.raw) where name.starts(with: prefix)
@@ -46,9 +46,9 @@ extension Workspace {
   }
 
   private func removeLeftover(
-    _ directory: Descriptor, _ name: [UInt8], in folder: AbsolutePath
+    _ directory: Descriptor, _ name: [UInt8], in parent: AbsolutePath
   ) -> Leftover? {
-    let path = folder.bytes + [0x2f] + name
+    let path = parent.bytes + [0x2f] + name
     let leftover = ResolvedPath(directory: directory, name: name)
     if let mount = TreeBusyCheck.mounts(in: realPath(leftover)).first {
       let what = "is left from the change, and something is mounted on \(printable(mount.point))"

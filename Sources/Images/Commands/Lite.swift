@@ -112,7 +112,7 @@ extension Workspace {
         try preflight(plans)
         try requireAllChangeable(
           plans, EditableTree(before.top, in: edits.tree.view), edits.tree)
-        if packs { _ = try packPlace(ImageFiles.statelitePackedName, source.folder) }
+        if packs { _ = try packPlace(ImageFiles.statelitePackedName, source.directory) }
       }
       return outcome(nil, describe(plans, [], []), refusal: refusal)
     }
@@ -158,9 +158,10 @@ extension Workspace {
         "osimage.osvers, osimage.osarch, and osimage.profile and must be specified for the image "
           + "\(image) in the database, or you must specify -o os -p profile -a arch.")
     }
-    let folder = try imageFolder(image, definition)
+    let directory = try imageDirectory(image, definition)
     return PackInput(
-      image: image, definition: definition, folder: folder, tree: folder.appending("rootimg"),
+      image: image, definition: definition, directory: directory,
+      tree: directory.appending("rootimg"),
       snapshot: nil)
   }
 
@@ -205,11 +206,11 @@ extension Workspace {
     let start = monotonicSeconds()
     var packing = PackRequest(request.image)
     (packing.threads, packing.cacheLimitBytes) = (request.threads, request.cacheLimitBytes)
-    let destination = try packPlace(ImageFiles.statelitePackedName, source.folder)
+    let destination = try packPlace(ImageFiles.statelitePackedName, source.directory)
     let replaced = try replacedEntry(destination.resolved)
     let store = try store()
     var packedSnapshot = snapshot
-    if try !unreproducibleImages(destination, packing, source.folder).isEmpty {
+    if try !unreproducibleImages(destination, packing, source.directory).isEmpty {
       packedSnapshot = try packedTree(source, replacing: destination, packing).snapshot
     }
     let list = try excludeList(source.definition, leavesOut: false)

@@ -78,7 +78,7 @@ extension Workspace {
     if let tree = source.tree {
       if !source.definition.isDirectory, try statLive(tree)?.kind != .directory {
         throw noRootTree(
-          source.definition, in: source.folder, hint: "Check that its file system is mounted")
+          source.definition, in: source.directory, hint: "Check that its file system is mounted")
       }
       try ImageOperationLock.expectFree(resolver, tree: tree)
       if needsSnapshot { try store.layout.requireWritable("the history of \(source.image)") }
@@ -88,7 +88,7 @@ extension Workspace {
       if let refusal = plan.refusal { throw refusal }
     }
     guard let snapshot, !needsSnapshot || source.tree == nil else { return }
-    let top = try rootTree(of: snapshot, source.definition, in: source.folder)
+    let top = try rootTree(of: snapshot, source.definition, in: source.directory)
     if request.changesLiveTree {
       try requireNoStatelite(
         EditableTree(top, in: OverlayTree(store, modified: snapshot.snapshot.created)),

@@ -1,5 +1,5 @@
 // imgstore repair: restores lost objects of the store from sources that still have them: other stores,
-// archives, folders and the live images.
+// archives, directories and the live images.
 
 import Ingest
 import Platform
@@ -8,7 +8,7 @@ import XCAT
 
 /// The parameters of `repair`.
 public struct RepairOptions: Sendable {
-  /// The other stores, bundles, packed images, archives, files and folders to search.
+  /// The other stores, bundles, packed images, archives, files and directories to search.
   public var sources: [String] = []
   /// Whether the live images are searched, too.
   public var readsLive = true

@@ -21,8 +21,8 @@ public struct RestoreOutcome: Sendable {
 }
 
 extension Workspace {
-  /// Restores an entry of a snapshot. The destination must not exist, or must be an empty folder. A file may
-  /// also be restored into an existing folder.
+  /// Restores an entry of a snapshot. The destination must not exist, or must be an empty directory. A file
+  /// may also be restored into an existing directory.
   /// - Parameters:
   ///   - text: the snapshot, optionally with a path. Without a path, the root tree is restored.
   ///   - path: the path to restore, if the reference has none.
@@ -135,11 +135,11 @@ extension Workspace {
 
   /// Refuses a destination inside a live image: `revert` changes images, and can be undone.
   private func requireOutsideImages(
-    _ folder: Descriptor, _ destination: String, _ snapshot: CommittedSnapshot
+    _ directory: Descriptor, _ destination: String, _ snapshot: CommittedSnapshot
   ) throws {
     for (image, tree) in try liveTrees() {
       guard let stat = try statLive(tree),
-        try fileSystem.isInside(folder, FileIdentity(stat))
+        try fileSystem.isInside(directory, FileIdentity(stat))
       else { continue }
       throw ImageError(
         "destination \(destination)", "is inside the image \(image)",
@@ -160,8 +160,8 @@ extension Workspace {
     return FoundEntry(path: piece.path, entry: piece.entry)
   }
 
-  /// Checks that an entry may be replaced. Files do not replace folders, and folders do not replace files.
-  /// Devices, FIFOs and sockets of this machine are only replaced by their own kind.
+  /// Checks that an entry may be replaced. Files do not replace directories, and directories do not replace
+  /// files. Devices, FIFOs and sockets of this machine are only replaced by their own kind.
   private func requireReplaceable(
     _ location: ResolvedPath, by kind: FileKind, _ destination: String
   ) throws {
@@ -175,7 +175,7 @@ extension Workspace {
       hint: "Name another path")
   }
 
-  /// Checks that the destination does not exist, or is an empty folder.
+  /// Checks that the destination does not exist, or is an empty directory.
   private func requireEmpty(_ location: ResolvedPath, _ destination: String) throws {
     guard let stat = try fileSystem.statIfPresent(at: location.directory.raw, location.name) else {
       return
@@ -187,8 +187,8 @@ extension Workspace {
         object, "already contains a \(stat.kind.noun) named \(printable(location.name))",
         hint: "Name another path; only 'restore --force' replaces existing files")
     }
-    let folder = try fileSystem.openDirectory(at: location.directory.raw, location.name)
-    guard try fileSystem.names(of: folder.raw).isEmpty else {
+    let directory = try fileSystem.openDirectory(at: location.directory.raw, location.name)
+    guard try fileSystem.names(of: directory.raw).isEmpty else {
       throw ImageError(
         .alreadyExists,
         object, "is not empty",

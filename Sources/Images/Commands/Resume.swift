@@ -158,7 +158,7 @@ extension Workspace {
     let moved = try relocate(image, journal, target: target, goal: goal)
     let refusal = try refusal(isDryRun: true) {
       try store().layout.requireWritable("the history of \(image)")
-      try expectFoldersFree(image, moved.paths)
+      try expectDirectoriesFree(image, moved.paths)
     }
     let plan = try resumePlan(
       image, journal, moved.target, moved.goal, storing: false)
@@ -177,8 +177,8 @@ extension Workspace {
     let store = try store()
     let isBack = goal.id != target.id
     let moved = try relocate(image, journal, target: target, goal: goal)
-    let folders = try lockFolders(image, moved.paths)
-    defer { withExtendedLifetime(folders) {} }
+    let directories = try lockDirectories(image, moved.paths)
+    defer { withExtendedLifetime(directories) {} }
     if let leftover = try removeLeftovers(image, journal).first {
       throw ImageError(
         .changeUnfinished, printable(leftover.problem.path), leftover.problem.what,

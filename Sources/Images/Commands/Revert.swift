@@ -79,12 +79,12 @@ extension Workspace {
     let source = target
     let store = try store()
     let paths = try changedPaths(of: image, target.snapshot)
-    let folders = request.isDryRun ? nil : try lockFolders(image, paths)
-    defer { withExtendedLifetime(folders) {} }
+    let directories = request.isDryRun ? nil : try lockDirectories(image, paths)
+    defer { withExtendedLifetime(directories) {} }
     let refusal = try refusal(isDryRun: request.isDryRun) {
       if request.isDryRun {
         try store.layout.requireWritable("the history of \(image)")
-        try expectFoldersFree(image, paths)
+        try expectDirectoriesFree(image, paths)
       }
     }
     var notes = try effectiveNotes(target.snapshot, of: image)
@@ -196,8 +196,8 @@ extension Workspace {
       seconds: monotonicSeconds() - start)
   }
 
-  /// Executes the plans: files and folders first, then table rows, then the removal of old trees. These are
-  /// all steps between the journal and the verification.
+  /// Executes the plans: files and directories first, then table rows, then the removal of old trees. These
+  /// are all steps between the journal and the verification.
   /// - Parameters:
   ///   - live: the captured image, as the base of the row changes; nil to leave rows alone.
   ///   - syncs: the syncs that the caller waits for before it records the change.
@@ -207,7 +207,7 @@ extension Workspace {
     _ journal: Journal, rowsFrom live: LiveImage?, _ syncs: BackgroundSync,
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ApplyReport {
-    try closeFolder(of: target, resolve: resolve)
+    try closeDirectory(of: target, resolve: resolve)
     var placement = try place(plans, token: journal.token, syncs, resolve: resolve)
     let paths = plans.map(\.path)
     if let live {
@@ -216,7 +216,7 @@ extension Workspace {
       placement.report.problems += try restoreRows(image, target, from: live)
     }
     try removeOldTrees(placement)
-    try removeEmptyFolders(notes)
+    try removeEmptyDirectories(notes)
     try sync(paths, syncs)
     // Some file systems report the holes of a file only after it is on disk.
     if plans.contains(where: { $0.plan.files.contains { $0.entry.holes != nil } }) {

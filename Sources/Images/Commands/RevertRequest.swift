@@ -16,7 +16,7 @@ public struct RevertRequest: Sendable {
   public var keepsSafety = true
   /// Whether the revert is only planned.
   public var isDryRun = false
-  /// Files and folders outside the image's own directories that may be changed, too.
+  /// Files and directories outside the image's own directories that may be changed, too.
   public var allowed: [String] = []
   /// Whether all files that the image's attributes name may be changed, regardless of their location.
   public var allowsOutside = false

@@ -86,8 +86,8 @@ extension Workspace {
     let lock = try lock(image, store, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
     let definition = try definition(of: image)
-    let folders = try lockFolders(image, definition, for: .reads)
-    defer { withExtendedLifetime(folders) {} }
+    let directories = try lockDirectories(image, definition, for: .reads)
+    defer { withExtendedLifetime(directories) {} }
     for tag in tags { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
     let outcome = try commitLive(
       image, definition, allowsEmpty: allowsEmpty,

@@ -171,13 +171,13 @@ extension Workspace {
     try fileSystem.statIfPresent(at: store.layout.root.raw, Array("index.sqlite".utf8))?.size ?? 0
   }
 
-  /// Returns the total size of the files below a folder, in bytes.
-  private func bytes(below folder: Descriptor) throws -> UInt64 {
+  /// Returns the total size of the files below a directory, in bytes.
+  private func bytes(below directory: Descriptor) throws -> UInt64 {
     var total: UInt64 = 0
-    for name in try fileSystem.names(of: folder.raw) {
-      guard let stat = try fileSystem.statIfPresent(at: folder.raw, name) else { continue }
+    for name in try fileSystem.names(of: directory.raw) {
+      guard let stat = try fileSystem.statIfPresent(at: directory.raw, name) else { continue }
       if stat.kind == .directory {
-        total += try bytes(below: try fileSystem.openDirectory(at: folder.raw, name))
+        total += try bytes(below: try fileSystem.openDirectory(at: directory.raw, name))
       } else {
         total += stat.size
       }

@@ -15,7 +15,7 @@ extension CompletionSource {
     }
     let (name, value) = (String(word[..<equals]), word[word.index(after: equals)...])
     let kept = name + "="
-    if folderAttributes.contains(name) { return Completion(kept: kept, .folders) }
+    if directoryAttributes.contains(name) { return Completion(kept: kept, .directories) }
     if ImageFiles.listAttributes.contains(name) || name == "partitionfile" {
       return Completion(kept: kept, .files)
     }
@@ -29,7 +29,7 @@ extension CompletionSource {
     return (columns.filter { TableSchema.table(of: $0) != nil } + ["usercomment"]).sorted()
   }()
 
-  private static let folderAttributes: Set<String> = [
+  private static let directoryAttributes: Set<String> = [
     "rootimgdir", "pkgdir", "otherpkgdir", "kerneldir", "cfmdir",
   ]
 

@@ -26,7 +26,7 @@ extension Workspace {
     let reference = point.snapshotOperand
     let candidates: [CompletionCandidate]
     switch kind {
-    case .image, .imageOrFolder: candidates = source.images(word, isFinished: true)
+    case .image, .imageOrDirectory: candidates = source.images(word, isFinished: true)
     case .snapshot: candidates = source.snapshots(word)
     case .state: candidates = source.snapshots(word, live: true, paths: true)
     case .entry:
@@ -40,7 +40,7 @@ extension Workspace {
     case .component: candidates = source.components(word, of: reference)
     case .assignment:
       return CompletionSource.assignments(word, given: point.operands.map(\.text))
-    case .command, .file, .folder, .oneOf, .free: return .none
+    case .command, .file, .directory, .oneOf, .free: return .none
     }
     return Completion(kept: point.kept, .candidates(candidates))
   }
@@ -51,7 +51,7 @@ extension CompletionPoint {
   fileprivate var snapshotOperand: String? {
     operands.first { operand in
       switch operand.kind {
-      case .image, .snapshot, .state, .entry, .taggedSnapshot, .imageOrFolder: true
+      case .image, .snapshot, .state, .entry, .taggedSnapshot, .imageOrDirectory: true
       default: false
       }
     }.map { operand in

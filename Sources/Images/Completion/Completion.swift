@@ -28,7 +28,7 @@ public struct Completion: Sendable, Equatable {
     case candidates([CompletionCandidate])
     /// The shell's own completion of file names.
     case files
-    case folders
+    case directories
   }
 
   /// The start of the current word that precedes every candidate: "--root=".
@@ -81,9 +81,9 @@ extension CompletionPoint {
     case .value(.command):
       return .init(.candidates(commands(below: operands.map(\.text), tree)))
     case .value(.file): return Completion(kept: kept, isRemote ? .candidates([]) : .files)
-    case .value(.folder): return Completion(kept: kept, .folders)
-    case .value(.imageOrFolder) where word.contains("/") || word.hasPrefix("."):
-      return Completion(kept: kept, .folders)
+    case .value(.directory): return Completion(kept: kept, .directories)
+    case .value(.imageOrDirectory) where word.contains("/") || word.hasPrefix("."):
+      return Completion(kept: kept, .directories)
     case .value(.oneOf(let values)):
       let fitting = values.filter { $0.hasPrefix(word) }
       return Completion(kept: kept, .candidates(fitting.map { .init($0) }))

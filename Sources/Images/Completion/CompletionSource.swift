@@ -1,5 +1,5 @@
 // Reads candidates from the store and from xCAT's tables without locks (UnlockedStore, `unlockedTables`). It
-// reads as little as possible: listings of folders, and refs only of snapshots with a displayed summary.
+// reads as little as possible: listings of directories, and refs only of snapshots with a displayed summary.
 
 import Platform
 import Store
@@ -22,7 +22,7 @@ final class CompletionSource {
 
   /// The images with snapshots or a definition, sorted by name.
   private lazy var images: [String] = {
-    // The folder of a defined image need not be listed: the image may have no snapshots.
+    // The directory of a defined image need not be listed: the image may have no snapshots.
     let stored = ((try? store?.refs.everyImage()) ?? []).filter { image in
       profiles[image.text] != nil || (try? store?.refs.numbers(of: image).isEmpty) == false
     }

@@ -1,4 +1,4 @@
-// Returns candidates for paths in a snapshot. Only the folders on one path of a tree are read. As in
+// Returns candidates for paths in a snapshot. Only the directories on one path of a tree are read. As in
 // EntryLookup.swift, a path is relative to the root tree, or absolute on the management node.
 
 import Platform
@@ -9,35 +9,36 @@ extension CompletionSource {
   /// Returns the paths in a snapshot that start with a text.
   func paths(_ word: String, of reference: String) -> [CompletionCandidate] {
     guard let store, let snapshot = snapshot(reference)?.snapshot else { return [] }
-    let folder = word.lastIndex(of: "/").map { word[...$0] } ?? ""
-    let beginning = word.dropFirst(folder.count)
-    guard let bytes = bytes(fromPrintable: String(folder)) else { return [] }
+    let directory = word.lastIndex(of: "/").map { word[...$0] } ?? ""
+    let beginning = word.dropFirst(directory.count)
+    guard let bytes = bytes(fromPrintable: String(directory)) else { return [] }
     let parts = bytes.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
     let isAbsolute = bytes.first == 0x2f
-    let tree = SnapshotFolders(pieces: snapshot.pieces, source: store)
+    let tree = SnapshotDirectories(pieces: snapshot.pieces, source: store)
     let children = tree.children(parts, isAbsolute: isAbsolute)
       .filter { printable($0.key).hasPrefix(beginning) }
     return children.sorted { precedes($0.key, $1.key) }.map { name, kind in
-      // Following a link reads folders, so a link is followed only if it is the single candidate.
-      let isFolder =
+      // Following a link reads directories, so a link is followed only if it is the single candidate.
+      let isDirectory =
         kind == .directory
         || children.count == 1 && kind == .symlink
-          && tree.isFolder(parts + [name], isAbsolute: isAbsolute)
+          && tree.isDirectory(parts + [name], isAbsolute: isAbsolute)
       return CompletionCandidate(
-        folder + printable(name) + (isFolder ? "/" : ""), isFinished: !isFolder)
+        directory + printable(name) + (isDirectory ? "/" : ""), isFinished: !isDirectory)
     }
   }
 }
 
-/// The folders of a snapshot.
-private struct SnapshotFolders {
+/// The directories of a snapshot.
+private struct SnapshotDirectories {
   let pieces: [Snapshot.Component]
   let source: UnlockedStore
 
-  /// Returns the names in a folder and their kinds, including folders that lead to a component of the image.
+  /// Returns the names in a directory and their kinds, including directories that lead to a component of the
+  /// image.
   func children(_ parts: [[UInt8]], isAbsolute: Bool) -> [[UInt8]: FileKind] {
     var children: [[UInt8]: FileKind] = [:]
-    if let folder = find(parts, isAbsolute: isAbsolute), let ids = folder.ids,
+    if let directory = find(parts, isAbsolute: isAbsolute), let ids = directory.ids,
       let entries = try? Tree.entries(ids, from: source)
     {
       for entry in entries { children[entry.name] = entry.kind }
@@ -55,7 +56,7 @@ private struct SnapshotFolders {
     return children
   }
 
-  func isFolder(_ parts: [[UInt8]], isAbsolute: Bool) -> Bool {
+  func isDirectory(_ parts: [[UInt8]], isAbsolute: Bool) -> Bool {
     find(parts, isAbsolute: isAbsolute)?.kind == .directory
   }
 

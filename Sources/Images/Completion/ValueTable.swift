@@ -26,9 +26,9 @@ public enum ValueKind: Sendable, Equatable {
   /// A command, followed by its subcommands.
   case command
   case file
-  case folder
-  /// An image, or a folder that is written as a path.
-  case imageOrFolder
+  case directory
+  /// An image, or a directory that is written as a path.
+  case imageOrDirectory
   case oneOf([String])
   /// A number, a text or a new name, without candidates.
   case free
@@ -46,8 +46,8 @@ public enum ValueTable {
   }
 
   private static let everyCommand: [String: ValueKind] = [
-    "--store": .folder, "--root": .folder, "--xcat-dir": .folder, "--wait": .free,
-    "--key": .file, "--trusted-keys": .folder, "--cache-limit": .free, "--max-bytes": .free,
+    "--store": .directory, "--root": .directory, "--xcat-dir": .directory, "--wait": .free,
+    "--key": .file, "--trusted-keys": .directory, "--cache-limit": .free, "--max-bytes": .free,
     "--max-time": .free, "--message": .free, "--remote-host": .free,
   ]
 
@@ -58,12 +58,12 @@ public enum ValueTable {
       "name": .image, "attr=value": .assignment, "-z": .file,
       "--csv": .oneOf(["osimage", "linuximage", "litefile"]),
     ],
-    "add": ["name": .imageOrFolder, "dir": .folder, "--exclude": .free],
-    "init": ["dir": .folder, "--group": .free],
+    "add": ["name": .imageOrDirectory, "dir": .directory, "--exclude": .free],
+    "init": ["dir": .directory, "--group": .free],
     "images": ["--csv": .oneOf(tableNames)],
     "show": ["ref": .entry],
-    "copy": ["ref": .snapshot, "name": .free, "--profile": .free, "--to": .folder],
-    "snapshot": ["names": .imageOrFolder, "--tag": .tag, "--exclude": .free],
+    "copy": ["ref": .snapshot, "name": .free, "--profile": .free, "--to": .directory],
+    "snapshot": ["names": .imageOrDirectory, "--tag": .tag, "--exclude": .free],
     "log": ["name": .image, "path": .path, "--limit": .free],
     "status": ["name": .image],
     "diff": ["ref": .state, "newer": .state, "path": .path, "--unified": .path],
@@ -83,16 +83,16 @@ public enum ValueTable {
     "pack": ["ref": .snapshot, "--output": .file],
     "lite": ["image": .image],
     "bench": [
-      "subject": .imageOrFolder, "--change": .free, "--rounds": .free, "--work": .folder,
+      "subject": .imageOrDirectory, "--change": .free, "--rounds": .free, "--work": .directory,
       "--plot": .file,
     ],
     "export": [
       "ref": .snapshot, "dest": .file, "--extra": .file, "--postscripts": .free,
-      "--allow": .folder, "--to": .file,
+      "--allow": .directory, "--to": .file,
     ],
     "import": [
       "bundle": .file, "--profile": .free, "--name": .free, "--postscripts": .free,
-      "--allow": .folder, "--to": .folder,
+      "--allow": .directory, "--to": .directory,
     ],
     "key generate": ["--output": .file],
     "key trust": ["file": .file, "--name": .free],

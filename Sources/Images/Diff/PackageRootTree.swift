@@ -8,7 +8,7 @@ import Store
 final class PackageRootTree: RootTree {
   private let reader: SnapshotReader
   private let piece: Snapshot.Component
-  private var folders: [[UInt8]: [[UInt8]: Entry]] = [:]
+  private var directories: [[UInt8]: [[UInt8]: Entry]] = [:]
 
   init(_ reader: SnapshotReader, _ piece: Snapshot.Component) {
     self.reader = reader
@@ -21,7 +21,7 @@ final class PackageRootTree: RootTree {
       of: FoundEntry(path: piece.path + [0x2f] + path, entry: entry), limitBytes: limitBytes)
   }
 
-  func folder(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
+  func directory(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
     try entries(path).map { name, entry in
       if case .symlink(let target) = entry.content { return (name, target) }
       return (name, nil)
@@ -35,10 +35,10 @@ final class PackageRootTree: RootTree {
   }
 
   private func entries(_ path: [UInt8]) throws -> [[UInt8]: Entry] {
-    if let known = folders[path] { return known }
+    if let known = directories[path] { return known }
     let children = try entry(path).map { try reader.children(of: $0) } ?? []
     let entries = Dictionary(children.map { ($0.name, $0) }) { $1 }
-    folders[path] = entries
+    directories[path] = entries
     return entries
   }
 }

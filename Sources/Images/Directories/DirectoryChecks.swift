@@ -65,11 +65,11 @@ extension Workspace {
   /// Returns whether a path is in the store, links resolved.
   private func isInStore(_ path: AbsolutePath) throws -> Bool {
     guard let store = try storeIdentity() else { return false }
-    var folder = try realPath(path) ?? path
+    var directory = try realPath(path) ?? path
     while true {
-      if try statLive(folder).map({ FileIdentity($0) }) == store { return true }
-      if folder.components.isEmpty { return false }
-      folder = folder.parent
+      if try statLive(directory).map({ FileIdentity($0) }) == store { return true }
+      if directory.components.isEmpty { return false }
+      directory = directory.parent
     }
   }
 

@@ -147,7 +147,7 @@ extension Workspace {
     return try directoryOwner(path) == nil
   }
 
-  /// Returns the image whose directory, boot folder or root tree a path is; nil if there is none.
+  /// Returns the image whose directory, boot directory or root tree a path is; nil if there is none.
   func directoryOwner(_ path: AbsolutePath) throws -> ImageName? {
     let tables = try tables()
     let identity = try statLive(path).map { FileIdentity($0) }
@@ -162,9 +162,9 @@ extension Workspace {
         if try isSame(definition.directoryPath) { return try ImageName(name) }
         continue
       }
-      let folder = ImageFiles.bootDirectory(
+      let directory = ImageFiles.bootDirectory(
         definition, installDirectory: try installDirectory(tables))
-      if try isSame(folder) || isSame(folder?.appending(ImageFiles.rootTreeName)) {
+      if try isSame(directory) || isSame(directory?.appending(ImageFiles.rootTreeName)) {
         return try ImageName(name)
       }
     }

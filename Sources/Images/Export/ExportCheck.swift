@@ -67,7 +67,7 @@ struct ExportCheck {
     for file in files {
       let kind = ExportCheck.kind(of: file)
       let member = TarMember(
-        path: Array("./\(layout.folder)/\(file.name)".utf8), kind: kind.tar, mode: 0o644)
+        path: Array("./\(layout.directory)/\(file.name)".utf8), kind: kind.tar, mode: 0o644)
       do throws(BundleError) {
         _ = try rules.take(member)
       } catch {
@@ -108,15 +108,15 @@ struct ExportCheck {
   /// Refuses members that an import would place at the same path.
   private func checkPlaces(_ manifest: Manifest, _ install: AbsolutePath) throws {
     var contents: [String: Content] = [:]
-    var folders: Set<String> = []
+    var directories: Set<String> = []
     for file in files {
       var above = file.name
       while let cut = above.utf8.lastIndex(of: UInt8(ascii: "/")) {
         above = String(above[..<cut])
-        folders.insert(above)
+        directories.insert(above)
       }
       switch file.file.source {
-      case .entry(let entry) where entry.kind == .directory: folders.insert(file.name)
+      case .entry(let entry) where entry.kind == .directory: directories.insert(file.name)
       case .entry(let entry): contents[file.name] = entry.content
       case .bytes(let bytes):
         contents[file.name] = .file(
@@ -132,7 +132,7 @@ struct ExportCheck {
     }
     let bundle = try BundleLayout(
       reading: manifest, renamed: manifest, installDirectory: install,
-      isFolder: folders.contains)
+      isDirectory: directories.contains)
     var placed: [PlacedContent] = []
     for member in bundle.members {
       switch member.shape {
@@ -140,8 +140,8 @@ struct ExportCheck {
         if let content = contents[member.name] {
           placed.append(PlacedContent(path: member.path, content: content))
         }
-      case .folder: placed.append(PlacedContent(path: member.path, content: .fifo))
-      case .mergedFolder:
+      case .directory: placed.append(PlacedContent(path: member.path, content: .fifo))
+      case .mergedDirectory:
         let prefix = member.name + "/"
         for (name, content) in contents where name.hasPrefix(prefix) {
           let inside = String(name.dropFirst(prefix.count))

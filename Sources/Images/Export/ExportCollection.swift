@@ -93,7 +93,7 @@ struct ExportCollection {
           hint: "Name an existing file or folder; nothing was exported")
       }
       let destination = extra.destination ?? (kind == .file ? path.parent : path).text
-      return ExportExtra(source: path, destination: destination, isFolder: kind == .directory)
+      return ExportExtra(source: path, destination: destination, isDirectory: kind == .directory)
     }
   }
 
@@ -135,7 +135,7 @@ struct ExportCollection {
           }
           contents.extras.append(
             ExportExtra(
-              source: needed.path, destination: needed.path.text, isFolder: true))
+              source: needed.path, destination: needed.path.text, isDirectory: true))
         } else {
           contents.closure.append(needed.path)
         }
@@ -206,7 +206,7 @@ struct ExportCollection {
     for member in scrubTree == nil ? layout.members : [] {
       switch member.source {
       case .compressedTree(let path), .tree(let path): trees[member.name] = try piece(path).entry
-      case .bytes, .file, .folder: break
+      case .bytes, .file, .directory: break
       }
     }
     return try BundleView(
@@ -228,7 +228,7 @@ struct ExportCollection {
         let isExtra = extraPaths.contains(path)
         report(isExtra ? .collectedExtra(path: path.text) : .collected(path: path.text))
         files.append(file(member.name, path.text, .entry(try piece(path).entry)))
-      case .folder(let path):
+      case .directory(let path):
         report(.collectedExtra(path: path.text))
         try spread(try piece(path).entry, member.name, path, &files)
       case .compressedTree(let path):
@@ -275,10 +275,10 @@ struct ExportCollection {
     _ target: Snapshot.Component, from link: AbsolutePath
   ) throws {
     guard let path = AbsolutePath(target.path) else { return }
-    let folders = [install, ImageDependencies.xcatRoot, link.parent] + allowed
-    let isAllowed = try folders.contains { folder in
-      let real = try workspace.realPath(folder) ?? folder
-      return path.isInside(folder) || path.isInside(real)
+    let directories = [install, ImageDependencies.xcatRoot, link.parent] + allowed
+    let isAllowed = try directories.contains { directory in
+      let real = try workspace.realPath(directory) ?? directory
+      return path.isInside(directory) || path.isInside(real)
     }
     guard !isAllowed else { return }
     throw ImageError(

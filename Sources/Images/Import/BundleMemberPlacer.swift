@@ -1,4 +1,4 @@
-// Turns the members that a manifest names into components: each file, tree and folder with its path.
+// Turns the members that a manifest names into components: each file, tree and directory with its path.
 
 import Glibc
 import Ingest
@@ -53,11 +53,11 @@ struct BundleMemberPlacer {
         return Snapshot.Note(.attributesLost, path: path, detail: loss.what + more)
       }
       add(member.role, member.path, tree.entry)
-    case .folder:
+    case .directory:
       try preparation.targets.check(member.path, role: member.role, member: member.name)
-      guard bundled.isFolder(member.name) else { throw missingMember(member.name) }
+      guard bundled.isDirectory(member.name) else { throw missingMember(member.name) }
       for name in bundled.names(below: member.name) { used.insert("\(member.name)/\(name)") }
-      // xCAT makes a kit's scripts executable in the kit's folder, too.
+      // xCAT makes a kit's scripts executable in the kit's directory, too.
       let scripts = member.role == ImageFiles.kit ? "\(member.name)/other_files/" : nil
       add(
         member.role, member.path,
@@ -67,7 +67,7 @@ struct BundleMemberPlacer {
             scripts.map { name.hasPrefix($0) } == true && BundleMemberPlacer.isScript(name)
               ? 0o755 : mode
           }))
-    case .mergedFolder: try placeMerged(member)
+    case .mergedDirectory: try placeMerged(member)
     }
   }
 
@@ -77,9 +77,9 @@ struct BundleMemberPlacer {
         "\(member.path.text) is not in the bundle: xCAT's export leaves scripts with arguments out")
       return
     }
-    // A complete bundle may have files for paths outside the install folder. Only --allow admits them.
+    // A complete bundle may have files for paths outside the install directory. Only --allow admits them.
     if member.role == ImageFiles.closure,
-      preparation.targets.folder(of: member.path, role: member.role) == nil
+      preparation.targets.allowedDirectory(of: member.path, role: member.role) == nil
     {
       used.insert(member.name)
       remarks.append(
@@ -98,9 +98,9 @@ struct BundleMemberPlacer {
     add(member.role, member.path, entry)
   }
 
-  /// Places the content of a folder among the existing entries of its target.
+  /// Places the content of a directory among the existing entries of its target.
   private mutating func placeMerged(_ member: BundleMember) throws {
-    let isSide = member.name.hasPrefix("extra/\(ExportLayout.sideFolder)")
+    let isSide = member.name.hasPrefix("extra/\(ExportLayout.sideDirectory)")
     for name in bundled.names(below: member.name) {
       let full = "\(member.name)/\(name)"
       used.insert(full)
@@ -124,8 +124,8 @@ struct BundleMemberPlacer {
   }
 
   /// Refuses a link that leads out of its extra. The bundle reader keeps links inside `extra/NAME`, but a
-  /// manifest may name a deeper folder as the extra. A link out of that folder would lead out of the extra's
-  /// target.
+  /// manifest may name a deeper directory as the extra. A link out of that directory would lead out of the
+  /// extra's target.
   private func checkLink(_ target: [UInt8], _ name: String, _ full: String) throws(BundleError) {
     let ups = target.split(separator: 0x2f).count { Array($0) == [0x2e, 0x2e] }
     guard ups < name.utf8.split(separator: UInt8(ascii: "/")).count else {
@@ -172,8 +172,8 @@ struct BundleMemberPlacer {
     return !inside.hasPrefix(".") && !inside.hasSuffix(".env") && !inside.hasSuffix(".exlist")
   }
 
-  /// Places a copy of a kit's file. A link is replaced by its target. xCAT's `cp -rf` of a folder keeps the
-  /// link, and its target may not exist next to the copy.
+  /// Places a copy of a kit's file. A link is replaced by its target. xCAT's `cp -rf` of a directory keeps
+  /// the link, and its target may not exist next to the copy.
   private mutating func copy(
     _ name: String, _ path: AbsolutePath, _ role: String, mode: UInt16
   ) throws {
@@ -185,8 +185,8 @@ struct BundleMemberPlacer {
           "the link \(name) does not lead to a file of the bundle: \(path.text) was not placed")
         return
       }
-      // A link to a folder: each file of the folder is copied.
-      if bundled.isFolder(target) {
+      // A link to a directory: each file of the directory is copied.
+      if bundled.isDirectory(target) {
         for inner in bundled.names(below: target) {
           try copy("\(target)/\(inner)", path.appending(inner), role, mode: mode)
         }

@@ -3,11 +3,11 @@
 
 import Signatures
 
-/// A file or folder to add to a bundle (`imgexport -e file[:dir]`).
+/// A file or directory to add to a bundle (`imgexport -e file[:dir]`).
 public struct ExtraRequest: Sendable, Equatable {
   /// The absolute path on this management node.
   public var source: String
-  /// The folder where an import places it; nil for the same folder as here.
+  /// The directory where an import places it; nil for the same directory as here.
   public var destination: String?
   /// Creates a request.
   public init(source: String, destination: String? = nil) {
@@ -18,8 +18,8 @@ public struct ExtraRequest: Sendable, Equatable {
 
 /// The destination of a bundle.
 public enum BundleDestination: Sendable, Equatable {
-  /// A file, or a folder in which the bundle is called `NAME@N.tgz`; nil for `NAME@N.tgz` in the working
-  /// folder.
+  /// A file, or a directory in which the bundle is called `NAME@N.tgz`; nil for `NAME@N.tgz` in the working
+  /// directory.
   case file(String?)
   case standardOutput
 }
@@ -31,13 +31,13 @@ public struct ExportRequest: Sendable {
   public var reference: String
   /// The destination of the bundle.
   public var destination: BundleDestination = .file(nil)
-  /// Files and folders to add (`-e`).
+  /// Files and directories to add (`-e`).
   public var extras: [ExtraRequest] = []
   /// The node or group whose script lists are added (`-p`); nil for none.
   public var postscriptsOf: String?
   /// Whether the bundle also contains all files that another site needs to generate the image again.
   public var isComplete = false
-  /// Folders in addition to the install folder that links of the image may lead to.
+  /// Directories in addition to the install directory that links of the image may lead to.
   public var allowed: [String] = []
   /// Whether secrets are left out.
   public var scrubs = false
@@ -74,7 +74,7 @@ public struct ImportRequest: Sendable {
   public var keepsOriginals = false
   /// Whether a replaced row keeps the columns that the bundle does not set.
   public var mergesColumns = false
-  /// Folders in addition to the install folder that the bundle may write below.
+  /// Directories in addition to the install directory that the bundle may write below.
   public var allowed: [String] = []
   /// Whether kit plugins are installed. They are code that xcatd runs as root.
   public var trustsPlugins = false
@@ -87,7 +87,7 @@ public struct ImportRequest: Sendable {
   public var isDryRun = false
   /// Whether a signature of a trusted key must cover everything that is applied.
   public var requiresSignature = false
-  /// The folder of trusted keys; nil for the machine's own.
+  /// The directory of trusted keys; nil for the machine's own.
   public var trustedKeys: String?
   /// Creates a request with the default options.
   public init(_ bundle: String) { self.bundle = bundle }
@@ -101,7 +101,7 @@ public enum BundleEvent: Sendable, Equatable {
   case packingTree
   /// Export: adds rows of litefile.
   case litefileRows
-  /// Export: adds a file or folder of the image.
+  /// Export: adds a file or directory of the image.
   case collected(path: String)
   /// Export: adds an extra.
   case collectedExtra(path: String)
@@ -109,7 +109,7 @@ public enum BundleEvent: Sendable, Equatable {
   case writing(image: String)
   /// Import: found an image in the bundle.
   case foundImage(name: String)
-  /// Import: places a file, tree or folder.
+  /// Import: places a file, tree or directory.
   case placing(path: String)
   /// Import: kept the replaced file as `copy` (`FILE.ORIG`, or numbered).
   case keptOriginal(path: String, copy: String)

@@ -1,12 +1,12 @@
 // Resolves the targets of a bundle through symbolic links of the administrator
 // ("/install/netboot -> /big/netboot").
 //
-// 1. Below the allowed folder a link is followed only if no other user than root (or the caller) could have
-//    made it. The link and its folder must belong to root, and only root may write to the folder.
+// 1. Below the allowed directory a link is followed only if no other user than root (or the caller) could
+//    have made it. The link and its directory must belong to root, and only root may write to the directory.
 // 2. Links that came with an image (in trees, kits and extras) are not the administrator's and are never
-//    followed. The same holds for a link that leads into a folder of the operating system.
-// 3. The walk opens each folder relative to the previous one, without following links. No check uses a path
-//    that could change in between.
+//    followed. The same holds for a link that leads into a directory of the operating system.
+// 3. The walk opens each directory relative to the previous one, without following links. No check uses a
+//    path that could change in between.
 
 import Glibc
 import Platform
@@ -21,8 +21,8 @@ struct ImportLinks {
   let imported: Set<AbsolutePath>
 
   private static let maxLinks = 40
-  /// Folders that never contain images. A link from below an install folder must not lead into them.
-  private static let systemFolders = Set(
+  /// Directories that never contain images. A link from below an install directory must not lead into them.
+  private static let systemDirectories = Set(
     [
       "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "root", "run", "sbin",
       "sys", "usr",
@@ -34,10 +34,10 @@ struct ImportLinks {
     let reason: String
   }
 
-  /// Returns the folder of `path` and the name in it. A link as the last component is not followed.
+  /// Returns the directory of `path` and the name in it. A link as the last component is not followed.
   /// - Parameters:
-  ///   - top: the allowed folder. Links on the way to it are followed without checks.
-  ///   - create: creates missing folders with mode 0755.
+  ///   - top: the allowed directory. Links on the way to it are followed without checks.
+  ///   - create: creates missing directories with mode 0755.
   /// - Throws: `Refusal`, `SystemError`.
   func resolve(_ path: AbsolutePath, below top: AbsolutePath, create: Bool) throws -> ResolvedPath {
     var stack = [root]
@@ -47,7 +47,7 @@ struct ImportLinks {
     var toTop = top.components.count
     var links = 0
     while let name = remaining.popLast() {
-      let folder = stack[stack.count - 1]
+      let directory = stack[stack.count - 1]
       if name == [0x2e, 0x2e] {
         if stack.count > 1 {
           stack.removeLast()
@@ -55,16 +55,16 @@ struct ImportLinks {
         }
         continue
       }
-      let stat = try fileSystem.statIfPresent(at: folder.raw, name)
+      let stat = try fileSystem.statIfPresent(at: directory.raw, name)
       let isBelowTop = remaining.count < path.components.count - toTop || toTop == 0
       if stat?.kind == .symlink, !remaining.isEmpty, let stat {
         links += 1
         guard links <= ImportLinks.maxLinks else {
           throw SystemError(code: .loop, "follow", path.bytes)
         }
-        let target = try fileSystem.readLink(at: folder.raw, name)
+        let target = try fileSystem.readLink(at: directory.raw, name)
         let link = AbsolutePath(components: names + [name])
-        if isBelowTop { try check(link, stat, in: folder, target) }
+        if isBelowTop { try check(link, stat, in: directory, target) }
         if target.first == 0x2f {
           stack = [root]
           names = []
@@ -75,13 +75,13 @@ struct ImportLinks {
         if isBelowTop { toTop = 0 }
         continue
       }
-      if remaining.isEmpty { return ResolvedPath(directory: folder, name: name) }
+      if remaining.isEmpty { return ResolvedPath(directory: directory, name: name) }
       if stat == nil, create {
-        try fileSystem.makeDirectoryIfAbsent(at: folder.raw, name, .readable)
+        try fileSystem.makeDirectoryIfAbsent(at: directory.raw, name, .readable)
       }
-      stack.append(try fileSystem.openDirectory(at: folder.raw, name))
+      stack.append(try fileSystem.openDirectory(at: directory.raw, name))
       names.append(name)
-      if toTop == 0, links > 0, names.count == 1, ImportLinks.systemFolders.contains(name) {
+      if toTop == 0, links > 0, names.count == 1, ImportLinks.systemDirectories.contains(name) {
         throw Refusal(
           link: path, reason: "leads into /\(printable(name)), a folder of the operating system")
       }
@@ -92,9 +92,9 @@ struct ImportLinks {
   /// Checks that only root (or the caller) could have made a link.
   /// - Throws: `Refusal` if another user could have, or if the link came with an image.
   private func check(
-    _ link: AbsolutePath, _ stat: FileStat, in folder: Descriptor, _ target: [UInt8]
+    _ link: AbsolutePath, _ stat: FileStat, in directory: Descriptor, _ target: [UInt8]
   ) throws {
-    let above = try fileSystem.stat(folder.raw)
+    let above = try fileSystem.stat(directory.raw)
     guard isTrustedOwner(stat.uid), isTrustedOwner(above.uid), above.mode & 0o022 == 0 else {
       throw Refusal(link: link, reason: "another user than root could have made it")
     }

@@ -104,7 +104,7 @@ struct ImportPreparation {
     try refuseForeignRepositories(renamed)
     let layout = try BundleLayout(
       reading: manifest, renamed: renamed, installDirectory: targets.install,
-      isFolder: bundled.isFolder)
+      isDirectory: bundled.isDirectory)
     try checkMedia(renamed)
     var placer = BundleMemberPlacer(self, bundled)
     for member in layout.members { try placer.place(member) }
@@ -133,30 +133,32 @@ struct ImportPreparation {
 
   /// Checks that this site has the distribution's media, which an install image needs and no bundle holds.
   ///
-  /// Unlike xCAT, it also accepts a folder of `pkgdir` (docs/xcat-contract.md#media-check).
+  /// Unlike xCAT, it also accepts a directory of `pkgdir` (docs/xcat-contract.md#media-check).
   private func checkMedia(_ manifest: Manifest) throws {
     guard manifest.values["media"] == "required" else { return }
     let definition = manifest.definition
-    var folders = [
+    var directories = [
       targets.install.appending(definition.osVersion).appending(definition.architecture)
     ]
-    folders += (definition.linuximage["pkgdir"] ?? "").split(separator: ",").compactMap {
+    directories += (definition.linuximage["pkgdir"] ?? "").split(separator: ",").compactMap {
       AbsolutePath(String($0))
     }
-    for folder in folders where try workspace.statLive(folder)?.kind == .directory { return }
+    for directory in directories where try workspace.statLive(directory)?.kind == .directory {
+      return
+    }
     throw ImageError.sentence(
       .notFound,
       "This image requires that you first copy media for "
         + "\(definition.osVersion)-\(definition.architecture)",
-      hint: "Run copycds with the distribution's ISO, so that \(folders[0].text) exists")
+      hint: "Run copycds with the distribution's ISO, so that \(directories[0].text) exists")
   }
 
-  /// Checks that the import overwrites no file of another image: no file in its folder, and no file that its
-  /// definition names. A named file with equal content is allowed.
+  /// Checks that the import overwrites no file of another image: no file in its directory, and no file that
+  /// its definition names. A named file with equal content is allowed.
   private func refuseForeignTargets(_ prepared: PreparedImage) throws {
     let others = try tables.definitions().filter { $0.key != prepared.image.text }
     for (other, definition) in others.sorted(by: { $0.key < $1.key }) {
-      let folders = [
+      let directories = [
         ImageFiles.bootDirectory(definition, installDirectory: targets.install),
         ImageFiles.rawDirectory(definition, installDirectory: targets.install),
         definition.directoryPath,
@@ -165,8 +167,9 @@ struct ImportPreparation {
         try workspace.imageFiles(definition, targets.install).filter(\.isNamed).map(\.path))
       for piece in prepared.pieces where !prepared.keepExistingPaths.contains(piece.path) {
         guard let path = AbsolutePath(piece.path) else { continue }
-        let isInFolder = folders.contains { path.isInside($0) }
-        guard try isInFolder || (named.contains(path) && workspace.differs(piece, at: path)) else {
+        let isInDirectory = directories.contains { path.isInside($0) }
+        guard try isInDirectory || (named.contains(path) && workspace.differs(piece, at: path))
+        else {
           continue
         }
         throw ImageError(

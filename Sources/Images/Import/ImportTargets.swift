@@ -1,7 +1,8 @@
-// The folders that an import may write to, and the existing entries there.
+// The directories that an import may write to, and the existing entries there.
 //
-// 1. Each path from a manifest must lie below an allowed folder: the install folder, a folder of `--allow`,
-//    and for lists xCAT's share folder. Below it only the administrator's links are followed (`ImportLinks`).
+// 1. Each path from a manifest must lie below an allowed directory: the install directory, a directory of
+//    `--allow`, and for lists xCAT's share directory. Below it only the administrator's links are followed
+//    (`ImportLinks`).
 // 2. Files of another image are overwritten only if the request allows replacements.
 
 import Ingest
@@ -9,20 +10,20 @@ import Platform
 import Store
 import XCAT
 
-/// The folders that a bundle may write below.
+/// The directories that a bundle may write below.
 struct ImportTargets {
   let workspace: Workspace
   let install: AbsolutePath
-  /// The folders of `--allow`.
+  /// The directories of `--allow`.
   let allowed: [AbsolutePath]
   /// The directory of `--to`; nil if the option is not given.
   let directory: AbsolutePath?
   private let links: ImportLinks
 
-  static let sharedLists = folder("opt", "xcat", "share", "xcat")
-  static let plugins = folder("opt", "xcat", "lib", "perl", "xCAT_plugin")
+  static let sharedLists = systemPath("opt", "xcat", "share", "xcat")
+  static let plugins = systemPath("opt", "xcat", "lib", "perl", "xCAT_plugin")
 
-  private static func folder(_ names: String...) -> AbsolutePath {
+  private static func systemPath(_ names: String...) -> AbsolutePath {
     AbsolutePath(components: names.map { Array($0.utf8) })
   }
 
@@ -68,15 +69,15 @@ struct ImportTargets {
     return paths
   }
 
-  /// Returns the deepest allowed folder that contains a path; nil if none does.
-  func folder(of path: AbsolutePath, role: String) -> AbsolutePath? {
-    // A path with ".." could leave the folder.
+  /// Returns the deepest allowed directory that contains a path; nil if none does.
+  func allowedDirectory(of path: AbsolutePath, role: String) -> AbsolutePath? {
+    // A path with ".." could leave the directory.
     guard !path.components.contains([0x2e, 0x2e]) else { return nil }
     if let directory, path == directory, role == ImageFiles.rootTree { return path.parent }
-    var folders = [install] + allowed
-    if ImageFiles.listAttributes.contains(role) { folders.append(ImportTargets.sharedLists) }
-    if role == ImportTargets.pluginRole { folders.append(ImportTargets.plugins) }
-    return folders.filter { path.isInside($0) && path != $0 }
+    var directories = [install] + allowed
+    if ImageFiles.listAttributes.contains(role) { directories.append(ImportTargets.sharedLists) }
+    if role == ImportTargets.pluginRole { directories.append(ImportTargets.plugins) }
+    return directories.filter { path.isInside($0) && path != $0 }
       .max { $0.components.count < $1.components.count }
   }
 
@@ -89,8 +90,8 @@ struct ImportTargets {
   private static let maxDepth = 128
 
   /// Checks the path of a member.
-  /// - Throws: `BundleError` if the path lies below no allowed folder, or if it is too long or too deep for
-  ///   other programs.
+  /// - Throws: `BundleError` if the path lies below no allowed directory, or if it is too long or too deep
+  ///   for other programs.
   func check(_ path: AbsolutePath, role: String, member: String) throws {
     guard path.bytes.count <= ImportTargets.maxPathBytes,
       path.components.count <= ImportTargets.maxDepth
@@ -101,7 +102,7 @@ struct ImportTargets {
           + "\(printable(path.bytes.prefix(255)))…",
         hint: "Nothing was imported; do not trust this bundle")
     }
-    guard folder(of: path, role: role) != nil else {
+    guard allowedDirectory(of: path, role: role) != nil else {
       throw BundleError(
         "member \(member)",
         "would be written to \(path.text), which is outside \(install.text)",
@@ -112,21 +113,21 @@ struct ImportTargets {
 
   // MARK: Existing entries
 
-  /// Resolves a target, and creates missing folders. Below the allowed folder only the administrator's links
-  /// are followed.
+  /// Resolves a target, and creates missing directories. Below the allowed directory only the administrator's
+  /// links are followed.
   /// - Throws: `ImageError` for another link there; `SystemError`.
   func resolve(_ path: AbsolutePath) throws -> ResolvedPath {
     try resolve(path, create: true)
   }
 
   private func resolve(_ path: AbsolutePath, create: Bool) throws -> ResolvedPath {
-    // `check` has compared the path with its role: here the folders of all roles count.
+    // `check` has compared the path with its role: here the directories of all roles count.
     if let directory, path == directory {
       return try workspace.locate(path, create: create)
     }
-    let folders = [install, ImportTargets.sharedLists, ImportTargets.plugins] + allowed
+    let directories = [install, ImportTargets.sharedLists, ImportTargets.plugins] + allowed
     let top =
-      folders.filter { path.isInside($0) && path != $0 }
+      directories.filter { path.isInside($0) && path != $0 }
       .max { $0.components.count < $1.components.count } ?? install
     do {
       return try links.resolve(path, below: top, create: create)
@@ -142,8 +143,8 @@ struct ImportTargets {
     }
   }
 
-  /// Checks that a target can be reached, and that no entry of another kind exists there. Absent folders are
-  /// allowed.
+  /// Checks that a target can be reached, and that no entry of another kind exists there. Absent directories
+  /// are allowed.
   private func checkReachable(_ piece: Snapshot.Component, _ path: AbsolutePath) throws {
     do {
       let resolved = try resolve(path, create: false)

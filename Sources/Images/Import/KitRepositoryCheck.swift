@@ -1,19 +1,19 @@
-// Protects folders from xCAT's rmkitcomp, which runs `rm -rf $otherpkgdir/$kitreponame` with the values of
-// two columns. Without a local folder in otherpkgdir it uses the empty text, so a repository with the name
-// "etc" means /etc.
+// Protects directories from xCAT's rmkitcomp, which runs `rm -rf $otherpkgdir/$kitreponame` with the values
+// of two columns. Without a local directory in otherpkgdir it uses the empty text, so a repository with the
+// name "etc" means /etc.
 
 import Platform
 import XCAT
 
 extension ImportPreparation {
-  /// Refuses kit components whose repository would have the path of an unrelated folder.
-  /// - Throws: `ImageError` that names the folder.
+  /// Refuses kit components whose repository would have the path of an unrelated directory.
+  /// - Throws: `ImageError` that names the directory.
   func refuseForeignRepositories(_ manifest: Manifest) throws {
     let names = Set(manifest.kitComponents.compactMap { $0["kitreponame"] }).sorted()
     guard !names.isEmpty, let text = manifest.linuximage["otherpkgdir"] else { return }
-    let folders = text.split(separator: ",").filter { !$0.hasPrefix("http") }
-    let folder = folders.first.map(String.init) ?? "/"
-    guard let parent = AbsolutePath(folder) else { return }
+    let directories = text.split(separator: ",").filter { !$0.hasPrefix("http") }
+    let directory = directories.first.map(String.init) ?? "/"
+    guard let parent = AbsolutePath(directory) else { return }
     for name in names {
       let path = parent.appending(name)
       // xCAT creates a link there, or on Debian a copy of the kit's repository.
@@ -27,7 +27,7 @@ extension ImportPreparation {
     }
   }
 
-  /// Returns whether the site's own tables have the repository and its path is in the install folder.
+  /// Returns whether the site's own tables have the repository and its path is in the install directory.
   private func isRepository(_ path: AbsolutePath, _ name: String) throws -> Bool {
     let rows = try tables.rows("kitrepo", where: (column: "kitreponame", value: name))
     return !rows.isEmpty && path.isInside(targets.install)

@@ -6,7 +6,7 @@ import Platform
 import XCAT
 
 extension ImportTargets {
-  /// Refuses a manifest whose image would own or read files outside the allowed folders.
+  /// Refuses a manifest whose image would own or read files outside the allowed directories.
   /// - Throws: `BundleError` that names the column.
   func refuseForeignPaths(_ manifest: Manifest) throws {
     func refuse(_ column: String, _ path: String) -> BundleError {
@@ -18,7 +18,9 @@ extension ImportTargets {
     }
     if !manifest.directory.isEmpty {
       let text = manifest.directory["path"] ?? ""
-      guard let path = AbsolutePath(text), folder(of: path, role: ImageFiles.rootTree) != nil else {
+      guard let path = AbsolutePath(text),
+        allowedDirectory(of: path, role: ImageFiles.rootTree) != nil
+      else {
         let above = AbsolutePath(text).map(\.parent.text) ?? "DIR"
         throw BundleError(
           "manifest.xml",
@@ -29,17 +31,21 @@ extension ImportTargets {
       }
     }
     if let text = manifest.linuximage["rootimgdir"] {
-      guard let path = AbsolutePath(text), folder(of: path, role: ImageFiles.rootTree) != nil else {
+      guard let path = AbsolutePath(text),
+        allowedDirectory(of: path, role: ImageFiles.rootTree) != nil
+      else {
         throw refuse("rootimgdir", printable(text.utf8.prefix(255)))
       }
     }
     let definition = manifest.definition
     for path in ImageFiles.paths(of: "partitionfile", definition)
-    where folder(of: path, role: "pkglist") == nil {
+    where allowedDirectory(of: path, role: "pkglist") == nil {
       throw refuse("partitionfile", path.text)
     }
     for text in manifest.rawImageFiles ?? [] {
-      guard let path = AbsolutePath(text), folder(of: path, role: ImageFiles.rawImage) != nil else {
+      guard let path = AbsolutePath(text),
+        allowedDirectory(of: path, role: ImageFiles.rawImage) != nil
+      else {
         throw refuse("rawimagefiles><files", printable(text.utf8.prefix(255)))
       }
     }
@@ -47,7 +53,8 @@ extension ImportTargets {
       ("kitdir", manifest.kits), ("kitrepodir", manifest.kitRepositories),
     ] {
       for text in rows.compactMap({ $0[column] }) {
-        guard let path = AbsolutePath(text), folder(of: path, role: ImageFiles.kit) != nil else {
+        guard let path = AbsolutePath(text), allowedDirectory(of: path, role: ImageFiles.kit) != nil
+        else {
           throw refuse(column, printable(text.utf8.prefix(255)))
         }
       }

@@ -7,7 +7,7 @@ import XCAT
 struct PreparedImage {
   let image: ImageName
   let definition: ImageDefinition
-  /// The files, trees and folders, with their paths.
+  /// The files, trees and directories, with their paths.
   var pieces: [Snapshot.Component]
   /// The paths where an existing file may stay.
   var keepExistingPaths: Set<[UInt8]>

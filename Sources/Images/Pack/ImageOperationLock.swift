@@ -25,30 +25,30 @@ final class ImageOperationLock: Sendable {
 
   /// Takes the lock on a root tree.
   /// - Parameters:
-  ///   - createsFolder: creates a missing folder of xCAT's locks. False below a staging root, where any xCAT
-  ///     that runs has created the folder.
+  ///   - createsDirectory: creates a missing directory of xCAT's locks. False below a staging root, where any
+  ///     xCAT that runs has created the directory.
   ///   - wait: how long to wait for another process; nil for not at all.
-  /// - Returns: nil if the folder of xCAT's locks does not exist or is not writable. Then no xCAT runs here
-  ///   that this command could disturb.
+  /// - Returns: nil if the directory of xCAT's locks does not exist or is not writable. Then no xCAT runs
+  ///   here that this command could disturb.
   /// - Throws: `ImageError` (`busy`), in xCAT's words, if another process still holds it after that time.
   static func acquire(
-    _ resolver: PathResolver, tree: AbsolutePath, createsFolder: Bool = true,
+    _ resolver: PathResolver, tree: AbsolutePath, createsDirectory: Bool = true,
     waiting wait: TreeLockWait? = nil
   ) throws -> ImageOperationLock? {
     try TreeLockWait.retrying(wait, resolver, tree) {
-      try acquireNow(resolver, tree: tree, createsFolder: createsFolder)
+      try acquireNow(resolver, tree: tree, createsDirectory: createsDirectory)
     }
   }
 
   private static func acquireNow(
-    _ resolver: PathResolver, tree: AbsolutePath, createsFolder: Bool
+    _ resolver: PathResolver, tree: AbsolutePath, createsDirectory: Bool
   ) throws -> ImageOperationLock? {
     let fileSystem = resolver.fileSystem
     guard let lockPath = lockPath(resolver, tree) else { return nil }
     // The previous holder removes the file before it releases the lock. So a locked file may have lost its
     // name, and the lock is then taken again.
     for _ in 0..<100 {
-      guard let path = try? resolver.resolve(lockPath, create: createsFolder ? .readable : nil),
+      guard let path = try? resolver.resolve(lockPath, create: createsDirectory ? .readable : nil),
         let file = try? fileSystem.openFile(
           at: path.directory.raw, path.name, [.readWrite, .create, .noFollow], mode: 0o644)
       else { return nil }
@@ -133,8 +133,8 @@ final class ImageOperationLock: Sendable {
       return path.starts(with: root + [0x2f]) ? Array(path.dropFirst(root.count)) : path
     }
     if let resolved = try? resolver.resolve(tree),
-      let folder = try? fileSystem.openDirectory(at: resolved.directory.raw, resolved.name),
-      let path = name(folder.raw)
+      let directory = try? fileSystem.openDirectory(at: resolved.directory.raw, resolved.name),
+      let path = name(directory.raw)
     {
       return below(path)
     }

@@ -15,7 +15,7 @@ import XCAT
 struct PackDestination {
   let resolved: ResolvedPath
   let text: String
-  /// Whether the file is the image's own packed image, in its folder.
+  /// Whether the file is the image's own packed image, in its directory.
   let isOwn: Bool
   let mode: PackedFileMode
 }
@@ -29,7 +29,7 @@ extension Workspace {
   ) throws -> PackDestination {
     let ownOutput = directoryOutput(source, request)
     guard let output = request.output ?? ownOutput else {
-      return try packPlace(request.fileName, source.folder)
+      return try packPlace(request.fileName, source.directory)
     }
     let object = "output \(output)"
     let location =
@@ -62,17 +62,17 @@ extension Workspace {
     return root + directory.text + request.fileName.dropFirst(ImageFiles.rootTreeName.count)
   }
 
-  /// Returns a destination in the image's own folder.
-  /// - Throws: `ImageError` (`notFound`) if the folder does not exist.
-  func packPlace(_ name: String, _ folder: AbsolutePath) throws -> PackDestination {
-    let path = folder.appending(name)
+  /// Returns a destination in the image's own directory.
+  /// - Throws: `ImageError` (`notFound`) if the directory does not exist.
+  func packPlace(_ name: String, _ directory: AbsolutePath) throws -> PackDestination {
+    let path = directory.appending(name)
     let resolved: ResolvedPath
     do throws(SystemError) {
       resolved = try resolver.resolve(path, followLast: false)
     } catch {
       guard error.isAbsent else { throw error }
       throw ImageError(
-        .notFound, "image folder \(folder.text)", "does not exist",
+        .notFound, "image folder \(directory.text)", "does not exist",
         hint: "Run genimage first, or set rootimgdir")
     }
     if let old = try fileSystem.statIfPresent(at: resolved.directory.raw, resolved.name),
@@ -88,7 +88,7 @@ extension Workspace {
 
   /// Returns the packed images that are about to be replaced or removed and have no valid marker.
   func unreproducibleImages(
-    _ destination: PackDestination, _ request: PackRequest, _ folder: AbsolutePath
+    _ destination: PackDestination, _ request: PackRequest, _ directory: AbsolutePath
   ) throws -> [AbsolutePath] {
     guard destination.isOwn else { return [] }
     let names =
@@ -96,7 +96,7 @@ extension Workspace {
     return try names.filter { name in
       guard let stat = try packedStat(destination, name) else { return false }
       return packMarker(destination, name) != marker(of: stat)
-    }.map { folder.appending($0) }
+    }.map { directory.appending($0) }
   }
 
   // MARK: The marker
@@ -136,10 +136,12 @@ extension Workspace {
       """.utf8)
   }
 
-  /// Returns the name of a marker, which depends on the folder's inode and not on its path.
+  /// Returns the name of a marker, which depends on the directory's inode and not on its path.
   private func markerName(_ destination: PackDestination, _ name: [UInt8]) -> [UInt8]? {
-    guard let folder = try? fileSystem.stat(destination.resolved.directory.raw) else { return nil }
-    let key = Array("\(folder.device) \(folder.inode) ".utf8) + name
+    guard let directory = try? fileSystem.stat(destination.resolved.directory.raw) else {
+      return nil
+    }
+    let key = Array("\(directory.device) \(directory.inode) ".utf8) + name
     return Array("packed-\(SHA256.digest(of: key).hex)".utf8)
   }
 
@@ -149,7 +151,7 @@ extension Workspace {
 
   // MARK: Other forms
 
-  /// Returns the names of packed images of other forms in the same folder.
+  /// Returns the names of packed images of other forms in the same directory.
   private func otherForms(_ destination: PackDestination) throws -> [[UInt8]] {
     let known = Set(
       (ImageFiles.packedNames + ImageFiles.unpreferredPackedNames).map { Array($0.utf8) })

@@ -10,7 +10,7 @@ import XCAT
 struct PackEnvironment {
   let resolver: PathResolver
   let installDirectory: AbsolutePath
-  /// The folder of xCAT itself (`XCATROOT`).
+  /// The directory of xCAT itself (`XCATROOT`).
   let xcatRoot: AbsolutePath
   let image: String
   let definition: ImageDefinition
@@ -34,18 +34,18 @@ struct PackEnvironment {
     }
   }
 
-  /// Returns a file of xCAT for netboot images: from the folder of this image's distribution, or from one of
-  /// `others`.
+  /// Returns a file of xCAT for netboot images: from the directory of this image's distribution, or from one
+  /// of `others`.
   func shared(_ name: String, orOf others: [String]) throws -> [UInt8]? {
     let base = xcatRoot.appending("share/xcat/netboot")
-    var folders = others
+    var directories = others
     var version = definition.osVersion.hasPrefix("leap15") ? "sles" : definition.osVersion
     while !version.isEmpty, try fileView.kind(base.appending(version)) != .directory {
       version.removeLast()
     }
-    if !version.isEmpty { folders.insert(version, at: 0) }
-    for folder in folders {
-      if let bytes = try read(base.appending(folder).appending(name)) { return bytes }
+    if !version.isEmpty { directories.insert(version, at: 0) }
+    for directory in directories {
+      if let bytes = try read(base.appending(directory).appending(name)) { return bytes }
     }
     return nil
   }

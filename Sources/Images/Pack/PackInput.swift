@@ -10,8 +10,8 @@ import XCAT
 struct PackInput {
   let image: ImageName
   let definition: ImageDefinition
-  /// The image's folder.
-  let folder: AbsolutePath
+  /// The image's directory.
+  let directory: AbsolutePath
   /// The live tree; nil if a snapshot is packed.
   let tree: AbsolutePath?
   /// The snapshot to pack; nil for the live tree.
@@ -56,7 +56,7 @@ extension Workspace {
           hint: "Leave --in-tree out")
       }
       return PackInput(
-        image: image, definition: definition, folder: directory.parent,
+        image: image, definition: definition, directory: directory.parent,
         tree: isLive ? directory : nil, snapshot: snapshot)
     }
     guard ["netboot", "statelite"].contains(definition.provisioning) else {
@@ -66,10 +66,10 @@ extension Workspace {
         "cannot be used to build diskless image. Make sure osimage.provmethod is "
           + "'netboot'.", hint: "Its provmethod is '\(definition.provisioning)'")
     }
-    let folder = try imageFolder(image, definition)
+    let bootDirectory = try imageDirectory(image, definition)
     return PackInput(
-      image: image, definition: definition, folder: folder,
-      tree: isLive ? folder.appending("rootimg") : nil, snapshot: snapshot)
+      image: image, definition: definition, directory: bootDirectory,
+      tree: isLive ? bootDirectory.appending("rootimg") : nil, snapshot: snapshot)
   }
 
   /// Checks a definition as packimage does.
@@ -90,11 +90,11 @@ extension Workspace {
     }
   }
 
-  /// Returns the folder of a diskless image's boot files.
+  /// Returns the directory of a diskless image's boot files.
   /// - Throws: `ImageError` if the definition does not determine it.
-  func imageFolder(_ image: ImageName, _ definition: ImageDefinition) throws -> AbsolutePath {
+  func imageDirectory(_ image: ImageName, _ definition: ImageDefinition) throws -> AbsolutePath {
     guard
-      let folder = ImageFiles.bootDirectory(
+      let directory = ImageFiles.bootDirectory(
         definition, installDirectory: try installDirectory(try tables()))
     else {
       throw ImageError(
@@ -102,13 +102,13 @@ extension Workspace {
         "image \(image)", "has no rootimgdir, and lacks osvers, osarch or profile",
         hint: "Set it: 'imgstore define \(image) rootimgdir=…'")
     }
-    return folder
+    return directory
   }
 
   /// Returns the root tree of a snapshot.
   /// - Throws: `ImageError` (`notFound` with xCAT's sentence for its images) if the snapshot has none.
   func rootTree(
-    of snapshot: CommittedSnapshot, _ definition: ImageDefinition, in folder: AbsolutePath
+    of snapshot: CommittedSnapshot, _ definition: ImageDefinition, in parent: AbsolutePath
   ) throws -> Entry {
     guard
       let piece = snapshot.snapshot.pieces.rootTree, piece.entry.ids != nil
@@ -120,7 +120,7 @@ extension Workspace {
           hint: "Check that its file system is mounted")
       }
       throw noRootTree(
-        definition, in: folder,
+        definition, in: parent,
         hint: snapshot.number > 0
           ? "\(snapshot.name) has no root tree" : "Check that its file system is mounted")
     }
@@ -129,11 +129,11 @@ extension Workspace {
 
   /// Returns the error for an image without a root tree: packimage's sentence.
   func noRootTree(
-    _ definition: ImageDefinition, in folder: AbsolutePath, hint: String
+    _ definition: ImageDefinition, in directory: AbsolutePath, hint: String
   ) -> ImageError {
     ImageError.sentence(
       .notFound,
-      "\(folder.text)/rootimg does not exist, run genimage -o \(definition.osVersion) -p "
+      "\(directory.text)/rootimg does not exist, run genimage -o \(definition.osVersion) -p "
         + "\(definition.profile) on a server with matching architecture",
       hint: hint)
   }
@@ -149,27 +149,27 @@ extension Workspace {
     _ source: PackInput, replacing destination: PackDestination?, _ request: PackRequest
   ) throws -> (top: Entry, snapshot: CommittedSnapshot, isNew: Bool) {
     if let snapshot = source.snapshot {
-      return (try rootTree(of: snapshot, source.definition, in: source.folder), snapshot, false)
+      return (try rootTree(of: snapshot, source.definition, in: source.directory), snapshot, false)
     }
     guard let tree = source.tree else { preconditionFailure("neither live nor a snapshot") }
     let store = try store(create: true)
     let lock = try lock(source.image, store)
-    let folders = try lockFolders(
+    let directories = try lockDirectories(
       source.image, source.definition, for: .reads, locksTree: false)
-    defer { withExtendedLifetime((lock, folders)) {} }
+    defer { withExtendedLifetime((lock, directories)) {} }
     let latest = try store.refs.latestReadable(of: source.image)
     try requireMounted(latest?.snapshot.notes ?? [], image: source.image.text)
     if let latest, try hasLiveTree(latest, source, tree, replacing: destination, request) {
-      return (try rootTree(of: latest, source.definition, in: source.folder), latest, false)
+      return (try rootTree(of: latest, source.definition, in: source.directory), latest, false)
     }
     let outcome = try commitLive(
       source.image, source.definition, skipIfUnchanged: true,
       checking: { [self] candidate in
         let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
-        _ = try rootTree(of: transient, source.definition, in: source.folder)
+        _ = try rootTree(of: transient, source.definition, in: source.directory)
       }, message: "before packing", command: "pack")
     return (
-      try rootTree(of: outcome.committed, source.definition, in: source.folder),
+      try rootTree(of: outcome.committed, source.definition, in: source.directory),
       outcome.committed, outcome.committed.number != latest?.number
     )
   }
@@ -181,7 +181,7 @@ extension Workspace {
   ) throws -> Bool {
     let store = try store()
     let replaced =
-      try destination.map { try unreproducibleImages($0, request, source.folder) } ?? []
+      try destination.map { try unreproducibleImages($0, request, source.directory) } ?? []
     var capturer = try newCapture()
     capturer.excludes = try treeExcludes(
       source.definition, excludes(of: source.image, source.definition), latest: latest.snapshot)

@@ -77,7 +77,7 @@ struct PackRendering {
           return .drop
         }
         if isKept { return .keep }
-        // Unlike an archive, a squashfs image cannot contain a file without its folders. xCAT keeps them,
+        // Unlike an archive, a squashfs image cannot contain a file without its directories. xCAT keeps them,
         // too.
         return entry.kind == .directory ? .keepIfNeeded : .drop
       }

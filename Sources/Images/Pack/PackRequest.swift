@@ -49,7 +49,7 @@ public struct PackRequest: Sendable {
   public var isPackimage = false
   /// Whether the tree is packed unchanged: without data of the management node and without the exlist.
   public var isPlain = false
-  /// The file to write; nil for the image's own packed image in its folder.
+  /// The file to write; nil for the image's own packed image in its directory.
   public var output: String?
   /// The number of compressing threads.
   public var threads = processorCount
@@ -61,7 +61,7 @@ public struct PackRequest: Sendable {
   /// The encoding of the stream. The zstd of a ramdisk is a form that kernels can read.
   var streamCodec: SegmentCodec { method == .cpio && codec == .zstd ? .zstdFrame : codec }
 
-  /// The name of the file in the image's folder, as xCAT and its nodes expect it.
+  /// The name of the file in the image's directory, as xCAT and its nodes expect it.
   var fileName: String {
     method == .squashfs ? "rootimg.sfs" : "rootimg.\(method.rawValue).\(codec.suffix)"
   }

@@ -7,20 +7,20 @@ import XCAT
 
 /// The postscripts of a root tree.
 enum Postscripts {
-  /// Copies the folder as `cp -r postscripts/*` does, so names with a leading dot are left out at the top.
+  /// Copies the directory as `cp -r postscripts/*` does, so names with a leading dot are left out at the top.
   /// - Parameter withScript: also copies xcatdsklspost to /opt/xcat, as packimage does.
   /// - Returns: remarks for the administrator.
   static func copy(
     into tree: inout EditableTree, _ site: PackEnvironment, withScript: Bool = true
   ) throws -> [String] {
-    let folder = site.installDirectory.appending("postscripts")
+    let postscripts = site.installDirectory.appending("postscripts")
     let source = try PackEnvironment.unlessAbsent { () throws(SystemError) in
-      let resolved = try site.resolver.resolve(folder)
+      let resolved = try site.resolver.resolve(postscripts)
       return try site.fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
     }
     guard let directory = source else {
       try tree.change { $0.remove(treePath("xcatpost")) }
-      return ["\(folder.text) does not exist: the packed image has no xcatpost"]
+      return ["\(postscripts.text) does not exist: the packed image has no xcatpost"]
     }
     var copier = Copier(site: site)
     copier.edits.put(treePath("xcatpost"), .directory(mode: 0o755))
@@ -30,10 +30,10 @@ enum Postscripts {
     }
     if !withScript {
       // genimage has copied it.
-    } else if let script = try site.read(folder.appending("xcatdsklspost")) {
+    } else if let script = try site.read(postscripts.appending("xcatdsklspost")) {
       copier.edits.put(treePath("opt/xcat/xcatdsklspost"), .file(script, mode: 0o755))
     } else {
-      copier.remarks.append("Could not find the script \(folder.text)/xcatdsklspost.")
+      copier.remarks.append("Could not find the script \(postscripts.text)/xcatdsklspost.")
     }
     let edits = copier.edits
     try tree.change { $0 = edits }
@@ -69,9 +69,9 @@ enum Postscripts {
         edits.put(target, .symlink(target: try fileSystem.readLink(at: directory.raw, name)))
       case .directory:
         edits.put(target, .directory(mode: stat.mode & 0o755))
-        let folder = try fileSystem.openDirectory(at: directory.raw, name)
-        for child in try fileSystem.names(of: folder.raw).sorted(by: precedes) {
-          try copy(folder, child, to: target + [child])
+        let child = try fileSystem.openDirectory(at: directory.raw, name)
+        for entry in try fileSystem.names(of: child.raw).sorted(by: precedes) {
+          try copy(child, entry, to: target + [entry])
         }
       default:
         remarks.append("\(printable(name)) in postscripts is a \(stat.kind.noun): left out")

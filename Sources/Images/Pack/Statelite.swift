@@ -4,7 +4,7 @@
 //
 //     etc/ntp.conf ─▶ ../.statelite/tmpfs/etc/ntp.conf ─▶ ../../../.default/etc/ntp.conf
 //
-// 1. `undo` after `apply` restores the tree, except that empty files and folders that a row created stay.
+// 1. `undo` after `apply` restores the tree, except that empty files and directories that a row created stay.
 // 2. `apply` undoes an earlier layout first, so the result depends only on the original tree and the rows.
 //    xCAT compares the rows instead, and loses originals below directories that are copied again.
 // 3. Only the path that a row names is changed, never the target of a link on the way to it.

@@ -13,7 +13,7 @@ import XCAT
 
 /// The files of synclists in a root tree.
 enum Syncfiles {
-  /// The maximum number of entries in the folders of one list.
+  /// The maximum number of entries in the directories of one list.
   static let maxFiles = 100_000
 
   /// Copies the files of all lists.
@@ -54,8 +54,8 @@ enum Syncfiles {
     var tree: EditableTree
     var remarks: [String] = []
     private var count = 0
-    /// The folders that the present entry of the list has created or changed.
-    private var folders: Set<TreePath> = []
+    /// The directories that the present entry of the list has created or changed.
+    private var directories: Set<TreePath> = []
 
     init(site: PackEnvironment, session: WriteSession, tree: EditableTree) {
       self.site = site
@@ -65,22 +65,22 @@ enum Syncfiles {
 
     mutating func copy(_ copy: SyncCopy) throws {
       guard let target = try tree.resolve(copy.target.components, followLast: false),
-        let folder = try tree.resolve(copy.target.components)
+        let directory = try tree.resolve(copy.target.components)
       else {
         remarks.append("line \(copy.line): \(copy.target.text) is behind too many links")
         return
       }
-      // As in rsync, a link to a folder counts as a folder, and a link to a file is replaced.
-      let isFolder = copy.isFolder || folder.entry?.kind == .directory
+      // As in rsync, a link to a directory counts as a directory, and a link to a file is replaced.
+      let isTargetDirectory = copy.isDirectory || directory.entry?.kind == .directory
       var edits = TreeEdits()
       var files: [(AbsolutePath, TreePath)] = []
-      folders = []
+      directories = []
       for source in copy.sources {
         let isDirectory = try site.fileView.kind(source.path) == .directory
         if isDirectory, source.isContent {
-          try spread(source.path, to: folder.path, &edits, &files)
-        } else if isFolder {
-          let path = folder.path + [source.path.lastComponent]
+          try spread(source.path, to: directory.path, &edits, &files)
+        } else if isTargetDirectory {
+          let path = directory.path + [source.path.lastComponent]
           try add(source.path, isDirectory, to: path, &edits, &files)
         } else if isDirectory {
           try add(
@@ -104,7 +104,8 @@ enum Syncfiles {
       }
     }
 
-    /// Adds a folder with its entries. As in rsync, an existing folder gets the attributes of the source.
+    /// Adds a directory with its entries. As in rsync, an existing directory gets the attributes of the
+    /// source.
     private mutating func spread(
       _ source: AbsolutePath, to path: TreePath, _ edits: inout TreeEdits,
       _ files: inout [(AbsolutePath, TreePath)]
@@ -115,16 +116,16 @@ enum Syncfiles {
           "names a folder, \(source.text), with more than \(Syncfiles.maxFiles) entries or a link "
             + "that leads back into it", hint: "Name the files that nodes need")
       }
-      if folders.insert(path).inserted, let stat = try stat(source), !path.isEmpty {
-        var folder = Entry(
+      if directories.insert(path).inserted, let stat = try stat(source), !path.isEmpty {
+        var directory = Entry(
           name: [], content: .directory(tree: .zero), mode: stat.mode, uid: stat.uid,
           gid: stat.gid, modified: stat.modified)
         if let existing = try tree.find(path), existing.ids != nil {
-          folder.content = existing.content
-          (folder.times, folder.xattrs) = (existing.times, existing.xattrs)
-          edits.put(path, .stored(folder))
+          directory.content = existing.content
+          (directory.times, directory.xattrs) = (existing.times, existing.xattrs)
+          edits.put(path, .stored(directory))
         } else {
-          edits.put(path, .emptied(folder))
+          edits.put(path, .emptied(directory))
         }
       }
       for name in try site.fileView.list(source).sorted(by: precedes) {

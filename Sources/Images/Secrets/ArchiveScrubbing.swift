@@ -145,17 +145,17 @@ struct ArchiveScrubbing {
       at: fileSystem.workingDirectory, parent, followLink: true)
     for name in (try? fileSystem.names(of: temporary.raw)) ?? []
     where name.starts(with: ArchiveScrubbing.scratchPrefix.utf8) {
-      guard let folder = try? fileSystem.openDirectory(at: temporary.raw, name),
-        (try? fileSystem.lock(folder.raw, exclusive: true, wait: false)) == true
+      guard let directory = try? fileSystem.openDirectory(at: temporary.raw, name),
+        (try? fileSystem.lock(directory.raw, exclusive: true, wait: false)) == true
       else { continue }
-      removeFolder(fileSystem, temporary, name)
+      removeDirectory(fileSystem, temporary, name)
     }
-    return try ScratchFolder.with(
+    return try ScratchDirectory.with(
       in: parent, named: String(ArchiveScrubbing.scratchPrefix.dropLast()), fileSystem
-    ) { folder in
-      _ = try? fileSystem.lock(folder.directory.raw, exclusive: true, wait: false)
+    ) { directory in
+      _ = try? fileSystem.lock(directory.directory.raw, exclusive: true, wait: false)
       let scratch = try ObjectStore(
-        fileSystem, path: folder.path + Array("/store".utf8), create: true, report: { _ in })
+        fileSystem, path: directory.path + Array("/store".utf8), create: true, report: { _ in })
       return try body(scratch)
     }
   }

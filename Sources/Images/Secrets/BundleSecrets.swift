@@ -29,8 +29,8 @@ struct BundleSecrets {
       case .compressedTree(let path), .tree(let path):
         let component = try collection.component(at: path)
         report.add(try scan.tree(component.entry), .tree, in: path.bytes)
-      case .folder(let path):
-        try scanFolder(path, try collection.component(at: path), scan)
+      case .directory(let path):
+        try scanDirectory(path, try collection.component(at: path), scan)
       case .file(let path):
         let component = try collection.component(at: path)
         guard component.entry.kind == .file else { continue }
@@ -68,11 +68,11 @@ struct BundleSecrets {
     }
   }
 
-  private mutating func scanFolder(
+  private mutating func scanDirectory(
     _ path: AbsolutePath, _ component: Snapshot.Component, _ scan: SecretScan
   ) throws {
     guard component.entry.kind == .directory else { return }
-    let secrets = try scan.folder(component.entry, at: path)
+    let secrets = try scan.directory(component.entry, at: path)
     for found in secrets.found where found.package == nil {
       let file = AbsolutePath(path.bytes + [0x2f] + found.file)
       files[file?.text ?? ""] = .plain(
@@ -130,7 +130,7 @@ struct BundleSecrets {
 extension SecretReport {
   mutating func add(_ secrets: TreeSecrets, _ layer: SecretLayer, in container: [UInt8]) {
     for found in secrets.found {
-      // The files of a folder are files of the management node.
+      // The files of a directory are files of the management node.
       let path = layer == .file ? container + [0x2f] + found.path : found.path
       let treatment: SecretFinding.Treatment =
         found.package != nil ? .kept : found.scrubbed == nil ? .leftOut : .blanked
@@ -181,7 +181,7 @@ extension ExportCollection {
     contents.kitRepositories = scrubbed(contents.kitRepositories)
     contents.kitComponents = scrubbed(contents.kitComponents)
     let leftOut = secrets.leftOut
-    contents.extras.removeAll { !$0.isFolder && leftOut.contains($0.source) }
+    contents.extras.removeAll { !$0.isDirectory && leftOut.contains($0.source) }
     contents.closure.removeAll { leftOut.contains($0) }
     let members = contents.carriedMembers.filter { leftOut.contains($0.path) }.map(\.name)
     contents.carriedMembers.removeAll { leftOut.contains($0.path) }

@@ -91,7 +91,7 @@ enum PublishedFiles {
 final class OverlayRootTree: RootTree {
   private let view: OverlayTree
   private let top: Entry
-  private var folders: [[UInt8]: [[UInt8]: Entry]] = [:]
+  private var directories: [[UInt8]: [[UInt8]: Entry]] = [:]
 
   init(_ view: OverlayTree, _ top: Entry) {
     self.view = view
@@ -106,7 +106,7 @@ final class OverlayRootTree: RootTree {
     return bytes
   }
 
-  func folder(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
+  func directory(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
     try entries(path).map { name, entry in
       if case .symlink(let target) = entry.content { return (name, target) }
       return (name, nil)
@@ -120,10 +120,10 @@ final class OverlayRootTree: RootTree {
   }
 
   private func entries(_ path: [UInt8]) throws -> [[UInt8]: Entry] {
-    if let known = folders[path] { return known }
+    if let known = directories[path] { return known }
     let children = try entry(path)?.ids.map { try Tree.entries($0, from: view) } ?? []
     let entries = Dictionary(children.map { ($0.name, $0) }) { $1 }
-    folders[path] = entries
+    directories[path] = entries
     return entries
   }
 }
@@ -136,7 +136,7 @@ final class ArchiveRootTree: RootTree, ArchiveVisitor {
   private var heldBytes = 0
 
   private static let maxBytes = 256 << 20
-  private static let folders = [
+  private static let directories = [
     "var/lib/dpkg/", "var/lib/rpm/", "usr/lib/sysimage/rpm/", "usr/share/rpm/",
   ].map { Array($0.utf8) }
 
@@ -144,7 +144,7 @@ final class ArchiveRootTree: RootTree, ArchiveVisitor {
 
   func wantsContent(_ member: WalkedMember) -> Bool {
     let path = archivePath(member.path, top: top)
-    guard ArchiveRootTree.folders.contains(where: { path.starts(with: $0) }),
+    guard ArchiveRootTree.directories.contains(where: { path.starts(with: $0) }),
       member.sizeBytes < UInt64(ArchiveRootTree.maxBytes - heldBytes)
     else { return false }
     heldBytes += Int(member.sizeBytes)
@@ -164,7 +164,7 @@ final class ArchiveRootTree: RootTree, ArchiveVisitor {
     files[path].flatMap { $0.count <= limitBytes ? $0 : nil }
   }
 
-  func folder(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
+  func directory(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
     let prefix = path.isEmpty ? [] : path + [0x2f]
     func name(_ file: [UInt8]) -> [UInt8]? {
       guard file.starts(with: prefix) else { return nil }

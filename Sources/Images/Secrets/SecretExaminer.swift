@@ -28,7 +28,7 @@ struct SecretVerdict: Equatable, Sendable {
 
 /// The location of a file. It decides whether passwords are searched for by name.
 enum SecretContext: Sendable {
-  /// In a root tree: only in folders with configuration.
+  /// In a root tree: only in directories with configuration.
   case tree
   /// On the management node: everywhere.
   case site
@@ -51,13 +51,13 @@ struct SecretExaminer: Sendable {
   static let urlRule = "url"
   static let archiveRule = "archive"
 
-  /// Folders of a root tree that hold configuration.
+  /// Directories of a root tree that hold configuration.
   private static let configuration = [
     "etc/", "root/", "home/", "usr/local/", "opt/", "srv/", "var/www/", "xcatpost/", "install/",
     "usr/etc/", ".default/etc/", ".statelite/", "var/opt/", "usr/libexec/site/",
   ].map { Array($0.utf8) }
 
-  /// Folders whose contents are never examined: modules, firmware, fonts, translations.
+  /// Directories whose contents are never examined: modules, firmware, fonts, translations.
   private static let opaque = [
     "usr/lib/modules/", "lib/modules/", "usr/lib/firmware/", "lib/firmware/", "usr/share/locale/",
     "usr/share/fonts/", "usr/share/icons/", "usr/share/zoneinfo/",

@@ -9,7 +9,7 @@ struct SecretPaths: Sendable {
   private struct Pattern: Sendable {
     let rule: Int
     /// Globs for the components before the last one.
-    let folders: [[UInt8]]
+    let directories: [[UInt8]]
     let name: [UInt8]
   }
 
@@ -20,7 +20,7 @@ struct SecretPaths: Sendable {
   /// Patterns "*.ext", by the extension.
   private var suffixed: [[UInt8]: [Pattern]] = [:]
   private var others: [Pattern] = []
-  /// Patterns "FOLDER/**".
+  /// Patterns "DIRECTORY/**".
   private var below: [Pattern] = []
 
   private static let star = UInt8(ascii: "*")
@@ -33,7 +33,7 @@ struct SecretPaths: Sendable {
       for text in rule.patterns {
         var parts = text.utf8.split(separator: SecretPaths.slash).map { Array($0) }
         let name = parts.popLast() ?? []
-        let pattern = Pattern(rule: number, folders: parts, name: name)
+        let pattern = Pattern(rule: number, directories: parts, name: name)
         if name == [SecretPaths.star, SecretPaths.star] {
           below.append(pattern)
         } else if !name.contains(SecretPaths.star) {
@@ -62,23 +62,27 @@ struct SecretPaths: Sendable {
     let cut = path.lastIndex(of: SecretPaths.slash)
     let name = Array(path[(cut.map { $0 + 1 } ?? 0)...])
     guard let first = name.first else { return [] }
-    let folders = path[..<(cut ?? 0)]
-    for pattern in exact[name] ?? [] where fits(pattern.folders, folders) { add(pattern) }
+    let directories = path[..<(cut ?? 0)]
+    for pattern in exact[name] ?? [] where fits(pattern.directories, directories) { add(pattern) }
     for pattern in prefixed[first] ?? []
-    where matches(pattern.name[...], name[...]) && fits(pattern.folders, folders) { add(pattern) }
+    where matches(pattern.name[...], name[...]) && fits(pattern.directories, directories) {
+      add(pattern)
+    }
     if let dot = name.lastIndex(of: SecretPaths.dot) {
       for pattern in suffixed[Array(name[(dot + 1)...])] ?? []
-      where fits(pattern.folders, folders) { add(pattern) }
+      where fits(pattern.directories, directories) { add(pattern) }
     }
     for pattern in others
-    where matches(pattern.name[...], name[...]) && fits(pattern.folders, folders) { add(pattern) }
-    for pattern in below where lies(below: pattern.folders, folders) { add(pattern) }
+    where matches(pattern.name[...], name[...]) && fits(pattern.directories, directories) {
+      add(pattern)
+    }
+    for pattern in below where lies(below: pattern.directories, directories) { add(pattern) }
     return found.sorted().map { rules[$0] }
   }
 
-  /// Returns whether the last components of a folder's path match the globs.
-  private func fits(_ globs: [[UInt8]], _ folders: ArraySlice<UInt8>) -> Bool {
-    var rest = folders
+  /// Returns whether the last components of a directory's path match the globs.
+  private func fits(_ globs: [[UInt8]], _ directories: ArraySlice<UInt8>) -> Bool {
+    var rest = directories
     for glob in globs.reversed() {
       guard !rest.isEmpty else { return false }
       let cut = rest.lastIndex(of: SecretPaths.slash)
@@ -90,9 +94,9 @@ struct SecretPaths: Sendable {
     return true
   }
 
-  /// Returns whether a folder's path, or one of its ancestors, ends in these components.
-  private func lies(below globs: [[UInt8]], _ folders: ArraySlice<UInt8>) -> Bool {
-    var rest = folders
+  /// Returns whether a directory's path, or one of its ancestors, ends in these components.
+  private func lies(below globs: [[UInt8]], _ directories: ArraySlice<UInt8>) -> Bool {
+    var rest = directories
     while !rest.isEmpty {
       if fits(globs, rest) { return true }
       rest = rest[..<(rest.lastIndex(of: SecretPaths.slash) ?? rest.startIndex)]

@@ -37,7 +37,7 @@ extension Workspace {
           try scan.file(path, role: component.role, entry), path.bytes, role: component.role)
       case .directory where component.role == ImageFiles.rootTree:
         report.add(try scan.tree(entry), .tree, in: path.bytes)
-      case .directory: report.add(try scan.folder(entry, at: path), .file, in: path.bytes)
+      case .directory: report.add(try scan.directory(entry, at: path), .file, in: path.bytes)
       default: break
       }
     }

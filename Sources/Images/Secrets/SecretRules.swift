@@ -1,8 +1,9 @@
 // The table of paths that hold secrets. docs/secrets.md prints it. A test compares the two, and another test
 // plants a file for every rule.
 //
-// 1. A pattern matches the end of a path, in any folder: chroots, statelite copies and sources of synclists
-//    hold the same files. `*` matches any text within a component; a final `/**` matches all below a folder.
+// 1. A pattern matches the end of a path, in any directory: chroots, statelite copies and sources of
+//    synclists hold the same files. `*` matches any text within a component; a final `/**` matches all below
+//    a directory.
 // 2. The check of a rule decides whether a file with such a path holds a secret.
 // 3. A scrubbed export leaves a file out, or blanks only the bytes of the secret.
 

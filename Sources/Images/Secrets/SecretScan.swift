@@ -51,8 +51,8 @@ final class SecretScan {
     try scan(top, .tree, prefix: [])
   }
 
-  /// Scans a folder of the management node.
-  func folder(_ top: Entry, at path: AbsolutePath) throws -> TreeSecrets {
+  /// Scans a directory of the management node.
+  func directory(_ top: Entry, at path: AbsolutePath) throws -> TreeSecrets {
     try scan(top, .site, prefix: path.bytes + [0x2f])
   }
 

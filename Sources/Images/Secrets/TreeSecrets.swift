@@ -49,7 +49,7 @@ struct TreeScan {
   let examiner: SecretExaminer
   let context: SecretContext
   let progress: Progress
-  /// The path of the scanned folder on the management node, with a final "/"; empty for a root tree.
+  /// The path of the scanned directory on the management node, with a final "/"; empty for a root tree.
   var prefix: [UInt8] = []
 
   private struct Candidate: Sendable {

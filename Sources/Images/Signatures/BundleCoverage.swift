@@ -1,5 +1,5 @@
 // Determines which parts of a bundle a statement does not cover. A bundle is covered if the statement names
-// everything that an import would apply: files, trees, folders, and each row and value of the manifest.
+// everything that an import would apply: files, trees, directories, and each row and value of the manifest.
 //
 // 1. A statement about a snapshot names components by their paths. A member counts for the path that the
 //    manifest gives it, so members cannot be swapped. Members may be missing: a bundle holds less than a
@@ -163,7 +163,7 @@ struct BundleCoverage {
       let inside = parts.joined(separator: "/")
       let name = parts.last.map(String.init) ?? ""
       let own =
-        view.isFolder("extra/\(inside)")
+        view.isDirectory("extra/\(inside)")
         ? "/\(inside)" : "\(extra.destination)/\(name)"
       if !extra.source.utf8.elementsEqual(own.utf8),
         !signed.contains(Array("\(extra.source)\0\(extra.destination)".utf8))
@@ -176,10 +176,10 @@ struct BundleCoverage {
     }
     if let litefile = manifest.values["litefile"] {
       // Rows are signed, but not the place of their list: every export stores it next to the tree.
-      let folder = manifest.values["rootimgtree"]?.utf8.split(
+      let directory = manifest.values["rootimgtree"]?.utf8.split(
         separator: 0x2f, omittingEmptySubsequences: false
       ).dropLast().joined(separator: [0x2f])
-      if folder.map({ Array($0) + Array("/litefile.csv".utf8) }) != Array(litefile.utf8) {
+      if directory.map({ Array($0) + Array("/litefile.csv".utf8) }) != Array(litefile.utf8) {
         names.append("the manifest's <litefile>")
       }
     }
@@ -191,7 +191,7 @@ struct BundleCoverage {
   private func uncoveredComponents() throws -> [String] {
     let layout = try BundleLayout(
       reading: view.manifest, renamed: view.manifest, installDirectory: install,
-      isFolder: { view.isFolder($0) })
+      isDirectory: { view.isDirectory($0) })
     var names: [String] = []
     func check(_ name: String, _ isCovered: Bool) {
       if !isCovered { names.append("member \(printable(name.utf8))") }
@@ -207,12 +207,12 @@ struct BundleCoverage {
           check(member.name, false)
         }
       case .archivedTree: check(member.name, try coversTree(member))
-      case .folder: check(member.name, coversFolder(member))
-      case .mergedFolder:
+      case .directory: check(member.name, coversDirectory(member))
+      case .mergedDirectory:
         for name in view.names(below: member.name) {
           let full = "\(member.name)/\(name)"
           guard let found = view.members[full] else { continue }
-          if view.isFolder(full), view.hasNames(below: full) { continue }
+          if view.isDirectory(full), view.hasNames(below: full) { continue }
           check(full, covers(found, at: member.path.appending(name).bytes))
         }
       }
@@ -265,7 +265,7 @@ struct BundleCoverage {
       || !member.name.hasPrefix("complete/") && !listing.hasAttributes
   }
 
-  private func coversFolder(_ member: BundleMember) -> Bool {
+  private func coversDirectory(_ member: BundleMember) -> Bool {
     let listing = view.listing(of: member.name)
     return statement.items.contains { item in
       guard item.path.split(separator: 0x2f).last.map(Array.init) == Array(member.name.utf8),

@@ -119,16 +119,17 @@ struct ImportSignatures: Sendable {
   init(_ workspace: Workspace, _ request: ImportRequest) throws {
     isRequired = request.requiresSignature
     guard isRequired else {
-      // The keys only serve to name the signer, so an unusable folder counts as empty.
+      // The keys only serve to name the signer, so an unusable directory counts as empty.
       trusted =
         (try? workspace.trustedKeys(request.trustedKeys))
-        ?? TrustedKeys(folder: workspace.trustedKeysPath)
+        ?? TrustedKeys(directory: workspace.trustedKeysPath)
       return
     }
     trusted = try workspace.trustedKeys(request.trustedKeys)
     if trusted.isEmpty {
       throw ImageError(
-        .keyNotFound, "folder \(trusted.folder)", "holds no key, so no signature can be required",
+        .keyNotFound, "folder \(trusted.directory)",
+        "holds no key, so no signature can be required",
         hint: "Run 'imgstore key trust FILE' to trust a public key")
     }
   }
@@ -183,7 +184,8 @@ struct ImportSignatures: Sendable {
   ) -> [OriginSignature] {
     signed.signatures.keys.sorted().map { key in
       OriginSignature(
-        image: image.folder, key: key, keyName: trusted[key]?.name, subject: signed.statement.name,
+        image: image.directory, key: key, keyName: trusted[key]?.name,
+        subject: signed.statement.name,
         host: signed.statement.host, user: signed.statement.user, time: signed.statement.time,
         isVerified: isVerified)
     }

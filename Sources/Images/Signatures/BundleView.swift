@@ -1,9 +1,10 @@
 // The members of one image's bundle as facts that can be signed and compared. A view describes a planned
 // bundle, or one that was read.
 //
-// 1. Both have the same facts: the tar header's fields of a file, folder or link, and the SHA-256 of a file's
-//    bytes. Folders have no owner, links no mode, and nothing is setuid, because bundles do not store these.
-// 2. complete/signatures and its contents are not members, nor are the folders that lead only there.
+// 1. Both have the same facts: the tar header's fields of a file, directory or link, and the SHA-256 of a
+//    file's bytes. Directories have no owner, links no mode, and nothing is setuid, because bundles do not
+//    store these.
+// 2. complete/signatures and its contents are not members, nor are the directories that lead only there.
 
 import Archive
 import Codec
@@ -35,8 +36,8 @@ struct BundleView {
     var tree: Entry?
   }
 
-  static let folder = "complete/signatures"
-  static let prefix = folder + "/"
+  static let directory = "complete/signatures"
+  static let prefix = directory + "/"
 
   private(set) var members: [String: Member] = [:]
   let manifest: Manifest
@@ -103,7 +104,7 @@ struct BundleView {
           entry, content: .file(sizeBytes: spool.sizeBytes, sha256: spool.digest))
       }
     }
-    // The writer creates the parent folders.
+    // The writer creates the parent directories.
     for name in Array(members.keys) {
       var above = name
       while let cut = above.utf8.lastIndex(of: 0x2f) {
@@ -118,20 +119,20 @@ struct BundleView {
 
   private mutating func finish() {
     members = members.filter { name, _ in
-      name != BundleView.folder && !name.hasPrefix(BundleView.prefix)
+      name != BundleView.directory && !name.hasPrefix(BundleView.prefix)
     }
     if !members.keys.contains(where: { $0.hasPrefix("complete/") }) { members["complete"] = nil }
     names = members.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 
-  func isFolder(_ name: String) -> Bool {
+  func isDirectory(_ name: String) -> Bool {
     if case .directory = members[name]?.content { return true }
     return false
   }
 
-  /// Returns the names below a folder, relative to it, in byte order.
-  func names(below folder: String) -> [String] {
-    let prefix = Array((folder + "/").utf8)
+  /// Returns the names below a directory, relative to it, in byte order.
+  func names(below directory: String) -> [String] {
+    let prefix = Array((directory + "/").utf8)
     var low = 0
     var high = names.count
     while low < high {
@@ -146,16 +147,16 @@ struct BundleView {
       .map { String(decoding: $0.utf8.dropFirst(prefix.count), as: UTF8.self) }
   }
 
-  func hasNames(below folder: String) -> Bool { !names(below: folder).isEmpty }
+  func hasNames(below directory: String) -> Bool { !names(below: directory).isEmpty }
 
-  /// Returns the listing of a folder's members, in the format of `TreeListing`.
-  func listing(of folder: String) -> (memberCount: UInt64, digest: Digest) {
-    var lines: [(path: [[UInt8]], name: String, relative: String)] = [([], folder, "")]
-    for name in names(below: folder) {
+  /// Returns the listing of a directory's members, in the format of `TreeListing`.
+  func listing(of directory: String) -> (memberCount: UInt64, digest: Digest) {
+    var lines: [(path: [[UInt8]], name: String, relative: String)] = [([], directory, "")]
+    for name in names(below: directory) {
       lines.append(
-        (name.utf8.split(separator: 0x2f).map { [UInt8]($0) }, folder + "/" + name, name))
+        (name.utf8.split(separator: 0x2f).map { [UInt8]($0) }, directory + "/" + name, name))
     }
-    // Sort in the order of a walk: a folder's members follow it directly.
+    // Sort in the order of a walk: a directory's members follow it directly.
     lines.sort { a, b in
       for (x, y) in zip(a.path, b.path) where x != y { return x.lexicographicallyPrecedes(y) }
       return a.path.count < b.path.count
@@ -169,7 +170,7 @@ struct BundleView {
     return (UInt64(lines.count), hash.finish())
   }
 
-  /// The members as items of a statement: one for each name at the top, with a listing for each folder.
+  /// The members as items of a statement: one for each name at the top, with a listing for each directory.
   var items: [Statement.Item] {
     names.filter { !$0.utf8.contains(0x2f) }.compactMap { name in
       guard let member = members[name] else { return nil }
@@ -179,7 +180,7 @@ struct BundleView {
       case .link(let target): content = .link(target: target)
       case .directory:
         let listing = listing(of: name)
-        content = .folder(memberCount: listing.memberCount, members: listing.digest)
+        content = .directory(memberCount: listing.memberCount, members: listing.digest)
       }
       return Statement.Item(
         role: "member", path: Array(name.utf8), mode: member.mode, uid: member.uid,

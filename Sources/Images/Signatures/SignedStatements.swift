@@ -103,7 +103,7 @@ struct SignedStatements {
     }
   }
 
-  /// The files of a bundle, by their names in the image's folder, with at most `maxSignatures` signatures.
+  /// The files of a bundle, by their names in the image's directory, with at most `maxSignatures` signatures.
   var files: [(name: String, bytes: [UInt8])] {
     var files: [(name: String, bytes: [UInt8])] = []
     var count = 0
@@ -142,7 +142,7 @@ struct SignedStatements {
       let keys = Set(all.flatMap(\.signatures.keys)).sorted().map(\.shortHex)
       throw BundleError(
         whole: "is signed only by \(keys.count == 1 ? "the key" : "the keys") "
-          + keys.joined(separator: ", ") + ", which \(trusted.folder) does not hold",
+          + keys.joined(separator: ", ") + ", which \(trusted.directory) does not hold",
         hint:
           "Nothing was imported. If you know whose key it is, run 'imgstore key trust FILE'")
     }

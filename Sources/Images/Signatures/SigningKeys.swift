@@ -4,7 +4,8 @@
 //     /etc/imgstore/trusted-keys/NAME.pem    SubjectPublicKeyInfo; NAME is for people
 //
 // 1. A private key is never overwritten. It is not used while other users can read or replace it.
-// 2. Only root or the caller may be able to change a trusted key and its folder. Otherwise no key is trusted.
+// 2. Only root or the caller may be able to change a trusted key and its directory. Otherwise no key is
+//    trusted.
 // 3. Both paths are below the workspace's root. A path in an option is relative to the caller instead.
 
 import Codec
@@ -22,7 +23,7 @@ public struct TrustedKey: Sendable {
 
 /// The public keys that verify signatures.
 public struct TrustedKeys: Sendable {
-  public let folder: String
+  public let directory: String
   public private(set) var keys: [Digest: TrustedKey] = [:]
   static let maxFiles = 1000
 
@@ -30,7 +31,7 @@ public struct TrustedKeys: Sendable {
   public var isEmpty: Bool { keys.isEmpty }
   public var all: [TrustedKey] { keys.values.sorted { $0.name < $1.name } }
 
-  init(folder: String) { self.folder = folder }
+  init(directory: String) { self.directory = directory }
 
   mutating func add(_ key: TrustedKey) {
     if keys[key.key.id] == nil { keys[key.key.id] = key }
@@ -47,17 +48,17 @@ public struct KeyOutcome: Sendable {
 }
 
 extension Workspace {
-  static let keyFolder = "/etc/imgstore"
+  static let keyDirectory = "/etc/imgstore"
   static let keyName = "signing-key.pem"
   static let trustedName = "trusted-keys"
   private static let maxKeyBytes = 64 << 10
 
   /// The default file of the private key, with the workspace's root.
   public var signingKeyPath: String {
-    absolute("\(options.root)\(Workspace.keyFolder)/\(Workspace.keyName)")
+    absolute("\(options.root)\(Workspace.keyDirectory)/\(Workspace.keyName)")
   }
   public var trustedKeysPath: String {
-    absolute("\(options.root)\(Workspace.keyFolder)/\(Workspace.trustedName)")
+    absolute("\(options.root)\(Workspace.keyDirectory)/\(Workspace.trustedName)")
   }
 
   // MARK: Reading
@@ -83,19 +84,19 @@ extension Workspace {
     return try SigningKey(pem: bytes, name: "signing key \(path)")
   }
 
-  /// Returns the keys that this machine trusts; none if the folder does not exist.
-  /// - Parameter folder: a folder to use instead of the machine's own.
-  /// - Throws: `ImageError` if other users can change the folder or a key in it; `SignatureError`.
-  public func trustedKeys(_ folder: String? = nil) throws -> TrustedKeys {
-    let path = folder.map(absolute) ?? trustedKeysPath
-    var trusted = TrustedKeys(folder: path)
+  /// Returns the keys that this machine trusts; none if the directory does not exist.
+  /// - Parameter given: a directory to use instead of the machine's own.
+  /// - Throws: `ImageError` if other users can change the directory or a key in it; `SignatureError`.
+  public func trustedKeys(_ given: String? = nil) throws -> TrustedKeys {
+    let path = given.map(absolute) ?? trustedKeysPath
+    var trusted = TrustedKeys(directory: path)
     let directory: Descriptor
     do throws(SystemError) {
-      guard let place = try keyPlace(folder, or: Workspace.trustedName) else { return trusted }
+      guard let place = try keyPlace(given, or: Workspace.trustedName) else { return trusted }
       directory = try fileSystem.openDirectory(
         at: place.directory.raw, place.name, followLink: true)
     } catch {
-      if error.code == .notFound, folder == nil { return trusted }
+      if error.code == .notFound, given == nil { return trusted }
       throw error
     }
     try requireOwn(try fileSystem.stat(directory.raw), "folder \(path)")
@@ -125,20 +126,20 @@ extension Workspace {
     }
   }
 
-  /// Returns the location of a key or of the folder of keys; nil if a parent folder is missing.
+  /// Returns the location of a key or of the directory of keys; nil if a parent directory is missing.
   private func keyPlace(
     _ given: String?, or name: String, create: Bool = false
   ) throws(SystemError) -> ResolvedPath? {
     do throws(SystemError) {
       if let given {
         let path = Array(absolute(given).utf8)
-        let folder = try fileSystem.openDirectory(
+        let directory = try fileSystem.openDirectory(
           at: fileSystem.workingDirectory, parentPath(of: path), followLink: true)
         return ResolvedPath(
-          directory: folder, name: path.split(separator: 0x2f).last.map { Array($0) } ?? [0x2e])
+          directory: directory, name: path.split(separator: 0x2f).last.map { Array($0) } ?? [0x2e])
       }
       let path = AbsolutePath(
-        components: Workspace.keyFolder.utf8.split(separator: 0x2f).map { Array($0) }
+        components: Workspace.keyDirectory.utf8.split(separator: 0x2f).map { Array($0) }
           + [Array(name.utf8)])
       return try resolver.resolve(path, followLast: false, create: create ? .readable : nil)
     } catch {
@@ -235,10 +236,10 @@ extension Workspace {
     } catch {
       if error.code != .exists { throw error }
     }
-    let folder = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    let directory = try fileSystem.openDirectory(at: place.directory.raw, place.name)
     let file = Array("\(name).pem".utf8)
     do throws(SystemError) {
-      try writeKey(key.pem, to: ResolvedPath(directory: folder, name: file), mode: 0o644)
+      try writeKey(key.pem, to: ResolvedPath(directory: directory, name: file), mode: 0o644)
     } catch {
       guard error.code == .exists else { throw error }
       throw ImageError(
@@ -253,19 +254,19 @@ extension Workspace {
   private func writeKey(
     _ bytes: [UInt8], to place: ResolvedPath, mode: UInt16
   ) throws(SystemError) {
-    let folder = place.directory.raw
+    let directory = place.directory.raw
     let temporary = Array(".imgstore-key-\(randomName())".utf8)
     let file = try fileSystem.openFile(
-      at: folder, temporary, [.write, .create, .exclusive, .noFollow], mode: 0o600)
+      at: directory, temporary, [.write, .create, .exclusive, .noFollow], mode: 0o600)
     do throws(SystemError) {
       try fileSystem.write(file.raw, bytes)
       try fileSystem.setMode(file.raw, mode)
       try fileSystem.sync(file.raw)
-      try fileSystem.rename(at: folder, temporary, to: folder, place.name, exclusively: true)
+      try fileSystem.rename(at: directory, temporary, to: directory, place.name, exclusively: true)
     } catch {
-      try? fileSystem.remove(at: folder, temporary, isDirectory: false)
+      try? fileSystem.remove(at: directory, temporary, isDirectory: false)
       throw error
     }
-    try fileSystem.sync(folder)
+    try fileSystem.sync(directory)
   }
 }

@@ -4,8 +4,8 @@
 // 1. `portable` lists what a cpio archive stores: path, kind, mode, owner, seconds, size and content, link
 //    target, device, hard links. Archives contain no sockets and no unreadable entries, so it omits them.
 // 2. `attributes` lists what a tar archive stores in addition: nanoseconds and extended attributes.
-// 3. `members` lists what the members of a bundle store of a folder: files, folders and links, without hard
-//    links, setuid bits and owners of folders.
+// 3. `members` lists what the members of a bundle store of a directory: files, directories and links, without
+//    hard links, setuid bits and owners of directories.
 // 4. The SHA-256 identifies a file's content. For files of 4 GiB or more, which no cpio archive holds, the
 //    sparse id does; it is cheap for holes. Both depend on the content alone.
 

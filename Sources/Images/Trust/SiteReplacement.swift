@@ -64,17 +64,18 @@ struct SiteReplacements {
       && workspace.fileView.list(path).isEmpty
   }
 
-  /// Returns the folders and files of the image by its current definition, and those of its latest snapshot.
+  /// Returns the directories and files of the image by its current definition, and those of its latest
+  /// snapshot.
   private func ownPaths(_ prepared: PreparedImage) throws -> Set<AbsolutePath> {
     var own: Set<AbsolutePath> = []
     if let existing = try tables.definition(of: prepared.image.text) {
       own = Set(try workspace.imageFiles(existing, install).map(\.path))
-      let folders = [
+      let directories = [
         ImageFiles.bootDirectory(existing, installDirectory: install),
         ImageFiles.rawDirectory(existing, installDirectory: install),
         existing.directoryPath,
       ]
-      own.formUnion(folders.compactMap { $0 })
+      own.formUnion(directories.compactMap { $0 })
     }
     let latest = try workspace.store().refs.latestReadable(of: prepared.image)
     own.formUnion(latest?.snapshot.pieces.compactMap { AbsolutePath($0.path) } ?? [])

@@ -1,9 +1,9 @@
 // Protects an imported tree from the users of the management node before any node boots it.
 //
 // A root tree holds setuid files and device nodes, which the kernel of the management node honors. For a new
-// statelite image, only root can open the folder. Its nodes read the tree by NFS, which needs an export that
-// does not squash root. Nodes of other images fetch files from their folder by HTTP. So that folder stays
-// open, and the import prints a remark.
+// statelite image, only root can open the directory. Its nodes read the tree by NFS, which needs an export
+// that does not squash root. Nodes of other images fetch files from their directory by HTTP. So that
+// directory stays open, and the import prints a remark.
 
 import Platform
 import Store
@@ -11,8 +11,8 @@ import XCAT
 
 /// The measures of an import.
 struct TreeProtection {
-  /// The folder that only root may open; nil if there is none.
-  var closedFolder: AbsolutePath?
+  /// The directory that only root may open; nil if there is none.
+  var closedDirectory: AbsolutePath?
   var remarks: [String] = []
 }
 
@@ -23,7 +23,7 @@ extension Workspace {
       let tree = prepared.pieces.first(where: { $0.role == ImageFiles.rootTree }),
       let path = AbsolutePath(tree.path)
     else { return protection }
-    let folder = path.parent
+    let directory = path.parent
     let open = "users of this machine can access \(path.text), which was imported: "
     if prepared.definition.isDirectory {
       if !prepared.privileged.isEmpty {
@@ -33,22 +33,22 @@ extension Workspace {
       if !prepared.privileged.isEmpty {
         protection.remarks = [open + "nodes fetch files from its folder, so it stays open"]
       }
-    } else if let there = try statLive(folder) {
+    } else if let there = try statLive(directory) {
       if there.mode & 0o011 != 0, !prepared.privileged.isEmpty {
         protection.remarks = [
           open
-            + "its folder already existed; run 'chmod 700 \(shellQuoted(folder.text))' to keep them out, unless "
+            + "its folder already existed; run 'chmod 700 \(shellQuoted(directory.text))' to keep them out, unless "
             + "NFS squashes root"
         ]
       }
-    } else if let export = try squashingExport(of: folder) {
+    } else if let export = try squashingExport(of: directory) {
       protection.remarks = [
         open + "\(export) squashes root, so nodes could not read a folder that only root can open"
       ]
     } else {
-      protection.closedFolder = folder
+      protection.closedDirectory = directory
       protection.remarks = [
-        "only root can open \(folder.text) (mode 0700), because its tree was imported; "
+        "only root can open \(directory.text) (mode 0700), because its tree was imported; "
           + "run 'chmod 755' on it if NFS needs access"
       ]
     }
@@ -56,39 +56,39 @@ extension Workspace {
   }
 
   /// What keeps users off a directory's setuid files. The directory's own mode is that of the nodes' root, and the
-  /// folder above may be anybody's.
+  /// directory above may be anybody's.
   private func adviceOnClosing(_ path: AbsolutePath) throws -> String {
-    let folder = path.parent
-    let others = try fileView.list(folder).filter { $0 != path.lastComponent }
-    guard !folder.components.isEmpty, others.isEmpty else {
+    let directory = path.parent
+    let others = try fileView.list(directory).filter { $0 != path.lastComponent }
+    guard !directory.components.isEmpty, others.isEmpty else {
       return
         "a folder of its own that is root's alone ('mkdir -m 700'), with the image in it, would keep "
         + "them off its setuid files"
     }
-    return "'chmod 700 \(shellQuoted(folder.text))' keeps them off its setuid files"
+    return "'chmod 700 \(shellQuoted(directory.text))' keeps them off its setuid files"
   }
 
-  /// Returns the folder that a change creates for the tree of a statelite image, if only root may open it.
-  func closedFolder(
+  /// Returns the directory that a change creates for the tree of a statelite image, if only root may open it.
+  func closedDirectory(
     of pieces: [Snapshot.Component], _ definition: ImageDefinition
   ) throws -> AbsolutePath? {
     guard isRoot, definition.provisioning == "statelite",
       let tree = pieces.first(where: { $0.role == ImageFiles.rootTree }),
-      let folder = AbsolutePath(tree.path)?.parent, try statLive(folder) == nil,
-      try squashingExport(of: folder) == nil
+      let directory = AbsolutePath(tree.path)?.parent, try statLive(directory) == nil,
+      try squashingExport(of: directory) == nil
     else { return nil }
-    return folder
+    return directory
   }
 
-  /// Creates that folder for a snapshot if the image's history contains an import.
-  /// - Parameter resolve: returns the location of the folder and creates its parent directories.
-  func closeFolder(
+  /// Creates that directory for a snapshot if the image's history contains an import.
+  /// - Parameter resolve: returns the location of the directory and creates its parent directories.
+  func closeDirectory(
     of snapshot: Snapshot, resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws {
-    guard let folder = try closedFolder(of: snapshot.pieces, snapshot.definition),
+    guard let directory = try closedDirectory(of: snapshot.pieces, snapshot.definition),
       try wasImported(ImageName(snapshot.image))
     else { return }
-    try close(resolve(folder))
+    try close(resolve(directory))
   }
 
   /// Returns whether the image, or the one that it was copied from, was imported.
@@ -101,7 +101,7 @@ extension Workspace {
     }
   }
 
-  /// Creates the folder with mode 0700. If an interrupted change has created it, only sets the mode.
+  /// Creates the directory with mode 0700. If an interrupted change has created it, only sets the mode.
   func close(_ place: ResolvedPath) throws {
     do throws(SystemError) {
       try fileSystem.makeDirectory(at: place.directory.raw, place.name, mode: 0o700)
@@ -112,14 +112,14 @@ extension Workspace {
     }
   }
 
-  /// Returns the export of exports(5) that contains a folder and squashes root. Returns nil if there is none,
-  /// or if it does not squash root for some client.
-  private func squashingExport(of folder: AbsolutePath) throws -> String? {
+  /// Returns the export of exports(5) that contains a directory and squashes root. Returns nil if there is
+  /// none, or if it does not squash root for some client.
+  private func squashingExport(of directory: AbsolutePath) throws -> String? {
     var found: String?
     for line in try exports() {
       let words = line.split(separator: " ", omittingEmptySubsequences: true)
       guard let first = words.first, let path = AbsolutePath(String(first)),
-        folder.isInside(path)
+        directory.isInside(path)
       else { continue }
       if words.dropFirst().contains(where: { Self.keepsRoot($0) }) { return nil }
       found = "the NFS export of \(path.text)"

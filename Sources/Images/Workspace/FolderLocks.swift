@@ -1,9 +1,9 @@
-// Locks for images that share files or folders. A change takes an exclusive lock on every path that it may
-// change, and a shared lock on every folder above. So a change of a folder and a change inside it exclude
-// each other. A snapshot takes shared locks on all these paths, so it never captures the middle of another
-// image's change.
+// Locks for images that share files or directories. A change takes an exclusive lock on every path that it
+// may change, and a shared lock on every directory above. So a change of a directory and a change inside it
+// exclude each other. A snapshot takes shared locks on all these paths, so it never captures the middle of
+// another image's change.
 //
-// 1. A path has three keys: its real path below the root, its folder's inode with its name, and its path
+// 1. A path has three keys: its real path below the root, its directory's inode with its name, and its path
 //    inside the file system. So two names of one file (links, bind mounts) have a key in common.
 // 2. Locks are taken in one order, after the image's own lock, so there is no deadlock. They end with the
 //    process.
@@ -16,7 +16,7 @@ import Store
 import XCAT
 
 /// The locks of the paths of one command. They are held as long as this value exists.
-final class FolderLocks: Sendable {
+final class DirectoryLocks: Sendable {
   private let lock: FileLock
   private let operation: ImageOperationLock?
 
@@ -27,7 +27,7 @@ final class FolderLocks: Sendable {
 }
 
 /// Whether a command changes or only reads the files that it locks.
-enum FolderUse {
+enum LockUse {
   case changes
   case reads
 }
@@ -38,35 +38,35 @@ extension Workspace {
   /// - Parameter locksTree: takes xCAT's lock too; false if the caller holds it.
   /// - Throws: `ImageError`: `busy` while xCAT works on the root tree, `unfinished` while another image that
   ///   shares a path has an unfinished change.
-  func lockFolders(
-    _ image: ImageName, _ paths: [AbsolutePath], for use: FolderUse = .changes,
+  func lockDirectories(
+    _ image: ImageName, _ paths: [AbsolutePath], for use: LockUse = .changes,
     locksTree: Bool = true
-  ) throws -> FolderLocks {
+  ) throws -> DirectoryLocks {
     let store = try store()
     var keys = try lockKeys(paths)
     while true {
       let locks = keys.map { byte, isChanged in
         FileLock.Key(byte: byte, isExclusive: isChanged && use == .changes)
       }
-      let lock = try store.lockFolders(locks, waiting: lockWait) {
+      let lock = try store.lockDirectories(locks, waiting: lockWait) {
         mention("waiting: another imgstore changes a folder that image \(image) uses")
       }
-      // A previous holder of a lock may have moved folders.
+      // A previous holder of a lock may have moved directories.
       let currentKeys = try lockKeys(paths)
       guard currentKeys != keys else {
         try requireNoneUnfinished(otherThan: image, paths)
-        return FolderLocks(lock, locksTree ? try xcatLock(paths, for: use) : nil)
+        return DirectoryLocks(lock, locksTree ? try xcatLock(paths, for: use) : nil)
       }
       keys = currentKeys
     }
   }
 
   /// Locks everything that the live image consists of.
-  func lockFolders(
-    _ image: ImageName, _ definition: ImageDefinition, for use: FolderUse, locksTree: Bool = true
-  ) throws -> FolderLocks {
+  func lockDirectories(
+    _ image: ImageName, _ definition: ImageDefinition, for use: LockUse, locksTree: Bool = true
+  ) throws -> DirectoryLocks {
     let latest = try store().refs.latestReadable(of: image)?.snapshot
-    return try lockFolders(
+    return try lockDirectories(
       image, requests(definition, latest: latest).all.map(\.path), for: use, locksTree: locksTree)
   }
 
@@ -82,44 +82,44 @@ extension Workspace {
       }
     }
     for path in Set(paths) {
-      var folder = path.parent
+      var directory = path.parent
       var resolved: ResolvedPath?
-      // Missing folders will be created below the nearest folder that exists.
+      // Missing directories will be created below the nearest directory that exists.
       while resolved == nil {
         do throws(SystemError) {
           resolved = try resolver.resolve(
-            folder == path.parent ? path : folder, followLast: folder != path.parent)
+            directory == path.parent ? path : directory, followLast: directory != path.parent)
         } catch {
-          guard error.isAbsent || error.code == .loop, !folder.components.isEmpty else {
+          guard error.isAbsent || error.code == .loop, !directory.components.isEmpty else {
             throw error
           }
-          folder = folder.parent
+          directory = directory.parent
         }
       }
       guard let resolved else { continue }
       let real = realPath(resolved)
-      let missing = path.components.dropFirst(folder.components.count + 1)
+      let missing = path.components.dropFirst(directory.components.count + 1)
       let rest = missing.flatMap { (name: [UInt8]) -> [UInt8] in [0x2f] + name }
-      add(real + rest) { FolderKey.path($0) }
+      add(real + rest) { LockKey.path($0) }
       if let (mount, inside) = mounts?.placeInFileSystem(of: real) {
-        add(inside + rest) { FolderKey.pathOnDevice(mount.device, $0) }
+        add(inside + rest) { LockKey.pathOnDevice(mount.device, $0) }
       }
       let parent = FileIdentity(try fileSystem.stat(resolved.directory.raw))
-      keys[FolderKey.entry(parent, resolved.name)] = true
+      keys[LockKey.entry(parent, resolved.name)] = true
     }
     return keys
   }
 
   /// Keys of locks: hashes that serve as byte offsets in the lock file.
-  private enum FolderKey {
+  private enum LockKey {
     static func path(_ path: [UInt8]) -> UInt64 { byte(Array("path ".utf8) + path) }
 
     static func pathOnDevice(_ device: [UInt8], _ path: [UInt8]) -> UInt64 {
       byte(Array("place ".utf8) + device + [0x20] + path)
     }
 
-    static func entry(_ folder: FileIdentity, _ name: [UInt8]) -> UInt64 {
-      byte(Array("entry \(folder.device) \(folder.inode) ".utf8) + name)
+    static func entry(_ directory: FileIdentity, _ name: [UInt8]) -> UInt64 {
+      byte(Array("entry \(directory.device) \(directory.inode) ".utf8) + name)
     }
 
     private static func byte(_ key: [UInt8]) -> UInt64 {
@@ -146,14 +146,14 @@ extension Workspace {
 
   /// Checks, without taking a lock, that no change of another image and no command of xCAT prevents a change
   /// of these paths.
-  func expectFoldersFree(_ image: ImageName, _ paths: [AbsolutePath]) throws {
+  func expectDirectoriesFree(_ image: ImageName, _ paths: [AbsolutePath]) throws {
     try requireNoneUnfinished(otherThan: image, paths)
     _ = try xcatLock(paths, for: .reads)
   }
 
   /// Returns the first root tree among the paths that xCAT's commands lock; nil if there is none.
   func xcatTree(among paths: [AbsolutePath]) -> AbsolutePath? {
-    // A change of a boot file happens in the folder of that image's root tree.
+    // A change of a boot file happens in the directory of that image's root tree.
     let trees = Set(
       paths.compactMap { path in
         path.lastComponent == ImageFiles.rootTreeName
@@ -167,13 +167,13 @@ extension Workspace {
   /// Returns xCAT's lock of the root tree among the paths. For reading, only checks that it is free, and
   /// returns nil.
   private func xcatLock(
-    _ paths: [AbsolutePath], for use: FolderUse
+    _ paths: [AbsolutePath], for use: LockUse
   ) throws -> ImageOperationLock? {
     guard let tree = xcatTree(among: paths) else { return nil }
     switch use {
     case .changes:
       return try ImageOperationLock.acquire(
-        resolver, tree: tree, createsFolder: rootPath == [0x2f], waiting: treeLockWait)
+        resolver, tree: tree, createsDirectory: rootPath == [0x2f], waiting: treeLockWait)
     case .reads:
       try ImageOperationLock.expectFree(resolver, tree: tree, waiting: treeLockWait)
       return nil

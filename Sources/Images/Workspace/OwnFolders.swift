@@ -6,8 +6,8 @@ import Platform
 import Store
 
 extension Workspace {
-  /// Returns the identity of the store's folder, which does not depend on the path to it; nil if the folder
-  /// does not exist.
+  /// Returns the identity of the store's directory, which does not depend on the path to it; nil if the
+  /// directory does not exist.
   func storeIdentity() throws -> FileIdentity? {
     let path = Array(absolute(options.store).utf8)
     guard
@@ -33,15 +33,15 @@ extension Workspace {
   func requireOutsideStore(_ paths: [AbsolutePath]) throws {
     var seen: Set<AbsolutePath> = []
     for path in paths where seen.insert(path.parent).inserted {
-      var folder = path.parent
+      var directory = path.parent
       var descriptor: Descriptor?
       while descriptor == nil {
         do throws(SystemError) {
-          let resolved = try resolver.resolve(folder)
+          let resolved = try resolver.resolve(directory)
           descriptor = try fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
         } catch {
-          guard error.isAbsent, !folder.components.isEmpty else { throw error }
-          folder = folder.parent
+          guard error.isAbsent, !directory.components.isEmpty else { throw error }
+          directory = directory.parent
         }
       }
       if let descriptor { try requireOutsideStore(descriptor, path.text) }
@@ -76,11 +76,11 @@ extension Workspace {
 
   /// Refuses an output that would be written into the store.
   /// - Parameters:
-  ///   - folder: the folder that the output is written into.
+  ///   - directory: the directory that the output is written into.
   ///   - object: the output, as the message names it.
   /// - Throws: `ImageError`; nothing has been written.
-  func requireOutsideStore(_ folder: Descriptor, _ object: String) throws {
-    guard let store = try storeIdentity(), try fileSystem.isInside(folder, store) else { return }
+  func requireOutsideStore(_ directory: Descriptor, _ object: String) throws {
+    guard let store = try storeIdentity(), try fileSystem.isInside(directory, store) else { return }
     throw ImageError(
       object, "lies in the store, where only the store's own files belong",
       hint: "Nothing was written; name a path outside \(absolute(options.store))")
@@ -88,19 +88,19 @@ extension Workspace {
 
   /// Refuses an output in the store, given by its path.
   func requireOutsideStore(path: String, _ object: String) throws {
-    if let folder = try openNearest(path) { try requireOutsideStore(folder, object) }
+    if let directory = try openNearest(path) { try requireOutsideStore(directory, object) }
   }
 
-  /// Opens the nearest existing folder at or above a path of this machine; nil if it cannot be opened.
+  /// Opens the nearest existing directory at or above a path of this machine; nil if it cannot be opened.
   func openNearest(_ path: String) throws -> Descriptor? {
-    var folder = absolute(path)
+    var directory = absolute(path)
     while true {
       do throws(SystemError) {
         return try fileSystem.openDirectory(
-          at: fileSystem.workingDirectory, Array(folder.utf8), followLink: true)
+          at: fileSystem.workingDirectory, Array(directory.utf8), followLink: true)
       } catch {
-        guard error.isAbsent, folder != "/" else { return nil }
-        folder = absolute(folder + "/..")
+        guard error.isAbsent, directory != "/" else { return nil }
+        directory = absolute(directory + "/..")
       }
     }
   }

@@ -7,11 +7,11 @@ extension Workspace {
   /// or `/var/tmp`, and is removed afterwards.
   func withScratchStore<R>(_ body: (Workspace) throws -> R) throws -> R {
     let parent = options.environment["TMPDIR"] ?? "/var/tmp"
-    return try ScratchFolder.with(
+    return try ScratchDirectory.with(
       in: Array(absolute(parent).utf8), named: "imgstore-dry-run", fileSystem
-    ) { folder in
+    ) { directory in
       var options = options
-      options.store = String(decoding: folder.path + Array("/store".utf8), as: UTF8.self)
+      options.store = String(decoding: directory.path + Array("/store".utf8), as: UTF8.self)
       options.announcesNewStore = false
       let workspace = try Workspace(
         options, fileSystem: fileSystem, progress: progress, tell: tell, mention: mention)

@@ -4,7 +4,7 @@
 // 2. No store is created in the empty mount point of a file system that is in fstab(5) and not mounted. The
 //    same holds for a path where `init` has created a store that no longer exists (StoreRegistry.swift);
 //    only `init --force` creates one there.
-// 3. `init --group` lets a group read. The store's folder gets the group and the setgid bit, and the group
+// 3. `init --group` lets a group read. The store's directory gets the group and the setgid bit, and the group
 //    can read all that is created in it later (`KernelFileSystem.sharing`). No other user gains the right to
 //    write.
 
@@ -14,7 +14,7 @@ import Store
 
 /// The result of `imgstore init`.
 public struct InitializedStore: Sendable {
-  /// The store's folder.
+  /// The store's directory.
   public let path: String
   /// Whether the store was created. False if it existed.
   public let isNew: Bool
@@ -37,7 +37,7 @@ extension Workspace {
     let isNew = absentStore != nil
     try requireMountedPlace()
     if isNew, !force { try requireNotRegistered() }
-    if let gid, isNew { try makeSharedFolder(gid) }
+    if let gid, isNew { try makeSharedDirectory(gid) }
     let store = try store(create: true, isAnnounced: false)
     if let gid, !isNew {
       try store.changingAccess { try share(store.layout.root, gid, depth: 0) }
@@ -114,13 +114,13 @@ extension Workspace {
 
   /// The list of the stores that `init` created; nil if the environment has no home directory.
   private var storeRegistry: StoreRegistry? {
-    if let folder = options.environment["IMGSTORE_CONFIG_DIR"], !folder.isEmpty {
-      return StoreRegistry(fileSystem, folder: absolute(folder))
+    if let directory = options.environment["IMGSTORE_CONFIG_DIR"], !directory.isEmpty {
+      return StoreRegistry(fileSystem, directory: absolute(directory))
     }
-    if geteuid() == 0 { return StoreRegistry(fileSystem, folder: "/etc/imgstore") }
+    if geteuid() == 0 { return StoreRegistry(fileSystem, directory: "/etc/imgstore") }
     let base =
       options.environment["XDG_CONFIG_HOME"] ?? options.environment["HOME"].map { $0 + "/.config" }
-    return base.map { StoreRegistry(fileSystem, folder: "\($0)/imgstore") }
+    return base.map { StoreRegistry(fileSystem, directory: "\($0)/imgstore") }
   }
 
   // MARK: Groups
@@ -140,27 +140,28 @@ extension Workspace {
       hint: "Make it with groupadd, or give its number")
   }
 
-  private func makeSharedFolder(_ gid: UInt32) throws(SystemError) {
+  private func makeSharedDirectory(_ gid: UInt32) throws(SystemError) {
     let base = fileSystem.workingDirectory
     do {
       try fileSystem.makeDirectory(at: base, storePath, mode: 0o700)
     } catch { if error.code != .exists { throw error } }
-    let folder = try fileSystem.openDirectory(at: base, storePath, followLink: true)
-    try fileSystem.setOwner(folder.raw, uid: geteuid(), gid: gid)
-    try fileSystem.setMode(folder.raw, 0o2750)
+    let directory = try fileSystem.openDirectory(at: base, storePath, followLink: true)
+    try fileSystem.setOwner(directory.raw, uid: geteuid(), gid: gid)
+    try fileSystem.setMode(directory.raw, 0o2750)
   }
 
-  /// Lets a group read a folder of the store and everything in it.
-  private func share(_ folder: Descriptor, _ gid: UInt32, depth: Int) throws {
+  /// Lets a group read a directory of the store and everything in it.
+  private func share(_ directory: Descriptor, _ gid: UInt32, depth: Int) throws {
     guard depth < 8 else { return }
-    try fileSystem.setOwner(folder.raw, uid: geteuid(), gid: gid)
-    try fileSystem.setMode(folder.raw, 0o2750)
-    for name in try fileSystem.names(of: folder.raw) {
-      switch try fileSystem.statIfPresent(at: folder.raw, name)?.kind {
+    try fileSystem.setOwner(directory.raw, uid: geteuid(), gid: gid)
+    try fileSystem.setMode(directory.raw, 0o2750)
+    for name in try fileSystem.names(of: directory.raw) {
+      switch try fileSystem.statIfPresent(at: directory.raw, name)?.kind {
       case .directory:
-        try share(try fileSystem.openDirectory(at: folder.raw, name), gid, depth: depth + 1)
+        try share(try fileSystem.openDirectory(at: directory.raw, name), gid, depth: depth + 1)
       case .file:
-        let file = try fileSystem.openFile(at: folder.raw, name, [.read, .noFollow, .nonBlocking])
+        let file = try fileSystem.openFile(
+          at: directory.raw, name, [.read, .noFollow, .nonBlocking])
         let mode = try fileSystem.stat(file.raw).mode & 0o7777
         try fileSystem.setOwner(file.raw, uid: geteuid(), gid: gid)
         try fileSystem.setMode(file.raw, mode | 0o040)

@@ -9,17 +9,17 @@ import Platform
 /// The list of the stores that `init` created.
 struct StoreRegistry {
   private let fileSystem: any FileSystem
-  private let folder: [UInt8]
+  private let directory: [UInt8]
   private static let name = Array("stores".utf8)
   private static let lockName = Array("stores.lock".utf8)
 
-  init(_ fileSystem: any FileSystem, folder: String) {
+  init(_ fileSystem: any FileSystem, directory: String) {
     self.fileSystem = fileSystem
-    self.folder = Array(folder.utf8)
+    self.directory = Array(directory.utf8)
   }
 
   /// The path of the list.
-  var path: [UInt8] { folder + [0x2f] + StoreRegistry.name }
+  var path: [UInt8] { directory + [0x2f] + StoreRegistry.name }
 
   /// The paths in the list; none if it cannot be read.
   var stores: Set<[UInt8]> {
@@ -32,20 +32,20 @@ struct StoreRegistry {
     if stores.contains(store) { return }
     let base = fileSystem.workingDirectory
     do throws(SystemError) {
-      try fileSystem.makeDirectory(at: base, folder, mode: 0o755)
+      try fileSystem.makeDirectory(at: base, directory, mode: 0o755)
     } catch { if error.code != .exists { throw error } }
-    let directory = try fileSystem.openDirectory(at: base, folder, followLink: true)
+    let descriptor = try fileSystem.openDirectory(at: base, directory, followLink: true)
     let lock = try FileLock.acquire(
-      fileSystem, at: directory.raw, StoreRegistry.lockName, exclusive: true)
+      fileSystem, at: descriptor.raw, StoreRegistry.lockName, exclusive: true)
     defer { withExtendedLifetime(lock) {} }
     var list: [UInt8] = []
     do throws(SystemError) {
-      list = try fileSystem.readSmallFile(at: directory.raw, StoreRegistry.name)
+      list = try fileSystem.readSmallFile(at: descriptor.raw, StoreRegistry.name)
     } catch { if error.code != .notFound { throw error } }
     if list.split(separator: 0x0a).contains(store[...]) { return }
     if let last = list.last, last != 0x0a { list.append(0x0a) }
     let output = try OutputFile(
-      fileSystem, in: directory, named: StoreRegistry.name, mode: 0o644)
+      fileSystem, in: descriptor, named: StoreRegistry.name, mode: 0o644)
     try output.publish(list + store + [0x0a])
   }
 }

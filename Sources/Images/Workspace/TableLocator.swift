@@ -1,8 +1,8 @@
 // Locates xCAT's tables. It searches where xCAT searches, in the same order, below `--root`
 // (docs/xcat-contract.md#where-tables-are; Table.pm, get_xcatcfg).
 //
-// A symbolic link of the folder or of a table resolves below `--root` or not at all. So a change of a copied
-// node whose /etc/xcat is a link never reaches this machine's tables.
+// A symbolic link of the directory or of a table resolves below `--root` or not at all. So a change of a
+// copied node whose /etc/xcat is a link never reaches this machine's tables.
 
 import Platform
 import Store
@@ -10,8 +10,8 @@ import XCAT
 
 extension Workspace {
   /// Returns all tables that define images.
-  /// - Throws: `ImageError`: `notFound` if the folder does not exist; `failed` for another kind of database
-  ///   below a staging root.
+  /// - Throws: `ImageError`: `notFound` if the directory does not exist; `failed` for another kind of
+  ///   database below a staging root.
   func tables() throws -> ImageTables {
     let base: (any TableBackend)? =
       switch try tableSite() {
@@ -67,12 +67,12 @@ extension Workspace {
     case database(String)
   }
 
-  /// Returns the location of the site's tables: the folder of `--xcat-dir`; else the location in XCATCFG or
-  /// `/etc/xcat/cfgloc`; else `/opt/xcat/cfg` or `/etc/xcat`, whichever exists first.
+  /// Returns the location of the site's tables: the directory of `--xcat-dir`; else the location in XCATCFG
+  /// or `/etc/xcat/cfgloc`; else `/opt/xcat/cfg` or `/etc/xcat`, whichever exists first.
   private func tableSite() throws -> Site {
     if let directory = options.xcatDirectory {
       let path = Array(absolute(directory).utf8)
-      guard try isFolder(path) else {
+      guard try isDirectory(path) else {
         throw ImageError(
           .notFound, "folder \(directory)", "does not exist",
           hint: "Name the folder of xCAT's table files with --xcat-dir")
@@ -80,10 +80,10 @@ extension Workspace {
       return .files(SQLiteTableBackend(fileSystem, directory: path, mayCreate: true))
     }
     switch try configuration() {
-    case .folder(let folder, let source):
+    case .directory(let directory, let source):
       return .files(
         try files(
-          in: below(folder), named: folder,
+          in: below(directory), named: directory,
           hint: "\(source) names it; correct \(source), or name another folder with --xcat-dir"))
     case .database(let kind, let source):
       guard isWholeSystem else {
@@ -97,15 +97,17 @@ extension Workspace {
     case .none:
       break
     }
-    for folder in ["/opt/xcat/cfg", "/etc/xcat"] {
-      if let path = try below(folder), try isFolder(path) { return .files(tableFiles(in: path)) }
+    for directory in ["/opt/xcat/cfg", "/etc/xcat"] {
+      if let path = try below(directory), try isDirectory(path) {
+        return .files(tableFiles(in: path))
+      }
     }
     return .none
   }
 
   private enum Configuration {
     case none
-    case folder(String, source: String)
+    case directory(String, source: String)
     case database(String, source: String)
   }
 
@@ -128,22 +130,22 @@ extension Workspace {
     return try parse(String(decoding: line, as: UTF8.self), source: printable(name))
   }
 
-  /// Parses a location: "SQLite:/folder", a folder alone, or "mysql:dbname=…|user|password".
+  /// Parses a location: "SQLite:/directory", a directory alone, or "mysql:dbname=…|user|password".
   private func parse(_ text: String, source: String) throws -> Configuration {
     guard !text.isEmpty else { return .none }
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     guard parts.count == 1 || parts[0] == "SQLite" else {
       return .database(printable(parts[0].utf8), source: source)
     }
-    let folder = String((parts.last ?? "").prefix { $0 != "|" })
-    guard folder.hasPrefix("/") else {
+    let directory = String((parts.last ?? "").prefix { $0 != "|" })
+    guard directory.hasPrefix("/") else {
       throw ImageError(
         .tablesInvalid, source,
-        "names the folder of xCAT's tables as '\(printable(folder.utf8))', which is not an "
+        "names the folder of xCAT's tables as '\(printable(directory.utf8))', which is not an "
           + "absolute path",
         hint: "Correct it, or name the folder with --xcat-dir")
     }
-    return .folder(folder, source: source)
+    return .directory(directory, source: source)
   }
 
   /// Returns the path by which this process reaches a path of the management node. Links are followed below
@@ -163,16 +165,16 @@ extension Workspace {
 
   private func tableFiles(in path: [UInt8]) -> SQLiteTableBackend {
     guard !isWholeSystem, path.starts(with: rootPath),
-      let folder = AbsolutePath(Array(path.dropFirst(rootPath.count)))
+      let directory = AbsolutePath(Array(path.dropFirst(rootPath.count)))
     else { return SQLiteTableBackend(fileSystem, directory: path, mayCreate: true) }
     let (resolver, root) = (resolver, rootPath)
     return SQLiteTableBackend(fileSystem, directory: path, mayCreate: true) {
       name throws(SystemError) in
-      root + (try resolver.locate(folder.appending(name), followLast: true)).path.bytes
+      root + (try resolver.locate(directory.appending(name), followLast: true)).path.bytes
     }
   }
 
-  private func isFolder(_ path: [UInt8]) throws(SystemError) -> Bool {
+  private func isDirectory(_ path: [UInt8]) throws(SystemError) -> Bool {
     try fileSystem.statIfPresent(
       at: fileSystem.workingDirectory, path, followLink: true)?.kind == .directory
   }
@@ -180,7 +182,7 @@ extension Workspace {
   private func files(
     in path: [UInt8]?, named name: String, hint: String
   ) throws -> SQLiteTableBackend {
-    guard let path, try isFolder(path) else {
+    guard let path, try isDirectory(path) else {
       throw ImageError(.notFound, "folder \(name)", "does not exist", hint: hint)
     }
     return tableFiles(in: path)

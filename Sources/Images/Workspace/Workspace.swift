@@ -69,7 +69,7 @@ public final class Workspace: Sendable {
   /// Returns the store, and opens it at the first call.
   /// - Parameters:
   ///   - create: creates the store if nothing exists at its path.
-  ///   - odd: what to do if another kind of entry has the name of one of the store's folders.
+  ///   - odd: what to do if another kind of entry has the name of one of the store's directories.
   ///   - isAnnounced: reports the creation of a store, and refuses it where an existing store is probably
   ///     just not mounted.
   /// - Throws: `StoreError` (`notFound`) if the store does not exist; `ImageError` (`notFound`) if it may not
@@ -112,7 +112,7 @@ public final class Workspace: Sendable {
   /// The path of the store if it does not exist; nil if it does.
   public var absentStore: String? { isStoreAbsent ? printable(storePath) : nil }
 
-  /// The absolute path of the store's folder, which may be absent.
+  /// The absolute path of the store's directory, which may be absent.
   var storePath: [UInt8] { Array(absolute(options.store).utf8) }
 
   private var isStoreAbsent: Bool {
@@ -137,8 +137,8 @@ public final class Workspace: Sendable {
   /// Returns whether the tables define an image of that name.
   public func isDefined(_ name: String) throws -> Bool { try tables().definition(of: name) != nil }
 
-  /// Returns xCAT's folder for temporary files (site.tmpdir), as a path of this machine; nil if it is unset
-  /// or does not exist.
+  /// Returns xCAT's directory for temporary files (site.tmpdir), as a path of this machine; nil if it is
+  /// unset or does not exist.
   public func temporaryDirectory() throws -> String? {
     guard let text = try tables().site("tmpdir"), let path = AbsolutePath(text) else { return nil }
     let real = absolute(options.root + path.text)
@@ -148,7 +148,7 @@ public final class Workspace: Sendable {
   }
 
   /// Returns a path of the command line as a path of the management node. An absolute path is returned
-  /// without "." and "..". A relative path is below the working folder, which must lie below the root.
+  /// without "." and "..". A relative path is below the working directory, which must lie below the root.
   /// - Throws: `ImageError` for a relative path outside the root.
   public func managementPath(_ path: String) throws -> String {
     let fullPath = absolute(path)
@@ -169,7 +169,7 @@ public final class Workspace: Sendable {
   /// - Parameters:
   ///   - allowsUnfinished: whether the command accepts an unfinished change of the image.
   ///   - isDryRun: whether the command changes nothing. It needs no lock then if the store is read-only.
-  ///   - usesTree: whether the command goes on to lock the image's folders, and so needs xCAT's lock.
+  ///   - usesTree: whether the command goes on to lock the image's directories, and so needs xCAT's lock.
   /// - Returns: nil if no lock is needed.
   /// - Throws: `StoreError` (`busy`) if another process holds the lock for too long; `ImageError`
   ///   (`unfinished`) for an unfinished change.

@@ -5,11 +5,12 @@ import Store
 
 /// The options of a workspace.
 public struct WorkspaceOptions: Sendable {
-  /// The store's folder.
+  /// The store's directory.
   public var store: String
-  /// The folder below which every absolute path of tables and manifests is resolved.
+  /// The directory below which every absolute path of tables and manifests is resolved.
   public var root: String
-  /// The folder of xCAT's table files; nil to search where xCAT does, then in the store (`Workspace.tables`).
+  /// The directory of xCAT's table files; nil to search where xCAT does, then in the store
+  /// (`Workspace.tables`).
   public var xcatDirectory: String?
   /// Which owners of the store are accepted.
   public var storeOwner: StoreOwnerPolicy

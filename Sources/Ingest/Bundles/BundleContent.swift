@@ -94,7 +94,7 @@ public struct BundleEntry: Sendable {
 /// One image of a bundle.
 public struct BundledImage: Sendable {
   /// The image's directory in the bundle; empty if the manifest is at the top.
-  public let folder: String
+  public let directory: String
   /// The bytes of manifest.xml.
   public let manifest: [UInt8]
   /// The bytes of litefile.csv; nil if there is none.
@@ -112,14 +112,14 @@ public struct BundledImage: Sendable {
   private let names: [String]
 
   init(
-    folder: String, manifest: [UInt8], litefile: [UInt8]?, entries: [String: BundleEntry],
+    directory: String, manifest: [UInt8], litefile: [UInt8]?, entries: [String: BundleEntry],
     remarks: [String] = [], manifestMember: TarMember? = nil,
     signatures: [String: [UInt8]] = [:]
   ) {
     self.manifestMember = manifestMember
     self.signatures = signatures
     self.remarks = remarks
-    self.folder = folder
+    self.directory = directory
     self.manifest = manifest
     self.litefile = litefile
     self.entries = entries
@@ -127,21 +127,21 @@ public struct BundledImage: Sendable {
   }
 
   /// Returns whether a directory of this name exists, empty or not.
-  public func isFolder(_ name: String) -> Bool {
+  public func isDirectory(_ name: String) -> Bool {
     if case .directory = entries[name]?.content { return true }
     return hasNames(below: name)
   }
 
   /// Returns whether a directory contains any member.
-  public func hasNames(below folder: String) -> Bool {
-    let prefix = folder + "/"
+  public func hasNames(below directory: String) -> Bool {
+    let prefix = directory + "/"
     let first = firstIndex(from: prefix)
     return first < names.count && names[first].utf8.starts(with: prefix.utf8)
   }
 
   /// Returns the names below a directory, relative to it, in byte order.
-  public func names(below folder: String) -> [String] {
-    let prefix = folder + "/"
+  public func names(below directory: String) -> [String] {
+    let prefix = directory + "/"
     return names[firstIndex(from: prefix)...].prefix { $0.utf8.starts(with: prefix.utf8) }
       .map { String(decoding: $0.utf8.dropFirst(prefix.utf8.count), as: UTF8.self) }
   }
@@ -167,7 +167,7 @@ public struct BundledImage: Sendable {
     var name = name
     for _ in 0..<40 {
       guard case .symlink(let target) = entries[name]?.content else {
-        return entries[name] != nil || isFolder(name) ? name : nil
+        return entries[name] != nil || isDirectory(name) ? name : nil
       }
       guard let text = String(validating: target, as: UTF8.self) else { return nil }
       var parts = name.split(separator: "/").dropLast().map(String.init)
@@ -181,33 +181,33 @@ public struct BundledImage: Sendable {
 
   /// Stores a directory of the bundle as a tree.
   /// - Parameters:
-  ///   - folder: the directory's name.
+  ///   - directoryName: the directory's name.
   ///   - session: stores the objects.
   ///   - owner: the owner of all entries; nil for the ones in the bundle.
   ///   - mode: returns the mode of a file for its name and its mode in the bundle.
   /// - Returns: the entry, without a name.
   /// - Throws: `StoreError`, `SystemError`.
   public func tree(
-    _ folder: String, into session: WriteSession, owner: (uid: UInt32, gid: UInt32)?,
+    _ directoryName: String, into session: WriteSession, owner: (uid: UInt32, gid: UInt32)?,
     mode: (String, UInt16) -> UInt16 = { $1 }
   ) throws -> Entry {
     let top = ScannedDirectory(name: [], parent: nil, cached: nil)
-    var folders: [String: ScannedDirectory] = ["": top]
-    defer { for directory in folders.values { directory.releaseChildren() } }
+    var directories: [String: ScannedDirectory] = ["": top]
+    defer { for directory in directories.values { directory.releaseChildren() } }
     func directory(_ path: String) -> ScannedDirectory {
-      if let existing = folders[path] { return existing }
+      if let existing = directories[path] { return existing }
       let (above, name) = split(path)
       let parent = directory(above)
       let child = ScannedDirectory(name: name, parent: parent, cached: nil)
-      folders[path] = child
-      let member = entries[folder + "/" + path]?.member
+      directories[path] = child
+      let member = entries[directoryName + "/" + path]?.member
       parent.entries.append(
         ScannedEntry(
           name: name, stat: stat(member, .directory, owner), content: .directory(child)))
       return child
     }
-    for path in names(below: folder) {
-      guard let item = entries[folder + "/" + path] else { continue }
+    for path in names(below: directoryName) {
+      guard let item = entries[directoryName + "/" + path] else { continue }
       let (above, name) = split(path)
       let parent = directory(above)
       switch item.content {
@@ -215,7 +215,7 @@ public struct BundledImage: Sendable {
       case .file(let blob, let size):
         var stat = stat(item.member, .file, owner)
         stat.size = size
-        stat.mode = mode("\(folder)/\(path)", stat.mode)
+        stat.mode = mode("\(directoryName)/\(path)", stat.mode)
         parent.entries.append(ScannedEntry(name: name, stat: stat, content: .file(blob: blob)))
       case .symlink(let target):
         parent.entries.append(
@@ -223,14 +223,14 @@ public struct BundledImage: Sendable {
             name: name, stat: stat(item.member, .symlink, owner), content: .symlink(target)))
       }
     }
-    for directory in folders.values {
+    for directory in directories.values {
       directory.entries.sort { precedes($0.name, $1.name) }
     }
     let ids = try session.withWorker { worker in
       var builder = TreeBuilder { try worker.add($0.kind, $0.id, $0.bytes) }
       return try builder.build(top)
     }
-    let member = entries[folder]?.member
+    let member = entries[directoryName]?.member
     return Entry(
       name: [], content: .directory(tree: ids.tree), mode: (member?.mode ?? 0o755) & 0o755,
       uid: owner?.uid ?? member?.uid ?? 0, gid: owner?.gid ?? member?.gid ?? 0,

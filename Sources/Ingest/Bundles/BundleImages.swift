@@ -47,26 +47,26 @@ struct BundleContent {
         grouped["", default: [:]][name] = entry
         continue
       }
-      let folder = String(decoding: name.utf8.prefix { $0 != UInt8(ascii: "/") }, as: UTF8.self)
-      if grouped[folder] == nil, folder.hasPrefix(".") {
+      let directory = String(decoding: name.utf8.prefix { $0 != UInt8(ascii: "/") }, as: UTF8.self)
+      if grouped[directory] == nil, directory.hasPrefix(".") {
         // Files that desktops create next to the images (.DS_Store, ._NAME). xCAT ignores them,
         // too.
         remarks.append("the bundle's \(name) is in no image's directory and was skipped")
         continue
       }
-      guard grouped[folder] != nil else {
+      guard grouped[directory] != nil else {
         throw BundleError(
           "member \(name)", "is in no image's directory: it has no manifest.xml next to it",
           hint: "Nothing was imported; export the image again where it came from")
       }
-      if name.utf8.count > folder.utf8.count {
-        let inside = String(decoding: name.utf8.dropFirst(folder.utf8.count + 1), as: UTF8.self)
-        grouped[folder, default: [:]][inside] = entry
+      if name.utf8.count > directory.utf8.count {
+        let inside = String(decoding: name.utf8.dropFirst(directory.utf8.count + 1), as: UTF8.self)
+        grouped[directory, default: [:]][inside] = entry
       }
     }
     return manifests.sorted { $0.key < $1.key }.enumerated().map { index, image in
       BundledImage(
-        folder: image.key, manifest: image.value, litefile: litefiles[image.key],
+        directory: image.key, manifest: image.value, litefile: litefiles[image.key],
         entries: grouped[image.key] ?? [:], remarks: index == 0 ? remarks : [],
         manifestMember: manifestMembers[image.key], signatures: signatures[image.key] ?? [:])
     }

@@ -17,7 +17,7 @@ struct BundleReadState: ~Copyable {
   private let expansion = ExpansionGuard()
   private let signatureGate: SignatureGate
   /// The directories of images whose signatures the gate has received.
-  private var gatedFolders: Set<String> = []
+  private var gatedDirectories: Set<String> = []
   /// The most recent member.
   private var current: [UInt8] = []
 
@@ -133,17 +133,17 @@ struct BundleReadState: ~Copyable {
     _ name: String, _ parts: [String], _ member: TarMember, _ tar: TarReader
   ) throws {
     if parts.last == "manifest.xml", parts.count <= 2 {
-      let folder = parts.dropLast().joined(separator: "/")
-      guard contents.manifests[folder] == nil else { throw BundleRules.duplicate(name) }
+      let directory = parts.dropLast().joined(separator: "/")
+      guard contents.manifests[directory] == nil else { throw BundleRules.duplicate(name) }
       let bytes = try readManifest(tar, member)
       try checkSum(SHA256.digest(of: bytes), name, member)
       try countKept(bytes.count)
-      contents.manifests[folder] = bytes
-      contents.manifestMembers[folder] = member
+      contents.manifests[directory] = bytes
+      contents.manifestMembers[directory] = member
       return
     }
-    if let (folder, file) = SignatureMember.place(parts) {
-      return try readSignature(folder, file, name, member, tar)
+    if let (directory, file) = SignatureMember.place(parts) {
+      return try readSignature(directory, file, name, member, tar)
     }
     try passGate(parts)
     guard contents.entries[name] == nil else { throw BundleRules.duplicate(name) }
@@ -201,13 +201,13 @@ struct BundleReadState: ~Copyable {
   // MARK: Signatures
 
   private mutating func readSignature(
-    _ folder: String, _ file: String, _ name: String, _ member: TarMember, _ tar: TarReader
+    _ directory: String, _ file: String, _ name: String, _ member: TarMember, _ tar: TarReader
   ) throws {
-    guard contents.signatures[folder]?[file] == nil, contents.entries[name] == nil else {
+    guard contents.signatures[directory]?[file] == nil, contents.entries[name] == nil else {
       throw BundleRules.duplicate(name)
     }
     guard member.sizeBytes <= UInt64(SignatureMember.maxBytes),
-      contents.signatures[folder]?.count ?? 0 < SignatureMember.maxFiles
+      contents.signatures[directory]?.count ?? 0 < SignatureMember.maxFiles
     else {
       throw BundleError(
         "member \(name)",
@@ -217,15 +217,16 @@ struct BundleReadState: ~Copyable {
     let bytes = try readWhole(tar, member)
     try checkSum(SHA256.digest(of: bytes), name, member)
     try countKept(bytes.count)
-    contents.signatures[folder, default: [:]][file] = bytes
+    contents.signatures[directory, default: [:]][file] = bytes
   }
 
   /// Passes the signatures of an image to the gate, once, before its first file is read.
   private mutating func passGate(_ parts: [String]) throws {
-    for folder in [parts.dropLast().first ?? "", ""] where !gatedFolders.contains(folder) {
-      guard let files = contents.signatures[folder] else { continue }
-      gatedFolders.insert(folder)
-      try signatureGate(folder, files)
+    for directory in [parts.dropLast().first ?? "", ""] where !gatedDirectories.contains(directory)
+    {
+      guard let files = contents.signatures[directory] else { continue }
+      gatedDirectories.insert(directory)
+      try signatureGate(directory, files)
     }
   }
 

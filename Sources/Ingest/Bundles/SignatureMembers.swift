@@ -5,7 +5,7 @@
 /// Receives an image's directory and its signature files, by name, before a file of the image is
 /// read. Throws to stop reading.
 public typealias SignatureGate =
-  @Sendable (_ folder: String, _ files: [String: [UInt8]]) throws -> Void
+  @Sendable (_ directory: String, _ files: [String: [UInt8]]) throws -> Void
 
 /// Recognizes signature files.
 enum SignatureMember {
@@ -13,13 +13,13 @@ enum SignatureMember {
   static let maxBytes = 1 << 20
   /// The maximum number of files per image.
   static let maxFiles = 64
-  private static let folders = ["complete", "signatures"]
+  private static let directories = ["complete", "signatures"]
 
   /// Returns the image's directory and the file's name, or nil for another member.
-  static func place(_ parts: [String]) -> (folder: String, file: String)? {
+  static func place(_ parts: [String]) -> (directory: String, file: String)? {
     switch parts.count {
-    case 3 where Array(parts[..<2]) == folders: ("", parts[2])
-    case 4 where Array(parts[1..<3]) == folders: (parts[0], parts[3])
+    case 3 where Array(parts[..<2]) == directories: ("", parts[2])
+    case 4 where Array(parts[1..<3]) == directories: (parts[0], parts[3])
     default: nil
     }
   }

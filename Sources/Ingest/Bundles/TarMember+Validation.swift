@@ -39,9 +39,9 @@ public struct BundleRules {
     switch member.kind {
     case .file, .directory: break
     case .symlink(let target):
-      try member.requireSideFolder(parts)
+      try member.requireSideDirectory(parts)
       try member.checkLink(to: target, parts)
-    case .hardLink: try member.requireSideFolder(parts)
+    case .hardLink: try member.requireSideDirectory(parts)
     case .characterDevice, .blockDevice, .fifo:
       throw BundleError(
         member.object, "is a device or a fifo, which bundles must not contain",
@@ -100,7 +100,7 @@ extension TarMember {
   }
 
   /// Checks that a link is in a directory of extras or kits, never next to kernel and manifest.
-  func requireSideFolder(_ parts: [String]) throws(BundleError) {
+  func requireSideDirectory(_ parts: [String]) throws(BundleError) {
     guard parts.count >= 3 else {
       throw BundleError(
         object, "is a link where bundles must have files", hint: BundleError.distrust)

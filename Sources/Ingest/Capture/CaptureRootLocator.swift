@@ -55,9 +55,9 @@ struct CaptureRootLocator {
   private var candidates: [Candidate] = []
   private var absent: [CaptureRoot] = []
   private var notes: [Snapshot.Note] = []
-  private var mountedFolders: Set<AbsolutePath> = []
+  private var mountedDirectories: Set<AbsolutePath> = []
   /// Directories that are known to be outside the store.
-  private var foldersOutside: Set<FileIdentity> = []
+  private var directoriesOutside: Set<FileIdentity> = []
 
   private struct Candidate {
     let request: CaptureRoot
@@ -100,8 +100,8 @@ struct CaptureRootLocator {
     }
     pieces.absent = absent
     pieces.notes = notes
-    for folder in mountedFolders.sorted(by: { precedes($0.bytes, $1.bytes) }) {
-      pieces.notes.append(Snapshot.Note(.mountedFolder, path: folder.bytes))
+    for directory in mountedDirectories.sorted(by: { precedes($0.bytes, $1.bytes) }) {
+      pieces.notes.append(Snapshot.Note(.mountedFolder, path: directory.bytes))
     }
     return pieces
   }
@@ -129,7 +129,7 @@ struct CaptureRootLocator {
   ) throws(SystemError) {
     let location = located.place
     let stat = try fileSystem.stat(at: location.directory.raw, location.name, followLink: false)
-    mountedFolders.formUnion(located.mountedFolders)
+    mountedDirectories.formUnion(located.mountedDirectories)
     var target: [UInt8]?
     if stat.kind == .symlink {
       target = try fileSystem.readLink(at: location.directory.raw, location.name)
@@ -144,14 +144,14 @@ struct CaptureRootLocator {
     let (path, name) = (request.path, request.path.lastComponent)
     guard !path.components.isEmpty,
       let location = try? resolver.resolve(path.parent),
-      let folder = try? fileSystem.openDirectory(at: location.directory.raw, location.name),
-      let kind = (try? fileSystem.kinds(of: folder.raw))?[name]
+      let directory = try? fileSystem.openDirectory(at: location.directory.raw, location.name),
+      let kind = (try? fileSystem.kinds(of: directory.raw))?[name]
     else { return nil }
     let never = Timestamp(seconds: 0, nanoseconds: 0)
     return Candidate(
       request: request,
       located: LocatedPath(
-        place: ResolvedPath(directory: folder, name: name), path: path, mountedFolders: []),
+        place: ResolvedPath(directory: directory, name: name), path: path, mountedDirectories: []),
       stat: FileStat(kind: kind, mode: 0, uid: 0, gid: 0, modified: never), target: nil,
       isExamined: false)
   }
@@ -213,9 +213,9 @@ struct CaptureRootLocator {
     let directory = piece.located.place.directory
     let identity = FileIdentity(try fileSystem.stat(directory.raw))
     var isInside = FileIdentity(piece.stat) == store
-    if !isInside, !foldersOutside.contains(identity) {
+    if !isInside, !directoriesOutside.contains(identity) {
       isInside = try fileSystem.isInside(directory, store)
-      if !isInside { foldersOutside.insert(identity) }
+      if !isInside { directoriesOutside.insert(identity) }
     }
     guard isInside else { return }
     throw StoreError(

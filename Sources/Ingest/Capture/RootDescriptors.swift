@@ -26,9 +26,9 @@ final class DirectoryDescriptorCache {
     _ directory: ScannedDirectory, _ entry: ScannedEntry
   ) throws(SystemError) -> ResolvedPath {
     if directory.parent == nil, let location = descriptors.files[entry.name] { return location }
-    let folder = try open(directory)
-    guard entry.isCovered else { return ResolvedPath(directory: folder, name: entry.name) }
-    guard let below = try fileSystem.openUncovered(folder) else {
+    let parent = try open(directory)
+    guard entry.isCovered else { return ResolvedPath(directory: parent, name: entry.name) }
+    guard let below = try fileSystem.openUncovered(parent) else {
       throw SystemError(code: .notPermitted, "open_tree", entry.name)
     }
     return ResolvedPath(directory: below, name: entry.name)

@@ -24,7 +24,7 @@ struct Dpkg: Sendable {
     let configuration: [[UInt8]: [UInt8]?]
   }
 
-  static let folder = Array("var/lib/dpkg/".utf8)
+  static let directory = Array("var/lib/dpkg/".utf8)
   static let listLimitBytes = 64 << 20
 
   /// Reads the database.
@@ -76,9 +76,9 @@ struct Dpkg: Sendable {
 
   func collectOwners(_ tree: some RootTree, _ collector: inout OwnerCollector) throws {
     let diversions = try Diversions(tree)
-    let info = Dpkg.folder + Array("info".utf8)
+    let info = Dpkg.directory + Array("info".utf8)
     let suffix = Array(".list".utf8)
-    for (name, link) in try tree.folder(info) where link == nil && name.count > suffix.count {
+    for (name, link) in try tree.directory(info) where link == nil && name.count > suffix.count {
       guard name.suffix(suffix.count).elementsEqual(suffix),
         let entry = entries[Array(name.dropLast(suffix.count))],
         !collector.ignored.contains(entry.package),
@@ -125,7 +125,7 @@ private struct Diversions {
   private var targets: [[UInt8]: (to: [UInt8], by: String)] = [:]
 
   init(_ tree: some RootTree) throws {
-    let path = Dpkg.folder + Array("diversions".utf8)
+    let path = Dpkg.directory + Array("diversions".utf8)
     guard let bytes = try tree.file(path, limitBytes: Dpkg.listLimitBytes) else { return }
     let lines = bytes.split(separator: 0x0a).map(Array.init)
     var i = 0

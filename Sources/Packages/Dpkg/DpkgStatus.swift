@@ -23,14 +23,14 @@ struct DpkgStatus {
   static func read(_ tree: some RootTree) throws -> DpkgStatus? {
     var status = DpkgStatus()
     var hasFiles = false
-    let path = Dpkg.folder + Array("status".utf8)
+    let path = Dpkg.directory + Array("status".utf8)
     if let bytes = try tree.file(path, limitBytes: limitBytes) {
       hasFiles = true
       DpkgParagraph.forEach(in: bytes) { status.add($0, of: path) }
       status.paragraphs.removeAll { !$0.isListed }
     }
     try status.readUpdates(tree)
-    if try status.readFolder(tree) { hasFiles = true }
+    if try status.readDirectory(tree) { hasFiles = true }
     status.paragraphs.removeAll { !$0.isListed }
     if status.damagedCount > maxRemarks {
       status.remarks.append("… and \(status.damagedCount - maxRemarks) more damaged paragraphs")
@@ -51,18 +51,18 @@ struct DpkgStatus {
   // MARK: updates/
 
   private mutating func readUpdates(_ tree: some RootTree) throws {
-    let folder = Dpkg.folder + Array("updates".utf8)
-    let names = try tree.folder(folder).filter { entry in
+    let directory = Dpkg.directory + Array("updates".utf8)
+    let names = try tree.directory(directory).filter { entry in
       entry.linkTarget == nil && !entry.name.isEmpty
         && entry.name.allSatisfy { (0x30...0x39).contains($0) }
     }.map { $0.name }.sorted { $0.lexicographicallyPrecedes($1) }
     if names.isEmpty { return }
     guard Set(names.map(\.count)).count == 1 else {
-      throw PackagesError.damaged(folder, "has files with names of different lengths")
+      throw PackagesError.damaged(directory, "has files with names of different lengths")
     }
     var index = Dictionary(grouping: paragraphs.indices) { paragraphs[$0].name }
     for name in names {
-      let path = folder + [0x2f] + name
+      let path = directory + [0x2f] + name
       guard let bytes = try tree.file(path, limitBytes: DpkgStatus.limitBytes) else { continue }
       var updates: [DpkgParagraph] = []
       DpkgParagraph.forEach(in: bytes) { updates.append($0) }
@@ -92,17 +92,17 @@ struct DpkgStatus {
   // MARK: status.d/
 
   /// Reads the files of `status.d`. Their paragraphs lack `Status`: every listed package is installed.
-  private mutating func readFolder(_ tree: some RootTree) throws -> Bool {
-    let folder = Dpkg.folder + Array("status.d".utf8)
+  private mutating func readDirectory(_ tree: some RootTree) throws -> Bool {
+    let directory = Dpkg.directory + Array("status.d".utf8)
     var hasFiles = false
     let known = Set(paragraphs.map(\.name))
-    for (name, link) in try tree.folder(folder).sorted(by: {
+    for (name, link) in try tree.directory(directory).sorted(by: {
       $0.name.lexicographicallyPrecedes($1.name)
     })
     where link == nil
       && !name.suffix(DpkgStatus.sumsSuffix.count).elementsEqual(DpkgStatus.sumsSuffix)
     {
-      let path = folder + [0x2f] + name
+      let path = directory + [0x2f] + name
       guard let bytes = try tree.file(path, limitBytes: DpkgStatus.limitBytes) else { continue }
       hasFiles = true
       var paragraphs: [DpkgParagraph] = []

@@ -1,5 +1,5 @@
 // rpm's database in its three forms: each is a collection of headers, in a file under one of three
-// folders.
+// directories.
 
 import Codec
 import Platform
@@ -28,9 +28,9 @@ struct RPMDatabase: Sendable {
   let form: Form
   let path: [UInt8]
 
-  /// rpm's own folder is one of these; on some systems the first is a link to the second. OSTree
+  /// rpm's own directory is one of these; on some systems the first is a link to the second. OSTree
   /// systems have the last.
-  private static let folders = ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"]
+  private static let directories = ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"]
   /// The size limit. A database is held in memory while it is read; those of real systems are under
   /// 200 MiB.
   static let limitBytes = 512 << 20
@@ -41,8 +41,8 @@ struct RPMDatabase: Sendable {
   static func read(_ tree: some RootTree) throws -> (RPMDatabase, [Package])? {
     var empty: (RPMDatabase, [Package])?
     for form in Form.allCases {
-      for folder in folders {
-        let path = Array("\(folder)/\(form.fileName)".utf8)
+      for directory in directories {
+        let path = Array("\(directory)/\(form.fileName)".utf8)
         let database = RPMDatabase(form: form, path: path)
         var packages: [Package] = []
         let isThere = try database.forEachHeader(tree) { header throws(Malformed) in

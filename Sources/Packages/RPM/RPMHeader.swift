@@ -98,7 +98,7 @@ struct RPMHeader {
 
   private func filePaths() throws(Malformed) -> [[UInt8]] {
     guard let names = try texts(Tag.baseNames) else { return try texts(Tag.oldFileNames) ?? [] }
-    let folders = try texts(Tag.dirNames) ?? []
+    let directories = try texts(Tag.dirNames) ?? []
     let indexes = try numbers(Tag.dirIndexes) ?? []
     guard indexes.count == names.count else {
       throw Malformed("a header in it has \(names.count) files and \(indexes.count) folders")
@@ -106,8 +106,8 @@ struct RPMHeader {
     var paths: [[UInt8]] = []
     paths.reserveCapacity(names.count)
     for (name, index) in zip(names, indexes) {
-      guard index < folders.count else { throw Malformed("a file in it has no folder") }
-      paths.append(folders[Int(index)] + name)
+      guard index < directories.count else { throw Malformed("a file in it has no folder") }
+      paths.append(directories[Int(index)] + name)
     }
     return paths
   }

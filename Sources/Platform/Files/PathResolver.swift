@@ -28,13 +28,13 @@ public struct LocatedPath: Sendable {
   /// The path below the root without symbolic links, except in a last component that was not followed.
   public let path: AbsolutePath
   /// The mount points on the way, the last component included. The resolver's root does not count.
-  public let mountedFolders: [AbsolutePath]
+  public let mountedDirectories: [AbsolutePath]
 
   /// Creates a resolved path.
-  public init(place: ResolvedPath, path: AbsolutePath, mountedFolders: [AbsolutePath] = []) {
+  public init(place: ResolvedPath, path: AbsolutePath, mountedDirectories: [AbsolutePath] = []) {
     self.place = place
     self.path = path
-    self.mountedFolders = mountedFolders
+    self.mountedDirectories = mountedDirectories
   }
 }
 
@@ -167,7 +167,8 @@ public struct PathResolver: Sendable {
       if let stat, try isMounted(stat, in: here) { mounted.append(location) }
       if isLast {
         return LocatedPath(
-          place: ResolvedPath(directory: here, name: name), path: location, mountedFolders: mounted)
+          place: ResolvedPath(directory: here, name: name), path: location,
+          mountedDirectories: mounted)
       }
       if kind == nil, let create {
         try fileSystem.makeDirectoryIfAbsent(at: here.raw, name, create)
@@ -181,7 +182,7 @@ public struct PathResolver: Sendable {
     }
     return LocatedPath(
       place: ResolvedPath(directory: stack[stack.count - 1], name: [0x2e]),
-      path: AbsolutePath(components: names), mountedFolders: mounted)
+      path: AbsolutePath(components: names), mountedDirectories: mounted)
   }
 
   /// The operation of errors about links that are not followed.

@@ -95,13 +95,13 @@ extension FileSystem {
     return path
   }
 
-  /// Returns whether an open directory is a folder, or lies below it, by any path.
+  /// Returns whether an open directory is `ancestor` or lies below it, by any path.
   public func isInside(
-    _ directory: Descriptor, _ folder: FileIdentity
+    _ directory: Descriptor, _ ancestor: FileIdentity
   ) throws(SystemError) -> Bool {
     var here = directory
     var identity = FileIdentity(try stat(here.raw))
-    while identity != folder {
+    while identity != ancestor {
       let parent = try openDirectory(at: here.raw, [0x2e, 0x2e])
       let above = FileIdentity(try stat(parent.raw))
       if above == identity { return false }

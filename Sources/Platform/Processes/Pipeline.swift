@@ -84,9 +84,9 @@ public struct Pipeline: Sendable {
 public func findProgram(
   _ name: String, _ environment: [String: String], _ fileSystem: any FileSystem
 ) -> [UInt8]? {
-  for folder in (environment["PATH"] ?? "").split(separator: ":")
-  where folder.utf8.first == UInt8(ascii: "/") {
-    let path = Array("\(folder)/\(name)".utf8)
+  for directory in (environment["PATH"] ?? "").split(separator: ":")
+  where directory.utf8.first == UInt8(ascii: "/") {
+    let path = Array("\(directory)/\(name)".utf8)
     if let stat = try? fileSystem.statIfPresent(
       at: fileSystem.workingDirectory, path, followLink: true), stat.kind == .file,
       stat.mode & 0o111 != 0

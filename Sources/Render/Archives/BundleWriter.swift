@@ -71,10 +71,10 @@ public struct BundleWriter {
     self.threads = threads
   }
 
-  /// Writes a gzip-compressed tar with the layout of `tar czf F .`: "./", "./FOLDER/", and the
+  /// Writes a gzip-compressed tar with the layout of `tar czf F .`: "./", "./DIRECTORY/", and the
   /// files below it.
   /// - Parameters:
-  ///   - folder: the image's directory.
+  ///   - directory: the image's directory.
   ///   - manifest: the bytes of manifest.xml.
   ///   - files: the files, named relative to the directory.
   ///   - modified: the time of members without their own.
@@ -82,20 +82,20 @@ public struct BundleWriter {
   ///   - sink: receives the compressed bundle.
   /// - Throws: `StoreError`; the errors of `sink`.
   public func write(
-    folder: String, manifest: [UInt8], files: [RenderedFile], modified: Timestamp,
+    directory: String, manifest: [UInt8], files: [RenderedFile], modified: Timestamp,
     leading: [RenderedFile] = [], to sink: @escaping ByteSink
   ) throws {
     progress.begin("exporting", totalBytes: files.reduce(0) { $0 &+ $1.sizeBytes })
     let renderer = SegmentRenderer(
       store, cache: cache, codec: .gzip, threads: threads, progress: progress)
     _ = try renderer.render(
-      { try members(folder, manifest, files, leading, modified, $0) }, to: sink)
+      { try members(directory, manifest, files, leading, modified, $0) }, to: sink)
   }
 
   /// Calls `body` with each member.
   /// - Returns: the end of the archive.
   private func members(
-    _ folder: String, _ manifest: [UInt8], _ files: [RenderedFile], _ leading: [RenderedFile],
+    _ directory: String, _ manifest: [UInt8], _ files: [RenderedFile], _ leading: [RenderedFile],
     _ modified: Timestamp, _ body: (ArchiveEntry) throws -> Void
   ) throws -> [UInt8] {
     var totalBytes: UInt64 = 0
@@ -109,30 +109,30 @@ public struct BundleWriter {
       totalBytes += entry.sizeBytes
       try body(entry)
     }
-    func directory(_ path: String, _ mode: UInt16, _ time: Timestamp? = nil) throws {
+    func emitDirectory(_ path: String, _ mode: UInt16, _ time: Timestamp? = nil) throws {
       try emit(
         TarMember(
           path: Array(path.utf8), kind: .directory, mode: mode,
           modifiedSeconds: (time ?? modified).seconds))
     }
     func file(_ file: RenderedFile) throws {
-      let (member, content) = try describe(file, folder, modified)
+      let (member, content) = try describe(file, directory, modified)
       try emit(member, content)
     }
-    try directory("./", 0o700)
-    try directory("./\(folder)/", 0o755)
+    try emitDirectory("./", 0o700)
+    try emitDirectory("./\(directory)/", 0o755)
     // The manifest comes first, so that a reader of the stream knows its contents at once.
     try file(RenderedFile(name: "manifest.xml", source: .bytes(manifest)))
-    var folders: Set<String> = []
+    var directories: Set<String> = []
     for next in leading + files.sorted(by: { byBytes($0.name, $1.name) }) {
       let parts = next.name.split(separator: "/").dropLast()
       for depth in parts.indices {
         let path = parts[...depth].joined(separator: "/")
-        if folders.insert(path).inserted { try directory("./\(folder)/\(path)/", 0o755) }
+        if directories.insert(path).inserted { try emitDirectory("./\(directory)/\(path)/", 0o755) }
       }
       if case .entry(let entry) = next.source, entry.kind == .directory {
-        if folders.insert(next.name).inserted {
-          try directory("./\(folder)/\(next.name)/", entry.mode, entry.modified)
+        if directories.insert(next.name).inserted {
+          try emitDirectory("./\(directory)/\(next.name)/", entry.mode, entry.modified)
         }
         continue
       }
@@ -142,10 +142,10 @@ public struct BundleWriter {
   }
 
   private func describe(
-    _ file: RenderedFile, _ folder: String, _ modified: Timestamp
+    _ file: RenderedFile, _ directory: String, _ modified: Timestamp
   ) throws -> (TarMember, EntryContent) {
     var member = TarMember(
-      path: Array("./\(folder)/\(file.name)".utf8), kind: .file, mode: 0o644,
+      path: Array("./\(directory)/\(file.name)".utf8), kind: .file, mode: 0o644,
       sizeBytes: file.sizeBytes, modifiedSeconds: modified.seconds)
     switch file.source {
     case .bytes(let bytes):

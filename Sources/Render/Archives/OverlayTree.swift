@@ -153,9 +153,9 @@ public final class OverlayTree: ObjectSource {
       case .remove: new = nil
       case .put(let node): new = try make(name, node)
       }
-      let folder = new.flatMap { $0.ids == nil ? nil : $0 }
-      if !child.children.isEmpty, folder != nil || child.puts {
-        new = try edit(folder ?? make(name, .directory(mode: 0o755)), child)
+      let subtree = new.flatMap { $0.ids == nil ? nil : $0 }
+      if !child.children.isEmpty, subtree != nil || child.puts {
+        new = try edit(subtree ?? make(name, .directory(mode: 0o755)), child)
       }
       if let before = old, let after = new, after.equalsIgnoringTimes(before) { new = before }
       if case .keep = child.action {
@@ -180,9 +180,9 @@ public final class OverlayTree: ObjectSource {
       return file
     case .symlink(let target): return entry(.symlink(target: target), 0o777)
     case .directory(let mode): return try with(entry(.directory(tree: .zero), mode), [])
-    case .emptied(var folder):
-      folder.name = name
-      return try with(folder, [])
+    case .emptied(var directory):
+      directory.name = name
+      return try with(directory, [])
     case .stored(var stored):
       stored.name = name
       return stored

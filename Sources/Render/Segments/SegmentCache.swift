@@ -19,7 +19,7 @@ public final class SegmentCache: Sendable {
   private static let fileBytes: UInt64 = 256 << 20
 
   private let fileSystem: any FileSystem
-  private let folder: Descriptor?
+  private let directory: Descriptor?
   private let limitBytes: UInt64
   private let state: Monitor<State>
 
@@ -44,11 +44,11 @@ public final class SegmentCache: Sendable {
   ///   - limitBytes: the maximum size; 0 stores nothing.
   public init(_ layout: Layout, limitBytes: UInt64 = SegmentCache.defaultLimitBytes) {
     fileSystem = layout.fileSystem
-    folder = SegmentCache.openFolder(layout)
+    directory = SegmentCache.openCacheDirectory(layout)
     var state = State()
-    if let folder {
-      for number in SegmentCache.numbers(fileSystem, folder) {
-        guard let file = SegmentFile(reading: number, fileSystem, folder) else { continue }
+    if let directory {
+      for number in SegmentCache.numbers(fileSystem, directory) {
+        guard let file = SegmentFile(reading: number, fileSystem, directory) else { continue }
         state.files[number] = file
         for record in file.scan() {
           state.locations[record.key] = Location(
@@ -57,16 +57,16 @@ public final class SegmentCache: Sendable {
       }
     }
     let usedBytes = state.files.values.reduce(0) { $0 + $1.endBytes }
-    let freeBytes = folder.flatMap { try? layout.fileSystem.freeBytes($0.raw) } ?? 0
+    let freeBytes = directory.flatMap { try? layout.fileSystem.freeBytes($0.raw) } ?? 0
     self.limitBytes = min(limitBytes, usedBytes + freeBytes / 2)
-    state.isReadOnly = folder == nil || limitBytes == 0
+    state.isReadOnly = directory == nil || limitBytes == 0
     self.state = Monitor(state)
     self.state.withLock { updateEvictionBoundary(&$0) }
   }
 
   /// Removes the cache. This is allowed at any moment.
   public static func remove(_ layout: Layout) {
-    removeFolder(layout.fileSystem, layout.cache, folderName)
+    removeDirectory(layout.fileSystem, layout.cache, directoryName)
   }
 
   /// The size of the cache on disk in bytes.
@@ -125,12 +125,12 @@ public final class SegmentCache: Sendable {
     {
       return current
     }
-    guard let folder else { return nil }
+    guard let directory else { return nil }
     evict(&state)
     let newest = state.files.keys.max() ?? 0
     if state.current == nil, let file = state.files[newest],
       file.endBytes < SegmentCache.fileBytes, newest > state.evictionBoundary,
-      let own = SegmentFile(appendingTo: newest, fileSystem, folder)
+      let own = SegmentFile(appendingTo: newest, fileSystem, directory)
     {
       // Another process may have appended since the scan.
       for record in own.scan() {
@@ -143,7 +143,7 @@ public final class SegmentCache: Sendable {
       return newest
     }
     for number in newest + 1...newest + 100 {
-      if let file = SegmentFile(creating: number, fileSystem, folder) {
+      if let file = SegmentFile(creating: number, fileSystem, directory) {
         state.files[number] = file
         state.current = number
         return number
@@ -154,7 +154,7 @@ public final class SegmentCache: Sendable {
 
   /// Removes the oldest files while the cache with one more file would exceed its limit.
   private func evict(_ state: inout State) {
-    guard let folder else { return }
+    guard let directory else { return }
     var total = state.files.values.reduce(0) { $0 + $1.endBytes }
     let reserve = min(SegmentCache.fileBytes, limitBytes / 4)
     for number in state.files.keys.sorted() {
@@ -162,7 +162,7 @@ public final class SegmentCache: Sendable {
       total -= file.endBytes
       state.files[number] = nil
       if state.current == number { state.current = nil }
-      try? fileSystem.remove(at: folder.raw, SegmentFile.name(number), isDirectory: false)
+      try? fileSystem.remove(at: directory.raw, SegmentFile.name(number), isDirectory: false)
     }
     let left = Set(state.files.keys)
     state.locations = state.locations.filter { left.contains($0.value.file) }
@@ -180,16 +180,16 @@ public final class SegmentCache: Sendable {
     }
   }
 
-  private static let folderName = Array("segments".utf8)
+  private static let directoryName = Array("segments".utf8)
 
-  private static func openFolder(_ layout: Layout) -> Descriptor? {
-    try? layout.fileSystem.makeDirectory(at: layout.cache.raw, folderName, mode: 0o700)
-    return try? layout.fileSystem.openDirectory(at: layout.cache.raw, folderName)
+  private static func openCacheDirectory(_ layout: Layout) -> Descriptor? {
+    try? layout.fileSystem.makeDirectory(at: layout.cache.raw, directoryName, mode: 0o700)
+    return try? layout.fileSystem.openDirectory(at: layout.cache.raw, directoryName)
   }
 
   /// Returns the numbers of the existing files, in order.
-  private static func numbers(_ fileSystem: any FileSystem, _ folder: Descriptor) -> [UInt64] {
-    ((try? fileSystem.names(of: folder.raw)) ?? []).compactMap { name in
+  private static func numbers(_ fileSystem: any FileSystem, _ directory: Descriptor) -> [UInt64] {
+    ((try? fileSystem.names(of: directory.raw)) ?? []).compactMap { name in
       guard let number = UInt64(String(decoding: name, as: UTF8.self), radix: 16), number > 0,
         SegmentFile.name(number) == name
       else { return nil }

@@ -32,10 +32,10 @@ final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the 
     return [UInt8](repeating: 0x30, count: 16 - digits.count) + digits
   }
 
-  init?(reading number: UInt64, _ fileSystem: any FileSystem, _ folder: Descriptor) {
+  init?(reading number: UInt64, _ fileSystem: any FileSystem, _ directory: Descriptor) {
     guard
       let file = try? fileSystem.openFile(
-        at: folder.raw, SegmentFile.name(number), [.read, .noFollow, .nonBlocking]),
+        at: directory.raw, SegmentFile.name(number), [.read, .noFollow, .nonBlocking]),
       let size = try? fileSystem.stat(file.raw).size
     else { return nil }
     self.fileSystem = fileSystem
@@ -45,21 +45,23 @@ final class SegmentFile: @unchecked Sendable {  // `endBytes` changes under the 
 
   /// Opens and locks the file for appending; returns nil if another process has locked it.
   convenience init?(
-    appendingTo number: UInt64, _ fileSystem: any FileSystem, _ folder: Descriptor
+    appendingTo number: UInt64, _ fileSystem: any FileSystem, _ directory: Descriptor
   ) {
-    self.init(locking: number, [.readWrite, .noFollow, .nonBlocking], fileSystem, folder)
+    self.init(locking: number, [.readWrite, .noFollow, .nonBlocking], fileSystem, directory)
   }
 
-  convenience init?(creating number: UInt64, _ fileSystem: any FileSystem, _ folder: Descriptor) {
-    self.init(locking: number, [.readWrite, .create, .exclusive], fileSystem, folder)
+  convenience init?(creating number: UInt64, _ fileSystem: any FileSystem, _ directory: Descriptor)
+  {
+    self.init(locking: number, [.readWrite, .create, .exclusive], fileSystem, directory)
   }
 
   private init?(
-    locking number: UInt64, _ flags: OpenFlags, _ fileSystem: any FileSystem, _ folder: Descriptor
+    locking number: UInt64, _ flags: OpenFlags, _ fileSystem: any FileSystem,
+    _ directory: Descriptor
   ) {
     guard
       let file = try? fileSystem.openFile(
-        at: folder.raw, SegmentFile.name(number), flags, mode: 0o600),
+        at: directory.raw, SegmentFile.name(number), flags, mode: 0o600),
       (try? fileSystem.lock(file.raw, exclusive: true, wait: false)) == true,
       let size = try? fileSystem.stat(file.raw).size
     else { return nil }

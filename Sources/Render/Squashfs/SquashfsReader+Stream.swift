@@ -12,7 +12,7 @@ extension SquashfsReader {
   public func tarStream(top: [UInt8]) throws -> ByteSource {
     let stream = SquashfsTarStream(self)
     var numbers: [UInt32: [UInt8]] = [:]
-    var folders: Set<UInt64> = []
+    var directories: Set<UInt64> = []
     var members: [(member: TarMember, reference: UInt64)] = []
     func visit(_ reference: UInt64, _ path: [UInt8], _ depth: Int) throws {
       guard depth <= SquashfsReader.maxDepth, members.count < SquashfsReader.maxEntries else {
@@ -22,7 +22,7 @@ extension SquashfsReader {
       var member = inode.member
       if member.kind == .directory {
         // A directory has one name. With two it would contain itself, or waste memory.
-        guard folders.insert(reference).inserted else {
+        guard directories.insert(reference).inserted else {
           throw ArchiveError("a squashfs directory occurs twice in the image")
         }
         member.path.append(0x2f)

@@ -28,8 +28,8 @@ extension Index {
 
   /// Reads the names in packs/ and doomed/. The caller holds the lock.
   func listing() throws(StoreError) -> PackListing {
-    func names(_ folder: Descriptor) throws(SystemError) -> [Digest] {
-      try layout.fileSystem.names(of: folder.raw).compactMap(Layout.packName).sorted()
+    func names(_ directory: Descriptor) throws(SystemError) -> [Digest] {
+      try layout.fileSystem.names(of: directory.raw).compactMap(Layout.packName).sorted()
     }
     return try mapSystemErrors("the directories packs/ and doomed/") { () throws(SystemError) in
       let kept = try names(layout.packs)
@@ -43,9 +43,9 @@ extension Index {
   /// Returns the packs that are in doomed/ only. The caller holds the lock.
   /// - Throws: `missing` if a pack is in neither directory, because no snapshot may depend on it.
   func doomed(of packs: [FinishedPack]) throws(StoreError) -> [Digest] {
-    func isIn(_ folder: Descriptor, _ pack: Digest) throws(StoreError) -> Bool {
+    func isIn(_ directory: Descriptor, _ pack: Digest) throws(StoreError) -> Bool {
       try mapSystemErrors("pack \(pack.shortHex)") { () throws(SystemError) in
-        try layout.fileSystem.statIfPresent(at: folder.raw, Array(pack.hex.utf8)) != nil
+        try layout.fileSystem.statIfPresent(at: directory.raw, Array(pack.hex.utf8)) != nil
       }
     }
     var doomed: [Digest] = []

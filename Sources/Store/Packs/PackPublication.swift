@@ -109,10 +109,10 @@ extension Index {
     }
   }
 
-  /// Returns true if the folder has a file under the pack's name.
-  func isPresent(_ name: Digest, in folder: Descriptor) throws(StoreError) -> Bool {
+  /// Returns true if the directory has a file under the pack's name.
+  func isPresent(_ name: Digest, in directory: Descriptor) throws(StoreError) -> Bool {
     try mapSystemErrors("pack \(name.shortHex)") { () throws(SystemError) in
-      try layout.fileSystem.statIfPresent(at: folder.raw, Array(name.hex.utf8)) != nil
+      try layout.fileSystem.statIfPresent(at: directory.raw, Array(name.hex.utf8)) != nil
     }
   }
 
@@ -176,16 +176,16 @@ extension Index {
   }
 
   /// Returns true if the file under that name is the pack of that name. It is durable then.
-  func isSound(_ name: Digest, in folder: Descriptor) throws(StoreError) -> Bool {
-    try content(of: name, in: folder) == .pack(name)
+  func isSound(_ name: Digest, in directory: Descriptor) throws(StoreError) -> Bool {
+    try content(of: name, in: directory) == .pack(name)
   }
 
   /// Reads a file under a pack's name to its end and computes its SHA-256.
-  func content(of name: Digest, in folder: Descriptor) throws(StoreError) -> PackContent {
+  func content(of name: Digest, in directory: Descriptor) throws(StoreError) -> PackContent {
     try mapSystemErrors("pack \(name.shortHex)") { () throws(SystemError) in
       let opened: Layout.OpenedFile
       do throws(SystemError) {
-        opened = try layout.openRegular(folder, Array(name.hex.utf8))
+        opened = try layout.openRegular(directory, Array(name.hex.utf8))
       } catch {
         if error.code == .notFound { return .absent }
         throw error

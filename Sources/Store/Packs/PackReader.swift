@@ -135,10 +135,10 @@ final class PackReader: Sendable {
 
   /// Searches packs/ twice, because a pack may move to doomed/ and back during the search.
   private func find(_ pack: Digest) throws(StoreError) -> Descriptor {
-    for folder in [layout.packs, layout.doomed, layout.packs] {
+    for directory in [layout.packs, layout.doomed, layout.packs] {
       let opened: Layout.OpenedFile
       do throws(SystemError) {
-        opened = try layout.openRegular(folder, Array(pack.hex.utf8))
+        opened = try layout.openRegular(directory, Array(pack.hex.utf8))
       } catch {
         if error.code == .notFound { continue }
         throw .system(error, "pack \(pack.hex)")

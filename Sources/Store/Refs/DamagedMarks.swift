@@ -85,14 +85,14 @@ extension RefLog {
   private func damagedMarks(
     _ kind: MarkKind, of image: ImageName
   ) throws(StoreError) -> [DamagedMark] {
-    guard let folder = try open(markFolder(kind), image) else { return [] }
+    guard let directory = try open(markDirectory(kind), image) else { return [] }
     let files = try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
-      try layout.fileSystem.names(of: folder.raw)
+      try layout.fileSystem.names(of: directory.raw)
     }
     var marks: [DamagedMark] = []
     for file in files.sorted(by: precedes) {
       guard let name = kind.markName(file) else { continue }
-      if let mark = try damage(kind, name, of: image, in: folder) { marks.append(mark) }
+      if let mark = try damage(kind, name, of: image, in: directory) { marks.append(mark) }
     }
     return marks
   }
@@ -102,9 +102,9 @@ extension RefLog {
     _ kind: MarkKind, _ name: String, of image: ImageName
   ) throws(StoreError) -> DamagedMark? {
     guard kind.markName(kind.fileName(name)) != nil,
-      let folder = try open(markFolder(kind), image)
+      let directory = try open(markDirectory(kind), image)
     else { return nil }
-    return try damage(kind, name, of: image, in: folder)
+    return try damage(kind, name, of: image, in: directory)
   }
 
   /// Checks that the snapshots that the marks of an image keep are known. Required before a decision that
@@ -123,7 +123,7 @@ extension RefLog {
     if let mark = try damagedMark(.tag, tag, of: image) { throw mark.error }
   }
 
-  func markFolder(_ kind: MarkKind) -> Descriptor {
+  func markDirectory(_ kind: MarkKind) -> Descriptor {
     switch kind {
     case .tag: layout.tags
     case .pin: layout.pins
@@ -131,10 +131,10 @@ extension RefLog {
   }
 
   private func damage(
-    _ kind: MarkKind, _ name: String, of image: ImageName, in folder: Descriptor
+    _ kind: MarkKind, _ name: String, of image: ImageName, in directory: Descriptor
   ) throws(StoreError) -> DamagedMark? {
     let file = try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
-      try readMark(kind.fileName(name), in: folder)
+      try readMark(kind.fileName(name), in: directory)
     }
     func mark(_ reason: String, hides: Bool) -> DamagedMark {
       DamagedMark(

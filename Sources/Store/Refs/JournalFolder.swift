@@ -11,7 +11,7 @@ import Codec
 import Platform
 
 /// Gives access to the directory `journal/` of a store.
-public struct JournalFolder: Sendable {
+public struct JournalDirectory: Sendable {
   let layout: Layout
   private static let maxBytes = 16 << 20
 
@@ -27,7 +27,7 @@ public struct JournalFolder: Sendable {
   /// - Throws: `damaged` if the journal is not a readable file; `system`.
   public func read(_ image: ImageName) throws(StoreError) -> [UInt8]? {
     let file = try mapSystemErrors("the journal of \(image)") { () throws(SystemError) in
-      try layout.read(layout.journals, image.bytes, limitBytes: JournalFolder.maxBytes)
+      try layout.read(layout.journals, image.bytes, limitBytes: JournalDirectory.maxBytes)
     }
     switch file {
     case .content(let bytes): return bytes
@@ -71,7 +71,7 @@ public struct JournalFolder: Sendable {
 
 extension ObjectStore {
   /// Returns the journals of the store.
-  public var journals: JournalFolder { JournalFolder(layout: layout) }
+  public var journals: JournalDirectory { JournalDirectory(layout: layout) }
 
   /// Returns true if a process holds the image's lock now.
   public func isBusy(_ image: ImageName) throws(StoreError) -> Bool {

@@ -101,9 +101,9 @@ public struct RefLog: Sendable {
   }
 
   func fileNames(of image: ImageName) throws(StoreError) -> [[UInt8]] {
-    guard let folder = try open(layout.refs, image) else { return [] }
+    guard let directory = try open(layout.refs, image) else { return [] }
     return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
-      try layout.fileSystem.names(of: folder.raw)
+      try layout.fileSystem.names(of: directory.raw)
     }
   }
 
@@ -146,11 +146,11 @@ public struct RefLog: Sendable {
   /// - Throws: `notFound`, `damaged`, `system`.
   public func read(_ image: ImageName, _ number: Int) throws(StoreError) -> CommittedSnapshot {
     let object = "ref \(image)@\(number)"
-    guard let folder = try open(layout.refs, image) else {
+    guard let directory = try open(layout.refs, image) else {
       throw StoreError(.notFound, object, "does not exist", code: .snapshotNotFound)
     }
     let file = try mapSystemErrors(object) { () throws(SystemError) in
-      try layout.read(folder, RefLog.fileName(number), limitBytes: RefLog.maxBytes)
+      try layout.read(directory, RefLog.fileName(number), limitBytes: RefLog.maxBytes)
     }
     switch file {
     case .absent: throw StoreError(.notFound, object, "does not exist", code: .snapshotNotFound)
@@ -183,12 +183,13 @@ public struct RefLog: Sendable {
     return try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, layout.refs, image.bytes)
-      let folder = try fileSystem.openDirectory(at: layout.refs.raw, image.bytes)
+      let directory = try fileSystem.openDirectory(at: layout.refs.raw, image.bytes)
       let id = SHA256.digest(of: encoded)
       while true {
         do throws(SystemError) {
           try TemporaryFile.write(
-            RefRecord.encode(encoded, id, image, number), in: folder, as: RefLog.fileName(number),
+            RefRecord.encode(encoded, id, image, number), in: directory,
+            as: RefLog.fileName(number),
             exclusively: true, layout)
           break
         } catch {

@@ -13,11 +13,11 @@ import Platform
 extension RefLog {
   /// Returns the tags of an image with their snapshots' numbers. Unreadable files are skipped.
   public func tags(of image: ImageName) throws(StoreError) -> [String: Int] {
-    guard let folder = try open(layout.tags, image) else { return [:] }
+    guard let directory = try open(layout.tags, image) else { return [:] }
     return try mapSystemErrors("the tags of \(image)") { () throws(SystemError) in
       var tags: [String: Int] = [:]
-      for name in try layout.fileSystem.names(of: folder.raw) {
-        guard case .content(let bytes) = try readMark(name, in: folder),
+      for name in try layout.fileSystem.names(of: directory.raw) {
+        guard case .content(let bytes) = try readMark(name, in: directory),
           let number = RefMark(bytes).number
         else { continue }
         tags[String(decoding: name, as: UTF8.self)] = number
@@ -101,12 +101,12 @@ extension RefLog {
 
   /// Returns the pinned snapshots of an image with the reasons.
   public func pins(of image: ImageName) throws(StoreError) -> [Int: String] {
-    guard let folder = try open(layout.pins, image) else { return [:] }
+    guard let directory = try open(layout.pins, image) else { return [:] }
     return try mapSystemErrors("the pins of \(image)") { () throws(SystemError) in
       var pins: [Int: String] = [:]
-      for name in try layout.fileSystem.names(of: folder.raw) {
+      for name in try layout.fileSystem.names(of: directory.raw) {
         guard let number = RefLog.number(name) else { continue }
-        switch try readMark(name, in: folder) {
+        switch try readMark(name, in: directory) {
         case .content(let bytes): pins[number] = RefMark(bytes).line
         case .unexpected: pins[number] = "(the reason is unreadable)"
         case .absent: break
@@ -146,8 +146,8 @@ extension RefLog {
 
   // MARK: Files
 
-  func readMark(_ name: [UInt8], in folder: Descriptor) throws(SystemError) -> StoredFile {
-    try layout.read(folder, name, limitBytes: RefMark.maxBytes)
+  func readMark(_ name: [UInt8], in directory: Descriptor) throws(SystemError) -> StoredFile {
+    try layout.read(directory, name, limitBytes: RefMark.maxBytes)
   }
 
   private func create(
@@ -158,8 +158,8 @@ extension RefLog {
     try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, parent, image.bytes)
-      let folder = try fileSystem.openDirectory(at: parent.raw, image.bytes)
-      try TemporaryFile.write(text, in: folder, as: name, exclusively: exclusively, layout)
+      let directory = try fileSystem.openDirectory(at: parent.raw, image.bytes)
+      try TemporaryFile.write(text, in: directory, as: name, exclusively: exclusively, layout)
       try fileSystem.sync(parent.raw)
     }
   }
@@ -169,13 +169,13 @@ extension RefLog {
   func setAside(
     _ kind: MarkKind, _ name: String, of image: ImageName, onlyOtherKinds: Bool = false
   ) throws(StoreError) {
-    guard let folder = try open(markFolder(kind), image) else { return }
+    guard let directory = try open(markDirectory(kind), image) else { return }
     let file = kind.fileName(name)
     try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
-      guard let stat = try layout.fileSystem.statIfPresent(at: folder.raw, file),
+      guard let stat = try layout.fileSystem.statIfPresent(at: directory.raw, file),
         stat.kind != .file || !onlyOtherKinds
       else { return }
-      try layout.quarantine(folder, file, as: "\(kind)s-\(image)-\(printable(file))")
+      try layout.quarantine(directory, file, as: "\(kind)s-\(image)-\(printable(file))")
     }
   }
 
@@ -183,25 +183,25 @@ extension RefLog {
   private func remove(
     _ name: [UInt8], of image: ImageName, from parent: Descriptor, _ object: String
   ) throws(StoreError) -> Bool {
-    guard let folder = try open(parent, image) else { return false }
+    guard let directory = try open(parent, image) else { return false }
     try layout.requireWritable(object)
     return try mapSystemErrors(object) { () throws(SystemError) in
-      guard let stat = try layout.fileSystem.statIfPresent(at: folder.raw, name) else {
+      guard let stat = try layout.fileSystem.statIfPresent(at: directory.raw, name) else {
         return false
       }
       guard stat.kind == .file else {
         try layout.quarantine(
-          folder, name,
+          directory, name,
           as: "\(parent === layout.tags ? "tags" : "pins")-\(image)-\(printable(name))")
         return true
       }
       do throws(SystemError) {
-        try layout.fileSystem.remove(at: folder.raw, name, isDirectory: false)
+        try layout.fileSystem.remove(at: directory.raw, name, isDirectory: false)
       } catch {
         if error.code == .notFound { return false }
         throw error
       }
-      try layout.fileSystem.sync(folder.raw)
+      try layout.fileSystem.sync(directory.raw)
       return true
     }
   }

@@ -37,7 +37,7 @@ extension RefLog {
   @discardableResult
   public func remove(_ image: ImageName, _ numbers: [Int]) throws(StoreError) -> UInt64 {
     try layout.requireWritable("the history of \(image)")
-    guard let folder = try open(layout.refs, image) else { return 0 }
+    guard let directory = try open(layout.refs, image) else { return 0 }
     do throws(StoreError) {
       try upgrade()
     } catch {
@@ -67,30 +67,32 @@ extension RefLog {
       for number in removed.sorted() {
         let name = RefLog.fileName(number)
         let mark = name + RefLog.removedSuffix
-        if let stat = try fileSystem.statIfPresent(at: folder.raw, name) {
-          try fileSystem.rename(at: folder.raw, name, to: folder.raw, mark, exclusively: false)
+        if let stat = try fileSystem.statIfPresent(at: directory.raw, name) {
+          try fileSystem.rename(
+            at: directory.raw, name, to: directory.raw, mark, exclusively: false)
           freedBytes &+= stat.size
         } else if lost.contains(number) {
           let marker = name + RefLog.lostSuffix
-          if try fileSystem.statIfPresent(at: folder.raw, marker) != nil {
-            try fileSystem.rename(at: folder.raw, marker, to: folder.raw, mark, exclusively: false)
+          if try fileSystem.statIfPresent(at: directory.raw, marker) != nil {
+            try fileSystem.rename(
+              at: directory.raw, marker, to: directory.raw, mark, exclusively: false)
           } else {
             _ = try fileSystem.openFile(
-              at: folder.raw, mark, [.write, .create, .noFollow, .nonBlocking])
+              at: directory.raw, mark, [.write, .create, .noFollow, .nonBlocking])
           }
         }
       }
-      try fileSystem.sync(folder.raw)
-      try recordRemoved(image, folder, highest: highest)
+      try fileSystem.sync(directory.raw)
+      try recordRemoved(image, directory, highest: highest)
       return freedBytes
     }
   }
 
   /// Returns the size of a ref in bytes; 0 if it does not exist.
   func sizeBytes(_ image: ImageName, _ number: Int) throws(StoreError) -> UInt64 {
-    guard let folder = try open(layout.refs, image) else { return 0 }
+    guard let directory = try open(layout.refs, image) else { return 0 }
     return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
-      try layout.fileSystem.statIfPresent(at: folder.raw, RefLog.fileName(number))?.size ?? 0
+      try layout.fileSystem.statIfPresent(at: directory.raw, RefLog.fileName(number))?.size ?? 0
     }
   }
 
@@ -109,11 +111,11 @@ extension RefLog {
     }
     defer { withExtendedLifetime(lock) {} }
     for image in try everyImage() {
-      if let folder = try open(layout.refs, image) {
+      if let directory = try open(layout.refs, image) {
         // A read-only file system may refuse the sync, and nothing is removed there.
         if !layout.isReadOnly {
           try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
-            try layout.fileSystem.sync(folder.raw)
+            try layout.fileSystem.sync(directory.raw)
           }
         }
       }

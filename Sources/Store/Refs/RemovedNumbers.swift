@@ -27,16 +27,16 @@ extension RefLog {
   }
 
   func removedRecord(of image: ImageName) throws(StoreError) -> RemovedRecord {
-    guard let folder = try open(layout.refs, image) else { return .numbers(NumberRanges()) }
+    guard let directory = try open(layout.refs, image) else { return .numbers(NumberRanges()) }
     return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
-      try readRecord(image, folder)
+      try readRecord(image, directory)
     }
   }
 
   private func readRecord(
-    _ image: ImageName, _ folder: Descriptor
+    _ image: ImageName, _ directory: Descriptor
   ) throws(SystemError) -> RemovedRecord {
-    switch try layout.read(folder, RefLog.recordName, limitBytes: RefLog.maxRecordBytes) {
+    switch try layout.read(directory, RefLog.recordName, limitBytes: RefLog.maxRecordBytes) {
     case .absent: return .numbers(NumberRanges())
     case .unexpected(let reason): return .damaged(reason)
     case .content(let bytes): return RefLog.decodeRecord(bytes, of: image)
@@ -65,56 +65,58 @@ extension RefLog {
   ///   - highest: the highest number of the image.
   ///   - more: further numbers to record.
   func recordRemoved(
-    _ image: ImageName, _ folder: Descriptor, highest: Int,
+    _ image: ImageName, _ directory: Descriptor, highest: Int,
     additional more: NumberRanges = NumberRanges()
   ) throws(SystemError) {
     let fileSystem = layout.fileSystem
-    let names = try fileSystem.names(of: folder.raw)
+    let names = try fileSystem.names(of: directory.raw)
     let marks = names.filter { RefLog.removedNumber($0) != nil }
     var ranges = NumberRanges(marks.compactMap(RefLog.removedNumber)).union(more)
-    switch try readRecord(image, folder) {
+    switch try readRecord(image, directory) {
     case .numbers(let known): ranges = ranges.union(known)
     case .damaged:
-      for mark in marks { ranges = ranges.union(try recordedNumbers(mark, image, folder)) }
+      for mark in marks { ranges = ranges.union(try recordedNumbers(mark, image, directory)) }
       // The damaged record is kept in quarantine/. All its gaps count as removed from now on.
-      try layout.quarantine(folder, RefLog.recordName, as: "refs-\(image)-removed")
+      try layout.quarantine(directory, RefLog.recordName, as: "refs-\(image)-removed")
       ranges = ranges.union(
         NumberRanges.gaps(upTo: highest, present: names.compactMap { RefLog.number($0) }, ranges))
     }
     do throws(SystemError) {
       try TemporaryFile.write(
-        RefLog.record(image.text, ranges), in: folder, as: RefLog.recordName, exclusively: false,
+        RefLog.record(image.text, ranges), in: directory, as: RefLog.recordName, exclusively: false,
         layout)
     } catch {
       guard error.isOutOfSpace else { throw error }
       // The names of the files are enough; their content only takes space.
-      for mark in marks where try isDisposable(mark, image, folder) { try truncate(mark, folder) }
+      for mark in marks where try isDisposable(mark, image, directory) {
+        try truncate(mark, directory)
+      }
       return
     }
-    try fileSystem.sync(folder.raw)
+    try fileSystem.sync(directory.raw)
     for mark in marks {
       let isHighest = RefLog.removedNumber(mark) == highest
-      if try !isDisposable(mark, image, folder) {
-        try layout.quarantine(folder, mark, as: "refs-\(image)-\(printable(mark))")
+      if try !isDisposable(mark, image, directory) {
+        try layout.quarantine(directory, mark, as: "refs-\(image)-\(printable(mark))")
         if isHighest {
           _ = try fileSystem.openFile(
-            at: folder.raw, mark, [.write, .create, .noFollow, .nonBlocking])
+            at: directory.raw, mark, [.write, .create, .noFollow, .nonBlocking])
         }
       } else if isHighest {
-        try truncate(mark, folder)
+        try truncate(mark, directory)
       } else {
-        try fileSystem.remove(at: folder.raw, mark, isDirectory: false)
+        try fileSystem.remove(at: directory.raw, mark, isDirectory: false)
       }
     }
-    try fileSystem.sync(folder.raw)
+    try fileSystem.sync(directory.raw)
   }
 
   /// Returns true if a file <n>.removed can be deleted: it is empty, or the ref of that number. Any other
   /// content came there by mistake, and may be the only copy.
   private func isDisposable(
-    _ mark: [UInt8], _ image: ImageName, _ folder: Descriptor
+    _ mark: [UInt8], _ image: ImageName, _ directory: Descriptor
   ) throws(SystemError) -> Bool {
-    switch try layout.read(folder, mark, limitBytes: RefLog.maxBytes) {
+    switch try layout.read(directory, mark, limitBytes: RefLog.maxBytes) {
     case .absent: return true
     case .unexpected: return false
     case .content(let bytes):
@@ -127,20 +129,20 @@ extension RefLog {
 
   /// Returns the numbers of a record that has the name of a file <n>.removed; none for another file.
   private func recordedNumbers(
-    _ mark: [UInt8], _ image: ImageName, _ folder: Descriptor
+    _ mark: [UInt8], _ image: ImageName, _ directory: Descriptor
   ) throws(SystemError) -> NumberRanges {
     guard
       case .content(let bytes) = try layout.read(
-        folder, mark, limitBytes: RefLog.maxRecordBytes),
+        directory, mark, limitBytes: RefLog.maxRecordBytes),
       case .numbers(let ranges) = RefLog.decodeRecord(bytes, of: image)
     else { return NumberRanges() }
     return ranges
   }
 
   /// Truncates the file of a removed ref to free its space.
-  private func truncate(_ mark: [UInt8], _ folder: Descriptor) throws(SystemError) {
+  private func truncate(_ mark: [UInt8], _ directory: Descriptor) throws(SystemError) {
     let file = try layout.fileSystem.openFile(
-      at: folder.raw, mark, [.write, .truncate, .noFollow, .nonBlocking])
+      at: directory.raw, mark, [.write, .truncate, .noFollow, .nonBlocking])
     withExtendedLifetime(file) {}
   }
 
@@ -190,7 +192,7 @@ extension RefLog {
   func upgrade() throws(StoreError) {
     if try layout.formatVersion() >= 2 { return }
     for image in try everyImage() {
-      guard let folder = try open(layout.refs, image) else { continue }
+      guard let directory = try open(layout.refs, image) else { continue }
       let highest = try highestNumber(of: image)
       let gaps = NumberRanges.gaps(
         upTo: highest, present: try numbers(of: image), NumberRanges())
@@ -198,7 +200,7 @@ extension RefLog {
       try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
         let lock = try layout.lock(RefLog.lockName, exclusive: true)
         defer { withExtendedLifetime(lock) {} }
-        try recordRemoved(image, folder, highest: highest, additional: gaps)
+        try recordRemoved(image, directory, highest: highest, additional: gaps)
       }
     }
     try mapSystemErrors("the file format") { () throws(SystemError) in

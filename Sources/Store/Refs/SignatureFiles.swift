@@ -80,9 +80,9 @@ extension RefLog {
 
   /// Returns the names in an image's directory of signatures, in byte order.
   func signatureFiles(of image: ImageName) throws(StoreError) -> [[UInt8]] {
-    guard let folder = try open(layout.signatures, image) else { return [] }
+    guard let directory = try open(layout.signatures, image) else { return [] }
     return try mapSystemErrors("the signatures of \(image)") { () throws(SystemError) in
-      try layout.fileSystem.names(of: folder.raw).sorted(by: precedes)
+      try layout.fileSystem.names(of: directory.raw).sorted(by: precedes)
     }
   }
 
@@ -92,11 +92,11 @@ extension RefLog {
     _ name: SignatureFileName, of image: ImageName
   ) throws(StoreError) -> [UInt8] {
     let object = "signatures/\(image)/\(printable(name.bytes))"
-    guard let folder = try open(layout.signatures, image) else {
+    guard let directory = try open(layout.signatures, image) else {
       throw StoreError(.notFound, object, "does not exist")
     }
     let file = try mapSystemErrors(object) { () throws(SystemError) in
-      try layout.read(folder, name.bytes, limitBytes: name.maxBytes)
+      try layout.read(directory, name.bytes, limitBytes: name.maxBytes)
     }
     switch file {
     case .absent: throw StoreError(.notFound, object, "does not exist")
@@ -134,14 +134,15 @@ extension RefLog {
     try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       try makeDirectoryIfAbsent(fileSystem, layout.signatures, image.bytes)
-      let folder = try fileSystem.openDirectory(at: layout.signatures.raw, image.bytes)
+      let directory = try fileSystem.openDirectory(at: layout.signatures.raw, image.bytes)
       for (name, bytes) in [(own, statement), (name, signature)] {
-        if case .content(let old) = try layout.read(folder, name.bytes, limitBytes: name.maxBytes),
+        if case .content(let old) = try layout.read(
+          directory, name.bytes, limitBytes: name.maxBytes),
           old == bytes
         {
           continue
         }
-        try TemporaryFile.write(bytes, in: folder, as: name.bytes, exclusively: false, layout)
+        try TemporaryFile.write(bytes, in: directory, as: name.bytes, exclusively: false, layout)
       }
       try fileSystem.sync(layout.signatures.raw)
     }
@@ -151,18 +152,18 @@ extension RefLog {
   func removeSignatures(of image: ImageName, _ numbers: Set<Int>) throws(StoreError) {
     let files = try signatureFiles(of: image).compactMap { SignatureFileName($0) }
       .filter { numbers.contains($0.number) }
-    guard !files.isEmpty, let folder = try open(layout.signatures, image) else { return }
+    guard !files.isEmpty, let directory = try open(layout.signatures, image) else { return }
     try mapSystemErrors("the signatures of \(image)") { () throws(SystemError) in
       // Delete signatures before their statements.
       for file in files.sorted(by: { $0.key != nil && $1.key == nil }) {
         do throws(SystemError) {
-          try layout.fileSystem.remove(at: folder.raw, file.bytes, isDirectory: false)
+          try layout.fileSystem.remove(at: directory.raw, file.bytes, isDirectory: false)
         } catch {
           // A directory of that name is not a signature; `repair` moves it away.
           guard error.isAbsent || error.code == .isDirectory else { throw error }
         }
       }
-      try layout.fileSystem.sync(folder.raw)
+      try layout.fileSystem.sync(directory.raw)
     }
   }
 }

@@ -12,7 +12,7 @@ import Platform
 
 extension Layout {
   private static let storeNames = Set(
-    folders + [
+    directories + [
       "format", "format.new", "quarantine", "xcat", "index.sqlite", "index.stamp",
       "index.sqlite.new", "index.sqlite-journal", "index.sqlite.new-journal",
     ])
@@ -58,12 +58,12 @@ extension Layout {
   ) throws(SystemError) -> Bool {
     var hasOldRef = false
     for image in try fileSystem.names(of: refs.raw) {
-      guard let folder = try? fileSystem.openDirectory(at: refs.raw, image) else { continue }
-      for name in try fileSystem.names(of: folder.raw) {
+      guard let directory = try? fileSystem.openDirectory(at: refs.raw, image) else { continue }
+      for name in try fileSystem.names(of: directory.raw) {
         if name == RefLog.recordName { return false }
         guard RefLog.number(name) != nil,
           let file = try? fileSystem.openFile(
-            at: folder.raw, name, [.read, .noFollow, .nonBlocking]),
+            at: directory.raw, name, [.read, .noFollow, .nonBlocking]),
           try fileSystem.stat(file.raw).kind == .file
         else { continue }
         let buffer = UnsafeMutableRawBufferPointer.allocate(

@@ -39,11 +39,11 @@ extension StoreRepair {
   private func repairMarks(
     of image: ImageName, in parent: Descriptor, _ label: String
   ) throws -> [MisplacedMark] {
-    guard let folder = try store.refs.open(parent, image) else { return [] }
+    guard let directory = try store.refs.open(parent, image) else { return [] }
     let lock = isDryRun ? nil : try lockImage(image)
     defer { withExtendedLifetime(lock) {} }
     let names = try mapSystemErrors("\(label)/\(image)") { () throws(SystemError) in
-      try layout.fileSystem.names(of: folder.raw)
+      try layout.fileSystem.names(of: directory.raw)
     }
     let kind: MarkKind = label == "pins" ? .pin : .tag
     var misplaced: [MisplacedMark] = []
@@ -51,7 +51,7 @@ extension StoreRepair {
       let object = "\(label)/\(image)/\(printable(file))"
       let quarantineName = "\(label)-\(image)-\(printable(file))"
       let content = try mapSystemErrors(object) { () throws(SystemError) in
-        try store.refs.readMark(file, in: folder)
+        try store.refs.readMark(file, in: directory)
       }
       if case .absent = content { continue }
       let name = kind.markName(file)
@@ -60,13 +60,13 @@ extension StoreRepair {
       {
         if let name, try isInPlace(mark, kind, name, of: image) { continue }
         if let found = try place(of: mark, kind, owner, snapshot) {
-          try moveToQuarantine(folder, file, object, as: quarantineName)
+          try moveToQuarantine(directory, file, object, as: quarantineName)
           if let name { plannedMarks.insert(kind.owner(image, name)) }
           misplaced.append(found)
           continue
         }
       }
-      if name == nil { try moveToQuarantine(folder, file, object, as: quarantineName) }
+      if name == nil { try moveToQuarantine(directory, file, object, as: quarantineName) }
     }
     return misplaced
   }
@@ -132,13 +132,13 @@ extension StoreRepair {
 
   /// Moves a file to quarantine/ and records the action.
   func moveToQuarantine(
-    _ folder: Descriptor, _ name: [UInt8], _ object: String, as label: String
+    _ directory: Descriptor, _ name: [UInt8], _ object: String, as label: String
   ) throws {
     note(object, isDryRun ? "would be moved to quarantine/" : "was moved to quarantine/")
     if isDryRun { return }
     outcome.quarantined.append(
       try mapSystemErrors(object) { () throws(SystemError) in
-        try layout.quarantine(folder, name, as: label)
+        try layout.quarantine(directory, name, as: label)
       })
   }
 }

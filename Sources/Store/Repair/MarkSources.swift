@@ -61,11 +61,11 @@ extension StoreRepair {
   }
 
   private func exists(_ mark: SourceMark, of image: ImageName) throws -> Bool {
-    guard let folder = try store.refs.open(store.refs.markFolder(mark.kind), image) else {
+    guard let directory = try store.refs.open(store.refs.markDirectory(mark.kind), image) else {
       return false
     }
     return try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
-      try layout.fileSystem.statIfPresent(at: folder.raw, mark.kind.fileName(mark.name)) != nil
+      try layout.fileSystem.statIfPresent(at: directory.raw, mark.kind.fileName(mark.name)) != nil
     }
   }
 
@@ -75,13 +75,13 @@ extension StoreRepair {
       plannedMarks.insert(place)
       return note("\(mark.kind) \(place)", "is in \(source)")
     }
-    if let folder = try store.refs.open(store.refs.markFolder(mark.kind), image),
+    if let directory = try store.refs.open(store.refs.markDirectory(mark.kind), image),
       try exists(mark, of: image)
     {
       let label = "\(mark.kind)s"
       let file = printable(mark.kind.fileName(mark.name))
       try moveToQuarantine(
-        folder, mark.kind.fileName(mark.name), "\(label)/\(image)/\(file)",
+        directory, mark.kind.fileName(mark.name), "\(label)/\(image)/\(file)",
         as: "\(label)-\(image)-\(file)")
     }
     switch mark.kind {
@@ -126,9 +126,9 @@ extension StoreRepair {
         continue
       }
       let highest = try store.refs.highestNumber(of: image)
-      try withHistory(of: image) { folder in
+      try withHistory(of: image) { directory in
         try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
-          try self.store.refs.recordRemoved(image, folder, highest: highest, additional: ranges)
+          try self.store.refs.recordRemoved(image, directory, highest: highest, additional: ranges)
         }
       }
     }

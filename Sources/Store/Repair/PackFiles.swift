@@ -11,7 +11,7 @@ import Platform
 
 /// A file in packs/ or doomed/, with the result of reading it.
 struct PackFile {
-  var folder: Descriptor
+  var directory: Descriptor
   var name: [UInt8]
   let inode: UInt64
   let check: PackCheck
@@ -37,11 +37,11 @@ extension StoreRepair {
   /// Reads every file that has the name of a pack, or is an intact pack under any name.
   /// - Returns: the files of packs/ first, in the order of their names.
   func readPackFiles() throws -> [PackFile] {
-    var names: [(folder: Descriptor, name: [UInt8])] = []
+    var names: [(directory: Descriptor, name: [UInt8])] = []
     try mapSystemErrors("the directories packs/ and doomed/") { () throws(SystemError) in
-      for folder in [layout.packs, layout.doomed] {
-        names += try layout.fileSystem.names(of: folder.raw).sorted(by: precedes).map {
-          (folder, $0)
+      for directory in [layout.packs, layout.doomed] {
+        names += try layout.fileSystem.names(of: directory.raw).sorted(by: precedes).map {
+          (directory, $0)
         }
       }
     }
@@ -58,7 +58,7 @@ extension StoreRepair {
         }
         guard i < all.count else { return }
         let file = try store.readPackFile(
-          all[i].folder, all[i].name, progress: progress)
+          all[i].directory, all[i].name, progress: progress)
         results.withLock { $0[i] = file }
       }
     }
@@ -68,7 +68,8 @@ extension StoreRepair {
 
   /// Runs `body` with the file open under its alias, `check.name`; nil if the file no longer exists.
   func withPackFile<R>(_ file: PackFile, _ body: () throws -> R) throws -> R? {
-    guard case .file(let descriptor, let stat)? = try? layout.openRegular(file.folder, file.name),
+    guard
+      case .file(let descriptor, let stat)? = try? layout.openRegular(file.directory, file.name),
       stat.inode == file.inode
     else { return nil }
     return try store.packs.withFile(descriptor, as: file.check.name, body)
@@ -83,14 +84,14 @@ extension StoreRepair {
     for i in files.indices where files[i].isMisnamed {
       guard let own = files[i].ownPack else { continue }
       let isTwin = files.indices.contains {
-        $0 != i && files[$0].ownPack == own && files[$0].folder.raw == layout.packs.raw
+        $0 != i && files[$0].ownPack == own && files[$0].directory.raw == layout.packs.raw
           && files[$0].namedPack == own
       }
       try mapSystemErrors("pack \(own.shortHex)") { () throws(SystemError) in
         guard try isPresent(files[i]) else { return }
         if isTwin {
           let newPath = try layout.quarantine(
-            files[i].folder, files[i].name, as: "packs-\(own.hex)")
+            files[i].directory, files[i].name, as: "packs-\(own.hex)")
           outcome.quarantined.append(newPath)
           return
         }
@@ -103,47 +104,48 @@ extension StoreRepair {
     _ i: Int, to own: Digest, _ files: inout [PackFile]
   ) throws(SystemError) {
     let target = Array(own.hex.utf8)
-    let old = (folder: files[i].folder, name: files[i].name)
+    let old = (directory: files[i].directory, name: files[i].name)
     let occupant = files.indices.first {
-      $0 != i && files[$0].folder.raw == layout.packs.raw && files[$0].name == target
+      $0 != i && files[$0].directory.raw == layout.packs.raw && files[$0].name == target
     }
     do throws(SystemError) {
-      try layout.moveExclusively(old.folder, old.name, to: layout.packs, target)
+      try layout.moveExclusively(old.directory, old.name, to: layout.packs, target)
     } catch {
       guard error.code == .exists else { throw error }
       do throws(SystemError) {
         try layout.fileSystem.exchange(
-          at: old.folder.raw, old.name, with: layout.packs.raw, target)
-        if let occupant { (files[occupant].folder, files[occupant].name) = old }
+          at: old.directory.raw, old.name, with: layout.packs.raw, target)
+        if let occupant { (files[occupant].directory, files[occupant].name) = old }
       } catch {
         guard error.code == .invalid || error.code == .notSupported else { throw error }
         // The file system cannot exchange names (NFS). The other file waits in quarantine/, where the next
         // repair looks, too.
         let newPath = try layout.quarantine(layout.packs, target, as: "packs-\(own.hex)")
         if let occupant, let quarantine = try layout.openQuarantine() {
-          files[occupant].folder = quarantine
+          files[occupant].directory = quarantine
           files[occupant].name = Array(newPath.utf8.dropFirst(Layout.quarantineName.count + 1))
         }
-        try layout.moveExclusively(old.folder, old.name, to: layout.packs, target)
+        try layout.moveExclusively(old.directory, old.name, to: layout.packs, target)
       }
     }
-    (files[i].folder, files[i].name) = (layout.packs, target)
+    (files[i].directory, files[i].name) = (layout.packs, target)
     try layout.fileSystem.sync(layout.packs.raw)
-    try layout.fileSystem.sync(old.folder.raw)
+    try layout.fileSystem.sync(old.directory.raw)
   }
 
   private func isPresent(_ file: PackFile) throws(SystemError) -> Bool {
-    try layout.fileSystem.statIfPresent(at: file.folder.raw, file.name)?.inode == file.inode
+    try layout.fileSystem.statIfPresent(at: file.directory.raw, file.name)?.inode == file.inode
   }
 
   /// Moves a damaged file to quarantine/, unless it has moved already.
   func quarantine(_ file: PackFile) throws(StoreError) {
-    let isInPlace = file.folder.raw == layout.packs.raw || file.folder.raw == layout.doomed.raw
+    let isInPlace =
+      file.directory.raw == layout.packs.raw || file.directory.raw == layout.doomed.raw
     if !isInPlace { return }
     try mapSystemErrors("pack \(file.label)") { () throws(SystemError) in
       let label = "packs-\(printable(file.name))"
       if try isPresent(file) {
-        outcome.quarantined.append(try layout.quarantine(file.folder, file.name, as: label))
+        outcome.quarantined.append(try layout.quarantine(file.directory, file.name, as: label))
       } else if let quarantine = try layout.openQuarantine() {
         // It moved when the pack with its name was published.
         for name in try layout.fileSystem.names(of: quarantine.raw)
@@ -160,23 +162,23 @@ extension StoreRepair {
 extension ObjectStore {
   /// Reads one file; nil if it no longer exists.
   fileprivate func readPackFile(
-    _ folder: Descriptor, _ name: [UInt8], progress: Progress
+    _ directory: Descriptor, _ name: [UInt8], progress: Progress
   ) throws -> PackFile? {
     let expected = Layout.packName(name)
     let label = expected?.shortHex ?? printable(name)
-    let alias = alias(folder, name)
+    let alias = alias(directory, name)
     let stat = try mapSystemErrors("pack \(label)") { () throws(SystemError) in
-      try layout.fileSystem.statIfPresent(at: folder.raw, name)
+      try layout.fileSystem.statIfPresent(at: directory.raw, name)
     }
     // gc or another process has moved the file. It is found under its new name.
     guard let stat else { return nil }
     func unexpected(_ reason: String) -> PackFile {
       PackFile(
-        folder: folder, name: name, inode: stat.inode,
+        directory: directory, name: name, inode: stat.inode,
         check: .unexpected(alias, label: label, reason))
     }
     let opened: Layout.OpenedFile
-    do throws(SystemError) { opened = try layout.openRegular(folder, name) } catch {
+    do throws(SystemError) { opened = try layout.openRegular(directory, name) } catch {
       if error.code == .notFound { return nil }
       throw StoreError.system(error, "pack \(label)")
     }
@@ -187,12 +189,12 @@ extension ObjectStore {
         try PackCheck.run(
           alias, packs, label: label, expected: expected, progress: progress)
       }
-      return PackFile(folder: folder, name: name, inode: stat.inode, check: check)
+      return PackFile(directory: directory, name: name, inode: stat.inode, check: check)
     }
   }
 
   /// Returns a name that no pack has, for reading a file that another one may hide.
-  private func alias(_ folder: Descriptor, _ name: [UInt8]) -> Digest {
-    SHA256.digest(of: Array((folder.raw == layout.packs.raw ? "packs/" : "doomed/").utf8) + name)
+  private func alias(_ directory: Descriptor, _ name: [UInt8]) -> Digest {
+    SHA256.digest(of: Array((directory.raw == layout.packs.raw ? "packs/" : "doomed/").utf8) + name)
   }
 }

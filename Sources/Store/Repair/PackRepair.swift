@@ -123,11 +123,13 @@ extension StoreRepair {
   /// Returns the packs in quarantine/ as a source of lost objects.
   var quarantineSource: RepairSource {
     .content(name: "quarantine/") { [store, progress] session in
-      guard let folder = try store.layout.openQuarantine() else { return }
+      guard let directory = try store.layout.openQuarantine() else { return }
       let prefix = Array("packs-".utf8)
-      for name in try store.layout.fileSystem.names(of: folder.raw).sorted(by: precedes)
+      for name in try store.layout.fileSystem.names(of: directory.raw).sorted(by: precedes)
       where name.starts(with: prefix) {
-        guard case .file(let file, _) = try store.layout.openRegular(folder, name) else { continue }
+        guard case .file(let file, _) = try store.layout.openRegular(directory, name) else {
+          continue
+        }
         // The alias is a name that no pack has: the SHA-256 of its name in quarantine/.
         let alias = SHA256.digest(of: Array("quarantine/".utf8) + name)
         try store.packs.withFile(file, as: alias) {

@@ -27,7 +27,7 @@ extension StoreRepair {
           layout.refs, name, "refs/\(printable(name))", as: "refs-\(printable(name))")
         continue
       }
-      try withHistory(of: image) { folder in try self.quarantineDamage(image, folder) }
+      try withHistory(of: image) { directory in try self.quarantineDamage(image, directory) }
     }
     if isDryRun {
       for ref in misplacedRefs
@@ -40,26 +40,26 @@ extension StoreRepair {
 
   /// Runs `body` with the locks under which refs of an image move.
   func withHistory(of image: ImageName, _ body: (Descriptor) throws -> Void) throws {
-    guard let folder = try store.refs.open(layout.refs, image) else { return }
-    if isDryRun { return try body(folder) }
+    guard let directory = try store.refs.open(layout.refs, image) else { return }
+    if isDryRun { return try body(directory) }
     let lock = try lockImage(image)
     let refs = try mapSystemErrors("the refs") { () throws(SystemError) in
       try layout.lock(RefLog.lockName, exclusive: true)
     }
     defer { withExtendedLifetime((lock, refs)) {} }
-    try body(folder)
+    try body(directory)
   }
 
   // MARK: Damage
 
-  private func quarantineDamage(_ image: ImageName, _ folder: Descriptor) throws {
+  private func quarantineDamage(_ image: ImageName, _ directory: Descriptor) throws {
     if case .damaged(let reason) = try store.refs.removedRecord(of: image) {
       note(
         "refs/\(image)/removed", "\(reason): the gaps of the history count as removed")
       if !isDryRun {
         let highest = try store.refs.highestNumber(of: image)
         try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
-          try store.refs.recordRemoved(image, folder, highest: highest)
+          try store.refs.recordRemoved(image, directory, highest: highest)
         }
       }
     }
@@ -71,30 +71,30 @@ extension StoreRepair {
       let label = "refs-\(image)-\(printable(name))"
       let number = RefLog.number(name)
       let file = try mapSystemErrors(object) { () throws(SystemError) in
-        try layout.read(folder, name, limitBytes: RefLog.maxBytes)
+        try layout.read(directory, name, limitBytes: RefLog.maxBytes)
       }
       switch file {
       case .absent: continue
-      case .unexpected: try moveToQuarantine(folder, name, object, as: label)
+      case .unexpected: try moveToQuarantine(directory, name, object, as: label)
       case .content(let bytes):
         let record = try? RefRecord.decode(bytes)
         if let number {
           if let record, (try? record.requireIdentity(image, number)) != nil { continue }
           if record == nil, let corrected = RefRecord.corrected(bytes, image, number) {
             plan(image, number, corrected)
-            try replace(folder, name, object, label, by: corrected)
+            try replace(directory, name, object, label, by: corrected)
             continue
           }
           let isForeign = try !bytes.starts(with: RefRecord.magic) && isFarOut(number, image)
           let isLost = try !isForeign && !isStray(record, image)
-          if isLost, !isDryRun { try mark(number, folder) }
+          if isLost, !isDryRun { try mark(number, directory) }
           if !isLost { plannedRefs[SnapshotName(image: image, number: number)] = .absent }
         }
         if let number { movedRefs.insert(SnapshotName(image: image, number: number)) }
         if let own = record?.number, let image = try? ImageName(record?.snapshot.image ?? "") {
           misplacedRefs.append((SnapshotName(image: image, number: own), bytes))
         }
-        try moveToQuarantine(folder, name, object, as: label)
+        try moveToQuarantine(directory, name, object, as: label)
       }
     }
   }
@@ -123,45 +123,45 @@ extension StoreRepair {
   }
 
   /// Records that a number had a ref, before the ref moves.
-  private func mark(_ number: Int, _ folder: Descriptor) throws {
+  private func mark(_ number: Int, _ directory: Descriptor) throws {
     try mapSystemErrors("a lost ref") { () throws(SystemError) in
       let name = RefLog.fileName(number) + RefLog.lostSuffix
       let file = try layout.fileSystem.openFile(
-        at: folder.raw, name, [.write, .create, .noFollow, .nonBlocking])
+        at: directory.raw, name, [.write, .create, .noFollow, .nonBlocking])
       withExtendedLifetime(file) {}
-      try layout.fileSystem.sync(folder.raw)
+      try layout.fileSystem.sync(directory.raw)
     }
   }
 
   private func replace(
-    _ folder: Descriptor, _ name: [UInt8], _ object: String, _ label: String, by bytes: [UInt8]
+    _ directory: Descriptor, _ name: [UInt8], _ object: String, _ label: String, by bytes: [UInt8]
   ) throws {
     note(
       object,
       isDryRun ? "has one flipped bit: would be corrected" : "had one flipped bit: corrected")
     if isDryRun { return }
-    if let number = RefLog.number(name) { try mark(number, folder) }
+    if let number = RefLog.number(name) { try mark(number, directory) }
     outcome.quarantined.append(
       try mapSystemErrors(object) { () throws(SystemError) in
-        try layout.quarantine(folder, name, as: label)
+        try layout.quarantine(directory, name, as: label)
       })
-    try publish(bytes, in: folder, as: name, object)
+    try publish(bytes, in: directory, as: name, object)
   }
 
   private func publish(
-    _ bytes: [UInt8], in folder: Descriptor, as name: [UInt8], _ object: String
+    _ bytes: [UInt8], in directory: Descriptor, as name: [UInt8], _ object: String
   ) throws {
     try mapSystemErrors(object) { () throws(SystemError) in
-      try TemporaryFile.write(bytes, in: folder, as: name, exclusively: true, layout)
-      try unmark(name, folder)
+      try TemporaryFile.write(bytes, in: directory, as: name, exclusively: true, layout)
+      try unmark(name, directory)
     }
   }
 
-  private func unmark(_ name: [UInt8], _ folder: Descriptor) throws(SystemError) {
+  private func unmark(_ name: [UInt8], _ directory: Descriptor) throws(SystemError) {
     let marker = name + RefLog.lostSuffix
-    guard try layout.fileSystem.statIfPresent(at: folder.raw, marker) != nil else { return }
-    try layout.fileSystem.remove(at: folder.raw, marker, isDirectory: false)
-    try layout.fileSystem.sync(folder.raw)
+    guard try layout.fileSystem.statIfPresent(at: directory.raw, marker) != nil else { return }
+    try layout.fileSystem.remove(at: directory.raw, marker, isDirectory: false)
+    try layout.fileSystem.sync(directory.raw)
   }
 
   // MARK: Restoring
@@ -193,15 +193,15 @@ extension StoreRepair {
       try mapSystemErrors("refs/\(image)") { () throws(SystemError) in
         try makeDirectoryIfAbsent(layout.fileSystem, layout.refs, image.bytes)
       }
-      try withHistory(of: image) { folder in
+      try withHistory(of: image) { directory in
         guard try self.isFree(image, number) else { return }
         let name = RefLog.fileName(number)
         self.note("ref \(image)@\(number)", "was restored from quarantine/")
         try mapSystemErrors("ref \(image)@\(number)") { () throws(SystemError) in
-          try self.layout.moveExclusively(quarantine, file, to: folder, name)
-          try self.layout.fileSystem.sync(folder.raw)
+          try self.layout.moveExclusively(quarantine, file, to: directory, name)
+          try self.layout.fileSystem.sync(directory.raw)
           try self.layout.fileSystem.sync(quarantine.raw)
-          try self.unmark(name, folder)
+          try self.unmark(name, directory)
         }
       }
     }
@@ -268,12 +268,12 @@ extension StoreRepair {
       try makeDirectoryIfAbsent(layout.fileSystem, layout.refs, image.bytes)
       try layout.fileSystem.sync(layout.refs.raw)
     }
-    try withHistory(of: image) { folder in
+    try withHistory(of: image) { directory in
       guard try self.isFree(image, committed.number) else { return }
       self.note("ref \(committed.name)", "was restored from \(source)")
       let bytes = committed.snapshot.encode()
       try self.publish(
-        RefRecord.encode(bytes, committed.id, image, committed.number), in: folder,
+        RefRecord.encode(bytes, committed.id, image, committed.number), in: directory,
         as: RefLog.fileName(committed.number), "ref \(committed.name)")
     }
   }

@@ -1,4 +1,4 @@
-// The file `format` of a store (docs/format.md, "The directory"), and the creation of a new store.
+// The file `format` of a store (docs/format.md, "The folder"), and the creation of a new store.
 //
 // 1. `format` is renamed into place last: a directory without it is not a store, unless it has snapshots.
 // 2. One process at a time creates a store: it holds a lock on the directory. The others find a complete
@@ -28,7 +28,7 @@ extension Layout {
     try requireNoHistory(fileSystem, root, name, names.map { printable($0) })
     // A store whose creation was interrupted contains only empty directories and format.new. ext4 and xfs
     // create lost+found at the top of a file system.
-    let expectedNames = Set(folders + ["format.new", "lost+found"])
+    let expectedNames = Set(directories + ["format.new", "lost+found"])
     guard names.allSatisfy({ expectedNames.contains(printable($0)) }) else {
       throw StoreError(
         .incompatible, name, "contains other files and is not a store",
@@ -41,8 +41,8 @@ extension Layout {
         code: .storeNotFound)
     }
     try mapSystemErrors(name) { () throws(SystemError) in
-      for folder in folders {
-        try makeDirectoryIfAbsent(fileSystem, root, Array(folder.utf8))
+      for directory in directories {
+        try makeDirectoryIfAbsent(fileSystem, root, Array(directory.utf8))
       }
       let new = Array("format.new".utf8)
       // An interrupted command, or another program, may have left a file of this name.

@@ -1,4 +1,4 @@
-// The store's directory (docs/format.md, "The directory"): its contents, and the creation of a new one.
+// The store's directory (docs/format.md, "The folder"): its contents, and the creation of a new one.
 //
 //     format            "imgstore store\nversion 2\n"
 //     packs/<sha256>    immutable; the name is the file's SHA-256
@@ -55,7 +55,7 @@ public struct Layout: Sendable {
   let replacedNames: [String]
 
   static let formatName = Array("format".utf8)
-  static let folders = [
+  static let directories = [
     "packs", "doomed", "refs", "tags", "pins", "signatures", "journal", "tmp", "locks", "cache",
   ]
   static let formatText = "imgstore store\nversion \(newestVersion)\n"
@@ -99,12 +99,12 @@ public struct Layout: Sendable {
     var replacedNames: [String] = []
     if odd == .replace, try restoreFormat(fileSystem, root, name) { replacedNames.append("format") }
     try prepare(fileSystem, root, path, name, create: create)
-    let layout = try mapFolderErrors(name) { () throws(SystemError) in
+    let layout = try mapDirectoryErrors(name) { () throws(SystemError) in
       var isReadOnly = false
-      let locks = try folder("locks", fileSystem, root, odd, &isReadOnly, &replacedNames)
+      let locks = try directory("locks", fileSystem, root, odd, &isReadOnly, &replacedNames)
       isReadOnly = isReadOnly || !LeasePhase.canWrite(fileSystem, locks)
       func open(_ name: String) throws(SystemError) -> Descriptor {
-        try folder(name, fileSystem, root, odd, &isReadOnly, &replacedNames)
+        try directory(name, fileSystem, root, odd, &isReadOnly, &replacedNames)
       }
       let (packs, doomed, refs) = (try open("packs"), try open("doomed"), try open("refs"))
       let (tags, pins, journals) = (try open("tags"), try open("pins"), try open("journal"))
@@ -115,12 +115,12 @@ public struct Layout: Sendable {
         tags: tags, pins: pins, signatures: signatures, journals: journals, temporary: temporary,
         locks: locks, cache: cache, isReadOnly: isReadOnly, replacedNames: replacedNames)
     }
-    try owner.checkFolders(of: root, fileSystem, name)
+    try owner.checkDirectories(of: root, fileSystem, name)
     return layout
   }
 
   /// Runs `body` like `mapSystemErrors`, but reports a non-directory in place of a directory as damage.
-  private static func mapFolderErrors<R>(
+  private static func mapDirectoryErrors<R>(
     _ name: String, _ body: () throws(SystemError) -> R
   ) throws(StoreError) -> R {
     do throws(SystemError) {
@@ -139,7 +139,7 @@ public struct Layout: Sendable {
   ///
   /// In a store that cannot be written, a missing directory counts as empty. In place of a directory
   /// without meaning (tmp, locks, cache), another kind of file is moved to quarantine/.
-  private static func folder(
+  private static func directory(
     _ name: String, _ fileSystem: any FileSystem, _ root: Descriptor, _ odd: OddLayoutPolicy,
     _ isReadOnly: inout Bool, _ replacedNames: inout [String]
   ) throws(SystemError) -> Descriptor {
@@ -151,7 +151,7 @@ public struct Layout: Sendable {
         odd != .refuse || ["tmp", "locks", "cache"].contains(name)
       {
         replacedNames.append(name)
-        if odd == .passOver { return try emptyFolder(fileSystem) }
+        if odd == .passOver { return try emptyDirectory(fileSystem) }
         try moveToQuarantine(fileSystem, root, bytes)
       } else if error.code != .notFound {
         throw error
@@ -162,7 +162,7 @@ public struct Layout: Sendable {
     } catch {
       guard error.isReadOnly else { throw error }
       isReadOnly = true
-      return try emptyFolder(fileSystem)
+      return try emptyDirectory(fileSystem)
     }
     return try fileSystem.openDirectory(at: root.raw, bytes)
   }
@@ -181,7 +181,7 @@ public struct Layout: Sendable {
   }
 
   /// Returns an open directory that has no name and no entries.
-  private static func emptyFolder(
+  private static func emptyDirectory(
     _ fileSystem: any FileSystem
   ) throws(SystemError) -> Descriptor {
     let name = Array("/tmp/imgstore-\(randomName())".utf8)

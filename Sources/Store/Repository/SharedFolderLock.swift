@@ -9,7 +9,7 @@ extension ObjectStore {
   ///   - waiting: how long to wait.
   ///   - onWait: called once before waiting.
   /// - Throws: `busy` if another process still holds a lock after the wait; `system`.
-  public func lockFolders(
+  public func lockDirectories(
     _ keys: [FileLock.Key], waiting: LockWait = .forever, onWait: () -> Void
   ) throws(StoreError) -> FileLock {
     let name = Array("folders".utf8)

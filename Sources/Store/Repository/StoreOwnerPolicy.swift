@@ -25,19 +25,19 @@ public enum StoreOwnerPolicy: Sendable {
 
   /// Checks all directories in the store. A previous owner of the store may have left directories there.
   /// - Throws: `StoreError.Kind.refused`.
-  func checkFolders(
+  func checkDirectories(
     of root: Descriptor, _ fileSystem: any FileSystem, _ name: String
   ) throws(StoreError) {
     guard self == .trusted else { return }
     let names = try mapSystemErrors(name) { () throws(SystemError) in
       try fileSystem.names(of: root.raw)
     }
-    for folder in names {
+    for directory in names {
       let stat = try mapSystemErrors(name) { () throws(SystemError) in
-        try fileSystem.statIfPresent(at: root.raw, folder)
+        try fileSystem.statIfPresent(at: root.raw, directory)
       }
       guard let stat, stat.kind == .directory else { continue }
-      try check(stat, "\(name): its directory \(printable(folder))/")
+      try check(stat, "\(name): its directory \(printable(directory))/")
     }
   }
 

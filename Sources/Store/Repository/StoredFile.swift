@@ -20,10 +20,10 @@ extension Layout {
   /// - Parameter limitBytes: the maximum size of a file of this use.
   /// - Throws: `SystemError`, except that absent and unexpected files are results.
   func read(
-    _ folder: Descriptor, _ name: [UInt8], limitBytes: Int
+    _ directory: Descriptor, _ name: [UInt8], limitBytes: Int
   ) throws(SystemError) -> StoredFile {
     let opened: OpenedFile
-    do throws(SystemError) { opened = try openRegular(folder, name) } catch {
+    do throws(SystemError) { opened = try openRegular(directory, name) } catch {
       if error.code == .notFound { return .absent }
       throw error
     }
@@ -53,15 +53,15 @@ extension Layout {
   /// Opens a regular file without blocking.
   /// - Throws: `SystemError`, including `notFound`.
   func openRegular(
-    _ folder: Descriptor, _ name: [UInt8]
+    _ directory: Descriptor, _ name: [UInt8]
   ) throws(SystemError) -> OpenedFile {
     let file: Descriptor
     do throws(SystemError) {
-      file = try fileSystem.openFile(at: folder.raw, name, [.read, .noFollow, .nonBlocking])
+      file = try fileSystem.openFile(at: directory.raw, name, [.read, .noFollow, .nonBlocking])
     } catch {
       // ELOOP: a symbolic link. ENXIO: a socket, or a device that does not exist.
       guard error.code == .loop || error.code.rawValue == 6 else { throw error }
-      guard let stat = try fileSystem.statIfPresent(at: folder.raw, name) else {
+      guard let stat = try fileSystem.statIfPresent(at: directory.raw, name) else {
         throw SystemError(code: .notFound, "open", name)
       }
       return .unexpected(Layout.kindProblem(of: stat.kind))

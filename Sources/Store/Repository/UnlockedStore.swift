@@ -91,7 +91,7 @@ extension Layout {
         temporary: try open("tmp"), locks: try open("locks"), cache: try open("cache"),
         isReadOnly: true, replacedNames: [])
     }
-    try owner.checkFolders(of: root, fileSystem, name)
+    try owner.checkDirectories(of: root, fileSystem, name)
     return layout
   }
 }

@@ -32,7 +32,7 @@ extension Layout {
   /// - Returns: the new path for messages, such as "quarantine/packs-3fa9…".
   @discardableResult
   func quarantine(
-    _ folder: Descriptor, _ name: [UInt8], as label: String
+    _ directory: Descriptor, _ name: [UInt8], as label: String
   ) throws(SystemError) -> String {
     let isNew = try openQuarantine() == nil
     try makeDirectoryIfAbsent(fileSystem, root, Layout.quarantineName)
@@ -43,9 +43,9 @@ extension Layout {
     while true {
       let newName = copy == 1 ? base : base + Array(".\(copy)".utf8)
       do throws(SystemError) {
-        try moveExclusively(folder, name, to: target, newName)
+        try moveExclusively(directory, name, to: target, newName)
         try fileSystem.sync(target.raw)
-        try fileSystem.sync(folder.raw)
+        try fileSystem.sync(directory.raw)
         return "quarantine/\(printable(newName))"
       } catch {
         guard error.code == .exists, copy < 100_000 else { throw error }
@@ -56,18 +56,18 @@ extension Layout {
 
   /// Renames without replacing anything, even on file systems without RENAME_NOREPLACE (NFS).
   func moveExclusively(
-    _ from: Descriptor, _ name: [UInt8], to folder: Descriptor, _ target: [UInt8]
+    _ from: Descriptor, _ name: [UInt8], to directory: Descriptor, _ target: [UInt8]
   ) throws(SystemError) {
     do {
       try fileSystem.rename(
-        at: from.raw, name, to: folder.raw, target, exclusively: true)
+        at: from.raw, name, to: directory.raw, target, exclusively: true)
     } catch {
       guard error.code == .invalid || error.code == .notSupported else { throw error }
-      if try fileSystem.statIfPresent(at: folder.raw, target) != nil {
+      if try fileSystem.statIfPresent(at: directory.raw, target) != nil {
         throw SystemError(code: .exists, "rename", target)
       }
       try fileSystem.rename(
-        at: from.raw, name, to: folder.raw, target, exclusively: false)
+        at: from.raw, name, to: directory.raw, target, exclusively: false)
     }
   }
 }

@@ -10,7 +10,7 @@ import Platform
 
 /// A file in signatures/ that must not exist, or not with this content.
 struct SignatureProblem {
-  let folder: Descriptor
+  let directory: Descriptor
   let name: [UInt8]
   /// The path for messages, such as "signatures/compute/0000000003.signed.…".
   let object: String
@@ -20,7 +20,7 @@ struct SignatureProblem {
 extension ObjectStore {
   /// Returns the images that have a directory of signatures, and the unexpected files among the
   /// directories.
-  func signatureFolders() throws -> (images: [ImageName], problems: [SignatureProblem]) {
+  func signatureDirectories() throws -> (images: [ImageName], problems: [SignatureProblem]) {
     let parent = layout.signatures
     let names = try mapSystemErrors("the directory signatures/") { () throws(SystemError) in
       try layout.fileSystem.names(of: parent.raw)
@@ -38,7 +38,7 @@ extension ObjectStore {
       else {
         problems.append(
           SignatureProblem(
-            folder: parent, name: name, object: object,
+            directory: parent, name: name, object: object,
             reason: "is a \(stat.kind.noun), not the directory of an image"))
         continue
       }
@@ -49,23 +49,23 @@ extension ObjectStore {
 
   /// Returns the problems in the directory of an image.
   func signatureProblems(of image: ImageName) throws -> [SignatureProblem] {
-    guard let folder = try refs.open(layout.signatures, image) else { return [] }
+    guard let directory = try refs.open(layout.signatures, image) else { return [] }
     var problems: [SignatureProblem] = []
     for bytes in try refs.signatureFiles(of: image) {
       let object = "signatures/\(image)/\(printable(bytes))"
-      guard let reason = try reason(bytes, of: image, in: folder, object) else { continue }
+      guard let reason = try reason(bytes, of: image, in: directory, object) else { continue }
       problems.append(
-        SignatureProblem(folder: folder, name: bytes, object: object, reason: reason))
+        SignatureProblem(directory: directory, name: bytes, object: object, reason: reason))
     }
     return problems
   }
 
   private func reason(
-    _ bytes: [UInt8], of image: ImageName, in folder: Descriptor, _ object: String
+    _ bytes: [UInt8], of image: ImageName, in directory: Descriptor, _ object: String
   ) throws -> String? {
     guard let name = SignatureFileName(bytes) else { return "is not the name of a signature" }
     let file = try mapSystemErrors(object) { () throws(SystemError) in
-      try layout.read(folder, bytes, limitBytes: name.maxBytes)
+      try layout.read(directory, bytes, limitBytes: name.maxBytes)
     }
     switch file {
     case .absent: return nil
@@ -80,7 +80,7 @@ extension ObjectStore {
     guard name.key != nil else { return nil }
     let own = SignatureFileName(number: name.number, kind: name.kind, statement: name.statement)
     let hasStatement = try mapSystemErrors(object) { () throws(SystemError) in
-      try layout.fileSystem.statIfPresent(at: folder.raw, own.bytes) != nil
+      try layout.fileSystem.statIfPresent(at: directory.raw, own.bytes) != nil
     }
     return hasStatement ? nil : "has no statement: \(printable(own.bytes)) is missing"
   }
@@ -97,7 +97,7 @@ extension ObjectStore {
 
 extension VerifyRun {
   func checkSignatureFiles() throws {
-    let (images, problems) = try store.signatureFolders()
+    let (images, problems) = try store.signatureDirectories()
     for problem in problems { add(problem.object, problem.reason) }
     for image in images {
       for problem in try store.signatureProblems(of: image) { add(problem.object, problem.reason) }
@@ -107,10 +107,11 @@ extension VerifyRun {
 
 extension StoreRepair {
   func repairSignatures() throws {
-    let (images, problems) = try store.signatureFolders()
+    let (images, problems) = try store.signatureDirectories()
     for problem in problems {
       try moveToQuarantine(
-        problem.folder, problem.name, problem.object, as: "signatures-\(printable(problem.name))")
+        problem.directory, problem.name, problem.object, as: "signatures-\(printable(problem.name))"
+      )
     }
     for image in images {
       let lock = isDryRun ? nil : try lockImage(image)
@@ -121,7 +122,7 @@ extension StoreRepair {
         let problems = try store.signatureProblems(of: image)
         for problem in problems {
           try moveToQuarantine(
-            problem.folder, problem.name, problem.object,
+            problem.directory, problem.name, problem.object,
             as: "signatures-\(image)-\(printable(problem.name).suffix(150))")
         }
         isDone = problems.isEmpty || isDryRun

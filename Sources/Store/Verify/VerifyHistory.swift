@@ -80,14 +80,15 @@ extension VerifyRun {
   /// Checks tags, pins, and other files next to the images' directories.
   func checkMarks() throws {
     let layout = store.layout
-    for (folder, label) in [(layout.refs, "refs"), (layout.tags, "tags"), (layout.pins, "pins")] {
+    for (directory, label) in [(layout.refs, "refs"), (layout.tags, "tags"), (layout.pins, "pins")]
+    {
       let names = try mapSystemErrors("the directory \(label)/") { () throws(SystemError) in
-        try layout.fileSystem.names(of: folder.raw)
+        try layout.fileSystem.names(of: directory.raw)
       }
       for name in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
         let object = "\(label)/\(printable(name))"
         let stat = try mapSystemErrors(object) { () throws(SystemError) in
-          try layout.fileSystem.statIfPresent(at: folder.raw, name)
+          try layout.fileSystem.statIfPresent(at: directory.raw, name)
         }
         guard let stat else { continue }
         guard let image = try? ImageName(String(decoding: name, as: UTF8.self)),
@@ -96,17 +97,17 @@ extension VerifyRun {
           add(object, "is a \(stat.kind.noun), not the directory of an image")
           continue
         }
-        if label == "tags" { try checkMarks(of: image, in: folder, isPin: false) }
-        if label == "pins" { try checkMarks(of: image, in: folder, isPin: true) }
+        if label == "tags" { try checkMarks(of: image, in: directory, isPin: false) }
+        if label == "pins" { try checkMarks(of: image, in: directory, isPin: true) }
       }
     }
   }
 
   private func checkMarks(of image: ImageName, in parent: Descriptor, isPin: Bool) throws {
-    guard let folder = try store.refs.open(parent, image) else { return }
+    guard let directory = try store.refs.open(parent, image) else { return }
     let kind: MarkKind = isPin ? .pin : .tag
     let names = try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
-      try store.layout.fileSystem.names(of: folder.raw)
+      try store.layout.fileSystem.names(of: directory.raw)
     }
     for file in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
       guard let name = kind.markName(file) else {

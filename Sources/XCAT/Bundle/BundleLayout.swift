@@ -1,5 +1,5 @@
 // The layout of an image's bundle (docs/xcat-contract.md#bundle-layout). Each file is a flat member,
-// under its own name, of a folder named after the image. Extras are in extra/, each kit has a folder
+// under its own name, of a directory named after the image. Extras are in extra/, each kit has a directory
 // of its own, and a statelite image's tree is rootimgtree.gz.
 
 import Platform
@@ -15,22 +15,22 @@ public struct BundleLayout: Sendable {
   /// Files that share their name with another one, and so are not flat members: extras carry them.
   public let secondFiles: [AbsolutePath]
 
-  /// The image's folder in the bundle.
-  public var folder: String { BundleLayout.folder(manifest.imageName) }
+  /// The image's directory in the bundle.
+  public var directory: String { BundleLayout.directory(manifest.imageName) }
 
-  /// Returns the folder of an image in a bundle: its name with underscores for blanks.
-  public static func folder(_ imageName: String) -> String {
+  /// Returns the directory of an image in a bundle: its name with underscores for blanks.
+  public static func directory(_ imageName: String) -> String {
     String(imageName.map { $0 == " " ? "_" : $0 })
   }
 
   /// Takes the members from a manifest, and their paths from the manifest `renamed` (the same one, or
   /// one under another profile).
-  /// - Parameter isFolder: whether the bundle has a folder of that name.
+  /// - Parameter isDirectory: whether the bundle has a directory of that name.
   /// - Throws: `XCATError`: a mandatory part is missing, a path is not absolute or contains "..", or
   ///   two files share a name.
   public init(
     reading manifest: Manifest, renamed: Manifest, installDirectory: AbsolutePath,
-    isFolder: (String) -> Bool
+    isDirectory: (String) -> Bool
   ) throws(XCATError) {
     kind = try BundleLayout.check(manifest)
     self.manifest = renamed
@@ -59,11 +59,11 @@ public struct BundleLayout: Sendable {
     for file in manifest.rawImageFiles ?? [] {
       let name = try BundleLayout.memberName(file, "rawimagefiles")
       guard
-        let folder = ImageFiles.rawDirectory(
+        let directory = ImageFiles.rawDirectory(
           renamed.definition, installDirectory: installDirectory)
       else { continue }
       let target = name.hasSuffix(".img") ? name : name + ".img"
-      try collector.add(name, ImageFiles.rawImage, folder.appending(target), .file)
+      try collector.add(name, ImageFiles.rawImage, directory.appending(target), .file)
     }
     for kit in renamed.kits {
       guard let directory = kit["kitdir"] else { continue }
@@ -77,9 +77,9 @@ public struct BundleLayout: Sendable {
           "has a kit named '\(printable(kitName.utf8.prefix(255)))', which is not a file name",
           hint: "Nothing was imported; do not trust this bundle")
       }
-      try collector.add(name, ImageFiles.kit, path.parent.appending(kitName), .folder)
+      try collector.add(name, ImageFiles.kit, path.parent.appending(kitName), .directory)
     }
-    for extra in renamed.extras { try collector.add(extra, isFolder) }
+    for extra in renamed.extras { try collector.add(extra, isDirectory) }
     for piece in renamed.closure {
       try collector.add(
         piece.member, piece.isTree ? ImageFiles.rootTree : ImageFiles.closure,
@@ -98,8 +98,9 @@ public struct BundleLayout: Sendable {
   /// inside the tree itself; extracting there would create rootimg/rootimg
   /// (docs/xcat-contract.md#bundle-generations).
   static func treePath(_ archive: AbsolutePath) -> AbsolutePath {
-    let folder = archive.parent
-    return folder.lastComponent == Array("rootimg".utf8) ? folder : folder.appending("rootimg")
+    let directory = archive.parent
+    return directory.lastComponent == Array("rootimg".utf8)
+      ? directory : directory.appending("rootimg")
   }
 
   /// Returns the name in the flat bundle of a file that was at `path`.
@@ -195,7 +196,7 @@ private struct MemberCollector {
       BundleMember(name: name, role: role, path: path, shape: shape, isOptional: isOptional))
   }
 
-  mutating func add(_ extra: Manifest.Extra, _ isFolder: (String) -> Bool) throws(XCATError) {
+  mutating func add(_ extra: Manifest.Extra, _ isDirectory: (String) -> Bool) throws(XCATError) {
     guard let destination = AbsolutePath(extra.destination) else {
       throw XCATError(
         .bundleInvalid,
@@ -205,10 +206,11 @@ private struct MemberCollector {
         hint: "Nothing was imported; export the image again where it came from")
     }
     let inside = extra.source.split(separator: "/").joined(separator: "/")
-    if !inside.isEmpty, isFolder("extra/\(inside)") {
+    if !inside.isEmpty, isDirectory("extra/\(inside)") {
       members.append(
         BundleMember(
-          name: "extra/\(inside)", role: ImageFiles.extra, path: destination, shape: .mergedFolder))
+          name: "extra/\(inside)", role: ImageFiles.extra, path: destination,
+          shape: .mergedDirectory))
       return
     }
     let name = try BundleLayout.memberName(extra.source, "extra")

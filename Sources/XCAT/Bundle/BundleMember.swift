@@ -9,13 +9,13 @@ public struct BundleMember: Sendable, Hashable {
     case file
     /// A cpio or tar archive of a tree; the path is that of the tree.
     case archivedTree
-    /// A folder that replaces the path as a whole.
-    case folder
-    /// A folder whose content is added to the content of the path.
-    case mergedFolder
+    /// A directory that replaces the path as a whole.
+    case directory
+    /// A directory whose content is added to the content of the path.
+    case mergedDirectory
   }
 
-  /// The name inside the image's folder: "kernel", "extra/myscript1".
+  /// The name inside the image's directory: "kernel", "extra/myscript1".
   public let name: String
   /// The role of the file, as in `ImageFiles`.
   public let role: String

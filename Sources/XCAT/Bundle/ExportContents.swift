@@ -10,31 +10,31 @@ public enum ExportSource: Sendable, Hashable {
   case compressedTree(AbsolutePath)
   /// A tree of the snapshot, as a tar archive.
   case tree(AbsolutePath)
-  /// A folder of the snapshot, member by member.
-  case folder(AbsolutePath)
+  /// A directory of the snapshot, member by member.
+  case directory(AbsolutePath)
   case bytes([UInt8])
 }
 
 /// A member to write.
 public struct ExportMember: Sendable, Hashable {
-  /// The name inside the image's folder.
+  /// The name inside the image's directory.
   public let name: String
   /// The source of its bytes.
   public let source: ExportSource
 }
 
-/// An additional file or folder (`-e`).
+/// An additional file or directory (`-e`).
 public struct ExportExtra: Sendable, Hashable {
-  /// The file or folder.
+  /// The file or directory.
   public var source: AbsolutePath
-  /// The folder that it belongs in.
+  /// The directory that it belongs in.
   public var destination: String
-  public var isFolder: Bool
+  public var isDirectory: Bool
   /// Creates an extra.
-  public init(source: AbsolutePath, destination: String, isFolder: Bool) {
+  public init(source: AbsolutePath, destination: String, isDirectory: Bool) {
     self.source = source
     self.destination = destination
-    self.isFolder = isFolder
+    self.isDirectory = isDirectory
   }
 }
 

@@ -11,7 +11,7 @@ extension ExportLayout {
         hint: "Rename the file and the attribute that names it")
     }
     if let other = names[name] {
-      if other != path { try addInSideFolder(path) }
+      if other != path { try addInSideDirectory(path) }
       return
     }
     names[name] = path
@@ -20,27 +20,27 @@ extension ExportLayout {
 
   mutating func add(_ extra: ExportExtra) throws(XCATError) {
     let source = try text(extra.source)
-    if extra.isFolder {
+    if extra.isDirectory {
       manifest.extras.append(.init(source: source, destination: extra.destination))
-      let name = ExportLayout.folderName(source)
-      // A folder inside another one is already in the bundle.
-      let isWithin = folderMembers.contains { name == $0 || name.hasPrefix($0 + "/") }
+      let name = ExportLayout.directoryName(source)
+      // A directory inside another one is already in the bundle.
+      let isWithin = directoryMembers.contains { name == $0 || name.hasPrefix($0 + "/") }
       if names.updateValue(extra.source, forKey: name) == nil, !isWithin {
         members.removeAll { member in
-          guard case .folder = member.source else { return false }
+          guard case .directory = member.source else { return false }
           return member.name.hasPrefix(name + "/")
         }
-        members.append(ExportMember(name: name, source: .folder(extra.source)))
-        folderMembers.insert(name)
+        members.append(ExportMember(name: name, source: .directory(extra.source)))
+        directoryMembers.insert(name)
       }
       return
     }
     let name = "extra/" + ProfileRename.baseName(source)
-    let isFolderName = contents.extras.contains {
-      $0.isFolder && (ExportLayout.folderName($0.source.text) + "/").hasPrefix(name + "/")
+    let isDirectoryName = contents.extras.contains {
+      $0.isDirectory && (ExportLayout.directoryName($0.source.text) + "/").hasPrefix(name + "/")
     }
-    if names[name].map({ $0 != extra.source }) ?? false || isFolderName {
-      return try addInSideFolder(extra.source, to: extra.destination)
+    if names[name].map({ $0 != extra.source }) ?? false || isDirectoryName {
+      return try addInSideDirectory(extra.source, to: extra.destination)
     }
     manifest.extras.append(.init(source: source, destination: extra.destination))
     if names.updateValue(extra.source, forKey: name) == nil {
@@ -48,8 +48,8 @@ extension ExportLayout {
     }
   }
 
-  /// Returns the member name of a folder of extras.
-  private static func folderName(_ source: String) -> String {
+  /// Returns the member name of a directory of extras.
+  private static func directoryName(_ source: String) -> String {
     "extra/" + source.split(separator: "/").joined(separator: "/")
   }
 
@@ -58,31 +58,32 @@ extension ExportLayout {
     for (name, path) in contents.carriedMembers where names.updateValue(path, forKey: name) == nil {
       members.append(ExportMember(name: name, source: .file(path)))
     }
-    sideFolders = contents.carriedExtras
-      .filter { $0.source.hasPrefix("/\(ExportLayout.sideFolder)") }.map(\.destination)
+    sideDirectories = contents.carriedExtras
+      .filter { $0.source.hasPrefix("/\(ExportLayout.sideDirectory)") }.map(\.destination)
   }
 
-  /// Adds a file as an extra, in a folder for all files with one destination: `cp -a` copies them
+  /// Adds a file as an extra, in a directory for all files with one destination: `cp -a` copies them
   /// there.
-  mutating func addInSideFolder(
+  mutating func addInSideDirectory(
     _ path: AbsolutePath, to destination: String? = nil
   ) throws(XCATError) {
-    let folder = if let destination { destination } else { try text(path.parent) }
-    if !sideFolders.contains(folder) {
-      sideFolders.append(folder)
+    let directory = if let destination { destination } else { try text(path.parent) }
+    if !sideDirectories.contains(directory) {
+      sideDirectories.append(directory)
       manifest.extras.append(
-        .init(source: "/\(ExportLayout.sideFolder)\(sideFolders.count)", destination: folder))
+        .init(
+          source: "/\(ExportLayout.sideDirectory)\(sideDirectories.count)", destination: directory))
     }
-    let number = (sideFolders.firstIndex(of: folder) ?? 0) + 1
+    let number = (sideDirectories.firstIndex(of: directory) ?? 0) + 1
     let name =
-      "extra/\(ExportLayout.sideFolder)\(number)/\(ProfileRename.baseName(try text(path)))"
+      "extra/\(ExportLayout.sideDirectory)\(number)/\(ProfileRename.baseName(try text(path)))"
     if names.updateValue(path, forKey: name) == nil {
       members.append(ExportMember(name: name, source: .file(path)))
     }
   }
 
-  /// The prefix of folders of extras that imgstore, not an administrator, created.
-  public static let sideFolder = "imgstore-"
+  /// The prefix of directories of extras that imgstore, not an administrator, created.
+  public static let sideDirectory = "imgstore-"
 
   mutating func addClosure(
     _ path: AbsolutePath, _ installDirectory: AbsolutePath
@@ -94,7 +95,7 @@ extension ExportLayout {
       members.append(ExportMember(name: member, source: .tree(path)))
     } else if path.isInside(installDirectory) {
       if names.values.contains(path) { return }
-      try addInSideFolder(path)
+      try addInSideDirectory(path)
     } else {
       let member =
         "complete/\(manifest.closure.count + 1)/\(ProfileRename.baseName(try text(path)))"

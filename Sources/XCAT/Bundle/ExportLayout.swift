@@ -4,9 +4,9 @@
 // 1. A missing mandatory file ends the export. No bundle lacks its root image, and no manifest names
 //    files that the bundle does not have.
 // 2. Two files of one name cannot both be flat members. The first is flat; each further one is an
-//    extra in a folder of its own, which xCAT copies into place after the flat files.
+//    extra in a directory of its own, which xCAT copies into place after the flat files.
 // 3. The additional files of a complete bundle become extras in the same way if they are below the
-//    install folder. Others are under complete/, which xCAT ignores.
+//    install directory. Others are under complete/, which xCAT ignores.
 
 import Platform
 
@@ -16,14 +16,14 @@ public struct ExportLayout: Sendable {
   public internal(set) var manifest: Manifest
   /// The members to write, in their order.
   public internal(set) var members: [ExportMember] = []
-  /// The image's folder in the bundle.
-  public var folder: String { BundleLayout.folder(manifest.imageName) }
+  /// The image's directory in the bundle.
+  public var directory: String { BundleLayout.directory(manifest.imageName) }
 
   let contents: ExportContents
   var names: [String: AbsolutePath] = [:]
-  /// The destinations of our folders of extras; the index gives a folder its name.
-  var sideFolders: [String] = []
-  var folderMembers: Set<String> = []
+  /// The destinations of our directories of extras; the index gives a directory its name.
+  var sideDirectories: [String] = []
+  var directoryMembers: Set<String> = []
   /// The mandatory parts that are missing.
   var missing: [XCATError] = []
 
@@ -167,11 +167,11 @@ public struct ExportLayout: Sendable {
           .notFound, "Couldn't locate the root image directory. ",
           hint: "Run genimage: a statelite image needs rootimg/ in its rootimgdir"))
     }
-    let folder = tree.parent
-    manifest.values["rootimgtree"] = try text(folder.appending("rootimgtree.gz"))
+    let directory = tree.parent
+    manifest.values["rootimgtree"] = try text(directory.appending("rootimgtree.gz"))
     members.append(ExportMember(name: "rootimgtree.gz", source: .compressedTree(tree)))
     if !contents.litefile.isEmpty {
-      manifest.values["litefile"] = try text(folder.appending("litefile.csv"))
+      manifest.values["litefile"] = try text(directory.appending("litefile.csv"))
       members.append(ExportMember(name: "litefile.csv", source: .bytes(contents.litefile)))
     }
   }
@@ -231,7 +231,7 @@ public struct ExportLayout: Sendable {
         continue
       }
       members.append(
-        ExportMember(name: ProfileRename.baseName(path.text), source: .folder(path)))
+        ExportMember(name: ProfileRename.baseName(path.text), source: .directory(path)))
     }
   }
 }

@@ -5,11 +5,11 @@ import Platform
 
 /// A bundle's manifest.
 public struct Manifest: Sendable, Equatable {
-  /// An additional file or folder.
+  /// An additional file or directory.
   public struct Extra: Sendable, Equatable {
-    /// The original path of the file or folder, which determines its name in the bundle.
+    /// The original path of the file or directory, which determines its name in the bundle.
     public var source: String
-    /// The folder it belongs in.
+    /// The directory it belongs in.
     public var destination: String
     /// Creates an extra.
     public init(source: String, destination: String) {
@@ -20,7 +20,7 @@ public struct Manifest: Sendable, Equatable {
 
   /// A member that only our own complete bundles have, and its path.
   public struct Closure: Sendable, Equatable {
-    /// The name inside the image's folder; a tree is a tar member.
+    /// The name inside the image's directory; a tree is a tar member.
     public var member: String
     public var path: String
     public var isTree: Bool

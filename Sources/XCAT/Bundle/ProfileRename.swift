@@ -1,5 +1,5 @@
 // Changes the profile of a bundle (`imgimport -f`, docs/xcat-contract.md#profile-rename), without
-// xCAT's defects: the old profile's name is text, not a pattern; every platform has a folder. Boot
+// xCAT's defects: the old profile's name is text, not a pattern; every platform has a directory. Boot
 // files also move if rootimgdir is unset, so that the source image is never overwritten.
 
 import Platform
@@ -68,7 +68,7 @@ public enum ProfileRename {
     return "\(directory)/\(renamed)"
   }
 
-  /// Returns the folder under custom/ of an operating system.
+  /// Returns the directory under custom/ of an operating system.
   static func platform(_ version: String) -> String {
     let known = [
       ("rh", "rh"), ("centos", "centos"), ("alma", "alma"), ("rocky", "rocky"),
@@ -76,7 +76,7 @@ public enum ProfileRename {
       ("ubunt", "ubuntu"), ("debian", "debian"), ("leap", "suse"), ("suse", "suse"),
       ("sle", "sles"), ("openEuler", "openeuler"), ("ol", "ol"),
     ]
-    if let (_, folder) = known.first(where: { version.contains($0.0) }) { return folder }
+    if let (_, directory) = known.first(where: { version.contains($0.0) }) { return directory }
     let letters = version.prefix { $0.isLetter }
     return letters.isEmpty ? "other" : String(letters)
   }

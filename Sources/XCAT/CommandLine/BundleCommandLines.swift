@@ -78,10 +78,10 @@ public enum Imgexport {
   }
 
   /// Returns `NAME.tgz`, with blanks as underscores.
-  public static func defaultName(of image: String) -> String { folderName(of: image) + ".tgz" }
+  public static func defaultName(of image: String) -> String { directoryName(of: image) + ".tgz" }
 
-  /// Returns the image's name as the bundle's folder has it: each run of blanks is one underscore.
-  public static func folderName(of image: String) -> String {
+  /// Returns the image's name as the bundle's directory has it: each run of blanks is one underscore.
+  public static func directoryName(of image: String) -> String {
     var name = ""
     for scalar in image.unicodeScalars {
       if !scalar.properties.isWhitespace {
@@ -93,18 +93,18 @@ public enum Imgexport {
     return name
   }
 
-  /// Returns the bundle's folder, with its slash, and its name: the parts before and after the last
-  /// "/". An empty name is the default one. A destination without a folder has "./", and no
-  /// destination has an empty folder.
+  /// Returns the bundle's directory, with its slash, and its name: the parts before and after the last
+  /// "/". An empty name is the default one. A destination without a directory has "./", and no
+  /// destination has an empty directory.
   public static func place(
     of destination: String?, image: String
-  ) -> (folder: String, name: String) {
+  ) -> (directory: String, name: String) {
     guard let destination else { return ("", defaultName(of: image)) }
     let parts = split(destination)
-    return (parts.folder, parts.name.isEmpty ? defaultName(of: image) : parts.name)
+    return (parts.directory, parts.name.isEmpty ? defaultName(of: image) : parts.name)
   }
 
-  private static func split(_ path: String) -> (folder: String, name: String) {
+  private static func split(_ path: String) -> (directory: String, name: String) {
     guard let slash = path.utf8.lastIndex(of: 0x2f) else { return ("./", path) }
     let after = path.utf8.index(after: slash)
     return (String(path[..<after]), String(path[after...]))
@@ -154,9 +154,9 @@ public enum Imgimport {
 
 private func tooMany(_ operand: String) -> String { "Unexpected argument: \(operand)" }
 
-/// Splits `file[:dir]` at the first ":"; an empty folder is nil.
-public func splitExtra(_ text: String) -> (file: String, folder: String?) {
+/// Splits `file[:dir]` at the first ":"; an empty directory is nil.
+public func splitExtra(_ text: String) -> (file: String, directory: String?) {
   guard let colon = text.utf8.firstIndex(of: 0x3a) else { return (text, nil) }
-  let folder = String(text[text.utf8.index(after: colon)...])
-  return (String(text[..<colon]), folder.isEmpty ? nil : folder)
+  let directory = String(text[text.utf8.index(after: colon)...])
+  return (String(text[..<colon]), directory.isEmpty ? nil : directory)
 }

@@ -7,7 +7,7 @@
 /// `user@host:path`, checked to be harmless.
 public struct RemoteFile: Sendable, Equatable {
   public let host: String
-  /// The path, relative to the user's home folder there.
+  /// The path, relative to the user's home directory there.
   public let path: String
   /// The argument for scp.
   public var text: String { "\(host):\(path)" }

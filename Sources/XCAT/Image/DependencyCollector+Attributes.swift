@@ -3,7 +3,7 @@
 import Platform
 
 extension DependencyCollector {
-  /// Collects the files in the boot folder that imgexport leaves out
+  /// Collects the files in the boot directory that imgexport leaves out
   /// (docs/xcat-contract.md#left-out-of-bundles).
   mutating func collectBootDirectory() {
     guard
@@ -31,7 +31,7 @@ extension DependencyCollector {
   }
 
   /// Collects the includes of lists. xCAT reads a template's package list twice: with the template's
-  /// folder for relative names and, on installed nodes, with its own (docs/xcat-contract.md#includes).
+  /// directory for relative names and, on installed nodes, with its own (docs/xcat-contract.md#includes).
   mutating func collectIncludes() {
     let templates = paths(of: "template")
     for (attribute, dialect) in [
@@ -39,12 +39,13 @@ extension DependencyCollector {
       ("exlist", .excludes),
     ] {
       for path in paths(of: attribute) {
-        var folders = [path.parent]
+        var directories = [path.parent]
         if attribute == "pkglist" {
-          folders += Set(templates.map(\.parent)).subtracting(folders)
+          directories += Set(templates.map(\.parent)).subtracting(directories)
             .sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
         }
-        collectIncludes(of: path, dialect, folders: folders, referrer: "attribute \(attribute)")
+        collectIncludes(
+          of: path, dialect, directories: directories, referrer: "attribute \(attribute)")
       }
     }
   }
@@ -61,7 +62,7 @@ extension DependencyCollector {
       guard let path = path(String(text), in: referrer) else { continue }
       need(path, .partitionFile, referrer: referrer)
       if let template, kind(of: path, referrer: referrer) == .file {
-        collectIncludes(of: path, .template, folders: [template.parent], referrer: referrer)
+        collectIncludes(of: path, .template, directories: [template.parent], referrer: referrer)
       }
     }
   }
@@ -87,16 +88,16 @@ extension DependencyCollector {
     }
   }
 
-  /// Collects scripts: "script argument…", below the postscripts folder.
+  /// Collects scripts: "script argument…", below the postscripts directory.
   mutating func collectScripts(_ attribute: String, role: Dependency.Role) {
     let referrer = "attribute \(attribute)"
-    let folder = installDirectory.appending("postscripts")
+    let directory = installDirectory.appending("postscripts")
     for item in items(of: attribute) {
       let name = Array(item.utf8.prefix { !isBlank($0) })
-      guard let path = AbsolutePath(folder.bytes + [UInt8(ascii: "/")] + name) else {
+      guard let path = AbsolutePath(directory.bytes + [UInt8(ascii: "/")] + name) else {
         report(
           .unresolved, referrer,
-          "'\(printable(name))' is not the name of a script in \(folder.text)",
+          "'\(printable(name))' is not the name of a script in \(directory.text)",
           hint: "Name a script of that folder, without '..'")
         continue
       }

@@ -8,18 +8,18 @@ extension DependencyCollector {
   // MARK: Includes
 
   /// Collects the includes of one list.
-  /// - Parameter folders: the folders that relative names may be relative to.
+  /// - Parameter directories: the directories that relative names may be relative to.
   mutating func collectIncludes(
-    of top: AbsolutePath, _ dialect: ListDialect, folders: [AbsolutePath], referrer: String
+    of top: AbsolutePath, _ dialect: ListDialect, directories: [AbsolutePath], referrer: String
   ) {
     var visited: Set<AbsolutePath> = []
-    collectIncludes(of: [top], dialect, folders: folders, referrer: referrer, &visited)
+    collectIncludes(of: [top], dialect, directories: directories, referrer: referrer, &visited)
   }
 
   /// Collects the includes of the last file of a chain.
   /// - Parameter chain: the files from the top one to the one to read.
   private mutating func collectIncludes(
-    of chain: [AbsolutePath], _ dialect: ListDialect, folders: [AbsolutePath], referrer: String,
+    of chain: [AbsolutePath], _ dialect: ListDialect, directories: [AbsolutePath], referrer: String,
     _ visited: inout Set<AbsolutePath>
   ) {
     guard let file = chain.last, visited.insert(file).inserted else { return }
@@ -36,7 +36,7 @@ extension DependencyCollector {
       reportVariable(in: line, referrer: referrer)
     }
     for name in includes.names {
-      for path in targets(of: name, dialect, folders: folders, referrer: referrer) {
+      for path in targets(of: name, dialect, directories: directories, referrer: referrer) {
         if let start = chain.firstIndex(of: path) {
           report(
             .cycle, path.text,
@@ -45,24 +45,25 @@ extension DependencyCollector {
             hint: "Remove one of these #INCLUDE lines: xCAT would read them without end")
           continue
         }
-        // A folder here is an error, and must not be carried with all its content.
+        // A directory here is an error, and must not be carried with all its content.
         guard let kind = kind(of: path, referrer: referrer) else { continue }
         guard kind == .file else {
           reportMissing(path, referrer: referrer, isDirectory: kind == .directory)
           continue
         }
         add(path, isDirectory: false, .include, referrer: referrer)
-        collectIncludes(of: chain + [path], dialect, folders: folders, referrer: referrer, &visited)
+        collectIncludes(
+          of: chain + [path], dialect, directories: directories, referrer: referrer, &visited)
       }
     }
   }
 
   /// Returns the existing files that a name may mean; the first candidate if none exists.
   private mutating func targets(
-    of name: [UInt8], _ dialect: ListDialect, folders: [AbsolutePath], referrer: String
+    of name: [UInt8], _ dialect: ListDialect, directories: [AbsolutePath], referrer: String
   ) -> [AbsolutePath] {
     var candidates: [AbsolutePath] = []
-    for path in folders.compactMap({ IncludeTags.resolve(name, from: $0) })
+    for path in directories.compactMap({ IncludeTags.resolve(name, from: $0) })
     where !candidates.contains(path) {
       candidates.append(path)
     }
@@ -127,9 +128,9 @@ extension DependencyCollector {
       }
       paths = paths.flatMap { matches(pattern, component, in: $0, referrer: referrer) }
       if paths.isEmpty {
-        let folder = AbsolutePath(components: Array(path.components[..<index]))
+        let directory = AbsolutePath(components: Array(path.components[..<index]))
         report(
-          .missing, folder.text,
+          .missing, directory.text,
           "nothing in it matches '\(printable(component))', named by \(referrer)",
           hint: "Add the files, or remove the line")
         return
@@ -141,24 +142,24 @@ extension DependencyCollector {
         return
       }
     }
-    // A literal name after a wildcard may be missing in some folders.
+    // A literal name after a wildcard may be missing in some directories.
     let present = paths.filter { kind(of: $0, referrer: referrer) ?? .absent != .absent }
     if present.isEmpty { reportMissing(path, referrer: referrer) }
     for path in present { need(path, role, referrer: referrer) }
   }
 
   private mutating func matches(
-    _ pattern: BytePattern, _ component: [UInt8], in folder: AbsolutePath, referrer: String
+    _ pattern: BytePattern, _ component: [UInt8], in directory: AbsolutePath, referrer: String
   ) -> [AbsolutePath] {
     do {
-      guard try view.kind(folder) == .directory else { return [] }
+      guard try view.kind(directory) == .directory else { return [] }
       let dot = UInt8(ascii: ".")
-      return try view.list(folder)
+      return try view.list(directory)
         .filter { ($0.first != dot || component.first == dot) && pattern.matches($0) }
         .sorted { $0.lexicographicallyPrecedes($1) }
-        .map { AbsolutePath(components: folder.components + [$0]) }
+        .map { AbsolutePath(components: directory.components + [$0]) }
     } catch {
-      reportUnreadable(folder, referrer: referrer, error)
+      reportUnreadable(directory, referrer: referrer, error)
       return []
     }
   }

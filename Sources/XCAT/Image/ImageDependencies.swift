@@ -68,7 +68,7 @@ public struct ImageDependencies: Sendable {
   /// The media repositories.
   public private(set) var media: [ImageMedia] = []
 
-  /// The folder of xCAT's own packages.
+  /// The directory of xCAT's own packages.
   public static let xcatRoot = AbsolutePath(components: [Array("opt".utf8), Array("xcat".utf8)])
 
   /// Finds the dependencies of an image. A missing or unreadable file is a problem in the result, not

@@ -1,4 +1,4 @@
-// Finds the files of an image: the boot files in its folder, its root tree, the files that its
+// Finds the files of an image: the boot files in its directory, its root tree, the files that its
 // attributes name, and the list that xCAT searches for if none is named
 // (docs/xcat-contract.md#image-files, docs/xcat-contract.md#list-search).
 
@@ -57,23 +57,23 @@ public enum ImageFiles {
   /// The packed image of statelite images whose root is a ramdisk.
   public static let statelitePackedName = "rootimg-statelite.gz"
   static let otherPackedNames = [statelitePackedName] + unpreferredPackedNames
-  /// The name of the root tree in an image's folder.
+  /// The name of the root tree in an image's directory.
   public static let rootTreeName = Array("rootimg".utf8)
   /// The names of kernel, ramdisks and packed images there.
   public static let bootNames = Set(
     (["kernel"] + ramdiskNames + packedNames + otherPackedNames).map { Array($0.utf8) })
 
-  /// Returns the folder of kernel, ramdisks and root image; nil for a kind that has none.
+  /// Returns the directory of kernel, ramdisks and root image; nil for a kind that has none.
   public static func bootDirectory(
     _ definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> AbsolutePath? {
     // xCAT's tools accept blanks around a value; they are not part of it.
     if let text = definition.linuximage["rootimgdir"] { return AbsolutePath(trimmed(text)) }
     guard ["netboot", "statelite"].contains(definition.provisioning) else { return nil }
-    return folder("netboot", definition, installDirectory)
+    return directory("netboot", definition, installDirectory)
   }
 
-  /// Returns the reason that `rootimgdir` does not name a folder; nil if it is unset, or names one.
+  /// Returns the reason that `rootimgdir` does not name a directory; nil if it is unset, or names one.
   public static func rootDirectoryFault(_ definition: ImageDefinition) -> String? {
     guard let text = definition.linuximage["rootimgdir"] else { return nil }
     let plain = trimmed(text)
@@ -91,17 +91,17 @@ public enum ImageFiles {
     return "rootimgdir is '\(shown)', which is not a valid path"
   }
 
-  /// Returns the folder of an s390x image's disk images.
+  /// Returns the directory of an s390x image's disk images.
   public static func rawDirectory(
     _ definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> AbsolutePath? {
     guard definition.architecture.contains("s390x"),
       ["netboot", "raw", "sysclone"].contains(definition.provisioning)
     else { return nil }
-    return folder(definition.provisioning, definition, installDirectory)
+    return directory(definition.provisioning, definition, installDirectory)
   }
 
-  private static func folder(
+  private static func directory(
     _ family: String, _ definition: ImageDefinition, _ installDirectory: AbsolutePath
   ) -> AbsolutePath? {
     guard !definition.osVersion.isEmpty, !definition.architecture.isEmpty,
@@ -176,10 +176,10 @@ public enum ImageFiles {
     _ definition: ImageDefinition, _ installDirectory: AbsolutePath, _ view: FileProvider
   ) throws -> ImageFile? {
     let method = definition.provisioning
-    let (role, suffix, folder): (String, String, String)
+    let (role, suffix, subdirectory): (String, String, String)
     switch method {
-    case "install": (role, suffix, folder) = ("template", "tmpl", "install")
-    case "netboot", "statelite": (role, suffix, folder) = ("pkglist", "pkglist", "netboot")
+    case "install": (role, suffix, subdirectory) = ("template", "tmpl", "install")
+    case "netboot", "statelite": (role, suffix, subdirectory) = ("pkglist", "pkglist", "netboot")
     default: return nil
     }
     guard paths(of: role, definition).isEmpty, !definition.osVersion.isEmpty else { return nil }
@@ -191,9 +191,10 @@ public enum ImageFiles {
       "\(definition.profile).\(suffix)",
     ]
     for base in [
-      installDirectory.appending("custom").appending(folder), sharedLists.appending(folder),
+      installDirectory.appending("custom").appending(subdirectory),
+      sharedLists.appending(subdirectory),
     ] {
-      // rhels8.5.0, rhels8.5., … rh, r, and finally the base folder itself.
+      // rhels8.5.0, rhels8.5., … rh, r, and finally the base directory itself.
       var chopped = version.contains("win") ? "windows" : version
       while !chopped.isEmpty, try view.kind(base.appending(chopped)) != .directory {
         chopped.removeLast()

@@ -2,7 +2,7 @@
 // (docs/xcat-contract.md#includes).
 //
 // 1. A tag is a match of xCAT's pattern `#INCLUDE:([^#^\n]+)#`: the name has no '#', '^' or line end.
-// 2. A relative name is relative to the folder of the list that the image names (the top file),
+// 2. A relative name is relative to the directory of the list that the image names (the top file),
 //    however deep the including file is (imgutils.pm, packimage.pm, Template.pm).
 
 import Platform
@@ -92,10 +92,10 @@ enum IncludeTags {
     return line[include.upperBound...].firstRange(of: Array("#ENV:".utf8)) != nil
   }
 
-  /// Returns the path of a name relative to a folder; nil if it cannot be a path. ".." is resolved
+  /// Returns the path of a name relative to a directory; nil if it cannot be a path. ".." is resolved
   /// lexically.
-  static func resolve(_ name: [UInt8], from folder: AbsolutePath) -> AbsolutePath? {
-    var components = name.first == UInt8(ascii: "/") ? [] : folder.components
+  static func resolve(_ name: [UInt8], from directory: AbsolutePath) -> AbsolutePath? {
+    var components = name.first == UInt8(ascii: "/") ? [] : directory.components
     for part in name.split(separator: UInt8(ascii: "/")) {
       switch Array(part) {
       case [0x2e]: continue

@@ -4,9 +4,9 @@
 //
 //     ROOTIMGDIR/{kernel,initrd-…gz,hypervisor}  ──▶  TFTPDIR/xcat/osimage/NAME/
 //
-// 1. Only files that xCAT takes from the image's folder are listed. Nodes of an install image boot
+// 1. Only files that xCAT takes from the image's directory are listed. Nodes of an install image boot
 //    kernel and ramdisk of the install media (vmlinuz, initrd.img), which are not files of the image.
-// 2. Nodes without an image name (nodetype.provmethod "netboot") boot from another folder, by
+// 2. Nodes without an image name (nodetype.provmethod "netboot") boot from another directory, by
 //    operating system and profile; xCAT itself no longer supports that.
 
 import Platform
@@ -15,7 +15,7 @@ import Platform
 public struct BootFile: Sendable, Hashable {
   /// "kernel", "ramdisk" or "hypervisor".
   public let role: String
-  /// The paths in the image's folder; xCAT takes the first that exists.
+  /// The paths in the image's directory; xCAT takes the first that exists.
   public let sources: [AbsolutePath]
   /// The name of the copy.
   public let copyName: String
@@ -23,7 +23,7 @@ public struct BootFile: Sendable, Hashable {
 
 /// Determines which files are copied for the nodes of an image.
 public enum BootFiles {
-  /// The TFTP folder if site.tftpdir is unset.
+  /// The TFTP directory if site.tftpdir is unset.
   public static let defaultTFTPDirectory = "/tftpboot"
 
   /// Returns the files that nodes of the image boot copies of.
@@ -31,11 +31,11 @@ public enum BootFiles {
     of definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> [BootFile] {
     guard ["netboot", "statelite"].contains(definition.provisioning),
-      let folder = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
+      let directory = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
     else { return [] }
     func file(_ role: String, _ name: String, else other: String? = nil) -> BootFile {
       BootFile(
-        role: role, sources: ([name] + [other].compactMap(\.self)).map { folder.appending($0) },
+        role: role, sources: ([name] + [other].compactMap(\.self)).map { directory.appending($0) },
         copyName: name)
     }
     return [
@@ -53,11 +53,11 @@ public enum BootFiles {
       ? "initrd-stateless.gz" : "initrd-statelite.gz"
   }
 
-  /// Returns the folder of an image's copies.
-  public static func folder(of image: String, in tftpDirectory: AbsolutePath) -> AbsolutePath {
-    tftpDirectory.appending(subfolder(of: image))
+  /// Returns the directory of an image's copies.
+  public static func directory(of image: String, in tftpDirectory: AbsolutePath) -> AbsolutePath {
+    tftpDirectory.appending(subdirectory(of: image))
   }
 
-  /// Returns the folder below the TFTP folder, as in the table bootparams.
-  static func subfolder(of image: String) -> String { "xcat/osimage/\(image)" }
+  /// Returns the directory below the TFTP directory, as in the table bootparams.
+  static func subdirectory(of image: String) -> String { "xcat/osimage/\(image)" }
 }

@@ -12,9 +12,9 @@ import Platform
 /// A node that boots an image.
 public struct BootNode: Sendable, Equatable {
   public let name: String
-  /// The TFTP folder of the node, if noderes.tftpdir names one.
+  /// The TFTP directory of the node, if noderes.tftpdir names one.
   public let tftpDirectory: String?
-  /// Whether the boot files are on the node's service node, which has a TFTP folder of its own
+  /// Whether the boot files are on the node's service node, which has a TFTP directory of its own
   /// (site.sharedtftp).
   public let isElsewhere: Bool
 }
@@ -32,7 +32,7 @@ public struct BootNodes {
   /// - Throws: the errors of the backend.
   public init(of image: String, _ backend: any TableBackend) throws {
     var tables = try NodeTables(backend)
-    let sharesFolder = !["0", "no", "NO"].contains(try backend.site("sharedtftp") ?? "")
+    let sharesDirectory = !["0", "no", "NO"].contains(try backend.site("sharedtftp") ?? "")
     for node in tables.groups.keys.sorted(by: byBytes) {
       do {
         guard try BootNodes.boots(node, image, &tables) else { continue }
@@ -46,7 +46,7 @@ public struct BootNodes {
         nodes.append(
           BootNode(
             name: node, tftpDirectory: try tables.value("noderes", "tftpdir", node: node),
-            isElsewhere: !sharesFolder && servers.contains { $0 != "<xcatmaster>" }))
+            isElsewhere: !sharesDirectory && servers.contains { $0 != "<xcatmaster>" }))
       } catch is XCATError {
         unclear.append(node)
       }
@@ -66,13 +66,13 @@ public struct BootNodes {
   private static func boots(
     _ node: String, _ image: String, _ tables: inout NodeTables
   ) throws -> Bool {
-    let folder = BootFiles.subfolder(of: image) + "/"
+    let directory = BootFiles.subdirectory(of: image) + "/"
     var isSet = false
     for column in ["kernel", "initrd", "kcmdline"] {
       guard let value = try tables.value("bootparams", column, node: node) else { continue }
       // "KERNEL!HYPERVISOR" for Xen.
       if value.split(whereSeparator: { $0 == "!" || $0 == " " }).contains(where: {
-        $0.hasPrefix(folder) || $0.contains("/" + folder)
+        $0.hasPrefix(directory) || $0.contains("/" + directory)
       }) {
         return true
       }

@@ -4,8 +4,8 @@
 // 1. xCAT makes two commands of the lists: `find . -xdev '!' -path 'P1' -a '!' -path 'P2' …` and, from
 //    the lines that begin with '+', `find . -xdev -path 'I1' -o …`, whose output is appended. An entry
 //    is kept if no exclude pattern matches it, or an include pattern does; the order does not matter.
-// 2. Each entry is decided by its own path: excluding a folder keeps its content, and including a file
-//    does not include its folders.
+// 2. Each entry is decided by its own path: excluding a directory keeps its content, and including a file
+//    does not include its directories.
 // 3. The text of an included list replaces the tag within its line. An include that xCAT would ignore,
 //    or follow without end, is an error here.
 // 4. A quote in a pattern is an ordinary byte; in xCAT it breaks the shell's command line.
@@ -49,7 +49,7 @@ public struct ExcludeList: Sendable {
   ) throws(XCATError) -> ExcludeList {
     var result = ExcludeList(always: always)
     for file in files {
-      var expander = Expander(folder: file.parent)
+      var expander = Expander(directory: file.parent)
       for line in try expander.text(of: [file], read).split(separator: UInt8(ascii: "\n")) {
         result.add(line)
       }
@@ -112,12 +112,12 @@ public struct ExcludeList: Sendable {
 extension ExcludeList {
   /// Replaces tags by the text of included files.
   private struct Expander {
-    /// The folder that relative names are relative to.
-    let folder: AbsolutePath
+    /// The directory that relative names are relative to.
+    let directory: AbsolutePath
     private var bytes = 0
     private var reads = 0
 
-    init(folder: AbsolutePath) { self.folder = folder }
+    init(directory: AbsolutePath) { self.directory = directory }
 
     /// Returns the expanded text of a file.
     /// - Parameter chain: the files from the top one to that file.
@@ -129,7 +129,7 @@ extension ExcludeList {
       var result: [UInt8] = []
       var copied = 0
       for tag in IncludeTags.find(in: text, openings: ListDialect.excludes.openings) {
-        guard let target = IncludeTags.resolve(tag.name, from: folder) else {
+        guard let target = IncludeTags.resolve(tag.name, from: directory) else {
           throw XCATError(
             "exlist \(file.text)", "includes '\(printable(tag.name))', which cannot be a path",
             hint: "Name the file by its absolute path")

@@ -7,9 +7,9 @@
 
 import Platform
 
-/// A file or folder that statelite nodes treat specially.
+/// A file or directory that statelite nodes treat specially.
 public struct LitefileRow: Sendable, Hashable {
-  /// An absolute path; a folder's ends with "/".
+  /// An absolute path; a directory's ends with "/".
   public var file: String
   /// The effective options: never blank.
   public var options: String

@@ -3,26 +3,26 @@
 //
 // 1. Only the plain entries count, up to the first clause (EXECUTE:, APPEND:, MERGE: …). Entries for a
 //    range of nodes are skipped.
-// 2. `rsync -L` determines the destination: inside the target if that is a folder, ends in "/", or
-//    several files are sent. A source that ends in "/" is a folder's content.
+// 2. `rsync -L` determines the destination: inside the target if that is a directory, ends in "/", or
+//    several files are sent. A source that ends in "/" is a directory's content.
 // 3. Wildcards are expanded as by a shell on the management node.
 
 import Platform
 
 /// An entry of a synclist, for an image.
 public struct SyncCopy: Sendable, Hashable {
-  /// A file or folder to copy.
+  /// A file or directory to copy.
   public struct Source: Sendable, Hashable {
     public let path: AbsolutePath
-    /// Whether the folder's content is meant, not the folder.
+    /// Whether the directory's content is meant, not the directory.
     public let isContent: Bool
   }
 
   public let sources: [Source]
   /// The path in the image; its components are clean.
   public let target: AbsolutePath
-  /// Whether the target is a folder, existing or not.
-  public let isFolder: Bool
+  /// Whether the target is a directory, existing or not.
+  public let isDirectory: Bool
   /// The line number, from 1.
   public let line: Int
 }
@@ -95,11 +95,11 @@ public struct SyncCopies: Sendable {
       if paths.isEmpty { problems.append("line \(number): \(printable(word)) does not exist") }
       sources += paths.map { SyncCopy.Source(path: $0, isContent: word.last == 0x2f) }
     }
-    let isFolder =
+    let isDirectory =
       try targetBytes.last == 0x2f || sources.count > 1 || view.kind(target) == .directory
     if !sources.isEmpty {
       copies.append(
-        SyncCopy(sources: sources, target: target, isFolder: isFolder, line: number))
+        SyncCopy(sources: sources, target: target, isDirectory: isDirectory, line: number))
     }
   }
 
@@ -115,12 +115,12 @@ public struct SyncCopies: Sendable {
         continue
       }
       let dot = UInt8(ascii: ".")
-      paths = try paths.flatMap { folder -> [AbsolutePath] in
-        guard try view.kind(folder) == .directory else { return [] }
-        return try view.list(folder)
+      paths = try paths.flatMap { directory -> [AbsolutePath] in
+        guard try view.kind(directory) == .directory else { return [] }
+        return try view.list(directory)
           .filter { ($0.first != dot || component.first == dot) && pattern.matches($0) }
           .sorted { $0.lexicographicallyPrecedes($1) }
-          .map { AbsolutePath(components: folder.components + [$0]) }
+          .map { AbsolutePath(components: directory.components + [$0]) }
       }
     }
     return try paths.filter { try view.kind($0) != .absent }

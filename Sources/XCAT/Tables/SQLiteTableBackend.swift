@@ -13,10 +13,10 @@
 import Platform
 import SQLite
 
-/// The folder of table files.
+/// The directory of table files.
 public struct SQLiteTableBackend: TableBackend {
   let fileSystem: any FileSystem
-  /// The folder, as a real path.
+  /// The directory, as a real path.
   public let directory: [UInt8]
   let mayCreate: Bool
   private var isUnlocked = false
@@ -24,8 +24,8 @@ public struct SQLiteTableBackend: TableBackend {
 
   /// Creates a backend.
   /// - Parameters:
-  ///   - mayCreate: whether missing tables may be created, as in a store's own folder.
-  ///   - locating: returns the path of a file of the folder, with links resolved; nil to let the
+  ///   - mayCreate: whether missing tables may be created, as in a store's own directory.
+  ///   - locating: returns the path of a file of the directory, with links resolved; nil to let the
   ///     kernel follow them.
   public init(
     _ fileSystem: any FileSystem, directory: [UInt8], mayCreate: Bool,

@@ -32,13 +32,13 @@ struct XCATCommandRunner: Sendable {
   /// Returns the path of a command. `lsdef` and similar ones are in bin, `tabdump` and `chtab` in
   /// sbin.
   func path(of name: String) throws -> [UInt8] {
-    var folders: [String] = []
+    var directories: [String] = []
     for root in [environment["XCATROOT"] ?? "", "/opt/xcat"] where !root.isEmpty {
-      folders += [root + "/bin", root + "/sbin"]
+      directories += [root + "/bin", root + "/sbin"]
     }
-    folders += (environment["PATH"] ?? "").split(separator: ":").map(String.init)
-    for folder in folders where folder.utf8.first == UInt8(ascii: "/") {
-      let path = Array("\(folder)/\(name)".utf8)
+    directories += (environment["PATH"] ?? "").split(separator: ":").map(String.init)
+    for directory in directories where directory.utf8.first == UInt8(ascii: "/") {
+      let path = Array("\(directory)/\(name)".utf8)
       let stat = try fileSystem.statIfPresent(
         at: fileSystem.workingDirectory, path, followLink: true)
       if let stat, stat.kind == .file, stat.mode & 0o111 != 0 { return path }

@@ -10,12 +10,12 @@ extension TableSchema {
     TableSchema.grammars[name]?[column] ?? TableSchema.common[column]
   }
 
-  /// Scripts below the folder of postscripts, with arguments.
+  /// Scripts below the directory of postscripts, with arguments.
   private static let scripts = ValueGrammar.list(.script(.relativePath))
   /// Files of a kit: rmkit removes `/install/postscripts/$file`, word by word.
   private static let kitFiles = ValueGrammar.list(.name)
-  /// Local folders, and mirrors of Ubuntu with their suites.
-  private static let packageFolders = ValueGrammar.list(.either(.path, .mirror))
+  /// Local directories, and mirrors of Ubuntu with their suites.
+  private static let packageDirectories = ValueGrammar.list(.either(.path, .mirror))
 
   private static let common: [String: ValueGrammar] = [
     "comments": .prose, "description": .prose, "disable": .word,
@@ -32,8 +32,8 @@ extension TableSchema {
     ],
     "linuximage": [
       "imagename": .name, "template": .list(.path), "boottarget": .name, "addkcmdline": .words,
-      "pkglist": .list(.path), "pkgdir": packageFolders, "otherpkglist": .list(.path),
-      "otherpkgdir": packageFolders, "exlist": .list(.path),
+      "pkglist": .list(.path), "pkgdir": packageDirectories, "otherpkglist": .list(.path),
+      "otherpkgdir": packageDirectories, "exlist": .list(.path),
       "postinstall": .list(.script(.path)), "rootimgdir": .path, "kerneldir": .path,
       "nodebootif": .name, "otherifce": .list(.name), "netdrivers": .list(.relativePath),
       "kernelver": .name, "krpmver": .name, "permission": .mode, "dump": .word,

@@ -19,10 +19,10 @@ public indirect enum ValueGrammar: Sendable, Equatable {
   case path
   /// An absolute path that reaches no shell of xCAT's.
   case directory
-  /// A path below a folder that the reader knows: it is relative and has no "..".
+  /// A path below a directory that the reader knows: it is relative and has no "..".
   case relativePath
   /// A URL of http or https, followed by words: a mirror of Ubuntu, with its suite and components.
-  /// xCAT takes any other text for a local folder.
+  /// xCAT takes any other text for a local directory.
   case mirror
   /// NAME=VALUE.
   case assignment

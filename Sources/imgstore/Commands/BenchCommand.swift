@@ -79,8 +79,8 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
-    let folder = work ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp"
-    var request = BenchRequest(subject, forms: form, workFolder: folder)
+    let directory = work ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/var/tmp"
+    var request = BenchRequest(subject, forms: form, workDirectory: directory)
     request.changePercent = change
     request.rounds = rounds
     request.measuresPeers = peers

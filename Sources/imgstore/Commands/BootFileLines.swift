@@ -95,12 +95,12 @@ struct BootCheck {
 /// hint.
 func bootLines(_ report: BootFilesReport, mentionsElsewhere: Bool) -> [String] {
   var lines: [String] = []
-  let folders = report.stale.reduce(into: [String]()) { folders, copy in
-    let folder = copy.path.parent.text
-    if folders.last != folder { folders.append(folder) }
+  let directories = report.stale.reduce(into: [String]()) { directories, copy in
+    let directory = copy.path.parent.text
+    if directories.last != directory { directories.append(directory) }
   }
-  for folder in folders {
-    let stale = report.stale.filter { $0.path.parent.text == folder }
+  for directory in directories {
+    let stale = report.stale.filter { $0.path.parent.text == directory }
     let parts = [
       (BootCopy.State.differs, "does not match the image", "do not match the image"),
       (.missing, "is missing", "are missing"),
@@ -110,7 +110,7 @@ func bootLines(_ report: BootFilesReport, mentionsElsewhere: Bool) -> [String] {
       if names.isEmpty { return nil }
       return "\(names.joined(separator: " and ")) \(names.count == 1 ? one : several)"
     }
-    lines.append("\(folder): \(parts.joined(separator: "; "))")
+    lines.append("\(directory): \(parts.joined(separator: "; "))")
   }
   let isElsewhere = mentionsElsewhere && !report.elsewhere.isEmpty
   let hint = report.command.map { "'\(bounded($0.text))' updates them" }

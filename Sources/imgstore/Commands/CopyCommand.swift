@@ -51,7 +51,7 @@ struct Copy: ParsableCommand {
       try printJSON(CopyJSON(outcome))
     } else if let copied = outcome.copied {
       print(
-        "copied \(outcome.source.name) to \(outcome.folder.text): "
+        "copied \(outcome.source.name) to \(outcome.directory.text): "
           + "\(count(report.writtenFiles, "entry")) written (\(sizeText(report.writtenBytes)))"
           + (report.reusedFiles > 0 ? ", \(report.reusedFiles) share their data" : ""))
       if outcome.remaining?.isEmpty == true {
@@ -79,6 +79,6 @@ struct Copy: ParsableCommand {
     print(
       "a copy of \(outcome.source.name) as \(name) would take "
         + "\(count(outcome.apply.plannedSteps, "step")), \(sizeText(outcome.apply.plannedBytes)) "
-        + "to write; its directory: \(outcome.folder.text)")
+        + "to write; its directory: \(outcome.directory.text)")
   }
 }

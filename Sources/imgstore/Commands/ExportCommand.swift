@@ -94,9 +94,9 @@ struct Export: ParsableCommand {
     let outcome: ExportOutcome
     let destination: String
     if let host = remote.remoteHost {
-      let (folder, name) = Imgexport.place(
+      let (directory, name) = Imgexport.place(
         of: target, image: ref.split(separator: "@").first.map(String.init) ?? ref)
-      let file = try RemoteFile(host: host, path: folder + name)
+      let file = try RemoteFile(host: host, path: directory + name)
       destination = file.text
       outcome = try send(workspace, request, to: file)
     } else {

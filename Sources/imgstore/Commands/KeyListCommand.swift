@@ -18,7 +18,7 @@ struct KeyList: ParsableCommand {
       return try printJSON(
         KeysJSON(keys: keys.all.map { KeyJSON($0.key, name: $0.name) }))
     }
-    if keys.isEmpty { return print("\(keys.folder) has no keys") }
+    if keys.isEmpty { return print("\(keys.directory) has no keys") }
     print(table(keys.all.map { [$0.key.id.hex, $0.name] }))
   }
 }

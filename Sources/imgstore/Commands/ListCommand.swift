@@ -29,14 +29,14 @@ struct List: ParsableCommand {
     Output.begin()
     defer { Output.end() }
     var list = try EntryList(json: json.json)
-    let isFolder = target.found.entry.kind == .directory
-    let prefix = target.found.path.count + (isFolder ? 1 : 0)
+    let isDirectory = target.found.entry.kind == .directory
+    let prefix = target.found.path.count + (isDirectory ? 1 : 0)
     func show(_ found: FoundEntry) throws {
       // Names are relative to the directory. A file keeps the caller's spelling.
-      let name = isFolder ? printable(found.path.dropFirst(prefix)) : target.spelling
+      let name = isDirectory ? printable(found.path.dropFirst(prefix)) : target.spelling
       try list.add(found, long ? longLine(found.entry, name) : name + mark(found.entry))
     }
-    if !isFolder {
+    if !isDirectory {
       try show(target.found)
     } else if recursive {
       try target.reader.walk(target.found) { found in

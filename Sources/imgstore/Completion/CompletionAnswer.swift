@@ -60,7 +60,7 @@ enum CompletionAnswer {
       Array(line.words.dropFirst()), line.word, describes: false)
     switch completion.source {
     case .files: print("files \(keptCharacters(completion, line, replaced))")
-    case .folders: print("folders \(keptCharacters(completion, line, replaced))")
+    case .directories: print("folders \(keptCharacters(completion, line, replaced))")
     case .candidates(let candidates):
       let words = candidates.compactMap { candidate in
         line.replacement(completion.kept + candidate.text, for: replaced).map { word in

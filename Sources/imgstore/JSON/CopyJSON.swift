@@ -25,7 +25,7 @@ struct CopyJSON: JSONDocument {
     source = outcome.source.name
     dryRun = outcome.copied == nil
     copied = outcome.copied?.name
-    folder = outcome.folder.text
+    folder = outcome.directory.text
     plannedSteps = outcome.apply.plannedSteps
     plannedBytes = outcome.apply.plannedBytes
     writes = outcome.apply.writes.map { printable($0) }

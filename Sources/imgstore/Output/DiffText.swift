@@ -58,7 +58,7 @@ struct DiffText {
       let change = diff.entries[i]
       i += 1
       var count = 0
-      if !showsAll, change.isWholeFolder {
+      if !showsAll, change.isWholeDirectory {
         let inside = change.path + [0x2f]
         while i < diff.entries.count, diff.entries[i].path.starts(with: inside) {
           count += 1
@@ -89,7 +89,7 @@ struct DiffText {
 
 extension TreeChange {
   /// Whether a directory was added or removed with all its entries.
-  fileprivate var isWholeFolder: Bool {
+  fileprivate var isWholeDirectory: Bool {
     switch kind {
     case .added(let entry), .removed(let entry): entry.kind == .directory
     case .changed: false

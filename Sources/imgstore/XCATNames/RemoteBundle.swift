@@ -29,8 +29,8 @@ enum RemoteBundle {
     _ workspace: Workspace, to remote: RemoteFile, write: (String) throws -> R,
     beforeCopy: (R) -> Void
   ) throws -> R {
-    try withPrivateFolder(workspace, "imgexport") { folder in
-      let file = folder + "/bundle.tgz"
+    try withPrivateDirectory(workspace, "imgexport") { directory in
+      let file = directory + "/bundle.tgz"
       let result = try write(file)
       beforeCopy(result)
       try copy(file, remote.text, remote, isSending: true)
@@ -43,9 +43,9 @@ enum RemoteBundle {
   static func fetch<R>(
     _ workspace: Workspace, _ remote: RemoteFile, read: (String) throws -> R
   ) throws -> R {
-    try withPrivateFolder(workspace, "imgimport") { folder in
+    try withPrivateDirectory(workspace, "imgimport") { directory in
       let name = remote.path.split(separator: "/").last.map(String.init) ?? "bundle"
-      let file = folder + "/" + name
+      let file = directory + "/" + name
       try copy(remote.text, file, remote, isSending: false)
       return try read(file)
     }
@@ -72,13 +72,13 @@ enum RemoteBundle {
 
   /// Returns the path of the first scp in PATH.
   private static func scp() -> String {
-    let folders = (environment("PATH") ?? "/usr/bin:/bin").split(separator: ":")
-    return folders.map { "\($0)/scp" }.first { access($0, X_OK) == 0 } ?? "/usr/bin/scp"
+    let directories = (environment("PATH") ?? "/usr/bin:/bin").split(separator: ":")
+    return directories.map { "\($0)/scp" }.first { access($0, X_OK) == 0 } ?? "/usr/bin/scp"
   }
 
   /// Calls `body` with a private directory for one file, in site.tmpdir or the working directory, and removes
   /// it with its files afterwards.
-  private static func withPrivateFolder<R>(
+  private static func withPrivateDirectory<R>(
     _ workspace: Workspace, _ prefix: String, _ body: (String) throws -> R
   ) throws -> R {
     let parent = try workspace.temporaryDirectory() ?? workingDirectory()
@@ -87,9 +87,9 @@ enum RemoteBundle {
     try files.makeDirectory(at: files.workingDirectory, Array(path.utf8), mode: 0o700)
     let cleanUp: @Sendable () -> Void = {
       let files = KernelFileSystem.shared
-      if let folder = try? files.openDirectory(at: files.workingDirectory, Array(path.utf8)) {
-        for name in (try? files.names(of: folder.raw)) ?? [] {
-          try? files.remove(at: folder.raw, name, isDirectory: false)
+      if let directory = try? files.openDirectory(at: files.workingDirectory, Array(path.utf8)) {
+        for name in (try? files.names(of: directory.raw)) ?? [] {
+          try? files.remove(at: directory.raw, name, isDirectory: false)
         }
       }
       try? files.remove(at: files.workingDirectory, Array(path.utf8), isDirectory: true)

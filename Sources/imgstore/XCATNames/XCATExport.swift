@@ -8,7 +8,7 @@ import XCAT
 /// The command imgexport.
 struct XCATExport {
   private let arguments: ImgexportArguments
-  private let destination: (folder: String, name: String)
+  private let destination: (directory: String, name: String)
 
   init(_ arguments: ImgexportArguments) {
     self.arguments = arguments
@@ -18,7 +18,7 @@ struct XCATExport {
   func run() throws {
     let here = workingDirectory()
     let remote = try arguments.remoteHost.map { host throws(XCATError) in
-      try RemoteFile(host: host, path: destination.folder + destination.name)
+      try RemoteFile(host: host, path: destination.directory + destination.name)
     }
     XCATConsole.say("Exporting \(arguments.image) to \(remote?.host ?? here)...")
     let workspace = try XCATConsole.open()
@@ -91,7 +91,8 @@ struct XCATExport {
     case .packingTree: XCATConsole.say("Packing root image. It will take a while")
     case .litefileRows: XCATConsole.say("Getting litefile settings")
     case .writing(let image):
-      XCATConsole.say("Compressing \(Imgexport.folderName(of: image)) bundle.  Please be patient.")
+      XCATConsole.say(
+        "Compressing \(Imgexport.directoryName(of: image)) bundle.  Please be patient.")
     case .foundImage, .placing, .keptOriginal, .placingTree, .litefileRow, .addingPostscripts,
       .imported:
       break
@@ -103,17 +104,17 @@ extension Workspace {
   /// Returns the request for an extra file, `-e file[:dir]`.
   /// - Throws: `ImageError` if the text has no file, or if the directory is not absolute.
   func extra(_ text: String) throws -> ExtraRequest {
-    let (file, folder) = splitExtra(text)
+    let (file, directory) = splitExtra(text)
     guard !file.isEmpty else {
       throw ImageError(
         "extra file '\(text)'", "has no name", hint: "Write -e FILE or -e FILE:FOLDER")
     }
-    guard folder?.hasPrefix("/") ?? true else {
+    guard directory?.hasPrefix("/") ?? true else {
       throw ImageError(
         "extra file '\(text)'",
-        "would be written to '\(folder ?? "")', which is not an absolute path",
+        "would be written to '\(directory ?? "")', which is not an absolute path",
         hint: "Give the absolute path of a directory on the management node that imports it")
     }
-    return ExtraRequest(source: try managementPath(file), destination: folder)
+    return ExtraRequest(source: try managementPath(file), destination: directory)
   }
 }

@@ -1,4 +1,4 @@
-// fuzz seeds PARSER FOLDER      writes the corpus to begin from
+// fuzz seeds PARSER DIRECTORY      writes the corpus to begin from
 // fuzz PARSER [libFuzzer's arguments]
 //
 // A parser may throw. It must not trap, hang, take much memory, or violate the property

@@ -31,7 +31,7 @@ private let harmless = Set(
   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+:@%,=/- ".utf8)
 
 /// Whatever fits a column that a shell sees is made of words of the alphabet, with blanks at most; and stays within
-/// the folder that it names.
+/// the directory that it names.
 func fuzzValue(_ bytes: [UInt8]) {
   let value = String(decoding: bytes.prefix(1000), as: UTF8.self)
   let isHarmless = value.utf8.allSatisfy(harmless.contains)
@@ -158,7 +158,7 @@ func fuzzClosure(_ bytes: [UInt8]) {
   hold(Set(closure.needed.map(\.path)).count == closure.needed.count, "each path is needed once")
 }
 
-/// Names of files for people give their bytes back; names of images are names of folders.
+/// Names of files for people give their bytes back; names of images are names of directories.
 func fuzzName(_ bytes: [UInt8]) {
   let text = printable(bytes)
   hold(XCATSpelling.bytes(text) == bytes, "a spelling gives its bytes back")

@@ -40,7 +40,7 @@ private struct OneFile: RootTree {
     path == Array(self.path.utf8) && content.count <= limitBytes ? content : nil
   }
 
-  func folder(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
+  func directory(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
     let prefix = String(decoding: path, as: UTF8.self) + "/"
     guard self.path.hasPrefix(prefix) else { return [] }
     return [(Array(self.path.dropFirst(prefix.count).prefix { $0 != "/" }.utf8), nil)]

@@ -1,4 +1,4 @@
-// The cpio reader, and the whole reader of bundles with a store in a temporary folder.
+// The cpio reader, and the whole reader of bundles with a store in a temporary directory.
 
 import Archive
 import Codec
@@ -112,13 +112,13 @@ func fuzzReader(_ bytes: [UInt8]) {
         if case .symlink(let target) = entry.content {
           hold(target.first != 0x2f && !target.isEmpty, "links are relative")
         }
-        if let last = name.utf8.lastIndex(of: 0x2f), !image.folder.isEmpty {
+        if let last = name.utf8.lastIndex(of: 0x2f), !image.directory.isEmpty {
           let above = String(name[..<last])
           if let parent = image.entries[above], case .directory = parent.content {
           } else {
             hold(image.entries[above] == nil, "what is above is a folder")
           }
-          hold(image.isFolder(above) && image.names(below: above).count > 0, "a folder is found")
+          hold(image.isDirectory(above) && image.names(below: above).count > 0, "a folder is found")
         }
       }
     }
