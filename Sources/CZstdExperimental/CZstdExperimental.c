@@ -5,10 +5,10 @@
 
 size_t ZSTD_invalidateRepCodes(ZSTD_CCtx *context) __attribute__((weak));
 
-int czstd_can_begin_pieces(void) { return ZSTD_invalidateRepCodes != 0; }
+int czstd_can_begin_segments(void) { return ZSTD_invalidateRepCodes != 0; }
 
 // What zstdmt_compress.c does for each piece behind the first (zstd 1.4.0 and later).
-size_t czstd_piece(void *opaque, int level, int window_log, void *target, size_t room,
+size_t czstd_segment(void *opaque, int level, int window_log, void *target, size_t room,
                    const void *source, size_t count) {
   ZSTD_CCtx *context = opaque;
   ZSTD_parameters parameters = ZSTD_getParams(level, 0, 0);

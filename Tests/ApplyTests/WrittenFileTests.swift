@@ -67,7 +67,7 @@ import Testing
         cache: nil,
         verifiedFiles: [Array("/tree/f".utf8): VerifiedFile(stat: verifiedFiles.stat, blob: lie)],
         into: .memory(memory))
-      let ids = try #require(result.pieces.first?.entry.ids)
+      let ids = try #require(result.components.first?.entry.ids)
       return try Tree.entries(ids, from: memory).first?.blob
     }
     #expect(try captured() == lie)

@@ -17,7 +17,7 @@ func source(_ bytes: [UInt8], step: Int = .max) -> ByteSource {
   }
 }
 
-/// Reads content to its end, in pieces of an odd size.
+/// Reads content to its end, in parts of an odd size.
 func readAll(_ read: (UnsafeMutableRawBufferPointer) throws -> Int) throws -> [UInt8] {
   var content: [UInt8] = []
   var buffer = [UInt8](repeating: 0, count: 1001)

@@ -18,7 +18,7 @@ import Testing
   {
     var random = SplitMix64(seed)
     let compressor = XzBlockCompressor(preset: 1)
-    let pieces: [[UInt8]] = (0..<Int(random.next() % 9)).map { i in
+    let segments: [[UInt8]] = (0..<Int(random.next() % 9)).map { i in
       switch i % 4 {
       case 0: random.bytes(Int(random.next() % 300_000))
       case 1: [UInt8](repeating: 7, count: Int(random.next() % 3_000_000))
@@ -28,26 +28,27 @@ import Testing
     }
     var stream = XzStream.header
     var sizes: [XzBlockSize] = []
-    for piece in pieces {
-      let block = try piece.withUnsafeBytes { try compressor.compress($0) }
+    for segment in segments {
+      let block = try segment.withUnsafeBytes { try compressor.compress($0) }
       #expect(block.count % 4 == 0)
       // Earlier input does not change the output.
-      #expect(try piece.withUnsafeBytes { try XzBlockCompressor(preset: 1).compress($0) } == block)
-      sizes.append(try size(block, piece.count))
+      #expect(
+        try segment.withUnsafeBytes { try XzBlockCompressor(preset: 1).compress($0) } == block)
+      sizes.append(try size(block, segment.count))
       stream += block
     }
     stream += try XzStream.end(of: sizes)
     let directory = try TemporaryDirectory()
     let file = directory.path("x.xz")
     try Data(stream).write(to: URL(fileURLWithPath: file))
-    try Data(pieces.flatMap { $0 }).write(to: URL(fileURLWithPath: directory.path("plain")))
+    try Data(segments.flatMap { $0 }).write(to: URL(fileURLWithPath: directory.path("plain")))
     try shell(
       """
       xz -t "$1"; xz -dc "$1" | cmp - "$2"; busybox xzcat "$1" | cmp - "$2"; xz -T2 -dc "$1" | cmp - "$2"
       python3 -c 'import lzma,sys; sys.stdout.buffer.write(lzma.open(sys.argv[1]).read())' "$1" | cmp - "$2"
       """, file, directory.path("plain"))
     let list = try run("xz", "--robot", "--list", file).output
-    #expect(list.contains("file\t1\t\(pieces.count)\t\(stream.count)\t"), "seed \(seed): \(list)")
+    #expect(list.contains("file\t1\t\(segments.count)\t\(stream.count)\t"), "seed \(seed): \(list)")
   }
 
   @Test func `the sizes of a damaged block are refused`() throws {

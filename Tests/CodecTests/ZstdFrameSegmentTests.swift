@@ -12,7 +12,7 @@ import Testing
     let compressor = ZstdSegmentCompressor(level: 5)
     // Repeated offsets, and zeros from the first byte: a segment must not depend on the state of
     // the previous one.
-    let pieces: [[UInt8]] = (0..<12).map { i in
+    let segments: [[UInt8]] = (0..<12).map { i in
       switch i % 6 {
       case 0: [UInt8](repeating: 0, count: Int(random.next() % 100_000))
       case 1:
@@ -26,21 +26,21 @@ import Testing
       default: [UInt8(i)]
       }
     }
-    let runs = try pieces.map { piece in
-      try piece.withUnsafeBytes { try compressor.compress($0) }
+    let runs = try segments.map { segment in
+      try segment.withUnsafeBytes { try compressor.compress($0) }
     }
-    for (piece, run) in zip(pieces, runs) {
+    for (segment, run) in zip(segments, runs) {
       // Earlier input does not change the output.
       #expect(
-        try piece.withUnsafeBytes { try ZstdSegmentCompressor(level: 5).compress($0) } == run)
+        try segment.withUnsafeBytes { try ZstdSegmentCompressor(level: 5).compress($0) } == run)
     }
     let directory = try TemporaryDirectory()
     for _ in 0..<4 {
-      let order = (0..<30).map { _ in Int(random.next() % UInt64(pieces.count)) }
+      let order = (0..<30).map { _ in Int(random.next() % UInt64(segments.count)) }
       let frame =
         ZstdSegmentCompressor.header + order.flatMap { runs[$0] } + ZstdSegmentCompressor.end
       try Data(frame).write(to: URL(fileURLWithPath: directory.path("f.zst")))
-      try Data(order.flatMap { pieces[$0] }).write(
+      try Data(order.flatMap { segments[$0] }).write(
         to: URL(fileURLWithPath: directory.path("plain")))
       try shell(
         "zstd -qdc \"$1\" | cmp - \"$2\"; [ $(zstd -lv \"$1\" | sed -n 's/.*Frames: *//p') = 1 ]",

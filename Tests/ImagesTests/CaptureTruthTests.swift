@@ -123,7 +123,7 @@ import Testing
       directory,
       fileSystem: FaultyFileSystem(failingStats: ["kernel": CaptureTruthTests.needsCleaning]))
     let snapshot = try workspace.snapshot("img").committed.snapshot
-    let kernel = try #require(snapshot.pieces.first { printable($0.path) == "/img/kernel" })
+    let kernel = try #require(snapshot.components.first { printable($0.path) == "/img/kernel" })
     #expect(kernel.entry.content.isMissing && kernel.entry.kind == .file && !snapshot.isComplete)
     #expect(
       try workspace.revert("img@1").apply.skipped.map { printable($0.path) } == ["/img/kernel"])

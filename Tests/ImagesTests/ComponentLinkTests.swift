@@ -60,7 +60,7 @@ import Testing
     let snapshot = try workspace.snapshot("img").committed.snapshot
     #expect(snapshot.isComplete)
     #expect(
-      Set(snapshot.pieces.map { printable($0.path) })
+      Set(snapshot.components.map { printable($0.path) })
         == ["/img/kernel", "/img/k2", "/disk/store/k", "/img/rootimg"])
     try shell("cd \"$1\"; ln -sfn ../store/other disk/img/k2; echo other > disk/store/other", root)
     #expect(try workspace.revert("img@1").isExact)

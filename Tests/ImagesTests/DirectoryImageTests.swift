@@ -24,7 +24,7 @@ import Testing
     let site = try directory()
     let first = try site.workspace.snapshot(site.tree)
     #expect(first.committed.name == "compute@1")
-    #expect(first.committed.snapshot.pieces.map(\.path) == [Array(site.tree.utf8)])
+    #expect(first.committed.snapshot.components.map(\.path) == [Array(site.tree.utf8)])
     #expect(first.committed.snapshot.tables.map(\.name) == ["directory"])
     try shell("cd \"$1\"; echo two >etc/hosts; rm -r usr; echo n >new", site.tree)
     for method in [ApplyStrategy.inPlace, .swap] {

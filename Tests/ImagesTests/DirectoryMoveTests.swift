@@ -43,8 +43,8 @@ import Testing
     #expect(moved.place == moved.site.directory.path("q/two"))
     #expect(moved.site.content("q/one/etc/hosts") == "one\n")
     #expect(moved.site.content("q/two/etc/hosts") == "two\n")
-    let pieces = try moved.workspace.find(Reference("compute")).snapshot.pieces
-    #expect(pieces.map(\.path) == [Array(moved.site.directory.path("q/two").utf8)])
+    let components = try moved.workspace.find(Reference("compute")).snapshot.components
+    #expect(components.map(\.path) == [Array(moved.site.directory.path("q/two").utf8)])
     #expect(try moved.workspace.status("compute").isClean)
   }
 
@@ -94,8 +94,8 @@ import Testing
     #expect(moved.site.content("q/two/theirs") == "theirs\n" && !moved.site.exists("q/two/new"))
     #expect(moved.place == moved.site.directory.path("q/one"))
     // From now on it belongs to no image.
-    let pieces = try moved.workspace.find(Reference("compute")).snapshot.pieces
-    #expect(pieces.map(\.path) == [Array(moved.site.directory.path("q/one").utf8)])
+    let components = try moved.workspace.find(Reference("compute")).snapshot.components
+    #expect(components.map(\.path) == [Array(moved.site.directory.path("q/one").utf8)])
   }
 
   @Test func `a revert to a state without the image does not touch other directories`() throws {

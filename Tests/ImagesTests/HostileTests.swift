@@ -61,8 +61,8 @@ import Testing
       request.trustsPlugins = hostile.trustsPlugins
       request.requiresSignature = hostile.requiresSignature
       let outcome = try site.workspace.importBundle(request)
-      let pieces = outcome.images.flatMap { $0.imported?.snapshot.pieces ?? [] }
-      Issue.record("imported: \(pieces.map { printable($0.path) })")
+      let components = outcome.images.flatMap { $0.imported?.snapshot.components ?? [] }
+      Issue.record("imported: \(components.map { printable($0.path) })")
     } catch let error as any ExplainedError {
       refusal = error
     }

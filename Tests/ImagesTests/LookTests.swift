@@ -181,7 +181,7 @@ private final class SearchedTree: Sendable {
     }
     let text = Array(lines.joined(separator: [0x0a])) + [0x0a]
     try Data(text).write(to: URL(fileURLWithPath: directory.path("text")))
-    let pieces = [
+    let fragments = [
       "a", "b", ".", "[ab]", "[^a]", "[[:upper:]_]", "(", ")", "|", "*", "+", "?", "{2}", "{1,2}",
       "^", "$",
       "\\<", "\\>", "\\b", "\\w", "\\W", "\\1", "\\(", "\\)", "\\|", "\\+", "\\{2\\}", " ", "\\.",
@@ -190,7 +190,7 @@ private final class SearchedTree: Sendable {
     var compared = 0
     for _ in 0..<150 {
       let pattern = (0..<Int.random(in: 1...6, using: &random)).map { _ in
-        pieces.randomElement(using: &random) ?? "a"
+        fragments.randomElement(using: &random) ?? "a"
       }.joined()
       for (syntax, option) in [(LinePattern.Syntax.basic, "-G"), (.extended, "-E")] {
         let ignoresCase = Bool.random(using: &random)

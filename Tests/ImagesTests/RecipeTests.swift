@@ -51,8 +51,8 @@ private struct PackedImage {
 
   func blob() throws -> (id: Digest, sizeBytes: UInt64) {
     let snapshot = try workspace.log("img")[0].committed.snapshot
-    let piece = try #require(snapshot.pieces.first { $0.role == "packed" })
-    guard case .file(let blob, let size) = piece.entry.content else {
+    let component = try #require(snapshot.components.first { $0.role == "packed" })
+    guard case .file(let blob, let size) = component.entry.content else {
       throw TestFailure("the packed image is not a file")
     }
     return (blob, size)

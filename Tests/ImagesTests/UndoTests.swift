@@ -264,7 +264,7 @@ import Testing
     #expect(try node.workspace.status("second").isClean)
     #expect(try node.workspace.status(image).isClean)
     #expect(copied.directory.text.hasSuffix("/second"))
-    let paths = try #require(copied.copied).snapshot.pieces.map { printable($0.path) }
+    let paths = try #require(copied.copied).snapshot.components.map { printable($0.path) }
     #expect(paths.contains { $0.hasPrefix(copied.directory.text) })
     #expect(
       refusal { _ = try node.workspace.copy(CopyRequest(image, to: "second")) }.contains(

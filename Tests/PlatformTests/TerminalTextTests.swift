@@ -29,13 +29,13 @@ import Testing
   @Test(arguments: seeds)
   func `text in portions of any size is escaped in the same way`(_ seed: UInt64) {
     var random = SplitMix64(seed)
-    let pieces: [[UInt8]] = [
+    let fragments: [[UInt8]] = [
       [0x1b, 0x5b], [0xc2, 0x9b], [0x9b], [0xe2, 0x80, 0xae], Array("ä€𝄞 text\n".utf8),
       [0xf0, 0x9d], [0],
       [0xff],
     ]
     for _ in 0..<200 {
-      let bytes = (0..<20).flatMap { _ in pieces.randomElement(using: &random) ?? [] }
+      let bytes = (0..<20).flatMap { _ in fragments.randomElement(using: &random) ?? [] }
       let whole = escaped(bytes)
       let portions = (0..<10).map { _ in Int.random(in: 0...5, using: &random) }
       #expect(escaped(bytes, portions: portions) == whole, "seed \(seed): \(bytes) \(portions)")

@@ -106,7 +106,7 @@ import Testing
     #expect(report.isClean, "\(report.problems)")
     #expect(report.objects == 3)
     let committed = try #require(try opened.refs.latest(of: ImageName("demo")))
-    let root = try #require(committed.snapshot.pieces.first)
+    let root = try #require(committed.snapshot.components.first)
     #expect(root.role == "rootimg" && root.path == Array("/demo".utf8))
     #expect(try Tree.entries(try #require(root.entry.ids), from: opened) == entries)
     #expect(

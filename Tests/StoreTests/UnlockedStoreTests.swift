@@ -25,7 +25,7 @@ import Testing
     _ = try store.refs.append(
       Snapshot(
         image: "img", created: Timestamp(seconds: 1, nanoseconds: 0), parent: nil, message: "",
-        provenance: [], tables: [], pieces: [], notes: [], facts: [], entryCount: 0,
+        provenance: [], tables: [], components: [], notes: [], facts: [], entryCount: 0,
         contentBytes: 0))
     try store.refs.setTag("golden", of: ImageName("img"), to: 1)
   }

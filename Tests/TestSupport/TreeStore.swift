@@ -28,7 +28,7 @@ public final class TreeStore {
       [request], cache: nil, into: .store(session))
     try session.finish()
     #expect(result.notes.isEmpty, "\(result.notes)")
-    return try #require(result.pieces.first?.entry)
+    return try #require(result.components.first?.entry)
   }
 
   /// Reads the tree of an archive.

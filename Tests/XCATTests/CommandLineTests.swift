@@ -86,14 +86,14 @@ import XCAT
   @Test(.usesTools, arguments: seeds)
   func `random command lines parse as with Getopt::Long`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let pieces = [
+    let fragments = [
       "-", "--", "-", "--", "h", "e", "p", "R", "v", "r", "E", "help", "extra", "post", "remote",
       "VERBOSE", "verb", "=", "x", "img", "?", ":", "/a", "",
     ]
     let lines = (0..<2000).map { _ in
       (0..<Int.random(in: 1...5, using: &random)).map { _ in
         (0..<Int.random(in: 1...4, using: &random)).map { _ in
-          pieces.randomElement(using: &random) ?? ""
+          fragments.randomElement(using: &random) ?? ""
         }.joined()
       }
     }

@@ -139,7 +139,7 @@ import XCAT
     }
   }
 
-  private static let pieces: [[UInt8]] =
+  private static let fragments: [[UInt8]] =
     [
       "*", "*", "?", "[", "[", "]", "]", "!", "^", "-", "\\", "/", ".", "a", "b", "Z", "0", "9",
       " ",
@@ -151,7 +151,7 @@ import XCAT
 
   private func makePattern(_ random: inout SplitMix64) -> [UInt8] {
     let count = Int.random(in: 0...6, using: &random)
-    let tail = (0..<count).flatMap { _ in Self.pieces.randomElement(using: &random) ?? [] }
+    let tail = (0..<count).flatMap { _ in Self.fragments.randomElement(using: &random) ?? [] }
     return Bool.random(using: &random) ? Array("./".utf8) + tail : tail
   }
 

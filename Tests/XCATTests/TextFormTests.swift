@@ -31,12 +31,14 @@ import XCAT
     throws
   {
     var random = SplitMix64(seed)
-    let pieces = [":", "\"", "=", " ", "#", "a", "x y", "\u{301}", "é", "objtype=node", "default-"]
+    let fragments = [
+      ":", "\"", "=", " ", "#", "a", "x y", "\u{301}", "é", "objtype=node", "default-",
+    ]
     for _ in 0..<300 {
       var attributes: [String: String] = [:]
       for name in ["a", "b", "comments"] {
         attributes[name] = (0..<Int.random(in: 0...5, using: &random))
-          .map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
+          .map { _ in fragments.randomElement(using: &random) ?? "" }.joined()
       }
       let object = image(attributes)
       let text = try StanzaFile.render([object], for: .anybody)
@@ -147,7 +149,7 @@ import XCAT
     _ seed: UInt64
   ) throws {
     var random = SplitMix64(seed)
-    let pieces = ["\"", "\"\"", ",", "\n", "\r\n", "#", "a", " ", "é", "\u{301}"]
+    let fragments = ["\"", "\"\"", ",", "\n", "\r\n", "#", "a", " ", "é", "\u{301}"]
     for _ in 0..<200 {
       let rows = (0..<3).map { _ in
         ["a": "k"].merging(
@@ -155,7 +157,7 @@ import XCAT
             (
               name,
               (0..<Int.random(in: 0...4, using: &random))
-                .map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
+                .map { _ in fragments.randomElement(using: &random) ?? "" }.joined()
             )
           }
         ) { $1 }

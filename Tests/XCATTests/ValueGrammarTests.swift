@@ -13,7 +13,7 @@ import XCAT
   ]
 
   /// Texts to insert into values, alone and within a valid value of the column.
-  private static let pieces = [
+  private static let fragments = [
     " ", "a b", " /etc", "/x /victim", "-rf", "--help", "- -", "*", "?", "/etc/*", "[a-z]", "{a,b}",
     "/{etc,usr}", "~", "~root", "/a/~root", "#x", "a #x", "!", "!!", "^", "$HOME", "$(id)", "`id`",
     "${x}",
@@ -30,7 +30,7 @@ import XCAT
   ]
 
   private static let values =
-    pieces + [
+    fragments + [
       "/install/xa b", "/install/*", "/install/{a,b}", "/install/a,/b *", "../../etc",
       "a/../../etc",
       "x /etc", "http://m/u /etc main", "ftp://m /etc main", "file:/x /etc",

@@ -1,7 +1,7 @@
 // The common interface of the decoders of compressed streams. Input and output can be of any size
 // per call.
 
-/// Decodes a compressed stream piece by piece. Belongs to one thread at a time.
+/// Decodes a compressed stream part by part. Belongs to one thread at a time.
 public protocol StreamDecoder: AnyObject {
   /// Decodes as much of `source` as fills `target`, which must not be empty.
   /// - Parameter isLast: whether no input follows `source`.

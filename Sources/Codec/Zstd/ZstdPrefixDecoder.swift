@@ -1,6 +1,6 @@
 // Decodes the beginning of a Zstandard frame (RFC 8878) up to a requested size.
 //
-// The caller feeds the frame in pieces, and its content is decoded directly into the final buffer.
+// The caller feeds the frame in parts, and its content is decoded directly into the final buffer.
 // libzstd is configured for a stable output buffer (ZSTD_d_stableOutBuffer), so it keeps no window
 // and copies nothing.
 
@@ -21,7 +21,7 @@ public final class ZstdPrefixDecoder {
 
   deinit { ZSTD_freeDCtx(context) }
 
-  /// Discards the current frame; the next piece starts another.
+  /// Discards the current frame; the next part starts another.
   public func reset() {
     ZSTD_DCtx_reset(context, ZSTD_reset_session_only)
     decodedBytes = 0
@@ -31,15 +31,15 @@ public final class ZstdPrefixDecoder {
   ///
   /// No checksum covers the result.
   /// - Parameters:
-  ///   - piece: the next bytes of the frame.
+  ///   - source: the next bytes of the frame.
   ///   - target: a buffer with capacity for the whole content of the frame; the same in each call.
   /// - Returns: the total number of decoded bytes in `target`.
   /// - Throws: `CodecError.corrupt`; `CodecError.truncated` if the frame has ended. Call `reset`
   ///   after an error.
   public func decode(
-    _ piece: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+    _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) -> Int {
-    var input = ZSTD_inBuffer(src: piece.baseAddress, size: piece.count, pos: 0)
+    var input = ZSTD_inBuffer(src: source.baseAddress, size: source.count, pos: 0)
     var output = ZSTD_outBuffer(dst: target.baseAddress, size: target.count, pos: decodedBytes)
     while input.pos < input.size {
       let before = (input.pos, output.pos)

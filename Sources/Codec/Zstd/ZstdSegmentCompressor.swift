@@ -57,7 +57,7 @@ public final class ZstdSegmentCompressor {
       (ZSTD_c_nbWorkers, 1), (ZSTD_c_jobSize, 1 << Self.windowLog), (ZSTD_c_overlapLog, 1),
     ]
     guard Self.hasThreads else {
-      isSupported = czstd_can_begin_pieces() != 0
+      isSupported = czstd_can_begin_segments() != 0
       return
     }
     isSupported = settings.allSatisfy {
@@ -116,7 +116,7 @@ public final class ZstdSegmentCompressor {
   private func compressDirectly(_ plain: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
     var blocks = [UInt8](repeating: 0, count: ZSTD_compressBound(plain.count) + 1024)
     let count = blocks.withUnsafeMutableBytes {
-      czstd_piece(
+      czstd_segment(
         UnsafeMutableRawPointer(context), level, Self.windowLog, $0.baseAddress, $0.count,
         plain.baseAddress, plain.count)
     }

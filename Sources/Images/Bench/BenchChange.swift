@@ -36,8 +36,8 @@ extension EditableTree {
       guard file.sizeBytes <= 2 * (wanted - changed) else { continue }
       var bytes: [UInt8] = []
       bytes.reserveCapacity(Int(file.sizeBytes))
-      try view.read(file.blob, sizeBytes: file.sizeBytes) { piece in
-        for byte in piece { bytes.append(byte &+ 1) }
+      try view.read(file.blob, sizeBytes: file.sizeBytes) { chunk in
+        for byte in chunk { bytes.append(byte &+ 1) }
       }
       var entry = file.entry
       entry.content = .file(blob: try session.addBlob(bytes), sizeBytes: file.sizeBytes)

@@ -60,13 +60,13 @@ struct OpenFileCheck {
 extension Workspace {
   /// Returns warnings about processes that write to files which the plans replace or remove in place.
   func remarksOnOpenFiles(_ plans: [ComponentPlan]) -> [String] {
-    plans.flatMap { piece -> [String] in
-      guard piece.staging == nil, let place = try? locate(piece.path, create: false) else {
+    plans.flatMap { component -> [String] in
+      guard component.staging == nil, let place = try? locate(component.path, create: false) else {
         return []
       }
       let parent = Array(realPath(place).dropLast(place.name.count))
-      let replaced = (piece.plan.files + piece.plan.links).filter { $0.old?.kind == .file }
-      let removed = piece.plan.removals.filter { $0.entry.kind == .file }
+      let replaced = (component.plan.files + component.plan.links).filter { $0.old?.kind == .file }
+      let removed = component.plan.removals.filter { $0.entry.kind == .file }
       let paths = Set((replaced + removed).map { parent + $0.path })
       return paths.isEmpty
         ? [] : OpenFileCheck(fileSystem).lines(paths, in: realPath(place))

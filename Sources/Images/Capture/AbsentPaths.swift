@@ -35,14 +35,17 @@ extension Snapshot {
 }
 
 extension Workspace {
-  /// Returns notes on the missing files, and the outermost missing directories, that `pieces` will create.
-  func absenceNotes(of pieces: [Snapshot.Component], _ live: LiveImage) throws -> [Snapshot.Note] {
-    let there = Set(live.capture.pieces.map(\.path))
+  /// Returns notes on the missing files, and the outermost missing directories, that `components` will
+  /// create.
+  func absenceNotes(of components: [Snapshot.Component], _ live: LiveImage) throws -> [Snapshot
+    .Note]
+  {
+    let there = Set(live.capture.components.map(\.path))
     var notes: [Snapshot.Note] = []
     var directories: Set<AbsolutePath> = []
     var known: Set<AbsolutePath> = []
-    for piece in pieces where !there.contains(piece.path) {
-      guard let path = AbsolutePath(piece.path) else { continue }
+    for component in components where !there.contains(component.path) {
+      guard let path = AbsolutePath(component.path) else { continue }
       notes.append(.absentFile(path))
       guard known.insert(path.parent).inserted else { continue }
       for count in path.components.indices.dropFirst() {

@@ -8,21 +8,21 @@ import XCAT
 
 extension [Snapshot.Component] {
   /// Returns the component at a path, which may be a link.
-  func piece(at path: [UInt8]) -> Snapshot.Component? { first { $0.path == path } }
+  func component(at path: [UInt8]) -> Snapshot.Component? { first { $0.path == path } }
 
   /// Returns the component at a path, links followed; nil if there is none.
-  func content(at path: [UInt8]) -> Snapshot.Component? { piece(at: path).flatMap(followed) }
+  func content(at path: [UInt8]) -> Snapshot.Component? { component(at: path).flatMap(followed) }
 
   /// Returns the component that a link leads to, or the component itself if it is not a link.
-  func followed(_ piece: Snapshot.Component) -> Snapshot.Component? {
-    var piece = piece
+  func followed(_ component: Snapshot.Component) -> Snapshot.Component? {
+    var component = component
     var hops = 0
-    while case .symlink(let target) = piece.entry.content {
-      guard hops < 40, let next = leadingTo(target, from: piece) else { return nil }
+    while case .symlink(let target) = component.entry.content {
+      guard hops < 40, let next = leadingTo(target, from: component) else { return nil }
       hops += 1
-      piece = next
+      component = next
     }
-    return piece
+    return component
   }
 
   private func leadingTo(_ target: [UInt8], from link: Snapshot.Component) -> Snapshot.Component? {
@@ -37,7 +37,7 @@ extension [Snapshot.Component] {
     }
     let role = CaptureRoot.targetRole(of: link.path)
     let named = filter { $0.role == role }
-    return piece(at: AbsolutePath(components: components).bytes)
+    return component(at: AbsolutePath(components: components).bytes)
       ?? (named.count == 1 ? named.first : nil)
   }
 
@@ -50,9 +50,9 @@ extension [Snapshot.Component] {
     while let link = links.popLast() {
       guard seen.insert(link.path).inserted else { continue }
       let role = CaptureRoot.targetRole(of: link.path)
-      for piece in self where piece.role == role {
-        if let path = AbsolutePath(piece.path) { targets.append(path) }
-        if piece.entry.kind == .symlink { links.append(piece) }
+      for component in self where component.role == role {
+        if let path = AbsolutePath(component.path) { targets.append(path) }
+        if component.entry.kind == .symlink { links.append(component) }
       }
     }
     return targets

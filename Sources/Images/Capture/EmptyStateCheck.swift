@@ -75,29 +75,32 @@ enum EmptyStateCheck {
       return .noImageFiles(path: note.path, detail: note.detail)
     }
     // The image consists only of its definition: none of the named files exists.
-    if live.capture.pieces.isEmpty, live.definition.linuximage["rootimgdir"] != nil {
+    if live.capture.components.isEmpty, live.definition.linuximage["rootimgdir"] != nil {
       let directory = live.definition.linuximage["rootimgdir", default: ""]
       return .noImageFiles(path: Array(directory.utf8), detail: "")
     }
     if let path = live.definition.directoryPath,
-      live.capture.pieces.rootTree?.entry.kind != .directory
+      live.capture.components.rootTree?.entry.kind != .directory
     {
       return .directoryMissing(path: path.bytes)
     }
     if let path = live.definition.directoryPath?.bytes,
       let note = live.notes.first(where: { $0.kind == .excluded }),
-      let top = live.capture.piece(at: live.capture.pieces.rootTree?.path ?? path), !top.hasFiles
+      let top = live.capture.component(at: live.capture.components.rootTree?.path ?? path),
+      !top.hasFiles
     {
       return .allExcluded(path: path, pattern: note.detail)
     }
-    if let tree = onlyEmptyTree(live), tree.entry != latest?.piece(at: tree.path)?.entry {
+    if let tree = onlyEmptyTree(live), tree.entry != latest?.component(at: tree.path)?.entry {
       return .treeEmpty(path: tree.path)
     }
     if let reason = try rootTree(live, latest, source) { return reason }
     let absent = Set(live.capture.absent.map(\.path.bytes))
-    for old in latest?.pieces ?? [] where isFilled(old.entry) {
+    for old in latest?.components ?? [] where isFilled(old.entry) {
       if absent.contains(old.path) { return .treeMissing(path: old.path) }
-      guard let new = live.capture.pieces.first(where: { $0.path == old.path }) else { continue }
+      guard let new = live.capture.components.first(where: { $0.path == old.path }) else {
+        continue
+      }
       switch new.entry.content {
       case .directory: if !isFilled(new.entry) { return .treeEmpty(path: old.path) }
       case .unreadableDirectory: return .mostlyUnreadable(path: old.path, unreadable: 1)
@@ -109,7 +112,7 @@ enum EmptyStateCheck {
     if let reason = mostlyUnreadable(live, latest) { return reason }
     guard let latest, latest.entryCount >= smallImageEntries,
       live.capture.entryCount < latest.entryCount / 10,
-      let tree = latest.pieces.first(where: { $0.entry.kind == .directory })
+      let tree = latest.components.first(where: { $0.entry.kind == .directory })
     else { return nil }
     return .mostlyGone(
       path: tree.path, entries: live.capture.entryCount, before: latest.entryCount)
@@ -123,12 +126,12 @@ enum EmptyStateCheck {
   private static func rootTree(
     _ live: LiveImage, _ latest: Snapshot?, _ source: some ObjectSource
   ) throws -> EmptyStateFinding? {
-    guard let old = latest?.pieces.rootTree, let ids = old.entry.ids else { return nil }
-    guard let new = live.capture.pieces.rootTree, new.entry.kind == .directory else {
+    guard let old = latest?.components.rootTree, let ids = old.entry.ids else { return nil }
+    guard let new = live.capture.components.rootTree, new.entry.kind == .directory else {
       return try hasFiles(ids, source) ? .treeMissing(path: old.path) : nil
     }
     if new.entry.content.isMissing || new.entry.ids == ids { return nil }
-    guard live.capture.piece(at: new.path)?.hasFiles == false, try hasFiles(ids, source) else {
+    guard live.capture.component(at: new.path)?.hasFiles == false, try hasFiles(ids, source) else {
       return nil
     }
     return .treeEmpty(path: new.path)
@@ -142,7 +145,7 @@ enum EmptyStateCheck {
 
   /// Returns the image's root tree if it is empty and the image's directory has no other component.
   private static func onlyEmptyTree(_ live: LiveImage) -> Snapshot.Component? {
-    let own = live.capture.pieces.filter { ImageFiles.ownedRoles.contains($0.role) }
+    let own = live.capture.components.filter { ImageFiles.ownedRoles.contains($0.role) }
     guard own.count == 1, let tree = own.first, tree.role == ImageFiles.rootTree,
       case .directory = tree.entry.content, !isFilled(tree.entry)
     else { return nil }

@@ -22,7 +22,8 @@ struct LiveImage: Sendable {
   /// - Parameter source: holds the objects of the captured trees.
   func state(from source: any ObjectSource, named name: String = "live") -> ImageState {
     ImageState(
-      name: name, definition: definition, rows: rows, pieces: capture.pieces, source: source,
+      name: name, definition: definition, rows: rows, components: capture.components,
+      source: source,
       notes: notes)
   }
 }
@@ -45,7 +46,7 @@ extension Workspace {
     for file in files where seen.insert(file.path).inserted {
       all.append(CaptureRoot(role: file.role, path: file.path))
     }
-    let carried = (latest?.pieces ?? []).filter { Workspace.carriedRoles.contains($0.role) }
+    let carried = (latest?.components ?? []).filter { Workspace.carriedRoles.contains($0.role) }
     for other in carried.compactMap(CaptureRoot.init) + others
     where seen.insert(other.path).inserted { all.append(other) }
     return (all, Set(files.filter(\.isNamed).map(\.path)))
@@ -140,7 +141,7 @@ extension Workspace {
   ) throws -> Snapshot.Note? {
     guard ["netboot", "statelite"].contains(definition.provisioning),
       !definition.osVersion.contains("esx"),
-      !capture.pieces.contains(where: { ImageFiles.ownedRoles.contains($0.role) })
+      !capture.components.contains(where: { ImageFiles.ownedRoles.contains($0.role) })
     else { return nil }
     let directory = ImageFiles.bootDirectory(
       definition, installDirectory: try installDirectory(try tables()))
@@ -156,7 +157,7 @@ extension Workspace {
     guard let cache = StatCache.load(store.layout, key: cacheKey(image)) else { return nil }
     for number in try store.refs.numbers(of: image).reversed() {
       guard let committed = try? store.refs.read(image, number) else { continue }
-      if committed.id == cache.base || cache.isCovered(by: committed.snapshot.pieces) {
+      if committed.id == cache.base || cache.isCovered(by: committed.snapshot.components) {
         return cache
       }
     }
@@ -175,14 +176,14 @@ extension Workspace {
 
 extension Snapshot {
   /// The paths of the components, for a capture of their current state.
-  var requests: [CaptureRoot] { pieces.compactMap(CaptureRoot.init) }
+  var requests: [CaptureRoot] { components.compactMap(CaptureRoot.init) }
 
-  func piece(at path: [UInt8]) -> Component? { pieces.piece(at: path) }
+  func component(at path: [UInt8]) -> Component? { components.component(at: path) }
 }
 
 extension CaptureRoot {
-  init?(_ piece: Snapshot.Component) {
-    guard let path = AbsolutePath(piece.path) else { return nil }
-    self.init(role: piece.role, path: path)
+  init?(_ component: Snapshot.Component) {
+    guard let path = AbsolutePath(component.path) else { return nil }
+    self.init(role: component.role, path: path)
   }
 }

@@ -50,7 +50,7 @@ extension Workspace {
   ///   - source: holds the objects of the live trees.
   ///   - isFromTarget: whether `remaining` leads from the target to the live image instead.
   func splitLimits(
-    _ remaining: ImageDiff, _ pieces: [Snapshot.Component], _ source: any ObjectSource,
+    _ remaining: ImageDiff, _ components: [Snapshot.Component], _ source: any ObjectSource,
     _ report: ApplyReport, _ limits: LiveLimits, isFromTarget: Bool = false
   ) throws -> (remaining: ImageDiff, limits: [ApplyProblem]) {
     if remaining.entries.isEmpty { return (remaining, []) }
@@ -61,8 +61,8 @@ extension Workspace {
     let listed = Set(report.problems.lazy.filter(\.isAttribute).map(\.path))
     for change in remaining.entries {
       guard case .changed(let from, let to, var fields) = change.kind, !fields.contains(.content),
-        let piece = pieces.last(where: { isInside(change.path, $0.path) }),
-        let path = AbsolutePath(piece.path), let known = limits.of(path)
+        let component = components.last(where: { isInside(change.path, $0.path) }),
+        let path = AbsolutePath(component.path), let known = limits.of(path)
       else {
         left.entries.append(change)
         continue

@@ -12,17 +12,17 @@ extension Workspace {
   /// - Throws: `ImageError` with the path and the obstacle; nothing has been changed.
   func preflight(_ plans: [ComponentPlan]) throws {
     var room: [UInt64: RoomNeed] = [:]
-    for piece in plans where !piece.plan.isEmpty || piece.staging != nil {
-      guard let directory = try existingDirectory(above: piece.path) else { continue }
+    for component in plans where !component.plan.isEmpty || component.staging != nil {
+      guard let directory = try existingDirectory(above: component.path) else { continue }
       try requireWritable(directory.file, directory.path)
-      if piece.changesTopName { try requireChangeable(directory.file, directory.path) }
-      let tree = try openTree(piece)
-      if let tree { try requireWritable(tree, piece.path) }
-      try requireFlagsCanChange(piece, tree ?? directory.file)
-      if let tree { try requireWritableSubvolumes(piece, tree) }
-      let file = piece.staging == nil ? tree ?? directory.file : directory.file
+      if component.changesTopName { try requireChangeable(directory.file, directory.path) }
+      let tree = try openTree(component)
+      if let tree { try requireWritable(tree, component.path) }
+      try requireFlagsCanChange(component, tree ?? directory.file)
+      if let tree { try requireWritableSubvolumes(component, tree) }
+      let file = component.staging == nil ? tree ?? directory.file : directory.file
       let device = try fileSystem.stat(file.raw).device
-      room[device, default: RoomNeed(file: file, path: piece.path)].add(piece)
+      room[device, default: RoomNeed(file: file, path: component.path)].add(component)
     }
     for need in room.values { try requireRoom(need) }
   }
@@ -46,10 +46,10 @@ extension Workspace {
     }
   }
 
-  private func openTree(_ piece: ComponentPlan) throws -> Descriptor? {
-    guard piece.current?.kind == .directory else { return nil }
+  private func openTree(_ component: ComponentPlan) throws -> Descriptor? {
+    guard component.current?.kind == .directory else { return nil }
     do throws(SystemError) {
-      let place = try resolver.resolve(piece.path)
+      let place = try resolver.resolve(component.path)
       return try fileSystem.openDirectory(at: place.directory.raw, place.name)
     } catch {
       if error.isAbsent || error.code == .loop { return nil }
@@ -68,21 +68,24 @@ extension Workspace {
   }
 
   /// Refuses to change read-only btrfs subvolumes. They are read-only even on a writable mount.
-  private func requireWritableSubvolumes(_ piece: ComponentPlan, _ tree: Descriptor) throws {
-    guard try fileSystem.volume(of: tree.raw).isBtrfs, let observed = piece.observed else { return }
+  private func requireWritableSubvolumes(_ component: ComponentPlan, _ tree: Descriptor) throws {
+    guard try fileSystem.volume(of: tree.raw).isBtrfs, let observed = component.observed else {
+      return
+    }
     var subvolumes: [[UInt8]] = []
     observed.forEachEntry { stat, path in
       if stat.kind == .directory, stat.inode == Volume.btrfsSubvolumeInode {
         subvolumes.append(path())
       }
     }
-    for subvolume in subvolumes where piece.plan.changes(within: subvolume) {
+    for subvolume in subvolumes where component.plan.changes(within: subvolume) {
       var directory = tree
       for name in subvolume.split(separator: 0x2f) {
         directory = try fileSystem.openDirectory(at: directory.raw, Array(name))
       }
       guard fileSystem.isInReadOnlySubvolume(directory.raw) else { continue }
-      let path = subvolume.isEmpty ? piece.path.text : "\(piece.path.text)/\(printable(subvolume))"
+      let path =
+        subvolume.isEmpty ? component.path.text : "\(component.path.text)/\(printable(subvolume))"
       throw ImageError(
         .readOnly,
         path, "is a read-only btrfs subvolume",
@@ -114,11 +117,13 @@ extension Workspace {
   // MARK: Flags
 
   /// Checks that the process may remove protecting flags from the entries that will change.
-  private func requireFlagsCanChange(_ piece: ComponentPlan, _ directory: Descriptor) throws {
-    guard let (path, flags) = piece.firstProtected, !canChangeFlags(in: directory) else { return }
+  private func requireFlagsCanChange(_ component: ComponentPlan, _ directory: Descriptor) throws {
+    guard let (path, flags) = component.firstProtected, !canChangeFlags(in: directory) else {
+      return
+    }
     throw ImageError(
       .accessDenied,
-      "\(piece.path.text)\(path.isEmpty ? "" : "/")\(printable(path))",
+      "\(component.path.text)\(path.isEmpty ? "" : "/")\(printable(path))",
       "has the flag \(flags.letters), but must be changed",
       hint: "Nothing was changed; it takes the capability CAP_LINUX_IMMUTABLE, or 'chattr "
         + "-\(flags.letters)' by somebody who has it")
@@ -148,14 +153,14 @@ extension Workspace {
       self.path = path
     }
 
-    mutating func add(_ piece: ComponentPlan) {
-      if let staging = piece.staging {
+    mutating func add(_ component: ComponentPlan) {
+      if let staging = component.staging {
         // The old tree is removed after the new one is complete. Sharing of blocks is determined later.
         growthBytes &+= Int64(clamping: staging.writtenBytes(canClone: true, canLink: true))
         growthEntries &+= Int64(staging.directories.count)
         return
       }
-      for step in piece.plan.files {
+      for step in component.plan.files {
         // The size of a sparse file's data is only in its hole map.
         if step.entry.holes == nil, case .write = step.action {
           growthBytes &+= Int64(clamping: step.entry.sizeBytes)
@@ -163,11 +168,11 @@ extension Workspace {
         growthBytes &-= RoomNeed.freed(step.old, step.seen)
         if step.old == nil { growthEntries &+= 1 }
       }
-      for step in piece.plan.removals {
+      for step in component.plan.removals {
         growthBytes &-= RoomNeed.freed(step.old, step.seen)
         if (step.seen?.links ?? 1) <= 1 || step.entry.kind == .directory { growthEntries &-= 1 }
       }
-      growthEntries &+= Int64(piece.plan.directories.count)
+      growthEntries &+= Int64(component.plan.directories.count)
     }
 
     private static func freed(_ old: Entry?, _ seen: FileStat?) -> Int64 {

@@ -54,7 +54,7 @@ extension Workspace {
 
   /// Removes the steps outside the image's own places from the plans, unless the request allows them.
   func keepOutside(
-    _ plans: [ComponentPlan], _ definitions: [ImageDefinition], _ pieces: [Snapshot.Component],
+    _ plans: [ComponentPlan], _ definitions: [ImageDefinition], _ components: [Snapshot.Component],
     _ request: RevertRequest
   ) throws -> [ComponentPlan] {
     if request.allowsOutside { return plans }
@@ -67,7 +67,7 @@ extension Workspace {
         definition.directoryPath,
       ].compactMap { $0 }
     }
-    places += pieces.ownTargets
+    places += components.ownTargets
     places += try request.allowed.map { text in
       guard let path = AbsolutePath(text) else {
         throw ImageError(
@@ -76,19 +76,19 @@ extension Workspace {
       }
       return path
     }
-    return plans.map { piece in
+    return plans.map { component in
       // A file is removed only if an import of this image created it: the target notes its absence.
-      guard !piece.plan.isEmpty, piece.wanted != nil,
-        !places.contains(where: { piece.path.isInside($0) })
+      guard !component.plan.isEmpty, component.wanted != nil,
+        !places.contains(where: { component.path.isInside($0) })
       else {
-        return piece
+        return component
       }
-      var kept = piece
+      var kept = component
       kept.plan = Plan()
       kept.plan.skipped = [
         (
-          piece.path.lastComponent,
-          "it lies outside of the image's own folders; '--allow \(piece.path.text)' changes it"
+          component.path.lastComponent,
+          "it lies outside of the image's own folders; '--allow \(component.path.text)' changes it"
         )
       ]
       return kept

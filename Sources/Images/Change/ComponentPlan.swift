@@ -80,7 +80,7 @@ extension Workspace {
   func requireKept(
     _ live: [Snapshot.Component], _ notes: [Snapshot.Note], in kept: CommittedSnapshot
   ) throws {
-    let changed = live.first { kept.snapshot.piece(at: $0.path)?.entry != $0.entry }?.path
+    let changed = live.first { kept.snapshot.component(at: $0.path)?.entry != $0.entry }?.path
     let unread = kept.snapshot.notes.first { $0.isUntouchable && !notes.contains($0) }?.path
     guard let path = changed ?? unread else { return }
     throw ImageError(
@@ -96,7 +96,7 @@ extension Workspace {
   ///   - liveNotes: the notes of the live capture. Paths in these or in `targetNotes` may be left alone.
   ///   - captured: the capture of `live`, for comparison when entries are replaced.
   ///   - limits: the attribute limits of the file systems; nil to plan as if there were none.
-  func planPieces(
+  func planComponents(
     from live: [Snapshot.Component], _ liveSource: any ObjectSource,
     to target: [Snapshot.Component],
     _ targetSource: any ObjectSource, liveNotes: [Snapshot.Note], targetNotes: [Snapshot.Note],
@@ -126,7 +126,7 @@ extension Workspace {
             note.reason, isLive: isLive)
         }
       }
-      let observed = captured?.piece(at: path)
+      let observed = captured?.component(at: path)
       let isEqual = current?.entry == wanted?.entry
       var planner = Planner(
         target: targetSource, live: liveSource, untouchable: untouchable, observed: observed,
@@ -153,21 +153,21 @@ extension Workspace {
     var outcome = ApplyOutcome()
     outcome.chosenMethods = methods
     outcome.attributes = attributes
-    for piece in plans {
-      let above = piece.path.parent.bytes
+    for component in plans {
+      let above = component.path.parent.bytes
       func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
-      outcome.plannedSteps += piece.plan.stepCount
-      outcome.plannedBytes &+= piece.plan.writtenBytes
-      outcome.removedBytes &+= piece.plan.removedBytes
-      outcome.removals += piece.plan.removals.map { full($0.path) }
-      outcome.writes += (piece.plan.directories + piece.plan.files + piece.plan.links)
+      outcome.plannedSteps += component.plan.stepCount
+      outcome.plannedBytes &+= component.plan.writtenBytes
+      outcome.removedBytes &+= component.plan.removedBytes
+      outcome.removals += component.plan.removals.map { full($0.path) }
+      outcome.writes += (component.plan.directories + component.plan.files + component.plan.links)
         .map { full($0.path) }
       // A directory that is written anyway is not listed twice.
-      let written = Set(piece.plan.directories.map(\.path))
-      outcome.attributePaths += (piece.plan.attributes + piece.plan.finished)
+      let written = Set(component.plan.directories.map(\.path))
+      outcome.attributePaths += (component.plan.attributes + component.plan.finished)
         .filter { !written.contains($0.path) }.map { full($0.path) }
-      outcome.skipped += piece.plan.skipped.map { (full($0.path), $0.why) }
-      outcome.limits += piece.plan.limits.map {
+      outcome.skipped += component.plan.skipped.map { (full($0.path), $0.why) }
+      outcome.limits += component.plan.limits.map {
         ApplyProblem(path: full($0.path), what: $0.what, isAttribute: true)
       }
     }

@@ -35,7 +35,7 @@ extension Workspace {
   ) throws -> ReducedTarget? {
     let lines = current.live.definition.excludes
     guard current.live.definition.isDirectory, !lines.isEmpty, !recorded.excludes.contains(lines),
-      let tree = target.pieces.rootTree, tree.entry.ids != nil
+      let tree = target.components.rootTree, tree.entry.ids != nil
     else { return nil }
     let store = try store()
     let search = ExcludedEntrySearch(try ExcludePatterns(lines), store)
@@ -44,13 +44,14 @@ extension Workspace {
     let view = OverlayTree(store, objects: current.source, modified: target.created)
     var edits = TreeEdits()
     for path in paths { edits.remove(path) }
-    var piece = tree
-    piece.entry = try view.regrouped(view.apply(edits, to: tree.entry))
+    var component = tree
+    component.entry = try view.regrouped(view.apply(edits, to: tree.entry))
     var growth = TreeGrowth(view)
-    try growth.add(old: tree.entry, new: piece.entry)
+    try growth.add(old: tree.entry, new: component.entry)
     let snapshot = Snapshot(
       image: target.image, created: target.created, parent: nil, message: "", provenance: [],
-      tables: target.tables, pieces: target.pieces.map { $0.path == piece.path ? piece : $0 },
+      tables: target.tables,
+      components: target.components.map { $0.path == component.path ? component : $0 },
       notes: target.notes.filter { $0.kind != .excluded }, facts: target.facts,
       entryCount: growth.entries(target.entryCount),
       contentBytes: growth.bytes(target.contentBytes))

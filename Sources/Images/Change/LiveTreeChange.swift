@@ -29,9 +29,9 @@ extension Workspace {
     let (live, candidates) = try ingestLive(
       source.image, source.definition, latest: before, into: session)
     try session.finish()
-    _ = try settle(candidates, live.capture.pieces)
-    guard let old = live.capture.pieces.content(at: path.bytes),
-      old == before.snapshot.pieces.content(at: path.bytes)
+    _ = try settle(candidates, live.capture.components)
+    guard let old = live.capture.components.content(at: path.bytes),
+      old == before.snapshot.components.content(at: path.bytes)
     else {
       throw ImageError(
         .imageChanged,
@@ -39,7 +39,7 @@ extension Workspace {
         hint: "Run the command again when no process writes to the tree")
     }
     let new = Snapshot.Component(role: old.role, path: old.path, entry: tree.top)
-    let plans = try planPieces(
+    let plans = try planComponents(
       from: [old], store, to: [new], store, liveNotes: live.notes, targetNotes: [],
       captured: live.capture)
     try preflight(plans)
@@ -49,7 +49,7 @@ extension Workspace {
     var target = newSnapshot(of: source.image, live, notes: [], latest: before)
     target.message = message
     target.provenance = provenance(command, before: before.id)
-    target.pieces = target.pieces.map { $0.path == old.path ? new : $0 }
+    target.components = target.components.map { $0.path == old.path ? new : $0 }
     let (less, more) = (try TreeCounts(old.entry, in: store), try TreeCounts(tree.top, in: store))
     target.entryCount = target.entryCount &+ more.entries &- less.entries
     target.contentBytes = target.contentBytes &+ more.contentBytes &- less.contentBytes
@@ -65,7 +65,7 @@ extension Workspace {
       }
       let (differences, proof, objects) = try lookAtLive(recorded)
       let (remaining, limits) = try splitLimits(
-        differences, target.pieces, objects, outcome.report, LiveLimits(self),
+        differences, target.components, objects, outcome.report, LiveLimits(self),
         isFromTarget: true)
       outcome.limits = limits
       try settle(syncs)
@@ -79,7 +79,7 @@ extension Workspace {
           .imageChanged,
           printable(left.path), "does not match the target: another process changed it")
       }
-      if proof.capture.pieces == target.pieces {
+      if proof.capture.components == target.components {
         proof.capture.saveCache(
           store.layout, key: cacheKey(source.image), base: recorded.id, replacing: proof.cache)
       }
@@ -104,12 +104,13 @@ extension Workspace {
   func requireAllChangeable(
     _ plans: [ComponentPlan], _ old: EditableTree, _ new: EditableTree
   ) throws {
-    for piece in plans {
-      for (path, why) in piece.plan.skipped {
+    for component in plans {
+      for (path, why) in component.plan.skipped {
         let inside = path.split(separator: 0x2f).dropFirst().map { Array($0) }
         guard try old.find(inside) != new.find(inside) else { continue }
         throw ImageError(
-          .imageChanged, "\(piece.path.text)/\(printable(Array(inside.joined(separator: [0x2f]))))",
+          .imageChanged,
+          "\(component.path.text)/\(printable(Array(inside.joined(separator: [0x2f]))))",
           "cannot be changed to the target: \(why)",
           hint: "Nothing was changed; unmount what is mounted there, and run the command again")
       }

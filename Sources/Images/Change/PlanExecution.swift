@@ -24,7 +24,7 @@ struct ExecutionResult {
 
 extension Workspace {
   private struct StagedTree {
-    let piece: ComponentPlan
+    let component: ComponentPlan
     let place: ResolvedPath
     let name: [UInt8]
   }
@@ -46,35 +46,35 @@ extension Workspace {
     var beside: [StagedTree] = []
     var inPlace: [ComponentPlan] = []
     do {
-      for (i, piece) in plans.enumerated() where !piece.plan.isEmpty {
-        guard let staging = piece.staging else {
-          inPlace.append(piece)
+      for (i, component) in plans.enumerated() where !component.plan.isEmpty {
+        guard let staging = component.staging else {
+          inPlace.append(component)
           continue
         }
         let tree = StagedTree(
-          piece: piece, place: try resolve(piece.path), name: stagingName(token, i))
+          component: component, place: try resolve(component.path), name: stagingName(token, i))
         let (report, isBuilt) = try build(tree, staging, token)
         placement.report += report
-        if isBuilt { beside.append(tree) } else { inPlace.append(piece) }
+        if isBuilt { beside.append(tree) } else { inPlace.append(component) }
       }
       try Interruption.check()
     } catch let stop as InterruptedError {
-      for tree in beside where tree.piece.wanted != nil {
+      for tree in beside where tree.component.wanted != nil {
         try treeRemover().remove(at: tree.place.directory.raw, tree.name)
       }
       throw CancelledChangeError(cause: stop)
     }
-    for piece in inPlace {
+    for component in inPlace {
       let place: ResolvedPath
       do {
-        place = try resolve(piece.path)
+        place = try resolve(component.path)
       } catch let error as SystemError where error.code == .loop || error.code == .notDirectory {
         // As with an entry of a tree, a path that cannot be resolved does not stop the others.
         placement.report.problems.append(
-          ApplyProblem(path: piece.path.bytes, what: error.reason))
+          ApplyProblem(path: component.path.bytes, what: error.reason))
         continue
       }
-      placement.report += try change(piece, token, staged, at: place)
+      placement.report += try change(component, token, staged, at: place)
     }
     if !beside.isEmpty {
       try sync(inPlace.map(\.path), syncs)
@@ -82,15 +82,16 @@ extension Workspace {
     }
     for tree in beside {
       guard let obstacle = try exchange(tree) else {
-        placement.report.removed += tree.piece.plan.removals.count
+        placement.report.removed += tree.component.plan.removals.count
         placement.oldTrees.append(ResolvedPath(directory: tree.place.directory, name: tree.name))
         continue
       }
-      placement.report.fallbacks.append(ApplyProblem(path: tree.piece.path.bytes, what: obstacle))
-      if tree.piece.wanted != nil {
+      placement.report.fallbacks.append(
+        ApplyProblem(path: tree.component.path.bytes, what: obstacle))
+      if tree.component.wanted != nil {
         try treeRemover().remove(at: tree.place.directory.raw, tree.name)
       }
-      placement.report += try change(tree.piece, token, staged, at: tree.place)
+      placement.report += try change(tree.component, token, staged, at: tree.place)
     }
     return placement
   }
@@ -137,9 +138,9 @@ extension Workspace {
   private func build(
     _ tree: StagedTree, _ plan: Plan, _ token: String
   ) throws -> (report: ApplyReport, isBuilt: Bool) {
-    guard tree.piece.wanted != nil else { return (ApplyReport(), true) }
-    let (directory, path) = (tree.place.directory, tree.piece.path)
-    let donor = try tree.piece.donor.map { try locate($0.path) }
+    guard tree.component.wanted != nil else { return (ApplyReport(), true) }
+    let (directory, path) = (tree.place.directory, tree.component.path)
+    let donor = try tree.component.donor.map { try locate($0.path) }
     let executor = Executor(
       fileSystem, try store(), base: directory, donor: donor?.directory, surroundings: .empty,
       token: token, progress: progress)
@@ -178,9 +179,9 @@ extension Workspace {
       return "something was mounted on \(printable(mount.point)) meanwhile"
     }
     do throws(SystemError) {
-      if tree.piece.wanted == nil {
+      if tree.component.wanted == nil {
         try fileSystem.rename(at: directory, name, to: directory, tree.name, exclusively: true)
-      } else if tree.piece.current == nil {
+      } else if tree.component.current == nil {
         try fileSystem.rename(at: directory, tree.name, to: directory, name, exclusively: true)
       } else {
         try fileSystem.exchange(at: directory, tree.name, with: directory, name)
@@ -192,16 +193,16 @@ extension Workspace {
       guard unable.contains(error.code) else { throw error }
       return "this file system exchanges no folders"
     }
-    if tree.piece.current != nil, let observed = tree.piece.observed,
+    if tree.component.current != nil, let observed = tree.component.observed,
       let path = try SwappedTreeCheck(fileSystem, observed.directory).firstDifference(
         at: tree.place.directory, tree.name)
     {
-      if tree.piece.wanted == nil {
+      if tree.component.wanted == nil {
         try fileSystem.rename(at: directory, tree.name, to: directory, name, exclusively: true)
       } else {
         try fileSystem.exchange(at: directory, tree.name, with: directory, name)
       }
-      return "\(printable(tree.piece.path.bytes + (path.isEmpty ? [] : [0x2f] + path)))"
+      return "\(printable(tree.component.path.bytes + (path.isEmpty ? [] : [0x2f] + path)))"
         + " changed while the new tree was built"
     }
     try fileSystem.sync(directory)
@@ -211,14 +212,15 @@ extension Workspace {
   // MARK: In place
 
   private func change(
-    _ piece: ComponentPlan, _ token: String, _ staged: StagedBlobs?, at place: ResolvedPath
+    _ component: ComponentPlan, _ token: String, _ staged: StagedBlobs?, at place: ResolvedPath
   ) throws -> ApplyReport {
     let executor = Executor(
       fileSystem, try store(), base: place.directory, surroundings: .asPlanned, token: token,
       staged: staged, progress: progress)
     var done = try executor.run(
-      place.name == piece.path.lastComponent ? piece.plan : piece.plan.renamed(to: place.name))
-    let above = piece.path.parent.bytes
+      place.name == component.path.lastComponent
+        ? component.plan : component.plan.renamed(to: place.name))
+    let above = component.path.parent.bytes
     func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
     done.problems = done.problems.map { $0.moved(to: full($0.path)) }
     done.attestedFiles = done.attestedFiles.map { (full($0.path), $0.stat, $0.blob) }

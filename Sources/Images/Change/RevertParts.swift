@@ -50,7 +50,7 @@ struct PartCombiner {
   private let source: Snapshot
   private let sourceName: String
   private let view: OverlayTree
-  private var pieces: [[UInt8]: Snapshot.Component]
+  private var components: [[UInt8]: Snapshot.Component]
   private var notes: [Snapshot.Note]
   private var definition: ImageDefinition
   private var rows: TableRowSet
@@ -63,7 +63,7 @@ struct PartCombiner {
     self.source = source.snapshot
     sourceName = source.name
     view = OverlayTree(store, objects: sight.source, modified: source.snapshot.created)
-    pieces = Dictionary(live.capture.pieces.map { ($0.path, $0) }) { $1 }
+    components = Dictionary(live.capture.components.map { ($0.path, $0) }) { $1 }
     notes = live.notes
     definition = live.definition
     rows = live.rows
@@ -76,20 +76,21 @@ struct PartCombiner {
     for component in parts.components { try bring(component: component) }
     var growth = TreeGrowth(view)
     for (path, edits) in edits {
-      guard var piece = pieces[path] else { continue }
-      piece.entry = try view.regrouped(view.apply(edits, to: piece.entry))
-      pieces[path] = piece
+      guard var component = components[path] else { continue }
+      component.entry = try view.regrouped(view.apply(edits, to: component.entry))
+      components[path] = component
     }
-    let all = pieces.values.sorted { precedes($0.path, $1.path) }
-    for piece in live.capture.pieces {
-      try growth.add(old: piece.entry, new: pieces[piece.path]?.entry)
+    let all = components.values.sorted { precedes($0.path, $1.path) }
+    for component in live.capture.components {
+      try growth.add(old: component.entry, new: components[component.path]?.entry)
     }
-    for piece in all where !live.capture.pieces.contains(where: { $0.path == piece.path }) {
-      try growth.add(old: nil, new: piece.entry)
+    for component in all
+    where !live.capture.components.contains(where: { $0.path == component.path }) {
+      try growth.add(old: nil, new: component.entry)
     }
     let snapshot = Snapshot(
       image: source.image, created: source.created, parent: nil, message: "", provenance: [],
-      tables: snapshotTables(definition, rows, excludes: live.excludes), pieces: all,
+      tables: snapshotTables(definition, rows, excludes: live.excludes), components: all,
       notes: notes.filter { $0.kind != .excluded }.sorted { precedes($0.path, $1.path) },
       facts: source.facts,
       entryCount: growth.entries(live.capture.entryCount),
@@ -100,7 +101,7 @@ struct PartCombiner {
   // MARK: Paths
 
   private struct Place {
-    let piece: [UInt8]
+    let componentPath: [UInt8]
     let old: Snapshot.Component?
     let new: Snapshot.Component?
     let below: TreePath
@@ -109,10 +110,10 @@ struct PartCombiner {
   private mutating func bring(path text: String) throws {
     let place = try locate(text)
     try requireNotExcluded(place, text)
-    if place.below.isEmpty { return try bring(piece: place, text) }
+    if place.below.isEmpty { return try bring(whole: place, text) }
     guard let tree = place.old, tree.entry.ids != nil else {
       throw ImageError(
-        .pathNotFound, text, "lies in \(printable(place.piece)), which is not live",
+        .pathNotFound, text, "lies in \(printable(place.componentPath)), which is not live",
         hint: "Revert that first")
     }
     let wanted = try place.new.flatMap { try view.find(place.below, in: $0.entry) }
@@ -120,24 +121,24 @@ struct PartCombiner {
     guard wanted != nil || current != nil else {
       throw ImageError(
         .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image",
-        hint: source.pieces.contains { $0.role == text }
+        hint: source.components.contains { $0.role == text }
           ? "For a component of the image, write '--component \(text)'"
           : "Paths are inside the root tree, or absolute on the management node; links are not followed"
       )
     }
     honourNotes(at: place)
     guard let wanted else {
-      edits[place.piece, default: TreeEdits()].remove(place.below)
+      edits[place.componentPath, default: TreeEdits()].remove(place.below)
       return
     }
     if wanted == current { return }
-    if let piece = place.new { try makeDirectories(above: place, in: tree, from: piece) }
-    edits[place.piece, default: TreeEdits()].put(place.below, .copied(wanted, number: 1))
+    if let component = place.new { try makeDirectories(above: place, in: tree, from: component) }
+    edits[place.componentPath, default: TreeEdits()].put(place.below, .copied(wanted, number: 1))
   }
 
   /// Refuses excluded entries. A revert leaves them alone, so it must not seem to restore one.
   private func requireNotExcluded(_ place: Place, _ text: String) throws {
-    let whole = place.piece + place.below.flatMap { [0x2f] + $0 }
+    let whole = place.componentPath + place.below.flatMap { [0x2f] + $0 }
     let note = live.notes.first { note in
       note.kind == .excluded && (whole == note.path || whole.starts(with: note.path + [0x2f]))
     }
@@ -166,7 +167,7 @@ struct PartCombiner {
   ) throws {
     for count in 1..<max(1, place.below.count) {
       let directory = Array(place.below[..<count])
-      if made[place.piece]?.contains(directory) == true { continue }
+      if made[place.componentPath]?.contains(directory) == true { continue }
       if let there = try view.find(directory, in: tree.entry) {
         if there.kind == .directory { continue }
         let name = printable(Array(directory.joined(separator: [0x2f])))
@@ -178,29 +179,29 @@ struct PartCombiner {
       guard let wanted = try view.find(directory, in: source.entry), wanted.ids != nil else {
         continue
       }
-      edits[place.piece, default: TreeEdits()].put(directory, .emptied(wanted))
-      made[place.piece, default: []].insert(directory)
+      edits[place.componentPath, default: TreeEdits()].put(directory, .emptied(wanted))
+      made[place.componentPath, default: []].insert(directory)
     }
   }
 
-  private mutating func bring(piece place: Place, _ text: String) throws {
+  private mutating func bring(whole place: Place, _ text: String) throws {
     guard place.old != nil || place.new != nil else {
       throw ImageError(
         .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image")
     }
     guard var wanted = place.new else {
-      pieces[place.piece] = nil
-      if let path = AbsolutePath(place.piece) { notes.append(.absentFile(path)) }
+      components[place.componentPath] = nil
+      if let path = AbsolutePath(place.componentPath) { notes.append(.absentFile(path)) }
       return
     }
-    wanted.path = place.piece
-    pieces[place.piece] = wanted
-    notes.removeAll { $0.path == place.piece && $0.isAbsentFile }
+    wanted.path = place.componentPath
+    components[place.componentPath] = wanted
+    notes.removeAll { $0.path == place.componentPath && $0.isAbsentFile }
   }
 
   /// Copies the snapshot's notes on unreadable entries, so that the revert leaves these alone.
   private mutating func honourNotes(at place: Place) {
-    let whole = place.piece + place.below.flatMap { [0x2f] + $0 }
+    let whole = place.componentPath + place.below.flatMap { [0x2f] + $0 }
     notes += source.notes.filter { note in
       note.isUntouchable && note.path.starts(with: whole) && !notes.contains(note)
     }
@@ -219,22 +220,24 @@ struct PartCombiner {
       throw ImageError(.usage, "path \(text)", "contains '..'", hint: "Write it without")
     }
     if bytes.first == 0x2f {
-      let all = Set(live.capture.pieces.map(\.path)).union(source.pieces.map(\.path))
+      let all = Set(live.capture.components.map(\.path)).union(source.components.map(\.path))
       let above = all.filter { parts.starts(with: treePath($0)) }
-      if let piece = above.max(by: { $0.count < $1.count }) {
+      if let component = above.max(by: { $0.count < $1.count }) {
         return Place(
-          piece: piece, old: pieces[piece], new: source.piece(at: piece),
-          below: Array(parts.dropFirst(treePath(piece).count)))
+          componentPath: component, old: components[component],
+          new: source.component(at: component),
+          below: Array(parts.dropFirst(treePath(component).count)))
       }
     }
-    let (old, new) = (live.capture.pieces.rootTree, source.pieces.rootTree)
+    let (old, new) = (live.capture.components.rootTree, source.components.rootTree)
     guard let path = old?.path ?? new?.path else {
       throw ImageError(
         .pathNotFound, "\(sourceName):\(text)",
         "is not a file of the image, and the image has no root tree",
         hint: "'imgstore show \(sourceName)' lists the files of the image")
     }
-    return Place(piece: path, old: old.flatMap { pieces[$0.path] }, new: new, below: parts)
+    return Place(
+      componentPath: path, old: old.flatMap { components[$0.path] }, new: new, below: parts)
   }
 
   // MARK: Components
@@ -246,10 +249,13 @@ struct PartCombiner {
       return
     }
     let role = name == "tree" ? ImageFiles.rootTree : name
-    let paths = Set((live.capture.pieces + source.pieces).filter { $0.role == role }.map(\.path))
+    let paths = Set(
+      (live.capture.components + source.components).filter { $0.role == role }.map(\.path))
     for path in paths.sorted(by: precedes) {
       try bring(
-        piece: Place(piece: path, old: pieces[path], new: source.piece(at: path), below: []), name)
+        whole: Place(
+          componentPath: path, old: components[path], new: source.component(at: path), below: []),
+        name)
     }
     let isAttribute = try bring(attribute: name)
     guard isAttribute || !paths.isEmpty else {

@@ -54,7 +54,7 @@ extension Workspace {
 
   /// - Returns: the staging plan of a swap, or nil for an in-place change; and the reason.
   private func choose(
-    _ piece: ComponentPlan, _ grounds: StrategyContext
+    _ component: ComponentPlan, _ grounds: StrategyContext
   ) throws -> (staging: Plan?, why: String) {
     if grounds.method == .inPlace { return (nil, "as requested") }
     let isAsked = grounds.method == .swap
@@ -62,18 +62,20 @@ extension Workspace {
       guard isAsked else { return (nil, obstacle) }
       throw ImageError(
         .imageInUse,
-        "tree \(piece.path.text)", "cannot be swapped: \(obstacle)",
+        "tree \(component.path.text)", "cannot be swapped: \(obstacle)",
         hint: "Nothing was changed; --in-place makes the changes in the tree itself")
     }
-    if let left = leftAlone(piece, grounds.notes) { return try refused(left) }
-    guard piece.current != nil else {
-      return (try stagingPlan(piece, grounds), "the path does not exist yet")
+    if let left = leftAlone(component, grounds.notes) { return try refused(left) }
+    guard component.current != nil else {
+      return (try stagingPlan(component, grounds), "the path does not exist yet")
     }
-    if !isAsked, let why = exceedsSwapBudget(piece.plan, grounds.entryCount) { return (nil, why) }
-    if !isAsked, let (path, flags) = piece.observed?.firstProtected {
+    if !isAsked, let why = exceedsSwapBudget(component.plan, grounds.entryCount) {
+      return (nil, why)
+    }
+    if !isAsked, let (path, flags) = component.observed?.firstProtected {
       return (nil, "\(printable(path)) has the flag \(flags.letters)")
     }
-    let place = try locate(piece.path)
+    let place = try locate(component.path)
     if let tree = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
       try fileSystem.isInside(try store().layout.root, FileIdentity(tree))
     {
@@ -81,34 +83,38 @@ extension Workspace {
     }
     let use = TreeBusyCheck(
       TreeBusyCheck.Question(
-        path: realPath(place), managementPath: piece.path,
+        path: realPath(place), managementPath: component.path,
         stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: grounds.isServed,
-        tree: piece.observed, store: try realStorePath()))
+        tree: component.observed, store: try realStorePath()))
     if let mount = use.mounts.first { return try refused("a file system is mounted on \(mount)") }
     if let obstacle = use.obstacles.first { return try refused(obstacle) }
     if !isAsked, let reason = use.reasons.first {
       return (nil, reason + (use.reasons.count > 1 ? " …" : ""))
     }
-    if !isAsked, let why = exceedsCopyBudget(piece.plan, in: place.directory) { return (nil, why) }
-    let staging = try stagingPlan(piece, grounds)
+    if !isAsked, let why = exceedsCopyBudget(component.plan, in: place.directory) {
+      return (nil, why)
+    }
+    let staging = try stagingPlan(component, grounds)
     if isAsked {
-      for reason in use.reasons { tell("\(piece.path.text): \(reason)") }
+      for reason in use.reasons { tell("\(component.path.text): \(reason)") }
       if let why = try lacksRoom(staging, in: place.directory) { return try refused(why) }
       return (staging, "as requested")
     }
-    if let why = try costsTooMuch(staging, piece.plan, in: place.directory) { return (nil, why) }
+    if let why = try costsTooMuch(staging, component.plan, in: place.directory) {
+      return (nil, why)
+    }
     return (staging, "no process uses the tree, and the disk has room for a second one")
   }
 
-  private func leftAlone(_ piece: ComponentPlan, _ notes: [Snapshot.Note]) -> String? {
-    let inside = piece.path.bytes + [0x2f]
+  private func leftAlone(_ component: ComponentPlan, _ notes: [Snapshot.Note]) -> String? {
+    let inside = component.path.bytes + [0x2f]
     if let note = notes.first(where: { $0.kind == .subvolume && $0.path.starts(with: inside) }) {
       return "\(printable(note.path)) is a btrfs subvolume"
     }
     if let note = notes.first(where: { $0.isUntouchable && $0.path.starts(with: inside) }) {
       return "it contains \(printable(note.path)), which a revert does not change: \(note.reason)"
     }
-    return piece.plan.skipped.first.map {
+    return component.plan.skipped.first.map {
       "it contains \(printable($0.path)), which a revert does not change: \($0.why)"
     }
   }
@@ -170,22 +176,22 @@ extension Workspace {
   }
 
   private func stagingPlan(
-    _ piece: ComponentPlan, _ grounds: StrategyContext
+    _ component: ComponentPlan, _ grounds: StrategyContext
   ) throws -> Plan {
-    guard let wanted = piece.wanted else { return Plan() }
+    guard let wanted = component.wanted else { return Plan() }
     return try store().withReadTransaction {
-      if let donor = piece.donor {
+      if let donor = component.donor {
         // Two images may share blocks, never inodes.
         var planner = StagingPlanner(
           target: grounds.target, live: donor.source, mayLink: false)
         return try planner.plan(
-          name: piece.path.lastComponent, liveName: donor.path.lastComponent,
+          name: component.path.lastComponent, liveName: donor.path.lastComponent,
           current: donor.entry, desired: wanted)
       }
       var planner = StagingPlanner(target: grounds.target, live: grounds.live)
       return try planner.plan(
-        name: piece.path.lastComponent, liveName: piece.path.lastComponent,
-        current: piece.current, desired: wanted)
+        name: component.path.lastComponent, liveName: component.path.lastComponent,
+        current: component.current, desired: wanted)
     }
   }
 

@@ -83,7 +83,7 @@ private struct Bench {
     let capture = try workspace.newCapture().run(
       [CaptureRoot(role: ImageFiles.rootTree, path: path)], cache: nil, into: .store(session))
     try session.finish()
-    guard let top = capture.pieces.rootTree?.entry, top.kind == .directory else {
+    guard let top = capture.components.rootTree?.entry, top.kind == .directory else {
       throw ImageError(path.text, "cannot be read as a tree")
     }
     let seconds = monotonicSeconds() - start

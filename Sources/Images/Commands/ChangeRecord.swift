@@ -20,14 +20,16 @@ extension Workspace {
     _ plans: [ComponentPlan], saves: Bool,
     message: String, command: String
   ) throws -> (snapshot: CommittedSnapshot?, isNew: Bool) {
-    let absences = try absenceNotes(of: target.snapshot.pieces, current.live)
+    let absences = try absenceNotes(of: target.snapshot.components, current.live)
     let live = current.live.withoutUnchangedFormerTrees(plans)
     let missingRows = live.rows.absent.intersection(target.snapshot.keptRows.present.keys)
     func has(_ candidate: Snapshot) -> Bool {
       candidate.definition == live.definition
         && candidate.keptRows.present == live.rows.present
         && missingRows.allSatisfy { candidate.keptRows.isKnown($0) }
-        && live.capture.pieces.allSatisfy { candidate.piece(at: $0.path)?.entry == $0.entry }
+        && live.capture.components.allSatisfy {
+          candidate.component(at: $0.path)?.entry == $0.entry
+        }
         // A revert to the snapshot must also remove the paths that do not exist now.
         && absences.allSatisfy { candidate.notes.contains($0) }
     }
@@ -87,7 +89,7 @@ extension Workspace {
     let excludes = try excludes(of: image, verified.live.definition)
     let lists = excludes.lists.map(\.lines)
     if verified.live.excludes != lists
-      || !lists.isEmpty && verified.live.capture.pieces != target.snapshot.pieces
+      || !lists.isEmpty && verified.live.capture.components != target.snapshot.components
     {
       // The exclude patterns differ from those of the target, so the live tree differs, too.
       return try commitLive(
@@ -96,7 +98,7 @@ extension Workspace {
       ).committed
     }
     var snapshot = target.snapshot
-    snapshot.pieces.removeAll { $0.role == Snapshot.Component.formerTree }
+    snapshot.components.removeAll { $0.role == Snapshot.Component.formerTree }
     if verified.live.definition.isDirectory {
       snapshot.tables = snapshotTables(
         snapshot.definition, snapshot.keptRows, excludes: lists)
@@ -119,7 +121,7 @@ extension Workspace {
     of committed: CommittedSnapshot, _ verified: LiveCapture
   ) -> CommittedSnapshot {
     // The comparison ignores mount points, but the cache may only confirm trees that the store has.
-    if verified.live.capture.pieces == committed.snapshot.pieces, let store = try? store(),
+    if verified.live.capture.components == committed.snapshot.components, let store = try? store(),
       let image = try? ImageName(committed.snapshot.image)
     {
       verified.live.capture.saveCache(

@@ -71,7 +71,7 @@ extension Workspace {
     }
     let target = try copyPlan(source.snapshot, as: image, request)
 
-    let paths = target.pieces.compactMap { AbsolutePath($0.path) }
+    let paths = target.components.compactMap { AbsolutePath($0.path) }
     let directories = request.isDryRun ? nil : try lockDirectories(image, paths)
     defer { withExtendedLifetime(directories) {} }
     let refusal = try refusal(isDryRun: request.isDryRun) {
@@ -80,14 +80,16 @@ extension Workspace {
     let memory = MemoryObjects(over: store)
     try requireMounted(source.snapshot.notes, image: source.snapshot.image)
     let live = try captureLive(
-      image, target.definition, latest: nil, also: target.pieces.compactMap(CaptureRoot.init),
+      image, target.definition, latest: nil, also: target.components.compactMap(CaptureRoot.init),
       rows: target.rows.keys, into: .memory(memory))
-    try checkShared(live.capture.pieces, target)
-    let shared = live.capture.pieces
-    let new = target.pieces.filter { piece in !shared.contains { $0.path == piece.path } }
-    let pieces = (new + shared).sorted { precedes($0.path, $1.path) }
-    var plans = try planPieces(
-      from: live.capture.pieces, memory, to: pieces, store, liveNotes: live.notes, targetNotes: [],
+    try checkShared(live.capture.components, target)
+    let shared = live.capture.components
+    let new = target.components.filter { component in !shared.contains { $0.path == component.path }
+    }
+    let components = (new + shared).sorted { precedes($0.path, $1.path) }
+    var plans = try planComponents(
+      from: live.capture.components, memory, to: components, store, liveNotes: live.notes,
+      targetNotes: [],
       captured: live.capture)
     try addDonors(&plans, target, source, store)
     let methods = try chooseMethods(
@@ -112,8 +114,9 @@ extension Workspace {
     if request.isDryRun { return result(nil, nil) }
 
     let before = try commitLive(
-      image, ImageDefinition(), also: pieces.compactMap(CaptureRoot.init), rows: target.rows.keys,
-      notes: try absenceNotes(of: pieces, live), allowsEmpty: true,
+      image, ImageDefinition(), also: components.compactMap(CaptureRoot.init),
+      rows: target.rows.keys,
+      notes: try absenceNotes(of: components, live), allowsEmpty: true,
       message: "before copy of \(source.name)", command: "copy"
     ).committed
     var snapshot = source.snapshot
@@ -127,13 +130,13 @@ extension Workspace {
     }
     snapshot.tables = snapshotTables(
       target.definition, target.rows, excludes: source.snapshot.excludes)
-    snapshot.pieces = pieces
+    snapshot.components = components
     // The trees are the same, but links and shared files may differ.
     snapshot.entryCount =
-      snapshot.entryCount &+ UInt64(pieces.count) &- UInt64(source.snapshot.pieces.count)
+      snapshot.entryCount &+ UInt64(components.count) &- UInt64(source.snapshot.components.count)
     snapshot.contentBytes =
-      pieces.reduce(snapshot.contentBytes) { $0 &+ $1.entry.sizeBytes }
-      &- source.snapshot.pieces.reduce(0) { $0 &+ $1.entry.sizeBytes }
+      components.reduce(snapshot.contentBytes) { $0 &+ $1.entry.sizeBytes }
+      &- source.snapshot.components.reduce(0) { $0 &+ $1.entry.sizeBytes }
     snapshot.notes = target.notes
     let journal = Journal(
       operation: .copy, image: image.text, started: now(), method: .automatic,
@@ -151,10 +154,10 @@ extension Workspace {
       let (differences, proof, objects) = try lookAtLive(
         copied, verifiedFiles: outcome.report.verifiedFiles)
       let (remaining, limits) = try splitLimits(
-        differences, pieces, objects, outcome.report, LiveLimits(self),
+        differences, components, objects, outcome.report, LiveLimits(self),
         isFromTarget: true)
       outcome.limits = limits
-      if remaining.isEmpty, proof.capture.pieces == snapshot.pieces {
+      if remaining.isEmpty, proof.capture.components == snapshot.components {
         proof.capture.saveCache(
           store.layout, key: cacheKey(image), base: copied.id, replacing: proof.cache)
       }
@@ -195,13 +198,13 @@ extension Workspace {
   private func checkShared(
     _ live: [Snapshot.Component], _ target: CopyPlan
   ) throws {
-    for piece in live {
-      guard let expected = target.pieces.first(where: { $0.path == piece.path }),
-        expected.entry.content != piece.entry.content
+    for component in live {
+      guard let expected = target.components.first(where: { $0.path == component.path }),
+        expected.entry.content != component.entry.content
       else { continue }
       throw ImageError(
         .alreadyExists,
-        printable(piece.path), "exists already",
+        printable(component.path), "exists already",
         hint: "Nothing was copied. Choose another name, or another profile with --profile")
     }
   }
@@ -214,7 +217,7 @@ extension Workspace {
     for i in plans.indices where plans[i].isTree && plans[i].current == nil {
       guard let path = target.origins[plans[i].path.bytes].flatMap({ AbsolutePath($0) }),
         try statLive(path)?.kind == .directory,
-        let entry = source.snapshot.piece(at: path.bytes)?.entry
+        let entry = source.snapshot.component(at: path.bytes)?.entry
       else { continue }
       plans[i].donor = CloneSource(path: path, entry: entry, source: store)
     }

@@ -9,7 +9,7 @@ import XCAT
 struct CopyPlan {
   let definition: ImageDefinition
   let directory: AbsolutePath
-  private(set) var pieces: [Snapshot.Component] = []
+  private(set) var components: [Snapshot.Component] = []
   private(set) var rows = TableRowSet()
   /// The source's notes about entries that it lacks, with the paths of the copy.
   private(set) var notes: [Snapshot.Note] = []
@@ -19,7 +19,7 @@ struct CopyPlan {
   /// Plans the copy of an image that is a directory.
   /// - Throws: `ImageError` if the snapshot has no tree; `usage` if one directory is inside the other.
   init(directory source: Snapshot, at old: AbsolutePath, to new: AbsolutePath) throws {
-    guard let tree = source.pieces.rootTree else {
+    guard let tree = source.components.rootTree else {
       throw ImageError(
         .definitionInvalid,
         "image \(source.image)", "has no tree in that snapshot", hint: "Copy another snapshot")
@@ -32,7 +32,7 @@ struct CopyPlan {
     }
     directory = new
     definition = ImageDefinition(directory: new, excludes: source.definition.excludes)
-    pieces = [Snapshot.Component(role: ImageFiles.rootTree, path: new.bytes, entry: tree.entry)]
+    components = [Snapshot.Component(role: ImageFiles.rootTree, path: new.bytes, entry: tree.entry)]
     origins[new.bytes] = tree.path
     notes = source.notes.filter { $0.isProblem && $0.path.starts(with: tree.path) }.map {
       Snapshot.Note(
@@ -50,11 +50,11 @@ struct CopyPlan {
   ) throws {
     var old = source.definition
     // xCAT finds some lists by the name of the profile. The copy has another profile, so it names them.
-    for piece in source.pieces
-    where ImageFiles.listAttributes.contains(piece.role)
-      && ImageFiles.paths(of: piece.role, old).isEmpty
+    for component in source.components
+    where ImageFiles.listAttributes.contains(component.role)
+      && ImageFiles.paths(of: component.role, old).isEmpty
     {
-      try old.set(piece.role, printable(piece.path))
+      try old.set(component.role, printable(component.path))
     }
     var renamed = try ProfileRename.apply(
       Manifest(osimage: old.osimage, linuximage: old.linuximage), to: profile,
@@ -85,31 +85,34 @@ struct CopyPlan {
     if let oldRaw = ImageFiles.rawDirectory(old, installDirectory: installDirectory),
       let newRaw = ImageFiles.rawDirectory(definition, installDirectory: installDirectory)
     {
-      for path in source.pieces.compactMap({ AbsolutePath($0.path) }) where path.isInside(oldRaw) {
+      for path in source.components.compactMap({ AbsolutePath($0.path) })
+      where path.isInside(oldRaw) {
         newPaths[path] = CopyPlan.moved(path, from: oldRaw, to: newRaw)
       }
     }
     // The copy has the targets of links instead of the links, so it shares no file that the source may
     // change.
-    for link in source.pieces where !CaptureRoot.isTargetRole(link.role) {
-      guard let path = AbsolutePath(link.path), let piece = source.pieces.followed(link) else {
+    for link in source.components where !CaptureRoot.isTargetRole(link.role) {
+      guard let path = AbsolutePath(link.path), let component = source.components.followed(link)
+      else {
         continue
       }
       let newPath =
         path.isInside(from) ? CopyPlan.moved(path, from: from, to: to) : newPaths[path] ?? path
       guard newPath != path else { continue }
       if let other = origins[newPath.bytes],
-        source.piece(at: other)?.entry.content != piece.entry.content
+        source.component(at: other)?.entry.content != component.entry.content
       {
         throw ImageError(
           .definitionInvalid,
           newPath.text, "would be the copy of \(printable(other)) and of \(path.text)",
           hint: "Rename one of the lists first")
       }
-      guard origins.updateValue(piece.path, forKey: newPath.bytes) == nil else { continue }
-      pieces.append(Snapshot.Component(role: link.role, path: newPath.bytes, entry: piece.entry))
-      for note in source.notes where note.isProblem && note.path.starts(with: piece.path) {
-        let rest = note.path.dropFirst(piece.path.count)
+      guard origins.updateValue(component.path, forKey: newPath.bytes) == nil else { continue }
+      components.append(
+        Snapshot.Component(role: link.role, path: newPath.bytes, entry: component.entry))
+      for note in source.notes where note.isProblem && note.path.starts(with: component.path) {
+        let rest = note.path.dropFirst(component.path.count)
         guard rest.isEmpty || rest.first == 0x2f else { continue }
         notes.append(Snapshot.Note(note.kind, path: newPath.bytes + rest, detail: note.detail))
       }

@@ -66,7 +66,7 @@ extension Workspace {
     var collection = try ExportCollection(self, snapshot, request, store, cache)
     var layout = try ExportLayout(collection.contents, installDirectory: collection.install)
     let scan = SecretScan(store, progress: progress)
-    scan.rootTree = snapshot.snapshot.pieces.rootTree?.entry
+    scan.rootTree = snapshot.snapshot.components.rootTree?.entry
     let secrets = try BundleSecrets(collection, layout, scan)
     scan.finish()
     if request.scrubs {

@@ -70,7 +70,8 @@ extension Workspace {
     let refusal = try refusal(isDryRun: request.isDryRun) {
       for image in inspected { try preparation.checkMayReplace(image) }
       for image in inspected where request.isDryRun {
-        try expectDirectoriesFree(image.image, image.pieces.compactMap { AbsolutePath($0.path) })
+        try expectDirectoriesFree(
+          image.image, image.components.compactMap { AbsolutePath($0.path) })
       }
     }
     var images: [ImportedImage] = []
@@ -181,8 +182,8 @@ extension Workspace {
     let newest = images.compactMap { try? store.refs.latestReadable(of: $0) }
       .sorted { $0.snapshot.created > $1.snapshot.created }
     return store.forecast(
-      from: newest.lazy.flatMap(\.snapshot.pieces).compactMap { piece in
-        guard case .file(let blob, let size) = piece.entry.content,
+      from: newest.lazy.flatMap(\.snapshot.components).compactMap { component in
+        guard case .file(let blob, let size) = component.entry.content,
           size > UInt64(Chunker.maxBytes)
         else { return nil }
         return blob

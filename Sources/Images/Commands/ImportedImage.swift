@@ -45,33 +45,33 @@ extension Workspace {
     let image = prepared.image
     let directories =
       request.isDryRun
-      ? nil : try lockDirectories(image, prepared.pieces.compactMap { AbsolutePath($0.path) })
+      ? nil : try lockDirectories(image, prepared.components.compactMap { AbsolutePath($0.path) })
     defer { withExtendedLifetime(directories) {} }
     let existing = try tables().definition(of: image.text) ?? ImageDefinition()
     let latest = try store.refs.latestReadable(of: image)
     try requireMounted(latest?.snapshot.notes ?? [], image: image.text)
     let memory = MemoryObjects(over: store)
     let everything =
-      prepared.pieces.compactMap(CaptureRoot.init)
+      prepared.components.compactMap(CaptureRoot.init)
       + (try imageFiles(prepared.definition, targets.install)).map {
         CaptureRoot(role: $0.role, path: $0.path)
       }
-    let trees = prepared.pieces.filter { $0.role == ImageFiles.rootTree }.map(\.entry)
+    let trees = prepared.components.filter { $0.role == ImageFiles.rootTree }.map(\.entry)
     let live = try captureLive(
       image, existing, latest: latest, change: trees,
       also: everything, rows: prepared.rowKeys,
       into: .memory(memory))
     try requireKnownMounts(live.notes)
-    let pieces = try targets.settle(prepared, live)
+    let components = try targets.settle(prepared, live)
     // Files of another image in a shared directory are only replaced, never removed. The tree stays if the
     // image leaves its directory for another one.
     var own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
     if let path = prepared.leftDirectory(existing) { own.remove(path.bytes) }
-    func belongsToImage(_ piece: Snapshot.Component) -> Bool {
-      own.contains(piece.path) || pieces.all.contains { $0.path == piece.path }
+    func belongsToImage(_ component: Snapshot.Component) -> Bool {
+      own.contains(component.path) || components.all.contains { $0.path == component.path }
     }
-    var plans = try planPieces(
-      from: live.capture.pieces.filter(belongsToImage), memory, to: pieces.all, store,
+    var plans = try planComponents(
+      from: live.capture.components.filter(belongsToImage), memory, to: components.all, store,
       liveNotes: live.notes, targetNotes: [], captured: live.capture)
     let protection = try treeProtection(prepared)
     let methods = try chooseMethods(
@@ -90,7 +90,7 @@ extension Workspace {
       ImportedImage(
         name: image.text, imported: committed, safety: safety, replaced: !existing.isEmpty,
         apply: outcome, remaining: remaining,
-        remarks: prepared.remarks + pieces.remarks + protection.remarks
+        remarks: prepared.remarks + components.remarks + protection.remarks
           + prepared.remarks(onLeaving: existing), notes: prepared.notes,
         siteReplacements: prepared.siteReplacements, privileged: prepared.privileged,
         removedFiles: plans.filter { $0.current != nil && $0.wanted == nil }.map(\.path.bytes)
@@ -101,27 +101,29 @@ extension Workspace {
 
     let safety = try commitLive(
       image, existing, also: everything, rows: prepared.rowKeys,
-      notes: try absenceNotes(of: pieces.all, live), allowsEmpty: true, change: trees,
+      notes: try absenceNotes(of: components.all, live), allowsEmpty: true, change: trees,
       message: "before import of \(request.bundle)", command: "import"
     ).committed
-    try requireKept(live.capture.pieces, live.notes, in: safety)
-    let snapshot = try snapshot(prepared, pieces.all, rows, request, parent: safety)
+    try requireKept(live.capture.components, live.notes, in: safety)
+    let snapshot = try snapshot(prepared, components.all, rows, request, parent: safety)
     let journal = Journal(
       operation: .importing, image: image.text, started: now(), method: .automatic,
       target: snapshot.id, before: safety.id, command: "import", message: snapshot.message,
       options: JournalOption.facts(
-        request, foreign: live.capture.pieces.filter { !belongsToImage($0) })
+        request, foreign: live.capture.components.filter { !belongsToImage($0) })
         + JournalOption.facts(excludes: live.excludes))
     let (committed, remaining, proof) = try withJournal(image, journal) { syncs in
       let committed = try store.refs.append(snapshot)
       recorded(committed)
-      let originals = try targets.keepOriginals(pieces.all, live, request)
+      let originals = try targets.keepOriginals(components.all, live, request)
       for (path, copy) in originals {
         report(.keptOriginal(path: path, copy: copy))
       }
       // A tree that stays, or the target of a link, is not from the bundle.
-      let placed = Set(prepared.pieces.map(\.path))
-      for piece in pieces.all where placed.contains(piece.path) { report(event(piece)) }
+      let placed = Set(prepared.components.map(\.path))
+      for component in components.all where placed.contains(component.path) {
+        report(event(component))
+      }
       try protection.closedDirectory.map { try close(targets.resolve($0)) }
       let placement: ExecutionResult
       do {
@@ -144,12 +146,12 @@ extension Workspace {
         committed.excluding(live.excludes), change: [],
         verifiedFiles: outcome.report.verifiedFiles)
       let (remaining, limits) = try splitLimits(
-        differences, pieces.all, source, outcome.report, LiveLimits(self),
+        differences, components.all, source, outcome.report, LiveLimits(self),
         isFromTarget: true)
       outcome.limits = limits
       return (committed, remaining, proof)
     }
-    if remaining.isEmpty, proof.capture.pieces == committed.snapshot.pieces {
+    if remaining.isEmpty, proof.capture.components == committed.snapshot.components {
       proof.capture.saveCache(
         store.layout, key: cacheKey(image), base: committed.id, replacing: proof.cache)
     }
@@ -158,40 +160,40 @@ extension Workspace {
   }
 
   /// Returns the event that reports the placing of a component.
-  private func event(_ piece: Snapshot.Component) -> BundleEvent {
-    let path = printable(piece.path)
-    return piece.role == ImageFiles.rootTree ? .placingTree(path: path) : .placing(path: path)
+  private func event(_ component: Snapshot.Component) -> BundleEvent {
+    let path = printable(component.path)
+    return component.role == ImageFiles.rootTree ? .placingTree(path: path) : .placing(path: path)
   }
 
   /// Returns the snapshot that records the imported image.
   /// - Throws: errors of reading stored trees, whose entries are counted.
   private func snapshot(
-    _ prepared: PreparedImage, _ pieces: [Snapshot.Component], _ rows: ImportRowChanges.Result,
+    _ prepared: PreparedImage, _ components: [Snapshot.Component], _ rows: ImportRowChanges.Result,
     _ request: ImportRequest, parent: CommittedSnapshot
   ) throws -> Snapshot {
-    let size = try size(of: pieces, prepared)
+    let size = try size(of: components, prepared)
     return Snapshot(
       image: prepared.image.text, created: now(), parent: parent.id,
       message: "import of \(request.bundle)",
       provenance: provenance("import", before: parent.id),
       tables: snapshotTables(rows.definition, rows.kept, excludes: prepared.excludes),
-      pieces: pieces,
+      components: components,
       notes: prepared.notes,
       facts: prepared.facts.facts, entryCount: size.entries, contentBytes: size.bytes)
   }
 
   /// Returns the numbers of entries and bytes of the components, as a capture counts them.
   private func size(
-    of pieces: [Snapshot.Component], _ prepared: PreparedImage
+    of components: [Snapshot.Component], _ prepared: PreparedImage
   ) throws -> (entries: UInt64, bytes: UInt64) {
     let store = try store()
     // The trees of the bundle were counted when they were read.
     let counted = Set(
-      prepared.pieces.filter { $0.role == ImageFiles.rootTree && $0.entry.kind == .directory }
+      prepared.components.filter { $0.role == ImageFiles.rootTree && $0.entry.kind == .directory }
         .map(\.path))
     var size = (entries: prepared.entryCount, bytes: prepared.treeBytes)
-    for piece in pieces where !counted.contains(piece.path) {
-      let counts = try TreeCounts(piece.entry, in: store)
+    for component in components where !counted.contains(component.path) {
+      let counts = try TreeCounts(component.entry, in: store)
       size = (size.entries + counts.entries, size.bytes &+ counts.contentBytes)
     }
     return size

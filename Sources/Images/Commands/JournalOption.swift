@@ -91,6 +91,6 @@ extension Workspace {
   func keepOriginals(_ journal: Journal, _ target: Snapshot, _ live: LiveImage) throws {
     guard journal.operation == .importing else { return }
     let request = JournalOption.request(journal)
-    _ = try ImportTargets(self, request).keepOriginals(target.pieces, live, request)
+    _ = try ImportTargets(self, request).keepOriginals(target.components, live, request)
   }
 }

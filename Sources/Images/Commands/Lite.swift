@@ -103,9 +103,9 @@ extension Workspace {
         refusal: refusal)
     }
     if request.isDryRun {
-      let old = [before.snapshot.snapshot.pieces.content(at: path.bytes)].compactMap { $0 }
+      let old = [before.snapshot.snapshot.components.content(at: path.bytes)].compactMap { $0 }
       let new = old.map { Snapshot.Component(role: $0.role, path: $0.path, entry: edits.tree.top) }
-      let plans = try planPieces(
+      let plans = try planComponents(
         from: old, store, to: new, edits.tree.view, liveNotes: before.snapshot.snapshot.notes,
         targetNotes: [])
       let refusal = try refusal(isDryRun: true) {

@@ -95,7 +95,7 @@ extension Workspace {
   func packGaps(
     of snapshot: Snapshot, missing: [[UInt8]], _ list: ExcludeList
   ) -> [Snapshot.Note] {
-    guard let tree = snapshot.pieces.rootTree?.path else { return [] }
+    guard let tree = snapshot.components.rootTree?.path else { return [] }
     let noted = snapshot.gaps(below: tree).filter { note in
       list.keeps([0x2e] + note.path.dropFirst(tree.count))
     }
@@ -139,7 +139,7 @@ extension Workspace {
     var time = snapshot.snapshot.created
     for number in try refs.numbers(of: image).reversed() where number < snapshot.number {
       guard let earlier = try? refs.read(image, number).snapshot,
-        earlier.pieces.contains(where: { $0.role == ImageFiles.rootTree && $0.entry == top })
+        earlier.components.contains(where: { $0.role == ImageFiles.rootTree && $0.entry == top })
       else { break }
       time = earlier.created
     }

@@ -37,8 +37,8 @@ extension Workspace {
     let finder = RecipeFinder(store, progress: progress)
     var results: [RecipeResult] = []
     var alreadyMade = 0
-    for piece in ordered(snapshot.snapshot.pieces) {
-      guard case .file(let blob, let size) = piece.entry.content, size >= RecipeFinder.minBytes
+    for component in ordered(snapshot.snapshot.components) {
+      guard case .file(let blob, let size) = component.entry.content, size >= RecipeFinder.minBytes
       else { continue }
       if try store.parts(of: blob, sizeBytes: size).reconstruction != nil {
         alreadyMade += 1
@@ -49,7 +49,7 @@ extension Workspace {
       guard RecipeFinder.isCandidate(head, sizeBytes: size) else { continue }
       results.append(
         RecipeResult(
-          path: piece.path, sizeBytes: size,
+          path: component.path, sizeBytes: size,
           outcome: try finder.storeRecipe(of: blob, .blob(store, blob, sizeBytes: size))))
     }
     return RecipesOutcome(
@@ -59,8 +59,9 @@ extension Workspace {
 
   /// Returns the components with packed images first. Their contents are then in the store when other files
   /// that contain them, such as a bundle, are examined.
-  private func ordered(_ pieces: [Snapshot.Component]) -> [Snapshot.Component] {
-    pieces.filter { $0.role == ImageFiles.packed } + pieces.filter { $0.role != ImageFiles.packed }
+  private func ordered(_ components: [Snapshot.Component]) -> [Snapshot.Component] {
+    components.filter { $0.role == ImageFiles.packed }
+      + components.filter { $0.role != ImageFiles.packed }
   }
 
   /// Returns the files of the next snapshot that are stored as recipes, or may be.
@@ -83,7 +84,7 @@ extension Workspace {
   /// now.
   /// - Returns: the results, and the number of stored bytes.
   func settle(
-    _ candidates: [RecipeCandidate], _ pieces: [Snapshot.Component]
+    _ candidates: [RecipeCandidate], _ components: [Snapshot.Component]
   ) throws -> (results: [RecipeResult], storedBytes: UInt64) {
     let store = try store()
     let finder = RecipeFinder(store, progress: progress)
@@ -92,7 +93,8 @@ extension Workspace {
     for candidate in candidates where !candidate.isKept {
       // If the file changed in between, the capture has read it instead.
       guard
-        case .file(candidate.blob, _)? = pieces.first(where: { $0.path == candidate.path })?.entry
+        case .file(candidate.blob, _)? = components.first(where: { $0.path == candidate.path })?
+          .entry
           .content
       else { continue }
       let outcome = try finder.storeRecipe(of: candidate.blob, candidate.source)

@@ -151,13 +151,13 @@ extension Workspace {
 
   /// Returns the root tree of a snapshot.
   private func rootTree(of snapshot: CommittedSnapshot) throws -> FoundEntry {
-    guard let piece = snapshot.snapshot.pieces.rootTree else {
+    guard let component = snapshot.snapshot.components.rootTree else {
       throw ImageError(
         .pathNotFound, snapshot.name, "has no root tree",
         hint: "Name one of its files with '\(snapshot.name):PATH'; 'imgstore show "
           + "\(snapshot.name)' lists them")
     }
-    return FoundEntry(path: piece.path, entry: piece.entry)
+    return FoundEntry(path: component.path, entry: component.entry)
   }
 
   /// Checks that an entry may be replaced. Files do not replace directories, and directories do not replace

@@ -207,7 +207,7 @@ extension Workspace {
     let verified = try captureLiveState(
       of: image, goal, storing: false, verifiedFiles: outcome.report.verifiedFiles)
     let (remaining, limitProblems) = try splitLimits(
-      diff(verified.state, state(goal, store)), goal.snapshot.pieces, verified.source,
+      diff(verified.state, state(goal, store)), goal.snapshot.components, verified.source,
       outcome.report,
       LiveLimits(self))
     let isExact = remaining.isEmpty && limitProblems.isEmpty
@@ -221,7 +221,7 @@ extension Workspace {
         command: isBack ? "resume --back" : journal.command,
         message: isBack ? "rolled back: \(journal.message)" : journal.message,
         before: isBack ? plan.target.id : before?.id)
-    } else if verified.live.capture.pieces == goal.snapshot.pieces {
+    } else if verified.live.capture.components == goal.snapshot.components {
       verified.live.capture.saveCache(
         store.layout, key: cacheKey(image), base: goal.id, replacing: verified.live.cache)
     }

@@ -36,16 +36,16 @@ extension Workspace {
     try current.flush()
     let notes = try effectiveNotes(goal.snapshot, of: image)
     let foreign = Set(journal.values(JournalOption.foreign))
-    var plans = try planPieces(
-      from: current.live.capture.pieces.filter {
+    var plans = try planComponents(
+      from: current.live.capture.components.filter {
         // A rollback restores them, if the state before names them.
-        !foreign.contains(printable($0.path)) || goal.snapshot.piece(at: $0.path) != nil
+        !foreign.contains(printable($0.path)) || goal.snapshot.component(at: $0.path) != nil
       },
-      current.source, to: goal.snapshot.pieces, store, liveNotes: current.live.notes,
+      current.source, to: goal.snapshot.components, store, liveNotes: current.live.notes,
       targetNotes: notes, captured: current.live.capture, limits: LiveLimits(self))
     plans = try keepOutside(
       plans, [current.live.definition, goal.snapshot.definition],
-      current.live.capture.pieces + goal.snapshot.pieces, permissions)
+      current.live.capture.components + goal.snapshot.components, permissions)
     plans = try keepForeignDirectories(
       plans, current.live, goal.snapshot, notes, permissions, isResumed: true)
     func context(_ method: ApplyStrategy) -> StrategyContext {

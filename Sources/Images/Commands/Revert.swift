@@ -22,8 +22,10 @@ extension Workspace {
     _ plans: [ComponentPlan], _ live: LiveImage, _ image: ImageName
   ) -> [String] {
     let changed = Set(plans.map(\.path.bytes))
-    guard let tree = live.capture.pieces.rootTree, changed.contains(tree.path) else { return [] }
-    let packed = live.capture.pieces.filter {
+    guard let tree = live.capture.components.rootTree, changed.contains(tree.path) else {
+      return []
+    }
+    let packed = live.capture.components.filter {
       $0.role == ImageFiles.packed && !changed.contains($0.path)
     }
     if packed.isEmpty { return [] }
@@ -115,14 +117,14 @@ extension Workspace {
         notes = state.snapshot.notes
       }
       try requireUsableList(of: image, target.snapshot, combined?.view ?? store)
-      var plans = try planPieces(
-        from: current.live.capture.pieces, current.source, to: target.snapshot.pieces,
+      var plans = try planComponents(
+        from: current.live.capture.components, current.source, to: target.snapshot.components,
         combined?.view ?? store,
         liveNotes: current.live.notes, targetNotes: notes, captured: current.live.capture,
         limits: limits)
       plans = try keepOutside(
         plans, [current.live.definition, target.snapshot.definition],
-        current.live.capture.pieces + target.snapshot.pieces, request)
+        current.live.capture.components + target.snapshot.components, request)
       plans = try keepForeignDirectories(plans, current.live, target.snapshot, notes, request)
       let methods = try chooseMethods(
         &plans,
@@ -175,7 +177,7 @@ extension Workspace {
       let verified = try captureLiveState(
         of: image, target, storing: false, verifiedFiles: outcome.report.verifiedFiles)
       let (remaining, limitProblems) = try splitLimits(
-        diff(verified.state, state(target, store)), target.snapshot.pieces, verified.source,
+        diff(verified.state, state(target, store)), target.snapshot.components, verified.source,
         outcome.report, LiveLimits(self))
       try settle(syncs)
       let isExact = remaining.isEmpty && limitProblems.isEmpty

@@ -135,12 +135,12 @@ extension Workspace {
     let (live, candidates) = try ingestLive(
       image, definition, latest: latest, also: also, rows: keys, recipes: recipes,
       change: change, into: session)
-    if live.capture.pieces.isEmpty, definition.isEmpty, !allowsEmpty {
+    if live.capture.components.isEmpty, definition.isEmpty, !allowsEmpty {
       throw ImageError(.filesMissing, "image \(image)", "has neither a definition nor files")
     }
     progress.begin("syncing")
     try session.finish()
-    let stored = try settle(candidates, live.capture.pieces)
+    let stored = try settle(candidates, live.capture.components)
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
     snapshot.message = message
     snapshot.provenance =
@@ -210,7 +210,7 @@ extension Workspace {
   ) -> Snapshot {
     Snapshot(
       image: image.text, created: now(), parent: latest?.id, message: "", provenance: [],
-      tables: live.tables, pieces: live.capture.pieces,
+      tables: live.tables, components: live.capture.components,
       notes: (live.notes.filter { $0.kind != .excluded } + notes).sorted {
         precedes($0.path, $1.path)
       },

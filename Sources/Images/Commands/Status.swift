@@ -52,8 +52,8 @@ extension Workspace {
       readBytes: live.capture.readBytes, unfinished: unfinished,
       seconds: monotonicSeconds() - start,
       excluded: byPattern(excluded), excludedBefore: byPattern(before),
-      missingTree: live.capture.pieces.rootTree == nil
-        ? snapshot.snapshot.pieces.rootTree?.path : nil)
+      missingTree: live.capture.components.rootTree == nil
+        ? snapshot.snapshot.components.rootTree?.path : nil)
   }
 
   /// Splits the notes about excluded entries: those that the current patterns of the image exclude, and those
@@ -62,7 +62,9 @@ extension Workspace {
     _ live: LiveImage, image: String
   ) throws -> (now: [Snapshot.Note], before: [Snapshot.Note]) {
     let notes = live.notes.filter { $0.kind == .excluded }
-    guard let top = live.capture.pieces.rootTree?.path, !notes.isEmpty else { return (notes, []) }
+    guard let top = live.capture.components.rootTree?.path, !notes.isEmpty else {
+      return (notes, [])
+    }
     let lists = try excludes(of: ImageName(image), live.definition)
     var split: (now: [Snapshot.Note], before: [Snapshot.Note]) = ([], [])
     for note in notes {
@@ -89,7 +91,7 @@ extension Workspace {
   func state(_ snapshot: CommittedSnapshot, _ store: ObjectStore) -> ImageState {
     ImageState(
       name: snapshot.name, definition: snapshot.snapshot.definition,
-      rows: snapshot.snapshot.keptRows, pieces: snapshot.snapshot.pieces, source: store,
+      rows: snapshot.snapshot.keptRows, components: snapshot.snapshot.components, source: store,
       notes: snapshot.snapshot.notes)
   }
 

@@ -45,7 +45,7 @@ extension CompletionSource {
   func components(_ word: String, of reference: String?) -> [CompletionCandidate] {
     var names = ["definition"]
     if let snapshot = reference.flatMap(snapshot)?.snapshot {
-      let roles = Set(snapshot.pieces.map(\.role))
+      let roles = Set(snapshot.components.map(\.role))
       names += roles.filter { !$0.contains("/") }
         .map { $0 == ImageFiles.rootTree ? "tree" : $0 }.sorted()
       names += snapshot.definition.attributes.map(\.name).filter { !roles.contains($0) }

@@ -14,7 +14,7 @@ extension CompletionSource {
     guard let bytes = bytes(fromPrintable: String(directory)) else { return [] }
     let parts = bytes.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
     let isAbsolute = bytes.first == 0x2f
-    let tree = SnapshotDirectories(pieces: snapshot.pieces, source: store)
+    let tree = SnapshotDirectories(components: snapshot.components, source: store)
     let children = tree.children(parts, isAbsolute: isAbsolute)
       .filter { printable($0.key).hasPrefix(beginning) }
     return children.sorted { precedes($0.key, $1.key) }.map { name, kind in
@@ -31,7 +31,7 @@ extension CompletionSource {
 
 /// The directories of a snapshot.
 private struct SnapshotDirectories {
-  let pieces: [Snapshot.Component]
+  let components: [Snapshot.Component]
   let source: UnlockedStore
 
   /// Returns the names in a directory and their kinds, including directories that lead to a component of the
@@ -44,13 +44,13 @@ private struct SnapshotDirectories {
       for entry in entries { children[entry.name] = entry.kind }
     }
     guard isAbsolute else { return children }
-    for piece in pieces {
-      let own = components(piece)
+    for component in components {
+      let own = pathComponents(component)
       guard own.count > parts.count, own.starts(with: parts) else { continue }
       let isLast = own.count == parts.count + 1
       let name = own[parts.count]
       if children[name] == nil {
-        children[name] = isLast ? followed(piece).entry.kind : .directory
+        children[name] = isLast ? followed(component).entry.kind : .directory
       }
     }
     return children
@@ -61,17 +61,17 @@ private struct SnapshotDirectories {
   }
 
   private func find(_ parts: [[UInt8]], isAbsolute: Bool) -> Entry? {
-    let above = isAbsolute ? pieces.first { parts.starts(with: components($0)) } : nil
-    guard let piece = above.map(followed) ?? pieces.rootTree else { return nil }
-    let below = above.map { Array(parts.dropFirst(components($0).count)) } ?? parts
-    return try? TreeDescent(source: source).find(piece, below, followLast: true)?.entry
+    let above = isAbsolute ? components.first { parts.starts(with: pathComponents($0)) } : nil
+    guard let component = above.map(followed) ?? components.rootTree else { return nil }
+    let below = above.map { Array(parts.dropFirst(pathComponents($0).count)) } ?? parts
+    return try? TreeDescent(source: source).find(component, below, followLast: true)?.entry
   }
 
-  private func followed(_ piece: Snapshot.Component) -> Snapshot.Component {
-    pieces.followed(piece) ?? piece
+  private func followed(_ component: Snapshot.Component) -> Snapshot.Component {
+    components.followed(component) ?? component
   }
 
-  private func components(_ piece: Snapshot.Component) -> [[UInt8]] {
-    piece.path.split(separator: 0x2f).map(Array.init)
+  private func pathComponents(_ component: Snapshot.Component) -> [[UInt8]] {
+    component.path.split(separator: 0x2f).map(Array.init)
   }
 }

@@ -71,7 +71,7 @@ extension Workspace {
         diff: try diff(before.state, paired), old: before,
         new: SnapshotReader(state: paired, store: store, live: after.live),
         newPaths: Dictionary(
-          zip(paired.pieces, after.state.pieces).filter { $0.path != $1.path }
+          zip(paired.components, after.state.components).filter { $0.path != $1.path }
             .map { ($0.path, $1.path) }, uniquingKeysWith: { first, _ in first }))
     }
     let before = try findBaseline(old)
@@ -116,23 +116,24 @@ extension ImageState {
   /// Returns the state with each component under the path that `other` has for its role. A tree is then
   /// compared with a tree, and a kernel with a kernel.
   fileprivate func paired(with other: ImageState) -> ImageState {
-    let taken = Set(pieces.map(\.path))
-    let paired = pieces.map { piece -> Snapshot.Component in
-      let candidates = other.pieces.filter { $0.role == piece.role }
-      func name(_ piece: Snapshot.Component) -> [UInt8] {
-        Array(piece.path[(piece.path.lastIndex(of: 0x2f) ?? -1).advanced(by: 1)...])
+    let taken = Set(components.map(\.path))
+    let paired = components.map { component -> Snapshot.Component in
+      let candidates = other.components.filter { $0.role == component.role }
+      func name(_ component: Snapshot.Component) -> [UInt8] {
+        Array(component.path[(component.path.lastIndex(of: 0x2f) ?? -1).advanced(by: 1)...])
       }
       let match =
         candidates.count == 1
-          && pieces.count(where: { $0.role == piece.role }) == 1
-        ? candidates.first : candidates.first { name($0) == name(piece) }
-      guard let match, !taken.contains(match.path) else { return piece }
-      var renamed = piece
+          && components.count(where: { $0.role == component.role }) == 1
+        ? candidates.first : candidates.first { name($0) == name(component) }
+      guard let match, !taken.contains(match.path) else { return component }
+      var renamed = component
       renamed.path = match.path
       return renamed
     }
     return ImageState(
-      name: name, definition: definition, rows: rows, pieces: paired, source: source, notes: notes)
+      name: name, definition: definition, rows: rows, components: paired, source: source,
+      notes: notes)
   }
 }
 
@@ -143,13 +144,13 @@ extension Comparison {
     for path in paths {
       var isKnown = false
       for side in [old, new] {
-        guard let (piece, parts) = try side.locateIfPresent(path) else { continue }
+        guard let (component, parts) = try side.locateIfPresent(path) else { continue }
         // Directories on the path may be links. Changes are listed under the paths that they lead to.
         if let found = try side.find(path) {
           isKnown = true
           places.insert(found.path)
         }
-        places.insert(piece.path + parts.flatMap { [0x2f] + $0 })
+        places.insert(component.path + parts.flatMap { [0x2f] + $0 })
       }
       guard isKnown else {
         throw ImageError(
@@ -202,10 +203,10 @@ extension Comparison {
       case .changed(let old, let new, _): (old, new)
       }
     let sides = [entries.old, entries.new].compactMap(\.self)
-    let pieces = old.state.pieces + new.state.pieces
+    let components = old.state.components + new.state.components
     guard sides.allSatisfy({ $0.kind == .file && $0.blob != nil }),
       entries.old?.blob != entries.new?.blob,
-      !pieces.contains(where: { $0.path == change.path })
+      !components.contains(where: { $0.path == change.path })
     else { return nil }
     return try text(
       entries.old.map { FoundEntry(path: change.path, entry: $0) },
@@ -216,25 +217,27 @@ extension Comparison {
   /// Returns the changed lists and scripts of the image. Trees, kernels and packed images are not among them.
   public func lists(context: Int = 3) throws -> [TextDiff] {
     var texts: [TextDiff] = []
-    let pieces = old.state.pieces + new.state.pieces
+    let components = old.state.components + new.state.components
     var seen: Set<[UInt8]> = []
-    for piece in pieces.sorted(by: { precedes($0.path, $1.path) })
-    where !isMachine(piece, in: pieces) && seen.insert(piece.path).inserted {
-      let before = old.state.pieces.first { $0.path == piece.path }.map(Comparison.found)
-      let after = new.state.pieces.first { $0.path == piece.path }.map(Comparison.found)
+    for component in components.sorted(by: { precedes($0.path, $1.path) })
+    where !isMachine(component, in: components) && seen.insert(component.path).inserted {
+      let before = old.state.components.first { $0.path == component.path }.map(Comparison.found)
+      let after = new.state.components.first { $0.path == component.path }.map(Comparison.found)
       guard before?.entry.blob != after?.entry.blob,
         [before, after].allSatisfy({ $0 == nil || $0?.entry.blob != nil })
       else { continue }
-      texts.append(try text(before, after, path: piece.path, role: piece.role, context))
+      texts.append(try text(before, after, path: component.path, role: component.role, context))
     }
     return texts
   }
 
   /// Returns whether a component is not for people to read, by its own role or by the role of a link to it.
-  private func isMachine(_ piece: Snapshot.Component, in pieces: [Snapshot.Component]) -> Bool {
-    var (role, hops) = (piece.role, 0)
+  private func isMachine(_ component: Snapshot.Component, in components: [Snapshot.Component])
+    -> Bool
+  {
+    var (role, hops) = (component.role, 0)
     while CaptureRoot.isTargetRole(role), hops < 40,
-      let link = pieces.first(where: { CaptureRoot.targetRole(of: $0.path) == role })
+      let link = components.first(where: { CaptureRoot.targetRole(of: $0.path) == role })
     {
       role = link.role
       hops += 1
@@ -242,8 +245,8 @@ extension Comparison {
     return Comparison.machineRoles.contains(role)
   }
 
-  private static func found(_ piece: Snapshot.Component) -> FoundEntry {
-    FoundEntry(path: piece.path, entry: piece.entry)
+  private static func found(_ component: Snapshot.Component) -> FoundEntry {
+    FoundEntry(path: component.path, entry: component.entry)
   }
 
   /// Returns the real path of an entry of the new side.

@@ -31,7 +31,7 @@ struct ImageState {
   let name: String
   let definition: ImageDefinition
   let rows: TableRowSet
-  let pieces: [Snapshot.Component]
+  let components: [Snapshot.Component]
   let source: any ObjectSource
   let notes: [Snapshot.Note]
 }
@@ -82,16 +82,17 @@ extension Workspace {
 
 private func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
   var diff = ImageDiff(old: old.name, new: new.name)
-  diff.trees = Set([old, new].compactMap { $0.pieces.rootTree?.path })
+  diff.trees = Set([old, new].compactMap { $0.components.rootTree?.path })
   diff.attributes = attributeChanges(old.definition, old.rows, new.definition, new.rows)
   // Mounted file systems and the store do not belong to the image, whatever either side has at their paths.
   let excluded = Set((old.notes + new.notes).filter(\.isExclusion).map(\.path))
   // The entries of a directory that could not be read are unknown, not removed.
   let unread = Set((old.notes + new.notes).filter { $0.kind == .unreadable }.map(\.path))
-  let paths = Set(old.pieces.map(\.path)).union(new.pieces.map(\.path)).sorted(by: precedes)
+  let paths = Set(old.components.map(\.path)).union(new.components.map(\.path)).sorted(by: precedes)
   for path in paths {
     try compareTrees(
-      old.pieces.first { $0.path == path }?.entry, new.pieces.first { $0.path == path }?.entry,
+      old.components.first { $0.path == path }?.entry,
+      new.components.first { $0.path == path }?.entry,
       path, old.source, new.source
     ) { change in
       if !excluded.hasAncestor(of: change.path, orItself: true),

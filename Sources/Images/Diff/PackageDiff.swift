@@ -145,7 +145,7 @@ extension Comparison {
 /// The packages of one tree in one state.
 private struct TreePackages: Sendable {
   let reader: SnapshotReader
-  let piece: Snapshot.Component?
+  let component: Snapshot.Component?
   private(set) var database: PackageDatabase?
   private(set) var packages: [Package] = []
   private(set) var configurationOnly: [Package] = []
@@ -153,8 +153,10 @@ private struct TreePackages: Sendable {
 
   init(_ reader: SnapshotReader, tree path: [UInt8]) throws {
     self.reader = reader
-    piece = reader.state.pieces.first { $0.path == path }
-    guard let piece, let found = try PackageDatabase.find(in: PackageRootTree(reader, piece)) else {
+    component = reader.state.components.first { $0.path == path }
+    guard let component,
+      let found = try PackageDatabase.find(in: PackageRootTree(reader, component))
+    else {
       return
     }
     (database, packages) = (found.0, found.1.packages)
@@ -164,8 +166,8 @@ private struct TreePackages: Sendable {
   func owners(
     of paths: Set<[UInt8]>, ignoring ignored: Set<Package>
   ) throws -> [[UInt8]: [Ownership]] {
-    guard let piece, let database else { return [:] }
-    return try database.owners(of: paths, in: PackageRootTree(reader, piece), ignoring: ignored)
+    guard let component, let database else { return [:] }
+    return try database.owners(of: paths, in: PackageRootTree(reader, component), ignoring: ignored)
   }
 }
 

@@ -7,18 +7,18 @@ import Store
 /// Reads files of a root tree from a state, and caches the directories that it has read.
 final class PackageRootTree: RootTree {
   private let reader: SnapshotReader
-  private let piece: Snapshot.Component
+  private let component: Snapshot.Component
   private var directories: [[UInt8]: [[UInt8]: Entry]] = [:]
 
-  init(_ reader: SnapshotReader, _ piece: Snapshot.Component) {
+  init(_ reader: SnapshotReader, _ component: Snapshot.Component) {
     self.reader = reader
-    self.piece = piece
+    self.component = component
   }
 
   func file(_ path: [UInt8], limitBytes: Int) throws -> [UInt8]? {
     guard let entry = try entry(path), entry.kind == .file else { return nil }
     return try reader.bytes(
-      of: FoundEntry(path: piece.path + [0x2f] + path, entry: entry), limitBytes: limitBytes)
+      of: FoundEntry(path: component.path + [0x2f] + path, entry: entry), limitBytes: limitBytes)
   }
 
   func directory(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
@@ -29,7 +29,7 @@ final class PackageRootTree: RootTree {
   }
 
   func entry(_ path: [UInt8]) throws -> Entry? {
-    if path.isEmpty { return piece.entry }
+    if path.isEmpty { return component.entry }
     guard let slash = path.lastIndex(of: 0x2f) else { return try entries([])[path] }
     return try entries(Array(path[..<slash]))[Array(path[(slash + 1)...])]
   }

@@ -40,7 +40,7 @@ extension Workspace {
     }
     for lines in target?.excludes ?? [] {
       let list = try patterns(of: image, lines, nil)
-      let own = [target?.pieces.rootTree?.entry].compactMap(\.self)
+      let own = [target?.components.rootTree?.entry].compactMap(\.self)
       let isOwn = lines == definition.excludes || change == nil
       lists.add(list, except: isOwn ? .init() : try storedMatches(of: list, in: own))
     }
@@ -50,7 +50,7 @@ extension Workspace {
   /// Returns the trees of the target and of the latest snapshot.
   private func storedTrees(_ image: ImageName, _ target: Snapshot?) throws -> [Entry] {
     let latest = try store().refs.latestReadable(of: image)?.snapshot
-    return [target, latest].compactMap { $0?.pieces.rootTree?.entry }
+    return [target, latest].compactMap { $0?.components.rootTree?.entry }
   }
 
   /// Returns the entries of stored trees that a list excludes. In a change the list does not apply to them.
@@ -85,7 +85,9 @@ extension Workspace {
   func requireUsableList(
     of image: ImageName, _ target: Snapshot, _ source: any ObjectSource
   ) throws {
-    guard target.definition.isDirectory, let tree = target.pieces.rootTree?.entry else { return }
+    guard target.definition.isDirectory, let tree = target.components.rootTree?.entry else {
+      return
+    }
     do {
       _ = try patterns(of: image, ignoreFile(in: tree, source), nil)
     } catch let error as ExcludePattern.Malformed { throw unusable(image, error.reason, nil) }
@@ -98,7 +100,7 @@ extension Workspace {
     guard !lists.isEmpty,
       let path = definition.directoryPath ?? latest?.definition.directoryPath
     else { return nil }
-    let recorded = try latest?.pieces.rootTree.map {
+    let recorded = try latest?.components.rootTree.map {
       (top: $0.entry, source: try store() as any ObjectSource)
     }
     return TreeExcludes(lists, role: ImageFiles.rootTree, path: path, recorded: recorded)

@@ -23,9 +23,9 @@ extension CaptureResult {
   func withOneRootTree(_ definition: ImageDefinition) -> CaptureResult {
     guard let own = definition.directoryPath?.bytes else { return self }
     var capture = self
-    for i in capture.pieces.indices
-    where capture.pieces[i].role == ImageFiles.rootTree && capture.pieces[i].path != own {
-      capture.pieces[i].role = Snapshot.Component.formerTree
+    for i in capture.components.indices
+    where capture.components[i].role == ImageFiles.rootTree && capture.components[i].path != own {
+      capture.components[i].role = Snapshot.Component.formerTree
     }
     return capture
   }
@@ -36,7 +36,7 @@ extension LiveImage {
   func withoutUnchangedFormerTrees(_ plans: [ComponentPlan]) -> LiveImage {
     let changed = Set(plans.filter { !$0.plan.isEmpty }.map(\.path.bytes))
     var capture = capture
-    capture.pieces.removeAll {
+    capture.components.removeAll {
       $0.role == Snapshot.Component.formerTree && !changed.contains($0.path)
     }
     return LiveImage(
@@ -60,19 +60,19 @@ extension Workspace {
     guard own != nil || target.definition.isDirectory else { return plans }
     let absent = Set(notes.filter(\.isAbsentFile).map(\.path))
     let allowed = Set(request.allowed.compactMap { AbsolutePath($0) })
-    let links = (live.capture.pieces + target.pieces).ownTargets
-    return try plans.filter { piece in
-      let path = piece.path
-      if piece.plan.isEmpty { return true }
+    let links = (live.capture.components + target.components).ownTargets
+    return try plans.filter { component in
+      let path = component.path
+      if component.plan.isEmpty { return true }
       if path == own || links.contains(path) {
         // The image moves to another directory, and its tree stays here.
-        return piece.wanted != nil || absent.contains(path.bytes)
+        return component.wanted != nil || absent.contains(path.bytes)
           || target.definition.directoryPath == own
       }
-      guard piece.isDirectoryOfAnImage(live, target), let current = piece.current,
+      guard component.isDirectoryOfAnImage(live, target), let current = component.current,
         !allowed.contains(path), !isResumed
       else { return true }
-      if piece.wanted == nil {
+      if component.wanted == nil {
         tell("\(path.text) was kept: it is no longer the directory of \(target.image)")
         return false
       }
@@ -92,8 +92,8 @@ extension ComponentPlan {
   /// replaced one.
   fileprivate func isDirectoryOfAnImage(_ live: LiveImage, _ target: Snapshot) -> Bool {
     let roles = [ImageFiles.rootTree, Snapshot.Component.formerTree]
-    let pieces = (live.capture.pieces + target.pieces).filter { $0.path == path.bytes }
-    return pieces.contains { roles.contains($0.role) }
+    let components = (live.capture.components + target.components).filter { $0.path == path.bytes }
+    return components.contains { roles.contains($0.role) }
       || wanted == nil && current?.kind == .directory
   }
 }
@@ -103,7 +103,7 @@ extension PreparedImage {
   /// nil.
   func leftDirectory(_ existing: ImageDefinition) -> AbsolutePath? {
     guard let old = existing.directoryPath,
-      let tree = pieces.first(where: { $0.role == ImageFiles.rootTree }), tree.path != old.bytes
+      let tree = components.first(where: { $0.role == ImageFiles.rootTree }), tree.path != old.bytes
     else { return nil }
     return old
   }

@@ -26,7 +26,7 @@ struct ExportCollection {
   private(set) var remarks: [String] = []
   /// Notes on unreadable entries of extras and of a complete bundle's additional files.
   private(set) var gaps: [Snapshot.Note] = []
-  private var pieces: [AbsolutePath: Snapshot.Component] = [:]
+  private var components: [AbsolutePath: Snapshot.Component] = [:]
   private let facts: BundleFacts
   private let extraPaths: Set<AbsolutePath>
   /// Directories that the image's links may lead to, besides the install directory and the link's own.
@@ -45,8 +45,8 @@ struct ExportCollection {
     let state = snapshot.snapshot
     let tables = try workspace.tables()
     install = try workspace.installDirectory(tables)
-    for piece in state.pieces {
-      if let path = AbsolutePath(piece.path) { pieces[path] = piece }
+    for component in state.components {
+      if let path = AbsolutePath(component.path) { components[path] = component }
     }
     facts = request.carriesFacts ? BundleFacts(state.facts) : BundleFacts()
     contents = ExportContents(image: state.image, definition: state.definition, files: [])
@@ -65,14 +65,14 @@ struct ExportCollection {
     }
     try collectClosure(request, state.definition, snapshot)
     let captured = try capture(
-      contents.extras.map(\.source).filter { pieces[$0] == nil }
-        + contents.closure.filter { pieces[$0] == nil }, store)
+      contents.extras.map(\.source).filter { components[$0] == nil }
+        + contents.closure.filter { components[$0] == nil }, store)
     remarks += captured.remarks
     gaps = captured.gaps
-    for piece in captured.pieces {
-      if let path = AbsolutePath(piece.path) { pieces[path] = piece }
+    for component in captured.components {
+      if let path = AbsolutePath(component.path) { components[path] = component }
     }
-    contents.files = pieces.filter { !CaptureRoot.isTargetRole($0.value.role) }
+    contents.files = components.filter { !CaptureRoot.isTargetRole($0.value.role) }
       .sorted { precedes($0.key.bytes, $1.key.bytes) }
       .map { ($0.value.role, $0.key) }
     try collectRows(request, state, tables)
@@ -99,7 +99,7 @@ struct ExportCollection {
 
   private func capture(
     _ paths: [AbsolutePath], _ store: ObjectStore
-  ) throws -> (pieces: [Snapshot.Component], gaps: [Snapshot.Note], remarks: [String]) {
+  ) throws -> (components: [Snapshot.Component], gaps: [Snapshot.Note], remarks: [String]) {
     var seen: Set<AbsolutePath> = []
     let requests = paths.filter { seen.insert($0).inserted }.map {
       CaptureRoot(role: ImageFiles.extra, path: $0)
@@ -111,7 +111,7 @@ struct ExportCollection {
     try session.finish()
     let left = captured.notes.filter(\.isExclusion)
     return (
-      captured.pieces, captured.notes.filter(\.isProblem),
+      captured.components, captured.notes.filter(\.isProblem),
       left.map { "\(printable($0.path)) is not fully in the bundle: \($0.reason)" }
     )
   }
@@ -205,7 +205,8 @@ struct ExportCollection {
     // A scrubbed tree is not in the snapshot.
     for member in scrubTree == nil ? layout.members : [] {
       switch member.source {
-      case .compressedTree(let path), .tree(let path): trees[member.name] = try piece(path).entry
+      case .compressedTree(let path), .tree(let path):
+        trees[member.name] = try component(path).entry
       case .bytes, .file, .directory: break
       }
     }
@@ -227,10 +228,10 @@ struct ExportCollection {
       case .file(let path):
         let isExtra = extraPaths.contains(path)
         report(isExtra ? .collectedExtra(path: path.text) : .collected(path: path.text))
-        files.append(file(member.name, path.text, .entry(try piece(path).entry)))
+        files.append(file(member.name, path.text, .entry(try component(path).entry)))
       case .directory(let path):
         report(.collectedExtra(path: path.text))
-        try spread(try piece(path).entry, member.name, path, &files)
+        try spread(try component(path).entry, member.name, path, &files)
       case .compressedTree(let path):
         report(.packingTree)
         files.append(try tree(member.name, path, .cpio))
@@ -248,17 +249,17 @@ struct ExportCollection {
     CollectedFile(name: name, path: path, file: RenderedFile(name: name, source: source))
   }
 
-  private func piece(_ path: AbsolutePath) throws -> Snapshot.Component {
-    guard let piece = pieces[path] else {
+  private func component(_ path: AbsolutePath) throws -> Snapshot.Component {
+    guard let component = components[path] else {
       throw ImageError(
         .filesMissing, path.text, "belongs to the image, but is not in its snapshot",
         hint: "Restore the file and export again")
     }
-    guard piece.entry.kind == .symlink else { return piece }
-    let target = Array(pieces.values).followed(piece)
+    guard component.entry.kind == .symlink else { return component }
+    let target = Array(components.values).followed(component)
     // A link within a directory that the bundle carries stays a link. Its target replaces any other link.
-    let isCarried = [ImageFiles.extra, ImageFiles.kit].contains(piece.role)
-    if isCarried, target.map({ !CaptureRoot.isTargetRole($0.role) }) ?? true { return piece }
+    let isCarried = [ImageFiles.extra, ImageFiles.kit].contains(component.role)
+    if isCarried, target.map({ !CaptureRoot.isTargetRole($0.role) }) ?? true { return component }
     guard let target else {
       throw ImageError(
         .filesMissing, path.text, "is a dangling symbolic link",
@@ -289,17 +290,17 @@ struct ExportCollection {
   }
 
   /// Returns the component at a path, links followed.
-  func component(at path: AbsolutePath) throws -> Snapshot.Component { try piece(path) }
+  func component(at path: AbsolutePath) throws -> Snapshot.Component { try component(path) }
 
   /// Returns the role of the component at a path; empty if there is none.
-  func role(of path: AbsolutePath) -> String { pieces[path]?.role ?? "" }
+  func role(of path: AbsolutePath) -> String { components[path]?.role ?? "" }
 
   /// Renders a tree to a compressed archive in an unnamed temporary file. A tar header needs its size first.
   private func tree(
     _ name: String, _ path: AbsolutePath, _ form: TreeArchiveWriter.Form
   ) throws -> CollectedFile {
     let store = try workspace.store()
-    let stored = try piece(path).entry
+    let stored = try component(path).entry
     let (view, entry) =
       try scrubTree?(stored) ?? (OverlayTree(store, modified: stored.modified), stored)
     let spool = try Spool(store) { sink in

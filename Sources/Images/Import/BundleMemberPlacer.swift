@@ -16,7 +16,7 @@ struct BundleMemberPlacer {
   /// The members that the manifest names.
   private var used: Set<String> = []
 
-  private(set) var pieces: [Snapshot.Component] = []
+  private(set) var components: [Snapshot.Component] = []
   /// The paths where an existing file stays, unless the import replaces.
   private(set) var keepExistingPaths: Set<[UInt8]> = []
   private(set) var extraMembers: [(name: String, path: String)] = []
@@ -206,7 +206,7 @@ struct BundleMemberPlacer {
   /// Completes the components: reports members that the manifest does not name, and checks all targets.
   /// - Throws: `BundleError` if a file was lost in the export, or two components conflict.
   mutating func finish(_ layout: BundleLayout) throws {
-    let placed = Set(pieces.map(\.path))
+    let placed = Set(components.map(\.path))
     for path in layout.secondFiles where !placed.contains(path.bytes) {
       throw BundleError(
         path.text, "shares its file name with another file, and a bundle holds one of that name",
@@ -221,17 +221,17 @@ struct BundleMemberPlacer {
         "the manifest does not name the bundle's file \(name), which was left out")
     }
     try checkTargets()
-    pieces.sort { precedes($0.path, $1.path) }
+    components.sort { precedes($0.path, $1.path) }
   }
 
   /// Checks that no path has two contents and that no file lies below another, and removes duplicates.
   private mutating func checkTargets() throws {
-    let paths = pieces.compactMap { piece in
-      AbsolutePath(piece.path).map { PlacedContent(path: $0, content: piece.entry.content) }
+    let paths = components.compactMap { component in
+      AbsolutePath(component.path).map { PlacedContent(path: $0, content: component.entry.content) }
     }
     do throws(PlacementConflict) {
       let isFirst = try BundlePlacement.check(paths)
-      pieces = zip(pieces, isFirst).filter { $0.1 }.map { $0.0 }
+      components = zip(components, isFirst).filter { $0.1 }.map { $0.0 }
     } catch {
       throw BundleError("manifest.xml", error.reason, hint: BundleError.distrust)
     }
@@ -240,7 +240,7 @@ struct BundleMemberPlacer {
   // MARK: Helpers
 
   private mutating func add(_ role: String, _ path: AbsolutePath, _ entry: Entry) {
-    pieces.append(
+    components.append(
       Snapshot.Component(
         role: role == ImportTargets.pluginRole ? ImageFiles.kit : role, path: path.bytes,
         entry: entry))

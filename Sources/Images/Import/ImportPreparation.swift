@@ -33,20 +33,22 @@ struct ImportPreparation {
         hint: "Import it without --name; 'imgstore copy' gives one of them another name")
     }
     let prepared = try images.map(prepare)
-    var owners: [[UInt8]: (image: String, piece: Snapshot.Component)] = [:]
+    var owners: [[UInt8]: (image: String, component: Snapshot.Component)] = [:]
     var names: Set<String> = []
     for image in prepared {
       guard names.insert(image.image.text).inserted else {
         throw BundleError(whole: "holds the image \(image.image) more than once")
       }
-      for piece in image.pieces {
-        if let other = owners[piece.path], other.piece.entry.content != piece.entry.content {
+      for component in image.components {
+        if let other = owners[component.path],
+          other.component.entry.content != component.entry.content
+        {
           throw BundleError(
-            printable(piece.path),
+            printable(component.path),
             "has one content in the image \(other.image) and another in "
               + "\(image.image)", hint: "Import the images from bundles of their own")
         }
-        owners[piece.path] = (image.image.text, piece)
+        owners[component.path] = (image.image.text, component)
       }
     }
     return prepared
@@ -115,7 +117,7 @@ struct ImportPreparation {
     facts.extras = renamed.extras
     facts.extraMembers = placer.extraMembers
     return PreparedImage(
-      image: image, definition: renamed.definition, pieces: placer.pieces,
+      image: image, definition: renamed.definition, components: placer.components,
       keepExistingPaths: placer.keepExistingPaths,
       rows: try ImportRowChanges(renamed, litefile: bundled.litefile, self), facts: facts,
       entryCount: placer.entryCount, treeBytes: placer.treeBytes,
@@ -165,10 +167,11 @@ struct ImportPreparation {
       ].compactMap { $0 }
       let named = Set(
         try workspace.imageFiles(definition, targets.install).filter(\.isNamed).map(\.path))
-      for piece in prepared.pieces where !prepared.keepExistingPaths.contains(piece.path) {
-        guard let path = AbsolutePath(piece.path) else { continue }
+      for component in prepared.components
+      where !prepared.keepExistingPaths.contains(component.path) {
+        guard let path = AbsolutePath(component.path) else { continue }
         let isInDirectory = directories.contains { path.isInside($0) }
-        guard try isInDirectory || (named.contains(path) && workspace.differs(piece, at: path))
+        guard try isInDirectory || (named.contains(path) && workspace.differs(component, at: path))
         else {
           continue
         }
@@ -192,7 +195,7 @@ struct ImportPreparation {
       store: store,
       state: ImageState(
         name: image.image.text, definition: image.definition, rows: TableRowSet(),
-        pieces: image.pieces, source: store, notes: [])
+        components: image.components, source: store, notes: [])
     ).find()
     if !request.allowsPrivileged { try image.privileged.refuseUnexpected() }
     image.siteReplacements = try SiteReplacements(
@@ -209,7 +212,7 @@ struct ImportPreparation {
     of prepared: PreparedImage, _ store: ObjectStore
   ) throws -> [[String]] {
     guard prepared.definition.isDirectory,
-      let tree = prepared.pieces.first(where: { $0.role == ImageFiles.rootTree })?.entry
+      let tree = prepared.components.first(where: { $0.role == ImageFiles.rootTree })?.entry
     else { return [] }
     func refuse(_ reason: String) -> BundleError {
       BundleError(
@@ -236,12 +239,12 @@ struct ImportPreparation {
 extension Workspace {
   /// Returns whether the live entry at a path has another content than a component. If the live entry is a
   /// link, its target counts, too. An absent entry does not differ.
-  func differs(_ piece: Snapshot.Component, at path: AbsolutePath) throws -> Bool {
+  func differs(_ component: Snapshot.Component, at path: AbsolutePath) throws -> Bool {
     let live = try newCapture().run(
-      [CaptureRoot(role: piece.role, path: path)], cache: nil,
+      [CaptureRoot(role: component.role, path: path)], cache: nil,
       into: .memory(MemoryObjects(over: try store())))
-    guard let current = live.pieces.piece(at: path.bytes) else { return false }
-    return current.entry.content != piece.entry.content
-      && live.pieces.followed(current)?.entry.content != piece.entry.content
+    guard let current = live.components.component(at: path.bytes) else { return false }
+    return current.entry.content != component.entry.content
+      && live.components.followed(current)?.entry.content != component.entry.content
   }
 }

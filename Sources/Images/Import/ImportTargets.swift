@@ -57,11 +57,12 @@ struct ImportTargets {
     var paths: Set<AbsolutePath> = []
     for image in try store.refs.images() {
       guard let latest = try? store.refs.latestReadable(of: image) else { continue }
-      for piece in latest.snapshot.pieces {
+      for component in latest.snapshot.components {
         let isFromBundle = [ImageFiles.extra, ImageFiles.closure, ImageFiles.kit].contains(
-          piece.role)
-        guard piece.entry.kind == .directory || piece.entry.kind == .symlink && isFromBundle,
-          !CaptureRoot.isTargetRole(piece.role), let path = AbsolutePath(piece.path)
+          component.role)
+        guard
+          component.entry.kind == .directory || component.entry.kind == .symlink && isFromBundle,
+          !CaptureRoot.isTargetRole(component.role), let path = AbsolutePath(component.path)
         else { continue }
         paths.insert(path)
       }
@@ -145,23 +146,23 @@ struct ImportTargets {
 
   /// Checks that a target can be reached, and that no entry of another kind exists there. Absent directories
   /// are allowed.
-  private func checkReachable(_ piece: Snapshot.Component, _ path: AbsolutePath) throws {
+  private func checkReachable(_ component: Snapshot.Component, _ path: AbsolutePath) throws {
     do {
       let resolved = try resolve(path, create: false)
       guard
         let stat = try workspace.fileSystem.statIfPresent(
           at: resolved.directory.raw, resolved.name)
       else { return }
-      let isTree = piece.entry.kind == .directory
+      let isTree = component.entry.kind == .directory
       // A file replaces a link at its path; nothing is written through the link.
       let isReplaced = stat.kind == .file || stat.kind == .symlink
       guard (stat.kind == .directory) == isTree,
-        stat.kind == piece.entry.kind || isReplaced && !isTree
+        stat.kind == component.entry.kind || isReplaced && !isTree
       else {
         throw ImageError(
           .bundleInvalid,
           "target \(path.text)",
-          "is a \(stat.kind.noun), but the bundle has a \(piece.entry.kind.noun) for it",
+          "is a \(stat.kind.noun), but the bundle has a \(component.entry.kind.noun) for it",
           hint: "Nothing was imported; move the existing entry, or do not trust this bundle")
       }
     } catch let error as SystemError {
@@ -177,49 +178,50 @@ struct ImportTargets {
   ) throws -> (all: [Snapshot.Component], remarks: [String]) {
     var remarks: [String] = []
     var all: [Snapshot.Component] = []
-    let current = Dictionary(uniqueKeysWithValues: live.capture.pieces.map { ($0.path, $0) })
-    for piece in prepared.pieces {
-      guard let path = AbsolutePath(piece.path) else { continue }
-      if let existing = current[piece.path], prepared.keepExistingPaths.contains(piece.path),
-        existing.entry.content != piece.entry.content
+    let current = Dictionary(uniqueKeysWithValues: live.capture.components.map { ($0.path, $0) })
+    for component in prepared.components {
+      guard let path = AbsolutePath(component.path) else { continue }
+      if let existing = current[component.path],
+        prepared.keepExistingPaths.contains(component.path),
+        existing.entry.content != component.entry.content
       {
         remarks.append(
           "\(path.text) was kept: it differs from the bundle's; --force takes the bundle's")
-        var component = existing
-        component.role = piece.role
-        all.append(component)
+        var kept = existing
+        kept.role = component.role
+        all.append(kept)
         continue
       }
-      try checkReachable(piece, path)
-      if piece.entry.kind == .file, let existing = current[piece.path],
+      try checkReachable(component, path)
+      if component.entry.kind == .file, let existing = current[component.path],
         existing.entry.kind == .symlink
       {
         if let target = linkedFile(existing, current),
-          target.last?.entry.content == piece.entry.content
+          target.last?.entry.content == component.entry.content
         {
           // The link's target equals the bundle's file: the link stays.
           var link = existing
-          link.role = piece.role
+          link.role = component.role
           all.append(link)
-          all += target.filter { other in !prepared.pieces.contains { $0.path == other.path } }
+          all += target.filter { other in !prepared.components.contains { $0.path == other.path } }
           continue
         }
         remarks.append(
           "\(path.text) was a symbolic link; the bundle's file replaces it, and the link's target "
             + "stays as it is")
       }
-      all.append(piece)
+      all.append(component)
     }
     // A bundle without a root tree does not remove the existing one: generated images keep theirs.
-    let bringsTree = prepared.pieces.contains { $0.role == ImageFiles.rootTree }
-    for piece in live.capture.pieces
-    where piece.role == ImageFiles.rootTree && !bringsTree
-      && !all.contains(where: { $0.path == piece.path })
+    let bringsTree = prepared.components.contains { $0.role == ImageFiles.rootTree }
+    for component in live.capture.components
+    where component.role == ImageFiles.rootTree && !bringsTree
+      && !all.contains(where: { $0.path == component.path })
     {
       remarks.append(
-        "\(printable(piece.path)) was kept: the bundle has no root tree; packing it again would "
+        "\(printable(component.path)) was kept: the bundle has no root tree; packing it again would "
           + "replace the imported root image")
-      all.append(piece)
+      all.append(component)
     }
     var seen: Set<[UInt8]> = []
     all = all.filter { seen.insert($0.path).inserted }
@@ -229,11 +231,12 @@ struct ImportTargets {
   /// Returns the components on the way from a link to its file, over further links; nil if the last is not a
   /// file.
   private func linkedFile(
-    _ link: Snapshot.Component, _ pieces: [[UInt8]: Snapshot.Component]
+    _ link: Snapshot.Component, _ components: [[UInt8]: Snapshot.Component]
   ) -> [Snapshot.Component]? {
     var chain: [Snapshot.Component] = []
     var path = link.path
-    while let next = pieces.values.first(where: { $0.role == CaptureRoot.targetRole(of: path) }) {
+    while let next = components.values.first(where: { $0.role == CaptureRoot.targetRole(of: path) })
+    {
       chain.append(next)
       guard next.entry.kind == .symlink else { break }
       guard chain.count < 40 else { return nil }
@@ -248,15 +251,15 @@ struct ImportTargets {
   /// stays, and the new one gets a number.
   /// - Returns: the kept files, and the paths of their copies.
   func keepOriginals(
-    _ pieces: [Snapshot.Component], _ live: LiveImage, _ request: ImportRequest
+    _ components: [Snapshot.Component], _ live: LiveImage, _ request: ImportRequest
   ) throws -> [(path: String, copy: String)] {
     guard request.keepsOriginals else { return [] }
     var copies: [(path: String, copy: String)] = []
-    for piece in pieces where piece.entry.kind == .file {
-      guard let path = AbsolutePath(piece.path),
-        let existing = live.capture.pieces.first(where: { $0.path == piece.path }),
+    for component in components where component.entry.kind == .file {
+      guard let path = AbsolutePath(component.path),
+        let existing = live.capture.components.first(where: { $0.path == component.path }),
         [.file, .symlink].contains(existing.entry.kind),
-        existing.entry.content != piece.entry.content
+        existing.entry.content != component.entry.content
       else { continue }
       let resolved = try resolve(path, create: false)
       let fileSystem = workspace.fileSystem

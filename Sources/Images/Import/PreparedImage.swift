@@ -8,7 +8,7 @@ struct PreparedImage {
   let image: ImageName
   let definition: ImageDefinition
   /// The files, trees and directories, with their paths.
-  var pieces: [Snapshot.Component]
+  var components: [Snapshot.Component]
   /// The paths where an existing file may stay.
   var keepExistingPaths: Set<[UInt8]>
   let rows: ImportRowChanges

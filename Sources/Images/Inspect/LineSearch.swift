@@ -1,6 +1,6 @@
 // Line-by-line search in a file's bytes, as in grep.
 //
-// 1. Memory is bounded: a line longer than `lineLimitBytes` is searched in pieces of that length.
+// 1. Memory is bounded: a line longer than `lineLimitBytes` is searched in parts of that length.
 // 2. A file with a NUL is binary. Its lines are not shown, and a NUL ends a line. Otherwise a search could
 //    run over megabytes without a line end.
 

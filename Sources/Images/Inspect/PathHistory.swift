@@ -91,14 +91,14 @@ private struct PathProbe {
 
   /// - Parameter neighbour: a probe of the same path in another snapshot. Trees that both have are not read.
   init(_ reader: SnapshotReader, _ text: String, beside neighbour: PathProbe?) throws {
-    guard let (piece, parts) = try reader.locateIfPresent(text) else {
+    guard let (component, parts) = try reader.locateIfPresent(text) else {
       self.parts = []
       path = []
       return
     }
     self.parts = parts
-    path = parts.reduce(piece.path) { $0 + [0x2f] + $1 }
-    var entry = piece.entry
+    path = parts.reduce(component.path) { $0 + [0x2f] + $1 }
+    var entry = component.entry
     entries.append(entry)
     for (depth, part) in parts.enumerated() {
       if let neighbour, neighbour.parts == parts, depth < neighbour.entries.count,

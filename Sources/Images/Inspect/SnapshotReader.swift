@@ -21,7 +21,7 @@ public struct SnapshotReader: Sendable {
   /// Splits a path as a person wrote it into an image component and the path components below it.
   /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`notFound`) for a path that lies in no
   ///   component of an image without a root tree.
-  func locate(_ path: String) throws -> (piece: Snapshot.Component, parts: [[UInt8]]) {
+  func locate(_ path: String) throws -> (component: Snapshot.Component, parts: [[UInt8]]) {
     if let place = try locateIfPresent(path) { return place }
     throw ImageError(
       .pathNotFound, "\(state.name):\(path)",
@@ -30,7 +30,8 @@ public struct SnapshotReader: Sendable {
   }
 
   /// Does the same as `locate`, but returns nil for a path in no component of an image without a root tree.
-  func locateIfPresent(_ path: String) throws -> (piece: Snapshot.Component, parts: [[UInt8]])? {
+  func locateIfPresent(_ path: String) throws -> (component: Snapshot.Component, parts: [[UInt8]])?
+  {
     let object = "\(state.name):\(path)"
     guard let bytes = Platform.bytes(fromPrintable: path) else {
       throw ImageError(
@@ -38,14 +39,15 @@ public struct SnapshotReader: Sendable {
     }
     let parts = bytes.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
     if bytes.first == 0x2f {
-      for piece in state.pieces {
-        let own = piece.path.split(separator: 0x2f).map(Array.init)
+      for component in state.components {
+        let own = component.path.split(separator: 0x2f).map(Array.init)
         guard parts.starts(with: own) else { continue }
-        let top = parts.count == own.count ? piece : state.pieces.followed(piece) ?? piece
+        let top =
+          parts.count == own.count ? component : state.components.followed(component) ?? component
         return (top, Array(parts.dropFirst(own.count)))
       }
     }
-    guard let tree = state.pieces.rootTree else {
+    guard let tree = state.components.rootTree else {
       return nil
     }
     return (tree, parts)
@@ -54,8 +56,8 @@ public struct SnapshotReader: Sendable {
   /// Returns the entry at a path; nil if there is none. Symbolic links on the path are followed.
   /// - Parameter followLast: whether a link in the last path component is followed, too.
   public func find(_ path: String, followLast: Bool = false) throws -> FoundEntry? {
-    guard let (piece, parts) = try locateIfPresent(path) else { return nil }
-    return try descend(piece, parts, followLast: followLast)
+    guard let (component, parts) = try locateIfPresent(path) else { return nil }
+    return try descend(component, parts, followLast: followLast)
   }
 
   /// Returns the entry at a path.
@@ -71,9 +73,9 @@ public struct SnapshotReader: Sendable {
   }
 
   private func descend(
-    _ piece: Snapshot.Component, _ parts: [[UInt8]], followLast: Bool
+    _ component: Snapshot.Component, _ parts: [[UInt8]], followLast: Bool
   ) throws -> FoundEntry? {
-    try TreeDescent(source: state.source).find(piece, parts, followLast: followLast)
+    try TreeDescent(source: state.source).find(component, parts, followLast: followLast)
   }
 
   /// Returns the entries of a directory, in byte order. Another entry has none.

@@ -11,9 +11,9 @@ struct TreeDescent {
   /// Returns the entry at a path; nil if there is none.
   /// - Parameter followLast: whether a link in the last path component is followed, too.
   func find(
-    _ piece: Snapshot.Component, _ parts: [[UInt8]], followLast: Bool
+    _ component: Snapshot.Component, _ parts: [[UInt8]], followLast: Bool
   ) throws -> FoundEntry? {
-    var stack = [(name: [UInt8](), entry: piece.entry)]
+    var stack = [(name: [UInt8](), entry: component.entry)]
     var todo = Array(parts.reversed())
     var hops = 0
     while let part = todo.popLast() {
@@ -35,6 +35,6 @@ struct TreeDescent {
     }
     guard let last = stack.last else { return nil }
     return FoundEntry(
-      path: stack.dropFirst().reduce(piece.path) { $0 + [0x2f] + $1.name }, entry: last.entry)
+      path: stack.dropFirst().reduce(component.path) { $0 + [0x2f] + $1.name }, entry: last.entry)
   }
 }

@@ -111,7 +111,7 @@ extension Workspace {
     of snapshot: CommittedSnapshot, _ definition: ImageDefinition, in parent: AbsolutePath
   ) throws -> Entry {
     guard
-      let piece = snapshot.snapshot.pieces.rootTree, piece.entry.ids != nil
+      let component = snapshot.snapshot.components.rootTree, component.entry.ids != nil
     else {
       if let directory = definition.directoryPath {
         throw ImageError(
@@ -124,7 +124,7 @@ extension Workspace {
         hint: snapshot.number > 0
           ? "\(snapshot.name) has no root tree" : "Check that its file system is mounted")
     }
-    return piece.entry
+    return component.entry
   }
 
   /// Returns the error for an image without a root tree: packimage's sentence.
@@ -189,7 +189,7 @@ extension Workspace {
       [CaptureRoot(role: ImageFiles.rootTree, path: tree)]
         + replaced.map { CaptureRoot(role: ImageFiles.packed, path: $0) },
       cache: try validCache(source.image, store), into: .memory(MemoryObjects(over: store)))
-    return live.pieces.contains(where: { $0.path == tree.bytes })
-      && live.pieces.allSatisfy({ latest.snapshot.piece(at: $0.path)?.entry == $0.entry })
+    return live.components.contains(where: { $0.path == tree.bytes })
+      && live.components.allSatisfy({ latest.snapshot.component(at: $0.path)?.entry == $0.entry })
   }
 }

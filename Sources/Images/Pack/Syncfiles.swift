@@ -155,17 +155,17 @@ enum Syncfiles {
       var seen: Set<AbsolutePath> = []
       let requests = files.map(\.0).filter { seen.insert($0).inserted }
         .map { CaptureRoot(role: ImageFiles.extra, path: $0) }
-      let pieces = try Capture(site.resolver, progress: Progress()).run(
+      let components = try Capture(site.resolver, progress: Progress()).run(
         requests, cache: nil, into: .store(session)
-      ).pieces
+      ).components
       for (source, path) in files {
-        guard let piece = pieces.content(at: source.bytes),
-          piece.entry.kind == .file, !piece.entry.content.isMissing
+        guard let component = components.content(at: source.bytes),
+          component.entry.kind == .file, !component.entry.content.isMissing
         else {
           remarks.append("line \(line): \(source.text) cannot be read: it is not in the image")
           continue
         }
-        var entry = piece.entry
+        var entry = component.entry
         (entry.xattrs, entry.linkGroup) = (nil, 0)
         edits.put(path, .stored(entry))
       }

@@ -183,17 +183,18 @@ extension Workspace {
         .usage, object, "contains a backslash that does not begin \\xHH, \\n, \\t or \\\\")
     }
     let parts = bytes.split(separator: 0x2f).map(Array.init)
-    let pieces = snapshot.snapshot.pieces
+    let components = snapshot.snapshot.components
     if bytes.first == 0x2f {
-      for piece in pieces {
-        let own = piece.path.split(separator: 0x2f).map(Array.init)
+      for component in components {
+        let own = component.path.split(separator: 0x2f).map(Array.init)
         if parts.starts(with: own) {
-          let top = parts.count == own.count ? piece : pieces.followed(piece) ?? piece
+          let top =
+            parts.count == own.count ? component : components.followed(component) ?? component
           return try descend(top, Array(parts.dropFirst(own.count)), object)
         }
       }
     }
-    guard let tree = pieces.rootTree else {
+    guard let tree = components.rootTree else {
       throw ImageError(
         .pathNotFound, object, "is not a file of the image, and the image has no root tree",
         hint: "'imgstore show \(snapshot.name)' lists the files of the image")
@@ -202,11 +203,11 @@ extension Workspace {
   }
 
   private func descend(
-    _ piece: Snapshot.Component, _ parts: [[UInt8]], _ object: String
+    _ component: Snapshot.Component, _ parts: [[UInt8]], _ object: String
   ) throws -> FoundEntry {
     let store = try store()
-    var entry = piece.entry
-    var path = piece.path
+    var entry = component.entry
+    var path = component.path
     for part in parts {
       guard let ids = entry.ids,
         let child = try Tree.entries(ids, from: store).first(where: { $0.name == part })

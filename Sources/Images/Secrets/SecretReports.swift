@@ -19,7 +19,7 @@ extension Workspace {
   func secretReport(of snapshot: Snapshot) throws -> SecretReport {
     let scan = SecretScan(try store(), progress: progress)
     defer { scan.finish() }
-    scan.rootTree = snapshot.pieces.rootTree?.entry
+    scan.rootTree = snapshot.components.rootTree?.entry
     var report = SecretReport()
     report.isOfDirectory = snapshot.definition.isDirectory
     for table in snapshot.tables {
@@ -27,9 +27,9 @@ extension Workspace {
         report.findings += DefinitionSecrets.scan(row, table: table.name).findings
       }
     }
-    for component in snapshot.pieces where !CaptureRoot.isTargetRole(component.role) {
+    for component in snapshot.components where !CaptureRoot.isTargetRole(component.role) {
       guard let path = AbsolutePath(component.path),
-        let entry = snapshot.pieces.followed(component)?.entry
+        let entry = snapshot.components.followed(component)?.entry
       else { continue }
       switch entry.kind {
       case .file:

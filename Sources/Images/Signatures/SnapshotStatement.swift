@@ -21,11 +21,12 @@ extension Workspace {
       user: provenance("user"), command: provenance("command"), message: snapshot.message,
       rows: snapshot.statementRows,
       facts: snapshot.facts.map { .init($0.key, $0.value) },
-      items: try snapshot.pieces.map { try item($0, store) })
+      items: try snapshot.components.map { try item($0, store) })
   }
 
-  private func item(_ piece: Snapshot.Component, _ store: ObjectStore) throws -> Statement.Item {
-    let entry = piece.entry
+  private func item(_ component: Snapshot.Component, _ store: ObjectStore) throws -> Statement.Item
+  {
+    let entry = component.entry
     let content: Statement.Content
     switch entry.content {
     case .file(let blob, let size):
@@ -36,7 +37,7 @@ extension Workspace {
     case .unreadableFile, .unreadableDirectory, .unreadableNode: content = .other("unreadable")
     }
     return Statement.Item(
-      role: piece.role, path: piece.path, mode: entry.mode, uid: entry.uid, gid: entry.gid,
+      role: component.role, path: component.path, mode: entry.mode, uid: entry.uid, gid: entry.gid,
       seconds: entry.modified.seconds, content: content)
   }
 }

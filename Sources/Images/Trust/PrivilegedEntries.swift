@@ -49,16 +49,16 @@ struct PrivilegedEntries {
   let state: ImageState
 
   func find() throws -> [PrivilegedEntry] {
-    try state.pieces.flatMap { piece in
-      guard piece.entry.kind == .directory else { return [PrivilegedEntry]() }
-      return try find(in: piece)
+    try state.components.flatMap { component in
+      guard component.entry.kind == .directory else { return [PrivilegedEntry]() }
+      return try find(in: component)
     }
   }
 
-  private func find(in piece: Snapshot.Component) throws -> [PrivilegedEntry] {
+  private func find(in component: Snapshot.Component) throws -> [PrivilegedEntry] {
     var found: [(path: [UInt8], entry: Entry, kinds: [PrivilegedEntry.Kind])] = []
     var capable: [Digest: Bool] = [:]
-    var waiting: [(path: [UInt8], ids: Tree.IDs)] = piece.entry.ids.map { [([], $0)] } ?? []
+    var waiting: [(path: [UInt8], ids: Tree.IDs)] = component.entry.ids.map { [([], $0)] } ?? []
     while let (path, ids) = waiting.popLast() {
       for entry in try Tree.entries(ids, from: store) {
         let below = path.isEmpty ? entry.name : path + [0x2f] + entry.name
@@ -68,10 +68,10 @@ struct PrivilegedEntries {
       }
     }
     let files = Set(found.filter { $0.entry.kind == .file }.map(\.path))
-    let owners = try owners(of: files, piece)
+    let owners = try owners(of: files, component)
     return found.sorted { precedes($0.path, $1.path) }.map { path, entry, kinds in
       PrivilegedEntry(
-        path: piece.path + [0x2f] + path, kinds: kinds, detail: detail(entry, kinds),
+        path: component.path + [0x2f] + path, kinds: kinds, detail: detail(entry, kinds),
         package: owners[path], isStandard: isStandard(entry))
     }
   }
@@ -117,10 +117,10 @@ struct PrivilegedEntries {
 
   /// Returns the packages that own files of a tree. If the database cannot be read, there are none.
   private func owners(
-    of files: Set<[UInt8]>, _ piece: Snapshot.Component
+    of files: Set<[UInt8]>, _ component: Snapshot.Component
   ) throws -> [[UInt8]: String] {
     if files.isEmpty { return [:] }
-    let tree = PackageRootTree(SnapshotReader(state: state, store: store, live: nil), piece)
+    let tree = PackageRootTree(SnapshotReader(state: state, store: store, live: nil), component)
     guard let found = try? PackageDatabase.find(in: tree),
       let owners = try? found.0.owners(of: files, in: tree)
     else { return [:] }

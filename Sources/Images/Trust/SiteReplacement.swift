@@ -48,19 +48,20 @@ struct SiteReplacements {
   func find(_ prepared: PreparedImage) throws -> [SiteReplacement] {
     let own = try ownPaths(prepared)
     var found: [SiteReplacement] = []
-    for piece in prepared.pieces where !prepared.keepExistingPaths.contains(piece.path) {
-      guard let path = AbsolutePath(piece.path), !own.contains(where: { path.isInside($0) }),
-        try !isEmptyPlace(path, of: piece), try workspace.differs(piece, at: path)
+    for component in prepared.components where !prepared.keepExistingPaths.contains(component.path)
+    {
+      guard let path = AbsolutePath(component.path), !own.contains(where: { path.isInside($0) }),
+        try !isEmptyPlace(path, of: component), try workspace.differs(component, at: path)
       else { continue }
       found.append(
-        SiteReplacement(name: path.text, effect: effect(of: path, role: piece.role, prepared)))
+        SiteReplacement(name: path.text, effect: effect(of: path, role: component.role, prepared)))
     }
     return try found + rows(prepared)
   }
 
   /// Returns whether a tree would replace an empty directory.
-  private func isEmptyPlace(_ path: AbsolutePath, of piece: Snapshot.Component) throws -> Bool {
-    try piece.entry.kind == .directory && workspace.statLive(path)?.kind == .directory
+  private func isEmptyPlace(_ path: AbsolutePath, of component: Snapshot.Component) throws -> Bool {
+    try component.entry.kind == .directory && workspace.statLive(path)?.kind == .directory
       && workspace.fileView.list(path).isEmpty
   }
 
@@ -78,7 +79,7 @@ struct SiteReplacements {
       own.formUnion(directories.compactMap { $0 })
     }
     let latest = try workspace.store().refs.latestReadable(of: prepared.image)
-    own.formUnion(latest?.snapshot.pieces.compactMap { AbsolutePath($0.path) } ?? [])
+    own.formUnion(latest?.snapshot.components.compactMap { AbsolutePath($0.path) } ?? [])
     return own
   }
 

@@ -20,7 +20,7 @@ extension Workspace {
   func treeProtection(_ prepared: PreparedImage) throws -> TreeProtection {
     var protection = TreeProtection()
     guard isRoot,
-      let tree = prepared.pieces.first(where: { $0.role == ImageFiles.rootTree }),
+      let tree = prepared.components.first(where: { $0.role == ImageFiles.rootTree }),
       let path = AbsolutePath(tree.path)
     else { return protection }
     let directory = path.parent
@@ -70,10 +70,10 @@ extension Workspace {
 
   /// Returns the directory that a change creates for the tree of a statelite image, if only root may open it.
   func closedDirectory(
-    of pieces: [Snapshot.Component], _ definition: ImageDefinition
+    of components: [Snapshot.Component], _ definition: ImageDefinition
   ) throws -> AbsolutePath? {
     guard isRoot, definition.provisioning == "statelite",
-      let tree = pieces.first(where: { $0.role == ImageFiles.rootTree }),
+      let tree = components.first(where: { $0.role == ImageFiles.rootTree }),
       let directory = AbsolutePath(tree.path)?.parent, try statLive(directory) == nil,
       try squashingExport(of: directory) == nil
     else { return nil }
@@ -85,7 +85,7 @@ extension Workspace {
   func closeDirectory(
     of snapshot: Snapshot, resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws {
-    guard let directory = try closedDirectory(of: snapshot.pieces, snapshot.definition),
+    guard let directory = try closedDirectory(of: snapshot.components, snapshot.definition),
       try wasImported(ImageName(snapshot.image))
     else { return }
     try close(resolve(directory))

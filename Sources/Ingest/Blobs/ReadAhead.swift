@@ -13,20 +13,20 @@ final class ReadAhead: Sendable {
   private static let bufferCount = 96
 
   /// A part of the stream. One side owns it at a time.
-  private final class Piece: @unchecked Sendable {  // transferred under the monitor's lock
+  private final class Buffer: @unchecked Sendable {  // transferred under the monitor's lock
     let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferBytes, alignment: 4096)
     var count = 0
     deinit { bytes.deallocate() }
   }
 
   private struct State {
-    var free: [Piece] = (0..<bufferCount).map { _ in Piece() }
-    var filled: [Piece] = []
+    var free: [Buffer] = (0..<bufferCount).map { _ in Buffer() }
+    var filled: [Buffer] = []
     var isEnded = false
     var failure: (any Error)?
     var isAbandoned = false
     /// The buffer that the reader consumes, and its position in it.
-    var current: Piece?
+    var current: Buffer?
     var offset = 0
   }
 
@@ -63,19 +63,19 @@ final class ReadAhead: Sendable {
 
   private static func fill(_ state: Monitor<State>, from source: ByteSource) throws {
     while true {
-      let next = state.wait { state -> Piece?? in
+      let next = state.wait { state -> Buffer?? in
         if state.isAbandoned { return .some(nil) }
         return state.free.popLast().map { .some($0) }
       }
-      guard let piece = next else { return }
-      piece.count = 0
-      while piece.count < bufferBytes {
-        let n = try source(UnsafeMutableRawBufferPointer(rebasing: piece.bytes[piece.count...]))
+      guard let buffer = next else { return }
+      buffer.count = 0
+      while buffer.count < bufferBytes {
+        let n = try source(UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[buffer.count...]))
         if n == 0 { break }
-        piece.count += n
+        buffer.count += n
       }
-      let isLast = piece.count < bufferBytes
-      state.update { $0.filled.append(piece) }
+      let isLast = buffer.count < bufferBytes
+      state.update { $0.filled.append(buffer) }
       if isLast { return }
     }
   }
@@ -85,31 +85,31 @@ final class ReadAhead: Sendable {
   /// - Throws: the error of the source, after all bytes before it were read.
   func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     while true {
-      let (piece, offset) = try takePiece()
-      guard let piece else { return 0 }
-      let n = min(target.count, piece.count - offset)
+      let (buffer, offset) = try takeBuffer()
+      guard let buffer else { return 0 }
+      let n = min(target.count, buffer.count - offset)
       if n > 0 {
         UnsafeMutableRawBufferPointer(rebasing: target[..<n])
-          .copyMemory(from: UnsafeRawBufferPointer(rebasing: piece.bytes[offset..<(offset + n)]))
+          .copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer.bytes[offset..<(offset + n)]))
       }
       state.update { state in
         state.offset = offset + n
-        guard state.offset == piece.count else { return }
-        state.free.append(piece)
+        guard state.offset == buffer.count else { return }
+        state.free.append(buffer)
         state.current = nil
       }
       if n > 0 || target.isEmpty { return n }
     }
   }
 
-  private func takePiece() throws -> (Piece?, Int) {
-    let result = state.wait { state -> Result<(Piece?, Int), any Error>? in
+  private func takeBuffer() throws -> (Buffer?, Int) {
+    let result = state.wait { state -> Result<(Buffer?, Int), any Error>? in
       if let current = state.current { return .success((current, state.offset)) }
       if !state.filled.isEmpty {
-        let piece = state.filled.removeFirst()
-        state.current = piece
+        let buffer = state.filled.removeFirst()
+        state.current = buffer
         state.offset = 0
-        return .success((piece, 0))
+        return .success((buffer, 0))
       }
       if let failure = state.failure { return .failure(failure) }
       return state.isEnded ? .success((nil, 0)) : nil

@@ -84,9 +84,9 @@ public struct Capture: Sendable {
     progress.begin("scanning")
     let walker = Walker(
       fileSystem, store: store, capturedLeftovers: capturedLeftovers, progress: progress)
-    var pieces = CaptureRootLocator(
+    var locator = CaptureRootLocator(
       resolver, walker, cache: cache, store: store, excludes: excludes)
-    var located = try pieces.locate(requests)
+    var located = try locator.locate(requests)
     try walker.walk(located.roots, threads: threads)
     for directory in walker.findings.directoriesWithExcludes {
       directory.recordedTime = try excludes?.recordedTime(directory.relativePath)
@@ -124,7 +124,7 @@ public struct Capture: Sendable {
         Snapshot.Component(role: request.role, path: request.path.bytes, entry: capturedEntry))
     }
     return CaptureResult(
-      pieces: captured, absent: located.absent,
+      components: captured, absent: located.absent,
       notes: located.notes.sorted { precedes($0.path, $1.path) },
       entryCount: build.entryCount + UInt64(captured.count),
       contentBytes: build.contentBytes
@@ -281,14 +281,14 @@ public struct Capture: Sendable {
     switch destination {
     case .memory(let memory):
       for object in objects { memory.put(object.id, object.bytes) }
-      return try buildPieces(live) { memory.put($0.id, $0.bytes) }
+      return try buildTrees(live) { memory.put($0.id, $0.bytes) }
     case .store(let session, let memory):
       return try session.withWorker { worker in
         for object in objects {
           memory?.put(object.id, object.bytes)
           try worker.add(object.kind, object.id, object.bytes)
         }
-        return try buildPieces(live) { object in
+        return try buildTrees(live) { object in
           memory?.put(object.id, object.bytes)
           try worker.add(object.kind, object.id, object.bytes)
         }
@@ -296,11 +296,11 @@ public struct Capture: Sendable {
     }
   }
 
-  private func buildPieces(
+  private func buildTrees(
     _ live: ScannedDirectory, _ output: @escaping (Tree.EncodedObject) throws -> Void
   ) throws -> TreeBuilder {
     var builder = TreeBuilder(output)
-    for case .directory(let piece) in live.entries.map(\.content) { _ = try builder.build(piece) }
+    for case .directory(let tree) in live.entries.map(\.content) { _ = try builder.build(tree) }
     return builder
   }
 }

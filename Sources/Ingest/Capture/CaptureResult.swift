@@ -7,7 +7,7 @@ import Store
 /// The result of a capture.
 public struct CaptureResult: Sendable {
   /// The captured components.
-  public var pieces: [Snapshot.Component]
+  public var components: [Snapshot.Component]
   /// Requested components that do not exist.
   public let absent: [CaptureRoot]
   /// Notes about unreadable, excluded and changed entries, in the order of their paths.
@@ -44,10 +44,10 @@ public struct CaptureResult: Sendable {
   private func isWorthSaving(_ old: StatCache) -> Bool {
     if readBytes > 1 << 20 || readFiles > 64 || verifiedCount > 0 { return true }
     return live.entries.contains { entry in
-      guard case .directory(let piece) = entry.content else {
+      guard case .directory(let tree) = entry.content else {
         return !entry.isCached && readFiles > 0
       }
-      return piece.ids != piece.cached?.ids
+      return tree.ids != tree.cached?.ids
     }
   }
 }

@@ -93,17 +93,19 @@ struct CaptureRootLocator {
     if var cursor = cache?.root.cursor() {
       while let entry = cursor.next() { cached[Array(entry.name)] = entry }
     }
-    var pieces = LocatedRoots(
+    var located = LocatedRoots(
       live: ScannedDirectory(name: [], parent: nil, cached: cache?.root))
-    for piece in candidates.sorted(by: { precedes($0.request.path.bytes, $1.request.path.bytes) }) {
-      try add(piece, cached[piece.request.path.bytes], &pieces)
+    for candidate in candidates.sorted(by: {
+      precedes($0.request.path.bytes, $1.request.path.bytes)
+    }) {
+      try add(candidate, cached[candidate.request.path.bytes], &located)
     }
-    pieces.absent = absent
-    pieces.notes = notes
+    located.absent = absent
+    located.notes = notes
     for directory in mountedDirectories.sorted(by: { precedes($0.bytes, $1.bytes) }) {
-      pieces.notes.append(Snapshot.Note(.mountedFolder, path: directory.bytes))
+      located.notes.append(Snapshot.Note(.mountedFolder, path: directory.bytes))
     }
-    return pieces
+    return located
   }
 
   // MARK: Finding
@@ -180,12 +182,12 @@ struct CaptureRootLocator {
       }
       return
     }
-    let isContained = candidates.contains { piece in
-      piece.located.path == located.path
-        || piece.stat.kind == .directory && located.path.isInside(piece.located.path)
+    let isContained = candidates.contains { candidate in
+      candidate.located.path == located.path
+        || candidate.stat.kind == .directory && located.path.isInside(candidate.located.path)
         // The target directory contains components that were requested separately.
-        || piece.request.role == link.request.role
-          && piece.located.path.isInside(located.path)
+        || candidate.request.role == link.request.role
+          && candidate.located.path.isInside(located.path)
     }
     if isContained { return }
     let path = spelling(of: located, target, link)
@@ -208,32 +210,32 @@ struct CaptureRootLocator {
     return path
   }
 
-  private mutating func requireOutsideStore(_ piece: Candidate) throws {
+  private mutating func requireOutsideStore(_ candidate: Candidate) throws {
     guard let store else { return }
-    let directory = piece.located.place.directory
+    let directory = candidate.located.place.directory
     let identity = FileIdentity(try fileSystem.stat(directory.raw))
-    var isInside = FileIdentity(piece.stat) == store
+    var isInside = FileIdentity(candidate.stat) == store
     if !isInside, !directoriesOutside.contains(identity) {
       isInside = try fileSystem.isInside(directory, store)
       if !isInside { directoriesOutside.insert(identity) }
     }
     guard isInside else { return }
     throw StoreError(
-      .refused, printable(piece.request.path.bytes),
-      "belongs to the image (\(piece.request.role)) but is inside the store",
+      .refused, printable(candidate.request.path.bytes),
+      "belongs to the image (\(candidate.request.role)) but is inside the store",
       hint: "Move it out of the store's directory, or change the definition")
   }
 
   // MARK: The live tree
 
   private func add(
-    _ piece: Candidate, _ match: StatCache.Entry?, _ pieces: inout LocatedRoots
+    _ candidate: Candidate, _ match: StatCache.Entry?, _ located: inout LocatedRoots
   ) throws(SystemError) {
-    let path = piece.request.path.bytes
-    var entry = ScannedEntry(name: path, stat: piece.stat, content: .unreadable)
-    if piece.isExamined {
+    let path = candidate.request.path.bytes
+    var entry = ScannedEntry(name: path, stat: candidate.stat, content: .unreadable)
+    if candidate.isExamined {
       do {
-        try fill(&entry, piece, match, &pieces)
+        try fill(&entry, candidate, match, &located)
       } catch {
         if error.isExhaustion { throw error }
         walker.note(.unreadable, path, "\(error.code)")
@@ -241,15 +243,17 @@ struct CaptureRootLocator {
         entry.content = .unreadable
       }
     }
-    pieces.requests.append(piece.request)
-    pieces.live.entries.append(entry)
+    located.requests.append(candidate.request)
+    located.live.entries.append(entry)
   }
 
   private func fill(
-    _ entry: inout ScannedEntry, _ piece: Candidate, _ match: StatCache.Entry?,
-    _ pieces: inout LocatedRoots
+    _ entry: inout ScannedEntry, _ candidate: Candidate, _ match: StatCache.Entry?,
+    _ located: inout LocatedRoots
   ) throws(SystemError) {
-    let (location, stat, path) = (piece.located.place, piece.stat, piece.request.path.bytes)
+    let (location, stat, path) = (
+      candidate.located.place, candidate.stat, candidate.request.path.bytes
+    )
     let isUpToDate = match?.isUpToDate(with: stat) ?? false
     entry.isCached = isUpToDate
     entry.xattrs =
@@ -259,7 +263,7 @@ struct CaptureRootLocator {
     case .directory:
       let descriptor = try fileSystem.openDirectory(at: location.directory.raw, location.name)
       let traits = TreeTraits(
-        of: stat, descriptor, excludes: excludes?.patterns(for: piece.request), on: fileSystem)
+        of: stat, descriptor, excludes: excludes?.patterns(for: candidate.request), on: fileSystem)
       if traits.boundary.evidence == .deviceNumbers {
         walker.note(.unknownMounts, path, "neither statx nor /proc/self/mountinfo tells")
       }
@@ -267,12 +271,12 @@ struct CaptureRootLocator {
         entry.flags = walker.requestFlags(descriptor, stat)
       }
       let directory = ScannedDirectory(
-        name: path, parent: pieces.live,
+        name: path, parent: located.live,
         cached: match?.kind == .directory ? match?.directory : nil, device: stat.device,
         traits: traits)
       entry.content = .directory(directory)
-      pieces.roots.append((directory, descriptor))
-      pieces.descriptors.trees[ObjectIdentifier(directory)] = descriptor
+      located.roots.append((directory, descriptor))
+      located.descriptors.trees[ObjectIdentifier(directory)] = descriptor
     case .file:
       if isUpToDate, let blob = match?.blob {
         entry.content = .file(blob: blob)
@@ -281,9 +285,9 @@ struct CaptureRootLocator {
         entry.isCached = false
         entry.content = stat.size == 0 ? .file(blob: emptyBlob) : .unread
       }
-      pieces.descriptors.files[path] = location
+      located.descriptors.files[path] = location
     case .symlink:
-      entry.content = .symlink(piece.target ?? [])
+      entry.content = .symlink(candidate.target ?? [])
       entry.flags = []
     case .characterDevice, .blockDevice, .fifo, .socket:
       entry.content = .node

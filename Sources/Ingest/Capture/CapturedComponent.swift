@@ -102,7 +102,7 @@ public final class CapturedComponent {
 
 extension CaptureResult {
   /// Returns the captured component at a path.
-  public func piece(at path: [UInt8]) -> CapturedComponent? {
+  public func component(at path: [UInt8]) -> CapturedComponent? {
     live.entries.first { $0.name == path }.map(CapturedComponent.init)
   }
 }

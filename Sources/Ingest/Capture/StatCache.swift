@@ -62,10 +62,10 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
 
   /// Returns whether all content of the cache is reachable from these components. They can then
   /// replace the base if that has been forgotten.
-  public func isCovered(by pieces: [Snapshot.Component]) -> Bool {
+  public func isCovered(by components: [Snapshot.Component]) -> Bool {
     var cursor = root.cursor()
     while let cached = cursor.next() {
-      guard let entry = pieces.first(where: { $0.path.elementsEqual(cached.name) })?.entry,
+      guard let entry = components.first(where: { $0.path.elementsEqual(cached.name) })?.entry,
         cached.ids == entry.ids, cached.blob == entry.blob, cached.xattrs == entry.xattrs,
         cached.holes == entry.holes, cached.flags == entry.flags
       else { return false }

@@ -19,9 +19,9 @@ struct TreeBuilder {
   init(_ output: @escaping (Tree.EncodedObject) throws -> Void) { self.output = output }
 
   /// Encodes the tree of a component.
-  mutating func build(_ piece: ScannedDirectory) throws -> Tree.IDs {
-    assignLinkGroups(piece)
-    return try encode(piece).ids
+  mutating func build(_ root: ScannedDirectory) throws -> Tree.IDs {
+    assignLinkGroups(root)
+    return try encode(root).ids
   }
 
   private mutating func encode(
@@ -115,9 +115,9 @@ struct TreeBuilder {
     let number: UInt64
   }
 
-  private func assignLinkGroups(_ piece: ScannedDirectory) {
+  private func assignLinkGroups(_ root: ScannedDirectory) {
     var members: [Inode: [(ScannedDirectory, Int)]] = [:]
-    collectLinks(piece, &members)
+    collectLinks(root, &members)
     for group in members.values where group.count > 1 {
       guard let (directory, index) = group.first else { continue }
       let path = directory.path(of: directory.entries[index].name)

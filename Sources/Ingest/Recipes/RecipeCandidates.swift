@@ -88,8 +88,8 @@ public struct RecipeCandidate: Sendable {
     _ path: [UInt8], _ sizeBytes: UInt64, _ latest: Snapshot?, _ store: ObjectStore,
     alsoChunks: Bool
   ) throws -> Digest? {
-    guard let piece = latest?.pieces.first(where: { $0.path == path }),
-      case .file(let blob, sizeBytes) = piece.entry.content
+    guard let component = latest?.components.first(where: { $0.path == path }),
+      case .file(let blob, sizeBytes) = component.entry.content
     else { return nil }
     // An unreadable blob is stored again.
     guard let parts = try? store.parts(of: blob, sizeBytes: sizeBytes) else { return nil }

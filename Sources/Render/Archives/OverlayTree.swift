@@ -53,7 +53,7 @@ public final class OverlayTree: ObjectSource {
   /// All tree objects that the edits created. A store needs them, too.
   public var newObjects: [Tree.EncodedObject] { created.withLock { Array($0.objects.values) } }
 
-  /// Calls `body` with the content of a file, piece by piece.
+  /// Calls `body` with the content of a file, part by part.
   /// - Throws: `StoreError`; the errors of `body`.
   public func read(
     _ blob: Digest, sizeBytes: UInt64, _ body: (UnsafeRawBufferPointer) throws -> Void

@@ -72,7 +72,7 @@ public final class Spool: Sendable {
     }
   }
 
-  /// Calls `body` with a range of the bytes, in pieces of at most 256 KiB. Any thread may call it.
+  /// Calls `body` with a range of the bytes, in parts of at most 256 KiB. Any thread may call it.
   func read(_ range: Range<UInt64>, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
     defer { buffer.deallocate() }

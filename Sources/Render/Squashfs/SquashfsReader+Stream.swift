@@ -100,7 +100,7 @@ extension SquashfsReader {
   }
 }
 
-/// Produces the members of an image piece by piece.
+/// Produces the members of an image part by part.
 private final class SquashfsTarStream {
   private let reader: SquashfsReader
   var members: [(member: TarMember, reference: UInt64)] = []

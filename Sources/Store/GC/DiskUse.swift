@@ -66,8 +66,8 @@ public struct DiskUse: Sendable {
       onDamage: isTolerant ? { unreadable.append(($0, $1.reason)) } : nil
     ) { committed in
       let image = try ImageName(committed.snapshot.image)
-      for piece in committed.snapshot.pieces {
-        piece.entry.forEachReference { roots.append(($0, names.count)) }
+      for component in committed.snapshot.components {
+        component.entry.forEachReference { roots.append(($0, names.count)) }
       }
       names.append(SnapshotName(image: image, number: committed.number))
       sizes.append(try store.refs.sizeBytes(image, committed.number))

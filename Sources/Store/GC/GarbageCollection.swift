@@ -260,7 +260,9 @@ final class GarbageCollection {
     var latest: [ImageName: [ObjectReference]] = [:]
     try store.refs.readAll { committed in
       var roots: [ObjectReference] = []
-      for piece in committed.snapshot.pieces { piece.entry.forEachReference { roots.append($0) } }
+      for component in committed.snapshot.components {
+        component.entry.forEachReference { roots.append($0) }
+      }
       latest[try ImageName(committed.snapshot.image)] = roots
     }
     var order = PrefixMap(capacity: try store.totals().objects)

@@ -35,8 +35,8 @@ struct Reachability {
     var roots: [ObjectReference] = []
     var added: Set<SnapshotName> = []
     try store.refs.readAll(except: snapshots) { committed in
-      for piece in committed.snapshot.pieces {
-        piece.entry.forEachReference { roots.append($0) }
+      for component in committed.snapshot.components {
+        component.entry.forEachReference { roots.append($0) }
       }
       added.insert(
         SnapshotName(

@@ -27,14 +27,14 @@ extension Snapshot {
           })
       }
     }
-    writer.varint(pieces.count)
-    for piece in pieces {
-      writer.string(piece.role)
-      writer.string(piece.path)
-      piece.entry.encodeAttributes(into: &writer)
-      piece.entry.encodeIDs(into: &writer)
-      writer.time(piece.entry.modified)
-      if let times = piece.entry.times { writer.digest(times) }
+    writer.varint(components.count)
+    for component in components {
+      writer.string(component.role)
+      writer.string(component.path)
+      component.entry.encodeAttributes(into: &writer)
+      component.entry.encodeIDs(into: &writer)
+      writer.time(component.entry.modified)
+      if let times = component.entry.times { writer.digest(times) }
     }
     writer.varint(notes.count)
     for note in notes {
@@ -72,7 +72,7 @@ extension Snapshot {
         }
         tables.append(Table(name: name, rows: rows))
       }
-      var pieces: [Component] = []
+      var components: [Component] = []
       for _ in 0..<(try reader.count(bytesEach: 9)) {
         let role = try reader.text()
         let path = try reader.string()
@@ -83,7 +83,7 @@ extension Snapshot {
         try entry.decodeIDs(from: &reader)
         entry.modified = try reader.time()
         if entry.tree != nil { entry.times = try reader.digest() }
-        pieces.append(Component(role: role, path: path, entry: entry))
+        components.append(Component(role: role, path: path, entry: entry))
       }
       var notes: [Note] = []
       for _ in 0..<(try reader.count(bytesEach: 3)) {
@@ -98,7 +98,7 @@ extension Snapshot {
       try reader.expectEnd()
       return Snapshot(
         image: image, created: created, parent: parent, message: message, provenance: provenance,
-        tables: tables, pieces: pieces, notes: notes, facts: facts, entryCount: entryCount,
+        tables: tables, components: components, notes: notes, facts: facts, entryCount: entryCount,
         contentBytes: contentBytes)
     }
   }

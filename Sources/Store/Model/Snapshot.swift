@@ -110,7 +110,7 @@ public struct Snapshot: Hashable, Sendable {
   /// Where the snapshot was taken, by whom and with what: "host", "user", "command", "tool".
   public var provenance: [Fact]
   public var tables: [Table]
-  public var pieces: [Component]
+  public var components: [Component]
   public var notes: [Note]
   public var facts: [Fact]
   public var entryCount: UInt64
@@ -119,7 +119,7 @@ public struct Snapshot: Hashable, Sendable {
   /// Creates a snapshot from all its fields.
   public init(
     image: String, created: Timestamp, parent: Digest?, message: String, provenance: [Fact],
-    tables: [Table], pieces: [Component], notes: [Note], facts: [Fact], entryCount: UInt64,
+    tables: [Table], components: [Component], notes: [Note], facts: [Fact], entryCount: UInt64,
     contentBytes: UInt64
   ) {
     self.image = image
@@ -128,7 +128,7 @@ public struct Snapshot: Hashable, Sendable {
     self.message = message
     self.provenance = provenance
     self.tables = tables
-    self.pieces = pieces
+    self.components = components
     self.notes = notes
     self.facts = facts
     self.entryCount = entryCount
@@ -143,7 +143,7 @@ public struct Snapshot: Hashable, Sendable {
   /// Returns true if definition, components, notes and facts are equal. Time, message and provenance are
   /// ignored.
   public func hasSameState(as other: Snapshot) -> Bool {
-    tables == other.tables && pieces == other.pieces && facts == other.facts
+    tables == other.tables && components == other.components && facts == other.facts
       && notes == other.notes
   }
 }

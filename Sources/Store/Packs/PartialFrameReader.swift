@@ -10,12 +10,12 @@ import Platform
 
 /// Reads beginnings of frames. All methods may be called from any thread.
 final class PartialFrameReader: Sendable {
-  private static let pieceBytes = 64 << 10
+  private static let inputBytes = 64 << 10
 
   private final class Worker: @unchecked Sendable {  // taken out of the pool by one thread
     let decoder = ZstdPrefixDecoder()
-    let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceBytes, alignment: 64)
-    deinit { piece.deallocate() }
+    let input = UnsafeMutableRawBufferPointer.allocate(byteCount: inputBytes, alignment: 64)
+    deinit { input.deallocate() }
   }
 
   private let fileSystem: any FileSystem
@@ -45,14 +45,14 @@ final class PartialFrameReader: Sendable {
   ) throws -> DecodedFrame {
     var readBytes = 0
     func next() throws -> UnsafeRawBufferPointer {
-      let count = min(worker.piece.count, location.frameBytes - readBytes)
+      let count = min(worker.input.count, location.frameBytes - readBytes)
       guard count > 0 else { throw CodecError.truncated }
       let n = try fileSystem.readFully(
         pack.raw, at: location.address.offset &+ UInt64(readBytes),
-        into: UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<count]))
+        into: UnsafeMutableRawBufferPointer(rebasing: worker.input[..<count]))
       guard n == count else { throw CodecError.truncated }
       readBytes += n
-      return UnsafeRawBufferPointer(rebasing: worker.piece[..<n])
+      return UnsafeRawBufferPointer(rebasing: worker.input[..<n])
     }
 
     // A directory longer than one block (1,800 objects) throws here.
@@ -66,9 +66,9 @@ final class PartialFrameReader: Sendable {
     let frame = DecodedFrame(header, target, countBytes: endOfChunk, from: buffers)
     let output = UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes])
     worker.decoder.reset()
-    var piece = UnsafeRawBufferPointer(
+    var input = UnsafeRawBufferPointer(
       rebasing: front[(FrameHeader.byteCount + header.directoryBytes)...])
-    while try worker.decoder.decode(piece, into: output) < endOfChunk { piece = try next() }
+    while try worker.decoder.decode(input, into: output) < endOfChunk { input = try next() }
     return frame
   }
 }

@@ -93,7 +93,7 @@ extension ObjectStore {
     var bytes: [UInt8] = []
     let parts = try parts(of: recipe.plan, sizeBytes: recipe.planBytes)
     do {
-      for part in parts { try read(part) { _, piece in bytes += piece } }
+      for part in parts { try read(part) { _, chunk in bytes += chunk } }
       return bytes
     } catch let error as StoreError {
       throw StoreError(
@@ -116,8 +116,8 @@ extension ObjectStore {
       for handle in handles { handle.join() }
     }
     for index in 0..<blob.partCount {
-      let piece = try prefetcher.take(index)
-      try body(blob.part(index).offset, UnsafeRawBufferPointer(piece.bytes))
+      let buffer = try prefetcher.take(index)
+      try body(blob.part(index).offset, UnsafeRawBufferPointer(buffer.bytes))
     }
   }
 }

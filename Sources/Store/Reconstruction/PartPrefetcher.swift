@@ -8,7 +8,7 @@ import Platform
 
 /// Reconstructs the parts of a blob ahead of their reader.
 final class PartPrefetcher: Sendable {
-  final class Piece: @unchecked Sendable {  // written by one thread, then read by another
+  final class Buffer: @unchecked Sendable {  // written by one thread, then read by another
     let bytes: UnsafeMutableRawBufferPointer
     init(_ count: Int) { bytes = .allocate(byteCount: count, alignment: 64) }
     deinit { bytes.deallocate() }
@@ -17,7 +17,7 @@ final class PartPrefetcher: Sendable {
   private struct State {
     var startedCount = 0
     var takenCount = 0
-    var finished: [Int: Result<Piece, any Error>] = [:]
+    var finished: [Int: Result<Buffer, any Error>] = [:]
     var isClosed = false
   }
 
@@ -36,7 +36,7 @@ final class PartPrefetcher: Sendable {
   func close() { state.update { $0.isClosed = true } }
 
   /// Waits for a part and removes it. Parts are taken in order.
-  func take(_ index: Int) throws -> Piece {
+  func take(_ index: Int) throws -> Buffer {
     let result = state.wait { $0.finished.removeValue(forKey: index) }
     state.update { $0.takenCount = index + 1 }
     return try result.get()
@@ -46,10 +46,10 @@ final class PartPrefetcher: Sendable {
   func work() {
     while let index = next() {
       let part = blob.part(index)
-      let result = Result { () throws -> Piece in
-        let piece = Piece(part.lengthBytes)
-        try blob.fill(piece.bytes, from: part.offset, in: store)
-        return piece
+      let result = Result { () throws -> Buffer in
+        let buffer = Buffer(part.lengthBytes)
+        try blob.fill(buffer.bytes, from: part.offset, in: store)
+        return buffer
       }
       state.update { $0.finished[index] = result }
     }

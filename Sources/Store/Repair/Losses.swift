@@ -119,8 +119,8 @@ final class LossSurvey {
   /// - Returns: true if the snapshot is complete.
   func check(_ snapshot: Snapshot, _ name: String) throws -> Bool {
     var isWhole = true
-    for piece in snapshot.pieces {
-      let isGood = try check(piece.entry, name, piece.path, depth: 0)
+    for component in snapshot.components {
+      let isGood = try check(component.entry, name, component.path, depth: 0)
       isWhole = isWhole && isGood
     }
     return isWhole

@@ -39,7 +39,7 @@ final class StoreSource {
   /// Copies everything that a snapshot of the other store needs and this store lacks.
   func copy(_ snapshot: Snapshot) throws {
     try session.withWorker { worker in
-      for piece in snapshot.pieces { try copy(piece.entry, worker) }
+      for component in snapshot.components { try copy(component.entry, worker) }
     }
   }
 

@@ -101,8 +101,8 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
         if !committed.snapshot.isComplete {
           reportState.withLock { $0.incomplete.append(committed.name) }
         }
-        for piece in committed.snapshot.pieces {
-          _ = check(piece.entry, committed.name, piece.path)
+        for component in committed.snapshot.components {
+          _ = check(component.entry, committed.name, component.path)
         }
       }
     }

@@ -80,10 +80,10 @@ public struct BundleLayout: Sendable {
       try collector.add(name, ImageFiles.kit, path.parent.appending(kitName), .directory)
     }
     for extra in renamed.extras { try collector.add(extra, isDirectory) }
-    for piece in renamed.closure {
+    for item in renamed.closure {
       try collector.add(
-        piece.member, piece.isTree ? ImageFiles.rootTree : ImageFiles.closure,
-        try MemberCollector.path(piece.path, "closure"), piece.isTree ? .archivedTree : .file)
+        item.member, item.isTree ? ImageFiles.rootTree : ImageFiles.closure,
+        try MemberCollector.path(item.path, "closure"), item.isTree ? .archivedTree : .file)
     }
     members = collector.members
     secondFiles = collector.secondFiles

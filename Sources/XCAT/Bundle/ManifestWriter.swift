@@ -36,9 +36,9 @@ extension Manifest {
     for (element, _, key) in Manifest.kitElements {
       elements += try kitLines(element, key, self[kitElement: element])
     }
-    for piece in closure {
+    for item in closure {
       let columns = [
-        "kind": piece.isTree ? "tree" : "", "member": piece.member, "path": piece.path,
+        "kind": item.isTree ? "tree" : "", "member": item.member, "path": item.path,
       ]
       elements.append(("closure", try Manifest.block("closure", columns, 1)))
     }

@@ -165,20 +165,20 @@ struct NodeRange {
     } else {
       return nil
     }
-    func pieces(_ part: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
-      var pieces: [ArraySlice<UInt8>] = []
+    func runs(_ part: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
+      var runs: [ArraySlice<UInt8>] = []
       var start = part.startIndex
       for i in part.indices where i > start {
         let isDigit = (0x30...0x39).contains(part[i])
         if isDigit != (0x30...0x39).contains(part[i - 1]) {
-          pieces.append(part[start..<i])
+          runs.append(part[start..<i])
           start = i
         }
       }
-      if start < part.endIndex { pieces.append(part[start...]) }
-      return pieces
+      if start < part.endIndex { runs.append(part[start...]) }
+      return runs
     }
-    let (left, right) = (pieces(bytes[..<middle]), pieces(bytes[(middle + 1)...]))
+    let (left, right) = (runs(bytes[..<middle]), runs(bytes[(middle + 1)...]))
     return left.isEmpty || left.count != right.count ? nil : (left, right)
   }
 

@@ -163,7 +163,9 @@ struct Import: ParsableCommand {
           + "remove \(count(apply.removals.count, "entry"))")
       return
     }
-    for piece in image.imported?.snapshot.pieces ?? [] { print("  \(printable(piece.path))") }
+    for component in image.imported?.snapshot.components ?? [] {
+      print("  \(printable(component.path))")
+    }
     for path in image.removedFiles {
       print("  removed \(printable(path)), which the bundle does not have")
     }

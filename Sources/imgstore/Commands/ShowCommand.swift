@@ -111,11 +111,12 @@ struct Show: ParsableCommand {
     print("\nFiles")
     print(
       table(
-        snapshot.pieces.map { piece in
+        snapshot.components.map { component in
           [
-            piece.role, modeText(piece.entry),
-            piece.entry.kind == .directory ? "tree" : sizeText(piece.entry.sizeBytes),
-            (piece.entry.blob ?? piece.entry.tree)?.shortHex ?? "-", printable(piece.path),
+            component.role, modeText(component.entry),
+            component.entry.kind == .directory ? "tree" : sizeText(component.entry.sizeBytes),
+            (component.entry.blob ?? component.entry.tree)?.shortHex ?? "-",
+            printable(component.path),
           ]
         }, indent: "  "))
     for definition in snapshot.tables {

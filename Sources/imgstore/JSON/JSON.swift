@@ -155,7 +155,8 @@ struct SnapshotJSON: JSONDocument {
     provenance = Dictionary(snapshot.provenance.map { ($0.key, $0.value) }) { $1 }
     tables = full ? Dictionary(snapshot.tables.map { ($0.name, $0.rows) }) { $0 + $1 } : nil
     pieces =
-      full ? snapshot.pieces.map { Piece(role: $0.role, entry: EntryJSON($0.path, $0.entry)) } : nil
+      full
+      ? snapshot.components.map { Piece(role: $0.role, entry: EntryJSON($0.path, $0.entry)) } : nil
     notes = full ? snapshot.notes.map(NoteJSON.init) : nil
   }
 }

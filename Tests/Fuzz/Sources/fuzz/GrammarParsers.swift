@@ -184,13 +184,13 @@ func fuzzTerminal(_ input: [UInt8]) {
   let cut = Int(input.first ?? 1) % 7 + 1
   var whole = TerminalText()
   let shown = whole.escaped(input) + whole.end()
-  var pieces = TerminalText()
-  var shownInPieces: [UInt8] = []
+  var segmented = TerminalText()
+  var shownInParts: [UInt8] = []
   for start in stride(from: 0, to: input.count, by: cut) {
-    shownInPieces += pieces.escaped(input[start..<min(start + cut, input.count)])
+    shownInParts += segmented.escaped(input[start..<min(start + cut, input.count)])
   }
-  shownInPieces += pieces.end()
-  hold(shown == shownInPieces, "cuts change nothing")
+  shownInParts += segmented.end()
+  hold(shown == shownInParts, "cuts change nothing")
   guard let text = String(validating: shown, as: UTF8.self) else {
     return hold(false, "it is UTF-8")
   }

@@ -69,11 +69,11 @@ func fuzzWalk(_ input: [UInt8]) {
   if let whole, reading.isFlat {
     hold(whole == bytes, "a walk that keeps all gives the same bytes")
   }
-  let pieces = Visitor(changes: false)
-  let again = walk(bytes, step: 100, pieces)
+  let segmented = Visitor(changes: false)
+  let again = walk(bytes, step: 100, segmented)
   // How much of a damaged stream is handed out before it is found damaged is not the point.
   if whole != nil, again != nil {
-    hold(pieces.kept == reading.kept && whole == again, "short reads change nothing")
+    hold(segmented.kept == reading.kept && whole == again, "short reads change nothing")
   }
   let changing = Visitor(changes: true)
   guard let changed = walk(bytes, step: .max, changing) else { return }

@@ -63,8 +63,8 @@ func fuzzTar(_ input: [UInt8]) {
   let bytes = withRightSums(input)
   let whole = Input(bytes, step: .max)
   let found = readTar(whole.read, chunk: 4096)
-  let pieces = Input(bytes, step: 100)
-  hold(readTar(pieces.read, chunk: 333) == found, "short reads change nothing")
+  let segmented = Input(bytes, step: 100)
+  hold(readTar(segmented.read, chunk: 333) == found, "short reads change nothing")
   hold(found.contentBytes <= UInt64(bytes.count), "no more content than input")
   for member in found.members {
     hold(!member.path.contains(0) && member.path.count <= 4096, "names are names")
@@ -132,9 +132,9 @@ private func inflate(_ bytes: [UInt8], step: Int, chunk: Int) -> (bytes: [UInt8]
 /// However the bytes arrive, the same come out, at most as many as the limit allows.
 func fuzzGzip(_ bytes: [UInt8]) {
   let whole = inflate(bytes, step: .max, chunk: 65536)
-  let pieces = inflate(bytes, step: 7, chunk: 501)
-  hold(whole.failed == pieces.failed, "short reads change no verdict")
-  if !whole.failed { hold(whole.bytes == pieces.bytes, "short reads change nothing") }
+  let segmented = inflate(bytes, step: 7, chunk: 501)
+  hold(whole.failed == segmented.failed, "short reads change no verdict")
+  if !whole.failed { hold(whole.bytes == segmented.bytes, "short reads change nothing") }
   hold(whole.bytes.count <= (1 << 20) + 65536 + bytes.count * 100, "the limit limits")
   let again = inflate(gzip(Array(bytes.prefix(10_000))), step: 1000, chunk: 4096)
   hold(!again.failed && again.bytes == Array(bytes.prefix(10_000)), "gzip and back")

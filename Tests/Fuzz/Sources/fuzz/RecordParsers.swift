@@ -76,7 +76,7 @@ enum RecordSeeds {
       let snapshot = Snapshot(
         image: "compute", created: time, parent: nil, message: "first",
         provenance: [.init("user", "root")],
-        tables: [.init(name: "osimage", rows: [["imagename": "compute"]])], pieces: [],
+        tables: [.init(name: "osimage", rows: [["imagename": "compute"]])], components: [],
         notes: [.init(.unreadable, path: [0x2f, 0x61], detail: "EIO")], facts: [.init("a", "b")],
         entryCount: 3, contentBytes: 5)
       let encoded = snapshot.encode()
