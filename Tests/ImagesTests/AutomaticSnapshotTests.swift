@@ -175,7 +175,7 @@ import Testing
     let directory = try TemporaryDirectory()
     let workspace = try site(directory)
     _ = try workspace.tag("img@1", as: "golden")
-    _ = try workspace.pin("img@1", why: "audit")
+    _ = try workspace.pin("img@1", reason: "audit")
     #expect(throws: ImageError.self) { try workspace.forgetEntirely(["img"]) }
     #expect(throws: ImageError.self) { try workspace.forgetEntirely(["im"], force: true) }
     #expect(try workspace.forgetEntirely(["img"], force: true, dryRun: true).forgotten.count == 1)

@@ -19,7 +19,7 @@ import Testing
         try shell("echo \(i) >\"$1/f\"", directory.path("root/img/rootimg"))
         _ = try workspace.snapshot("img", tag: i == 1 ? "golden" : "t\(i)")
       }
-      try workspace.store().refs.pin(ImageName("img"), 1, why: "audit")
+      try workspace.store().refs.pin(ImageName("img"), 1, reason: "audit")
       try shell("cp -a \"$1/store\" \"$1/copy\"", directory.path)
     }
 

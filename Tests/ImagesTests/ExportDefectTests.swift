@@ -197,7 +197,7 @@ import Testing
     _ = try node.workspace.define(Self.stateless, ["postinstall=\(script) a b"])
     let (plain, outcome) = try node.exporting(Self.stateless)
     #expect(
-      outcome.missing.contains { $0.path == script && $0.why == "attribute postinstall" },
+      outcome.missing.contains { $0.path == script && $0.reason == "attribute postinstall" },
       "\(outcome.missing)")
     let without = try TestNode.fresh()
     let remarks = try without.workspace.importing(plain).remarks
@@ -254,7 +254,7 @@ import Testing
     // As in xCAT, with the list of missing files.
     let (plain, outcome) = try node.exporting(Self.stateless)
     #expect(Set(outcome.missing.map(\.path)) == Set(inside + outside + [tree]))
-    #expect(outcome.missing.allSatisfy { !$0.why.isEmpty })
+    #expect(outcome.missing.allSatisfy { !$0.reason.isEmpty })
     let members = try BundleMembers(plain).names
     #expect(members.count == 11 && !members.contains { $0.contains("/complete") }, "\(members)")
 

@@ -34,7 +34,7 @@ import Testing
         _ = try workspace.snapshot("img", tag: "t\(number)")
         try shell("cp -a \"$1\" \"$2\"", tree, directory.path("pristine\(number)"))
       }
-      try workspace.store().refs.pin(ImageName("img"), 1, why: "kept")
+      try workspace.store().refs.pin(ImageName("img"), 1, reason: "kept")
       try shell("cp -a \"$1/store\" \"$1/other\"; mv \"$1/store\" \"$1/base\"", directory.path)
     }
 

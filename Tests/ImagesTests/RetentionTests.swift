@@ -67,7 +67,7 @@ import Testing
         $0.last = 1
         $0.tagged = true
       } == [1, 3, 6])
-    #expect(KeepReason.pinned(why: "for the audit").description == "pinned: for the audit")
+    #expect(KeepReason.pinned(reason: "for the audit").description == "pinned: for the audit")
   }
 
   @Test func `an incomplete snapshot satisfies no rule`() {
@@ -128,7 +128,7 @@ import Testing
     let directory = try TemporaryDirectory()
     let workspace = try filled(directory, 4)
     _ = try workspace.tag("img@1", as: "golden")
-    _ = try workspace.pin("img@2", why: "audit")
+    _ = try workspace.pin("img@2", reason: "audit")
     func refusal(_ reference: String) -> String {
       do {
         _ = try workspace.remove([reference])
@@ -144,7 +144,7 @@ import Testing
     #expect(kept == [1, 2, 4])
     // A pin with the same reason is there already; another reason is refused.
     #expect(try workspace.pin("img@2").number == 2)
-    #expect(throws: StoreError.self) { try workspace.pin("img@2", why: "other") }
+    #expect(throws: StoreError.self) { try workspace.pin("img@2", reason: "other") }
     _ = try workspace.unpin("img@2")
     #expect(throws: ImageError.self) { try workspace.unpin("img@2") }
     #expect(try workspace.untag("img@golden").number == 1)

@@ -22,7 +22,7 @@ import Testing
     try shell(
       "cd \"$1\"; rm d/a/2; echo new >d/new; sleep 0.02", directory.path("root/img/rootimg"))
     _ = try workspace.snapshot("img")
-    try workspace.store().refs.pin(ImageName("img"), 1, why: "audit")
+    try workspace.store().refs.pin(ImageName("img"), 1, reason: "audit")
     return workspace
   }
 

@@ -191,14 +191,14 @@ import Testing
       "mkdir -p \"$1/etc\"; echo '/img *(rw)' >\"$1/etc/exports\"", directory.path("root"))
     #expect(try method().isSwap, "an export of a parent directory does not use the tree")
     try shell("echo '\"/img/rootimg\" node1(ro)' >>\"$1/etc/exports\"", directory.path("root"))
-    #expect(try !method().isSwap && method().why.contains("exported by NFS"))
+    #expect(try !method().isSwap && method().reason.contains("exported by NFS"))
     try shell("rm \"$1/etc/exports\"", directory.path("root"))
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/bin/sleep")
     process.arguments = ["60"]
     process.currentDirectoryURL = URL(fileURLWithPath: tree(directory))
     try process.run()
-    #expect(try !method().isSwap && method().why.contains("working folder"))
+    #expect(try !method().isSwap && method().reason.contains("working folder"))
     // A shell may make this process ignore SIGTERM, and the child inherits that.
     kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
@@ -208,7 +208,7 @@ import Testing
     let many = try workspace.snapshot("img").committed
     try shell("rm \"$1/many/7\"", tree(directory))
     let few = try #require(try workspace.revert(many.name).apply.methods.first)
-    #expect(!few.isSwap && few.why.contains("entries change"))
+    #expect(!few.isSwap && few.reason.contains("entries change"))
   }
 
   @Test func `without reflinks no file is copied only to set its time`() throws {
@@ -221,7 +221,7 @@ import Testing
     let large = try workspace.snapshot("img").committed
     try shell("touch -d 2002-02-02 \"$1/large\"", tree(directory))
     let method = try #require(try workspace.revert(large.name, dryRun: true).apply.methods.first)
-    #expect(!method.isSwap && method.why.contains("would copy 8000000 bytes"), "\(method)")
+    #expect(!method.isSwap && method.reason.contains("would copy 8000000 bytes"), "\(method)")
   }
 
   @Test func `a tree with a mount in it is not swapped`() throws {

@@ -77,7 +77,7 @@ extension ImageDependencies {
         "include /v/w.pkglist",
       ])
     #expect(dependencies.texts == [])
-    #expect(dependencies.needed.first?.why == "list /c/a.pkglist")
+    #expect(dependencies.needed.first?.referrer == "list /c/a.pkglist")
   }
 
   @Test func `includes in comments of an exlist count, and variables in it do not`() throws {
@@ -276,7 +276,7 @@ extension ImageDependencies {
     #expect(dependencies.texts[0].contains("line 9") && dependencies.texts[1].contains("line 10"))
     #expect(dependencies.texts[2].contains("none*"))
     let expanded = dependencies.needed.first { $0.path.text == "/tmp/1.conf" }
-    #expect(expanded?.why == "synclist /s/a.synclist line 6: /tmp/*.conf")
+    #expect(expanded?.referrer == "synclist /s/a.synclist line 6: /tmp/*.conf")
   }
 
   // MARK: A real node

@@ -71,7 +71,7 @@ public struct Plan: Sendable {
   /// Directories whose attributes and times are set last, children before parents.
   public var finished: [Step] = []
   /// Entries that are left alone, with the reasons.
-  public var skipped: [(path: [UInt8], why: String)] = []
+  public var skipped: [(path: [UInt8], reason: String)] = []
   /// Attributes that the file system cannot store as in the snapshot. No step changes them.
   public var limits: [ApplyProblem] = []
 

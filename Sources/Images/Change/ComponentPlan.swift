@@ -45,7 +45,7 @@ public struct ApplyOutcome: Sendable {
   public var methods: [TreeStrategy] {
     chosenMethods.map { method in
       report.fallbacks.first { $0.path == method.path }.map {
-        TreeStrategy(path: method.path, isSwap: false, why: $0.what)
+        TreeStrategy(path: method.path, isSwap: false, reason: $0.what)
       } ?? method
     }
   }
@@ -53,7 +53,7 @@ public struct ApplyOutcome: Sendable {
   public var writes: [[UInt8]] = []
   public var attributePaths: [[UInt8]] = []
   public var attributes: [AttributeChange] = []
-  public var skipped: [(path: [UInt8], why: String)] = []
+  public var skipped: [(path: [UInt8], reason: String)] = []
   /// Attributes that the file system cannot hold as the snapshot has them.
   public var limits: [ApplyProblem] = []
   /// Further remarks, such as on other images that the change affects.
@@ -166,7 +166,7 @@ extension Workspace {
       let written = Set(component.plan.directories.map(\.path))
       outcome.attributePaths += (component.plan.attributes + component.plan.finished)
         .filter { !written.contains($0.path) }.map { full($0.path) }
-      outcome.skipped += component.plan.skipped.map { (full($0.path), $0.why) }
+      outcome.skipped += component.plan.skipped.map { (full($0.path), $0.reason) }
       outcome.limits += component.plan.limits.map {
         ApplyProblem(path: full($0.path), what: $0.what, isAttribute: true)
       }

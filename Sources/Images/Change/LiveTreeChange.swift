@@ -105,13 +105,13 @@ extension Workspace {
     _ plans: [ComponentPlan], _ old: EditableTree, _ new: EditableTree
   ) throws {
     for component in plans {
-      for (path, why) in component.plan.skipped {
+      for (path, reason) in component.plan.skipped {
         let inside = path.split(separator: 0x2f).dropFirst().map { Array($0) }
         guard try old.find(inside) != new.find(inside) else { continue }
         throw ImageError(
           .imageChanged,
           "\(component.path.text)/\(printable(Array(inside.joined(separator: [0x2f]))))",
-          "cannot be changed to the target: \(why)",
+          "cannot be changed to the target: \(reason)",
           hint: "Nothing was changed; unmount what is mounted there, and run the command again")
       }
     }

@@ -144,7 +144,7 @@ extension Workspace {
     let executor = Executor(
       fileSystem, try store(), base: directory, donor: donor?.directory, surroundings: .empty,
       token: token, progress: progress)
-    var why: String
+    var reason: String
     do {
       var report = try executor.run(
         plan.renamed(to: tree.name, reusing: donor?.name ?? tree.place.name))
@@ -156,9 +156,9 @@ extension Workspace {
         try fileSystem.syncFileSystem(of: directory.raw)
         return (report, true)
       }
-      why = problem.what
+      reason = problem.what
     } catch let error as SystemError where error.isOutOfSpace || error.code == .accessDenied {
-      why = "\(error.code)"
+      reason = "\(error.code)"
     } catch let stop as InterruptedError {
       try treeRemover().remove(at: directory.raw, tree.name)
       throw stop
@@ -166,7 +166,7 @@ extension Workspace {
     try treeRemover().remove(at: directory.raw, tree.name)
     var report = ApplyReport()
     report.fallbacks.append(
-      ApplyProblem(path: path.bytes, what: "it cannot be built beside the live one: \(why)"))
+      ApplyProblem(path: path.bytes, what: "it cannot be built beside the live one: \(reason)"))
     return (report, false)
   }
 

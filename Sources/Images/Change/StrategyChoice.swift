@@ -15,7 +15,7 @@ public struct TreeStrategy: Sendable {
   /// The tree's path on the management node.
   public let path: [UInt8]
   public let isSwap: Bool
-  public let why: String
+  public let reason: String
 }
 
 extension Workspace {
@@ -45,9 +45,9 @@ extension Workspace {
   ) throws -> [TreeStrategy] {
     var chosen: [TreeStrategy] = []
     for i in plans.indices where plans[i].isTree && !plans[i].plan.isEmpty {
-      let (staging, why) = try choose(plans[i], grounds)
+      let (staging, reason) = try choose(plans[i], grounds)
       plans[i].staging = staging
-      chosen.append(TreeStrategy(path: plans[i].path.bytes, isSwap: staging != nil, why: why))
+      chosen.append(TreeStrategy(path: plans[i].path.bytes, isSwap: staging != nil, reason: reason))
     }
     return chosen
   }
@@ -55,10 +55,10 @@ extension Workspace {
   /// - Returns: the staging plan of a swap, or nil for an in-place change; and the reason.
   private func choose(
     _ component: ComponentPlan, _ grounds: StrategyContext
-  ) throws -> (staging: Plan?, why: String) {
+  ) throws -> (staging: Plan?, reason: String) {
     if grounds.method == .inPlace { return (nil, "as requested") }
     let isAsked = grounds.method == .swap
-    func refused(_ obstacle: String) throws -> (staging: Plan?, why: String) {
+    func refused(_ obstacle: String) throws -> (staging: Plan?, reason: String) {
       guard isAsked else { return (nil, obstacle) }
       throw ImageError(
         .imageInUse,
@@ -69,8 +69,8 @@ extension Workspace {
     guard component.current != nil else {
       return (try stagingPlan(component, grounds), "the path does not exist yet")
     }
-    if !isAsked, let why = exceedsSwapBudget(component.plan, grounds.entryCount) {
-      return (nil, why)
+    if !isAsked, let reason = exceedsSwapBudget(component.plan, grounds.entryCount) {
+      return (nil, reason)
     }
     if !isAsked, let (path, flags) = component.observed?.firstProtected {
       return (nil, "\(printable(path)) has the flag \(flags.letters)")
@@ -91,17 +91,17 @@ extension Workspace {
     if !isAsked, let reason = use.reasons.first {
       return (nil, reason + (use.reasons.count > 1 ? " …" : ""))
     }
-    if !isAsked, let why = exceedsCopyBudget(component.plan, in: place.directory) {
-      return (nil, why)
+    if !isAsked, let reason = exceedsCopyBudget(component.plan, in: place.directory) {
+      return (nil, reason)
     }
     let staging = try stagingPlan(component, grounds)
     if isAsked {
       for reason in use.reasons { tell("\(component.path.text): \(reason)") }
-      if let why = try lacksRoom(staging, in: place.directory) { return try refused(why) }
+      if let reason = try lacksRoom(staging, in: place.directory) { return try refused(reason) }
       return (staging, "as requested")
     }
-    if let why = try costsTooMuch(staging, component.plan, in: place.directory) {
-      return (nil, why)
+    if let reason = try costsTooMuch(staging, component.plan, in: place.directory) {
+      return (nil, reason)
     }
     return (staging, "no process uses the tree, and the disk has room for a second one")
   }
@@ -115,7 +115,7 @@ extension Workspace {
       return "it contains \(printable(note.path)), which a revert does not change: \(note.reason)"
     }
     return component.plan.skipped.first.map {
-      "it contains \(printable($0.path)), which a revert does not change: \($0.why)"
+      "it contains \(printable($0.path)), which a revert does not change: \($0.reason)"
     }
   }
 
@@ -148,7 +148,7 @@ extension Workspace {
     let canClone = fileSystem.canClone(in: parent.raw)
     let needed = staging.writtenBytes(canClone: canClone, canLink: true)
     let least = plan.writtenBytes(canClone: canClone, canLink: false)
-    if let why = try lacksRoom(staging, in: parent) { return why }
+    if let reason = try lacksRoom(staging, in: parent) { return reason }
     guard needed <= least &+ Workspace.allowedOverhead(over: least) else {
       return "a second tree would write \(needed) bytes, where \(least) differ"
     }

@@ -42,7 +42,7 @@ public struct ExportOutcome: Sendable {
 public struct MissingFile: Sendable, Equatable {
   public let path: String
   /// The reason why the image needs the file, or why it is missing.
-  public let why: String
+  public let reason: String
 }
 
 extension Workspace {

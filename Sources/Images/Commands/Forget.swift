@@ -118,7 +118,7 @@ extension Workspace {
         if let reason = pins[number], !force {
           throw ImageError(
             .snapshotProtected,
-            "snapshot \(name)", "is \(KeepReason.pinned(why: reason))",
+            "snapshot \(name)", "is \(KeepReason.pinned(reason: reason))",
             hint: "Use '--force' to remove it anyway")
         }
         forgotten.append(

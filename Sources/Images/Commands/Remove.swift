@@ -55,7 +55,7 @@ extension Workspace {
         reasons.append(.latestComplete)
       }
       if let reason = try store.refs.pins(of: image)[name.number] {
-        reasons.append(.pinned(why: reason))
+        reasons.append(.pinned(reason: reason))
       }
       if !tags.isEmpty { reasons.append(.tagged(tags)) }
       if !reasons.isEmpty {

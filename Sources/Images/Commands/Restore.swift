@@ -12,7 +12,7 @@ public struct RestoreOutcome: Sendable {
   /// The number of created directories, files, links and other nodes.
   public let entries: Int
   /// The entries that the snapshot lacks, with the reasons.
-  public let skipped: [(path: [UInt8], why: String)]
+  public let skipped: [(path: [UInt8], reason: String)]
   /// Whether nothing was written.
   public let isDryRun: Bool
   /// The size in bytes of the content to write.

@@ -76,9 +76,9 @@ extension Workspace {
   }
 
   /// Pins a snapshot, so that it is kept until it is unpinned.
-  /// - Parameter why: the reason, as one line of text.
-  public func pin(_ text: String, why: String = "") throws -> CommittedSnapshot {
-    try mark(text) { image, number, refs in try refs.pin(image, number, why: why) }
+  /// - Parameter reason: the reason, as one line of text.
+  public func pin(_ text: String, reason: String = "") throws -> CommittedSnapshot {
+    try mark(text) { image, number, refs in try refs.pin(image, number, reason: reason) }
   }
 
   /// Unpins a snapshot.

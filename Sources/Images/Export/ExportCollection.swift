@@ -130,7 +130,8 @@ struct ExportCollection {
           guard needed.path.isInside(install), needed.path != install else {
             missing.append(
               MissingFile(
-                path: needed.path.text, why: "\(needed.why), a folder outside \(install.text)"))
+                path: needed.path.text,
+                reason: "\(needed.referrer), a folder outside \(install.text)"))
             continue
           }
           contents.extras.append(
@@ -140,11 +141,11 @@ struct ExportCollection {
           contents.closure.append(needed.path)
         }
       } else if !needed.isFromXCAT {
-        let why =
+        let reason =
           needed.role == .rootTree
           ? "a bundle has the packed image instead, unless it is complete (--complete)"
-          : needed.why
-        missing.append(MissingFile(path: needed.path.text, why: why))
+          : needed.referrer
+        missing.append(MissingFile(path: needed.path.text, reason: reason))
       }
     }
     if let target = definition.linuximage["boottarget"] {

@@ -50,7 +50,7 @@ public enum KeepReason: Sendable, Hashable, CustomStringConvertible {
   case latest
   /// The latest complete snapshot, if later ones are incomplete.
   case latestComplete
-  case pinned(why: String)
+  case pinned(reason: String)
   /// An unfinished revert or import needs it.
   case underWay(what: String)
   case tagged([String])
@@ -63,7 +63,7 @@ public enum KeepReason: Sendable, Hashable, CustomStringConvertible {
     switch self {
     case .latest: "latest"
     case .latestComplete: "latest complete"
-    case .pinned(let why): why.isEmpty ? "pinned" : "pinned: \(why)"
+    case .pinned(let reason): reason.isEmpty ? "pinned" : "pinned: \(reason)"
     case .underWay(let what): "needed by \(what)"
     case .tagged(let tags): "tagged \(tags.joined(separator: ", "))"
     case .rule(let name): name
@@ -121,7 +121,7 @@ extension RetentionPolicy {
         own.append(.latestComplete)
       }
       if let what = candidate.underWay { own.append(.underWay(what: what)) }
-      if let why = candidate.pin, !force { own.append(.pinned(why: why)) }
+      if let reason = candidate.pin, !force { own.append(.pinned(reason: reason)) }
       if !candidate.tags.isEmpty, tagged || !force { own.append(.tagged(candidate.tags)) }
       reasons[candidate.number] = own
     }

@@ -117,23 +117,23 @@ extension RefLog {
   }
 
   /// Pins a snapshot, so that policies keep it.
-  /// - Parameter why: the reason, one line of at most 1000 bytes.
+  /// - Parameter reason: the reason, one line of at most 1000 bytes.
   /// - Throws: `refused` if the snapshot is pinned already, or the reason is invalid.
-  public func pin(_ image: ImageName, _ number: Int, why: String) throws(StoreError) {
+  public func pin(_ image: ImageName, _ number: Int, reason: String) throws(StoreError) {
     let object = "the pin of \(image)@\(number)"
-    guard why.utf8.count <= 1000, why.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else {
+    guard reason.utf8.count <= 1000, reason.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else {
       throw StoreError(.refused, object, "needs a reason of one line with at most 1000 bytes")
     }
-    if let reason = try pins(of: image)[number] {
+    if let existing = try pins(of: image)[number] {
       // The pin is already as requested.
-      if why.isEmpty || why == reason { return }
+      if reason.isEmpty || reason == existing { return }
       throw StoreError(
         .refused, "\(image)@\(number)",
-        "is already pinned" + (reason.isEmpty ? " without a reason" : ": \(reason)"),
+        "is already pinned" + (existing.isEmpty ? " without a reason" : ": \(existing)"),
         hint: "'imgstore unpin \(image)@\(number)' first gives it another reason",
         code: .alreadyExists)
     }
-    let mark = RefMark(why, owner: "\(image)@\(number)", snapshot: try? read(image, number).id)
+    let mark = RefMark(reason, owner: "\(image)@\(number)", snapshot: try? read(image, number).id)
     try create(RefLog.fileName(number), of: image, in: layout.pins, mark.bytes, object)
   }
 

@@ -122,7 +122,7 @@ extension StoreRepair {
     case .pin:
       if !isDamaged, try refs.pins(of: mark.image)[mark.number] != nil { return }
       if isDamaged { try refs.setAside(.pin, mark.name, of: mark.image) }
-      try refs.pin(mark.image, mark.number, why: mark.reason)
+      try refs.pin(mark.image, mark.number, reason: mark.reason)
     case .tag:
       if !isDamaged, try refs.tags(of: mark.image)[mark.name] != nil { return }
       try refs.setTag(mark.name, of: mark.image, to: mark.number)

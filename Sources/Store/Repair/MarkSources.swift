@@ -86,7 +86,7 @@ extension StoreRepair {
     }
     switch mark.kind {
     case .tag: try store.refs.setTag(mark.name, of: image, to: mark.number)
-    case .pin: try store.refs.pin(image, mark.number, why: mark.reason)
+    case .pin: try store.refs.pin(image, mark.number, reason: mark.reason)
     }
     note("\(mark.kind) \(place)", "was restored from \(source)")
   }

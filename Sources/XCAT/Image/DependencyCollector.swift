@@ -116,7 +116,7 @@ struct DependencyCollector {
       return
     }
     guard known.insert(path).inserted else { return }
-    needed.append(Dependency(path: path, isDirectory: isDirectory, why: referrer, role: role))
+    needed.append(Dependency(path: path, isDirectory: isDirectory, referrer: referrer, role: role))
   }
 
   /// Returns the kind of an entry; nil, after a report, if it cannot be read.

@@ -22,7 +22,7 @@ public struct Dependency: Sendable, Hashable {
   public let isDirectory: Bool
   /// The list or attribute that names it: "pkglist /install/custom/a.pkglist", "attribute
   /// partitionfile".
-  public let why: String
+  public let referrer: String
   public let role: Role
 
   /// Whether xCAT's own packages install it (below /opt/xcat), so that the other node may have it.

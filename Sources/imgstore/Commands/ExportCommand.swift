@@ -135,7 +135,7 @@ struct Export: ParsableCommand {
         outcome.secrets, by: "the bundle", in: outcome.snapshot.name)
       { Terminal.warning(line) }
     }
-    let missing = outcome.missing.map { "\($0.path) is not in the bundle: \($0.why)" }
+    let missing = outcome.missing.map { "\($0.path) is not in the bundle: \($0.reason)" }
     if !outcome.gaps.isEmpty || complete && !missing.isEmpty {
       for line in outcome.remarks { Terminal.warning(line) }
       throw CompletedWithWarnings(

@@ -15,7 +15,7 @@ struct Pin: ParsableCommand {
 
   func run() throws {
     let workspace = try common.open()
-    let snapshots = try workspace.references(refs).map { try workspace.pin($0, why: message) }
+    let snapshots = try workspace.references(refs).map { try workspace.pin($0, reason: message) }
     Terminal.finish()
     if json.json {
       return try printJSON(

@@ -81,7 +81,7 @@ struct Restore: ParsableCommand {
     }
     let problems =
       problemLines(report.problems)
-      + outcome.skipped.map { "\(printable($0.path)): \($0.why)" }
+      + outcome.skipped.map { "\(printable($0.path)): \($0.reason)" }
     try expectNone(problems, report)
   }
 }

@@ -35,6 +35,6 @@ struct TreeStrategyJSON: Codable {
   init(_ method: TreeStrategy) {
     path = printable(method.path)
     self.method = method.isSwap ? "swap" : "in place"
-    why = method.why
+    why = method.reason
   }
 }

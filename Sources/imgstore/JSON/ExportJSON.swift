@@ -28,7 +28,7 @@ struct ExportJSON: JSONDocument {
     contentBytes = outcome.contentBytes
     members = outcome.members.map { Member(name: $0.name, path: $0.path) }
     gaps = outcome.gaps.map(NoteJSON.init)
-    missing = outcome.missing.map { ProblemJSON(path: $0.path, what: $0.why) }
+    missing = outcome.missing.map { ProblemJSON(path: $0.path, what: $0.reason) }
     secrets = SecretsJSON(outcome.secrets)
     seconds = outcome.seconds
   }

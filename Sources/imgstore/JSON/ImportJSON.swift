@@ -52,7 +52,7 @@ struct ImportJSON: JSONDocument {
         attributes: image.apply.attributes.map {
           DiffJSON.Attribute(table: $0.table, column: $0.column, old: $0.old, new: $0.new)
         },
-        skipped: image.apply.skipped.map { ProblemJSON(path: printable($0.path), what: $0.why) },
+        skipped: image.apply.skipped.map { ProblemJSON(path: printable($0.path), what: $0.reason) },
         report: outcome.isDryRun ? nil : ApplyReportJSON(image.apply.report),
         exact: outcome.isDryRun ? nil : image.remaining?.isEmpty ?? true,
         remarks: image.remarks + image.notes.map(noteText),

@@ -21,7 +21,7 @@ struct RestoreJSON: JSONDocument {
     entries = outcome.entries
     plannedBytes = outcome.plannedBytes
     report = outcome.isDryRun ? nil : ApplyReportJSON(outcome.report)
-    skipped = outcome.skipped.map { ProblemJSON(path: printable($0.path), what: $0.why) }
+    skipped = outcome.skipped.map { ProblemJSON(path: printable($0.path), what: $0.reason) }
     seconds = outcome.seconds
   }
 }

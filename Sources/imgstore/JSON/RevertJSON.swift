@@ -42,7 +42,7 @@ struct RevertJSON: JSONDocument {
     removals = outcome.apply.removals.map { printable($0) }
     writes = outcome.apply.writes.map { printable($0) }
     attributes = outcome.apply.attributePaths.map { printable($0) }
-    skipped = outcome.apply.skipped.map { ProblemJSON(path: printable($0.path), what: $0.why) }
+    skipped = outcome.apply.skipped.map { ProblemJSON(path: printable($0.path), what: $0.reason) }
     report = outcome.isDryRun ? nil : ApplyReportJSON(outcome.apply.report)
     safety = outcome.safety?.name
     recorded = outcome.recorded?.name

@@ -53,7 +53,7 @@ extension RevertOutcome {
       problems += uncompared.map(noteText)
     }
     if !isDryRun {
-      problems += apply.skipped.map { "\(printable($0.path)): unchanged: \($0.why)" }
+      problems += apply.skipped.map { "\(printable($0.path)): unchanged: \($0.reason)" }
     }
     problems += others
     try expectNone(problems, apply.report)
@@ -106,7 +106,7 @@ func printReport(_ outcome: RevertOutcome, showsAll: Bool = false, subject: Stri
 }
 
 private func methodText(_ method: TreeStrategy) -> String {
-  "\(printable(method.path)): \(method.isSwap ? "swapped" : "changed in place") (\(method.why))"
+  "\(printable(method.path)): \(method.isSwap ? "swapped" : "changed in place") (\(method.reason))"
 }
 
 /// Prints a plan: its steps, then their numbers and sizes.

@@ -28,7 +28,7 @@ struct StepsText {
     for change in apply.attributes {
       print("set     \(change.table).\(change.column)=\(printable((change.new ?? "").utf8))")
     }
-    for skip in apply.skipped { print("leave   \(printable(skip.path)) (\(skip.why))") }
+    for skip in apply.skipped { print("leave   \(printable(skip.path)) (\(skip.reason))") }
     print("")
   }
 

@@ -37,7 +37,7 @@ struct XCATExport {
     }
     for gap in outcome.gaps { XCATConsole.warn("the bundle is incomplete: \(noteText(gap))") }
     for missing in outcome.missing {
-      XCATConsole.warn("\(missing.path) is not in the bundle: \(missing.why)")
+      XCATConsole.warn("\(missing.path) is not in the bundle: \(missing.reason)")
     }
     for remark in outcome.remarks { XCATConsole.warn(remark) }
     if !outcome.secrets.findings.isEmpty {
