@@ -121,10 +121,10 @@ struct ImgStore: ParsableCommand {
     do {
       var command = command
       Quiet.apply(to: command, arguments)
-      Interruption.speak()
+      Interruption.enableMessages()
       if arguments.contains("--json") { JSONOutput.followSignals() }
-      if let words = (command as? any InterruptibleCommand)?.interruptedWords {
-        Interruption.announce("interrupted: \(words)")
+      if let message = (command as? any InterruptibleCommand)?.interruptionMessage {
+        Interruption.announce("interrupted: \(message)")
       }
       try command.run()
       if Interruption.requested != nil {
@@ -185,7 +185,7 @@ struct ImgStore: ParsableCommand {
   }
 
   /// Shortens a list of unexpected arguments, which is as long as a directory if the shell expands a pattern.
-  private static func withFewWords(_ text: String) -> String {
+  private static func shorteningArgumentList(_ text: String) -> String {
     guard let list = text.firstRange(of: " unexpected arguments: ") else { return text }
     let end = text[list.upperBound...].firstIndex(of: "\n") ?? text.endIndex
     let words = text[list.upperBound..<end].split(
@@ -201,7 +201,7 @@ struct ImgStore: ParsableCommand {
     parserError error: any Error, asJSON: Bool, of command: any ParsableCommand.Type = ImgStore.self
   ) -> Int32 {
     let name = command.configuration.commandName ?? ""
-    var text = withFewWords(command.fullMessage(for: error))
+    var text = shorteningArgumentList(command.fullMessage(for: error))
     if command != ImgStore.self {
       text = text.replacing("Usage: \(name)", with: "Usage: imgstore \(name)")
         .replacing("See '\(name) ", with: "See 'imgstore \(name) ")

@@ -12,9 +12,9 @@ import XCAT
 
   /// Creates an image with copies of its kernel and ramdisk, and two nodes that boot it.
   private func site(
-    tell: @escaping @Sendable (String) -> Void = { _ in }
+    warn: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> TestNode {
-    let site = try TestNode.fresh(tell: tell)
+    let site = try TestNode.fresh(warn: warn)
     _ = try site.workspace.define("img", ["provmethod=netboot", "rootimgdir=/install/img"])
     try shell(
       """

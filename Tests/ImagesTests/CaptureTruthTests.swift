@@ -191,7 +191,7 @@ import Testing
           do {
             let workspace = try Workspace(
               WorkspaceOptions(store: directory.path("store"), root: directory.path("root")),
-              fileSystem: files, tell: { _ in })
+              fileSystem: files, warn: { _ in })
             let snapshot = try workspace.snapshot("img").committed.snapshot
             #expect(snapshot.isComplete, "\(operation) \(n): \(snapshot.notes)")
           } catch { #expect(files.isHit) }

@@ -316,7 +316,7 @@ import Testing
           }))
       var request = RevertRequest(first.name)
       request.method = .inPlace
-      #expect(try Workspace(options, fileSystem: files, tell: { _ in }).revert(request).isExact)
+      #expect(try Workspace(options, fileSystem: files, warn: { _ in }).revert(request).isExact)
       _ = state.wait { $0.ends ? true : nil }
       #expect(state.withLock { $0.waits }, "\(other)")
       #expect(try workspace.status(other).isClean, "the snapshot is of the tree as it became")

@@ -21,11 +21,11 @@ final class CollectedStore {
 
   /// Opens a workspace that acts as a separate process with respect to leases.
   func open(
-    wait: LockWait = .forever, _ tell: @escaping @Sendable (String) -> Void = { _ in }
+    wait: LockWait = .forever, _ warn: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
     var options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     options.lockWait = wait
-    return try Workspace(options, tell: tell)
+    return try Workspace(options, warn: warn)
   }
 
   func tree(_ image: String = "img") -> String { directory.path("root/\(image)/rootimg") }
@@ -132,9 +132,9 @@ func request(
     let estimate = try site.open().forget(["img"], policy(last: 2), dryRun: true)
     #expect(estimate.forgotten.count == 7 && estimate.kept.count == 2)
     #expect(try site.open().log("img").count == 9)
-    let account = try site.open().diskUse(estimate.forgotten.map { "\($0.name)" })
-    #expect(account.total.use.freedBytes == estimate.freedBytes)
-    #expect(account.collectableBytes == 0)
+    let diskUse = try site.open().diskUse(estimate.forgotten.map { "\($0.name)" })
+    #expect(diskUse.total.use.freedBytes == estimate.freedBytes)
+    #expect(diskUse.collectableBytes == 0)
     _ = try site.open().forget(["img"], policy(last: 2))
     let outcome = try site.open().collect()
     #expect(outcome.freedBytes > 0 && outcome.waitingBytes == 0 && !site.hasDoomed)

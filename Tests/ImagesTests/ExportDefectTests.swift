@@ -304,7 +304,7 @@ import Testing
   @Test(.enabled(if: isRoot))
   func `losses of cpio are counted and reported, and tar has none`() throws {
     let messages = Monitor<[String]>([])
-    let node = try TestNode.real(tell: { line in messages.withLock { $0.append(line) } })
+    let node = try TestNode.real(warn: { line in messages.withLock { $0.append(line) } })
     let ping = "/rootimg/usr/bin/ping"
     let capability =
       "import os,struct,sys\nos.setxattr(sys.argv[1], 'security.capability', struct.pack('<IIIII', 0x02000001, 1 << 13, 0, 0, 0))"

@@ -35,7 +35,7 @@ import Testing
     #expect(
       try FileManager.default.contentsOfDirectory(atPath: tree(directory) + "/etc") == ["a"])
     let after = try Workspace(
-      WorkspaceOptions(store: directory.path(place), root: directory.path("root")), tell: { _ in })
+      WorkspaceOptions(store: directory.path(place), root: directory.path("root")), warn: { _ in })
     #expect(try after.log("img").count == 3)
     #expect(try after.verify(deep: true).isClean)
     // The directory that holds the store stays in the tree.
@@ -62,7 +62,7 @@ import Testing
     try shell("mkdir \"$1/away\"; mv \"$1/root/img/rootimg/srv\" \"$1/away/\"", directory.path)
     let outside = try Workspace(
       WorkspaceOptions(store: directory.path("away/srv/new/store"), root: directory.path("root")),
-      tell: { _ in })
+      warn: { _ in })
     _ = try outside.snapshot("img")
     try shell(
       "mv \"$1/away/srv\" \"$1/root/img/rootimg/\"; echo x > \"$1/root/img/rootimg/srv/x\"",
@@ -88,7 +88,7 @@ import Testing
     let inside = try Workspace(
       WorkspaceOptions(
         store: directory.path("root/img/rootimg/.imgstore"), root: directory.path("root")),
-      tell: { _ in })
+      warn: { _ in })
     #expect(try inside.log("img").count == 3)
     let back = try inside.revert("img@2")
     #expect(back.apply.skipped.map { printable($0.path) } == ["/img/rootimg/.imgstore"])

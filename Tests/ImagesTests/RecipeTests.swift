@@ -344,7 +344,7 @@ private func python(_ level: Int) -> String {
     var found = 0
     for name in names {
       try shell("mv \"$1/$2\" \"$1/../gone\"", packs, name)
-      let other = try Workspace(image.workspace.options, tell: { _ in })
+      let other = try Workspace(image.workspace.options, warn: { _ in })
       let report = try other.verify(deep: false)
       if report.problems.contains(where: { problem in
         problem.affected.contains { printable($0.path).hasSuffix("rootimg.cpio.gz") }

@@ -62,7 +62,7 @@ import Testing
       let (warnings, remarks) = (Monitor(0), Monitor(0))
       let workspace = try Workspace(options) { _ in
         warnings.withLock { $0 += 1 }
-      } mention: { _ in
+      } inform: { _ in
         remarks.withLock { $0 += 1 }
       }
       _ = try workspace.addDirectory(nil, at: tree)

@@ -15,7 +15,7 @@ import Testing
   ) throws -> Workspace {
     var options = WorkspaceOptions(store: directory.path(store))
     options.environment["IMGSTORE_CONFIG_DIR"] = directory.path("config")
-    return try Workspace(options, tell: warn)
+    return try Workspace(options, warn: warn)
   }
 
   private func list(_ directory: TemporaryDirectory) throws -> [String] {

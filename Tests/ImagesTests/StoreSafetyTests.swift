@@ -12,9 +12,9 @@ import Testing
 @Suite(.usesTools) struct StoreSafetyTests {
   /// Creates a store with two snapshots of a tree of a few hundred files.
   private func filled(
-    _ directory: TemporaryDirectory, tell: @escaping @Sendable (String) -> Void = { _ in }
+    _ directory: TemporaryDirectory, warn: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
-    let workspace = try Workspace.test(directory, tell: tell)
+    let workspace = try Workspace.test(directory, warn: warn)
     try shell(
       """
       cd "$1"; mkdir -p d/{a,b,c}
@@ -30,10 +30,10 @@ import Testing
   }
 
   private func again(
-    _ directory: TemporaryDirectory, tell: @escaping @Sendable (String) -> Void = { _ in }
+    _ directory: TemporaryDirectory, warn: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
     try Workspace(
-      WorkspaceOptions(store: directory.path("store"), root: directory.path("root")), tell: tell)
+      WorkspaceOptions(store: directory.path("store"), root: directory.path("root")), warn: warn)
   }
 
   private func dump(_ directory: TemporaryDirectory) throws -> String {

@@ -27,10 +27,10 @@ import Testing
   }
 
   private func open(
-    _ directory: TemporaryDirectory, tell: @escaping @Sendable (String) -> Void = { _ in }
+    _ directory: TemporaryDirectory, warn: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
     try Workspace(
-      WorkspaceOptions(store: directory.path("store"), root: directory.path("root")), tell: tell)
+      WorkspaceOptions(store: directory.path("store"), root: directory.path("root")), warn: warn)
   }
 
   // MARK: The index

@@ -19,13 +19,13 @@ import Testing
 
   private func open(
     _ directory: TemporaryDirectory, _ wait: LockWait,
-    mention: @escaping @Sendable (String) -> Void = { _ in }
+    inform: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
     var options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     options.lockWait = wait
     return try Workspace(options) { _ in
-    } mention: {
-      mention($0)
+    } inform: {
+      inform($0)
     }
   }
 

@@ -146,13 +146,13 @@ extension Workspace {
   public static func test(
     _ directory: TemporaryDirectory, store: String = "store",
     fileSystem: any FileSystem = KernelFileSystem.shared,
-    tell: @escaping @Sendable (String) -> Void = { _ in }
+    warn: @escaping @Sendable (String) -> Void = { _ in }
   ) throws -> Workspace {
     try FileManager.default.createDirectory(
       atPath: directory.path("root/img/rootimg"), withIntermediateDirectories: true)
     let workspace = try Workspace(
       WorkspaceOptions(store: directory.path(store), root: directory.path("root")),
-      fileSystem: fileSystem, tell: tell)
+      fileSystem: fileSystem, warn: warn)
     _ = try workspace.define(
       "img",
       [

@@ -30,12 +30,12 @@ public final class TestNode: Sendable {
   ///   - isStaged: whether the root of the node is the directory "root"; otherwise it is that of the machine.
   ///   - tree: the tree of the image, below the root of the node.
   ///   - environment: the variables that the workspace reads.
-  ///   - tell: receives the messages of the workspace, in addition to `messages`.
+  ///   - warn: receives the messages of the workspace, in addition to `messages`.
   ///   - stage: creates files in the root of the node, before the workspace is opened.
   public init(
     isStaged: Bool = true, tree: String = "img/rootimg",
     environment: [String: String] = processEnvironment(),
-    tell: @escaping @Sendable (String) -> Void = { _ in },
+    warn: @escaping @Sendable (String) -> Void = { _ in },
     stage: (String) throws -> Void = { _ in }
   ) throws {
     directory = try TemporaryDirectory()
@@ -50,7 +50,7 @@ public final class TestNode: Sendable {
       TestNode.options(directory, isStaged: isStaged, environment: environment)
     ) { line in
       messages.withLock { $0.append(line) }
-      tell(line)
+      warn(line)
     }
   }
 
@@ -72,10 +72,10 @@ public final class TestNode: Sendable {
   /// Creates the fresh node of the fixtures (Tests/Fixtures/README.md): directories, nodes and rows, no
   /// image.
   public static func fresh(
-    tell: @escaping @Sendable (String) -> Void = { _ in }, stage: (String) throws -> Void = { _ in }
+    warn: @escaping @Sendable (String) -> Void = { _ in }, stage: (String) throws -> Void = { _ in }
   ) throws -> TestNode {
     let node = try TestNode(
-      tell: tell,
+      warn: warn,
       stage: { root in
         for name in ["etc/xcat", "install/postscripts", "install/rhels8.5.0/x86_64"] {
           try FileManager.default.createDirectory(
@@ -99,10 +99,10 @@ public final class TestNode: Sendable {
 
   /// Creates the node that the real xCAT made: three images, two nodes, their rows and files.
   public static func real(
-    tell: @escaping @Sendable (String) -> Void = { _ in }, stage: (String) throws -> Void = { _ in }
+    warn: @escaping @Sendable (String) -> Void = { _ in }, stage: (String) throws -> Void = { _ in }
   ) throws -> TestNode {
     try TestNode(
-      tell: tell,
+      warn: warn,
       stage: { root in
         try shell(
           "mkdir -p \"$1/etc/xcat\"; cd \"$1\"; tar xzpf \"$2\"; mv etc-xcat/* etc/xcat; rmdir etc-xcat",

@@ -71,7 +71,7 @@ extension Workspace {
     return target.notes.filter { note in
       guard note.isAbsentFile, let other = named[note.path] else { return true }
       if (try? statLive(AbsolutePath(note.path) ?? install)) != nil {
-        tell("\(printable(note.path)) was kept: the image \(other) names it")
+        warn("\(printable(note.path)) was kept: the image \(other) names it")
       }
       return false
     }

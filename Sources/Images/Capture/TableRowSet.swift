@@ -197,7 +197,7 @@ extension Workspace {
   func applyRows(_ changes: [RowChange]) throws -> [ApplyProblem] {
     let (lost, conflicts) = try tables().applyComparing(changes)
     if !lost.isEmpty {
-      tell(
+      warn(
         "these columns are not in this xCAT's tables and were left out: "
           + lost.joined(separator: ", "))
     }

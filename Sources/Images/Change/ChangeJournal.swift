@@ -26,7 +26,7 @@ public struct UnfinishedChange: Sendable {
   public let isRunning: Bool
 
   /// A description such as "a revert to compute@3".
-  public var words: String {
+  public var description: String {
     switch operation {
     case .revert: (command == "undo" ? "an undo" : "a revert") + (target.map { " to \($0)" } ?? "")
     case .importing: "an import" + (target.map { " (\($0))" } ?? "")
@@ -36,8 +36,8 @@ public struct UnfinishedChange: Sendable {
   }
 
   /// A sentence such as "a revert to compute@3 was begun 2026-11-28 12:30:00 by root".
-  public var account: String {
-    "\(words) was begun \(localTime(started.seconds, "%Y-%m-%d %H:%M:%S"))"
+  public var summary: String {
+    "\(description) was begun \(localTime(started.seconds, "%Y-%m-%d %H:%M:%S"))"
       + (user.map { " by \(printable($0.utf8))" } ?? "")
   }
 
@@ -133,10 +133,10 @@ extension Workspace {
   func warnAboutUnfinishedChange(_ image: ImageName) throws {
     guard let journal = try journal(of: image) else { return }
     let change = try unfinished(image, journal)
-    tell(
+    warn(
       change.isRunning
-        ? "\(change.words) is in progress"
-        : "\(change.account) and has not finished: \(change.hint)")
+        ? "\(change.description) is in progress"
+        : "\(change.summary) and has not finished: \(change.hint)")
   }
 
   /// Refuses to continue while the image has an unfinished change.
@@ -146,7 +146,7 @@ extension Workspace {
     let change = try unfinished(image, journal)
     throw ImageError(
       .changeUnfinished, "image \(image)",
-      "has an unfinished change: \(change.account) and has not finished",
+      "has an unfinished change: \(change.summary) and has not finished",
       hint: change.hint)
   }
 
@@ -181,7 +181,7 @@ extension Workspace {
     }
     let highest = try store.refs.numbers(of: image).last ?? 0
     // From here on a signal is only a request: no journal remains without a message.
-    let result = try Interruption.duringChange(Workspace.lastWords(of: image, journal)) {
+    let result = try Interruption.duringChange(Workspace.finalMessage(of: image, journal)) {
       do {
         try store.journals.write(journal.encode(), of: image)
       } catch {
@@ -208,7 +208,7 @@ extension Workspace {
   }
 
   /// Returns the message for a second signal, which ends a change at once.
-  static func lastWords(of image: ImageName, _ journal: Journal) -> String {
+  static func finalMessage(of image: ImageName, _ journal: Journal) -> String {
     "interrupted: image \(image) has an unfinished change: 'imgstore resume \(image)' completes it"
       + (journal.before == nil ? "" : ", 'imgstore resume \(image) --back' rolls it back")
   }

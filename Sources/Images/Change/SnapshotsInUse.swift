@@ -13,7 +13,7 @@ extension Workspace {
     for image in try store.journals.images() {
       guard let journal = try journal(of: image) else { continue }
       let ids = Set([journal.target, journal.before].compactMap(\.self))
-      let what = try unfinished(image, journal).words
+      let what = try unfinished(image, journal).description
       for number in try store.refs.numbers(of: image) {
         guard let committed = try? store.refs.read(image, number), ids.contains(committed.id)
         else { continue }

@@ -96,7 +96,7 @@ extension Workspace {
     }
     let staging = try stagingPlan(component, grounds)
     if isAsked {
-      for reason in use.reasons { tell("\(component.path.text): \(reason)") }
+      for reason in use.reasons { warn("\(component.path.text): \(reason)") }
       if let reason = try lacksRoom(staging, in: place.directory) { return try refused(reason) }
       return (staging, "as requested")
     }

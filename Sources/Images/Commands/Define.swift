@@ -38,7 +38,7 @@ extension Workspace {
     }
     if definition != old {
       let changes = definition.rowChanges(of: image.text)
-      tellUnsafe(changes, known: old)
+      warnAboutUnsafeValues(changes, known: old)
       try applyRows(changes)
     }
     return definition

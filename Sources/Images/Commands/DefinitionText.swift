@@ -85,8 +85,8 @@ extension Workspace {
         }
         changes += definition.rowChanges(of: object.name)
       }
-      tellUnsafe(changes)
-      tellLost(try tables.apply(changes))
+      warnAboutUnsafeValues(changes)
+      warnAboutMissingColumns(try tables.apply(changes))
       return objects.map(\.name)
     }
   }
@@ -137,8 +137,8 @@ extension Workspace {
     }
     return try withLocks(on: names) { tables in
       for name in names { try requirePlain(ImageName(name), tables) }
-      tellUnsafe(changes)
-      tellLost(try tables.apply(changes))
+      warnAboutUnsafeValues(changes)
+      warnAboutMissingColumns(try tables.apply(changes))
       return changes.count
     }
   }
@@ -183,21 +183,21 @@ extension Workspace {
   /// Prints warnings about values that xCAT's commands may split into words, or execute
   /// (docs/xcat-contract.md#values-in-shell-lines).
   /// - Parameter known: the old definition. No warnings are printed about unchanged values.
-  func tellUnsafe(_ changes: [RowChange], known: ImageDefinition? = nil) {
+  func warnAboutUnsafeValues(_ changes: [RowChange], known: ImageDefinition? = nil) {
     for change in changes {
       let old = change.schema == .osimage ? known?.osimage : known?.linuximage
       let all = (change.columns ?? [:]).merging(change.key) { $1 }
       let new = all.filter { $0.value != old?[$0.key] }
       for unsafe in UnsafeValue.all(in: new, of: change.schema) {
-        tell("\(unsafe.text): xCAT's commands may act on it")
+        warn("\(unsafe.text): xCAT's commands may act on it")
       }
     }
   }
 
   /// Prints a warning about columns that the tables lack.
-  private func tellLost(_ columns: [String]) {
+  private func warnAboutMissingColumns(_ columns: [String]) {
     guard !columns.isEmpty else { return }
-    tell(
+    warn(
       "these columns are not in this xCAT's tables and were left out: "
         + columns.joined(separator: ", "))
   }

@@ -167,10 +167,10 @@ extension Workspace {
     }
     if dryRun {
       // While a snapshot cannot be read, gc frees nothing.
-      let account = try store.diskUse(isTolerant: true, progress: progress)
-      if account.isComplete {
-        usage = try account.use(of: forgotten.map(\.name))
-        collectable = account.collectableBytes
+      let diskUse = try store.diskUse(isTolerant: true, progress: progress)
+      if diskUse.isComplete {
+        usage = try diskUse.use(of: forgotten.map(\.name))
+        collectable = diskUse.collectableBytes
       }
     } else {
       progress.begin("forgetting")

@@ -74,7 +74,7 @@ extension Workspace {
       do {
         return try unfinished(of: image.text)
       } catch let error as StoreError where error.kind == .damaged {
-        tell(error.message)
+        warn(error.message)
         return []
       }
     }

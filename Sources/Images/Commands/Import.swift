@@ -79,7 +79,7 @@ extension Workspace {
       report(.foundImage(name: image.image.text))
       images.append(
         try apply(image, preparation.targets, request, staged, report) { committed in
-          for line in signatures.keep(source, with: committed, store) { tell(line) }
+          for line in signatures.keep(source, with: committed, store) { warn(line) }
         })
     }
     return ImportOutcome(

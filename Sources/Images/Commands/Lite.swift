@@ -184,7 +184,7 @@ extension Workspace {
             + "or no name, which nodes cannot handle", hint: "Name the file by its plain path"))
     }
     if let first = faults.first {
-      for fault in faults.dropFirst() { tell("\(fault.reason)") }
+      for fault in faults.dropFirst() { warn("\(fault.reason)") }
       throw ImageError.sentence(first.reason, hint: first.hint)
     }
     // xCAT adds this row to each image that lacks it (litetree.pm, mergeArrays).

@@ -28,7 +28,7 @@ extension Workspace {
     var request = RepairRequest()
     request.isDryRun = options.isDryRun
     request.waiting = lockWait
-    var outcome = try store.repair(request, from: sources, progress: progress, report: mention)
+    var outcome = try store.repair(request, from: sources, progress: progress, report: inform)
     outcome.problems += try journalProblems()
     return outcome
   }

@@ -47,7 +47,8 @@ extension Workspace {
     }
     guard let goal = direction == .back ? before : target else {
       throw ImageError(
-        .changeUnfinished, "image \(image)", "has no snapshot of the state before \(change.words)",
+        .changeUnfinished, "image \(image)",
+        "has no snapshot of the state before \(change.description)",
         hint: "'imgstore resume \(image)' completes it; 'imgstore revert' restores any snapshot "
           + "afterwards")
     }
@@ -58,7 +59,7 @@ extension Workspace {
     }
     do {
       let syncs = BackgroundSync(fileSystem)
-      let outcome = try Interruption.duringChange(Workspace.lastWords(of: image, journal)) {
+      let outcome = try Interruption.duringChange(Workspace.finalMessage(of: image, journal)) {
         let outcome = try resumeChange(image, journal, target, before, goal, syncs, start)
         try end(image, syncs)
         return outcome

@@ -59,7 +59,7 @@ extension Workspace {
       ?? chooseMethods(&plans, context(.automatic))
     let attributes = current.attributeChanges(to: goal)
     var outcome = describe(plans, methods, attributes)
-    if let remark = outcome.dropExpectedSkips(current.live.notes) { tell(remark) }
+    if let remark = outcome.dropExpectedSkips(current.live.notes) { warn(remark) }
     return ResumePlan(
       current: current, target: target, goal: goal, plans: plans, notes: notes,
       attributes: attributes, outcome: outcome)

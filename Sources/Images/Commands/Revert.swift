@@ -142,7 +142,7 @@ extension Workspace {
     }
     outcome.remarks += [excludedRemark].compactMap(\.self) + remarksOnOpenFiles(plans)
     outcome.remarks += [outcome.dropExpectedSkips(current.live.notes)].compactMap(\.self)
-    for remark in outcome.remarks { tell(remark) }
+    for remark in outcome.remarks { warn(remark) }
     try preflight(plans)
     let latest = try store.refs.latestReadable(of: image)?.snapshot
     let isRecorded = combined != nil || latest?.hasSameState(as: target.snapshot) == true

@@ -47,7 +47,7 @@ extension Workspace {
         of: image, message: message, tags: [tag].compactMap(\.self) + tags, movesTag: movesTag,
         recipes: recipes, allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged, tuning: tuning
       )
-      if let new { mention("\(new.path) is image \(image) now") }
+      if let new { inform("\(new.path) is image \(image) now") }
       return outcome
     } catch {
       if new != nil { withdraw(image) }
@@ -97,7 +97,7 @@ extension Workspace {
     for tag in tags {
       let number = outcome.committed.number
       let old = try store.refs.setTag(tag, of: image, to: number, moving: movesTag)
-      if let old, old != number { mention("tag '\(tag)' moved from @\(old) to @\(number)") }
+      if let old, old != number { inform("tag '\(tag)' moved from @\(old) to @\(number)") }
     }
     return outcome
   }

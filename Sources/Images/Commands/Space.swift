@@ -63,7 +63,7 @@ extension Workspace {
   {
     var request = request
     request.waiting = lockWait
-    return try store().collect(request, progress: progress, report: mention)
+    return try store().collect(request, progress: progress, report: inform)
   }
 
   /// Returns the disk usage of images or snapshots.
@@ -72,10 +72,10 @@ extension Workspace {
   ///   - bySnapshot: whether the result has a line for each snapshot of an image.
   public func diskUse(_ texts: [String], bySnapshot: Bool = false) throws -> DiskUseOutcome {
     let store = try store()
-    let account = try store.diskUse(isTolerant: true, progress: progress)
+    let diskUse = try store.diskUse(isTolerant: true, progress: progress)
     var groups: [(name: String, members: [SnapshotName])] = []
     func add(image: String) {
-      let members = account.snapshots.filter { $0.image.text == image }
+      let members = diskUse.snapshots.filter { $0.image.text == image }
       if bySnapshot {
         groups += members.map { ("\($0)", [$0]) }
       } else {
@@ -102,18 +102,18 @@ extension Workspace {
       }
     }
     func line(_ name: String, _ members: [SnapshotName]) throws -> UseLine {
-      UseLine(name: name, snapshots: members.count, use: try account.use(of: members))
+      UseLine(name: name, snapshots: members.count, use: try diskUse.use(of: members))
     }
     let all = Set(groups.flatMap(\.members))
     return DiskUseOutcome(
       lines: try groups.map { try line($0.name, $0.members) },
-      total: try line("total", Array(all)), packs: account.packCount,
-      packBytes: account.packBytes, refBytes: account.refBytes, deadBytes: account.deadBytes,
-      collectableBytes: account.collectableBytes, indexBytes: try indexBytes(store),
+      total: try line("total", Array(all)), packs: diskUse.packCount,
+      packBytes: diskUse.packBytes, refBytes: diskUse.refBytes, deadBytes: diskUse.deadBytes,
+      collectableBytes: diskUse.collectableBytes, indexBytes: try indexBytes(store),
       cacheBytes: try bytes(below: store.layout.cache),
       unfinishedBytes: try store.unfinishedBytes(),
-      unreadable: account.unreadable.map { UnreadableSnapshot(name: $0.name, reason: $0.reason) }
-        + account.lost.map(UnreadableSnapshot.init(lost:)))
+      unreadable: diskUse.unreadable.map { UnreadableSnapshot(name: $0.name, reason: $0.reason) }
+        + diskUse.lost.map(UnreadableSnapshot.init(lost:)))
   }
 
   /// Returns what `gc` would free: unneeded packs, and files of killed commands.

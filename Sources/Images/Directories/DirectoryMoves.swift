@@ -73,7 +73,7 @@ extension Workspace {
         !allowed.contains(path), !isResumed
       else { return true }
       if component.wanted == nil {
-        tell("\(path.text) was kept: it is no longer the directory of \(target.image)")
+        warn("\(path.text) was kept: it is no longer the directory of \(target.image)")
         return false
       }
       if current.kind == .directory, try fileView.list(path).isEmpty { return true }

@@ -340,7 +340,7 @@ struct ExportCollection {
         return trailer
       }, to: sink)
     if counts.droppedXattrs > 0 {
-      workspace.tell(
+      workspace.warn(
         "\(counts.droppedXattrs) files have extended attributes or capabilities, which the "
           + "cpio archive of a statelite bundle cannot store")
     }
@@ -366,7 +366,7 @@ struct ExportCollection {
       case .file, .symlink:
         files.append(file("\(name)/\(text)", path.appending(child.name).text, .entry(child)))
       case .characterDevice, .blockDevice, .fifo, .socket:
-        workspace.tell(
+        workspace.warn(
           "\(path.appending(child.name).text) is a \(child.kind.noun), which bundles do not include: "
             + "left out")
       }

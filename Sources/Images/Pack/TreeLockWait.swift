@@ -54,7 +54,7 @@ extension Workspace {
   /// The wait for xCAT's lock; nil without `--wait`.
   var treeLockWait: TreeLockWait? {
     guard case .within = lockWait else { return nil }
-    return TreeLockWait(limit: lockWait, report: mention)
+    return TreeLockWait(limit: lockWait, report: inform)
   }
 
   /// Takes the lock of an image whose tree a command reads or changes. With `--wait` the command first waits

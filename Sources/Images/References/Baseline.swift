@@ -20,8 +20,8 @@ extension Workspace {
       let baseline = try baseline(before: latest)
     else { return latest }
     let reason = "the latest that you took or reverted to"
-    if saidNames.withLock({ $0.insert(baseline.name).inserted }) {
-      mention("\(latest.snapshot.image) means \(baseline.name), \(reason)")
+    if explainedNames.withLock({ $0.insert(baseline.name).inserted }) {
+      inform("\(latest.snapshot.image) means \(baseline.name), \(reason)")
     }
     return baseline
   }

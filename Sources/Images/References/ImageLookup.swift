@@ -42,7 +42,9 @@ extension Workspace {
           .imageAmbiguous, "image '\(text)'", "is ambiguous: \(ImageLookup.list(candidates))",
           hint: "Write more of the name")
       }
-      if saidNames.withLock({ $0.insert(text).inserted }) { mention("'\(text)' is image \(only)") }
+      if explainedNames.withLock({ $0.insert(text).inserted }) {
+        inform("'\(text)' is image \(only)")
+      }
       return try ImageName(only)
     }
     if let path = try? directoryPath("./\(text)"), let there = try statLive(path) {

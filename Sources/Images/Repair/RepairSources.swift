@@ -37,7 +37,7 @@ extension Workspace {
       let file = try fileSystem.openFile(
         at: fileSystem.workingDirectory, bytes, [.read, .nonBlocking])
       if try isSquashfs(file) {
-        tell(
+        warn(
           "\(text) is a squashfs image: only the file itself is used. To use the files in it, mount it "
             + "and name the mount point")
       }
@@ -72,7 +72,7 @@ extension Workspace {
     let own = try store().layout
     let other = try ObjectStore(
       fileSystem, path: Array(path.utf8), create: false,
-      owner: options.storeOwner, maker: DeflateReencoderPool.shared, report: mention)
+      owner: options.storeOwner, maker: DeflateReencoderPool.shared, report: inform)
     let (a, b) = (
       try fileSystem.stat(own.root.raw), try fileSystem.stat(other.layout.root.raw)
     )

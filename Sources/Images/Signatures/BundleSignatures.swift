@@ -60,7 +60,7 @@ struct ExportSignatures {
     var uncovered: [String]?
     for name in names.sorted(by: { $0.kind == .signed && $1.kind != .signed }) {
       guard let signed = try? ExportSignatures.read(name, of: image, store) else {
-        workspace.tell("a signature of \(committed.name) is damaged and was left out")
+        workspace.warn("a signature of \(committed.name) is damaged and was left out")
         continue
       }
       let missing = try BundleCoverage(view, signed.statement, store, install: install).uncovered()

@@ -49,7 +49,7 @@ extension Workspace {
         FileLock.Key(byte: byte, isExclusive: isChanged && use == .changes)
       }
       let lock = try store.lockDirectories(locks, waiting: lockWait) {
-        mention("waiting: another imgstore changes a folder that image \(image) uses")
+        inform("waiting: another imgstore changes a folder that image \(image) uses")
       }
       // A previous holder of a lock may have moved directories.
       let currentKeys = try lockKeys(paths)
@@ -139,7 +139,7 @@ extension Workspace {
       throw ImageError(
         .changeUnfinished, "image \(image)",
         "shares \(shared.text) with the image \(other), which has an unfinished change: "
-          + change.words,
+          + change.description,
         hint: change.hint)
     }
   }

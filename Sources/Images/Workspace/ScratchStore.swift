@@ -14,7 +14,7 @@ extension Workspace {
       options.store = String(decoding: directory.path + Array("/store".utf8), as: UTF8.self)
       options.announcesNewStore = false
       let workspace = try Workspace(
-        options, fileSystem: fileSystem, progress: progress, tell: tell, mention: mention)
+        options, fileSystem: fileSystem, progress: progress, warn: warn, inform: inform)
       _ = try workspace.store(create: true)
       return try body(workspace)
     }

@@ -108,7 +108,7 @@ extension Workspace {
   private func registerStore() {
     guard let registry = storeRegistry else { return }
     do { try registry.add(storePath) } catch {
-      tell("cannot record the store in \(printable(registry.path)): \(error)")
+      warn("cannot record the store in \(printable(registry.path)): \(error)")
     }
   }
 

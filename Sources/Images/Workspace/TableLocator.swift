@@ -23,9 +23,9 @@ extension Workspace {
     // Opening the store refuses one of an untrusted owner before its tables are read. It creates none.
     let store = try storeIfPresent()
     if let files = base as? SQLiteTableBackend, let store, files.isForbidden {
-      let isFirst = saidNames.withLock { $0.insert("tables \(files.place)").inserted }
+      let isFirst = explainedNames.withLock { $0.insert("tables \(files.place)").inserted }
       if isFirst {
-        tell(
+        warn(
           "only root can read xCAT's tables in \(files.place): "
             + "definitions are taken from the latest snapshots")
       }

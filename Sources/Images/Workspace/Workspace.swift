@@ -27,33 +27,33 @@ public final class Workspace: Sendable {
   /// The absolute path of the root, on this machine.
   let rootPath: [UInt8]
   /// Receives the warnings of a running command, one line each.
-  let tell: @Sendable (String) -> Void
+  let warn: @Sendable (String) -> Void
   /// Receives other messages of a running command, one line each, unless it is quiet. It is a closure and not
   /// a method, because a store that holds its workspace would never release its lease.
-  let mention: @Sendable (String) -> Void
+  let inform: @Sendable (String) -> Void
   private let opened = Monitor<ObjectStore?>(nil)
   /// The short image names, and other facts, that a message has explained already.
-  let saidNames = Monitor<Set<String>>([])
+  let explainedNames = Monitor<Set<String>>([])
 
   /// Opens the root of a workspace. The store is opened later.
   /// - Parameters:
   ///   - fileSystem: the file system calls; tests inject their own.
-  ///   - tell: receives warnings, one line each.
-  ///   - mention: receives other messages, one line each; nil for `tell`.
+  ///   - warn: receives warnings, one line each.
+  ///   - inform: receives other messages, one line each; nil for `warn`.
   /// - Throws: `ImageError` if the root cannot be opened as a directory.
   public init(
     _ options: WorkspaceOptions, fileSystem: any FileSystem = KernelFileSystem.shared,
-    progress: Progress = Progress(), tell: @escaping @Sendable (String) -> Void,
-    mention: (@Sendable (String) -> Void)? = nil
+    progress: Progress = Progress(), warn: @escaping @Sendable (String) -> Void,
+    inform: (@Sendable (String) -> Void)? = nil
   ) throws {
     self.fileSystem = fileSystem
     self.options = options
     lockWait = options.lockWait.shared
     self.progress = progress
-    self.tell = tell
+    self.warn = warn
     let isQuiet = options.isQuiet
-    let receiver = mention ?? tell
-    self.mention = { line in if !isQuiet { receiver(line) } }
+    let receiver = inform ?? warn
+    self.inform = { line in if !isQuiet { receiver(line) } }
     rootPath = Array(absolute(options.root).utf8)
     do {
       let root = try fileSystem.openDirectory(
@@ -84,12 +84,12 @@ public final class Workspace: Sendable {
     let store = try openStore(create: create, odd: odd)
     opened.withLock { $0 = store }
     // A quiet command reports it too: the path may be the mount point of a disk that is not mounted.
-    if isNew { (options.isQuiet ? tell : mention)("made a new store in \(printable(storePath))") }
+    if isNew { (options.isQuiet ? warn : inform)("made a new store in \(printable(storePath))") }
     return store
   }
 
   private func openStore(create: Bool, odd: OddLayoutPolicy) throws -> ObjectStore {
-    let report = mention
+    let report = inform
     do throws(StoreError) {
       return try ObjectStore(
         fileSystem, path: storePath, create: create, odd: odd, owner: options.storeOwner,
@@ -191,7 +191,7 @@ public final class Workspace: Sendable {
   func lockImage(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
     try store.lockImage(image, waiting: lockWait) { holders in
       let users = holders.isEmpty ? "another imgstore" : holders.joined(separator: ", ")
-      mention("waiting: image \(image) is in use by \(users)")
+      inform("waiting: image \(image) is in use by \(users)")
     }
   }
 

@@ -9,8 +9,8 @@
 //    second is the same request: terminals, sudo and timeout deliver one to a process and its group.)
 // 3. The process ends by the requested signal after its messages are printed (`endIfRequested`): a
 //    shell sees 128 + its number.
-// 4. Last words (`announce`), if enabled (`speak`), are written by the thread that waits for signals.
-//    That thread waits for no lock of the program, and for no reader of standard error.
+// 4. Final messages (`announce`), if enabled (`enableMessages`), are written by the thread that waits for
+//    signals. That thread waits for no lock of the program, and for no reader of standard error.
 
 import CLinux
 import Glibc
@@ -53,28 +53,28 @@ public enum Interruption {
     var requested: Int32?
     var requestedAt = 0.0
     /// The message for a signal that ends the process at once.
-    var words: String?
+    var message: String?
     /// The message that follows when the present one no longer holds.
-    var nextWords: String?
-    var speaks = false
+    var nextMessage: String?
+    var printsMessages = false
     /// Returns the document for standard output if a signal ends the process at once.
-    var document: (@Sendable (_ signal: Int32, _ words: String?) -> [UInt8]?)?
+    var document: (@Sendable (_ signal: Int32, _ message: String?) -> [UInt8]?)?
   }
 
   /// Signals within this time are the same request.
   private static let sameRequestSeconds = 0.25
 
-  /// Enables last words on standard error, where the program's own messages also go.
-  public static func speak() { state.withLock { $0.speaks = true } }
+  /// Enables final messages on standard error, where the program's own messages also go.
+  public static func enableMessages() { state.withLock { $0.printsMessages = true } }
 
   /// Sets the message for a signal that ends the process at once; nil for the message that was announced to
   /// follow, or for none.
   /// - Parameter next: the message after `announce(nil)`, for a command that goes on with more work then.
-  public static func announce(_ words: String?, then next: String? = nil) {
+  public static func announce(_ message: String?, then next: String? = nil) {
     state.withLock { state in
-      state.words = words ?? state.nextWords
-      state.nextWords = next
-      if words != nil { watch(&state) }
+      state.message = message ?? state.nextMessage
+      state.nextMessage = next
+      if message != nil { watch(&state) }
     }
   }
 
@@ -82,7 +82,7 @@ public enum Interruption {
   /// once.
   /// - Parameter make: gets the signal and the last message; returns nil if output was written already.
   public static func setDocument(
-    _ make: @escaping @Sendable (_ signal: Int32, _ words: String?) -> [UInt8]?
+    _ make: @escaping @Sendable (_ signal: Int32, _ message: String?) -> [UInt8]?
   ) {
     state.withLock { state in
       state.document = make
@@ -119,20 +119,20 @@ public enum Interruption {
   }
 
   /// Runs `body`, a change that `check` can stop.
-  /// - Parameter words: the message if a second signal ends the process at once.
+  /// - Parameter message: the message if a second signal ends the process at once.
   public static func duringChange<R>(
-    _ words: String? = nil, _ body: () throws -> R
+    _ message: String? = nil, _ body: () throws -> R
   ) rethrows -> R {
     ignoreClosedPipes()
     state.withLock { state in
       state.changes += 1
-      state.words = words
+      state.message = message
       watch(&state)
     }
     defer {
       state.withLock { state in
         state.changes -= 1
-        state.words = nil
+        state.message = nil
       }
     }
     return try body()
@@ -183,17 +183,17 @@ public enum Interruption {
         "stopping at the next safe point; a second signal ends the program at once")
     }
     for cleanUp in state.withLock({ Array($0.cleanups.values) }) { cleanUp() }
-    let (words, document) = state.withLock { ($0.words, $0.document) }
-    if let bytes = document?(signal, words) { write(bytes, to: 1) }
-    if let words { writeMessage(words) }
+    let (message, document) = state.withLock { ($0.message, $0.document) }
+    if let bytes = document?(signal, message) { write(bytes, to: 1) }
+    if let message { writeMessage(message) }
     clinux_die_of(signal)
   }
 
   /// Writes a line, unless standard error would block.
-  private static func writeMessage(_ words: String) {
-    guard state.withLock({ $0.speaks }) else { return }
+  private static func writeMessage(_ message: String) {
+    guard state.withLock({ $0.printsMessages }) else { return }
     // A terminal shows a line of progress, and "^C".
-    write(Array(((isatty(2) == 1 ? "\r\u{1b}[K" : "") + "imgstore: \(words)\n").utf8), to: 2)
+    write(Array(((isatty(2) == 1 ? "\r\u{1b}[K" : "") + "imgstore: \(message)\n").utf8), to: 2)
   }
 
   /// Writes bytes, unless the write would block.

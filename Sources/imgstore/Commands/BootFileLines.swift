@@ -73,7 +73,7 @@ struct BootCheck {
   /// The warnings for the user.
   var lines: [String] {
     (remark.map { [$0] } ?? [])
-      + (nodeset == nil ? report.map { bootLines($0, mentionsElsewhere: hasChanged) } ?? [] : [])
+      + (nodeset == nil ? report.map { bootLines($0, reportsElsewhere: hasChanged) } ?? [] : [])
   }
 
   /// Prints the warnings and the result of nodeset.
@@ -84,7 +84,7 @@ struct BootCheck {
     if let failure = nodeset.failure { return [failure] }
     if !nodeset.isDone {
       return ["'\(bounded(nodeset.command.text))' succeeded, but the copies are still old"]
-        + (nodeset.after.map { bootLines($0, mentionsElsewhere: false) } ?? [])
+        + (nodeset.after.map { bootLines($0, reportsElsewhere: false) } ?? [])
     }
     if !json.json { print("done: \(bounded(nodeset.command.text))") }
     return []
@@ -93,7 +93,7 @@ struct BootCheck {
 
 /// Returns the warnings about the copies that nodes boot: a line for each directory with old copies, then
 /// hint.
-func bootLines(_ report: BootFilesReport, mentionsElsewhere: Bool) -> [String] {
+func bootLines(_ report: BootFilesReport, reportsElsewhere: Bool) -> [String] {
   var lines: [String] = []
   let directories = report.stale.reduce(into: [String]()) { directories, copy in
     let directory = copy.path.parent.text
@@ -112,7 +112,7 @@ func bootLines(_ report: BootFilesReport, mentionsElsewhere: Bool) -> [String] {
     }
     lines.append("\(directory): \(parts.joined(separator: "; "))")
   }
-  let isElsewhere = mentionsElsewhere && !report.elsewhere.isEmpty
+  let isElsewhere = reportsElsewhere && !report.elsewhere.isEmpty
   let hint = report.command.map { "'\(bounded($0.text))' updates them" }
   if report.copies.contains(where: \.isOld) {
     if !report.nodes.isEmpty {

@@ -57,13 +57,13 @@ struct Resume: ParsableCommand {
     switch (outcome.direction, outcome.revert) {
     case (.abandon, _):
       print(
-        "discarded the journal of \(change.words); 'imgstore status \(image)' compares the live image"
+        "discarded the journal of \(change.description); 'imgstore status \(image)' compares the live image"
       )
     case (_, nil):
-      print("\(change.words) had not touched the live image; you can run it again")
+      print("\(change.description) had not touched the live image; you can run it again")
     case (let direction, let revert?):
       let isBack = direction == .back
-      print("\(change.words) is \(isBack ? "rolled back" : "completed")")
+      print("\(change.description) is \(isBack ? "rolled back" : "completed")")
       printReport(revert)
     }
   }
@@ -72,11 +72,11 @@ struct Resume: ParsableCommand {
     let change = outcome.change
     switch (outcome.direction, outcome.revert) {
     case (.abandon, _):
-      print("would discard the journal of \(change.words) and leave the live image as it is")
+      print("would discard the journal of \(change.description) and leave the live image as it is")
     case (_, nil):
-      print("\(change.words) has not touched the live image; would discard its journal")
+      print("\(change.description) has not touched the live image; would discard its journal")
     case (let direction, let revert?):
-      print("would \(direction == .back ? "roll back" : "complete") \(change.words)")
+      print("would \(direction == .back ? "roll back" : "complete") \(change.description)")
       printReport(
         revert, showsAll: all, subject: direction == .back ? "the rollback" : "the rest of it")
     }

@@ -72,8 +72,8 @@ struct SnapshotCommand: ParsableCommand {
     var (documents, problems): ([SnapshotOutcomeJSON], [String]) = ([], [])
     var failures: [(image: String, error: any ExplainedError)] = []
     for name in images {
-      let words = InterruptedSnapshots(done: documents.count, all: images.count)
-      Interruption.announce(words.during(name), then: words.after)
+      let messages = InterruptedSnapshots(done: documents.count, all: images.count)
+      Interruption.announce(messages.during(name), then: messages.after)
       do {
         let outcome = try take(name, workspace, signingKey)
         documents.append(

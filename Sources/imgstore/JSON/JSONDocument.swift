@@ -93,12 +93,14 @@ enum JSONOutput {
   /// Makes a signal that ends the process print the document of this failure, unless the command has begun to
   /// print.
   static func followSignals() {
-    Interruption.setDocument { signal, words in
+    Interruption.setDocument { signal, message in
       let isFirst = state.withLock { state in
         defer { if state == .nothing { state = .interrupted } }
         return state == .nothing
       }
-      guard isFirst, let error = try? text(of: ErrorJSON(signal: signal, words)) else { return nil }
+      guard isFirst, let error = try? text(of: ErrorJSON(signal: signal, message)) else {
+        return nil
+      }
       return Array((error + "\n").utf8)
     }
   }
@@ -170,10 +172,10 @@ struct ErrorJSON: JSONDocument {
   let nodes: [String]?
 
   /// The failure of a command that a signal ended.
-  /// - Parameter words: The state of its work; nil if it has changed nothing.
-  init(signal: Int32, _ words: String?) {
+  /// - Parameter message: The state of its work; nil if it has changed nothing.
+  init(signal: Int32, _ message: String?) {
     error = Details(
-      interrupted: words ?? "was interrupted by a signal (\(InterruptedError.name(of: signal)))")
+      interrupted: message ?? "was interrupted by a signal (\(InterruptedError.name(of: signal)))")
     nodes = nil
   }
 

@@ -72,7 +72,7 @@ struct CommonOptions: ParsableArguments {
     options.lockWait = try lockWait()
     options.announcesNewStore = announcesNewStore
     options.isQuiet = quiet
-    return try Workspace(options, progress: progress, tell: warn, mention: remark)
+    return try Workspace(options, progress: progress, warn: warn, inform: remark)
   }
 
   /// Returns the locations of the store, the root and the tables.

@@ -111,7 +111,7 @@ enum Output {
 
   /// Returns the words of PAGER, which no shell interprets: "less -FRX" if it is not set, no words if it is
   /// "cat". In secure mode only less is used, because it has such a mode.
-  private static func pagerWords() -> [String] {
+  private static func pagerCommand() -> [String] {
     let fallback = ["less", "-FRX"]
     let words = environment("PAGER")?.split(separator: " ").map(String.init) ?? fallback
     if words.first == "cat" { return [] }
@@ -131,7 +131,7 @@ enum Output {
   }
 
   private static func startPager() {
-    let words = pagerWords()
+    let words = pagerCommand()
     guard let tool = words.first else { return }
     var pipe: [Int32] = [0, 0]
     guard pipe2(&pipe) else { return }

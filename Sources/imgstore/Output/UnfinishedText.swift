@@ -6,6 +6,6 @@ import Images
 /// by root and has not ended: 'imgstore resume compute' …".
 func unfinishedText(_ change: UnfinishedChange) -> String {
   change.isRunning
-    ? "\(change.words) is in progress"
-    : "\(change.account) and has not finished: \(change.hint)"
+    ? "\(change.description) is in progress"
+    : "\(change.summary) and has not finished: \(change.hint)"
 }
