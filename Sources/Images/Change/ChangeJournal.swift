@@ -161,7 +161,7 @@ extension Workspace {
 
   /// Ends a change: waits for its syncs, then removes the journal.
   func end(_ image: ImageName, _ syncs: BackgroundSync) throws {
-    try settle(syncs)
+    try waitForSyncs(syncs)
     try store().journals.remove(image)
   }
 

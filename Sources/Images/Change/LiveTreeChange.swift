@@ -29,7 +29,7 @@ extension Workspace {
     let (live, candidates) = try ingestLive(
       source.image, source.definition, latest: before, into: session)
     try session.finish()
-    _ = try settle(candidates, live.capture.components)
+    _ = try storeCandidates(candidates, live.capture.components)
     guard let old = live.capture.components.content(at: path.bytes),
       old == before.snapshot.components.content(at: path.bytes)
     else {
@@ -68,7 +68,7 @@ extension Workspace {
         differences, target.components, objects, outcome.report, LiveLimits(self),
         isFromTarget: true)
       outcome.limits = limits
-      try settle(syncs)
+      try waitForSyncs(syncs)
       if let problem = outcome.report.problems.first(where: { !$0.isAttribute }) {
         throw ImageError(.imageChanged, printable(problem.path), problem.what)
       }

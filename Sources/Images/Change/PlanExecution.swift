@@ -78,7 +78,7 @@ extension Workspace {
     }
     if !beside.isEmpty {
       try sync(inPlace.map(\.path), syncs)
-      try settle(syncs)
+      try waitForSyncs(syncs)
     }
     for tree in beside {
       guard let obstacle = try exchange(tree) else {
@@ -116,9 +116,9 @@ extension Workspace {
   }
 
   /// Waits until all changes are on disk.
-  func settle(_ syncs: BackgroundSync) throws {
+  func waitForSyncs(_ syncs: BackgroundSync) throws {
     progress.begin("syncing")
-    try syncs.settle()
+    try syncs.wait()
   }
 
   /// Removes the old trees after an exchange.

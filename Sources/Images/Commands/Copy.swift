@@ -149,7 +149,7 @@ extension Workspace {
       }
       outcome.report = placement.report
       try sync(plans.map(\.path), syncs)
-      try settle(syncs)
+      try waitForSyncs(syncs)
       outcome.report.problems += try applyRows(changes)
       let (differences, proof, objects) = try lookAtLive(
         copied, verifiedFiles: outcome.report.verifiedFiles)

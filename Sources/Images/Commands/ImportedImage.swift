@@ -62,7 +62,7 @@ extension Workspace {
       also: everything, rows: prepared.rowKeys,
       into: .memory(memory))
     try requireKnownMounts(live.notes)
-    let components = try targets.settle(prepared, live)
+    let components = try targets.resolveComponents(prepared, live)
     // Files of another image in a shared directory are only replaced, never removed. The tree stays if the
     // image leaves its directory for another one.
     var own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
@@ -138,7 +138,7 @@ extension Workspace {
       for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }
       if prepared.rows.hasNodeLists { report(.addingPostscripts) }
       try sync(plans.map(\.path), syncs)
-      try settle(syncs)
+      try waitForSyncs(syncs)
       outcome.report.problems += try applyRows(rows.changes)
       try removeOldTrees(placement)
       if !placement.oldTrees.isEmpty { try sync(plans.map(\.path), syncs) }

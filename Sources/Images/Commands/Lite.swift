@@ -90,9 +90,9 @@ extension Workspace {
     let packs =
       !request.undoes
       && (source.definition.osimage["rootfstype"] ?? request.rootFileSystem) == "ramdisk"
-    try edits.tree.regroup()
+    try edits.tree.rebuildHardLinkGroups()
     if packs { try edits.addImageInfo(created) }
-    try edits.tree.settle()
+    try edits.tree.preserveUnchangedTimes()
     func outcome(
       _ recorded: CommittedSnapshot?, _ apply: ApplyOutcome, _ packed: PackOutcome? = nil,
       refusal: (any ExplainedError)? = nil

@@ -83,7 +83,7 @@ extension Workspace {
   /// Stores the files that a capture treated as known. The trees that their recipes need are in the store
   /// now.
   /// - Returns: the results, and the number of stored bytes.
-  func settle(
+  func storeCandidates(
     _ candidates: [RecipeCandidate], _ components: [Snapshot.Component]
   ) throws -> (results: [RecipeResult], storedBytes: UInt64) {
     let store = try store()

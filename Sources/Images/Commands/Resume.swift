@@ -212,7 +212,7 @@ extension Workspace {
       outcome.report,
       LiveLimits(self))
     let isExact = remaining.isEmpty && limitProblems.isEmpty
-    try settle(syncs)
+    try waitForSyncs(syncs)
     // An earlier run may have recorded the change, but not removed the journal.
     let latest = try store.refs.latestReadable(of: image)
     var recorded: CommittedSnapshot?

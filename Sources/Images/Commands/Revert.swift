@@ -179,7 +179,7 @@ extension Workspace {
       let (remaining, limitProblems) = try splitLimits(
         diff(verified.state, state(target, store)), target.snapshot.components, verified.source,
         outcome.report, LiveLimits(self))
-      try settle(syncs)
+      try waitForSyncs(syncs)
       let isExact = remaining.isEmpty && limitProblems.isEmpty
       let recorded =
         combined != nil && isExact
@@ -214,7 +214,7 @@ extension Workspace {
     let paths = plans.map(\.path)
     if let live {
       try sync(paths, syncs)
-      try settle(syncs)
+      try waitForSyncs(syncs)
       placement.report.problems += try restoreRows(image, target, from: live)
     }
     try removeOldTrees(placement)
@@ -222,7 +222,7 @@ extension Workspace {
     try sync(paths, syncs)
     // Some file systems report the holes of a file only after it is on disk.
     if plans.contains(where: { $0.plan.files.contains { $0.entry.holes != nil } }) {
-      try settle(syncs)
+      try waitForSyncs(syncs)
     }
     return placement.report
   }

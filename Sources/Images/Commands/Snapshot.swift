@@ -140,7 +140,7 @@ extension Workspace {
     }
     progress.begin("syncing")
     try session.finish()
-    let stored = try settle(candidates, live.capture.components)
+    let stored = try storeCandidates(candidates, live.capture.components)
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
     snapshot.message = message
     snapshot.provenance =

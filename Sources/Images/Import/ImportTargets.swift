@@ -173,7 +173,7 @@ struct ImportTargets {
   /// Returns the components that will be live after the import. These are those of the bundle, except where
   /// existing files, links or trees stay.
   /// - Throws: `ImageError` if a target cannot be reached or has another kind of entry.
-  func settle(
+  func resolveComponents(
     _ prepared: PreparedImage, _ live: LiveImage
   ) throws -> (all: [Snapshot.Component], remarks: [String]) {
     var remarks: [String] = []

@@ -46,10 +46,12 @@ struct EditableTree {
   }
 
   /// Numbers the hard-link groups as a capture of this tree would.
-  mutating func regroup() throws { top = try view.regrouped(top) }
+  mutating func rebuildHardLinkGroups() throws { top = try view.regrouped(top) }
 
   /// Completes the edits: entries that equal the original ones get their original times.
-  mutating func settle() throws { top = try view.keepingTimes(of: original, in: top) }
+  mutating func preserveUnchangedTimes() throws {
+    top = try view.keepingTimes(of: original, in: top)
+  }
 
   /// Returns the entry at a path; nil if it does not exist. No link is followed.
   func find(_ path: TreePath) throws -> Entry? { try view.find(path, in: top) }

@@ -40,9 +40,9 @@ struct PackEdits {
     try setTimezone()
     remarks += try RootPassword.set(in: &tree, site, salt: original.ids)
     if let session { remarks += try Syncfiles.copy(into: &tree, site, session) }
-    try tree.regroup()
+    try tree.rebuildHardLinkGroups()
     try addImageInfo(created)
-    try tree.settle()
+    try tree.preserveUnchangedTimes()
   }
 
   // MARK: Files of the image

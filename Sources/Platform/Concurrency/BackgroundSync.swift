@@ -1,7 +1,7 @@
 // Makes file systems durable on separate threads, while the caller goes on reading.
 //
-// 1. Data is certain to be on disk only after `settle` has returned.
-// 2. `settle` throws the first error of a sync.
+// 1. Data is certain to be on disk only after `wait` has returned.
+// 2. `wait` throws the first error of a sync.
 
 /// The `syncfs` calls in progress.
 public final class BackgroundSync: Sendable {
@@ -37,7 +37,7 @@ public final class BackgroundSync: Sendable {
 
   /// Waits until every sync that was begun has finished.
   /// - Throws: `SystemError`: the first sync that failed.
-  public func settle() throws(SystemError) {
+  public func wait() throws(SystemError) {
     let failure = state.wait { $0.underWay == 0 ? .some($0.failure) : nil }
     if let failure { throw failure }
   }
