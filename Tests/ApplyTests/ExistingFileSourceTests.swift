@@ -65,7 +65,7 @@ import Testing
     plan.files = [
       Step(action: .write, path: Array("tree/f".utf8), entry: entry(expected), old: entry(old))
     ]
-    return try Executor(kernel, store, base: root, surroundings: .any, progress: Progress())
+    return try Executor(kernel, store, base: root, conflictPolicy: .overwrite, progress: Progress())
       .run(plan)
   }
 

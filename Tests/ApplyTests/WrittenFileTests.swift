@@ -27,7 +27,7 @@ import Testing
       uid: getuid(), gid: getgid(), modified: Timestamp(seconds: 1_000_000_000, nanoseconds: 5))
     var plan = Plan()
     plan.files = [Step(action: .write, path: Array("tree/f".utf8), entry: entry)]
-    return try Executor(kernel, store, base: root, surroundings: .any, progress: Progress())
+    return try Executor(kernel, store, base: root, conflictPolicy: .overwrite, progress: Progress())
       .run(plan)
   }
 
@@ -47,7 +47,7 @@ import Testing
     let wrong = try add("damage", as: SHA256.digest(of: Array("right!".utf8)))
     let report = try write(wrong, sizeBytes: 6)
     #expect(report.problems.count == 1 && report.problems[0].what.contains("SHA-256"))
-    #expect(report.attestedFiles.isEmpty && report.writtenFiles == 0)
+    #expect(report.writtenFileStates.isEmpty && report.writtenFiles == 0)
     #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == Data("old".utf8))
     #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("tree")) == ["f"])
   }
@@ -57,7 +57,7 @@ import Testing
     throws
   {
     let report = try write(try add("content"), sizeBytes: 7)
-    let verifiedFiles = try #require(report.attestedFiles.first)
+    let verifiedFiles = try #require(report.writtenFileStates.first)
     // A lie, to see whether it was believed or the file read.
     let lie = SHA256.digest(of: Array("a lie".utf8))
     func captured() throws -> Digest? {

@@ -175,7 +175,7 @@ import Testing
     try run(change, open(finished), second)
     let good = try state(finished)
     #expect(good["place"] == (change == .undo ? "/q/one" : "/q/two"))
-    var (isDone, halfDone) = (false, 0)
+    var (isDone, interruptedCount) = (false, 0)
     // The sweep has no end of its own.
     for number in Sweep(every: 61) {
       if isDone || number >= 6000 { break }
@@ -190,13 +190,13 @@ import Testing
         #expect(now == before || now == good, "\(label)")
         continue
       }
-      halfDone += 1
-      let isBack = halfDone % 2 == 0
+      interruptedCount += 1
+      let isBack = interruptedCount % 2 == 0
       let resumed = try after.resume(nil, isBack ? .back : .forward)
       #expect(resumed.revert?.isExact ?? true, "\(label)")
       let isUntouched = resumed.revert == nil
       #expect(try state(directory) == (isBack || isUntouched ? before : good), "\(label)")
     }
-    #expect(isDone && halfDone > 0, "\(halfDone)")
+    #expect(isDone && interruptedCount > 0, "\(interruptedCount)")
   }
 }

@@ -76,7 +76,7 @@ import Testing
     _ fault: FaultyFileSystem.Fault, _ method: ApplyStrategy
   ) throws {
     let pristine = try TemporaryDirectory()
-    var (halfDone, ways) = (0, [ResumeDirection.forward: 0, .back: 0])
+    var (interruptedCount, ways) = (0, [ResumeDirection.forward: 0, .back: 0])
     func keep(_ base: TemporaryDirectory) throws {
       try copyTree(base.path("root/img/rootimg"), pristine.path("unchanged"))
       let options = WorkspaceOptions(store: base.path("store"), root: base.path("root"))
@@ -89,8 +89,8 @@ import Testing
     } check: { directory, after, name in
       let live = directory.path("root/img/rootimg")
       if try !after.unfinished().isEmpty {
-        halfDone += 1
-        let direction: ResumeDirection = halfDone % 2 == 0 ? .back : .forward
+        interruptedCount += 1
+        let direction: ResumeDirection = interruptedCount % 2 == 0 ? .back : .forward
         ways[direction, default: 0] += 1
         let resumed = try #require(try after.resume(nil, direction).revert, "\(name)")
         #expect(resumed.isExact && resumed.apply.report.problems.isEmpty, "\(name)")

@@ -88,7 +88,7 @@ import XCAT
       return request
     }
     let good = try goodState(base, request())
-    var (isDone, halfDone, untouched, wasSaid) = (false, 0, 0, 0)
+    var (isDone, interruptedCount, untouched, wasSaid) = (false, 0, 0, 0)
     let sweep = Sweep(every: 23)
     for number in sweep {
       if isDone || number > 6000 { break }
@@ -128,10 +128,10 @@ import XCAT
         #expect(now == before || now == good, "\(name)")
         continue
       }
-      halfDone += 1
+      interruptedCount += 1
       let explained = (thrown as? any ExplainedError)?.messageWithHint ?? ""
       #expect(explained.contains("imgstore resume \(change.image)"), "\(name)")
-      let isBack = halfDone % 2 == 0
+      let isBack = interruptedCount % 2 == 0
       let resumed = try after.resume(nil, isBack ? .back : .forward)
       guard let revert = resumed.revert else {
         #expect(try state() == before, "\(name)")
@@ -147,9 +147,9 @@ import XCAT
       #expect(try state().withoutOriginals == before, "\(name)")
     }
     #expect(isDone)
-    let counts = "\(untouched) untouched, \(halfDone) half done, \(wasSaid) done in part"
+    let counts = "\(untouched) untouched, \(interruptedCount) half done, \(wasSaid) done in part"
     #expect(
-      untouched > sweep.share(of: 60) && halfDone > sweep.share(of: 30), "\(counts)")
+      untouched > sweep.share(of: 60) && interruptedCount > sweep.share(of: 30), "\(counts)")
   }
 
   @Test(arguments: [false, true])

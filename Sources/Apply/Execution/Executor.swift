@@ -47,9 +47,9 @@ public struct ApplyReport: Sendable {
   public var fallbacks: [ApplyProblem] = []
   /// Written files with their current attributes. While these are unchanged, a file's content is
   /// known without reading it: a write would change the mtime, which was set to the snapshot's. The
-  /// list has at most `maxAttestedFiles` files, none with holes or several links.
-  public var attestedFiles: [(path: [UInt8], stat: FileStat, blob: Digest)] = []
-  static let maxAttestedFiles = 1 << 16
+  /// list has at most `maxWrittenFileStates` files, none with holes or several links.
+  public var writtenFileStates: [(path: [UInt8], stat: FileStat, blob: Digest)] = []
+  static let maxWrittenFileStates = 1 << 16
   /// Creates an empty report.
   public init() {}
 
@@ -62,18 +62,19 @@ public struct ApplyReport: Sendable {
     a.changedAttributes += b.changedAttributes
     a.problems += b.problems
     a.fallbacks += b.fallbacks
-    a.attestedFiles += b.attestedFiles.prefix(max(0, maxAttestedFiles - a.attestedFiles.count))
+    a.writtenFileStates += b.writtenFileStates.prefix(
+      max(0, maxWrittenFileStates - a.writtenFileStates.count))
   }
 }
 
 /// The existing entries that an executor accepts where it creates entries.
 public enum ConflictPolicy: Sendable {
   /// None. Entries are created under their final names.
-  case empty
+  case assumeEmpty
   /// The entries that the plan replaces. Any other entry is left alone and reported as a problem.
-  case asPlanned
+  case failIfChanged
   /// Any. Existing entries are overwritten.
-  case any
+  case overwrite
 }
 
 /// Runs plans below one directory.
@@ -81,32 +82,32 @@ public final class Executor: Sendable {
   private let fileSystem: any FileSystem
   private let store: ObjectStore
   private let base: Descriptor
-  private let donor: Descriptor?
+  private let cloneSource: Descriptor?
   private let progress: Progress
   private let threads: Int
-  private let surroundings: ConflictPolicy
+  private let conflictPolicy: ConflictPolicy
   private let token: String
   private let staged: StagedBlobs?
 
   /// Creates an executor.
   /// - Parameters:
   ///   - base: the directory that the plan's paths are relative to.
-  ///   - donor: the directory that the paths of reused data are relative to; nil for `base`.
-  ///   - surroundings: the existing entries that are accepted.
+  ///   - cloneSource: the directory that the paths of reused data are relative to; nil for `base`.
+  ///   - conflictPolicy: the existing entries that are accepted.
   ///   - token: a part of the temporary names of entries (`Journal.prefix`).
   ///   - staged: files with content that only need a name.
   ///   - threads: the number of threads.
   public init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
-    donor: Descriptor? = nil, surroundings: ConflictPolicy, token: String = randomName(),
+    cloneSource: Descriptor? = nil, conflictPolicy: ConflictPolicy, token: String = randomName(),
     staged: StagedBlobs? = nil, threads: Int = diskThreadCount, progress: Progress
   ) {
     self.staged = staged
     self.fileSystem = fileSystem
     self.store = store
     self.base = base
-    self.donor = donor
-    self.surroundings = surroundings
+    self.cloneSource = cloneSource
+    self.conflictPolicy = conflictPolicy
     self.token = token
     self.threads = threads
     self.progress = progress
@@ -140,7 +141,8 @@ public final class Executor: Sendable {
 
   private func makeWorker() -> StepExecutor {
     StepExecutor(
-      fileSystem, store, base: base, donor: donor, surroundings: surroundings, token: token,
+      fileSystem, store, base: base, cloneSource: cloneSource, conflictPolicy: conflictPolicy,
+      token: token,
       staged: staged,
       progress: progress)
   }

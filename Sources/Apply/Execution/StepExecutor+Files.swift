@@ -57,13 +57,13 @@ extension StepExecutor {
     if let ready {
       file = ready
     } else {
-      let made = Monitor<Descriptor?>(nil)
+      let created = Monitor<Descriptor?>(nil)
       try directories.changingNames(in: step.path, parent, nil) { () throws(SystemError) in
         let new = try fileSystem.openFile(
           at: parent.raw, temporary, [.write, .create, .exclusive, .noFollow])
-        made.withLock { $0 = new }
+        created.withLock { $0 = new }
       }
-      guard let new = made.withLock({ $0 }) else { return }
+      guard let new = created.withLock({ $0 }) else { return }
       file = new
     }
     do {
@@ -130,12 +130,12 @@ extension StepExecutor {
     _ written: FileStat, _ blob: Digest, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) throws(SystemError) {
     guard step.entry.holes == nil, step.entry.linkGroup == 0,
-      report.attestedFiles.count < ApplyReport.maxAttestedFiles,
+      report.writtenFileStates.count < ApplyReport.maxWrittenFileStates,
       let now = try fileSystem.statIfPresent(at: parent.raw, name),
       now.device == written.device,
       now.inode == written.inode, now.size == written.size, now.modified == written.modified
     else { return }
-    report.attestedFiles.append((step.path, now, blob))
+    report.writtenFileStates.append((step.path, now, blob))
   }
 
   // MARK: Reuse
@@ -146,7 +146,7 @@ extension StepExecutor {
   func reuse(
     _ source: [UInt8], _ mayLink: Bool, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) throws -> Bool {
-    let (sourceParent, sourceName) = try (donor ?? directories).locate(source)
+    let (sourceParent, sourceName) = try (cloneSource ?? directories).locate(source)
     if canClone, step.entry.kind == .file,
       try cloneFresh(source, step, parent, name)
     {
@@ -214,7 +214,7 @@ extension StepExecutor {
 
   /// Opens a file whose data may be reused, or returns nil if it differs from the plan.
   private func openSource(_ source: [UInt8], _ step: Step) throws(SystemError) -> Descriptor? {
-    let (parent, name) = try (donor ?? directories).locate(source)
+    let (parent, name) = try (cloneSource ?? directories).locate(source)
     let file: Descriptor
     do throws(SystemError) {
       file = try fileSystem.openFile(at: parent.raw, name, [.read, .noFollow, .nonBlocking])

@@ -65,7 +65,7 @@ extension StepExecutor {
     var now = try fileSystem.stat(file.raw)
     guard now.kind == step.entry.kind,
       !failsIfChanged || replaced(step).allows(now) || step.old == nil
-    else { throw LeftAlone.changed }
+    else { throw EntryChangedError.changed }
     let flags =
       now.flags.isDisjoint(with: .protecting)
       ? nil : try ProtectingFlags.clear(fileSystem, file)

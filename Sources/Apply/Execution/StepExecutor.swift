@@ -17,7 +17,7 @@ import Store
 final class StepExecutor {
   let fileSystem: any FileSystem
   let store: ObjectStore
-  let surroundings: ConflictPolicy
+  let conflictPolicy: ConflictPolicy
   let token: String
   let staged: StagedBlobs?
   let progress: Progress
@@ -25,7 +25,7 @@ final class StepExecutor {
   let contents: ContentWriter
   var replacement: EntryReplacement
   /// Opens directories of reused data, if these are not below `base`.
-  let donor: StepDirectories?
+  let cloneSource: StepDirectories?
   let directories: StepDirectories
   /// The minimum size of files that are checked for conflicts before their content is written. For
   /// smaller ones the extra system call does not pay off.
@@ -40,20 +40,21 @@ final class StepExecutor {
   var report = ApplyReport()
 
   init(
-    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor, donor: Descriptor? = nil,
-    surroundings: ConflictPolicy, token: String, staged: StagedBlobs? = nil, progress: Progress
+    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
+    cloneSource: Descriptor? = nil,
+    conflictPolicy: ConflictPolicy, token: String, staged: StagedBlobs? = nil, progress: Progress
   ) {
     self.staged = staged
     self.fileSystem = fileSystem
     self.store = store
-    self.surroundings = surroundings
+    self.conflictPolicy = conflictPolicy
     self.token = token
     self.progress = progress
     attributes = AttributeWriter(fileSystem, store)
     contents = ContentWriter(fileSystem, store, progress: progress)
     replacement = EntryReplacement(fileSystem)
     directories = StepDirectories(fileSystem, base: base)
-    self.donor = donor.map { StepDirectories(fileSystem, base: $0) }
+    self.cloneSource = cloneSource.map { StepDirectories(fileSystem, base: $0) }
   }
 
   func run(_ steps: [Step]) throws {
@@ -61,10 +62,10 @@ final class StepExecutor {
       try Interruption.check()
       do {
         if !blocked.isEmpty, isBlocked(step.path) {
-          throw LeftAlone(what: "was not written: its directory was left alone")
+          throw EntryChangedError(what: "was not written: its directory was left alone")
         }
         try run(step)
-      } catch let error as LeftAlone {
+      } catch let error as EntryChangedError {
         report.problems.append(ApplyProblem(path: step.path, what: error.what))
       } catch let error as SystemError {
         // Without its top directory, no step of a plan can run.
@@ -112,15 +113,16 @@ final class StepExecutor {
       }
     } catch {
       guard error.code == .exists else { throw error }
-      switch surroundings {
-      case .any: return
-      case .empty:
+      switch conflictPolicy {
+      case .overwrite: return
+      case .assumeEmpty:
         if step.path.firstIndex(of: 0x2f) == nil { return }
         blocked.insert(step.path)
-        throw LeftAlone(what: "was not written: another entry has this name on this file system")
-      case .asPlanned:
+        throw EntryChangedError(
+          what: "was not written: another entry has this name on this file system")
+      case .failIfChanged:
         blocked.insert(step.path)
-        throw LeftAlone.appeared
+        throw EntryChangedError.appeared
       }
     }
   }
@@ -152,7 +154,7 @@ final class StepExecutor {
     }
     let expected = replaced(step)
     guard let now = try fileSystem.statIfPresent(at: parent.raw, name) else { return }
-    guard expected.allows(now) else { throw LeftAlone.changed }
+    guard expected.allows(now) else { throw EntryChangedError.changed }
     let flags = try ProtectingFlags.clear(fileSystem, at: parent.raw, name, now)
     defer { flags?.restoreIfInUse() }
     // Rename the entry first, so that the examined entry is the one that is removed.
@@ -171,8 +173,9 @@ final class StepExecutor {
       let result = try replacement.publish(
         at: parent.raw, temporary, as: name, replacing: .nothing)
       throw result == .done
-        ? LeftAlone.changed
-        : LeftAlone(what: "changed twice meanwhile; one version is kept as \(printable(temporary))")
+        ? EntryChangedError.changed
+        : EntryChangedError(
+          what: "changed twice meanwhile; one version is kept as \(printable(temporary))")
     }
     try fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
     report.removed += 1
@@ -182,16 +185,16 @@ final class StepExecutor {
 
   /// The existing entry differs from the one that the plan saw. No snapshot contains it, so it
   /// stays.
-  struct LeftAlone: Error {
+  struct EntryChangedError: Error {
     let what: String
-    static let appeared = LeftAlone(
+    static let appeared = EntryChangedError(
       what: "appeared while the image was being changed; it was left alone")
-    static let changed = LeftAlone(
+    static let changed = EntryChangedError(
       what: "changed while the image was being changed; it was left alone")
   }
 
-  var assumesEmpty: Bool { if case .empty = surroundings { true } else { false } }
-  var failsIfChanged: Bool { if case .asPlanned = surroundings { true } else { false } }
+  var assumesEmpty: Bool { if case .assumeEmpty = conflictPolicy { true } else { false } }
+  var failsIfChanged: Bool { if case .failIfChanged = conflictPolicy { true } else { false } }
 
   func replaced(_ step: Step) -> ReplacedEntry {
     guard failsIfChanged else { return .anything }
@@ -200,16 +203,16 @@ final class StepExecutor {
   }
 
   /// Checks that the existing entry may be replaced.
-  /// - Throws: `LeftAlone`, `SystemError`.
+  /// - Throws: `EntryChangedError`, `SystemError`.
   func requireUnchanged(_ step: Step, _ parent: Descriptor, _ name: [UInt8]) throws {
     guard let now = try fileSystem.statIfPresent(at: parent.raw, name) else { return }
     let expected = replaced(step)
-    if case .nothing = expected { throw LeftAlone.appeared }
-    guard expected.allows(now) else { throw LeftAlone.changed }
+    if case .nothing = expected { throw EntryChangedError.appeared }
+    guard expected.allows(now) else { throw EntryChangedError.changed }
   }
 
   /// Gives a complete entry its name.
-  /// - Throws: `LeftAlone`, `SystemError`; the entry then keeps its temporary name.
+  /// - Throws: `EntryChangedError`, `SystemError`; the entry then keeps its temporary name.
   func publish(
     _ step: Step, _ parent: Descriptor, _ temporary: [UInt8], _ name: [UInt8]
   ) throws {
@@ -221,8 +224,8 @@ final class StepExecutor {
     }
     switch result.withLock({ $0 }) {
     case .done: return
-    case .appeared: throw LeftAlone.appeared
-    case .changed: throw LeftAlone.changed
+    case .appeared: throw EntryChangedError.appeared
+    case .changed: throw EntryChangedError.changed
     }
   }
 

@@ -56,13 +56,13 @@ public final class AttributeLimits {
     writer = AttributeWriter(fileSystem, store)
   }
 
-  /// Returns the fields that can come closer to `wanted`, and the reasons for the others.
+  /// Returns the fields that can come closer to `desired`, and the reasons for the others.
   /// - Parameters:
   ///   - fields: the fields that differ.
   ///   - live: contains the attribute sets and hole maps of `current`.
   /// - Throws: `StoreError`, `SystemError`.
   public func reachable(
-    _ fields: ChangedFields, from current: Entry, _ live: any ObjectSource, to wanted: Entry
+    _ fields: ChangedFields, from current: Entry, _ live: any ObjectSource, to desired: Entry
   ) throws -> (left: ChangedFields, reasons: [String]) {
     var left = fields
     var reasons: [String] = []
@@ -70,22 +70,22 @@ public final class AttributeLimits {
       left.remove(field)
       reasons.append(reason)
     }
-    if fields.contains(.modified), !isExact(wanted.modified, since: current.modified),
-      try stored(wanted.modified) == current.modified
+    if fields.contains(.modified), !isExact(desired.modified, since: current.modified),
+      try stored(desired.modified) == current.modified
     {
       drop(.modified, "the modification time cannot be set exactly on this file system")
     }
-    if fields.contains(.holes), try !canHold(wanted, current, live) {
+    if fields.contains(.holes), try !canHold(desired, current, live) {
       drop(.holes, "its holes cannot be restored exactly on this file system")
     }
     let attributes: ChangedFields = [.owner, .mode, .xattrs, .flags]
     guard !fields.isDisjoint(with: attributes) else { return (left, reasons) }
-    if fields.contains(.xattrs), !replacesLabels, try differsInLabelOnly(current, live, wanted) {
+    if fields.contains(.xattrs), !replacesLabels, try differsInLabelOnly(current, live, desired) {
       drop(.xattrs, "it keeps its label (security.selinux), which the snapshot lacks")
     }
     // A trial with a file says nothing about the attributes of links and devices.
-    guard wanted.kind == .file || wanted.kind == .directory,
-      !left.isDisjoint(with: attributes), let outcome = try outcome(of: wanted)
+    guard desired.kind == .file || desired.kind == .directory,
+      !left.isDisjoint(with: attributes), let outcome = try outcome(of: desired)
     else { return (left, reasons) }
     let trialReasons =
       outcome.reasons.isEmpty
@@ -103,7 +103,7 @@ public final class AttributeLimits {
     if left.contains(.xattrs) {
       let now = try set(current, live)
       var reached = outcome.xattrs
-      if !replacesLabels, try !set(wanted, store).attributes.contains(where: isLabel) {
+      if !replacesLabels, try !set(desired, store).attributes.contains(where: isLabel) {
         reached = XattrSet(
           withoutLabel(reached).attributes + now.attributes.filter(isLabel))
       }
@@ -174,9 +174,9 @@ public final class AttributeLimits {
   /// Returns whether the live entry has a label, the snapshot's has none, and all other attributes
   /// are equal.
   private func differsInLabelOnly(
-    _ current: Entry, _ live: any ObjectSource, _ wanted: Entry
+    _ current: Entry, _ live: any ObjectSource, _ desired: Entry
   ) throws -> Bool {
-    let (now, then) = (try set(current, live), try set(wanted, store))
+    let (now, then) = (try set(current, live), try set(desired, store))
     return now.attributes.contains(where: isLabel) && !then.attributes.contains(where: isLabel)
       && withoutLabel(now) == then
   }
@@ -215,20 +215,20 @@ public final class AttributeLimits {
   /// Returns whether the file can have other holes than the live file. It cannot if the live data
   /// ranges equal the snapshot's, rounded to whole blocks.
   private func canHold(
-    _ wanted: Entry, _ current: Entry, _ live: any ObjectSource
+    _ desired: Entry, _ current: Entry, _ live: any ObjectSource
   ) throws -> Bool {
-    guard wanted.blob == current.blob, wanted.blob != nil else { return true }
+    guard desired.blob == current.blob, desired.blob != nil else { return true }
     func data(_ id: Digest?, _ source: any ObjectSource) throws -> [Range<UInt64>] {
-      guard let id else { return wanted.sizeBytes > 0 ? [0..<wanted.sizeBytes] : [] }
+      guard let id else { return desired.sizeBytes > 0 ? [0..<desired.sizeBytes] : [] }
       let bytes = try source.object(.holes, id)
       let map: HoleMap
       do throws(CodecError) { map = try HoleMap.decode(bytes) } catch {
         throw StoreError(.damaged, "hole map \(id)", "is damaged: \(error)")
       }
-      return map.data(sizeBytes: wanted.sizeBytes)
+      return map.data(sizeBytes: desired.sizeBytes)
     }
     let block = try blockSize()
-    let size = wanted.sizeBytes
+    let size = desired.sizeBytes
     func widened(_ ranges: [Range<UInt64>]) -> [Range<UInt64>] {
       var all: [Range<UInt64>] = []
       for range in ranges {
@@ -242,7 +242,7 @@ public final class AttributeLimits {
       }
       return all
     }
-    return try widened(data(wanted.holes, store)) != data(current.holes, live)
+    return try widened(data(desired.holes, store)) != data(current.holes, live)
   }
 
   private func blockSize() throws -> UInt64 {

@@ -28,12 +28,12 @@ extension EditableTree {
     try collect(top, [])
     // Digests serve as random numbers.
     candidates.sort { $0.blob.bytes.lexicographicallyPrecedes($1.blob.bytes) }
-    let wanted = UInt64(Double(contentBytes) * percent / 100)
+    let desired = UInt64(Double(contentBytes) * percent / 100)
     let session = try store.beginSession()
     var changed: UInt64 = 0
     var edits = TreeEdits()
-    for file in candidates where changed < wanted {
-      guard file.sizeBytes <= 2 * (wanted - changed) else { continue }
+    for file in candidates where changed < desired {
+      guard file.sizeBytes <= 2 * (desired - changed) else { continue }
       var bytes: [UInt8] = []
       bytes.reserveCapacity(Int(file.sizeBytes))
       try view.read(file.blob, sizeBytes: file.sizeBytes) { chunk in

@@ -79,11 +79,11 @@ extension Workspace {
 
   /// Removes the empty directories among those that an import created, deepest first.
   func removeEmptyDirectories(_ notes: [Snapshot.Note]) throws {
-    let made = notes.filter(\.isAbsentDirectory).compactMap { AbsolutePath($0.path) }
-    var candidates: Set<AbsolutePath> = Set(made)
+    let createdDirectories = notes.filter(\.isAbsentDirectory).compactMap { AbsolutePath($0.path) }
+    var candidates: Set<AbsolutePath> = Set(createdDirectories)
     for note in notes where note.isAbsentFile {
       guard var directory = AbsolutePath(note.path)?.parent,
-        let top = made.first(where: { directory.isInside($0) })
+        let top = createdDirectories.first(where: { directory.isInside($0) })
       else { continue }
       while directory.isInside(top) {
         candidates.insert(directory)

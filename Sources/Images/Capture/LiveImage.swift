@@ -32,7 +32,7 @@ extension Workspace {
   /// Returns the current files of an image: those that its definition names, those that xCAT would find, the
   /// directories of its kits, files from its bundle, and `others`.
   func requests(
-    _ definition: ImageDefinition, latest: Snapshot?, also others: [CaptureRoot] = []
+    _ definition: ImageDefinition, latest: Snapshot?, additional others: [CaptureRoot] = []
   ) throws -> (all: [CaptureRoot], named: Set<AbsolutePath>) {
     let tables = try tables()
     var files = try imageFiles(definition, installDirectory(tables))
@@ -106,14 +106,14 @@ extension Workspace {
   func captureLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
     target: Snapshot? = nil, change: [Entry]? = nil,
-    also others: [CaptureRoot] = [], rows keys: Set<RowKey> = [],
+    additional others: [CaptureRoot] = [], rows keys: Set<RowKey> = [],
     verifiedFiles: [[UInt8]: VerifiedFile] = [:], leftovers prefix: [UInt8]? = nil,
     into destination: CaptureDestination
   ) throws -> LiveImage {
     try requireProc()
     let store = try store()
     let cache = try validCache(image, store)
-    let (requests, named) = try requests(definition, latest: latest?.snapshot, also: others)
+    let (requests, named) = try requests(definition, latest: latest?.snapshot, additional: others)
     var capturer = try newCapture()
     capturer.capturedLeftovers = prefix
     let excludes = try excludes(of: image, definition, and: target, change: change)
@@ -129,7 +129,8 @@ extension Workspace {
     }
     let missing = try noImageFiles(definition, capture).map { [$0] } ?? []
     return LiveImage(
-      definition: definition, rows: try liveRows(image, definition, also: keys), capture: capture,
+      definition: definition, rows: try liveRows(image, definition, additional: keys),
+      capture: capture,
       notes: (capture.notes + absent + missing).sorted { precedes($0.path, $1.path) },
       cache: cache, excludes: excludes.lists.map(\.lines))
   }

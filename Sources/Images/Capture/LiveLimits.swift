@@ -68,9 +68,9 @@ extension Workspace {
         continue
       }
       if listed.contains(change.path) { fields.remove(.links) }
-      let (current, wanted) = isFromTarget ? (to, from) : (from, to)
+      let (current, desired) = isFromTarget ? (to, from) : (from, to)
       let (reachable, reasons) = try known.reachable(
-        fields, from: current, source, to: wanted)
+        fields, from: current, source, to: desired)
       guard reachable.isEmpty else {
         left.entries.append(change)
         continue

@@ -141,7 +141,7 @@ func snapshotTables(
 extension Workspace {
   /// Returns the current rows of the image's state, and those with the given keys.
   func liveRows(
-    _ image: ImageName, _ definition: ImageDefinition, also keys: Set<RowKey> = []
+    _ image: ImageName, _ definition: ImageDefinition, additional keys: Set<RowKey> = []
   ) throws -> TableRowSet {
     let tables = try tables()
     var rows = TableRowSet()
@@ -167,11 +167,11 @@ extension Workspace {
   func kitRows(
     _ definition: ImageDefinition, _ tables: any TableBackend
   ) throws -> [(TableSchema, [[String: String]])] {
-    let wanted = (definition.osimage["kitcomponents"] ?? "").split(separator: ",").map(String.init)
-    guard !wanted.isEmpty else { return [] }
+    let desired = (definition.osimage["kitcomponents"] ?? "").split(separator: ",").map(String.init)
+    guard !desired.isEmpty else { return [] }
     let components = try tables.rows("kitcomponent")
     let kitNames = Set(
-      components.filter { wanted.contains($0["kitcompname"] ?? "") }.compactMap { $0["kitname"] })
+      components.filter { desired.contains($0["kitcompname"] ?? "") }.compactMap { $0["kitname"] })
     func belongs(_ row: [String: String]) -> Bool { kitNames.contains(row["kitname"] ?? "") }
     return [
       (.kit, try tables.rows("kit").filter(belongs)),

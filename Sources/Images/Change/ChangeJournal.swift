@@ -187,7 +187,7 @@ extension Workspace {
       } catch {
         // Nothing has been changed, but a journal that cannot be removed must be reported.
         if (try? store.journals.remove(image)) != nil { throw error }
-        throw halfDone(error, image, journal)
+        throw interruptedChange(error, image, journal)
       }
       do {
         let syncs = BackgroundSync(fileSystem)
@@ -195,12 +195,12 @@ extension Workspace {
         try end(image, syncs)
         return result
       } catch let untouched as CancelledChangeError {
-        do { try takeBack(image, journal, above: highest) } catch {
-          throw halfDone(error, image, journal)
+        do { try rollBack(image, journal, above: highest) } catch {
+          throw interruptedChange(error, image, journal)
         }
         throw interrupted(image, untouched.cause)
       } catch {
-        throw halfDone(error, image, journal)
+        throw interruptedChange(error, image, journal)
       }
     }
     Interruption.announce("interrupted: the change of image \(image) was complete")
@@ -215,7 +215,7 @@ extension Workspace {
 
   /// Rolls back a change that has not modified the live image.
   /// - Parameter highest: the number of the image's last snapshot before the change.
-  private func takeBack(_ image: ImageName, _ journal: Journal, above highest: Int) throws {
+  private func rollBack(_ image: ImageName, _ journal: Journal, above highest: Int) throws {
     let store = try store()
     let before = try journal.before.flatMap { try snapshot($0, of: image) }
     if let before { try removeEmptyDirectories(before.snapshot.notes) }
@@ -246,7 +246,7 @@ extension Workspace {
       .interrupted, "the change of image \(image)", "\(cause.reason); nothing was changed")
   }
 
-  private func halfDone(
+  private func interruptedChange(
     _ error: any Error, _ image: ImageName, _ journal: Journal
   ) -> InterruptedChangeError {
     // If the snapshots cannot be read now, the error omits their numbers.

@@ -11,7 +11,7 @@ extension Workspace {
   /// Checks that nothing known would interrupt the plans.
   /// - Throws: `ImageError` with the path and the obstacle; nothing has been changed.
   func preflight(_ plans: [ComponentPlan]) throws {
-    var room: [UInt64: RoomNeed] = [:]
+    var requirements: [UInt64: SpaceRequirement] = [:]
     for component in plans where !component.plan.isEmpty || component.staging != nil {
       guard let directory = try existingDirectory(above: component.path) else { continue }
       try requireWritable(directory.file, directory.path)
@@ -22,9 +22,10 @@ extension Workspace {
       if let tree { try requireWritableSubvolumes(component, tree) }
       let file = component.staging == nil ? tree ?? directory.file : directory.file
       let device = try fileSystem.stat(file.raw).device
-      room[device, default: RoomNeed(file: file, path: component.path)].add(component)
+      requirements[device, default: SpaceRequirement(file: file, path: component.path)].add(
+        component)
     }
-    for need in room.values { try requireRoom(need) }
+    for need in requirements.values { try requireSpace(need) }
   }
 
   /// Returns the nearest existing directory above a path, links followed.
@@ -139,10 +140,10 @@ extension Workspace {
     return true
   }
 
-  // MARK: Room
+  // MARK: Space
 
   /// The bytes and inodes that plans need on one file system.
-  private struct RoomNeed {
+  private struct SpaceRequirement {
     let file: Descriptor
     let path: AbsolutePath
     var growthBytes: Int64 = 0
@@ -165,11 +166,11 @@ extension Workspace {
         if step.entry.holes == nil, case .write = step.action {
           growthBytes &+= Int64(clamping: step.entry.sizeBytes)
         }
-        growthBytes &-= RoomNeed.freed(step.old, step.seen)
+        growthBytes &-= SpaceRequirement.freed(step.old, step.seen)
         if step.old == nil { growthEntries &+= 1 }
       }
       for step in component.plan.removals {
-        growthBytes &-= RoomNeed.freed(step.old, step.seen)
+        growthBytes &-= SpaceRequirement.freed(step.old, step.seen)
         if (step.seen?.links ?? 1) <= 1 || step.entry.kind == .directory { growthEntries &-= 1 }
       }
       growthEntries &+= Int64(component.plan.directories.count)
@@ -181,8 +182,8 @@ extension Workspace {
     }
   }
 
-  private func requireRoom(_ need: RoomNeed) throws {
-    try requireRoom(
+  private func requireSpace(_ need: SpaceRequirement) throws {
+    try requireSpace(
       bytes: need.growthBytes, entries: need.growthEntries, on: need.file, need.path.text)
   }
 
@@ -192,7 +193,7 @@ extension Workspace {
   ///   - entries: the minimum number of additional inodes.
   ///   - file: a file on that file system.
   /// - Throws: `ImageError` if there is not enough space.
-  func requireRoom(
+  func requireSpace(
     bytes: Int64, entries: Int64, on file: Descriptor, _ path: String
   ) throws {
     // A file system that compresses needs less than the size of the files, by an unknown amount.

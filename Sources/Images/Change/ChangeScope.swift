@@ -78,7 +78,7 @@ extension Workspace {
     }
     return plans.map { component in
       // A file is removed only if an import of this image created it: the target notes its absence.
-      guard !component.plan.isEmpty, component.wanted != nil,
+      guard !component.plan.isEmpty, component.desired != nil,
         !places.contains(where: { component.path.isInside($0) })
       else {
         return component

@@ -18,17 +18,17 @@ struct CloneSource {
 struct ComponentPlan {
   let path: AbsolutePath
   let current: Entry?
-  let wanted: Entry?
+  let desired: Entry?
   var plan: Plan
   /// The plan of the whole tree, if it is built next to the live one.
   var staging: Plan?
   /// The live tree of another image whose blocks the new one may share.
-  var donor: CloneSource?
+  var cloneSource: CloneSource?
   /// The live entries with the attributes that the kernel reported; nil if they were not captured.
   var observed: CapturedComponent?
 
   var isTree: Bool {
-    (current ?? wanted)?.kind == .directory && (wanted ?? current)?.kind == .directory
+    (current ?? desired)?.kind == .directory && (desired ?? current)?.kind == .directory
   }
 }
 
@@ -109,10 +109,10 @@ extension Workspace {
     for path in paths {
       guard let absolute = AbsolutePath(path) else { continue }
       let current = live.first { $0.path == path }
-      let wanted = target.first { $0.path == path }
+      let desired = target.first { $0.path == path }
       // Several images may share a list, so it is not removed merely because this one named it once. It is
       // removed if the target notes its absence.
-      if wanted == nil, let current, !ImageFiles.ownedRoles.contains(current.role),
+      if desired == nil, let current, !ImageFiles.ownedRoles.contains(current.role),
         !absent.contains(path)
       {
         continue
@@ -127,18 +127,18 @@ extension Workspace {
         }
       }
       let observed = captured?.component(at: path)
-      let isEqual = current?.entry == wanted?.entry
+      let isEqual = current?.entry == desired?.entry
       var planner = Planner(
         target: targetSource, live: liveSource, untouchable: untouchable, observed: observed,
         limits: isEqual ? nil : limits?.of(absolute))
       let plan = try store.withReadTransaction {
         try planner.plan(
-          name: absolute.lastComponent, current: current?.entry, desired: wanted?.entry)
+          name: absolute.lastComponent, current: current?.entry, desired: desired?.entry)
       }
       if !plan.isEmpty || !plan.skipped.isEmpty || !plan.limits.isEmpty {
         plans.append(
           ComponentPlan(
-            path: absolute, current: current?.entry, wanted: wanted?.entry, plan: plan,
+            path: absolute, current: current?.entry, desired: desired?.entry, plan: plan,
             observed: observed))
       }
     }
@@ -179,7 +179,7 @@ extension ApplyReport {
   /// The written files, by path.
   var verifiedFiles: [[UInt8]: VerifiedFile] {
     Dictionary(
-      attestedFiles.map { ($0.path, VerifiedFile(stat: $0.stat, blob: $0.blob)) },
+      writtenFileStates.map { ($0.path, VerifiedFile(stat: $0.stat, blob: $0.blob)) },
       uniquingKeysWith: { _, last in last })
   }
 }

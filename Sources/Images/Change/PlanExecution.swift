@@ -43,7 +43,7 @@ extension Workspace {
       "applying",
       totalBytes: plans.reduce(0) { $0 &+ ($1.staging ?? $1.plan).writtenBytes })
     var placement = ExecutionResult()
-    var beside: [StagedTree] = []
+    var stagedTrees: [StagedTree] = []
     var inPlace: [ComponentPlan] = []
     do {
       for (i, component) in plans.enumerated() where !component.plan.isEmpty {
@@ -55,11 +55,11 @@ extension Workspace {
           component: component, place: try resolve(component.path), name: stagingName(token, i))
         let (report, isBuilt) = try build(tree, staging, token)
         placement.report += report
-        if isBuilt { beside.append(tree) } else { inPlace.append(component) }
+        if isBuilt { stagedTrees.append(tree) } else { inPlace.append(component) }
       }
       try Interruption.check()
     } catch let stop as InterruptedError {
-      for tree in beside where tree.component.wanted != nil {
+      for tree in stagedTrees where tree.component.desired != nil {
         try treeRemover().remove(at: tree.place.directory.raw, tree.name)
       }
       throw CancelledChangeError(cause: stop)
@@ -76,11 +76,11 @@ extension Workspace {
       }
       placement.report += try change(component, token, staged, at: place)
     }
-    if !beside.isEmpty {
+    if !stagedTrees.isEmpty {
       try sync(inPlace.map(\.path), syncs)
       try waitForSyncs(syncs)
     }
-    for tree in beside {
+    for tree in stagedTrees {
       guard let obstacle = try exchange(tree) else {
         placement.report.removed += tree.component.plan.removals.count
         placement.oldTrees.append(ResolvedPath(directory: tree.place.directory, name: tree.name))
@@ -88,7 +88,7 @@ extension Workspace {
       }
       placement.report.fallbacks.append(
         ApplyProblem(path: tree.component.path.bytes, what: obstacle))
-      if tree.component.wanted != nil {
+      if tree.component.desired != nil {
         try treeRemover().remove(at: tree.place.directory.raw, tree.name)
       }
       placement.report += try change(tree.component, token, staged, at: tree.place)
@@ -138,17 +138,18 @@ extension Workspace {
   private func build(
     _ tree: StagedTree, _ plan: Plan, _ token: String
   ) throws -> (report: ApplyReport, isBuilt: Bool) {
-    guard tree.component.wanted != nil else { return (ApplyReport(), true) }
+    guard tree.component.desired != nil else { return (ApplyReport(), true) }
     let (directory, path) = (tree.place.directory, tree.component.path)
-    let donor = try tree.component.donor.map { try locate($0.path) }
+    let cloneSource = try tree.component.cloneSource.map { try locate($0.path) }
     let executor = Executor(
-      fileSystem, try store(), base: directory, donor: donor?.directory, surroundings: .empty,
+      fileSystem, try store(), base: directory, cloneSource: cloneSource?.directory,
+      conflictPolicy: .assumeEmpty,
       token: token, progress: progress)
     var reason: String
     do {
       var report = try executor.run(
-        plan.renamed(to: tree.name, reusing: donor?.name ?? tree.place.name))
-      report.attestedFiles = report.attestedFiles.map {
+        plan.renamed(to: tree.name, reusing: cloneSource?.name ?? tree.place.name))
+      report.writtenFileStates = report.writtenFileStates.map {
         (path.bytes + $0.path.dropFirst(tree.name.count), $0.stat, $0.blob)
       }
       guard let problem = report.problems.first else {
@@ -179,7 +180,7 @@ extension Workspace {
       return "something was mounted on \(printable(mount.point)) meanwhile"
     }
     do throws(SystemError) {
-      if tree.component.wanted == nil {
+      if tree.component.desired == nil {
         try fileSystem.rename(at: directory, name, to: directory, tree.name, exclusively: true)
       } else if tree.component.current == nil {
         try fileSystem.rename(at: directory, tree.name, to: directory, name, exclusively: true)
@@ -197,7 +198,7 @@ extension Workspace {
       let path = try SwappedTreeCheck(fileSystem, observed.directory).firstDifference(
         at: tree.place.directory, tree.name)
     {
-      if tree.component.wanted == nil {
+      if tree.component.desired == nil {
         try fileSystem.rename(at: directory, tree.name, to: directory, name, exclusively: true)
       } else {
         try fileSystem.exchange(at: directory, tree.name, with: directory, name)
@@ -215,7 +216,7 @@ extension Workspace {
     _ component: ComponentPlan, _ token: String, _ staged: StagedBlobs?, at place: ResolvedPath
   ) throws -> ApplyReport {
     let executor = Executor(
-      fileSystem, try store(), base: place.directory, surroundings: .asPlanned, token: token,
+      fileSystem, try store(), base: place.directory, conflictPolicy: .failIfChanged, token: token,
       staged: staged, progress: progress)
     var done = try executor.run(
       place.name == component.path.lastComponent
@@ -223,7 +224,7 @@ extension Workspace {
     let above = component.path.parent.bytes
     func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
     done.problems = done.problems.map { $0.moved(to: full($0.path)) }
-    done.attestedFiles = done.attestedFiles.map { (full($0.path), $0.stat, $0.blob) }
+    done.writtenFileStates = done.writtenFileStates.map { (full($0.path), $0.stat, $0.blob) }
     return done
   }
 }

@@ -56,13 +56,13 @@ struct PartCombiner {
   private var rows: TableRowSet
   private var edits: [[UInt8]: TreeEdits] = [:]
   /// The directories that the edits create, by component.
-  private var made: [[UInt8]: Set<TreePath>] = [:]
+  private var createdDirectories: [[UInt8]: Set<TreePath>] = [:]
 
-  init(_ sight: Workspace.LiveCapture, _ source: CommittedSnapshot, _ store: ObjectStore) {
-    live = sight.live
+  init(_ capture: Workspace.LiveCapture, _ source: CommittedSnapshot, _ store: ObjectStore) {
+    live = capture.live
     self.source = source.snapshot
     sourceName = source.name
-    view = OverlayTree(store, objects: sight.source, modified: source.snapshot.created)
+    view = OverlayTree(store, objects: capture.source, modified: source.snapshot.created)
     components = Dictionary(live.capture.components.map { ($0.path, $0) }) { $1 }
     notes = live.notes
     definition = live.definition
@@ -116,9 +116,9 @@ struct PartCombiner {
         .pathNotFound, text, "lies in \(printable(place.componentPath)), which is not live",
         hint: "Revert that first")
     }
-    let wanted = try place.new.flatMap { try view.find(place.below, in: $0.entry) }
+    let desired = try place.new.flatMap { try view.find(place.below, in: $0.entry) }
     let current = try view.find(place.below, in: tree.entry)
-    guard wanted != nil || current != nil else {
+    guard desired != nil || current != nil else {
       throw ImageError(
         .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image",
         hint: source.components.contains { $0.role == text }
@@ -127,13 +127,13 @@ struct PartCombiner {
       )
     }
     honourNotes(at: place)
-    guard let wanted else {
+    guard let desired else {
       edits[place.componentPath, default: TreeEdits()].remove(place.below)
       return
     }
-    if wanted == current { return }
+    if desired == current { return }
     if let component = place.new { try makeDirectories(above: place, in: tree, from: component) }
-    edits[place.componentPath, default: TreeEdits()].put(place.below, .copied(wanted, number: 1))
+    edits[place.componentPath, default: TreeEdits()].put(place.below, .copied(desired, number: 1))
   }
 
   /// Refuses excluded entries. A revert leaves them alone, so it must not seem to restore one.
@@ -167,7 +167,7 @@ struct PartCombiner {
   ) throws {
     for count in 1..<max(1, place.below.count) {
       let directory = Array(place.below[..<count])
-      if made[place.componentPath]?.contains(directory) == true { continue }
+      if createdDirectories[place.componentPath]?.contains(directory) == true { continue }
       if let there = try view.find(directory, in: tree.entry) {
         if there.kind == .directory { continue }
         let name = printable(Array(directory.joined(separator: [0x2f])))
@@ -176,11 +176,11 @@ struct PartCombiner {
           "is a directory, but a \(there.kind.noun) in the live image",
           hint: "Revert '\(name)' itself, or a path that does not lead over it")
       }
-      guard let wanted = try view.find(directory, in: source.entry), wanted.ids != nil else {
+      guard let desired = try view.find(directory, in: source.entry), desired.ids != nil else {
         continue
       }
-      edits[place.componentPath, default: TreeEdits()].put(directory, .emptied(wanted))
-      made[place.componentPath, default: []].insert(directory)
+      edits[place.componentPath, default: TreeEdits()].put(directory, .emptied(desired))
+      createdDirectories[place.componentPath, default: []].insert(directory)
     }
   }
 
@@ -189,13 +189,13 @@ struct PartCombiner {
       throw ImageError(
         .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image")
     }
-    guard var wanted = place.new else {
+    guard var desired = place.new else {
       components[place.componentPath] = nil
       if let path = AbsolutePath(place.componentPath) { notes.append(.absentFile(path)) }
       return
     }
-    wanted.path = place.componentPath
-    components[place.componentPath] = wanted
+    desired.path = place.componentPath
+    components[place.componentPath] = desired
     notes.removeAll { $0.path == place.componentPath && $0.isAbsentFile }
   }
 
@@ -279,9 +279,9 @@ struct PartCombiner {
       let isQualified = name.hasPrefix(table + ".")
       guard isQualified || known?.schema.name == table else { continue }
       let column = isQualified ? String(name.dropFirst(table.count + 1)) : known?.column ?? name
-      let wanted = source.definition[keyPath: columns][column]
-      guard wanted != nil || definition[keyPath: columns][column] != nil else { continue }
-      definition[keyPath: columns][column] = wanted
+      let desired = source.definition[keyPath: columns][column]
+      guard desired != nil || definition[keyPath: columns][column] != nil else { continue }
+      definition[keyPath: columns][column] = desired
       isFound = true
     }
     return isFound

@@ -41,11 +41,11 @@ extension Workspace {
   /// - Returns: the chosen strategies, with reasons.
   /// - Throws: `ImageError` if a swap is requested and impossible.
   func chooseMethods(
-    _ plans: inout [ComponentPlan], _ grounds: StrategyContext
+    _ plans: inout [ComponentPlan], _ context: StrategyContext
   ) throws -> [TreeStrategy] {
     var chosen: [TreeStrategy] = []
     for i in plans.indices where plans[i].isTree && !plans[i].plan.isEmpty {
-      let (staging, reason) = try choose(plans[i], grounds)
+      let (staging, reason) = try choose(plans[i], context)
       plans[i].staging = staging
       chosen.append(TreeStrategy(path: plans[i].path.bytes, isSwap: staging != nil, reason: reason))
     }
@@ -54,10 +54,10 @@ extension Workspace {
 
   /// - Returns: the staging plan of a swap, or nil for an in-place change; and the reason.
   private func choose(
-    _ component: ComponentPlan, _ grounds: StrategyContext
+    _ component: ComponentPlan, _ context: StrategyContext
   ) throws -> (staging: Plan?, reason: String) {
-    if grounds.method == .inPlace { return (nil, "as requested") }
-    let isAsked = grounds.method == .swap
+    if context.method == .inPlace { return (nil, "as requested") }
+    let isAsked = context.method == .swap
     func refused(_ obstacle: String) throws -> (staging: Plan?, reason: String) {
       guard isAsked else { return (nil, obstacle) }
       throw ImageError(
@@ -65,11 +65,11 @@ extension Workspace {
         "tree \(component.path.text)", "cannot be swapped: \(obstacle)",
         hint: "Nothing was changed; --in-place makes the changes in the tree itself")
     }
-    if let left = leftAlone(component, grounds.notes) { return try refused(left) }
+    if let reason = untouchableContent(component, context.notes) { return try refused(reason) }
     guard component.current != nil else {
-      return (try stagingPlan(component, grounds), "the path does not exist yet")
+      return (try stagingPlan(component, context), "the path does not exist yet")
     }
-    if !isAsked, let reason = exceedsSwapBudget(component.plan, grounds.entryCount) {
+    if !isAsked, let reason = exceedsSwapBudget(component.plan, context.entryCount) {
       return (nil, reason)
     }
     if !isAsked, let (path, flags) = component.observed?.firstProtected {
@@ -84,7 +84,7 @@ extension Workspace {
     let use = TreeBusyCheck(
       TreeBusyCheck.Question(
         path: realPath(place), managementPath: component.path,
-        stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: grounds.isServed,
+        stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: context.isServed,
         tree: component.observed, store: try realStorePath()))
     if let mount = use.mounts.first { return try refused("a file system is mounted on \(mount)") }
     if let obstacle = use.obstacles.first { return try refused(obstacle) }
@@ -94,19 +94,19 @@ extension Workspace {
     if !isAsked, let reason = exceedsCopyBudget(component.plan, in: place.directory) {
       return (nil, reason)
     }
-    let staging = try stagingPlan(component, grounds)
+    let staging = try stagingPlan(component, context)
     if isAsked {
       for reason in use.reasons { warn("\(component.path.text): \(reason)") }
-      if let reason = try lacksRoom(staging, in: place.directory) { return try refused(reason) }
+      if let reason = try lacksSpace(staging, in: place.directory) { return try refused(reason) }
       return (staging, "as requested")
     }
-    if let reason = try costsTooMuch(staging, component.plan, in: place.directory) {
+    if let reason = try exceedsWriteBudget(staging, component.plan, in: place.directory) {
       return (nil, reason)
     }
     return (staging, "no process uses the tree, and the disk has room for a second one")
   }
 
-  private func leftAlone(_ component: ComponentPlan, _ notes: [Snapshot.Note]) -> String? {
+  private func untouchableContent(_ component: ComponentPlan, _ notes: [Snapshot.Note]) -> String? {
     let inside = component.path.bytes + [0x2f]
     if let note = notes.first(where: { $0.kind == .subvolume && $0.path.starts(with: inside) }) {
       return "\(printable(note.path)) is a btrfs subvolume"
@@ -142,20 +142,20 @@ extension Workspace {
   /// Returns how many bytes a swap may write in addition to the differences.
   private static func allowedOverhead(over least: UInt64) -> UInt64 { least / 20 &+ (1 << 20) }
 
-  private func costsTooMuch(
+  private func exceedsWriteBudget(
     _ staging: Plan, _ plan: Plan, in parent: Descriptor
   ) throws -> String? {
     let canClone = fileSystem.canClone(in: parent.raw)
     let needed = staging.writtenBytes(canClone: canClone, canLink: true)
     let least = plan.writtenBytes(canClone: canClone, canLink: false)
-    if let reason = try lacksRoom(staging, in: parent) { return reason }
+    if let reason = try lacksSpace(staging, in: parent) { return reason }
     guard needed <= least &+ Workspace.allowedOverhead(over: least) else {
       return "a second tree would write \(needed) bytes, where \(least) differ"
     }
     return nil
   }
 
-  private func lacksRoom(_ staging: Plan, in parent: Descriptor) throws -> String? {
+  private func lacksSpace(_ staging: Plan, in parent: Descriptor) throws -> String? {
     let needed = staging.writtenBytes(
       canClone: fileSystem.canClone(in: parent.raw), canLink: true)
     let slack: UInt64 = 1 << 20
@@ -176,22 +176,22 @@ extension Workspace {
   }
 
   private func stagingPlan(
-    _ component: ComponentPlan, _ grounds: StrategyContext
+    _ component: ComponentPlan, _ context: StrategyContext
   ) throws -> Plan {
-    guard let wanted = component.wanted else { return Plan() }
+    guard let desired = component.desired else { return Plan() }
     return try store().withReadTransaction {
-      if let donor = component.donor {
+      if let cloneSource = component.cloneSource {
         // Two images may share blocks, never inodes.
         var planner = StagingPlanner(
-          target: grounds.target, live: donor.source, mayLink: false)
+          target: context.target, live: cloneSource.source, mayLink: false)
         return try planner.plan(
-          name: component.path.lastComponent, liveName: donor.path.lastComponent,
-          current: donor.entry, desired: wanted)
+          name: component.path.lastComponent, liveName: cloneSource.path.lastComponent,
+          current: cloneSource.entry, desired: desired)
       }
-      var planner = StagingPlanner(target: grounds.target, live: grounds.live)
+      var planner = StagingPlanner(target: context.target, live: context.live)
       return try planner.plan(
         name: component.path.lastComponent, liveName: component.path.lastComponent,
-        current: component.current, desired: wanted)
+        current: component.current, desired: desired)
     }
   }
 

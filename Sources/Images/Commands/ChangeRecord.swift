@@ -82,7 +82,7 @@ extension Workspace {
     let store = try store()
     guard isExact else {
       return try commitLive(
-        image, verified.live.definition, also: target.snapshot.requests, allowsEmpty: true,
+        image, verified.live.definition, additional: target.snapshot.requests, allowsEmpty: true,
         message: message + ", not exact", command: command, before: before, recordsChange: true
       ).committed
     }
@@ -93,7 +93,7 @@ extension Workspace {
     {
       // The exclude patterns differ from those of the target, so the live tree differs, too.
       return try commitLive(
-        image, verified.live.definition, also: target.snapshot.requests, allowsEmpty: true,
+        image, verified.live.definition, additional: target.snapshot.requests, allowsEmpty: true,
         message: message, command: command, before: before, recordsChange: true
       ).committed
     }

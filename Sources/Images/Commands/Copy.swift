@@ -80,7 +80,8 @@ extension Workspace {
     let memory = MemoryObjects(over: store)
     try requireMounted(source.snapshot.notes, image: source.snapshot.image)
     let live = try captureLive(
-      image, target.definition, latest: nil, also: target.components.compactMap(CaptureRoot.init),
+      image, target.definition, latest: nil,
+      additional: target.components.compactMap(CaptureRoot.init),
       rows: target.rows.keys, into: .memory(memory))
     try checkShared(live.capture.components, target)
     let shared = live.capture.components
@@ -91,7 +92,7 @@ extension Workspace {
       from: live.capture.components, memory, to: components, store, liveNotes: live.notes,
       targetNotes: [],
       captured: live.capture)
-    try addDonors(&plans, target, source, store)
+    try setCloneSources(&plans, target, source, store)
     let methods = try chooseMethods(
       &plans,
       StrategyContext(
@@ -114,7 +115,7 @@ extension Workspace {
     if request.isDryRun { return result(nil, nil) }
 
     let before = try commitLive(
-      image, ImageDefinition(), also: components.compactMap(CaptureRoot.init),
+      image, ImageDefinition(), additional: components.compactMap(CaptureRoot.init),
       rows: target.rows.keys,
       notes: try absenceNotes(of: components, live), allowsEmpty: true,
       message: "before copy of \(source.name)", command: "copy"
@@ -210,7 +211,7 @@ extension Workspace {
   }
 
   /// Sets the live trees of the source image as clone sources for the trees of the copy.
-  private func addDonors(
+  private func setCloneSources(
     _ plans: inout [ComponentPlan], _ target: CopyPlan, _ source: CommittedSnapshot,
     _ store: ObjectStore
   ) throws {
@@ -219,7 +220,7 @@ extension Workspace {
         try statLive(path)?.kind == .directory,
         let entry = source.snapshot.component(at: path.bytes)?.entry
       else { continue }
-      plans[i].donor = CloneSource(path: path, entry: entry, source: store)
+      plans[i].cloneSource = CloneSource(path: path, entry: entry, source: store)
     }
   }
 }

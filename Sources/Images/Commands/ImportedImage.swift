@@ -59,7 +59,7 @@ extension Workspace {
     let trees = prepared.components.filter { $0.role == ImageFiles.rootTree }.map(\.entry)
     let live = try captureLive(
       image, existing, latest: latest, change: trees,
-      also: everything, rows: prepared.rowKeys,
+      additional: everything, rows: prepared.rowKeys,
       into: .memory(memory))
     try requireKnownMounts(live.notes)
     let components = try targets.resolveComponents(prepared, live)
@@ -93,14 +93,14 @@ extension Workspace {
         remarks: prepared.remarks + components.remarks + protection.remarks
           + prepared.remarks(onLeaving: existing), notes: prepared.notes,
         siteReplacements: prepared.siteReplacements, privileged: prepared.privileged,
-        removedFiles: plans.filter { $0.current != nil && $0.wanted == nil }.map(\.path.bytes)
+        removedFiles: plans.filter { $0.current != nil && $0.desired == nil }.map(\.path.bytes)
           .filter(Set(outcome.removals).contains))
     }
     try preflight(plans)
     if request.isDryRun { return imported(nil, nil, nil) }
 
     let safety = try commitLive(
-      image, existing, also: everything, rows: prepared.rowKeys,
+      image, existing, additional: everything, rows: prepared.rowKeys,
       notes: try absenceNotes(of: components.all, live), allowsEmpty: true, change: trees,
       message: "before import of \(request.bundle)", command: "import"
     ).committed

@@ -57,7 +57,7 @@ extension Workspace {
     let latest = storing ? try store.refs.latestReadable(of: image) : nil
     let live = try captureLive(
       image, definition, latest: latest ?? target, target: target.snapshot, change: [],
-      also: target.snapshot.requests + target.snapshot.absentPathRequests,
+      additional: target.snapshot.requests + target.snapshot.absentPathRequests,
       rows: target.snapshot.keptRows.keys, verifiedFiles: verifiedFiles,
       leftovers: journal.map { Journal.prefix($0.token) },
       into: session.map { .store($0, keeping: memory) } ?? .memory(memory))

@@ -68,9 +68,9 @@ extension Workspace {
   /// - Parameter includesNew: whether files are examined that are not recipes yet.
   func recipeCandidates(
     _ definition: ImageDefinition, _ image: ImageName, latest: Snapshot?,
-    also others: [CaptureRoot], includesNew: Bool
+    additional others: [CaptureRoot], includesNew: Bool
   ) throws -> [RecipeCandidate] {
-    let (requests, _) = try requests(definition, latest: latest, also: others)
+    let (requests, _) = try requests(definition, latest: latest, additional: others)
     let store = try store()
     return try RecipeCandidate.find(
       requests.filter { $0.role == ImageFiles.packed }

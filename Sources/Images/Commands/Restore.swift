@@ -69,7 +69,7 @@ extension Workspace {
       let bytes = plan.files.reduce(Int64(0)) { sum, step in
         step.entry.holes == nil ? sum &+ Int64(clamping: step.entry.sizeBytes) : sum
       }
-      try requireRoom(
+      try requireSpace(
         bytes: bytes, entries: Int64(plan.directories.count + plan.files.count),
         on: directory, "destination \(destination)")
     }
@@ -88,7 +88,7 @@ extension Workspace {
     progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
       fileSystem, try store(), base: location.directory,
-      surroundings: overwriting ? .any : .empty, progress: progress)
+      conflictPolicy: overwriting ? .overwrite : .assumeEmpty, progress: progress)
     let report = try executor.run(plan)
     return outcome(report, entries: report.writtenFiles + plan.directories.count)
   }

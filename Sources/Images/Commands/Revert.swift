@@ -230,8 +230,10 @@ extension Workspace {
   /// Returns the paths that a change of the image to a snapshot's state may modify.
   func changedPaths(of image: ImageName, _ target: Snapshot) throws -> [AbsolutePath] {
     let definition = try tables().definition(of: image.text) ?? ImageDefinition()
-    return try requests(definition, latest: nil, also: target.requests + target.absentPathRequests)
-      .all
-      .map(\.path)
+    return try requests(
+      definition, latest: nil, additional: target.requests + target.absentPathRequests
+    )
+    .all
+    .map(\.path)
   }
 }

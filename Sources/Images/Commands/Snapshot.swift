@@ -110,7 +110,7 @@ extension Workspace {
 
   /// Captures the live image and commits it. The caller holds the image's lock.
   /// - Parameters:
-  ///   - also: components to capture in addition to those that the definition names.
+  ///   - additional: components to capture in addition to those that the definition names.
   ///   - keys: table rows to record in addition to those of the image.
   ///   - notes: further notes of the snapshot.
   ///   - allowsEmpty: whether a state is recorded without definition and files, or one that
@@ -121,7 +121,7 @@ extension Workspace {
   ///     snapshot.
   ///   - checking: receives the state before it is recorded, and throws if the command cannot use it.
   func commitLive(
-    _ image: ImageName, _ definition: ImageDefinition, also: [CaptureRoot] = [],
+    _ image: ImageName, _ definition: ImageDefinition, additional: [CaptureRoot] = [],
     rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], allowsEmpty: Bool = false,
     skipIfUnchanged: Bool = false, recipes: Bool = false, change: [Entry]? = nil,
     checking: ((Snapshot) throws -> Void)? = nil, message: String, command: String,
@@ -133,7 +133,7 @@ extension Workspace {
     let latest = try store.refs.latestReadable(of: image)
     let session = try store.beginSession(tuning)
     let (live, candidates) = try ingestLive(
-      image, definition, latest: latest, also: also, rows: keys, recipes: recipes,
+      image, definition, latest: latest, additional: additional, rows: keys, recipes: recipes,
       change: change, into: session)
     if live.capture.components.isEmpty, definition.isEmpty, !allowsEmpty {
       throw ImageError(.filesMissing, "image \(image)", "has neither a definition nor files")
@@ -177,15 +177,15 @@ extension Workspace {
   /// - Returns: the captured image, and the packed files to store as recipes afterwards.
   func ingestLive(
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
-    also: [CaptureRoot] = [], rows keys: Set<RowKey> = [], recipes: Bool = false,
+    additional: [CaptureRoot] = [], rows keys: Set<RowKey> = [], recipes: Bool = false,
     change: [Entry]? = nil, into session: WriteSession
   ) throws -> (live: LiveImage, candidates: [RecipeCandidate]) {
     let candidates = try recipeCandidates(
-      definition, image, latest: latest?.snapshot, also: also, includesNew: recipes)
+      definition, image, latest: latest?.snapshot, additional: additional, includesNew: recipes)
     let verifiedFiles = Dictionary(
       candidates.map { ($0.path, $0.verifiedFiles) }, uniquingKeysWith: { first, _ in first })
     let live = try captureLive(
-      image, definition, latest: latest, change: change, also: also, rows: keys,
+      image, definition, latest: latest, change: change, additional: additional, rows: keys,
       verifiedFiles: verifiedFiles, into: .store(session))
     return (live, candidates)
   }

@@ -121,7 +121,7 @@ extension Workspace {
     let snapshot = snapshot.relocated(to: definition)
     let live = try captureLive(
       image, definition, latest: snapshot, target: snapshot.snapshot, change: change,
-      also: snapshot.snapshot.requests,
+      additional: snapshot.snapshot.requests,
       rows: snapshot.snapshot.keptRows.keys, verifiedFiles: verifiedFiles, into: .memory(memory))
     return (try diff(state(snapshot, store), live.state(from: memory)), live, memory)
   }

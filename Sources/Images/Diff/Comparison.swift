@@ -96,7 +96,7 @@ extension Workspace {
     let memory = MemoryObjects(over: store)
     let live = try captureLive(
       image, tables().definition(of: image.text) ?? ImageDefinition(), latest: latest,
-      also: latest?.snapshot.requests ?? [], rows: latest?.snapshot.keptRows.keys ?? [],
+      additional: latest?.snapshot.requests ?? [], rows: latest?.snapshot.keptRows.keys ?? [],
       into: .memory(memory))
     return (
       SnapshotReader(

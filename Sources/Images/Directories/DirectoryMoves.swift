@@ -66,13 +66,13 @@ extension Workspace {
       if component.plan.isEmpty { return true }
       if path == own || links.contains(path) {
         // The image moves to another directory, and its tree stays here.
-        return component.wanted != nil || absent.contains(path.bytes)
+        return component.desired != nil || absent.contains(path.bytes)
           || target.definition.directoryPath == own
       }
       guard component.isDirectoryOfAnImage(live, target), let current = component.current,
         !allowed.contains(path), !isResumed
       else { return true }
-      if component.wanted == nil {
+      if component.desired == nil {
         warn("\(path.text) was kept: it is no longer the directory of \(target.image)")
         return false
       }
@@ -94,7 +94,7 @@ extension ComponentPlan {
     let roles = [ImageFiles.rootTree, Snapshot.Component.formerTree]
     let components = (live.capture.components + target.components).filter { $0.path == path.bytes }
     return components.contains { roles.contains($0.role) }
-      || wanted == nil && current?.kind == .directory
+      || desired == nil && current?.kind == .directory
   }
 }
 

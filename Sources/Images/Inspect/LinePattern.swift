@@ -90,9 +90,9 @@ public final class LinePattern {
   func firstMatch(in buffer: UnsafeRawBufferPointer, from start: Int) throws -> Int? {
     guard let base = buffer.baseAddress, start < buffer.count else { return nil }
     switch matcher {
-    case .bytes(let wanted):
-      if wanted.isEmpty { return start }
-      let found = wanted.withUnsafeBytes {
+    case .bytes(let desired):
+      if desired.isEmpty { return start }
+      let found = desired.withUnsafeBytes {
         cre2_find_literal(
           (base + start).assumingMemoryBound(to: CChar.self), buffer.count - start,
           $0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count)

@@ -41,7 +41,7 @@ extension Workspace {
     var newer: (committed: CommittedSnapshot, probe: PathProbe)?
     for number in numbers where changes.count < limit {
       guard let committed = try refs.readIfPresent(image, number) else { continue }
-      let probe = try PathProbe(try reader(of: committed), path, beside: newer?.probe)
+      let probe = try PathProbe(try reader(of: committed), path, neighbour: newer?.probe)
       if let newer, let change = PathChange(newer.committed, from: probe, to: newer.probe) {
         changes.append(change)
       }
@@ -66,7 +66,7 @@ extension Workspace {
     let asked = try find(reference)
     let image = try ImageName(asked.snapshot.image)
     let refs = try store().refs
-    var probe = try PathProbe(try reader(of: asked), path, beside: nil)
+    var probe = try PathProbe(try reader(of: asked), path, neighbour: nil)
     guard let found = probe.found else {
       _ = try reader(of: asked).require(path)
       throw ImageError(.pathNotFound, "\(asked.name):\(path)", "is not in that snapshot")
@@ -74,7 +74,7 @@ extension Workspace {
     var origin = asked
     for number in try refs.numbers(of: image).reversed() where number < asked.number {
       guard let committed = try refs.readIfPresent(image, number) else { continue }
-      let older = try PathProbe(try reader(of: committed), path, beside: probe)
+      let older = try PathProbe(try reader(of: committed), path, neighbour: probe)
       guard older.found?.entry.content == found.entry.content else { break }
       origin = committed
       probe = older
@@ -90,7 +90,7 @@ private struct PathProbe {
   let path: [UInt8]
 
   /// - Parameter neighbour: a probe of the same path in another snapshot. Trees that both have are not read.
-  init(_ reader: SnapshotReader, _ text: String, beside neighbour: PathProbe?) throws {
+  init(_ reader: SnapshotReader, _ text: String, neighbour: PathProbe?) throws {
     guard let (component, parts) = try reader.locateIfPresent(text) else {
       self.parts = []
       path = []

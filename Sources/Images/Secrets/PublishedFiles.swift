@@ -69,12 +69,12 @@ enum PublishedFiles {
     // dpkg lists the digests of files that are not conffiles in a file of the package.
     let name = Array(owner.package.name.utf8)
     let base = Array(name.prefix { $0 != ASCII.colon })
-    let wanted = Array(hex(content.md5).utf8)
+    let desired = Array(hex(content.md5).utf8)
     for stem in [name, base] {
       let file = Array("var/lib/dpkg/info/".utf8) + stem + Array(".md5sums".utf8)
       guard let list = try? tree.file(file, limitBytes: 64 << 20) else { continue }
-      for line in list.split(separator: ASCII.newline) where line.starts(with: wanted) {
-        let listed = line.dropFirst(wanted.count).drop { ASCII.isSpace($0) }
+      for line in list.split(separator: ASCII.newline) where line.starts(with: desired) {
+        let listed = line.dropFirst(desired.count).drop { ASCII.isSpace($0) }
         if listed.elementsEqual(path) || path.elementsEqual("usr/".utf8 + listed) { return true }
       }
     }

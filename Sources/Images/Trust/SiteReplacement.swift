@@ -111,8 +111,8 @@ struct SiteReplacements {
         change.key.allSatisfy { (row[$0.key] ?? "") == $0.value }
       }
       guard let row = there.first else { return nil }
-      let wanted = columns.filter { !$0.value.isEmpty }
-      let isSame = row.filter { change.key[$0.key] == nil } == wanted
+      let desired = columns.filter { !$0.value.isEmpty }
+      let isSame = row.filter { change.key[$0.key] == nil } == desired
       let key = change.schema.keys.map { "\($0)=\(change.key[$0] ?? "")" }
       return isSame
         ? nil

@@ -107,8 +107,8 @@ extension Workspace {
       try fileSystem.makeDirectory(at: place.directory.raw, place.name, mode: 0o700)
     } catch {
       if error.code != .exists { throw error }
-      let made = try fileSystem.openDirectory(at: place.directory.raw, place.name)
-      try fileSystem.setMode(made.raw, 0o700)
+      let created = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+      try fileSystem.setMode(created.raw, 0o700)
     }
   }
 

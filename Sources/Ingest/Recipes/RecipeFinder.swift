@@ -109,7 +109,7 @@ public struct RecipeFinder: Sendable {
       }
     }
     try storeMissing(analysis, from: { source.stream(from: 0) }, &report)
-    let rebuilt = ReconstructedBlob(blob, .woven(try ArchivePlan.decode(plan)))
+    let rebuilt = ReconstructedBlob(blob, .archive(try ArchivePlan.decode(plan)))
     try verify(rebuilt)
     try commit([(rebuilt, plan)], &report)
   }
@@ -194,7 +194,7 @@ public struct RecipeFinder: Sendable {
       offset: offset, sizeBytes: stream.sizeBytes, layouts: layouts,
       boundaries: stream.scanner.boundaries, analysis: analysis,
       inner: try analysis.plan.map {
-        ReconstructedBlob(analysis.id, .woven(try ArchivePlan.decode($0)))
+        ReconstructedBlob(analysis.id, .archive(try ArchivePlan.decode($0)))
       })
   }
 

@@ -128,7 +128,7 @@ public final class ReconstructedBlob: Sendable {
       throw StoreError.damaged("blob \(id.hex)", "ends before the requested range")
     }
     switch plan {
-    case .woven(let plan): try fillArchive(plan, target, offset, store, depth)
+    case .archive(let plan): try fillArchive(plan, target, offset, store, depth)
     case .deflated(let plan): try fill(plan, target, offset, store, depth)
     }
   }

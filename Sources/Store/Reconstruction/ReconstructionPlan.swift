@@ -1,6 +1,6 @@
 // Plans: how a blob is rebuilt from other blobs instead of chunks (docs/format.md, "Plans").
 //
-//     rootimg.cpio.gz ──deflated──▶ rootimg.cpio ──woven──▶ the files of the tree next to it
+//     rootimg.cpio.gz ──deflated──▶ rootimg.cpio ──archive─▶ the files of the tree next to it
 //
 // 1. A plan is data. This module assembles archives; an injected encoder (`StreamReencoder`) repeats
 //    deflate streams.
@@ -14,7 +14,7 @@ public enum ReconstructionPlan: Sendable {
   /// A file of deflate streams.
   case deflated(DeflatePlan)
   /// An archive.
-  case woven(ArchivePlan)
+  case archive(ArchivePlan)
 
   /// The maximum size of an encoded plan.
   public static let maxBytes = 128 << 20
@@ -25,7 +25,7 @@ public enum ReconstructionPlan: Sendable {
   public var sizeBytes: UInt64 {
     switch self {
     case .deflated(let plan): plan.sizeBytes
-    case .woven(let plan): plan.sizeBytes
+    case .archive(let plan): plan.sizeBytes
     }
   }
 
@@ -34,7 +34,7 @@ public enum ReconstructionPlan: Sendable {
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> ReconstructionPlan {
     switch bytes.first {
     case deflatedTag: return .deflated(try DeflatePlan.decode(bytes))
-    case archiveTag: return .woven(try ArchivePlan.decode(bytes))
+    case archiveTag: return .archive(try ArchivePlan.decode(bytes))
     default: throw .corrupt("the plan has an unknown kind")
     }
   }
@@ -50,7 +50,7 @@ public enum ReconstructionPlan: Sendable {
         case .deflated(let stream): (stream.inner, stream.innerBytes)
         }
       }
-    case .woven(let plan):
+    case .archive(let plan):
       return try mapCodecErrors("a plan") { () throws(CodecError) in try plan.references() }
     }
   }
