@@ -57,8 +57,8 @@ extension TestNode {
     let packed = site.install + "/netboot/rhels8.5.0/x86_64/compute/rootimg.cpio.gz"
     #expect(try site.modes(packed, "f") == ["644 0"], "nodes fetch it without a password")
 
-    for place in ["own", "foreign", "sticky"] {
-      let directory = site.directory.path(place)
+    for location in ["own", "foreign", "sticky"] {
+      let directory = site.directory.path(location)
       let before = try run("stat", "-c", "%a %u", directory).output
       for words in [
         ["export", image, "\(directory)/b.tgz"],
@@ -161,9 +161,9 @@ extension TestNode {
       ).output
     }
     let before = try state()
-    for place in ["sticky", "foreign"] {
+    for location in ["sticky", "foreign"] {
       for name in ["file", "folder", "empty", "missing"] {
-        for words in OutputModeTests.outputs(image, site.directory.path("\(place)/\(name)")) {
+        for words in OutputModeTests.outputs(image, site.directory.path("\(location)/\(name)")) {
           let result = try run(binary, arguments: words, environment: site.environment)
           #expect(result.status == 1, "\(words): \(result.output)\(result.errors)")
         }

@@ -26,11 +26,11 @@ import Testing
     #expect(Digest(hex: String(sum.dropLast()) + "g") == nil)
     #expect(Digest(hex: "+" + sum.dropFirst()) == nil)
     #expect(Digest(hexDigits: Array(sum.uppercased().utf8)) == digest)
-    for place in [0, 15, 16, 31, 32, 47, 48, 63] {
+    for location in [0, 15, 16, 31, 32, 47, 48, 63] {
       for wrong in [0, 0x10, 0x2f, 0x3a, 0x40, 0x47, 0x60, 0x67, 0x80, 0xb0, 0xc1, 0xe1, 0xff] {
         var digits = Array(sum.utf8)
-        digits[place] = UInt8(wrong)
-        #expect(Digest(hexDigits: digits) == nil, "\(wrong) at \(place)")
+        digits[location] = UInt8(wrong)
+        #expect(Digest(hexDigits: digits) == nil, "\(wrong) at \(location)")
       }
     }
   }

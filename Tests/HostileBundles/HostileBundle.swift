@@ -63,7 +63,8 @@ public struct HostileBundle: Sendable, CustomStringConvertible {
 
   public static let all =
     [
-      names, kinds, doubles, places, texts, documents, sizes, bombs, truncations, incomplete, trees,
+      names, kinds, doubles, locations, texts, documents, sizes, bombs, truncations, incomplete,
+      trees,
       closures, links, hardLinks, directories, kits, lists, several, streams, privileges, values,
       confusable, unasked, twins, foreign, signatures,
     ].flatMap { $0 }
@@ -146,7 +147,7 @@ extension HostileBundle {
   /// The bytes of those that are small enough to fuzz from; bombs are not made for it.
   public static var small: [[UInt8]] {
     [
-      names, kinds, doubles, places, texts, documents, truncations, incomplete, trees, closures,
+      names, kinds, doubles, locations, texts, documents, truncations, incomplete, trees, closures,
       links, hardLinks, directories, kits, lists, several, privileges, values, confusable, unasked,
       twins, foreign, signatures,
     ].flatMap { $0 }.filter { !$0.name.contains("GiB") }.map { $0.make() }

@@ -6,7 +6,7 @@ private let boot = ManifestDraft.boot
 
 extension HostileBundle {
   /// Where files would go.
-  static let places: [HostileBundle] =
+  static let locations: [HostileBundle] =
     ["kernel", "ramdisk", "rootimg"].map { key in
       .manifest("\(key) outside", "/etc/cron.d", "outside") {
         $0.values[key] = "/etc/cron.d/" + BundleDraft.baseName($0.values[key] ?? "")

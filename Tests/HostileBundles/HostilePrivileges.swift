@@ -105,14 +105,14 @@ private struct Privilege: Sendable {
 extension HostileBundle {
   static let privileges: [HostileBundle] = inTrees + outsideTrees + devices
 
-  private static let place = "\(ManifestDraft.boot)/rootimg"
+  private static let location = "\(ManifestDraft.boot)/rootimg"
 
   private static func tree(
     _ form: String, _ privilege: Privilege, make: @escaping @Sendable () -> [UInt8]
   ) -> HostileBundle {
     HostileBundle(
       "\(privilege.name), in a tree of \(form)",
-      outcome: .privilegeInTree("\(place)/\(privilege.path)"), make: make)
+      outcome: .privilegeInTree("\(location)/\(privilege.path)"), make: make)
   }
 
   private static let inTrees: [HostileBundle] =
@@ -132,7 +132,7 @@ extension HostileBundle {
       privilege in
       tree("a complete bundle", privilege) {
         var draft = BundleDraft()
-        draft.manifest.lines = [closureLine("complete/rootimg.tar.zst", place, "tree")]
+        draft.manifest.lines = [closureLine("complete/rootimg.tar.zst", location, "tree")]
         let tree = RawZstd.stored(goodTarTree { privilege.add(to: &$0, below: "rootimg") })
         return draft.bundle { $0.file("./\(directory)/complete/rootimg.tar.zst", tree) }
       }
@@ -184,9 +184,9 @@ extension HostileBundle {
       ("an extra's folder", "\(side)/evil"), ("a folder in an extra", "\(side)/sub/evil"),
       ("a kit", "\(kit)/evil"), ("a kit's plugins", "\(kit)/plugins/evil"),
       ("the complete part", "./\(directory)/complete/evil"),
-    ].flatMap { place, member in
+    ].flatMap { location, member in
       [("a disk", "4"), ("the memory", "3"), ("a fifo", "6")].map { kind, type in
-        HostileBundle("\(kind) in \(place), unasked", "evil", "device or a fifo") {
+        HostileBundle("\(kind) in \(location), unasked", "evil", "device or a fifo") {
           BundleDraft.withDirectories.bundle {
             $0.header(member, type: Character(type), mode: 0o666) {
               $0.putOctal(type == "4" ? 8 : 1, at: 329, width: 8)

@@ -405,7 +405,7 @@ extension HostileBundle {
 
   // MARK: Complete bundles
 
-  private static let place = "\(ManifestDraft.boot)/rootimg"
+  private static let location = "\(ManifestDraft.boot)/rootimg"
 
   static let closures: [HostileBundle] = [
     closure("a complete tree that is cut", "complete/rootimg.tar.zst", "cut off") {
@@ -447,7 +447,7 @@ extension HostileBundle {
       RawZstd.stored(goodTarTree { _ in })
     },
     .manifest("a complete tree that is not there", "rootimg.tar.zst", "not in the bundle") {
-      $0.lines = [closureLine("complete/rootimg.tar.zst", place, "tree")]
+      $0.lines = [closureLine("complete/rootimg.tar.zst", location, "tree")]
     },
     .manifest("a closure without a path", "<member> or <path>") {
       $0.lines = ["<closure><member>complete/x</member></closure>"]
@@ -468,7 +468,7 @@ extension HostileBundle {
   }
 
   private static func closure(
-    _ name: String, _ words: String..., path: String = place,
+    _ name: String, _ words: String..., path: String = location,
     bytes: @escaping @Sendable () -> [UInt8]
   ) -> HostileBundle {
     HostileBundle(name, words: words) {

@@ -287,7 +287,9 @@ import Testing
   @Test func `a snapshot waits for a change of the same files, through any path`()
     throws
   {
-    for (other, place) in [("same", "/img"), ("inside", "/img/rootimg/opt"), ("bound", "/bound")] {
+    for (other, location) in [
+      ("same", "/img"), ("inside", "/img/rootimg/opt"), ("bound", "/bound"),
+    ] {
       try shell(
         "mkdir -p \"$1/opt/rootimg\" \"$2\"; echo a >\"$1/f\"; echo o >\"$1/opt/rootimg/o\"", tree,
         directory.path("root/bound"))
@@ -297,7 +299,7 @@ import Testing
       defer { if other == "bound" { _ = try? run("umount", directory.path("root/bound")) } }
       _ = try workspace.define(
         other,
-        ["provmethod=netboot", "rootimgdir=\(place)", "profile=q", "osvers=r", "osarch=x86_64"])
+        ["provmethod=netboot", "rootimgdir=\(location)", "profile=q", "osvers=r", "osarch=x86_64"])
       let first = try workspace.snapshot("img").committed
       _ = try workspace.snapshot(other)
       try shell("echo b >\"$1/f\"; echo p >\"$1/opt/rootimg/o\"", tree)

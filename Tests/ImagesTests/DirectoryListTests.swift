@@ -236,13 +236,13 @@ import Testing
     try site.run("echo x >srv/compute/usr/su; chmod 4755 srv/compute/usr/su")
     let bundle = try site.bundle("b.tgz")
     try site.run("mkdir -p 'own place' shared/other")
-    for (place, isAdvised) in [("own place/tree", true), ("shared/tree", false)] {
+    for (location, isAdvised) in [("own place/tree", true), ("shared/tree", false)] {
       let other = try Workspace(WorkspaceOptions(store: site.directory.path("o-\(isAdvised)"))) {
         _ in
       }
-      let image = try other.importing(bundle) { $0.directory = site.directory.path(place) }
+      let image = try other.importing(bundle) { $0.directory = site.directory.path(location) }
       let remarks = image.remarks.joined(separator: "\n")
-      #expect(remarks.contains("chmod 700") == isAdvised, "\(place)")
+      #expect(remarks.contains("chmod 700") == isAdvised, "\(location)")
       if isAdvised {
         #expect(remarks.contains("chmod 700 \"\(site.directory.path("own place"))\""))
       }

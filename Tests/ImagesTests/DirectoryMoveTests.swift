@@ -29,7 +29,7 @@ import Testing
       #expect(image.remaining?.isEmpty == true)
     }
 
-    var place: String? { try? workspace.define("compute", []).directoryPath?.text }
+    var location: String? { try? workspace.define("compute", []).directoryPath?.text }
 
     func undo(_ change: (inout RevertRequest) -> Void = { _ in }) throws -> RevertOutcome {
       var request = RevertRequest("compute")
@@ -40,7 +40,7 @@ import Testing
 
   @Test func `the previous directory of a moved image stays unchanged`() throws {
     let moved = try Moved()
-    #expect(moved.place == moved.site.directory.path("q/two"))
+    #expect(moved.location == moved.site.directory.path("q/two"))
     #expect(moved.site.content("q/one/etc/hosts") == "one\n")
     #expect(moved.site.content("q/two/etc/hosts") == "two\n")
     let components = try moved.workspace.find(Reference("compute")).snapshot.components
@@ -51,13 +51,13 @@ import Testing
   @Test func `an undo restores the previous directory, and a second undo the new one`() throws {
     let moved = try Moved()
     #expect(try moved.undo().isExact)
-    #expect(moved.place == moved.site.directory.path("q/one"))
+    #expect(moved.location == moved.site.directory.path("q/one"))
     #expect(moved.site.content("q/one/etc/hosts") == "one\n" && !moved.site.exists("q/two"))
     #expect(try moved.workspace.status("compute").isClean)
     // A tree that is created there now belongs to the image, and stays when the image moves away.
     try moved.site.run("echo mine >q/one/mine")
     #expect(try moved.undo().isExact)
-    #expect(moved.place == moved.site.directory.path("q/two"))
+    #expect(moved.location == moved.site.directory.path("q/two"))
     #expect(moved.site.content("q/one/mine") == "mine\n")
     #expect(moved.site.content("q/one/etc/hosts") == "one\n")
     #expect(moved.site.content("q/two/new") == "n\n")
@@ -73,11 +73,11 @@ import Testing
     #expect(throws: ImageError.self) { try moved.undo() }
     #expect(moved.site.content("q/one/mine") == "mine\n")
     #expect(moved.site.content("q/two/new") == "n\n")
-    #expect(moved.place == moved.site.directory.path("q/two"))
+    #expect(moved.location == moved.site.directory.path("q/two"))
     let outcome = try moved.undo { $0.allowed = [moved.site.directory.path("q/one")] }
     #expect(outcome.isExact && outcome.safety != nil)
     #expect(!moved.site.exists("q/one/mine") && !moved.site.exists("q/two"))
-    #expect(moved.place == moved.site.directory.path("q/one"))
+    #expect(moved.location == moved.site.directory.path("q/one"))
   }
 
   @Test func `an undo recreates the previous directory if it is gone`() throws {
@@ -92,7 +92,7 @@ import Testing
     #expect(!moved.site.exists("q/two/theirs"))
     #expect(try moved.undo().isExact)
     #expect(moved.site.content("q/two/theirs") == "theirs\n" && !moved.site.exists("q/two/new"))
-    #expect(moved.place == moved.site.directory.path("q/one"))
+    #expect(moved.location == moved.site.directory.path("q/one"))
     // From now on it belongs to no image.
     let components = try moved.workspace.find(Reference("compute")).snapshot.components
     #expect(components.map(\.path) == [Array(moved.site.directory.path("q/one").utf8)])
@@ -110,7 +110,7 @@ import Testing
     try moved.site.run("mv q/two q/three")
     _ = try moved.workspace.addDirectory("compute", at: moved.site.directory.path("q/three"))
     #expect(try moved.undo().isExact)
-    #expect(moved.place == moved.site.directory.path("q/three"))
+    #expect(moved.location == moved.site.directory.path("q/three"))
     #expect(moved.site.content("q/three/etc/hosts") == "one\n")
     #expect(moved.site.content("q/one/etc/hosts") == "one\n")
   }

@@ -231,9 +231,10 @@ import Testing
     let image = try #require(
       try site.workspace.importBundle(ImportRequest(site.write(bundle))).images.first)
     #expect(image.apply.report.problems.isEmpty)
-    let place = site.directory.path("root/install/custom/side")
-    #expect(try run("readlink", "\(place)/down", "\(place)/sub/up").output == "sub/file\n../down\n")
-    #expect(try run("cat", "\(place)/sub/up").output == "side\n")
+    let location = site.directory.path("root/install/custom/side")
+    #expect(
+      try run("readlink", "\(location)/down", "\(location)/sub/up").output == "sub/file\n../down\n")
+    #expect(try run("cat", "\(location)/sub/up").output == "side\n")
   }
 
   @Test func `the corpus is large, and its names are unique`() throws {

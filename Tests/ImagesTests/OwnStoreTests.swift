@@ -19,10 +19,10 @@ import Testing
   }
 
   @Test(arguments: ["root/img/rootimg/.imgstore", "root/img/rootimg/var/lib/store"])
-  func `a store inside a tree survives every revert`(_ place: String) throws {
+  func `a store inside a tree survives every revert`(_ location: String) throws {
     let directory = try TemporaryDirectory()
     try fill(directory)
-    let workspace = try Workspace.test(directory, store: place)
+    let workspace = try Workspace.test(directory, store: location)
     let first = try workspace.snapshot("img").committed.snapshot
     #expect(first.notes.map(\.kind) == [.ownFiles] && first.isComplete)
     try shell(
@@ -35,7 +35,8 @@ import Testing
     #expect(
       try FileManager.default.contentsOfDirectory(atPath: tree(directory) + "/etc") == ["a"])
     let after = try Workspace(
-      WorkspaceOptions(store: directory.path(place), root: directory.path("root")), warn: { _ in })
+      WorkspaceOptions(store: directory.path(location), root: directory.path("root")),
+      warn: { _ in })
     #expect(try after.log("img").count == 3)
     #expect(try after.verify(deep: true).isClean)
     // The directory that holds the store stays in the tree.
@@ -122,13 +123,13 @@ import Testing
     var inside = PackRequest("img")
     inside.output = tree(directory) + "/etc/packed"
     #expect(throws: ImageError.self) { _ = try workspace.pack(inside) }
-    for place in ["store/out", "store/refs/img/out", "linked/out", "linked/deep/er/out"] {
-      #expect(throws: ImageError.self, "\(place)") {
-        _ = try workspace.restore("img", to: directory.path(place))
+    for location in ["store/out", "store/refs/img/out", "linked/out", "linked/deep/er/out"] {
+      #expect(throws: ImageError.self, "\(location)") {
+        _ = try workspace.restore("img", to: directory.path(location))
       }
       var pack = PackRequest("img")
-      pack.output = directory.path(place)
-      #expect(throws: (any Error).self, "\(place)") { _ = try workspace.pack(pack) }
+      pack.output = directory.path(location)
+      #expect(throws: (any Error).self, "\(location)") { _ = try workspace.pack(pack) }
     }
     #expect(!FileManager.default.fileExists(atPath: directory.path("store/packs/deep")))
     #expect(try workspace.verify(deep: true).isClean)
@@ -146,16 +147,16 @@ import Testing
     _ = try workspace.define("img", ["pkglist=/list"])
     if isRoot { try shell("mount --bind \"$1/img/rootimg\" \"$1/bound\"", directory.path("root")) }
     defer { _ = try? run("umount", directory.path("root/bound")) }
-    for place in [
+    for location in [
       "img/rootimg/out.tgz", "linked/out.tgz", "img/kernel", "name", "link",
       isRoot ? "bound/etc/out.tgz" : "img/rootimg/etc",
     ] {
       var export = ExportRequest("img")
-      export.destination = .file(directory.path("root/" + place))
-      #expect(throws: ImageError.self, "\(place)") { _ = try workspace.export(export) }
+      export.destination = .file(directory.path("root/" + location))
+      #expect(throws: ImageError.self, "\(location)") { _ = try workspace.export(export) }
       var pack = PackRequest("img")
-      pack.output = directory.path("root/" + place)
-      #expect(throws: (any Error).self, "\(place)") { _ = try workspace.pack(pack) }
+      pack.output = directory.path("root/" + location)
+      #expect(throws: (any Error).self, "\(location)") { _ = try workspace.pack(pack) }
     }
     #expect(
       try shell("cd \"$1\"; cat kernel; ls -A rootimg/etc", directory.path("root/img")).output
@@ -171,11 +172,13 @@ import Testing
     try fill(directory)
     let workspace = try Workspace.test(directory, store: "root/store")
     _ = try workspace.snapshot("img")
-    for place in ["/store/tmp", "/store"] {
+    for location in ["/store/tmp", "/store"] {
       _ = try workspace.define(
-        "other", ["provmethod=netboot", "rootimgdir=\(place)", "osvers=r", "osarch=x", "profile=o"])
-      try shell("mkdir -p \"$1/rootimg\"; echo k > \"$1/kernel\"", directory.path("root" + place))
-      #expect(throws: StoreError.self, "\(place)") { _ = try workspace.snapshot("other") }
+        "other",
+        ["provmethod=netboot", "rootimgdir=\(location)", "osvers=r", "osarch=x", "profile=o"])
+      try shell(
+        "mkdir -p \"$1/rootimg\"; echo k > \"$1/kernel\"", directory.path("root" + location))
+      #expect(throws: StoreError.self, "\(location)") { _ = try workspace.snapshot("other") }
     }
     #expect(try workspace.log("img").count == 1)
   }

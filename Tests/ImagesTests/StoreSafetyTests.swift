@@ -89,7 +89,7 @@ import Testing
     let store = directory.path("store")
     let packs = try FileManager.default.contentsOfDirectory(atPath: store + "/packs").sorted()
     try #require(packs.count == 14)
-    let places = [store + "/packs", store + "/doomed", directory.path("aside")]
+    let locations = [store + "/packs", store + "/doomed", directory.path("aside")]
     var random = SplitMix64(seed)
     for round in 0..<12 {
       for pack in packs where Int.random(in: 0..<3, using: &random) == 0 {
@@ -98,12 +98,14 @@ import Testing
           Int.random(in: 0..<5, using: &random) == 0
           ? [0, 1] : [Int.random(in: 0..<3, using: &random)]
         let from = try #require(
-          places.first { FileManager.default.fileExists(atPath: "\($0)/\(pack)") })
+          locations.first { FileManager.default.fileExists(atPath: "\($0)/\(pack)") })
         let held = directory.path("held")
         try FileManager.default.moveItem(atPath: "\(from)/\(pack)", toPath: held)
-        for place in places { try? FileManager.default.removeItem(atPath: "\(place)/\(pack)") }
+        for location in locations {
+          try? FileManager.default.removeItem(atPath: "\(location)/\(pack)")
+        }
         for target in targets {
-          try FileManager.default.linkItem(atPath: held, toPath: "\(places[target])/\(pack)")
+          try FileManager.default.linkItem(atPath: held, toPath: "\(locations[target])/\(pack)")
         }
         try FileManager.default.removeItem(atPath: held)
       }

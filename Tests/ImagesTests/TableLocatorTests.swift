@@ -12,12 +12,13 @@ import Testing
     environment: [String: String] = [:]
   ) throws -> Workspace {
     for table in tables {
-      let place = directory.path("root\(table)")
-      try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+      let xcatDirectory = directory.path("root\(table)")
+      try FileManager.default.createDirectory(
+        atPath: xcatDirectory, withIntermediateDirectories: true)
       let name = table.replacingOccurrences(of: "/", with: "_")
       _ = try Workspace(
         WorkspaceOptions(
-          store: directory.path("s"), root: directory.path("root"), xcatDirectory: place)
+          store: directory.path("s"), root: directory.path("root"), xcatDirectory: xcatDirectory)
       ) { _ in }.define(name, ["profile=p"])
     }
     if let cfgloc {
@@ -56,14 +57,14 @@ import Testing
       // The staging root's tables and this machine's tables are at the same path.
       let real = directory.path("real")
       try shell("mkdir -p \"$1\" \"$2/etc\" \"$2$1\"", real, directory.path("root"))
-      let places = [real, directory.path("root") + real]
-      for (place, name) in zip(places, ["outside", "inside"]) {
+      let xcatDirectories = [real, directory.path("root") + real]
+      for (xcatDirectory, name) in zip(xcatDirectories, ["outside", "inside"]) {
         _ = try Workspace(
           WorkspaceOptions(
-            store: directory.path("s"), root: directory.path("root"), xcatDirectory: place)
+            store: directory.path("s"), root: directory.path("root"), xcatDirectory: xcatDirectory)
         ) { _ in }.define(name, ["profile=p"])
       }
-      if !inside { try shell("rm -r \"$1\"", places[1]) }
+      if !inside { try shell("rm -r \"$1\"", xcatDirectories[1]) }
       let before = try shell("cd \"$1\"; sha256sum *", real).output
       try shell(
         link == "folder"

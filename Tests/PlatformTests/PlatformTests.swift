@@ -58,11 +58,11 @@ import Testing
     let root = try files.openDirectory(
       at: files.workingDirectory, Array(directory.path("root").utf8))
     let resolver = PathResolver(files, root: root)
-    func place(_ text: String, follow: Bool = true) throws -> (UInt64, String) {
-      let place = try resolver.resolve(
+    func location(_ text: String, follow: Bool = true) throws -> (UInt64, String) {
+      let location = try resolver.resolve(
         try #require(AbsolutePath(text)), links: follow ? .all : .refuse)
       return (
-        try files.stat(place.directory.raw).inode, String(decoding: place.name, as: UTF8.self)
+        try files.stat(location.directory.raw).inode, String(decoding: location.name, as: UTF8.self)
       )
     }
     func inode(_ name: String) throws -> UInt64 {
@@ -71,16 +71,16 @@ import Testing
       )
       .inode
     }
-    #expect(try place("/fine/f") == (inode("root/in/deep"), "f"))
-    #expect(try place("/in/back/deep/f") == (inode("root/in/deep"), "f"))
-    #expect(try place("/dangling") == (inode("root"), "nothing"))
+    #expect(try location("/fine/f") == (inode("root/in/deep"), "f"))
+    #expect(try location("/in/back/deep/f") == (inode("root/in/deep"), "f"))
+    #expect(try location("/dangling") == (inode("root"), "nothing"))
     // An absolute target starts at the root, and ".." stays there: it has no /outside.
     for out in ["/absolute/f", "/in/up/f"] {
-      #expect(throws: SystemError.self, "\(out)") { try place(out) }
+      #expect(throws: SystemError.self, "\(out)") { try location(out) }
     }
-    #expect(throws: SystemError.self) { try place("/loop/x") }
-    #expect(throws: SystemError.self) { try place("/fine/f", follow: false) }
-    #expect(try place("/in/deep/f", follow: false) == (inode("root/in/deep"), "f"))
+    #expect(throws: SystemError.self) { try location("/loop/x") }
+    #expect(throws: SystemError.self) { try location("/fine/f", follow: false) }
+    #expect(try location("/in/deep/f", follow: false) == (inode("root/in/deep"), "f"))
   }
 
   @Test func `times before and after 1970 are converted exactly`() {

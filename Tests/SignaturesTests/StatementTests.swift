@@ -100,11 +100,11 @@ import Testing
     for _ in 0..<3000 {
       var other = text
       for _ in 0..<Int.random(in: 1...4, using: &random) {
-        let place = Int.random(in: 0..<other.count, using: &random)
+        let location = Int.random(in: 0..<other.count, using: &random)
         switch Int.random(in: 0..<3, using: &random) {
-        case 0: other.remove(at: place)
-        case 1: other.insert(UInt8.random(in: 0x0a...0x7e, using: &random), at: place)
-        default: other[place] = UInt8.random(in: 0...255, using: &random)
+        case 0: other.remove(at: location)
+        case 1: other.insert(UInt8.random(in: 0x0a...0x7e, using: &random), at: location)
+        default: other[location] = UInt8.random(in: 0...255, using: &random)
         }
       }
       guard let parsed = try? Statement(parsing: other) else { continue }

@@ -109,14 +109,14 @@ import XCAT
   }
 
   @Test func `the path of a bundle is derived as by fileparse`() {
-    func place(_ text: String?) -> String {
-      let (directory, name) = Imgexport.place(of: text, image: "my  image x")
+    func location(_ text: String?) -> String {
+      let (directory, name) = Imgexport.destination(of: text, image: "my  image x")
       return "\(directory)|\(name)"
     }
-    #expect(place(nil) == "|my_image_x.tgz")
-    #expect(place("/a/b.tgz") == "/a/|b.tgz")
-    #expect(place("b") == "./|b")
-    #expect(place("a/") == "a/|my_image_x.tgz")
+    #expect(location(nil) == "|my_image_x.tgz")
+    #expect(location("/a/b.tgz") == "/a/|b.tgz")
+    #expect(location("b") == "./|b")
+    #expect(location("a/") == "a/|my_image_x.tgz")
     #expect(splitExtra("/a/b:/c:d").directory == "/c:d" && splitExtra("/a/b:/c:d").file == "/a/b")
     #expect(splitExtra("a:").directory == nil && splitExtra("a").directory == nil)
   }

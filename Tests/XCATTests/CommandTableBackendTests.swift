@@ -66,7 +66,7 @@ final class FakeXCATCommands: Sendable {
     let files = SQLiteTableBackend(
       KernelFileSystem.shared, directory: Array(commands.directory.path("etc-xcat").utf8),
       mayCreate: false)
-    #expect(commands.backend.place == "xCAT (mysql)")
+    #expect(commands.backend.location == "xCAT (mysql)")
     #expect(try commands.backend.definitions() == files.definitions())
     #expect(try commands.backend.definition(of: lite) == files.definition(of: lite))
     #expect(try commands.backend.definition(of: "none") == nil)

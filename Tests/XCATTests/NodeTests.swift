@@ -9,7 +9,7 @@ import XCAT
 /// Tables in memory.
 struct MemoryTables: TableBackend {
   var tables: [String: [[String: String]]]
-  let place = "memory"
+  let location = "memory"
 
   func rows(
     _ table: String, where key: (column: String, value: String)?

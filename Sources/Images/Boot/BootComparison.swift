@@ -89,9 +89,9 @@ extension Workspace {
   }
 
   private func openLive(_ path: AbsolutePath) throws(SystemError) -> Descriptor {
-    let place = try resolver.resolve(path)
+    let location = try resolver.resolve(path)
     let file = try fileSystem.openFile(
-      at: place.directory.raw, place.name, [.read, .nonBlocking, .noFollow])
+      at: location.directory.raw, location.name, [.read, .nonBlocking, .noFollow])
     guard try fileSystem.stat(file.raw).kind == .file else {
       throw SystemError(code: .invalid, "read", path.bytes)
     }

@@ -103,7 +103,7 @@ struct SystemScan {
 
   private mutating func scanProcess(_ pid: String) throws(SystemError) {
     let who = name(pid)
-    try scanPlaces(
+    try scanLinks(
       pid, who, [("root", "its root"), ("cwd", "its working folder"), ("exe", "its program")])
     try scanDescriptors(pid, who)
     scanMaps(pid, who)
@@ -111,10 +111,10 @@ struct SystemScan {
 
   /// Records the directories and the program that a process or a thread uses.
   /// - Parameter task: "PID" for a process, "PID/task/TID" for a thread.
-  private mutating func scanPlaces(
-    _ task: String, _ who: String, _ places: [(name: String, what: String)]
+  private mutating func scanLinks(
+    _ task: String, _ who: String, _ links: [(name: String, what: String)]
   ) throws(SystemError) {
-    for (name, what) in places {
+    for (name, what) in links {
       do throws(SystemError) {
         if let found = try stat("/proc/\(task)/\(name)") {
           add(InodeID(found), "\(who) has \(what) in it")
@@ -139,7 +139,7 @@ struct SystemScan {
         try scanMounts(task)
         if isOwn { continue }
         who = who ?? name(pid)
-        try scanPlaces(
+        try scanLinks(
           task, who ?? pid, [("root", "its root"), ("cwd", "its working folder")])
       } catch {
         if !SystemScan.isGone(error) { throw error }

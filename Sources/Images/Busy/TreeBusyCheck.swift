@@ -82,7 +82,7 @@ struct TreeBusyCheck {
   }
 
   private mutating func findMounts(_ tree: [UInt8], _ own: MountTable, _ scan: SystemScan) {
-    guard let (mount, inside) = own.placeInFileSystem(of: tree) else {
+    guard let (mount, inside) = own.locationInFileSystem(of: tree) else {
       reasons.append("its mount is not in /proc/self/mountinfo")
       return
     }
@@ -99,7 +99,7 @@ struct TreeBusyCheck {
         if other.device == mount.device, isInside(other.root, inside), isOther {
           add("it is also mounted on \(printable(other.point))", other.point)
         }
-        if i > 0, let (device, path) = table.coveredPlace(of: other), device == mount.device,
+        if i > 0, let (device, path) = table.coveredDirectory(of: other), device == mount.device,
           isInside(path, inside)
         {
           add("something is mounted in it, in another mount namespace", path)

@@ -92,8 +92,8 @@ extension Workspace {
     }
     for directory in candidates.sorted(by: { $0.components.count > $1.components.count }) {
       do throws(SystemError) {
-        let place = try resolver.resolve(directory)
-        try fileSystem.remove(at: place.directory.raw, place.name, isDirectory: true)
+        let location = try resolver.resolve(directory)
+        try fileSystem.remove(at: location.directory.raw, location.name, isDirectory: true)
       } catch {
         let isKept: [SystemError.Code] = [.notEmpty, .exists, .loop]
         guard error.isAbsent || isKept.contains(error.code) else {

@@ -76,13 +76,13 @@ extension Workspace {
       },
       read: { [self] path in
         guard try statLive(path)?.kind == .file else { return nil }
-        let place = try resolver.resolve(path)
-        return try fileSystem.readSmallFile(at: place.directory.raw, place.name)
+        let location = try resolver.resolve(path)
+        return try fileSystem.readSmallFile(at: location.directory.raw, location.name)
       },
       list: { [self] path in
         guard try statLive(path)?.kind == .directory else { return [] }
-        let place = try resolver.resolve(path)
-        let directory = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+        let location = try resolver.resolve(path)
+        let directory = try fileSystem.openDirectory(at: location.directory.raw, location.name)
         return try fileSystem.names(of: directory.raw).sorted(by: precedes)
       })
   }
@@ -90,8 +90,8 @@ extension Workspace {
   /// Returns the attributes of the entry at a path, links followed; nil if there is none.
   func statLive(_ path: AbsolutePath) throws -> FileStat? {
     do throws(SystemError) {
-      let place = try resolver.resolve(path)
-      return try fileSystem.statIfPresent(at: place.directory.raw, place.name)
+      let location = try resolver.resolve(path)
+      return try fileSystem.statIfPresent(at: location.directory.raw, location.name)
     } catch {
       if error.isAbsent || error.code == .loop { return nil }
       throw error

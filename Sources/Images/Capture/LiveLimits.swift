@@ -24,14 +24,15 @@ final class LiveLimits {
   func of(_ path: AbsolutePath) -> AttributeLimits? {
     let fileSystem = workspace.fileSystem
     do throws(SystemError) {
-      let place = try workspace.resolver.resolve(path)
-      guard let top = try fileSystem.statIfPresent(at: place.directory.raw, place.name) else {
+      let location = try workspace.resolver.resolve(path)
+      guard let top = try fileSystem.statIfPresent(at: location.directory.raw, location.name) else {
         return nil
       }
       if let known = byDevice[top.device] { return known }
       let directory =
         top.kind == .directory
-        ? try fileSystem.openDirectory(at: place.directory.raw, place.name) : place.directory
+        ? try fileSystem.openDirectory(at: location.directory.raw, location.name)
+        : location.directory
       let limits = AttributeLimits(
         fileSystem, store, in: directory, replacesLabels: replacesLabels)
       byDevice[top.device] = limits

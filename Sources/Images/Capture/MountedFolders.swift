@@ -46,8 +46,8 @@ extension Workspace {
     do throws(SystemError) {
       let located = try resolver.locate(path)
       guard !located.mountedDirectories.contains(located.path) else { return false }
-      let place = located.place
-      let directory = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+      let location = located.location
+      let directory = try fileSystem.openDirectory(at: location.directory.raw, location.name)
       return try fileSystem.names(of: directory.raw).isEmpty
     } catch {
       if error.isAbsent || error.code == .loop { return false }

@@ -36,8 +36,8 @@ extension Workspace {
     while true {
       do throws(SystemError) {
         if directory.components.isEmpty { return (resolver.root, directory) }
-        let place = try resolver.resolve(directory)
-        return (try fileSystem.openDirectory(at: place.directory.raw, place.name), directory)
+        let location = try resolver.resolve(directory)
+        return (try fileSystem.openDirectory(at: location.directory.raw, location.name), directory)
       } catch {
         guard error.isAbsent || error.code == .loop, !directory.components.isEmpty else {
           return nil
@@ -50,8 +50,8 @@ extension Workspace {
   private func openTree(_ component: ComponentPlan) throws -> Descriptor? {
     guard component.current?.kind == .directory else { return nil }
     do throws(SystemError) {
-      let place = try resolver.resolve(component.path)
-      return try fileSystem.openDirectory(at: place.directory.raw, place.name)
+      let location = try resolver.resolve(component.path)
+      return try fileSystem.openDirectory(at: location.directory.raw, location.name)
     } catch {
       if error.isAbsent || error.code == .loop { return nil }
       throw error

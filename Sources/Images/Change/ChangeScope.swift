@@ -16,17 +16,17 @@ extension Workspace {
     let tables = try tables()
     let install = try installDirectory(tables)
     var remarks: [String] = []
-    let places = try changed.map { ($0, try entryPlace($0)) }
+    let identities = try changed.map { ($0, try entryIdentity($0)) }
     for (other, definition) in try tables.definitions().sorted(by: { $0.key < $1.key })
     where other != image.text {
       let bootDirectory = try ImageFiles.bootDirectory(definition, installDirectory: install)
         .flatMap { try statLive($0) }.map { FileIdentity($0) }
       let lists = Set(
         try ImageFiles.listAttributes.flatMap { ImageFiles.paths(of: $0, definition) }
-          .compactMap { try entryPlace($0) })
+          .compactMap { try entryIdentity($0) })
       let directory = definition.directoryPath
-      let shared = places.filter { path, place in
-        place.map { $0.directory == bootDirectory || lists.contains($0) } ?? false
+      let shared = identities.filter { path, identity in
+        identity.map { $0.directory == bootDirectory || lists.contains($0) } ?? false
           || directory.map { path.isInside($0) || $0.isInside(path) } ?? false
       }.map(\.0)
       if let first = shared.first {
@@ -40,15 +40,15 @@ extension Workspace {
   }
 
   /// The identity of an entry, independent of the path to it.
-  private struct EntryPlace: Hashable {
+  private struct EntryIdentity: Hashable {
     let directory: FileIdentity
     let name: [UInt8]
   }
 
   /// Returns the identity of an entry; nil if its directory does not exist.
-  private func entryPlace(_ path: AbsolutePath) throws -> EntryPlace? {
+  private func entryIdentity(_ path: AbsolutePath) throws -> EntryIdentity? {
     try statLive(path.parent).map {
-      EntryPlace(directory: FileIdentity($0), name: path.lastComponent)
+      EntryIdentity(directory: FileIdentity($0), name: path.lastComponent)
     }
   }
 
@@ -59,16 +59,16 @@ extension Workspace {
   ) throws -> [ComponentPlan] {
     if request.allowsOutside { return plans }
     let install = try installDirectory(try tables())
-    var places = [install, ImportTargets.sharedLists, ImportTargets.plugins]
+    var allowedPaths = [install, ImportTargets.sharedLists, ImportTargets.plugins]
     for definition in definitions {
-      places += [
+      allowedPaths += [
         ImageFiles.bootDirectory(definition, installDirectory: install),
         ImageFiles.rawDirectory(definition, installDirectory: install),
         definition.directoryPath,
       ].compactMap { $0 }
     }
-    places += components.ownTargets
-    places += try request.allowed.map { text in
+    allowedPaths += components.ownTargets
+    allowedPaths += try request.allowed.map { text in
       guard let path = AbsolutePath(text) else {
         throw ImageError(
           .usage, "--allow \(text)", "is not an absolute path",
@@ -79,7 +79,7 @@ extension Workspace {
     return plans.map { component in
       // A file is removed only if an import of this image created it: the target notes its absence.
       guard !component.plan.isEmpty, component.desired != nil,
-        !places.contains(where: { component.path.isInside($0) })
+        !allowedPaths.contains(where: { component.path.isInside($0) })
       else {
         return component
       }

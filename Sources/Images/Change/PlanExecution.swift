@@ -25,7 +25,7 @@ struct ExecutionResult {
 extension Workspace {
   private struct StagedTree {
     let component: ComponentPlan
-    let place: ResolvedPath
+    let location: ResolvedPath
     let name: [UInt8]
   }
 
@@ -35,14 +35,14 @@ extension Workspace {
   ///   - staged: blobs that are already on disk and need only a name.
   ///   - syncs: the syncs that exchanges wait for. In-place changes are not synced on return.
   ///   - resolve: returns the location of a component on this machine, and creates missing directories.
-  func place(
+  func execute(
     _ plans: [ComponentPlan], token: String, staged: StagedBlobs? = nil, _ syncs: BackgroundSync,
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ExecutionResult {
     progress.begin(
       "applying",
       totalBytes: plans.reduce(0) { $0 &+ ($1.staging ?? $1.plan).writtenBytes })
-    var placement = ExecutionResult()
+    var result = ExecutionResult()
     var stagedTrees: [StagedTree] = []
     var inPlace: [ComponentPlan] = []
     do {
@@ -52,29 +52,29 @@ extension Workspace {
           continue
         }
         let tree = StagedTree(
-          component: component, place: try resolve(component.path), name: stagingName(token, i))
+          component: component, location: try resolve(component.path), name: stagingName(token, i))
         let (report, isBuilt) = try build(tree, staging, token)
-        placement.report += report
+        result.report += report
         if isBuilt { stagedTrees.append(tree) } else { inPlace.append(component) }
       }
       try Interruption.check()
     } catch let stop as InterruptedError {
       for tree in stagedTrees where tree.component.desired != nil {
-        try treeRemover().remove(at: tree.place.directory.raw, tree.name)
+        try treeRemover().remove(at: tree.location.directory.raw, tree.name)
       }
       throw CancelledChangeError(cause: stop)
     }
     for component in inPlace {
-      let place: ResolvedPath
+      let location: ResolvedPath
       do {
-        place = try resolve(component.path)
+        location = try resolve(component.path)
       } catch let error as SystemError where error.code == .loop || error.code == .notDirectory {
         // As with an entry of a tree, a path that cannot be resolved does not stop the others.
-        placement.report.problems.append(
+        result.report.problems.append(
           ApplyProblem(path: component.path.bytes, what: error.reason))
         continue
       }
-      placement.report += try change(component, token, staged, at: place)
+      result.report += try change(component, token, staged, at: location)
     }
     if !stagedTrees.isEmpty {
       try sync(inPlace.map(\.path), syncs)
@@ -82,18 +82,17 @@ extension Workspace {
     }
     for tree in stagedTrees {
       guard let obstacle = try exchange(tree) else {
-        placement.report.removed += tree.component.plan.removals.count
-        placement.oldTrees.append(ResolvedPath(directory: tree.place.directory, name: tree.name))
+        result.report.removed += tree.component.plan.removals.count
+        result.oldTrees.append(ResolvedPath(directory: tree.location.directory, name: tree.name))
         continue
       }
-      placement.report.fallbacks.append(
-        ApplyProblem(path: tree.component.path.bytes, what: obstacle))
+      result.report.fallbacks.append(ApplyProblem(path: tree.component.path.bytes, what: obstacle))
       if tree.component.desired != nil {
-        try treeRemover().remove(at: tree.place.directory.raw, tree.name)
+        try treeRemover().remove(at: tree.location.directory.raw, tree.name)
       }
-      placement.report += try change(tree.component, token, staged, at: tree.place)
+      result.report += try change(tree.component, token, staged, at: tree.location)
     }
-    return placement
+    return result
   }
 
   /// Starts a sync of the file systems of these paths, and of those mounted on them.
@@ -101,13 +100,13 @@ extension Workspace {
     var found: [UInt64: Descriptor] = [:]
     for path in paths {
       do throws(SystemError) {
-        let place = try locate(path)
-        found[try fileSystem.stat(place.directory.raw).device] = place.directory
+        let location = try locate(path)
+        found[try fileSystem.stat(location.directory.raw).device] = location.directory
         // An entry that cannot be examined was left alone.
-        guard let top = try? fileSystem.statIfPresent(at: place.directory.raw, place.name),
+        guard let top = try? fileSystem.statIfPresent(at: location.directory.raw, location.name),
           top.kind == .directory, found[top.device] == nil
         else { continue }
-        found[top.device] = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+        found[top.device] = try fileSystem.openDirectory(at: location.directory.raw, location.name)
       } catch {
         if !error.isAbsent, error.code != .loop { throw error }
       }
@@ -122,10 +121,10 @@ extension Workspace {
   }
 
   /// Removes the old trees after an exchange.
-  func removeOldTrees(_ placement: ExecutionResult) throws {
-    if placement.oldTrees.isEmpty { return }
+  func removeOldTrees(_ result: ExecutionResult) throws {
+    if result.oldTrees.isEmpty { return }
     progress.begin("removing the old tree")
-    for tree in placement.oldTrees {
+    for tree in result.oldTrees {
       try treeRemover().remove(at: tree.directory.raw, tree.name)
     }
   }
@@ -139,7 +138,7 @@ extension Workspace {
     _ tree: StagedTree, _ plan: Plan, _ token: String
   ) throws -> (report: ApplyReport, isBuilt: Bool) {
     guard tree.component.desired != nil else { return (ApplyReport(), true) }
-    let (directory, path) = (tree.place.directory, tree.component.path)
+    let (directory, path) = (tree.location.directory, tree.component.path)
     let cloneSource = try tree.component.cloneSource.map { try locate($0.path) }
     let executor = Executor(
       fileSystem, try store(), base: directory, cloneSource: cloneSource?.directory,
@@ -148,7 +147,7 @@ extension Workspace {
     var reason: String
     do {
       var report = try executor.run(
-        plan.renamed(to: tree.name, reusing: cloneSource?.name ?? tree.place.name))
+        plan.renamed(to: tree.name, reusing: cloneSource?.name ?? tree.location.name))
       report.writtenFileStates = report.writtenFileStates.map {
         (path.bytes + $0.path.dropFirst(tree.name.count), $0.stat, $0.blob)
       }
@@ -175,8 +174,8 @@ extension Workspace {
   /// - Returns: nil on success; otherwise the reason to change the tree in place. The old tree is then back
   ///   at its path.
   private func exchange(_ tree: StagedTree) throws -> String? {
-    let (directory, name) = (tree.place.directory.raw, tree.place.name)
-    if let mount = TreeBusyCheck.mounts(in: realPath(tree.place)).first {
+    let (directory, name) = (tree.location.directory.raw, tree.location.name)
+    if let mount = TreeBusyCheck.mounts(in: realPath(tree.location)).first {
       return "something was mounted on \(printable(mount.point)) meanwhile"
     }
     do throws(SystemError) {
@@ -196,7 +195,7 @@ extension Workspace {
     }
     if tree.component.current != nil, let observed = tree.component.observed,
       let path = try SwappedTreeCheck(fileSystem, observed.directory).firstDifference(
-        at: tree.place.directory, tree.name)
+        at: tree.location.directory, tree.name)
     {
       if tree.component.desired == nil {
         try fileSystem.rename(at: directory, tree.name, to: directory, name, exclusively: true)
@@ -213,14 +212,15 @@ extension Workspace {
   // MARK: In place
 
   private func change(
-    _ component: ComponentPlan, _ token: String, _ staged: StagedBlobs?, at place: ResolvedPath
+    _ component: ComponentPlan, _ token: String, _ staged: StagedBlobs?, at location: ResolvedPath
   ) throws -> ApplyReport {
     let executor = Executor(
-      fileSystem, try store(), base: place.directory, conflictPolicy: .failIfChanged, token: token,
+      fileSystem, try store(), base: location.directory, conflictPolicy: .failIfChanged,
+      token: token,
       staged: staged, progress: progress)
     var done = try executor.run(
-      place.name == component.path.lastComponent
-        ? component.plan : component.plan.renamed(to: place.name))
+      location.name == component.path.lastComponent
+        ? component.plan : component.plan.renamed(to: location.name))
     let above = component.path.parent.bytes
     func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
     done.problems = done.problems.map { $0.moved(to: full($0.path)) }

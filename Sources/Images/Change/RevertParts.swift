@@ -100,7 +100,7 @@ struct PartCombiner {
 
   // MARK: Paths
 
-  private struct Place {
+  private struct PartLocation {
     let componentPath: [UInt8]
     let old: Snapshot.Component?
     let new: Snapshot.Component?
@@ -108,16 +108,16 @@ struct PartCombiner {
   }
 
   private mutating func bring(path text: String) throws {
-    let place = try locate(text)
-    try requireNotExcluded(place, text)
-    if place.below.isEmpty { return try bring(whole: place, text) }
-    guard let tree = place.old, tree.entry.ids != nil else {
+    let location = try locate(text)
+    try requireNotExcluded(location, text)
+    if location.below.isEmpty { return try bring(whole: location, text) }
+    guard let tree = location.old, tree.entry.ids != nil else {
       throw ImageError(
-        .pathNotFound, text, "lies in \(printable(place.componentPath)), which is not live",
+        .pathNotFound, text, "lies in \(printable(location.componentPath)), which is not live",
         hint: "Revert that first")
     }
-    let desired = try place.new.flatMap { try view.find(place.below, in: $0.entry) }
-    let current = try view.find(place.below, in: tree.entry)
+    let desired = try location.new.flatMap { try view.find(location.below, in: $0.entry) }
+    let current = try view.find(location.below, in: tree.entry)
     guard desired != nil || current != nil else {
       throw ImageError(
         .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image",
@@ -126,32 +126,36 @@ struct PartCombiner {
           : "Paths are inside the root tree, or absolute on the management node; links are not followed"
       )
     }
-    honourNotes(at: place)
+    honourNotes(at: location)
     guard let desired else {
-      edits[place.componentPath, default: TreeEdits()].remove(place.below)
+      edits[location.componentPath, default: TreeEdits()].remove(location.below)
       return
     }
     if desired == current { return }
-    if let component = place.new { try makeDirectories(above: place, in: tree, from: component) }
-    edits[place.componentPath, default: TreeEdits()].put(place.below, .copied(desired, number: 1))
+    if let component = location.new {
+      try makeDirectories(above: location, in: tree, from: component)
+    }
+    edits[location.componentPath, default: TreeEdits()].put(
+      location.below, .copied(desired, number: 1))
   }
 
   /// Refuses excluded entries. A revert leaves them alone, so it must not seem to restore one.
-  private func requireNotExcluded(_ place: Place, _ text: String) throws {
-    let whole = place.componentPath + place.below.flatMap { [0x2f] + $0 }
+  private func requireNotExcluded(_ location: PartLocation, _ text: String) throws {
+    let whole = location.componentPath + location.below.flatMap { [0x2f] + $0 }
     let note = live.notes.first { note in
       note.kind == .excluded && (whole == note.path || whole.starts(with: note.path + [0x2f]))
     }
     var pattern = note.map { printable($0.detail.utf8) }
     // An entry that does not exist now has no note.
-    if pattern == nil, place.new?.role == ImageFiles.rootTree, live.definition.isDirectory,
+    if pattern == nil, location.new?.role == ImageFiles.rootTree, live.definition.isDirectory,
       let patterns = try? ExcludePatterns(live.definition.excludes)
     {
-      for length in place.below.indices.map({ $0 + 1 }) where pattern == nil {
-        let inside = Array(place.below.prefix(length).joined(separator: [0x2f]))
+      for length in location.below.indices.map({ $0 + 1 }) where pattern == nil {
+        let inside = Array(location.below.prefix(length).joined(separator: [0x2f]))
         let isDirectory =
-          try length < place.below.count
-          || place.new.flatMap { try view.find(place.below, in: $0.entry) }?.kind == .directory
+          try length < location.below.count
+          || location.new.flatMap { try view.find(location.below, in: $0.entry) }?.kind
+            == .directory
         pattern = patterns.match(inside, isDirectory: isDirectory)?.text
       }
     }
@@ -163,11 +167,11 @@ struct PartCombiner {
 
   /// Adds edits that create the missing directories on a path.
   private mutating func makeDirectories(
-    above place: Place, in tree: Snapshot.Component, from source: Snapshot.Component
+    above location: PartLocation, in tree: Snapshot.Component, from source: Snapshot.Component
   ) throws {
-    for count in 1..<max(1, place.below.count) {
-      let directory = Array(place.below[..<count])
-      if createdDirectories[place.componentPath]?.contains(directory) == true { continue }
+    for count in 1..<max(1, location.below.count) {
+      let directory = Array(location.below[..<count])
+      if createdDirectories[location.componentPath]?.contains(directory) == true { continue }
       if let there = try view.find(directory, in: tree.entry) {
         if there.kind == .directory { continue }
         let name = printable(Array(directory.joined(separator: [0x2f])))
@@ -179,35 +183,35 @@ struct PartCombiner {
       guard let desired = try view.find(directory, in: source.entry), desired.ids != nil else {
         continue
       }
-      edits[place.componentPath, default: TreeEdits()].put(directory, .emptied(desired))
-      createdDirectories[place.componentPath, default: []].insert(directory)
+      edits[location.componentPath, default: TreeEdits()].put(directory, .emptied(desired))
+      createdDirectories[location.componentPath, default: []].insert(directory)
     }
   }
 
-  private mutating func bring(whole place: Place, _ text: String) throws {
-    guard place.old != nil || place.new != nil else {
+  private mutating func bring(whole location: PartLocation, _ text: String) throws {
+    guard location.old != nil || location.new != nil else {
       throw ImageError(
         .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image")
     }
-    guard var desired = place.new else {
-      components[place.componentPath] = nil
-      if let path = AbsolutePath(place.componentPath) { notes.append(.absentFile(path)) }
+    guard var desired = location.new else {
+      components[location.componentPath] = nil
+      if let path = AbsolutePath(location.componentPath) { notes.append(.absentFile(path)) }
       return
     }
-    desired.path = place.componentPath
-    components[place.componentPath] = desired
-    notes.removeAll { $0.path == place.componentPath && $0.isAbsentFile }
+    desired.path = location.componentPath
+    components[location.componentPath] = desired
+    notes.removeAll { $0.path == location.componentPath && $0.isAbsentFile }
   }
 
   /// Copies the snapshot's notes on unreadable entries, so that the revert leaves these alone.
-  private mutating func honourNotes(at place: Place) {
-    let whole = place.componentPath + place.below.flatMap { [0x2f] + $0 }
+  private mutating func honourNotes(at location: PartLocation) {
+    let whole = location.componentPath + location.below.flatMap { [0x2f] + $0 }
     notes += source.notes.filter { note in
       note.isUntouchable && note.path.starts(with: whole) && !notes.contains(note)
     }
   }
 
-  private func locate(_ text: String) throws -> Place {
+  private func locate(_ text: String) throws -> PartLocation {
     guard let bytes = bytes(fromPrintable: text) else {
       throw ImageError(
         .usage, "path \(text)", "contains a backslash that does not begin \\xHH, \\n, \\t or \\\\")
@@ -223,7 +227,7 @@ struct PartCombiner {
       let all = Set(live.capture.components.map(\.path)).union(source.components.map(\.path))
       let above = all.filter { parts.starts(with: treePath($0)) }
       if let component = above.max(by: { $0.count < $1.count }) {
-        return Place(
+        return PartLocation(
           componentPath: component, old: components[component],
           new: source.component(at: component),
           below: Array(parts.dropFirst(treePath(component).count)))
@@ -236,7 +240,7 @@ struct PartCombiner {
         "is not a file of the image, and the image has no root tree",
         hint: "'imgstore show \(sourceName)' lists the files of the image")
     }
-    return Place(
+    return PartLocation(
       componentPath: path, old: old.flatMap { components[$0.path] }, new: new, below: parts)
   }
 
@@ -253,7 +257,7 @@ struct PartCombiner {
       (live.capture.components + source.components).filter { $0.role == role }.map(\.path))
     for path in paths.sorted(by: precedes) {
       try bring(
-        whole: Place(
+        whole: PartLocation(
           componentPath: path, old: components[path], new: source.component(at: path), below: []),
         name)
     }

@@ -75,15 +75,15 @@ extension Workspace {
     if !isAsked, let (path, flags) = component.observed?.firstProtected {
       return (nil, "\(printable(path)) has the flag \(flags.letters)")
     }
-    let place = try locate(component.path)
-    if let tree = try fileSystem.statIfPresent(at: place.directory.raw, place.name),
+    let location = try locate(component.path)
+    if let tree = try fileSystem.statIfPresent(at: location.directory.raw, location.name),
       try fileSystem.isInside(try store().layout.root, FileIdentity(tree))
     {
       return try refused("the store is in it")
     }
     let use = TreeBusyCheck(
       TreeBusyCheck.Question(
-        path: realPath(place), managementPath: component.path,
+        path: realPath(location), managementPath: component.path,
         stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: context.isServed,
         tree: component.observed, store: try realStorePath()))
     if let mount = use.mounts.first { return try refused("a file system is mounted on \(mount)") }
@@ -91,16 +91,16 @@ extension Workspace {
     if !isAsked, let reason = use.reasons.first {
       return (nil, reason + (use.reasons.count > 1 ? " …" : ""))
     }
-    if !isAsked, let reason = exceedsCopyBudget(component.plan, in: place.directory) {
+    if !isAsked, let reason = exceedsCopyBudget(component.plan, in: location.directory) {
       return (nil, reason)
     }
     let staging = try stagingPlan(component, context)
     if isAsked {
       for reason in use.reasons { warn("\(component.path.text): \(reason)") }
-      if let reason = try lacksSpace(staging, in: place.directory) { return try refused(reason) }
+      if let reason = try lacksSpace(staging, in: location.directory) { return try refused(reason) }
       return (staging, "as requested")
     }
-    if let reason = try exceedsWriteBudget(staging, component.plan, in: place.directory) {
+    if let reason = try exceedsWriteBudget(staging, component.plan, in: location.directory) {
       return (nil, reason)
     }
     return (staging, "no process uses the tree, and the disk has room for a second one")
@@ -201,10 +201,11 @@ extension Workspace {
   }
 
   /// Returns the path of a location on this machine as the kernel reports it.
-  func realPath(_ place: ResolvedPath) -> [UInt8] {
+  func realPath(_ location: ResolvedPath) -> [UInt8] {
     let directory =
       (try? KernelFileSystem.shared.readLink(
-        at: fileSystem.workingDirectory, Array("/proc/self/fd/\(place.directory.raw)".utf8))) ?? []
-    return (directory == [0x2f] ? [] : directory) + [0x2f] + place.name
+        at: fileSystem.workingDirectory, Array("/proc/self/fd/\(location.directory.raw)".utf8)))
+      ?? []
+    return (directory == [0x2f] ? [] : directory) + [0x2f] + location.name
   }
 }

@@ -21,7 +21,7 @@ struct SwappedTreeCheck: Sendable {
   }
 
   private struct PendingDirectory: Sendable {
-    let place: ResolvedPath
+    let location: ResolvedPath
     /// The path relative to the tree's top.
     let path: [UInt8]
     let captured: CapturedDirectory?
@@ -34,7 +34,7 @@ struct SwappedTreeCheck: Sendable {
     let stat = try fileSystem.stat(at: directory.raw, name, followLink: false)
     guard stat.kind == .directory else { return [] }
     let top = PendingDirectory(
-      place: ResolvedPath(directory: directory, name: name), path: [], captured: captured)
+      location: ResolvedPath(directory: directory, name: name), path: [], captured: captured)
     let found = Monitor<[UInt8]?>(nil)
     try WorkStack().run([top], threads: diskThreadCount) { pending in
       if found.withLock({ $0 }) != nil { return [] }
@@ -49,7 +49,8 @@ struct SwappedTreeCheck: Sendable {
   private func compare(
     _ pending: PendingDirectory, _ differs: ([UInt8]) -> Void
   ) throws(SystemError) -> [PendingDirectory] {
-    let open = try fileSystem.openDirectory(at: pending.place.directory.raw, pending.place.name)
+    let open = try fileSystem.openDirectory(
+      at: pending.location.directory.raw, pending.location.name)
     var below: [PendingDirectory] = []
     for name in try fileSystem.names(of: open.raw) {
       guard let now = try fileSystem.statIfPresent(at: open.raw, name) else { continue }
@@ -61,7 +62,7 @@ struct SwappedTreeCheck: Sendable {
       guard now.kind == .directory else { continue }
       below.append(
         PendingDirectory(
-          place: ResolvedPath(directory: open, name: name), path: path(),
+          location: ResolvedPath(directory: open, name: name), path: path(),
           captured: pending.captured?.directory(name)))
     }
     return below

@@ -145,10 +145,10 @@ extension Workspace {
     let (copied, remaining) = try withJournal(image, journal) { syncs in
       let copied = try store.refs.append(snapshot)
       try closeDirectory(of: copied.snapshot) { try locate($0, create: true) }
-      let placement = try place(plans, token: journal.token, syncs) {
+      let execution = try execute(plans, token: journal.token, syncs) {
         try locate($0, create: true)
       }
-      outcome.report = placement.report
+      outcome.report = execution.report
       try sync(plans.map(\.path), syncs)
       try waitForSyncs(syncs)
       outcome.report.problems += try applyRows(changes)

@@ -30,7 +30,8 @@ extension Workspace {
       name = try image(named: text).text
       guard let live = try tables().definition(of: name) else {
         throw ImageError(
-          .imageNotFound, "image \(name)", "is not defined in the tables in \(try tables().place)",
+          .imageNotFound, "image \(name)",
+          "is not defined in the tables in \(try tables().location)",
           hint: "'imgstore show \(name)@~0 -z' prints the definition in its latest snapshot")
       }
       definition = live

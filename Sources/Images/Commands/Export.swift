@@ -157,12 +157,12 @@ extension Workspace {
   /// Returns the path to write to, after checks; nil for standard output.
   private func destination(
     _ request: ExportRequest, _ layout: ExportLayout, _ snapshot: CommittedSnapshot
-  ) throws -> OutputPlace? {
+  ) throws -> OutputLocation? {
     guard case .file(let path) = request.destination else { return nil }
     // The number keeps bundles of different snapshots apart.
     let name = "\(layout.directory)@\(snapshot.number).tgz"
     let object = "destination \(path ?? name)"
-    let output = try outputPlace(path ?? name, named: name, object)
+    let output = try outputLocation(path ?? name, named: name, object)
     try requireOutsideStore(output.resolved.directory, object)
     try requireOutside(snapshot.snapshot.requests.map(\.path), output.resolved, object)
     return output
@@ -171,7 +171,7 @@ extension Workspace {
   /// Writes the rendered bytes, and returns their number.
   /// - Parameter destination: the file, which is replaced at the end; nil for standard output.
   private func write(
-    _ destination: OutputPlace?,
+    _ destination: OutputLocation?,
     _ render: (@escaping (UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws -> UInt64 {
     func renderAll(to target: BackgroundWriter.Target) throws -> UInt64 {

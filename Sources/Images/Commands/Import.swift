@@ -52,7 +52,7 @@ extension Workspace {
       try signatures.requireStatements(content.0)
       return content
     }
-    let request = try placed(request, bundled)
+    let request = try resolvingDestination(request, bundled)
     let preparation = try ImportPreparation(self, request, session)
     let prepared = try namingBundle(name) { try preparation.prepare(bundled) }
     progress.begin("syncing")
@@ -104,7 +104,7 @@ extension Workspace {
   /// Returns the request with the destination of an image that is a directory: an absolute path, or the path
   /// of the image if it is defined here already.
   /// - Throws: `ImageError` (`usage`) if a destination is given for several images.
-  private func placed(
+  private func resolvingDestination(
     _ request: ImportRequest, _ bundled: [BundledImage]
   ) throws -> ImportRequest {
     var request = request

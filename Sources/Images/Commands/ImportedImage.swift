@@ -125,23 +125,23 @@ extension Workspace {
         report(event(component))
       }
       try protection.closedDirectory.map { try close(targets.resolve($0)) }
-      let placement: ExecutionResult
+      let execution: ExecutionResult
       do {
-        placement = try place(plans, token: journal.token, staged: staged, syncs) {
+        execution = try execute(plans, token: journal.token, staged: staged, syncs) {
           try targets.resolve($0)
         }
       } catch let untouched as CancelledChangeError where !originals.isEmpty {
         // Originals were kept already, so the change cannot be dropped as untouched.
         throw untouched.cause
       }
-      outcome.report = placement.report
+      outcome.report = execution.report
       for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }
       if prepared.rows.hasNodeLists { report(.addingPostscripts) }
       try sync(plans.map(\.path), syncs)
       try waitForSyncs(syncs)
       outcome.report.problems += try applyRows(rows.changes)
-      try removeOldTrees(placement)
-      if !placement.oldTrees.isEmpty { try sync(plans.map(\.path), syncs) }
+      try removeOldTrees(execution)
+      if !execution.oldTrees.isEmpty { try sync(plans.map(\.path), syncs) }
       let (differences, proof, source) = try lookAtLive(
         committed.excluding(live.excludes), change: [],
         verifiedFiles: outcome.report.verifiedFiles)

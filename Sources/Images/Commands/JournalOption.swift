@@ -30,7 +30,7 @@ enum JournalOption {
   /// Present if the exclude patterns of the target's definition are restored.
   private static let excludes = "excludes"
   /// Present if the path of the image's directory becomes that of the target.
-  private static let place = "place"
+  private static let locationKey = "place"
   /// An exclude list that was in effect when the change began: its patterns, one a line.
   private static let list = "exclude-list"
 
@@ -39,7 +39,7 @@ enum JournalOption {
     request.allowed.map { Snapshot.Fact(allowed, $0) }
       + (request.allowsOutside ? [Snapshot.Fact(outside, "")] : [])
       + (request.restoresExcludes ? [Snapshot.Fact(excludes, "")] : [])
-      + (request.restoresPlace ? [Snapshot.Fact(place, "")] : [])
+      + (request.restoresLocation ? [Snapshot.Fact(locationKey, "")] : [])
   }
 
   /// Returns the facts to record for exclude lists.
@@ -59,7 +59,8 @@ enum JournalOption {
     var request = RevertRequest("")
     request.allowed = journal.values(allowed)
     request.restoresExcludes = !journal.values(excludes).isEmpty
-    request.restoresPlace = journal.operation == .importing || !journal.values(place).isEmpty
+    request.restoresLocation =
+      journal.operation == .importing || !journal.values(locationKey).isEmpty
     request.allowsOutside = journal.operation != .revert || !journal.values(outside).isEmpty
     return request
   }

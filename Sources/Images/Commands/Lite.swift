@@ -112,7 +112,7 @@ extension Workspace {
         try preflight(plans)
         try requireAllChangeable(
           plans, EditableTree(before.top, in: edits.tree.view), edits.tree)
-        if packs { _ = try packPlace(ImageFiles.statelitePackedName, source.directory) }
+        if packs { _ = try packDestination(ImageFiles.statelitePackedName, source.directory) }
       }
       return outcome(nil, describe(plans, [], []), refusal: refusal)
     }
@@ -206,7 +206,7 @@ extension Workspace {
     let start = monotonicSeconds()
     var packing = PackRequest(request.image)
     (packing.threads, packing.cacheLimitBytes) = (request.threads, request.cacheLimitBytes)
-    let destination = try packPlace(ImageFiles.statelitePackedName, source.directory)
+    let destination = try packDestination(ImageFiles.statelitePackedName, source.directory)
     let replaced = try replacedEntry(destination.resolved)
     let store = try store()
     var packedSnapshot = snapshot

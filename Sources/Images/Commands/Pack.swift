@@ -29,7 +29,7 @@ extension Workspace {
         try ImageOperationLock.acquire(resolver, tree: $0, waiting: treeLockWait)
       } ?? nil
     defer { withExtendedLifetime(lock) {} }
-    let destination = try packPlace(source, request)
+    let destination = try packDestination(source, request)
     let replaced = try replacedEntry(destination.resolved)
     var packed = try packedTree(source, replacing: destination, request)
     let store = try store()

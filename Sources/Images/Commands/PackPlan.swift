@@ -37,7 +37,7 @@ extension Workspace {
   public func planPack(_ request: PackRequest) throws -> PackPlan {
     let start = monotonicSeconds()
     let source = try packSource(request)
-    let destination = try packPlace(source, request)
+    let destination = try packDestination(source, request)
     let replaced = try fileSystem.statIfPresent(
       at: destination.resolved.directory.raw, destination.resolved.name)
     let store = try store()

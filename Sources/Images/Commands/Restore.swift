@@ -119,7 +119,7 @@ extension Workspace {
   ) throws -> ResolvedPath? {
     let location: ResolvedPath
     do {
-      location = try outputPlace(destination, object, createsDirectories: creates).resolved
+      location = try outputLocation(destination, object, createsDirectories: creates).resolved
     } catch let error as SystemError where !creates && error.isAbsent {
       return nil
     }

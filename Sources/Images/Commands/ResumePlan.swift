@@ -72,7 +72,7 @@ extension Workspace {
   ) throws -> (target: CommittedSnapshot, goal: CommittedSnapshot, paths: [AbsolutePath]) {
     // A change that moves the image to another directory has the path in its target.
     let defined =
-      JournalOption.permissions(journal).restoresPlace
+      JournalOption.permissions(journal).restoresLocation
       ? nil : try tables().definition(of: image.text)
     let target = target.relocated(to: defined)
     let goal = goal.relocated(to: defined).excluding(JournalOption.excludes(journal))

@@ -76,7 +76,7 @@ extension Workspace {
     let start = monotonicSeconds()
     let (image, request) = (change.image, change.request)
     var target =
-      request.restoresPlace
+      request.restoresLocation
       ? change.target : change.target.relocated(to: try tables().definition(of: image.text))
     let source = target
     let store = try store()
@@ -210,21 +210,21 @@ extension Workspace {
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ApplyReport {
     try closeDirectory(of: target, resolve: resolve)
-    var placement = try place(plans, token: journal.token, syncs, resolve: resolve)
+    var execution = try execute(plans, token: journal.token, syncs, resolve: resolve)
     let paths = plans.map(\.path)
     if let live {
       try sync(paths, syncs)
       try waitForSyncs(syncs)
-      placement.report.problems += try restoreRows(image, target, from: live)
+      execution.report.problems += try restoreRows(image, target, from: live)
     }
-    try removeOldTrees(placement)
+    try removeOldTrees(execution)
     try removeEmptyDirectories(notes)
     try sync(paths, syncs)
     // Some file systems report the holes of a file only after it is on disk.
     if plans.contains(where: { $0.plan.files.contains { $0.entry.holes != nil } }) {
       try waitForSyncs(syncs)
     }
-    return placement.report
+    return execution.report
   }
 
   /// Returns the paths that a change of the image to a snapshot's state may modify.

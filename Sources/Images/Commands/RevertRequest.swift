@@ -23,7 +23,7 @@ public struct RevertRequest: Sendable {
   /// Whether the exclude patterns of the definition are restored, too: the change to undo had set them.
   var restoresExcludes = false
   /// Whether the path of the image's directory is restored, too, for the same reason.
-  var restoresPlace = false
+  var restoresLocation = false
   /// Creates the parameters of a plain revert to a snapshot.
   public init(_ reference: String) { self.reference = reference }
 }

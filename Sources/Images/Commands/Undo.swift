@@ -35,7 +35,7 @@ extension Workspace {
     // An import may have moved the image to another directory. If an administrator has moved it since, it
     // stays there.
     let live = try tables().definition(of: image.text)?.directoryPath
-    request.restoresPlace =
+    request.restoresLocation =
       live == change.snapshot.definition.directoryPath
       && live != target.snapshot.definition.directoryPath
     // The message of an undo of an undo names only the number.

@@ -140,7 +140,7 @@ extension ImageState {
 extension Comparison {
   /// Returns the comparison without the changes outside the given paths.
   fileprivate func limited(to paths: [String]) throws -> Comparison {
-    var places: Set<[UInt8]> = []
+    var coveredPaths: Set<[UInt8]> = []
     for path in paths {
       var isKnown = false
       for side in [old, new] {
@@ -148,9 +148,9 @@ extension Comparison {
         // Directories on the path may be links. Changes are listed under the paths that they lead to.
         if let found = try side.find(path) {
           isKnown = true
-          places.insert(found.path)
+          coveredPaths.insert(found.path)
         }
-        places.insert(component.path + parts.flatMap { [0x2f] + $0 })
+        coveredPaths.insert(component.path + parts.flatMap { [0x2f] + $0 })
       }
       guard isKnown else {
         throw ImageError(
@@ -161,7 +161,7 @@ extension Comparison {
     var diff = diff
     diff.attributes = []
     diff.entries = diff.entries.filter { change in
-      places.contains { change.path == $0 || change.path.starts(with: $0 + [0x2f]) }
+      coveredPaths.contains { change.path == $0 || change.path.starts(with: $0 + [0x2f]) }
     }
     return Comparison(diff: diff, old: old, new: new, newPaths: newPaths, isWhole: false)
   }

@@ -15,7 +15,7 @@ struct ImageTables: TableBackend {
   /// The tables in the store.
   let own: SQLiteTableBackend
 
-  var place: String { base.place }
+  var location: String { base.location }
 
   private func isOwn(_ schema: TableSchema) -> Bool { schema == .directory }
 

@@ -28,7 +28,7 @@ struct ExportCheck {
     do {
       let manifest = try Manifest.parse(bytes)
       try manifest.refuseHarmfulText(allowsUnsafeValues: true)
-      try checkPlaces(manifest, install)
+      try checkPaths(manifest, install)
     } catch let error as XCATError {
       throw ImageError(error.subject, error.reason, hint: ExportCheck.hint)
     }
@@ -106,7 +106,7 @@ struct ExportCheck {
   // MARK: Places
 
   /// Refuses members that an import would place at the same path.
-  private func checkPlaces(_ manifest: Manifest, _ install: AbsolutePath) throws {
+  private func checkPaths(_ manifest: Manifest, _ install: AbsolutePath) throws {
     var contents: [String: Content] = [:]
     var directories: Set<String> = []
     for file in files {

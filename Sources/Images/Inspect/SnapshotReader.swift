@@ -22,7 +22,7 @@ public struct SnapshotReader: Sendable {
   /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`notFound`) for a path that lies in no
   ///   component of an image without a root tree.
   func locate(_ path: String) throws -> (component: Snapshot.Component, parts: [[UInt8]]) {
-    if let place = try locateIfPresent(path) { return place }
+    if let location = try locateIfPresent(path) { return location }
     throw ImageError(
       .pathNotFound, "\(state.name):\(path)",
       "is not a file of the image, and the image has no root tree",
@@ -134,9 +134,9 @@ public struct SnapshotReader: Sendable {
     _ body: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
     guard let absolute = AbsolutePath(path) else { return }
-    let place = try live.resolve(absolute, followLast: false)
+    let location = try live.resolve(absolute, followLast: false)
     let file = try live.fileSystem.openFile(
-      at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking])
+      at: location.directory.raw, location.name, [.read, .noFollow, .nonBlocking])
     // `body` must see only the captured content, so the first pass hashes the file and the second returns it.
     for isProof in [true, false] {
       var hash = SHA256()

@@ -24,18 +24,18 @@ extension Workspace {
   /// Returns the destination that the request names, or the image's own.
   /// - Throws: `ImageError` for a file in the store or in the image, and for a path where another kind of
   ///   entry exists.
-  func packPlace(
+  func packDestination(
     _ source: PackInput, _ request: PackRequest
   ) throws -> PackDestination {
     let ownOutput = directoryOutput(source, request)
     guard let output = request.output ?? ownOutput else {
-      return try packPlace(request.fileName, source.directory)
+      return try packDestination(request.fileName, source.directory)
     }
     let object = "output \(output)"
     let location =
       try request.output == nil
-      ? outputFilePlace(output, object)
-      : outputPlace(
+      ? outputFileLocation(output, object)
+      : outputLocation(
         output, named: ownOutput?.split(separator: "/").last.map(String.init) ?? request.fileName,
         object)
     try requireOutsideStore(location.resolved.directory, object)
@@ -64,7 +64,7 @@ extension Workspace {
 
   /// Returns a destination in the image's own directory.
   /// - Throws: `ImageError` (`notFound`) if the directory does not exist.
-  func packPlace(_ name: String, _ directory: AbsolutePath) throws -> PackDestination {
+  func packDestination(_ name: String, _ directory: AbsolutePath) throws -> PackDestination {
     let path = directory.appending(name)
     let resolved: ResolvedPath
     do throws(SystemError) {

@@ -170,7 +170,7 @@ extension Workspace {
           : "'imgstore images' lists all images")
     }
     return ImageError(
-      .imageNotFound, "image \(image)", "is not defined in the tables in \(try tables().place)",
+      .imageNotFound, "image \(image)", "is not defined in the tables in \(try tables().location)",
       hint: !mayAdd
         ? "'imgstore images' lists all images; --xcat-dir names other tables"
         : "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', snapshot a "

@@ -68,8 +68,8 @@ extension Workspace {
   /// - Throws: `SignatureError`; `ImageError` if the key cannot be used, or other users can read it.
   public func signingKey(_ file: String? = nil) throws -> SigningKey {
     let path = file.map(absolute) ?? signingKeyPath
-    let place = try keyPlace(file, or: Workspace.keyName)
-    guard let place, let (bytes, stat) = try readKey(place, path) else {
+    let location = try keyLocation(file, or: Workspace.keyName)
+    guard let location, let (bytes, stat) = try readKey(location, path) else {
       throw ImageError(
         .keyNotFound, "signing key \(path)", "does not exist",
         hint: "Run 'imgstore key generate', or name another file with --key")
@@ -92,9 +92,9 @@ extension Workspace {
     var trusted = TrustedKeys(directory: path)
     let directory: Descriptor
     do throws(SystemError) {
-      guard let place = try keyPlace(given, or: Workspace.trustedName) else { return trusted }
+      guard let location = try keyLocation(given, or: Workspace.trustedName) else { return trusted }
       directory = try fileSystem.openDirectory(
-        at: place.directory.raw, place.name, followLink: true)
+        at: location.directory.raw, location.name, followLink: true)
     } catch {
       if error.code == .notFound, given == nil { return trusted }
       throw error
@@ -127,7 +127,7 @@ extension Workspace {
   }
 
   /// Returns the location of a key or of the directory of keys; nil if a parent directory is missing.
-  private func keyPlace(
+  private func keyLocation(
     _ given: String?, or name: String, create: Bool = false
   ) throws(SystemError) -> ResolvedPath? {
     do throws(SystemError) {
@@ -151,12 +151,12 @@ extension Workspace {
   /// Reads the file of a key.
   /// - Returns: nil if the file does not exist.
   private func readKey(
-    _ place: ResolvedPath, _ path: String
+    _ location: ResolvedPath, _ path: String
   ) throws -> (bytes: [UInt8], stat: FileStat)? {
     let file: Descriptor
     do throws(SystemError) {
       file = try fileSystem.openFile(
-        at: place.directory.raw, place.name, [.read, .noFollow, .nonBlocking])
+        at: location.directory.raw, location.name, [.read, .noFollow, .nonBlocking])
     } catch {
       if error.code == .notFound { return nil }
       if error.code == .loop {
@@ -181,20 +181,21 @@ extension Workspace {
   /// - Throws: `ImageError` if one of the files exists, because keys are never overwritten.
   public func generateKey(output: String? = nil) throws -> KeyOutcome {
     let path = output.map(absolute) ?? signingKeyPath
-    guard let place = try keyPlace(output, or: Workspace.keyName, create: output == nil) else {
+    guard let location = try keyLocation(output, or: Workspace.keyName, create: output == nil)
+    else {
       throw ImageError(.keyNotFound, "key \(path)", "cannot be created: its folder does not exist")
     }
-    let publicName = place.name + Array(".pub".utf8)
-    for name in [place.name, publicName]
-    where try fileSystem.statIfPresent(at: place.directory.raw, name) != nil {
+    let publicName = location.name + Array(".pub".utf8)
+    for name in [location.name, publicName]
+    where try fileSystem.statIfPresent(at: location.directory.raw, name) != nil {
       throw ImageError(
         .alreadyExists,
         "key \(path)", "already exists as \(printable(name)), and keys are never overwritten",
         hint: "Name another file with --output, or move the old key away")
     }
     let key = try SigningKey.generate()
-    let file = ResolvedPath(directory: place.directory, name: publicName)
-    try writeKey(key.pem, to: place, mode: 0o600)
+    let file = ResolvedPath(directory: location.directory, name: publicName)
+    try writeKey(key.pem, to: location, mode: 0o600)
     try writeKey(key.publicKey.pem, to: file, mode: 0o644)
     var files = [path + ".pub"]
     if output == nil { files += try trustKey(key.publicKey, as: nil).publicFiles }
@@ -205,11 +206,12 @@ extension Workspace {
   /// - Parameter name: the key's name on this machine; nil for the file's own name.
   public func trustKey(_ file: String, as name: String? = nil) throws -> KeyOutcome {
     let path = absolute(file)
-    guard let place = try keyPlace(file, or: ""), let (bytes, _) = try readKey(place, path) else {
+    guard let location = try keyLocation(file, or: ""), let (bytes, _) = try readKey(location, path)
+    else {
       throw ImageError(.keyNotFound, "key \(path)", "does not exist")
     }
     let key = try PublicKey(pem: bytes, name: "key \(path)")
-    var own = printable(place.name)
+    var own = printable(location.name)
     for ending in [".pem", ".pub"] where own.hasSuffix(ending) { own.removeLast(ending.count) }
     return try trustKey(key, as: name ?? own)
   }
@@ -227,16 +229,16 @@ extension Workspace {
       return KeyOutcome(
         key: key, privateFile: nil, publicFiles: ["\(trustedKeysPath)/\(known.name).pem"])
     }
-    guard let place = try keyPlace(nil, or: Workspace.trustedName, create: true) else {
+    guard let location = try keyLocation(nil, or: Workspace.trustedName, create: true) else {
       throw ImageError("folder \(trustedKeysPath)", "cannot be created")
     }
     do throws(SystemError) {
-      try fileSystem.makeDirectory(at: place.directory.raw, place.name, mode: 0o755)
-      try fileSystem.sync(place.directory.raw)
+      try fileSystem.makeDirectory(at: location.directory.raw, location.name, mode: 0o755)
+      try fileSystem.sync(location.directory.raw)
     } catch {
       if error.code != .exists { throw error }
     }
-    let directory = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+    let directory = try fileSystem.openDirectory(at: location.directory.raw, location.name)
     let file = Array("\(name).pem".utf8)
     do throws(SystemError) {
       try writeKey(key.pem, to: ResolvedPath(directory: directory, name: file), mode: 0o644)
@@ -252,9 +254,9 @@ extension Workspace {
 
   /// Writes a new file atomically and durably. It never overwrites a file.
   private func writeKey(
-    _ bytes: [UInt8], to place: ResolvedPath, mode: UInt16
+    _ bytes: [UInt8], to location: ResolvedPath, mode: UInt16
   ) throws(SystemError) {
-    let directory = place.directory.raw
+    let directory = location.directory.raw
     let temporary = Array(".imgstore-key-\(randomName())".utf8)
     let file = try fileSystem.openFile(
       at: directory, temporary, [.write, .create, .exclusive, .noFollow], mode: 0o600)
@@ -262,7 +264,8 @@ extension Workspace {
       try fileSystem.write(file.raw, bytes)
       try fileSystem.setMode(file.raw, mode)
       try fileSystem.sync(file.raw)
-      try fileSystem.rename(at: directory, temporary, to: directory, place.name, exclusively: true)
+      try fileSystem.rename(
+        at: directory, temporary, to: directory, location.name, exclusively: true)
     } catch {
       try? fileSystem.remove(at: directory, temporary, isDirectory: false)
       throw error

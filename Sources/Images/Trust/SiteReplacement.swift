@@ -51,7 +51,7 @@ struct SiteReplacements {
     for component in prepared.components where !prepared.keepExistingPaths.contains(component.path)
     {
       guard let path = AbsolutePath(component.path), !own.contains(where: { path.isInside($0) }),
-        try !isEmptyPlace(path, of: component), try workspace.differs(component, at: path)
+        try !replacesEmptyDirectory(path, of: component), try workspace.differs(component, at: path)
       else { continue }
       found.append(
         SiteReplacement(name: path.text, effect: effect(of: path, role: component.role, prepared)))
@@ -60,7 +60,9 @@ struct SiteReplacements {
   }
 
   /// Returns whether a tree would replace an empty directory.
-  private func isEmptyPlace(_ path: AbsolutePath, of component: Snapshot.Component) throws -> Bool {
+  private func replacesEmptyDirectory(_ path: AbsolutePath, of component: Snapshot.Component) throws
+    -> Bool
+  {
     try component.entry.kind == .directory && workspace.statLive(path)?.kind == .directory
       && workspace.fileView.list(path).isEmpty
   }

@@ -102,12 +102,12 @@ extension Workspace {
   }
 
   /// Creates the directory with mode 0700. If an interrupted change has created it, only sets the mode.
-  func close(_ place: ResolvedPath) throws {
+  func close(_ location: ResolvedPath) throws {
     do throws(SystemError) {
-      try fileSystem.makeDirectory(at: place.directory.raw, place.name, mode: 0o700)
+      try fileSystem.makeDirectory(at: location.directory.raw, location.name, mode: 0o700)
     } catch {
       if error.code != .exists { throw error }
-      let created = try fileSystem.openDirectory(at: place.directory.raw, place.name)
+      let created = try fileSystem.openDirectory(at: location.directory.raw, location.name)
       try fileSystem.setMode(created.raw, 0o700)
     }
   }

@@ -101,7 +101,7 @@ extension Workspace {
       let missing = path.components.dropFirst(directory.components.count + 1)
       let rest = missing.flatMap { (name: [UInt8]) -> [UInt8] in [0x2f] + name }
       add(real + rest) { LockKey.path($0) }
-      if let (mount, inside) = mounts?.placeInFileSystem(of: real) {
+      if let (mount, inside) = mounts?.locationInFileSystem(of: real) {
         add(inside + rest) { LockKey.pathOnDevice(mount.device, $0) }
       }
       let parent = FileIdentity(try fileSystem.stat(resolved.directory.raw))

@@ -9,7 +9,7 @@
 import Platform
 
 /// The location of an output.
-struct OutputPlace {
+struct OutputLocation {
   let resolved: ResolvedPath
   /// The user's path, made absolute.
   let path: AbsolutePath
@@ -22,9 +22,9 @@ extension Workspace {
   ///   - object: the output, as messages name it.
   ///   - createsDirectories: creates missing parent directories, with modes according to the umask.
   /// - Throws: `ImageError` for an invalid path, a path in the store or an untrusted link; `SystemError`.
-  func outputPlace(
+  func outputLocation(
     _ text: String, _ object: String, createsDirectories: Bool = false
-  ) throws -> OutputPlace {
+  ) throws -> OutputLocation {
     guard let path = AbsolutePath(absolute(text)) else {
       throw ImageError(.usage, object, "is not a clean path")
     }
@@ -40,7 +40,7 @@ extension Workspace {
     do throws(SystemError) {
       let resolved = try system.resolve(
         path, links: .trusted, create: createsDirectories ? .umask : nil)
-      return OutputPlace(resolved: resolved, path: path)
+      return OutputLocation(resolved: resolved, path: path)
     } catch {
       guard error.operation == PathResolver.following, error.code == .accessDenied else {
         throw error
@@ -55,24 +55,25 @@ extension Workspace {
   }
 
   /// Resolves the path of an output file. If the user named a directory, the file goes into it under `name`.
-  func outputPlace(_ text: String, named name: String, _ object: String) throws -> OutputPlace {
-    let output = try outputPlace(text, object)
+  func outputLocation(_ text: String, named name: String, _ object: String) throws -> OutputLocation
+  {
+    let output = try outputLocation(text, object)
     let isDirectory = try outputStat(output)?.kind == .directory
-    return try requireFilePlace(
-      isDirectory ? outputPlace(output.path.appending(name).text, object) : output, text, object)
+    return try requireFileLocation(
+      isDirectory ? outputLocation(output.path.appending(name).text, object) : output, text, object)
   }
 
   /// Resolves the path of an output that is a file with exactly this path.
-  func outputFilePlace(_ text: String, _ object: String) throws -> OutputPlace {
-    try requireFilePlace(outputPlace(text, object), text, object)
+  func outputFileLocation(_ text: String, _ object: String) throws -> OutputLocation {
+    try requireFileLocation(outputLocation(text, object), text, object)
   }
 
   /// Checks that a file may be written at the location.
   /// - Throws: `ImageError` if the file would replace something else; `notFound` if `text` names a directory
   ///   that does not exist.
-  private func requireFilePlace(
-    _ output: OutputPlace, _ text: String, _ object: String
-  ) throws -> OutputPlace {
+  private func requireFileLocation(
+    _ output: OutputLocation, _ text: String, _ object: String
+  ) throws -> OutputLocation {
     let stat = try outputStat(output)
     if let stat, stat.kind != .file {
       throw ImageError(
@@ -87,19 +88,19 @@ extension Workspace {
     return output
   }
 
-  private func outputStat(_ output: OutputPlace) throws -> FileStat? {
+  private func outputStat(_ output: OutputLocation) throws -> FileStat? {
     try fileSystem.statIfPresent(at: output.resolved.directory.raw, output.resolved.name)
   }
 
   /// Returns whether the output lies in the directory that `text` names.
-  private func isInside(_ output: OutputPlace, _ text: String) -> Bool {
+  private func isInside(_ output: OutputLocation, _ text: String) -> Bool {
     output.path != AbsolutePath(absolute(text))
   }
 
   /// Creates a file without secrets at a path of the command line. Its mode is 0666 less the umask.
-  /// - Throws: `ImageError` as `outputPlace`; `SystemError`.
+  /// - Throws: `ImageError` as `outputLocation`; `SystemError`.
   public func outputFile(_ text: String, _ object: String) throws -> OutputFile {
-    let resolved = try outputFilePlace(text, object).resolved
+    let resolved = try outputFileLocation(text, object).resolved
     return try OutputFile(fileSystem, in: resolved.directory, named: resolved.name, mode: 0o666)
   }
 }

@@ -12,7 +12,7 @@ import XCAT
 struct RecordedTables: TableBackend {
   let store: ObjectStore
   /// The location of the tables that cannot be read.
-  let place: String
+  let location: String
 
   func rows(
     _ table: String, where key: (column: String, value: String)?
@@ -36,7 +36,7 @@ struct RecordedTables: TableBackend {
   func apply(_ changes: [RowChange]) throws -> [String] {
     if changes.isEmpty { return [] }
     throw ImageError(
-      .accessDenied, "the tables in \(place)", "cannot be read or written by this user",
+      .accessDenied, "the tables in \(location)", "cannot be read or written by this user",
       hint: "Run the command as root")
   }
 

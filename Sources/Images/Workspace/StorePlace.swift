@@ -35,7 +35,7 @@ extension Workspace {
     }
     let gid = try group.map(groupNumber)
     let isNew = absentStore != nil
-    try requireMountedPlace()
+    try requireMountedFileSystem()
     if isNew, !force { try requireNotRegistered() }
     if let gid, isNew { try makeSharedDirectory(gid) }
     let store = try store(create: true, isAnnounced: false)
@@ -48,7 +48,7 @@ extension Workspace {
 
   /// Refuses to create a store where an existing one is probably just not mounted.
   func requireStoreMayBeMade() throws {
-    try requireMountedPlace()
+    try requireMountedFileSystem()
     try requireNotRegistered()
   }
 
@@ -77,7 +77,7 @@ extension Workspace {
   /// Checks that the file system of the store is mounted.
   /// - Throws: `ImageError` (`notFound`) if the store would lie in a mount point of fstab(5) where nothing is
   ///   mounted and that is empty.
-  private func requireMountedPlace() throws {
+  private func requireMountedFileSystem() throws {
     guard let text = try? read("/etc/fstab"), let mounts = MountTable.current(fileSystem),
       let path = AbsolutePath(storePath)
     else { return }

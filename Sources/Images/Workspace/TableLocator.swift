@@ -23,13 +23,14 @@ extension Workspace {
     // Opening the store refuses one of an untrusted owner before its tables are read. It creates none.
     let store = try storeIfPresent()
     if let files = base as? SQLiteTableBackend, let store, files.isForbidden {
-      let isFirst = explainedNames.withLock { $0.insert("tables \(files.place)").inserted }
+      let isFirst = explainedNames.withLock { $0.insert("tables \(files.location)").inserted }
       if isFirst {
         warn(
-          "only root can read xCAT's tables in \(files.place): "
+          "only root can read xCAT's tables in \(files.location): "
             + "definitions are taken from the latest snapshots")
       }
-      return ImageTables(base: RecordedTables(store: store, place: files.place), own: ownTables)
+      return ImageTables(
+        base: RecordedTables(store: store, location: files.location), own: ownTables)
     }
     return ImageTables(base: base ?? ownTables, own: ownTables)
   }

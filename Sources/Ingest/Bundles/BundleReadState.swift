@@ -62,13 +62,13 @@ struct BundleReadState: ~Copyable {
           "data follows the archive's end mark: does the file contain several archives?")
       }
     } catch let error as ArchiveError {
-      let place = current.isEmpty ? "" : " (in or after \(memberDescription(current)))"
+      let position = current.isEmpty ? "" : " (in or after \(memberDescription(current)))"
       let hint =
         error.isExpansionLimit
         ? "Nothing was imported; if you trust its origin, import the output of 'gzip -dc'"
         : BundleError.incompleteAdvice
       if error.member.isEmpty {
-        throw BundleError(whole: error.reason + place, hint: hint, form: .clause)
+        throw BundleError(whole: error.reason + position, hint: hint, form: .clause)
       }
       throw BundleError(memberDescription(error.member), error.reason, hint: hint, form: .clause)
     }
@@ -142,7 +142,7 @@ struct BundleReadState: ~Copyable {
       contents.manifestMembers[directory] = member
       return
     }
-    if let (directory, file) = SignatureMember.place(parts) {
+    if let (directory, file) = SignatureMember.locate(parts) {
       return try readSignature(directory, file, name, member, tar)
     }
     try passGate(parts)

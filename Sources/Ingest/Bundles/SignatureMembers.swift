@@ -16,7 +16,7 @@ enum SignatureMember {
   private static let directories = ["complete", "signatures"]
 
   /// Returns the image's directory and the file's name, or nil for another member.
-  static func place(_ parts: [String]) -> (directory: String, file: String)? {
+  static func locate(_ parts: [String]) -> (directory: String, file: String)? {
     switch parts.count {
     case 3 where Array(parts[..<2]) == directories: ("", parts[2])
     case 4 where Array(parts[1..<3]) == directories: (parts[0], parts[3])

@@ -129,7 +129,7 @@ struct CaptureRootLocator {
   private mutating func find(
     _ request: CaptureRoot, at located: LocatedPath
   ) throws(SystemError) {
-    let location = located.place
+    let location = located.location
     let stat = try fileSystem.stat(at: location.directory.raw, location.name, followLink: false)
     mountedDirectories.formUnion(located.mountedDirectories)
     var target: [UInt8]?
@@ -153,7 +153,8 @@ struct CaptureRootLocator {
     return Candidate(
       request: request,
       located: LocatedPath(
-        place: ResolvedPath(directory: directory, name: name), path: path, mountedDirectories: []),
+        location: ResolvedPath(directory: directory, name: name), path: path, mountedDirectories: []
+      ),
       stat: FileStat(kind: kind, mode: 0, uid: 0, gid: 0, modified: never), target: nil,
       isExamined: false)
   }
@@ -170,7 +171,7 @@ struct CaptureRootLocator {
       _ = try resolver.resolve(link.located.path)
       located = try resolver.locate(target: target, of: link.located)
       _ = try fileSystem.stat(
-        at: located.place.directory.raw, located.place.name, followLink: false)
+        at: located.location.directory.raw, located.location.name, followLink: false)
     } catch {
       if error.isExhaustion { throw error }
       let path = link.request.path.bytes
@@ -212,7 +213,7 @@ struct CaptureRootLocator {
 
   private mutating func requireOutsideStore(_ candidate: Candidate) throws {
     guard let store else { return }
-    let directory = candidate.located.place.directory
+    let directory = candidate.located.location.directory
     let identity = FileIdentity(try fileSystem.stat(directory.raw))
     var isInside = FileIdentity(candidate.stat) == store
     if !isInside, !directoriesOutside.contains(identity) {
@@ -252,7 +253,7 @@ struct CaptureRootLocator {
     _ located: inout LocatedRoots
   ) throws(SystemError) {
     let (location, stat, path) = (
-      candidate.located.place, candidate.stat, candidate.request.path.bytes
+      candidate.located.location, candidate.stat, candidate.request.path.bytes
     )
     let isUpToDate = match?.isUpToDate(with: stat) ?? false
     entry.isCached = isUpToDate

@@ -142,7 +142,7 @@ extension Walker {
     entry.content = .directory(child)
     if child.depth < Walker.maxDepth {
       children.append(
-        Pending(directory: child, place: ResolvedPath(directory: descriptor, name: entry.name)))
+        Pending(directory: child, location: ResolvedPath(directory: descriptor, name: entry.name)))
     } else {
       markUnreadable(child, "nested deeper than \(Walker.maxDepth) directories")
     }

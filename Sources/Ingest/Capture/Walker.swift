@@ -29,7 +29,7 @@ final class Walker: Sendable {
     let directory: ScannedDirectory
     /// The directory's location. It is opened only when its turn comes, so that few are open at
     /// once.
-    let place: ResolvedPath
+    let location: ResolvedPath
   }
 
   let fileSystem: any FileSystem
@@ -67,7 +67,7 @@ final class Walker: Sendable {
   /// Walks everything below each of `roots`, directories with their open descriptors.
   func walk(_ roots: [(ScannedDirectory, Descriptor)], threads: Int) throws {
     let roots = roots.map {
-      Pending(directory: $0.0, place: ResolvedPath(directory: $0.1, name: [0x2e]))
+      Pending(directory: $0.0, location: ResolvedPath(directory: $0.1, name: [0x2e]))
     }
     try WorkStack().run(roots, threads: threads) { try self.list($0) }
   }
@@ -95,7 +95,7 @@ final class Walker: Sendable {
     let names: [[UInt8]]
     do {
       descriptor = try fileSystem.openDirectory(
-        at: pending.place.directory.raw, pending.place.name)
+        at: pending.location.directory.raw, pending.location.name)
       names = try fileSystem.names(of: descriptor.raw).sorted(by: precedes)
     } catch {
       if error.isExhaustion { throw error }

@@ -91,7 +91,7 @@ struct Dpkg: Sendable {
       let declared = Set(conffiles.split(separator: 0x0a).map(Array.init))
       for line in list.split(separator: 0x0a) {
         let listed = Array(line)
-        let real = diversions.place(of: listed, package: entry.package.name)
+        let real = diversions.divertedPath(of: listed, package: entry.package.name)
         guard let path = collector.requestedPath(real) else { continue }
         let digest = entry.configuration[listed]
         let ownership = Ownership(
@@ -136,7 +136,7 @@ private struct Diversions {
   }
 
   /// Returns the path of a file that a package lists: the diverting package keeps the original path.
-  func place(of path: [UInt8], package: String) -> [UInt8] {
+  func divertedPath(of path: [UInt8], package: String) -> [UInt8] {
     guard let target = targets[path] else { return path }
     let base = package.split(separator: ":").first.map(String.init) ?? package
     return target.by == base ? path : target.to

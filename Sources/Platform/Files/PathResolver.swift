@@ -24,15 +24,15 @@ public struct ResolvedPath: Sendable {
 /// A resolved path, with the mounts on the way.
 public struct LocatedPath: Sendable {
   /// The location of the entry.
-  public let place: ResolvedPath
+  public let location: ResolvedPath
   /// The path below the root without symbolic links, except in a last component that was not followed.
   public let path: AbsolutePath
   /// The mount points on the way, the last component included. The resolver's root does not count.
   public let mountedDirectories: [AbsolutePath]
 
   /// Creates a resolved path.
-  public init(place: ResolvedPath, path: AbsolutePath, mountedDirectories: [AbsolutePath] = []) {
-    self.place = place
+  public init(location: ResolvedPath, path: AbsolutePath, mountedDirectories: [AbsolutePath] = []) {
+    self.location = location
     self.path = path
     self.mountedDirectories = mountedDirectories
   }
@@ -93,7 +93,7 @@ public struct PathResolver: Sendable {
     _ path: AbsolutePath, links: LinkPolicy = .all, followLast: Bool = true,
     create: NewDirectoryMode? = nil
   ) throws(SystemError) -> ResolvedPath {
-    try locate(path.components, path, links: links, followLast: followLast, create: create).place
+    try locate(path.components, path, links: links, followLast: followLast, create: create).location
   }
 
   /// Resolves `path` except for its last component, unless `followLast` is set.
@@ -167,7 +167,7 @@ public struct PathResolver: Sendable {
       if let stat, try isMounted(stat, in: here) { mounted.append(location) }
       if isLast {
         return LocatedPath(
-          place: ResolvedPath(directory: here, name: name), path: location,
+          location: ResolvedPath(directory: here, name: name), path: location,
           mountedDirectories: mounted)
       }
       if kind == nil, let create {
@@ -181,7 +181,7 @@ public struct PathResolver: Sendable {
       }
     }
     return LocatedPath(
-      place: ResolvedPath(directory: stack[stack.count - 1], name: [0x2e]),
+      location: ResolvedPath(directory: stack[stack.count - 1], name: [0x2e]),
       path: AbsolutePath(components: names), mountedDirectories: mounted)
   }
 

@@ -60,7 +60,7 @@ public struct MountTable: Sendable {
   }
 
   /// Returns the mount that contains a path, and the path within its file system.
-  public func placeInFileSystem(of path: [UInt8]) -> (mount: Mount, path: [UInt8])? {
+  public func locationInFileSystem(of path: [UInt8]) -> (mount: Mount, path: [UInt8])? {
     mount(of: path).map { ($0, MountTable.joined($0.root, path, below: $0.point)) }
   }
 
@@ -68,7 +68,7 @@ public struct MountTable: Sendable {
   public func isMountPoint(_ path: [UInt8]) -> Bool { mounts.contains { $0.point == path } }
 
   /// Returns the directory of the parent's file system that a mount covers.
-  public func coveredPlace(of mount: Mount) -> (device: [UInt8], path: [UInt8])? {
+  public func coveredDirectory(of mount: Mount) -> (device: [UInt8], path: [UInt8])? {
     guard let parent = mounts.first(where: { $0.id == mount.parent }),
       isInside(mount.point, parent.point)
     else { return nil }

@@ -58,8 +58,8 @@ extension StoreRepair {
       if case .content(let bytes) = content, case let mark = RefMark(bytes),
         let owner = mark.owner, let snapshot = mark.snapshot
       {
-        if let name, try isInPlace(mark, kind, name, of: image) { continue }
-        if let found = try place(of: mark, kind, owner, snapshot) {
+        if let name, try isAtExpectedLocation(mark, kind, name, of: image) { continue }
+        if let found = try misplacedMark(of: mark, kind, owner, snapshot) {
           try moveToQuarantine(directory, file, object, as: quarantineName)
           if let name { plannedMarks.insert(kind.owner(image, name)) }
           misplaced.append(found)
@@ -73,7 +73,7 @@ extension StoreRepair {
 
   /// Returns true if a mark has its place and its number according to its second line. The snapshot may be
   /// unknown.
-  private func isInPlace(
+  private func isAtExpectedLocation(
     _ mark: RefMark, _ kind: MarkKind, _ name: String, of image: ImageName
   ) throws -> Bool {
     guard mark.owner == kind.owner(image, name), let snapshot = mark.snapshot,
@@ -84,7 +84,7 @@ extension StoreRepair {
   }
 
   /// Returns the place that the second line of a mark names; nil if no snapshot is there.
-  private func place(
+  private func misplacedMark(
     of mark: RefMark, _ kind: MarkKind, _ owner: String, _ snapshot: Digest
   ) throws -> MisplacedMark? {
     let words = owner.split(separator: kind == .pin ? "@" : ":", maxSplits: 1).map(String.init)

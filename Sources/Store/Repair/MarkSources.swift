@@ -70,10 +70,10 @@ extension StoreRepair {
   }
 
   private func restore(_ mark: SourceMark, of image: ImageName, _ source: String) throws {
-    let place = mark.kind.owner(image, mark.name)
+    let owner = mark.kind.owner(image, mark.name)
     if isDryRun {
-      plannedMarks.insert(place)
-      return note("\(mark.kind) \(place)", "is in \(source)")
+      plannedMarks.insert(owner)
+      return note("\(mark.kind) \(owner)", "is in \(source)")
     }
     if let directory = try store.refs.open(store.refs.markDirectory(mark.kind), image),
       try exists(mark, of: image)
@@ -88,7 +88,7 @@ extension StoreRepair {
     case .tag: try store.refs.setTag(mark.name, of: image, to: mark.number)
     case .pin: try store.refs.pin(image, mark.number, reason: mark.reason)
     }
-    note("\(mark.kind) \(place)", "was restored from \(source)")
+    note("\(mark.kind) \(owner)", "was restored from \(source)")
   }
 
   /// Adds the marks that stay damaged to the losses.

@@ -139,9 +139,9 @@ extension StoreRepair {
 
   /// Moves a damaged file to quarantine/, unless it has moved already.
   func quarantine(_ file: PackFile) throws(StoreError) {
-    let isInPlace =
+    let isInPackDirectory =
       file.directory.raw == layout.packs.raw || file.directory.raw == layout.doomed.raw
-    if !isInPlace { return }
+    if !isInPackDirectory { return }
     try mapSystemErrors("pack \(file.label)") { () throws(SystemError) in
       let label = "packs-\(printable(file.name))"
       if try isPresent(file) {

@@ -96,7 +96,7 @@ public enum Imgexport {
   /// Returns the bundle's directory, with its slash, and its name: the parts before and after the last
   /// "/". An empty name is the default one. A destination without a directory has "./", and no
   /// destination has an empty directory.
-  public static func place(
+  public static func destination(
     of destination: String?, image: String
   ) -> (directory: String, name: String) {
     guard let destination else { return ("", defaultName(of: image)) }

@@ -187,7 +187,7 @@ extension CommandTableBackend {
       : "these could not be rolled back: " + failed.joined(separator: ", ")
     let reason = cause?.reason ?? "\(failure)"
     return XCATError(
-      cause?.errorCode ?? .failed, cause?.subject ?? place, "\(reason); \(rollback)",
+      cause?.errorCode ?? .failed, cause?.subject ?? location, "\(reason); \(rollback)",
       hint: cause?.hint ?? "", form: cause?.form ?? .clause)
   }
 

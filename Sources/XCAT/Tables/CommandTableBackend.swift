@@ -25,7 +25,7 @@ public struct CommandTableBackend: TableBackend {
     self.database = database
   }
 
-  public var place: String { "xCAT (\(database))" }
+  public var location: String { "xCAT (\(database))" }
 
   static func isImageTable(_ table: String) -> Bool {
     table == TableSchema.osimage.name || table == TableSchema.linuximage.name

@@ -45,7 +45,7 @@ public struct SQLiteTableBackend: TableBackend {
     return files
   }
 
-  public var place: String { printable(directory) }
+  public var location: String { printable(directory) }
 
   /// True if the image table exists, but this user must not read it: only root can read xCAT's files.
   public var isForbidden: Bool {
@@ -84,7 +84,7 @@ public struct SQLiteTableBackend: TableBackend {
           (.tablesInvalid, "Check that the file is a table and that you may read and write it")
         }
       throw XCATError(
-        code, "the tables in \(place)",
+        code, "the tables in \(location)",
         "cannot be used: SQLite reports for \(error.path): "
           + error.message, hint: hint)
     }

@@ -64,7 +64,7 @@ extension RowChange {
 /// xCAT's tables, in any database.
 public protocol TableBackend: Sendable {
   /// The location of the tables, for messages: a directory, or "xCAT (mysql)".
-  var place: String { get }
+  var location: String { get }
 
   /// Returns the visible rows of a table, set columns only; none if the table does not exist.
   /// - Parameter key: a column and the value it must have.

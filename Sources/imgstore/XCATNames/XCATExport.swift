@@ -12,7 +12,7 @@ struct XCATExport {
 
   init(_ arguments: ImgexportArguments) {
     self.arguments = arguments
-    destination = Imgexport.place(of: arguments.destination, image: arguments.image)
+    destination = Imgexport.destination(of: arguments.destination, image: arguments.image)
   }
 
   func run() throws {
