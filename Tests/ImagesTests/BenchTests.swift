@@ -41,12 +41,12 @@ import Testing
     for form in forms {
       let runs = outcome.runs.filter { $0.form == form }
       let peers = runs.filter {
-        if case .peer = $0.way { return true }
+        if case .peer = $0.variant { return true }
         return false
       }
       let expected = form.method == .squashfs || form.codec == .zstd ? 1 : 2
       #expect(peers.count == expected, "\(form.name): \(peers)")
-      #expect(runs.map(\.way).suffix(3) == [.cold, .changed, .warm])
+      #expect(runs.map(\.variant).suffix(3) == [.cold, .changed, .warm])
       // The other programs' files of the same tree have about the same size.
       let sizes = runs.map { Double($0.sizeBytes) }
       #expect((sizes.max() ?? 0) < 1.2 * (sizes.min() ?? 0), "\(form.name): \(sizes)")
@@ -66,7 +66,7 @@ import Testing
     let workspace = try Workspace(options) { _ in }
     let outcome = try workspace.bench(
       BenchRequest("/img/rootimg", forms: [BenchForm(.cpio, .gzip)], workDirectory: directory.path))
-    #expect(outcome.runs.map(\.way) == [.cold, .changed, .warm])
+    #expect(outcome.runs.map(\.variant) == [.cold, .changed, .warm])
     #expect(outcome.remarks.contains { $0.contains("find is not installed") })
     #expect(throws: ImageError.self) {
       try workspace.bench(BenchRequest("/img/nothing", forms: [], workDirectory: directory.path))

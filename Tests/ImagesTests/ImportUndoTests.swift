@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct ImportUndoTests {
-  enum Way: CaseIterable, Sendable { case fresh, over, profile, nodes }
+  enum Variant: CaseIterable, Sendable { case fresh, over, profile, nodes }
 
   static let bundles = ["stateless", "statelite", "statefull", "kit1", "s390x-raw"]
 
@@ -27,19 +27,19 @@ import Testing
       "litefile", "INSERT INTO litefile (image, file, options) VALUES ('\(name)', '/mine', 'ro')")
   }
 
-  @Test(arguments: bundles, Way.allCases)
+  @Test(arguments: bundles, Variant.allCases)
   func `a revert undoes an import, and a second revert restores it`(
-    _ bundle: String, _ way: Way
+    _ bundle: String, _ variant: Variant
   ) throws {
     let node = try TestNode.fresh()
     let path = fixture("xcat/\(bundle).tgz")
     func change(_ request: inout ImportRequest) {
-      request.replaces = way == .over
-      if way == .profile { request.profile = "other" }
-      if way == .nodes { (request.nodes, request.appendsPostscripts) = ("compute", true) }
+      request.replaces = variant == .over
+      if variant == .profile { request.profile = "other" }
+      if variant == .nodes { (request.nodes, request.appendsPostscripts) = ("compute", true) }
       request.trustsPlugins = true
     }
-    if way == .over { try spoil(node, try node.workspace.importing(path).name) }
+    if variant == .over { try spoil(node, try node.workspace.importing(path).name) }
     let before = try node.state().withoutTableFiles
 
     let dry = try node.workspace.importing(path) { request in
@@ -55,7 +55,7 @@ import Testing
     let after = try node.state().withoutTableFiles
     #expect(after != before)
     #expect(image.remaining?.isEmpty == true)
-    #expect(image.replaced == (way == .over))
+    #expect(image.replaced == (variant == .over))
     #expect(dry.apply.plannedSteps == image.apply.plannedSteps)
     #expect(dry.apply.writes == image.apply.writes)
     #expect(dry.apply.attributes == image.apply.attributes)

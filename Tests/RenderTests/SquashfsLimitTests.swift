@@ -25,22 +25,22 @@ import Testing
     let holes = HoleMap([0..<2000 << 20, 2001 << 20..<4607 << 20]).encode()
     let session = try store.beginSession()
     let (blob, roots) = try session.withWorker { worker in
-      var recipe = Recipe()
+      var chunkList = ChunkList()
       var hash = SHA256()
       for (bytes, count) in [(zeros, 2000), (noise, 1), (zeros, 2606), (noise, 1)] {
         let id = try bytes.withUnsafeBytes { try worker.addChunk($0) }
         for _ in 0..<count {
-          recipe.append(id, lengthBytes: bytes.count)
+          chunkList.append(id, lengthBytes: bytes.count)
           hash.update(bytes)
         }
       }
       let blob = hash.finish()
-      try worker.add(.recipe, blob, recipe.encode())
+      try worker.add(.recipe, blob, chunkList.encode())
       try worker.add(.holes, SHA256.digest(of: holes), holes)
       let time = Timestamp(seconds: 1_000_000_000, nanoseconds: 0)
       let roots = try [SHA256.digest(of: holes), nil].map { holes in
         let file = Entry(
-          name: Array("big".utf8), content: .file(blob: blob, sizeBytes: recipe.sizeBytes),
+          name: Array("big".utf8), content: .file(blob: blob, sizeBytes: chunkList.sizeBytes),
           mode: 0o644, uid: 0, gid: 0, holes: holes, modified: time)
         let ids = try Tree.encode([file]) { try worker.add($0.kind, $0.id, $0.bytes) }
         return Entry(

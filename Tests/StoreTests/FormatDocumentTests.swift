@@ -41,12 +41,12 @@ import Testing
 
   @Test func `the example of a chunk list decodes to the documented fields`() throws {
     let bytes = try example("recipe")
-    var recipe = Recipe()
+    var recipe = ChunkList()
     for text in ["ab", "ab", "c"] {
       recipe.append(SHA256.digest(of: Array(text.utf8)), lengthBytes: text.utf8.count)
     }
     #expect(recipe.encode() == bytes)
-    #expect(try Recipe.decode(bytes) == recipe)
+    #expect(try ChunkList.decode(bytes) == recipe)
   }
 
   @Test func `the example of a reconstruction recipe decodes to the documented fields`() throws {

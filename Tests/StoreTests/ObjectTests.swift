@@ -109,7 +109,7 @@ private func randomEntries(_ random: inout SplitMix64, count: Int) -> [Entry] {
         #expect(entries.allSatisfy { isValidName($0.name) }, "seed \(seed)")
       }
       for (_, bytes) in damaged {
-        _ = try? Recipe.decode(bytes)
+        _ = try? ChunkList.decode(bytes)
         _ = try? HoleMap.decode(bytes)
         _ = try? XattrSet.decode(bytes)
         _ = try? Snapshot.decode(bytes)

@@ -91,11 +91,11 @@ private func archivePlan(_ random: inout SplitMix64, records: Int) throws -> [UI
     #expect(try BlobLayout.decode(recipe.encode()) == .reconstruction(recipe))
     #expect(throws: CodecError.self) { try BlobLayout.decode(recipe.encode() + [0]) }
     #expect(throws: CodecError.self) { try BlobLayout.decode([3, 0]) }
-    var chunks = Recipe()
+    var chunks = ChunkList()
     chunks.append(digest(1), lengthBytes: 5)
     chunks.append(digest(2), lengthBytes: 5)
     #expect(recipe.encode().count < chunks.encode().count)
     // A reader that only accepts chunk lists must not decode it as an empty list.
-    #expect(throws: CodecError.self) { try Recipe.decode(recipe.encode()) }
+    #expect(throws: CodecError.self) { try ChunkList.decode(recipe.encode()) }
   }
 }

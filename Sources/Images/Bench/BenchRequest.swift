@@ -40,7 +40,7 @@ public struct BenchForm: Hashable, Sendable {
 
 /// One measurement: a row of the result table.
 public struct BenchRun: Sendable {
-  public enum Way: Hashable, Sendable {
+  public enum Variant: Hashable, Sendable {
     /// Other programs, in shell syntax.
     case peer(String)
     /// With an empty segment cache.
@@ -51,7 +51,7 @@ public struct BenchRun: Sendable {
     case warm
   }
   public let form: BenchForm
-  public let way: Way
+  public let variant: Variant
   /// The median of the runs, including the sync of the file.
   public let seconds: Double
   public let sizeBytes: UInt64
@@ -78,7 +78,7 @@ public struct BenchOutcome: Sendable {
   /// is none.
   public func speedUp(_ run: BenchRun) -> Double? {
     let peers = runs.filter {
-      if case .peer = $0.way { return $0.form == run.form }
+      if case .peer = $0.variant { return $0.form == run.form }
       return false
     }
     guard let fastest = peers.map(\.seconds).min(), run.seconds > 0 else { return nil }

@@ -101,13 +101,13 @@ private struct Bench {
 
   /// Measures one form: the other programs, and packing with a cold, a changed and a warm cache.
   mutating func measure(_ form: BenchForm) throws {
-    var seconds: [BenchRun.Way: [Double]] = [:]
-    var sizes: [BenchRun.Way: UInt64] = [:]
-    var order: [BenchRun.Way] = []
-    func note(_ way: BenchRun.Way, _ run: (seconds: Double, sizeBytes: UInt64)) {
-      if seconds[way] == nil { order.append(way) }
-      seconds[way, default: []].append(run.seconds)
-      sizes[way] = run.sizeBytes
+    var seconds: [BenchRun.Variant: [Double]] = [:]
+    var sizes: [BenchRun.Variant: UInt64] = [:]
+    var order: [BenchRun.Variant] = []
+    func note(_ variant: BenchRun.Variant, _ run: (seconds: Double, sizeBytes: UInt64)) {
+      if seconds[variant] == nil { order.append(variant) }
+      seconds[variant, default: []].append(run.seconds)
+      sizes[variant] = run.sizeBytes
     }
     for _ in 0..<max(1, request.rounds) {
       if request.measuresPeers {
@@ -131,10 +131,11 @@ private struct Bench {
     try? workspace.fileSystem.remove(
       at: scratch.directory.raw, Array(form.name.utf8), isDirectory: false)
     outcome = outcome.adding(
-      order.map { way in
-        let sorted = (seconds[way] ?? []).sorted()
+      order.map { variant in
+        let sorted = (seconds[variant] ?? []).sorted()
         return BenchRun(
-          form: form, way: way, seconds: sorted[sorted.count / 2], sizeBytes: sizes[way] ?? 0)
+          form: form, variant: variant, seconds: sorted[sorted.count / 2],
+          sizeBytes: sizes[variant] ?? 0)
       })
   }
 

@@ -76,7 +76,7 @@ struct BlobIngester: ~Copyable {
     hash.reset()
     if isBackgroundDirty { _ = background?.finish() }
     isBackgroundDirty = false
-    var recipe = Recipe()
+    var chunkList = ChunkList()
     var total: UInt64 = 0
     var last: Digest?
     var (start, filled, copied) = (0, 0, 0)
@@ -108,7 +108,7 @@ struct BlobIngester: ~Copyable {
         let rest = UnsafeRawBufferPointer(rebasing: window[start..<filled])
         let (id, length) = try addFirstChunk(of: rest, after: last, worker)
         last = id
-        recipe.append(id, lengthBytes: length)
+        chunkList.append(id, lengthBytes: length)
         // A chunk that is the whole stream has the id of the blob.
         if isAtEnd, UInt64(length) == total { return (id, total) }
         if background == nil { hash.update(UnsafeRawBufferPointer(rebasing: rest[..<length])) }
@@ -117,7 +117,7 @@ struct BlobIngester: ~Copyable {
       if isAtEnd {
         let id = background?.finish() ?? hash.finish()
         isBackgroundDirty = false
-        if recipe.sizeBytes > 0 { try worker.add(.recipe, id, recipe.encode()) }
+        if chunkList.sizeBytes > 0 { try worker.add(.recipe, id, chunkList.encode()) }
         return (id, total)
       }
       let alignedStart = BlobIngester.blocks(in: start)

@@ -42,24 +42,24 @@ struct SparseIngester {
     from read: (UInt64, UnsafeMutableRawBufferPointer) throws -> Bool
   ) throws -> Digest? {
     var hash = SparseHash(sizeBytes: sizeBytes)
-    var recipe = Recipe(isSparse: true)
+    var chunkList = ChunkList(isSparse: true)
     var at: UInt64 = 0
     for range in ranges {
       hash.update(zeros: range.lowerBound - at)
-      try appendZeros(range.lowerBound - at, to: &recipe)
-      guard try self.read(read, range, window, &hash, &recipe) else { return nil }
+      try appendZeros(range.lowerBound - at, to: &chunkList)
+      guard try self.read(read, range, window, &hash, &chunkList) else { return nil }
       at = range.upperBound
     }
     hash.update(zeros: sizeBytes - at)
-    try appendZeros(sizeBytes - at, to: &recipe)
+    try appendZeros(sizeBytes - at, to: &chunkList)
     let id = hash.finish()
-    try worker?.add(.recipe, id, recipe.encode())
+    try worker?.add(.recipe, id, chunkList.encode())
     return id
   }
 
   private func read(
     _ source: (UInt64, UnsafeMutableRawBufferPointer) throws -> Bool, _ range: Range<UInt64>,
-    _ window: UnsafeMutableRawBufferPointer, _ hash: inout SparseHash, _ recipe: inout Recipe
+    _ window: UnsafeMutableRawBufferPointer, _ hash: inout SparseHash, _ chunkList: inout ChunkList
   ) throws -> Bool {
     var offset = range.lowerBound
     var filled = 0
@@ -77,7 +77,7 @@ struct SparseIngester {
         let length = Chunker.firstCut(rest)
         if let worker {
           let id = try worker.addChunk(UnsafeRawBufferPointer(rebasing: rest[..<length]))
-          recipe.append(id, lengthBytes: length)
+          chunkList.append(id, lengthBytes: length)
         }
         start += length
       }
@@ -89,15 +89,15 @@ struct SparseIngester {
     }
   }
 
-  private mutating func appendZeros(_ count: UInt64, to recipe: inout Recipe) throws {
+  private mutating func appendZeros(_ count: UInt64, to chunkList: inout ChunkList) throws {
     guard worker != nil, count > 0 else { return }
     let whole = count / UInt64(Chunker.maxBytes)
     if whole > 0 {
-      recipe.append(
+      chunkList.append(
         try zeroChunk(Chunker.maxBytes), lengthBytes: Chunker.maxBytes, count: whole)
     }
     let rest = Int(count % UInt64(Chunker.maxBytes))
-    if rest > 0 { recipe.append(try zeroChunk(rest), lengthBytes: rest) }
+    if rest > 0 { chunkList.append(try zeroChunk(rest), lengthBytes: rest) }
   }
 
   private mutating func zeroChunk(_ lengthBytes: Int) throws -> Digest {

@@ -7,7 +7,7 @@
 import Codec
 
 /// Lists the chunks of a blob in order. Equal consecutive chunks are one run: a file of zeros is one run.
-public struct Recipe: Hashable, Sendable {
+public struct ChunkList: Hashable, Sendable {
   /// A chunk that occurs `count` times in succession.
   public struct Run: Hashable, Sendable {
     public let chunk: Digest
@@ -46,7 +46,7 @@ public struct Recipe: Hashable, Sendable {
   /// Returns the list as the bytes of an object of kind `recipe`.
   public func encode() -> [UInt8] {
     var writer = ByteWriter()
-    writer.byte(isSparse ? Recipe.sparseTag : Recipe.chunksTag)
+    writer.byte(isSparse ? ChunkList.sparseTag : ChunkList.chunksTag)
     writer.varint(sizeBytes)
     writer.varint(runs.count)
     for run in runs {
@@ -60,29 +60,29 @@ public struct Recipe: Hashable, Sendable {
   /// Reads a list from the bytes of an object.
   /// - Throws: `corrupt` for another kind of recipe, an empty run, or chunks whose sizes do not add up to
   ///   the blob's size; `truncated`.
-  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> Recipe {
+  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> ChunkList {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
       let tag = try reader.byte()
       guard tag == chunksTag || tag == sparseTag else {
         throw .corrupt("the recipe is not a list of chunks")
       }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
-      var recipe = Recipe(isSparse: tag == sparseTag)
+      var list = ChunkList(isSparse: tag == sparseTag)
       for _ in 0..<(try reader.count(bytesEach: 34)) {
         let count = try reader.varint(limit: size, "a run")
         let length = try reader.varint(limit: UInt64(FrameHeader.maxRawBytes), "a chunk's length")
         guard count > 0, length > 0 else { throw .corrupt("a run is empty") }
         let (total, overflow) = count.multipliedReportingOverflow(by: length)
-        guard !overflow, total <= size - recipe.sizeBytes else {
+        guard !overflow, total <= size - list.sizeBytes else {
           throw .corrupt("the chunks are larger than the blob")
         }
-        recipe.runs.append(
+        list.runs.append(
           Run(chunk: try reader.digest(), lengthBytes: Int(length), count: count))
-        recipe.sizeBytes += total
+        list.sizeBytes += total
       }
       try reader.expectEnd()
-      guard recipe.sizeBytes == size else { throw .corrupt("the chunks are smaller than the blob") }
-      return recipe
+      guard list.sizeBytes == size else { throw .corrupt("the chunks are smaller than the blob") }
+      return list
     }
   }
 }
@@ -119,7 +119,7 @@ public struct Reconstruction: Hashable, Sendable {
 
 /// A recipe of either kind.
 public enum BlobLayout: Hashable, Sendable {
-  case chunks(Recipe)
+  case chunks(ChunkList)
   case reconstruction(Reconstruction)
 
   /// Returns the size of the blob in bytes.
@@ -133,7 +133,7 @@ public enum BlobLayout: Hashable, Sendable {
   /// Reads a recipe of either kind from the bytes of an object.
   /// - Throws: `corrupt` for values out of range; `truncated`.
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> BlobLayout {
-    guard bytes.first == Reconstruction.tag else { return .chunks(try Recipe.decode(bytes)) }
+    guard bytes.first == Reconstruction.tag else { return .chunks(try ChunkList.decode(bytes)) }
     return try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
       _ = try reader.byte()
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")

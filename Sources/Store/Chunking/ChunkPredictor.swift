@@ -27,9 +27,9 @@ public struct ChunkPredictor: Sendable {
   public var isFull: Bool { followers.count >= ChunkPredictor.maxChunks }
 
   /// Adds the order of a recipe's chunks. If earlier recipes name a follower of a chunk, that one stays.
-  public mutating func add(_ recipe: Recipe) {
-    var last: Recipe.Run?
-    for run in recipe.runs {
+  public mutating func add(_ chunkList: ChunkList) {
+    var last: ChunkList.Run?
+    for run in chunkList.runs {
       if isFull { return }
       if run.count > 1 { add(run, after: run.chunk) }
       if let last { add(run, after: last.chunk) }
@@ -37,7 +37,7 @@ public struct ChunkPredictor: Sendable {
     }
   }
 
-  private mutating func add(_ run: Recipe.Run, after chunk: Digest) {
+  private mutating func add(_ run: ChunkList.Run, after chunk: Digest) {
     guard run.lengthBytes <= Chunker.maxBytes, followers[chunk] == nil else { return }
     followers[chunk] = Next(chunk: run.chunk, lengthBytes: run.lengthBytes)
   }
@@ -53,8 +53,8 @@ extension ObjectStore {
     var predictor = ChunkPredictor()
     for blob in blobs where !predictor.isFull {
       // Damaged recipes and reconstructions are skipped.
-      if let bytes = try? object(.recipe, blob), let recipe = try? Recipe.decode(bytes) {
-        predictor.add(recipe)
+      if let bytes = try? object(.recipe, blob), let chunkList = try? ChunkList.decode(bytes) {
+        predictor.add(chunkList)
       }
     }
     return predictor

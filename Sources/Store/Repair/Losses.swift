@@ -221,7 +221,7 @@ final class LossSurvey {
     guard try isReadable(.recipe, blob) else { return "its content" }
     if isFound {
       // For other recipes, the source has reconstructed the complete blob.
-      guard let chunks = try? Recipe.decode(found?.bytes(of: recipe) ?? []) else { return nil }
+      guard let chunks = try? ChunkList.decode(found?.bytes(of: recipe) ?? []) else { return nil }
       let missing = try chunks.runs.count { try !isReadable(.chunk, $0.chunk) }
       return missing == 0 ? nil : "\(missing) of its chunks"
     }

@@ -23,11 +23,11 @@ public struct BlobPart: Sendable {
 /// Iterates over the parts of a blob without an array of them: runs of equal chunks stay folded.
 public struct BlobParts: Sequence, Sendable {
   fileprivate enum Parts: Sendable {
-    case chunks(Recipe)
+    case chunks(ChunkList)
     case reconstruction(ReconstructedBlob)
   }
   private let parts: Parts
-  init(_ recipe: Recipe) { parts = .chunks(recipe) }
+  init(_ chunkList: ChunkList) { parts = .chunks(chunkList) }
   init(_ reconstruction: ReconstructedBlob) { parts = .reconstruction(reconstruction) }
 
   /// Returns the source of the bytes if the blob is reconstructed; nil if its chunks are stored.
@@ -37,7 +37,7 @@ public struct BlobParts: Sequence, Sendable {
 
   /// Returns true if the blob's id is a sparse one (`SparseHash`).
   public var isSparse: Bool {
-    if case .chunks(let recipe) = parts { recipe.isSparse } else { false }
+    if case .chunks(let chunkList) = parts { chunkList.isSparse } else { false }
   }
 
   /// Iterates over the parts in order.
@@ -49,7 +49,7 @@ public struct BlobParts: Sequence, Sendable {
 
     public mutating func next() -> BlobPart? {
       switch parts {
-      case .chunks(let recipe): return next(recipe)
+      case .chunks(let chunkList): return next(chunkList)
       case .reconstruction(let reconstruction):
         guard run < reconstruction.partCount else { return nil }
         defer { run += 1 }
@@ -57,9 +57,9 @@ public struct BlobParts: Sequence, Sendable {
       }
     }
 
-    private mutating func next(_ recipe: Recipe) -> BlobPart? {
-      guard run < recipe.runs.count else { return nil }
-      let current = recipe.runs[run]
+    private mutating func next(_ chunkList: ChunkList) -> BlobPart? {
+      guard run < chunkList.runs.count else { return nil }
+      let current = chunkList.runs[run]
       let part = BlobPart(
         offset: offset, lengthBytes: current.lengthBytes, source: .chunk(current.chunk))
       offset += UInt64(current.lengthBytes)
@@ -80,9 +80,9 @@ public struct BlobParts: Sequence, Sendable {
     var iterator = Iterator(parts: parts)
     switch parts {
     case .reconstruction(let reconstruction): iterator.run = reconstruction.indexOfPart(at: offset)
-    case .chunks(let recipe):
-      while iterator.run < recipe.runs.count {
-        let run = recipe.runs[iterator.run]
+    case .chunks(let chunkList):
+      while iterator.run < chunkList.runs.count {
+        let run = chunkList.runs[iterator.run]
         let skipped = Swift.min((offset - iterator.offset) / UInt64(run.lengthBytes), run.count)
         iterator.offset += skipped * UInt64(run.lengthBytes)
         if skipped < run.count {

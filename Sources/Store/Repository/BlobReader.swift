@@ -14,9 +14,9 @@ extension ObjectStore {
   /// Returns the parts of a blob, in order.
   /// - Throws: `missing`, `damaged`.
   public func parts(of blob: Digest, sizeBytes: UInt64) throws(StoreError) -> BlobParts {
-    if sizeBytes == 0 { return BlobParts(Recipe()) }
+    if sizeBytes == 0 { return BlobParts(ChunkList()) }
     if sizeBytes <= UInt64(Chunker.maxBytes), try index.location(.chunk, blob) != nil {
-      var recipe = Recipe()
+      var recipe = ChunkList()
       recipe.append(blob, lengthBytes: Int(sizeBytes))
       return BlobParts(recipe)
     }
@@ -28,7 +28,7 @@ extension ObjectStore {
       guard error.kind == .missing, sizeBytes <= UInt64(Chunker.maxBytes),
         try index.location(.chunk, blob) != nil
       else { throw error }
-      var recipe = Recipe()
+      var recipe = ChunkList()
       recipe.append(blob, lengthBytes: Int(sizeBytes))
       return BlobParts(recipe)
     }
@@ -46,7 +46,7 @@ extension ObjectStore {
   /// A blob has both recipes after `repair` found the content of one whose dependencies were lost.
   private func chunkList(
     of blob: Digest, insteadOf recipe: Reconstruction
-  ) throws(StoreError) -> Recipe? {
+  ) throws(StoreError) -> ChunkList? {
     let locations = try index.locations(.recipe, blob)
     guard locations.count > 1 else { return nil }
     if let references = try? references(ofRecipeOf: blob),

@@ -107,12 +107,12 @@ struct Bench: ParsableCommand {
     for run in outcome.runs {
       let name = run.form.name
       var speed = ""
-      if case .peer = run.way {
+      if case .peer = run.variant {
       } else if let times = outcome.speedUp(run) {
         speed = "\(timesText(times)) times"
       }
       rows.append([
-        name == last ? "" : name, run.way.text(outcome.changePercent), secondsText(run.seconds),
+        name == last ? "" : name, run.variant.text(outcome.changePercent), secondsText(run.seconds),
         sizeText(run.sizeBytes), speed,
       ])
       last = name
@@ -121,7 +121,7 @@ struct Bench: ParsableCommand {
   }
 }
 
-extension BenchRun.Way {
+extension BenchRun.Variant {
   /// Returns the name of a run, for the table and the chart.
   func text(_ changePercent: Double) -> String {
     switch self {
@@ -191,9 +191,9 @@ struct BenchJSON: JSONDocument {
     remarks = outcome.remarks
     runs = outcome.runs.map { run in
       var command: String?
-      if case .peer(let text) = run.way { command = text }
+      if case .peer(let text) = run.variant { command = text }
       return Run(
-        form: run.form.name, way: run.way.key, command: command, seconds: run.seconds,
+        form: run.form.name, way: run.variant.key, command: command, seconds: run.seconds,
         sizeBytes: run.sizeBytes, timesAsFastAsBestPeer: outcome.speedUp(run))
     }
   }

@@ -77,7 +77,7 @@ struct Grep: ParsableCommand {
     _ start: ResolvedReference, _ found: FoundEntry, _ compiled: LinePattern, name: String?,
     _ list: inout JSONList<MatchesJSON>?
   ) throws -> Int {
-    struct Enough: Error {}
+    struct MatchLimitReached: Error {}
     var searcher = LineSearcher(compiled)
     var shown: [LineHit] = []
     func show() throws {
@@ -99,11 +99,13 @@ struct Grep: ParsableCommand {
       try start.reader.read(found) { bytes in
         try searcher.feed(bytes) { shown.append($0) }
         try show()
-        if searcher.isDecided || (filesWithMatches && searcher.hitCount > 0) { throw Enough() }
+        if searcher.isDecided || (filesWithMatches && searcher.hitCount > 0) {
+          throw MatchLimitReached()
+        }
       }
       try searcher.finish { shown.append($0) }
       try show()
-    } catch is Enough {
+    } catch is MatchLimitReached {
     }
     guard searcher.hitCount > 0 else { return 0 }
     let spelling = name ?? start.spelling

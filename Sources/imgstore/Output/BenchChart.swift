@@ -52,7 +52,7 @@ struct BenchChart {
     let length = longest > 0 ? max(1, Int(maxLength * run.seconds / longest)) : 1
     var value = secondsText(run.seconds)
     var fill = "#b4b4b4"
-    switch run.way {
+    switch run.variant {
     case .peer: break
     case .cold: fill = "#1f5fa8"
     case .changed: fill = "#3d8bd9"
@@ -60,7 +60,7 @@ struct BenchChart {
     }
     if fill != "#b4b4b4", let times = outcome.speedUp(run) { value += ", \(timesText(times))×" }
     let x = BenchChart.labelWidth
-    return text(x - 8, y + 14, run.way.text(outcome.changePercent), size: 12, anchor: "end")
+    return text(x - 8, y + 14, run.variant.text(outcome.changePercent), size: 12, anchor: "end")
       + "<rect x=\"\(x)\" y=\"\(y)\" width=\"\(length)\" height=\"\(BenchChart.barHeight)\" "
       + "fill=\"\(fill)\"/>\n" + text(x + length + 6, y + 14, value, size: 12)
   }
