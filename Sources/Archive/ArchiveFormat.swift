@@ -48,11 +48,11 @@ extension ArchiveFormat {
   /// Returns the error for a stream that is not a tar archive, from its first bytes.
   static func notTar(_ head: [UInt8]) -> ArchiveError {
     if head.isEmpty { return ArchiveError("it is empty") }
-    if let form = ForeignForm.of(head) {
+    if let form = UnsupportedFormat.of(head) {
       let remedy = form.remedy.isEmpty ? "" : "; \(form.remedy)"
       return ArchiveError("it is not a tar archive: it is \(form.description)\(remedy)")
     }
-    if let compression = ForeignForm.compression(of: head) {
+    if let compression = UnsupportedFormat.compression(of: head) {
       return ArchiveError("it is not a tar archive: it is compressed with \(compression) twice")
     }
     return ArchiveError("it is not a tar archive")

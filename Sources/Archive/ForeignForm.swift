@@ -1,18 +1,18 @@
 // Formats that are recognised by their first bytes for the message only; they cannot be read.
 
 /// A format that cannot be read.
-struct ForeignForm {
+struct UnsupportedFormat {
   /// The description: "compressed with lz4".
   let description: String
   /// The command that converts it to a tar archive; empty if it is not an archive.
   let remedy: String
 
   /// Recognises a format by the first bytes of a file.
-  static func of(_ head: some Collection<UInt8>) -> ForeignForm? {
+  static func of(_ head: some Collection<UInt8>) -> UnsupportedFormat? {
     let head = Array(head.prefix(512))
     func begins(_ magic: [UInt8]) -> Bool { head.starts(with: magic) }
-    func compressed(_ name: String, _ command: String) -> ForeignForm {
-      ForeignForm(
+    func compressed(_ name: String, _ command: String) -> UnsupportedFormat {
+      UnsupportedFormat(
         description: "compressed with \(name)", remedy: "'\(command)' makes a plain one of it")
     }
     if begins([0x04, 0x22, 0x4d, 0x18]) || begins([0x02, 0x21, 0x4c, 0x18]) {
@@ -24,25 +24,29 @@ struct ForeignForm {
     if begins([0x1f, 0xa0]) { return compressed("lzh", "gzip -dc") }
     if begins([0x1f, 0x1e]) { return compressed("pack", "gzip -dc") }
     if begins(Array("PK\u{3}\u{4}".utf8)) || begins(Array("PK\u{5}\u{6}".utf8)) {
-      return ForeignForm(description: "a zip archive", remedy: "unpack it, and pack it with tar")
+      return UnsupportedFormat(
+        description: "a zip archive", remedy: "unpack it, and pack it with tar")
     }
     if begins([0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c]) {
-      return ForeignForm(description: "a 7z archive", remedy: "unpack it, and pack it with tar")
+      return UnsupportedFormat(
+        description: "a 7z archive", remedy: "unpack it, and pack it with tar")
     }
     if begins(Array("Rar!".utf8)) {
-      return ForeignForm(description: "a rar archive", remedy: "unpack it, and pack it with tar")
+      return UnsupportedFormat(
+        description: "a rar archive", remedy: "unpack it, and pack it with tar")
     }
     if begins(Array("hsqs".utf8)) {
-      return ForeignForm(description: "a squashfs image", remedy: "")
+      return UnsupportedFormat(description: "a squashfs image", remedy: "")
     }
     if begins([0xed, 0xab, 0xee, 0xdb]) {
-      return ForeignForm(description: "an rpm package", remedy: "")
+      return UnsupportedFormat(description: "an rpm package", remedy: "")
     }
     if begins(Array("!<arch>".utf8)) {
-      return ForeignForm(description: "an ar archive, as a Debian package is", remedy: "")
+      return UnsupportedFormat(description: "an ar archive, as a Debian package is", remedy: "")
     }
     if begins(Array("070701".utf8)) || begins(Array("070702".utf8)) {
-      return ForeignForm(description: "a cpio archive", remedy: "unpack it, and pack it with tar")
+      return UnsupportedFormat(
+        description: "a cpio archive", remedy: "unpack it, and pack it with tar")
     }
     return nil
   }

@@ -15,7 +15,7 @@ struct OwnerCollector {
   /// The directory of the last path, as spelled and as resolved. Lists name a directory's files
   /// consecutively.
   private var directory: (spelled: [UInt8], real: [UInt8]) = ([], [])
-  private(set) var owners: [[UInt8]: [Ownership]] = [:]
+  private(set) var owners: [[UInt8]: [PackageOwnership]] = [:]
 
   init(_ requested: Set<[UInt8]>, ignoring ignored: Set<Package>, aliases: DirectoryAliases) {
     self.ignored = ignored
@@ -38,7 +38,7 @@ struct OwnerCollector {
     return requested.contains(Key(bytes: path)) ? path : nil
   }
 
-  mutating func add(_ path: [UInt8], _ ownership: Ownership) {
+  mutating func add(_ path: [UInt8], _ ownership: PackageOwnership) {
     owners[path, default: []].append(ownership)
   }
 }

@@ -50,7 +50,7 @@ public struct PackageDatabase: Sendable {
   /// - Parameter ignored: packages whose files are skipped.
   public func owners(
     of paths: Set<[UInt8]>, in tree: some RootTree, ignoring ignored: Set<Package> = []
-  ) throws -> [[UInt8]: [Ownership]] {
+  ) throws -> [[UInt8]: [PackageOwnership]] {
     var collector = OwnerCollector(
       paths, ignoring: ignored, aliases: try DirectoryAliases(tree))
     switch reader {

@@ -65,7 +65,7 @@ public struct PackageSet: Sendable {
 }
 
 /// The ownership of a path by a package.
-public struct Ownership: Hashable, Sendable {
+public struct PackageOwnership: Hashable, Sendable {
   /// The owner.
   public let package: Package
   /// Whether it is a configuration file, which the administrator may have changed.

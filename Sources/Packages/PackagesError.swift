@@ -29,7 +29,7 @@ public struct PackagesError: ExplainedError {
 }
 
 /// Inconsistent data inside a database; the reader of the file adds the file's path.
-struct Malformed: Error {
+struct MalformedDataError: Error {
   let reason: String
   init(_ reason: String) { self.reason = reason }
 }

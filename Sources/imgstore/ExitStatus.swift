@@ -32,7 +32,7 @@ enum ExitStatus {
 }
 
 /// Ends a command with the exit code for a difference (`--exit-code`), without a message.
-struct Differs: Error {}
+struct DifferencesFound: Error {}
 
 /// Ends a search that found nothing with an exit code, without a message.
 struct NoMatch: Error {}

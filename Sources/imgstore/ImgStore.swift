@@ -68,7 +68,7 @@ struct ImgStore: ParsableCommand {
     // Clear the owner's bits of the umask: a command must be able to use the files that it creates.
     umask(umask(0) & 0o077)
     let words = programArguments()
-    let name = XCATName(program: words.first ?? "")
+    let name = XCATCommandName(program: words.first ?? "")
     // Trees may be nested 2,000 levels deep, and the code that walks them recurses.
     let result = Monitor(ExitStatus.failed)
     do throws(SystemError) {
@@ -103,7 +103,7 @@ struct ImgStore: ParsableCommand {
     }
     let arguments: [String]
     do {
-      arguments = try CommandWords(known: commandNames).arranged(words)
+      arguments = try ArgumentNormalizer(known: commandNames).normalized(words)
     } catch {
       if words.contains("--json") {
         JSONOutput.printFailure(ErrorJSON(usage: error.text))
@@ -132,7 +132,7 @@ struct ImgStore: ParsableCommand {
         Terminal.error("the signal came when the change was complete")
       }
       return ExitStatus.done
-    } catch is Differs {
+    } catch is DifferencesFound {
       Terminal.finish()
       return ExitStatus.differs
     } catch is NoMatch {

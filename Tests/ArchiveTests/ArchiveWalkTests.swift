@@ -13,7 +13,7 @@ import Testing
 
     func wantsContent(_ member: WalkedMember) -> Bool { false }
 
-    func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberFate { .kept }
+    func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberAction { .kept }
 
     func look(_ member: WalkedMember, _ read: @escaping ByteSource) throws {
       var buffer = [UInt8](repeating: 0, count: 1 << 16)

@@ -53,22 +53,22 @@ import Testing
           PackageChange(name: "moves", architecture: "all", old: "1.0-1", new: "1:0.9-1"),
         ])
       #expect(packages.unchangedCount == 1)
-      func belonging(_ path: String) -> PathOwnership? {
-        packages.belongings[Array("/img/rootimg/\(path)".utf8)]
+      func ownership(_ path: String) -> PathOwnership? {
+        packages.ownerships[Array("/img/rootimg/\(path)".utf8)]
       }
-      #expect(belonging("usr/share/moves/data") == .package("moves"))
-      #expect(belonging("etc/moves.conf") == .package("moves"))  // as in the new version
-      #expect(belonging("usr/share/comes/data") == .package("comes"))
-      #expect(belonging("usr/share/goes/data") == .package("goes"))
-      #expect(belonging("etc/goes.conf") == .package("goes"))
-      #expect(belonging("etc/stays.conf") == .configuration("stays"))
-      #expect(belonging("etc/both.conf") == .configuration("both"))
-      #expect(belonging("usr/share/stays/data") == .modified("stays"))
-      #expect(belonging("etc/nobodys") == .unowned)
-      #expect(belonging("var/lib/dpkg/status") == .unowned)
-      #expect(belonging("usr/share/stays/same") == nil)
+      #expect(ownership("usr/share/moves/data") == .package("moves"))
+      #expect(ownership("etc/moves.conf") == .package("moves"))  // as in the new version
+      #expect(ownership("usr/share/comes/data") == .package("comes"))
+      #expect(ownership("usr/share/goes/data") == .package("goes"))
+      #expect(ownership("etc/goes.conf") == .package("goes"))
+      #expect(ownership("etc/stays.conf") == .configuration("stays"))
+      #expect(ownership("etc/both.conf") == .configuration("both"))
+      #expect(ownership("usr/share/stays/data") == .modified("stays"))
+      #expect(ownership("etc/nobodys") == .unowned)
+      #expect(ownership("var/lib/dpkg/status") == .unowned)
+      #expect(ownership("usr/share/stays/same") == nil)
       let changed = Set(comparison.diff.entries.map(\.path))
-      #expect(Set(packages.belongings.keys) == changed.subtracting([Array("/img/rootimg".utf8)]))
+      #expect(Set(packages.ownerships.keys) == changed.subtracting([Array("/img/rootimg".utf8)]))
     }
   }
 
@@ -93,8 +93,8 @@ import Testing
       ])
     #expect(packages.unchangedCount == 1)
     #expect(
-      packages.belongings[Array("/img/rootimg/etc/stays.conf".utf8)] == .configuration("stays"))
-    #expect(packages.belongings[Array("/img/rootimg/etc/moves.conf".utf8)] == .package("moves"))
+      packages.ownerships[Array("/img/rootimg/etc/stays.conf".utf8)] == .configuration("stays"))
+    #expect(packages.ownerships[Array("/img/rootimg/etc/moves.conf".utf8)] == .package("moves"))
   }
 
   @Test(arguments: seeds)

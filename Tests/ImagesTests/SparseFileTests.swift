@@ -105,10 +105,10 @@ import Testing
       for _ in 0..<Int.random(in: 0...6, using: &random) {
         content[Int.random(in: 0..<size, using: &random)] = 7
       }
-      var whole = SparseHash(sizeBytes: UInt64(size))
+      var whole = SparseBlobHasher(sizeBytes: UInt64(size))
       content.withUnsafeBytes { whole.update($0) }
       let expected = whole.finish()
-      var parts = SparseHash(sizeBytes: UInt64(size))
+      var parts = SparseBlobHasher(sizeBytes: UInt64(size))
       var at = 0
       while at < size {
         let end = min(size, at + Int.random(in: 1...9000, using: &random))

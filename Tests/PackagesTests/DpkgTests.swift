@@ -214,7 +214,7 @@ import Testing
       "etc/listed", "bin/sh", "etc/other",
     ]
     let owners = try database.owners(of: Set(paths.map { Array($0.utf8) }), in: tree)
-    func owner(_ path: String) -> Ownership? { owners[Array(path.utf8)]?.first }
+    func owner(_ path: String) -> PackageOwnership? { owners[Array(path.utf8)]?.first }
     #expect(owner("usr/bin/sh")?.package.name == "dash")
     #expect(owner("usr/bin/sh.distrib")?.package.name == "bash")
     #expect(owner("etc/a name with blanks")?.isConfiguration == true)

@@ -88,7 +88,7 @@ import Testing
     ]
     let usual: Set = ["PATH", "HOME", "LC_ALL", "LANG", "TZ"]
     for (audience, more) in [
-      (ChildProcess.Audience.tool, Set<String>()), (.ssh, ["SSH_AUTH_SOCK"]),
+      (ChildProcess.ProgramKind.tool, Set<String>()), (.ssh, ["SSH_AUTH_SOCK"]),
       (.xcat, ["XCATROOT", "PERL5LIB"]),
     ] {
       #expect(Set(ChildProcess.environment(for: audience, of: all).keys) == usual.union(more))

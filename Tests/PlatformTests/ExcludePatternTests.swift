@@ -49,7 +49,7 @@ import Testing
     String(repeating: "a", count: 4097),
   ])
   func `a line that can never match is refused`(line: String) {
-    #expect(throws: ExcludePattern.Malformed.self) { try ExcludePatterns([line]) }
+    #expect(throws: ExcludePattern.SyntaxError.self) { try ExcludePatterns([line]) }
   }
 
   @Test(arguments: ["", "   ", "# a comment", "\r"])
@@ -58,7 +58,7 @@ import Testing
   }
 
   @Test func `a list with too many patterns is refused`() {
-    #expect(throws: ExcludePattern.Malformed.self) {
+    #expect(throws: ExcludePattern.SyntaxError.self) {
       try ExcludePatterns((0...1000).map { "f\($0)" })
     }
   }

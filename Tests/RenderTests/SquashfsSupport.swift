@@ -57,7 +57,7 @@ extension SquashfsOptions {
   /// Fast levels, because the tests are about the format.
   static func quick(
     _ compression: Compression = .zstd(level: 1), block: Int = 128 << 10,
-    tails: Tails = .shareSmallFiles, workers: Int = processorCount
+    tails: TailPacking = .shareSmallFiles, workers: Int = processorCount
   ) -> SquashfsOptions {
     SquashfsOptions(
       compression: compression, blockBytes: block, tails: tails, workers: workers,

@@ -22,7 +22,7 @@ private func randomEntries(_ random: inout SplitMix64, count: Int) -> [Entry] {
     if isValidName(name) { names.insert(name) }
   }
   return names.sorted(by: precedes).map { name in
-    let content: Content =
+    let content: EntryContent =
       switch Int.random(in: 0..<8, using: &random) {
       case 0: .directory(tree: Digest(random.bytes(32)) ?? .zero)
       case 1: .symlink(target: random.bytes(Int.random(in: 1...300, using: &random)))

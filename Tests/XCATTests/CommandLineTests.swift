@@ -7,12 +7,12 @@ import XCAT
 
 @Suite struct CommandLineTests {
   private func export(_ words: String...) -> ImgexportArguments? {
-    guard case .run(let arguments) = Imgexport.read(words) else { return nil }
+    guard case .run(let arguments) = ImgexportCommandLine.read(words) else { return nil }
     return arguments
   }
 
-  private func mistake(_ words: String...) -> String? {
-    guard case .mistake(let text) = Imgimport.read(words) else { return nil }
+  private func invalid(_ words: String...) -> String? {
+    guard case .invalid(let text) = ImgimportCommandLine.read(words) else { return nil }
     return text
   }
 
@@ -29,7 +29,7 @@ import XCAT
       ["--extra=/a", "--EXT", "/b:/c", "--post=n1", "--r", "u@h", "--verb", "--", "img", "d.tgz"],
       ["-p", "first", "img", "d.tgz", "-vvp", "n1", "--e=/a", "--extra=/b:/c", "--R=u@h"],
     ] {
-      guard case .run(let arguments) = Imgexport.read(words) else {
+      guard case .run(let arguments) = ImgexportCommandLine.read(words) else {
         Issue.record("\(words)")
         continue
       }
@@ -43,24 +43,24 @@ import XCAT
   }
 
   @Test func `an unknown option is refused with the message of Getopt::Long`() {
-    #expect(mistake("b.tgz", "--bogus") == "Unknown option: bogus")
-    #expect(mistake("b.tgz", "-vxf", "p") == "Unknown option: x")
-    #expect(mistake("b.tgz", "-V") == "Unknown option: V")
-    #expect(mistake("b.tgz", "-f") == "Option f requires an argument")
-    #expect(mistake("b.tgz", "--profile=") == "Option profile requires an argument")
-    #expect(mistake("b.tgz", "--nozip=1") == "Option nozip does not take an argument")
-    #expect(mistake("b.tgz", "c.tgz") == "Unexpected argument: c.tgz")
+    #expect(invalid("b.tgz", "--bogus") == "Unknown option: bogus")
+    #expect(invalid("b.tgz", "-vxf", "p") == "Unknown option: x")
+    #expect(invalid("b.tgz", "-V") == "Unknown option: V")
+    #expect(invalid("b.tgz", "-f") == "Option f requires an argument")
+    #expect(invalid("b.tgz", "--profile=") == "Option profile requires an argument")
+    #expect(invalid("b.tgz", "--nozip=1") == "Option nozip does not take an argument")
+    #expect(invalid("b.tgz", "c.tgz") == "Unexpected argument: c.tgz")
   }
 
   @Test func `a command line without a bundle shows the usage, and a help option the help`() {
     for words in [[], ["-v"], ["-p", "n1"]] {
-      guard case .usage = Imgimport.read(words) else {
+      guard case .usage = ImgimportCommandLine.read(words) else {
         Issue.record("\(words)")
         continue
       }
     }
     for words in [["-h"], ["-?"], ["--help"], ["x", "--hel"], ["-vh"]] {
-      guard case .help = Imgexport.read(words) else {
+      guard case .help = ImgexportCommandLine.read(words) else {
         Issue.record("\(words)")
         continue
       }
@@ -110,7 +110,7 @@ import XCAT
 
   @Test func `the path of a bundle is derived as by fileparse`() {
     func location(_ text: String?) -> String {
-      let (directory, name) = Imgexport.destination(of: text, image: "my  image x")
+      let (directory, name) = ImgexportCommandLine.destination(of: text, image: "my  image x")
       return "\(directory)|\(name)"
     }
     #expect(location(nil) == "|my_image_x.tgz")

@@ -12,13 +12,13 @@ import XCAT
       ["-m", "tar", "-c", "xz", "--nosyncfiles", "img"], ["-mtar", "img", "-cxz", "--nosync"],
       ["--method=tar", "--compress", "xz", "--nosyncfiles", "--", "img"],
     ] {
-      guard case .run(let arguments) = Packimage.read(words) else {
+      guard case .run(let arguments) = PackimageCommandLine.read(words) else {
         Issue.record("\(words)")
         continue
       }
       #expect(arguments == expected, "\(words)")
     }
-    guard case .run(let plain) = Packimage.read(["img"]) else {
+    guard case .run(let plain) = PackimageCommandLine.read(["img"]) else {
       Issue.record("img")
       return
     }
@@ -38,7 +38,7 @@ import XCAT
     (["img", "-c"], "Option c requires an argument"),
   ])
   func `usage errors of packimage have xCAT's text`(_ words: [String], _ text: String) {
-    guard case .mistake(let said) = Packimage.read(words) else {
+    guard case .invalid(let said) = PackimageCommandLine.read(words) else {
       Issue.record("\(words)")
       return
     }
@@ -47,23 +47,27 @@ import XCAT
 
   @Test func `help, version and an empty command line are recognized`() {
     for words in [[], ["-h"], ["--help", "img"]] {
-      guard case .help = Packimage.read(words), case .help = Liteimg.read(words) else {
+      guard case .help = PackimageCommandLine.read(words),
+        case .help = LiteimgCommandLine.read(words)
+      else {
         Issue.record("\(words)")
         continue
       }
     }
-    guard case .version = Packimage.read(["-v"]), case .version = Liteimg.read(["--version"]) else {
+    guard case .version = PackimageCommandLine.read(["-v"]),
+      case .version = LiteimgCommandLine.read(["--version"])
+    else {
       Issue.record("version")
       return
     }
-    guard case .mistake(let text) = Liteimg.read(["img", "-p", "x"]) else {
+    guard case .invalid(let text) = LiteimgCommandLine.read(["img", "-p", "x"]) else {
       Issue.record("-p")
       return
     }
     #expect(text == "-o, -p and -a options are not allowed when a image name is specified.")
     var expected = LiteimgArguments(image: "img")
     (expected.rootFileSystem, expected.isVerbose) = ("ramdisk", true)
-    guard case .run(let arguments) = Liteimg.read(["-Vt", "ramdisk", "img"]) else {
+    guard case .run(let arguments) = LiteimgCommandLine.read(["-Vt", "ramdisk", "img"]) else {
       Issue.record("-V -t")
       return
     }

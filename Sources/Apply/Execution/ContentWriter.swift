@@ -77,7 +77,7 @@ final class ContentWriter {
   ) throws {
     let parts = try store.parts(of: blob, sizeBytes: sizeBytes)
     let data = holes.data(sizeBytes: sizeBytes)
-    var sparse = SparseHash(sizeBytes: sizeBytes)
+    var sparse = SparseBlobHasher(sizeBytes: sizeBytes)
     var i = 0
     hash.reset()
     func write(_ offset: UInt64, _ bytes: UnsafeRawBufferPointer) throws {

@@ -125,7 +125,7 @@ public final class DecompressingReader {
       form = .compressed(Bzip2Decoder())
     } else if begins([0x5d, 0, 0]) {
       form = .compressed(XzDecoder(memoryLimitBytes: memoryLimitBytes, isLegacy: true))
-    } else if let other = ForeignForm.of(UnsafeRawBufferPointer(input).prefix(n)),
+    } else if let other = UnsupportedFormat.of(UnsafeRawBufferPointer(input).prefix(n)),
       other.description.hasPrefix("compressed")
     {
       throw ArchiveError("it is \(other.description), which is not supported; \(other.remedy)")

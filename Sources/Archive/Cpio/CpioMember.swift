@@ -62,7 +62,7 @@ public struct CpioMember: Sendable, Equatable {
 }
 
 /// Limits and marks of the form.
-public enum CpioForm {
+public enum CpioFormat {
   /// The longest name that kernels accept (PATH_MAX includes the NUL).
   public static let maxNameBytes = 4095
   /// The maximum of the size field.

@@ -34,7 +34,7 @@ public final class CpioReader {
     try skipContent()
     let (header, isSummed) = try readHeader()
     let name = try readName(header)
-    guard name != CpioForm.endMark else {
+    guard name != CpioFormat.endMark else {
       try expectZeros()
       isEnded = true
       return nil
@@ -92,7 +92,7 @@ public final class CpioReader {
   }
 
   private func readName(_ header: CpioHeader) throws -> [UInt8] {
-    guard header.nameBytes > 1, header.nameBytes <= CpioForm.maxNameBytes + 1 else {
+    guard header.nameBytes > 1, header.nameBytes <= CpioFormat.maxNameBytes + 1 else {
       throw ArchiveError(
         member: current,
         "the name after \(describedCurrent) has \(header.nameBytes) bytes, which is impossible")

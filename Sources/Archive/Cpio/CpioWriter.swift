@@ -20,15 +20,15 @@ public final class CpioWriter {
   ///   or too long name, the name of the end mark), and the sink's errors.
   public func begin(_ member: CpioMember) throws {
     try endMember()
-    guard !member.path.isEmpty, member.path.count <= CpioForm.maxNameBytes,
-      !member.path.contains(0), member.path != CpioForm.endMark
+    guard !member.path.isEmpty, member.path.count <= CpioFormat.maxNameBytes,
+      !member.path.contains(0), member.path != CpioFormat.endMark
     else {
       throw ArchiveError(
         member: member.path,
-        member.path == CpioForm.endMark
+        member.path == CpioFormat.endMark
           ? "a cpio archive cannot have a member of this name, which marks an archive's end: rename it, or "
             + "use the method tar"
-          : "no cpio archive can hold this name: it is empty, over \(CpioForm.maxNameBytes) bytes, or "
+          : "no cpio archive can hold this name: it is empty, over \(CpioFormat.maxNameBytes) bytes, or "
             + "has a NUL")
     }
     var target: [UInt8] = []
@@ -44,7 +44,7 @@ public final class CpioWriter {
     case .socket: kindBits = 0o140000
     }
     let content = member.kind == .file ? member.sizeBytes : UInt64(target.count)
-    guard content <= CpioForm.maxFileBytes, member.kind == .file || member.sizeBytes == 0 else {
+    guard content <= CpioFormat.maxFileBytes, member.kind == .file || member.sizeBytes == 0 else {
       throw ArchiveError(
         member: member.path,
         "it has \(member.sizeBytes) bytes, and a cpio archive holds files of less than 4 GiB")
@@ -81,7 +81,7 @@ public final class CpioWriter {
     try endMember()
     var header = CpioHeader()
     header.links = 1
-    try emit(header, name: CpioForm.endMark)
+    try emit(header, name: CpioFormat.endMark)
     let rest = (CpioWriter.blockBytes - written % CpioWriter.blockBytes) % CpioWriter.blockBytes
     try emit([UInt8](repeating: 0, count: Int(rest)))
   }

@@ -17,7 +17,7 @@ public struct WalkedMember: Sendable {
 }
 
 /// The decision on a member.
-public enum MemberFate: Sendable, Equatable {
+public enum MemberAction: Sendable, Equatable {
   case kept
   case leftOut
   case replaced([UInt8])
@@ -29,19 +29,19 @@ public protocol ArchiveVisitor: AnyObject {
   func wantsContent(_ member: WalkedMember) -> Bool
   /// Decides on a member.
   /// - Parameter content: nil if `wantsContent` returned false.
-  func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberFate
+  func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberAction
   /// Examines content that is not held in memory, from its beginning. Unread content is skipped.
   func look(_ member: WalkedMember, _ read: @escaping ByteSource) throws
 }
 
 /// The compression formats of streams.
-public enum StreamForm: Sendable {
+public enum StreamFormat: Sendable {
   case gzip, xz, zstd
   /// Formats that are read, but never written.
   case bzip2, lzma
 
   /// Recognises a format by the first bytes; nil for others.
-  public static func of(_ head: ArraySlice<UInt8>) -> StreamForm? {
+  public static func of(_ head: ArraySlice<UInt8>) -> StreamFormat? {
     if head.starts(with: [0x1f, 0x8b]) { return .gzip }
     if head.starts(with: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]) { return .xz }
     if head.starts(with: [0x28, 0xb5, 0x2f, 0xfd]) { return .zstd }
@@ -58,5 +58,5 @@ public enum StreamForm: Sendable {
 
 /// Compresses the bytes that `write` passes to it, and forwards them.
 public typealias StreamCompressor = (
-  _ form: StreamForm, _ write: (@escaping ByteSink) throws -> Void, _ sink: @escaping ByteSink
+  _ form: StreamFormat, _ write: (@escaping ByteSink) throws -> Void, _ sink: @escaping ByteSink
 ) throws -> Void

@@ -82,8 +82,8 @@ extension ArchiveWalk {
         }
         continue
       }
-      let fate = try visitor.visit(member, nil)
-      let output = fate == .leftOut ? nil : sink
+      let action = try visitor.visit(member, nil)
+      let output = action == .leftOut ? nil : sink
       try emit(header + nameField, output)
       let content = RemainingBytes(size)
       if member.isFile, size > 0 {

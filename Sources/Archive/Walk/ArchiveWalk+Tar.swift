@@ -50,8 +50,8 @@ extension ArchiveWalk {
         }
         continue
       }
-      let fate = try visitor.visit(member, nil)
-      let output = fate == .leftOut ? nil : sink
+      let action = try visitor.visit(member, nil)
+      let output = action == .leftOut ? nil : sink
       if output == nil, sink != nil, member.isHardLink,
         header.blocks.count < 512 || header.blocks[header.blocks.count - 356] != UInt8(ascii: "1")
       {
@@ -68,7 +68,7 @@ extension ArchiveWalk {
       if member.isFile, next.sizeBytes > 0 { try visitor.look(member, readData) }
       var buffer = [UInt8](repeating: 0, count: ArchiveWalk.windowBytes)
       while try buffer.withUnsafeMutableBytes({ try readData($0) }) > 0 {}
-      tee.wasKept = fate != .leftOut
+      tee.wasKept = action != .leftOut
     }
     let end = tee.takeHeader()
     try emit(end.padding, tee.wasKept ? sink : nil)

@@ -36,7 +36,7 @@ public final class ArchiveWalk {
 
   /// Returns whether these bytes begin an archive, compressed or not.
   public static func isArchive(_ head: ArraySlice<UInt8>) -> Bool {
-    if StreamForm.of(head) != nil { return true }
+    if StreamFormat.of(head) != nil { return true }
     if cpioMagics.contains(where: { head.starts(with: $0) }) { return true }
     return head.count >= 262 && head[(head.startIndex + 257)...].starts(with: "ustar".utf8)
   }
@@ -58,7 +58,7 @@ public final class ArchiveWalk {
       if head.isEmpty { return }
       if ArchiveWalk.cpioMagics.contains(where: { head.starts(with: $0) }) {
         try walkCpio(reader, sink)
-      } else if let form = StreamForm.of(head) {
+      } else if let form = StreamFormat.of(head) {
         // The rest of the stream belongs to the compressed stream.
         return try walkCompressed(form, reader, sink)
       } else if isFirst {
@@ -77,7 +77,7 @@ public final class ArchiveWalk {
   /// Returns the reason why content with this beginning cannot be walked: the kind of archive is not known,
   /// so no kind is expected.
   private static func unsupported(_ head: ArraySlice<UInt8>) -> String {
-    ForeignForm.of(head).map { "it is \($0.description)" }
+    UnsupportedFormat.of(head).map { "it is \($0.description)" }
       ?? "it is not an archive in a supported format"
   }
 
@@ -94,7 +94,7 @@ public final class ArchiveWalk {
   }
 
   private func walkCompressed(
-    _ form: StreamForm, _ reader: PeekingReader, _ sink: ByteSink?
+    _ form: StreamFormat, _ reader: PeekingReader, _ sink: ByteSink?
   ) throws {
     let plain = DecompressingReader({ try reader.read($0) }, limit: limit)
     guard let sink else { return try run({ try plain.read($0) }) }

@@ -38,14 +38,14 @@ struct BenchPeer {
   }
 
   /// Returns the pipeline with the programs that are installed.
-  /// - Throws: `MissingProgram` if one of them is not.
+  /// - Throws: `MissingProgramError` if one of them is not.
   func pipeline(
     output: [UInt8], _ environment: [String: String], _ fileSystem: any FileSystem
-  ) throws(MissingProgram) -> Pipeline {
+  ) throws(MissingProgramError) -> Pipeline {
     var found: [Pipeline.Stage] = []
     for stage in stages {
       guard let path = findProgram(stage[0], environment, fileSystem) else {
-        throw MissingProgram(name: stage[0])
+        throw MissingProgramError(name: stage[0])
       }
       let arguments = stage.dropFirst().map {
         $0 == "OUTPUT" ? String(decoding: output, as: UTF8.self) : $0
@@ -55,7 +55,7 @@ struct BenchPeer {
     return Pipeline(found)
   }
 
-  struct MissingProgram: Error {
+  struct MissingProgramError: Error {
     let name: String
   }
 }

@@ -20,7 +20,7 @@ struct TreeBusyCheck {
   private var files: KernelFileSystem { TreeBusyCheck.files }
 
   /// The tree to check.
-  struct Question {
+  struct Request {
     /// The tree's real path on this machine.
     let path: [UInt8]
     /// The tree's path on the management node. It differs from `path` if that is below a staging root.
@@ -34,21 +34,21 @@ struct TreeBusyCheck {
     let store: [UInt8]
   }
 
-  init(_ question: Question) {
-    let scan = SystemScan(TreeBusyCheck.files, tree: question.path)
+  init(_ request: Request) {
+    let scan = SystemScan(TreeBusyCheck.files, tree: request.path)
     let own = MountTable(parsing: TreeBusyCheck.text(Array("/proc/self/mountinfo".utf8)))
-    mounts = own.mounts.filter { isInside($0.point, question.path) }.map { printable($0.point) }
-    findSubvolumes(question)
-    if isInside(question.store, question.path) {
-      obstacles.append("the store \(printable(question.store)) is in it")
+    mounts = own.mounts.filter { isInside($0.point, request.path) }.map { printable($0.point) }
+    findSubvolumes(request)
+    if isInside(request.store, request.path) {
+      obstacles.append("the store \(printable(request.store)) is in it")
     }
-    findMounts(question.path, own, scan)
-    findExports(of: question.path, in: [0x2f], isServed: question.isServed)
-    if let stagingRoot = question.stagingRoot {
+    findMounts(request.path, own, scan)
+    findExports(of: request.path, in: [0x2f], isServed: request.isServed)
+    if let stagingRoot = request.stagingRoot {
       findExports(
-        of: question.managementPath.bytes, in: stagingRoot, isServed: question.isServed)
+        of: request.managementPath.bytes, in: stagingRoot, isServed: request.isServed)
     }
-    findUsers(question, own, scan)
+    findUsers(request, own, scan)
   }
 
   /// Returns the mounts on a tree or below it.
@@ -64,13 +64,13 @@ struct TreeBusyCheck {
   // MARK: Subvolumes and mounts
 
   /// Finds btrfs subvolumes. An exchange would replace a subvolume with a plain directory, or delete one.
-  private mutating func findSubvolumes(_ question: Question) {
-    guard let directory = try? files.openDirectory(at: files.workingDirectory, question.path),
+  private mutating func findSubvolumes(_ request: Request) {
+    guard let directory = try? files.openDirectory(at: files.workingDirectory, request.path),
       (try? files.volume(of: directory.raw))?.isBtrfs == true
     else { return }
     var found: [UInt8]?
     if (try? files.stat(directory.raw))?.inode == Volume.btrfsSubvolumeInode { found = [] }
-    question.tree?.forEachEntry { stat, path in
+    request.tree?.forEachEntry { stat, path in
       if stat.kind == .directory, stat.inode == Volume.btrfsSubvolumeInode, found == nil {
         found = path()
       }
@@ -191,20 +191,20 @@ struct TreeBusyCheck {
 
   // MARK: Processes and the kernel
 
-  private mutating func findUsers(_ question: Question, _ own: MountTable, _ scan: SystemScan) {
+  private mutating func findUsers(_ request: Request, _ own: MountTable, _ scan: SystemScan) {
     var users: [String] = []
     var seen: Set<String> = []
     func add(_ user: String) { if seen.insert(user).inserted { users.append(user) } }
-    for (path, user) in scan.paths where isInside(path, question.path) { add(user) }
-    for path in scan.sockets where isInside(path, question.path) {
+    for (path, user) in scan.paths where isInside(path, request.path) { add(user) }
+    for path in scan.sockets where isInside(path, request.path) {
       add("a socket in it is bound (\(printable(path)))")
     }
-    guard let tree = question.tree else {
+    guard let tree = request.tree else {
       reasons += users + ["it was not captured, so its users cannot be found"]
       return
     }
     // For layered file systems, /proc/PID/maps and stat(2) report different device numbers.
-    let type = own.mount(of: question.path)?.type
+    let type = own.mount(of: request.path)?.type
     let isLayered = type == Array("btrfs".utf8) || type == Array("overlay".utf8)
     let socketNames = Set(scan.sockets.map { Array($0.suffix(while: { $0 != 0x2f })) })
     tree.forEachEntry { stat, path in

@@ -82,7 +82,7 @@ extension Workspace {
       return try refused("the store is in it")
     }
     let use = TreeBusyCheck(
-      TreeBusyCheck.Question(
+      TreeBusyCheck.Request(
         path: realPath(location), managementPath: component.path,
         stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: context.isServed,
         tree: component.observed, store: try realStorePath()))

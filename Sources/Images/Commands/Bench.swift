@@ -165,7 +165,7 @@ private struct Bench {
     let fileSystem = workspace.fileSystem
     let name = Array("peer".utf8)
     let pipeline: Pipeline
-    do throws(BenchPeer.MissingProgram) {
+    do throws(BenchPeer.MissingProgramError) {
       pipeline = try peer.pipeline(
         output: scratch.path + [0x2f] + name, workspace.options.environment, fileSystem)
     } catch {

@@ -61,10 +61,10 @@ extension Workspace {
     ) { candidate in
       let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
       let collection = try ExportCollection(self, transient, request, store, cache)
-      _ = try ExportLayout(collection.contents, installDirectory: collection.install)
+      _ = try ExportLayout(collection.input, installDirectory: collection.install)
     }
     var collection = try ExportCollection(self, snapshot, request, store, cache)
-    var layout = try ExportLayout(collection.contents, installDirectory: collection.install)
+    var layout = try ExportLayout(collection.input, installDirectory: collection.install)
     let scan = SecretScan(store, progress: progress)
     scan.rootTree = snapshot.snapshot.components.rootTree?.entry
     let secrets = try BundleSecrets(collection, layout, scan)
@@ -72,7 +72,7 @@ extension Workspace {
     if request.scrubs {
       try secrets.requireScrubbable()
       collection.scrub(secrets, scan)
-      layout = try ExportLayout(collection.contents, installDirectory: collection.install)
+      layout = try ExportLayout(collection.input, installDirectory: collection.install)
     }
     if snapshot.snapshot.definition.linuximage["template"] == nil,
       let template = layout.manifest.linuximage["template"]

@@ -20,7 +20,7 @@ extension Workspace {
   /// - Parameter report: receives each event when it happens.
   /// - Throws: `ImageError`, `XCATError`, `StoreError`, `SystemError`. A previous packed file is intact then.
   public func pack(
-    _ request: PackRequest, report: (PackEvent) -> Void = { _ in }
+    _ request: PackRequest, report: (PackingEvent) -> Void = { _ in }
   ) throws -> PackOutcome {
     let start = monotonicSeconds()
     let source = try packSource(request)

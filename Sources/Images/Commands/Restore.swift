@@ -115,7 +115,7 @@ extension Workspace {
   /// - Parameter creates: whether missing parent directories are created.
   /// - Returns: nil if a parent directory is missing and not created.
   private func restoreLocation(
-    _ destination: String, _ object: String, of source: FoundEntry, creates: Bool
+    _ destination: String, _ object: String, of source: LocatedEntry, creates: Bool
   ) throws -> ResolvedPath? {
     let location: ResolvedPath
     do {
@@ -150,14 +150,14 @@ extension Workspace {
   }
 
   /// Returns the root tree of a snapshot.
-  private func rootTree(of snapshot: CommittedSnapshot) throws -> FoundEntry {
+  private func rootTree(of snapshot: CommittedSnapshot) throws -> LocatedEntry {
     guard let component = snapshot.snapshot.components.rootTree else {
       throw ImageError(
         .pathNotFound, snapshot.name, "has no root tree",
         hint: "Name one of its files with '\(snapshot.name):PATH'; 'imgstore show "
           + "\(snapshot.name)' lists them")
     }
-    return FoundEntry(path: component.path, entry: component.entry)
+    return LocatedEntry(path: component.path, entry: component.entry)
   }
 
   /// Checks that an entry may be replaced. Files do not replace directories, and directories do not replace

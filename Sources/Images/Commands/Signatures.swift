@@ -37,13 +37,13 @@ public struct SignatureStatus: Sendable {
 /// The result of a check of all signatures.
 public struct SignatureReport: Sendable {
   /// A snapshot and its checked signatures.
-  public struct Checked: Sendable {
+  public struct CheckedSnapshot: Sendable {
     /// The name, like "compute@3".
     public let snapshot: String
     public let signatures: [SignatureStatus]
     public var isSigned: Bool { signatures.contains { $0.kind == .signed } }
   }
-  public var checked: [Checked] = []
+  public var checked: [CheckedSnapshot] = []
 
   /// The snapshots without a signature of their own.
   public var unsigned: [String] { checked.filter { !$0.isSigned }.map(\.snapshot) }

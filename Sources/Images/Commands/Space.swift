@@ -4,7 +4,7 @@ import Platform
 import Store
 
 /// The disk usage of an image or a snapshot.
-public struct UseLine: Sendable {
+public struct DiskUseRow: Sendable {
   /// The name: "compute" or "compute@3".
   public let name: String
   public let snapshots: Int
@@ -13,9 +13,9 @@ public struct UseLine: Sendable {
 
 /// The outcome of `du`.
 public struct DiskUseOutcome: Sendable {
-  public let lines: [UseLine]
+  public let lines: [DiskUseRow]
   /// The sum of all lines. Bytes that several lines share are counted once.
-  public let total: UseLine
+  public let total: DiskUseRow
   public let packs: Int
   public let packBytes: UInt64
   public let refBytes: UInt64
@@ -101,8 +101,8 @@ extension Workspace {
         groups.append(("\(name)", [name]))
       }
     }
-    func line(_ name: String, _ members: [SnapshotName]) throws -> UseLine {
-      UseLine(name: name, snapshots: members.count, use: try diskUse.use(of: members))
+    func line(_ name: String, _ members: [SnapshotName]) throws -> DiskUseRow {
+      DiskUseRow(name: name, snapshots: members.count, use: try diskUse.use(of: members))
     }
     let all = Set(groups.flatMap(\.members))
     return DiskUseOutcome(

@@ -209,8 +209,8 @@ extension Comparison {
       !components.contains(where: { $0.path == change.path })
     else { return nil }
     return try text(
-      entries.old.map { FoundEntry(path: change.path, entry: $0) },
-      entries.new.map { FoundEntry(path: change.path, entry: $0) }, path: change.path, role: "",
+      entries.old.map { LocatedEntry(path: change.path, entry: $0) },
+      entries.new.map { LocatedEntry(path: change.path, entry: $0) }, path: change.path, role: "",
       context)
   }
 
@@ -245,8 +245,8 @@ extension Comparison {
     return Comparison.machineRoles.contains(role)
   }
 
-  private static func found(_ component: Snapshot.Component) -> FoundEntry {
-    FoundEntry(path: component.path, entry: component.entry)
+  private static func found(_ component: Snapshot.Component) -> LocatedEntry {
+    LocatedEntry(path: component.path, entry: component.entry)
   }
 
   /// Returns the real path of an entry of the new side.
@@ -260,7 +260,7 @@ extension Comparison {
   }
 
   private func text(
-    _ before: FoundEntry?, _ after: FoundEntry?, path: [UInt8], role: String, _ context: Int
+    _ before: LocatedEntry?, _ after: LocatedEntry?, path: [UInt8], role: String, _ context: Int
   ) throws -> TextDiff {
     func result(_ lines: [UInt8], isBinary: Bool = false) -> TextDiff {
       TextDiff(path: path, role: role, lines: lines, isBinary: isBinary)

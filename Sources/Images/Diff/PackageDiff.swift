@@ -61,7 +61,7 @@ public struct PackageDiff: Sendable {
   public let changes: [PackageChange]
   public let unchangedCount: Int
   /// The owner of each changed path of the tree.
-  public let belongings: [[UInt8]: PathOwnership]
+  public let ownerships: [[UInt8]: PathOwnership]
   /// The parts of the databases that could not be read, one sentence each.
   public let remarks: [String]
 }
@@ -165,7 +165,7 @@ private struct TreePackages: Sendable {
 
   func owners(
     of paths: Set<[UInt8]>, ignoring ignored: Set<Package>
-  ) throws -> [[UInt8]: [Ownership]] {
+  ) throws -> [[UInt8]: [PackageOwnership]] {
     guard let component, let database else { return [:] }
     return try database.owners(of: paths, in: PackageRootTree(reader, component), ignoring: ignored)
   }
@@ -175,8 +175,8 @@ private struct TreePackages: Sendable {
 private struct PackageComparison {
   let old: TreePackages
   let new: TreePackages
-  let oldOwners: [[UInt8]: [Ownership]]
-  let newOwners: [[UInt8]: [Ownership]]
+  let oldOwners: [[UInt8]: [PackageOwnership]]
+  let newOwners: [[UInt8]: [PackageOwnership]]
   /// The packages that both sides have.
   let same: Set<Package>
   /// Reads files of the new side.
@@ -184,19 +184,19 @@ private struct PackageComparison {
 
   func run(_ path: [UInt8], _ entries: [TreeChange]) throws -> PackageDiff {
     let (changes, unchanged) = compare(old.packages, new.packages)
-    var belongings: [[UInt8]: PathOwnership] = [:]
+    var ownerships: [[UInt8]: PathOwnership] = [:]
     for change in entries {
       let key = Array(change.path.dropFirst(path.count + 1))
-      belongings[change.path] = try classify(change, newOwners[key] ?? oldOwners[key] ?? [])
+      ownerships[change.path] = try classify(change, newOwners[key] ?? oldOwners[key] ?? [])
     }
     return PackageDiff(
       path: path, oldKind: old.database?.kind, newKind: new.database?.kind, changes: changes,
-      unchangedCount: unchanged, belongings: belongings,
+      unchangedCount: unchanged, ownerships: ownerships,
       remarks: old.remarks.map { "before: \($0)" } + new.remarks.map { "after: \($0)" })
   }
 
   private func classify(
-    _ change: TreeChange, _ owners: [Ownership]
+    _ change: TreeChange, _ owners: [PackageOwnership]
   ) throws -> PathOwnership {
     // Directories often have several owners. One that changed explains the change.
     let mover = owners.first { !same.contains($0.package) }
@@ -221,7 +221,7 @@ private struct PackageComparison {
       // Larger files are not hashed: no configuration file is that large.
       guard entry.sizeBytes <= 16 << 20 else { return false }
       let content = try reader.bytes(
-        of: FoundEntry(path: path, entry: entry), limitBytes: 16 << 20)
+        of: LocatedEntry(path: path, entry: entry), limitBytes: 16 << 20)
       return MD5.digest(of: content) == bytes
     }
   }

@@ -18,7 +18,7 @@ final class PackageRootTree: RootTree {
   func file(_ path: [UInt8], limitBytes: Int) throws -> [UInt8]? {
     guard let entry = try entry(path), entry.kind == .file else { return nil }
     return try reader.bytes(
-      of: FoundEntry(path: component.path + [0x2f] + path, entry: entry), limitBytes: limitBytes)
+      of: LocatedEntry(path: component.path + [0x2f] + path, entry: entry), limitBytes: limitBytes)
   }
 
   func directory(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {

@@ -90,7 +90,7 @@ extension Workspace {
     }
     do {
       _ = try patterns(of: image, ignoreFile(in: tree, source), nil)
-    } catch let error as ExcludePattern.Malformed { throw unusable(image, error.reason, nil) }
+    } catch let error as ExcludePattern.SyntaxError { throw unusable(image, error.reason, nil) }
   }
 
   /// Returns the excludes for a capture of the image's root tree; nil if there are none.
@@ -109,7 +109,7 @@ extension Workspace {
   private func patterns(
     of image: ImageName, _ lines: [String], _ path: AbsolutePath?
   ) throws -> ExcludePatterns {
-    do throws(ExcludePattern.Malformed) {
+    do throws(ExcludePattern.SyntaxError) {
       return try ExcludePatterns(lines)
     } catch { throw unusable(image, error.reason, path) }
   }
@@ -144,7 +144,7 @@ extension Workspace {
   }
 
   /// Returns the lines of the list in a stored tree; none if it is not a regular file.
-  /// - Throws: `ExcludePattern.Malformed` if it is too large.
+  /// - Throws: `ExcludePattern.SyntaxError` if it is too large.
   func ignoreFile(in tree: Entry, _ source: any ObjectSource) throws -> [String] {
     guard let ids = tree.ids,
       let entry = try Tree.entries(ids, from: source).first(where: {
@@ -152,7 +152,7 @@ extension Workspace {
       }), let blob = entry.blob
     else { return [] }
     guard entry.sizeBytes <= UInt64(ExcludePatterns.maxFileBytes) else {
-      throw ExcludePattern.Malformed(
+      throw ExcludePattern.SyntaxError(
         reason: "the list has more than \(ExcludePatterns.maxFileBytes >> 10) KiB")
     }
     var bytes: [UInt8] = []

@@ -9,7 +9,7 @@ import Store
 import XCAT
 
 /// The result of `imgstore add`.
-public struct AddedDirectory: Sendable {
+public struct AddOutcome: Sendable {
   /// The image's name.
   public let name: String
   /// The directory.
@@ -38,7 +38,7 @@ extension Workspace {
   ///   an image, belongs to another image, or the name does.
   public func addDirectory(
     _ name: String?, at text: String, excludes: [String]? = nil
-  ) throws -> AddedDirectory {
+  ) throws -> AddOutcome {
     let (image, path) = try directoryToAdd(name, at: text, excludes: excludes)
     let store = try store(create: true)
     let lock = try lock(image, store)
@@ -47,7 +47,7 @@ extension Workspace {
     if definition != old {
       try applyRows(definition.rowChanges(of: image.text, replacing: old ?? ImageDefinition()))
     }
-    return AddedDirectory(
+    return AddOutcome(
       name: image.text, path: path.text, excludes: definition.excludes, isNew: old == nil,
       movedFrom: old?.directoryPath.flatMap { $0 == path ? nil : $0.text },
       entryCount: try fileView.list(path).count,
@@ -90,7 +90,7 @@ extension Workspace {
     try requirePlain(image, tables)
     let known = try old ?? store.refs.latestReadable(of: image)?.snapshot.definition
     let lines = excludes ?? known?.excludes ?? []
-    do throws(ExcludePattern.Malformed) {
+    do throws(ExcludePattern.SyntaxError) {
       _ = try ExcludePatterns(lines)
     } catch {
       throw ImageError(.invalidPattern, "--exclude", error.reason, hint: "See gitignore(5)")
@@ -127,7 +127,7 @@ extension Workspace {
   /// Returns the image that a text of the command line means. A directory that is not an image yet becomes
   /// one.
   /// - Returns: the image, and the result of adding it if it is new.
-  func adoptedImage(_ text: String) throws -> (image: ImageName, new: AddedDirectory?) {
+  func adoptedImage(_ text: String) throws -> (image: ImageName, new: AddOutcome?) {
     guard Workspace.isPath(text) else { return (try image(named: text, mayAdd: true), nil) }
     if let owner = try directoryOwner(directoryPath(text)) { return (owner, nil) }
     let added = try addDirectory(nil, at: text)

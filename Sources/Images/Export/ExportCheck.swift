@@ -107,7 +107,7 @@ struct ExportCheck {
 
   /// Refuses members that an import would place at the same path.
   private func checkPaths(_ manifest: Manifest, _ install: AbsolutePath) throws {
-    var contents: [String: Content] = [:]
+    var contents: [String: EntryContent] = [:]
     var directories: Set<String> = []
     for file in files {
       var above = file.name

@@ -21,7 +21,7 @@ struct CollectedFile {
 struct ExportCollection {
   private let workspace: Workspace
   let install: AbsolutePath
-  var contents: ExportContents
+  var input: ExportInput
   private(set) var missing: [MissingFile] = []
   private(set) var remarks: [String] = []
   /// Notes on unreadable entries of extras and of a complete bundle's additional files.
@@ -49,7 +49,7 @@ struct ExportCollection {
       if let path = AbsolutePath(component.path) { components[path] = component }
     }
     facts = request.carriesFacts ? BundleFacts(state.facts) : BundleFacts()
-    contents = ExportContents(image: state.image, definition: state.definition, files: [])
+    input = ExportInput(image: state.image, definition: state.definition, files: [])
     allowed = try request.allowed.map { text in
       guard let path = AbsolutePath(text) else {
         throw ImageError(.usage, "--allow \(text)", "is not a clean absolute path")
@@ -58,21 +58,21 @@ struct ExportCollection {
     }
     let extras = try ExportCollection.extras(request, workspace)
     extraPaths = Set(extras.map(\.source))
-    contents.extras = extras
-    contents.carriedExtras = facts.extras
-    contents.carriedMembers = facts.extraMembers.compactMap { member in
+    input.extras = extras
+    input.carriedExtras = facts.extras
+    input.carriedMembers = facts.extraMembers.compactMap { member in
       AbsolutePath(member.path).map { (member.name, $0) }
     }
     try collectClosure(request, state.definition, snapshot)
     let captured = try capture(
-      contents.extras.map(\.source).filter { components[$0] == nil }
-        + contents.closure.filter { components[$0] == nil }, store)
+      input.extras.map(\.source).filter { components[$0] == nil }
+        + input.closure.filter { components[$0] == nil }, store)
     remarks += captured.remarks
     gaps = captured.gaps
     for component in captured.components {
       if let path = AbsolutePath(component.path) { components[path] = component }
     }
-    contents.files = components.filter { !CaptureRoot.isTargetRole($0.value.role) }
+    input.files = components.filter { !CaptureRoot.isTargetRole($0.value.role) }
       .sorted { precedes($0.key.bytes, $1.key.bytes) }
       .map { ($0.value.role, $0.key) }
     try collectRows(request, state, tables)
@@ -134,11 +134,11 @@ struct ExportCollection {
                 reason: "\(needed.referrer), a folder outside \(install.text)"))
             continue
           }
-          contents.extras.append(
+          input.extras.append(
             ExportExtra(
               source: needed.path, destination: needed.path.text, isDirectory: true))
         } else {
-          contents.closure.append(needed.path)
+          input.closure.append(needed.path)
         }
       } else if !needed.isFromXCAT {
         let reason =
@@ -169,18 +169,18 @@ struct ExportCollection {
       state.keptRows.present.filter { $0.key.table == schema.name }
         .sorted { $0.key.text < $1.key.text }.map { $0.value.merging($0.key.key) { $1 } }
     }
-    contents.kits = rows(.kit)
-    contents.kitRepositories = rows(.kitrepo)
-    contents.kitComponents = rows(.kitcomponent)
+    input.kits = rows(.kit)
+    input.kitRepositories = rows(.kitrepo)
+    input.kitComponents = rows(.kitcomponent)
     if state.definition.provisioning == "statelite" {
       let groups = state.definition.osimage["groups"] ?? ""
-      contents.litefile = Array(
+      input.litefile = Array(
         try LitefileRows.render(
           image: state.image,
           try LitefileRows.of(image: state.image, groups: groups, tables)
         ).utf8)
     }
-    contents.values = facts.values
+    input.values = facts.values
     if let node = request.postscriptsOf {
       var nodes = try NodeLists(tables)
       let selection = try nodes.expand(node)
@@ -190,8 +190,8 @@ struct ExportCollection {
           hint: "Name a node or a group that is defined in xCAT: 'nodels' lists them")
       }
       let scripts = try nodes.scripts(of: first)
-      contents.values["postscripts"] = scripts.postscripts
-      contents.values["postbootscripts"] = scripts.postbootscripts
+      input.values["postscripts"] = scripts.postscripts
+      input.values["postbootscripts"] = scripts.postbootscripts
     }
   }
 

@@ -7,7 +7,7 @@ import Store
 /// A content and its path.
 struct PlacedContent {
   let path: AbsolutePath
-  let content: Content
+  let content: EntryContent
 }
 
 /// The reason why two members cannot both be placed.
@@ -22,7 +22,7 @@ enum BundlePlacement {
   /// - Returns: for each content, whether it is the first at its path.
   /// - Throws: `PlacementConflict`.
   static func check(_ placed: [PlacedContent]) throws(PlacementConflict) -> [Bool] {
-    var owners: [AbsolutePath: Content] = [:]
+    var owners: [AbsolutePath: EntryContent] = [:]
     var isFirst: [Bool] = []
     for item in placed {
       let oldCount = owners.count

@@ -29,7 +29,7 @@ struct ImportLinks {
     ].map { Array($0.utf8) })
 
   /// The reason why a link is not followed.
-  struct Refusal: Error {
+  struct RefusedLinkError: Error {
     let link: AbsolutePath
     let reason: String
   }
@@ -38,7 +38,7 @@ struct ImportLinks {
   /// - Parameters:
   ///   - top: the allowed directory. Links on the way to it are followed without checks.
   ///   - create: creates missing directories with mode 0755.
-  /// - Throws: `Refusal`, `SystemError`.
+  /// - Throws: `RefusedLinkError`, `SystemError`.
   func resolve(_ path: AbsolutePath, below top: AbsolutePath, create: Bool) throws -> ResolvedPath {
     var stack = [root]
     var names: [[UInt8]] = []
@@ -82,7 +82,7 @@ struct ImportLinks {
       stack.append(try fileSystem.openDirectory(at: directory.raw, name))
       names.append(name)
       if toTop == 0, links > 0, names.count == 1, ImportLinks.systemDirectories.contains(name) {
-        throw Refusal(
+        throw RefusedLinkError(
           link: path, reason: "leads into /\(printable(name)), a folder of the operating system")
       }
     }
@@ -90,16 +90,16 @@ struct ImportLinks {
   }
 
   /// Checks that only root (or the caller) could have made a link.
-  /// - Throws: `Refusal` if another user could have, or if the link came with an image.
+  /// - Throws: `RefusedLinkError` if another user could have, or if the link came with an image.
   private func check(
     _ link: AbsolutePath, _ stat: FileStat, in directory: Descriptor, _ target: [UInt8]
   ) throws {
     let above = try fileSystem.stat(directory.raw)
     guard isTrustedOwner(stat.uid), isTrustedOwner(above.uid), above.mode & 0o022 == 0 else {
-      throw Refusal(link: link, reason: "another user than root could have made it")
+      throw RefusedLinkError(link: link, reason: "another user than root could have made it")
     }
     guard !imported.contains(where: { link.isInside($0) }),
       !link.components.contains(Array("rootimg".utf8))
-    else { throw Refusal(link: link, reason: "it came with an image") }
+    else { throw RefusedLinkError(link: link, reason: "it came with an image") }
   }
 }

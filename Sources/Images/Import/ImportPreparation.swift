@@ -230,7 +230,7 @@ struct ImportPreparation {
         }
       }
       return lists.map(\.lines)
-    } catch let error as ExcludePattern.Malformed {
+    } catch let error as ExcludePattern.SyntaxError {
       throw refuse("cannot be used: \(error.reason)")
     }
   }

@@ -132,7 +132,7 @@ struct ImportTargets {
       .max { $0.components.count < $1.components.count } ?? install
     do {
       return try links.resolve(path, below: top, create: create)
-    } catch let refusal as ImportLinks.Refusal {
+    } catch let refusal as ImportLinks.RefusedLinkError {
       throw ImageError(
         .bundleInvalid,
         "target \(path.text)",

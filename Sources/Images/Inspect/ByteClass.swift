@@ -85,7 +85,7 @@ struct BracketReader {
   }
 
   /// Parses up to and including the "]", and leaves `offset` after it.
-  mutating func read(ignoresCase: Bool) throws(PosixExpression.Malformed) -> ByteClass {
+  mutating func read(ignoresCase: Bool) throws(PosixExpression.SyntaxError) -> ByteClass {
     var set = ByteClass()
     let isInverted = peek == UInt8(ascii: "^")
     if isInverted { offset += 1 }
@@ -107,7 +107,7 @@ struct BracketReader {
       }
       offset += 1
       let high = try readElement()
-      guard low <= high else { throw PosixExpression.Malformed("invalid range end") }
+      guard low <= high else { throw PosixExpression.SyntaxError("invalid range end") }
       for byte in low...high { set.insert(byte) }
     }
     offset += 1
@@ -116,10 +116,10 @@ struct BracketReader {
   }
 
   private var peek: UInt8? { offset < pattern.count ? pattern[offset] : nil }
-  private var unclosed: PosixExpression.Malformed { .init("unmatched '['") }
+  private var unclosed: PosixExpression.SyntaxError { .init("unmatched '['") }
 
   /// Parses "[:NAME:]". Returns nil if there is none at `offset`.
-  private mutating func readClass() throws(PosixExpression.Malformed) -> ByteClass? {
+  private mutating func readClass() throws(PosixExpression.SyntaxError) -> ByteClass? {
     guard pattern[offset...].starts(with: Array("[:".utf8)) else { return nil }
     let name = try readName(UInt8(ascii: ":"))
     guard let named = ByteClass(posixName: String(decoding: name, as: UTF8.self)) else {
@@ -129,7 +129,7 @@ struct BracketReader {
   }
 
   /// Parses a byte, "[.x.]" or "[=x=]".
-  private mutating func readElement() throws(PosixExpression.Malformed) -> UInt8 {
+  private mutating func readElement() throws(PosixExpression.SyntaxError) -> UInt8 {
     for kind in [UInt8(ascii: "."), UInt8(ascii: "=")]
     where pattern[offset...].starts(with: [UInt8(ascii: "["), kind]) {
       let name = try readName(kind)
@@ -143,7 +143,7 @@ struct BracketReader {
     return byte
   }
 
-  private mutating func readName(_ kind: UInt8) throws(PosixExpression.Malformed) -> [UInt8] {
+  private mutating func readName(_ kind: UInt8) throws(PosixExpression.SyntaxError) -> [UInt8] {
     let start = offset + 2
     var end = start
     while end + 1 < pattern.count, pattern[end] != kind || pattern[end + 1] != UInt8(ascii: "]") {

@@ -56,7 +56,7 @@ public final class LinePattern {
         bytes, isExtended: syntax == .extended, ignoresCase: ignoresCase)
       matcher = try LinePattern.compile(
         expression.text, needsBacktracking: expression.needsBacktracking, object)
-    } catch let error as PosixExpression.Malformed {
+    } catch let error as PosixExpression.SyntaxError {
       throw ImageError(
         .invalidPattern, object, "is not a valid regular expression: \(error.reason)",
         hint: "Use -F to search for the literal text")

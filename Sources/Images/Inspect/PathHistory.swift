@@ -26,7 +26,7 @@ public struct BlameOutcome: Sendable {
   public let origin: CommittedSnapshot
   /// The snapshot that the caller named.
   public let asked: CommittedSnapshot
-  public let found: FoundEntry
+  public let found: LocatedEntry
 }
 
 extension Workspace {
@@ -116,9 +116,9 @@ private struct PathProbe {
   }
 
   /// The entry at the path; nil if the snapshot does not have it.
-  var found: FoundEntry? {
+  var found: LocatedEntry? {
     guard entries.count == parts.count + 1, let last = entries.last else { return nil }
-    return FoundEntry(path: path, entry: last)
+    return LocatedEntry(path: path, entry: last)
   }
 }
 

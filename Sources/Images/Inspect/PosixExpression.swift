@@ -13,7 +13,7 @@ struct PosixExpression {
   private(set) var needsBacktracking = false
 
   /// The error for a text that is not a valid regular expression.
-  struct Malformed: Error {
+  struct SyntaxError: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }
   }
@@ -37,14 +37,14 @@ struct PosixExpression {
   private var restriction: ByteClass?
 
   /// Translates a pattern.
-  /// - Throws: `Malformed` if the pattern is not a valid regular expression.
-  init(_ pattern: [UInt8], isExtended: Bool, ignoresCase: Bool) throws(Malformed) {
+  /// - Throws: `SyntaxError` if the pattern is not a valid regular expression.
+  init(_ pattern: [UInt8], isExtended: Bool, ignoresCase: Bool) throws(SyntaxError) {
     self.pattern = pattern
     self.isExtended = isExtended
     self.ignoresCase = ignoresCase
     text = try alternatives()
     guard offset == pattern.count else {
-      throw Malformed(isExtended ? "unmatched ')'" : "unmatched '\\)'")
+      throw SyntaxError(isExtended ? "unmatched ')'" : "unmatched '\\)'")
     }
   }
 
@@ -70,11 +70,11 @@ struct PosixExpression {
   /// Returns the next token and its length.
   /// - Parameter isFirst: whether the token starts an expression, which changes the meaning of `*` and of
   ///   the anchors.
-  private func token(isFirst: Bool) throws(Malformed) -> (Token, length: Int) {
+  private func token(isFirst: Bool) throws(SyntaxError) -> (Token, length: Int) {
     guard offset < pattern.count else { return (.end, 0) }
     let byte = pattern[offset]
     if byte == UInt8(ascii: "\\") {
-      guard offset + 1 < pattern.count else { throw Malformed("trailing backslash") }
+      guard offset + 1 < pattern.count else { throw SyntaxError("trailing backslash") }
       let next = pattern[offset + 1]
       switch (next, isExtended) {
       case (UInt8(ascii: "("), false): return (.open, 2)
@@ -111,7 +111,7 @@ struct PosixExpression {
       || rest.starts(with: Array("\\|".utf8))
   }
 
-  private mutating func alternatives() throws(Malformed) -> [UInt8] {
+  private mutating func alternatives() throws(SyntaxError) -> [UInt8] {
     var result = try sequence()
     while case (.or, let length) = try token(isFirst: true) {
       offset += length
@@ -121,7 +121,7 @@ struct PosixExpression {
     return result
   }
 
-  private mutating func sequence() throws(Malformed) -> [UInt8] {
+  private mutating func sequence() throws(SyntaxError) -> [UInt8] {
     var result: [UInt8] = []
     /// The last atom, which a repetition may follow.
     var atom: [UInt8]?
@@ -149,7 +149,7 @@ struct PosixExpression {
 
   private func group(_ atom: [UInt8]) -> [UInt8] { Array("(?:".utf8) + atom + [UInt8(ascii: ")")] }
 
-  private mutating func atom(_ token: Token, isFirstOfAll: Bool) throws(Malformed) -> [UInt8] {
+  private mutating func atom(_ token: Token, isFirstOfAll: Bool) throws(SyntaxError) -> [UInt8] {
     let endedInWord = endsInWord
     endsInWord = false
     switch token {
@@ -166,11 +166,11 @@ struct PosixExpression {
       groupCount += 1
       openGroups.append(groupCount)
       guard openGroups.count <= PosixExpression.maxGroupDepth else {
-        throw Malformed("groups are nested too deeply")
+        throw SyntaxError("groups are nested too deeply")
       }
       let inner = try alternatives()
       guard case (.close, let length) = try self.token(isFirst: false) else {
-        throw Malformed(isExtended ? "unmatched '('" : "unmatched '\\('")
+        throw SyntaxError(isExtended ? "unmatched '('" : "unmatched '\\('")
       }
       offset += length
       closedGroups.insert(openGroups.removeLast())
@@ -183,11 +183,11 @@ struct PosixExpression {
 
   private mutating func escape(
     _ byte: UInt8, endedInWord: Bool, isFirstOfAll: Bool
-  ) throws(Malformed) -> [UInt8] {
+  ) throws(SyntaxError) -> [UInt8] {
     switch byte {
     case UInt8(ascii: "1")...UInt8(ascii: "9"):
       guard closedGroups.contains(Int(byte - 0x30)) else {
-        throw Malformed("the back-reference \\\(byte - 0x30) precedes the end of its group")
+        throw SyntaxError("the back-reference \\\(byte - 0x30) precedes the end of its group")
       }
       needsBacktracking = true
       let reference = Array("\\g{\(byte - 0x30)}".utf8)
@@ -218,7 +218,7 @@ struct PosixExpression {
 
   /// Translates `\<`. RE2 matches word boundaries, `\b`, but cannot tell on which side the word is. If the
   /// adjacent atom determines the side, `\b` is enough.
-  private mutating func wordStart(isFirstOfAll: Bool) throws(Malformed) -> [UInt8] {
+  private mutating func wordStart(isFirstOfAll: Bool) throws(SyntaxError) -> [UInt8] {
     if let next = try nextAtom(), next.isAtLeastOnce, next.bytes.isSubset(of: .word) {
       return Array("\\b".utf8)
     }
@@ -229,7 +229,7 @@ struct PosixExpression {
   }
 
   /// Translates `\>`, in the same way.
-  private mutating func wordEnd(endedInWord: Bool) throws(Malformed) -> [UInt8] {
+  private mutating func wordEnd(endedInWord: Bool) throws(SyntaxError) -> [UInt8] {
     if endedInWord { return Array("\\b".utf8) }
     let other = ByteClass.word.inverted
     if let next = try nextAtom() {
@@ -245,7 +245,7 @@ struct PosixExpression {
     return Array("\\b(?<=\\w)".utf8)
   }
 
-  private func isAlternativeOver() throws(Malformed) -> Bool {
+  private func isAlternativeOver() throws(SyntaxError) -> Bool {
     switch try token(isFirst: false).0 {
     case .end, .or: true
     default: false
@@ -254,7 +254,7 @@ struct PosixExpression {
 
   /// Returns the bytes that the next atom matches and how often it may repeat; nil if the next token is not a
   /// byte class.
-  private func nextAtom() throws(Malformed) -> (
+  private func nextAtom() throws(SyntaxError) -> (
     bytes: ByteClass, isAtLeastOnce: Bool, isOnce: Bool
   )? {
     var ahead = self
@@ -291,14 +291,14 @@ struct PosixExpression {
     }
   }
 
-  private mutating func repetition(_ token: Token) throws(Malformed) -> Repetition? {
+  private mutating func repetition(_ token: Token) throws(SyntaxError) -> Repetition? {
     switch token {
     case .star: return Repetition("*", isAtLeastOnce: false)
     case .plus: return Repetition("+", isAtLeastOnce: true)
     case .optional: return Repetition("?", isAtLeastOnce: false)
     case .interval:
       guard let length = intervalLength(from: offset) else {
-        throw Malformed("an interval is not of the form {m}, {m,} or {m,n}")
+        throw SyntaxError("an interval is not of the form {m}, {m,} or {m,n}")
       }
       let body = pattern[offset..<offset + length - (isExtended ? 1 : 2)]
       offset += length
@@ -322,19 +322,19 @@ struct PosixExpression {
     return index - start + end.count
   }
 
-  private mutating func bounds(_ body: ArraySlice<UInt8>) throws(Malformed) -> Repetition {
+  private mutating func bounds(_ body: ArraySlice<UInt8>) throws(SyntaxError) -> Repetition {
     let parts = body.split(separator: 0x2c, omittingEmptySubsequences: false)
       .map { String(decoding: $0, as: UTF8.self) }
-    func number(_ text: String) throws(Malformed) -> Int? {
+    func number(_ text: String) throws(SyntaxError) -> Int? {
       if text.isEmpty { return nil }
       guard let value = Int(text), value <= PosixExpression.maxRepeat else {
-        throw Malformed("a repetition count exceeds \(PosixExpression.maxRepeat)")
+        throw SyntaxError("a repetition count exceeds \(PosixExpression.maxRepeat)")
       }
       return value
     }
     let low = try number(parts[0]) ?? 0
     let high = parts.count == 1 ? low : try number(parts[1])
-    if let high, high < low { throw Malformed("an interval's maximum is below its minimum") }
+    if let high, high < low { throw SyntaxError("an interval's maximum is below its minimum") }
     if max(low, high ?? 0) > PosixExpression.maxLinearRepeat { needsBacktracking = true }
     return Repetition(
       "{\(low)\(high == low ? "" : ",\(high.map(String.init) ?? "")")}", isAtLeastOnce: low > 0)

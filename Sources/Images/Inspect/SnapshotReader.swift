@@ -55,14 +55,14 @@ public struct SnapshotReader: Sendable {
 
   /// Returns the entry at a path; nil if there is none. Symbolic links on the path are followed.
   /// - Parameter followLast: whether a link in the last path component is followed, too.
-  public func find(_ path: String, followLast: Bool = false) throws -> FoundEntry? {
+  public func find(_ path: String, followLast: Bool = false) throws -> LocatedEntry? {
     guard let (component, parts) = try locateIfPresent(path) else { return nil }
     return try descend(component, parts, followLast: followLast)
   }
 
   /// Returns the entry at a path.
   /// - Throws: `ImageError` (`notFound`) if there is none.
-  public func require(_ path: String, followLast: Bool = false) throws -> FoundEntry {
+  public func require(_ path: String, followLast: Bool = false) throws -> LocatedEntry {
     _ = try locate(path)
     guard let found = try find(path, followLast: followLast) else {
       throw ImageError(
@@ -74,7 +74,7 @@ public struct SnapshotReader: Sendable {
 
   private func descend(
     _ component: Snapshot.Component, _ parts: [[UInt8]], followLast: Bool
-  ) throws -> FoundEntry? {
+  ) throws -> LocatedEntry? {
     try TreeDescent(source: state.source).find(component, parts, followLast: followLast)
   }
 
@@ -84,14 +84,14 @@ public struct SnapshotReader: Sendable {
   }
 
   /// Returns the entries of a directory with their paths, in byte order. Another entry has none.
-  public func children(of found: FoundEntry) throws -> [FoundEntry] {
+  public func children(of found: LocatedEntry) throws -> [LocatedEntry] {
     try children(of: found.entry).map {
-      FoundEntry(path: found.path + [0x2f] + $0.name, entry: $0)
+      LocatedEntry(path: found.path + [0x2f] + $0.name, entry: $0)
     }
   }
 
   /// Calls `body` for `found` and every entry below it, parents first, in byte order.
-  public func walk(_ found: FoundEntry, _ body: (FoundEntry) throws -> Void) throws {
+  public func walk(_ found: LocatedEntry, _ body: (LocatedEntry) throws -> Void) throws {
     try body(found)
     for child in try children(of: found) { try walk(child, body) }
   }
@@ -101,7 +101,7 @@ public struct SnapshotReader: Sendable {
   /// Calls `body` with the content of a file, in order and in parts.
   /// - Throws: `ImageError` if the entry is not a file, lacks its content in the snapshot, or is a live file
   ///   that has changed since the capture.
-  public func read(_ file: FoundEntry, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+  public func read(_ file: LocatedEntry, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     guard case .file(let blob, let size) = file.entry.content else {
       throw ImageError(
         "\(state.name):\(printable(file.path))",
@@ -117,7 +117,7 @@ public struct SnapshotReader: Sendable {
 
   /// Returns the whole content of a file.
   /// - Throws: `ImageError` if it is longer than `limitBytes`.
-  func bytes(of file: FoundEntry, limitBytes: Int) throws -> [UInt8] {
+  func bytes(of file: LocatedEntry, limitBytes: Int) throws -> [UInt8] {
     guard file.entry.sizeBytes <= UInt64(limitBytes) else {
       throw ImageError(
         "\(state.name):\(printable(file.path))",

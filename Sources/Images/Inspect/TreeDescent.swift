@@ -12,7 +12,7 @@ struct TreeDescent {
   /// - Parameter followLast: whether a link in the last path component is followed, too.
   func find(
     _ component: Snapshot.Component, _ parts: [[UInt8]], followLast: Bool
-  ) throws -> FoundEntry? {
+  ) throws -> LocatedEntry? {
     var stack = [(name: [UInt8](), entry: component.entry)]
     var todo = Array(parts.reversed())
     var hops = 0
@@ -34,7 +34,7 @@ struct TreeDescent {
       stack.append((part, child))
     }
     guard let last = stack.last else { return nil }
-    return FoundEntry(
+    return LocatedEntry(
       path: stack.dropFirst().reduce(component.path) { $0 + [0x2f] + $1.name }, entry: last.entry)
   }
 }

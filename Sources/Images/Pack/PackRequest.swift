@@ -96,7 +96,7 @@ public struct PackOutcome: Sendable {
 }
 
 /// An event of packing, for output in xCAT's style.
-public enum PackEvent: Sendable {
+public enum PackingEvent: Sendable {
   /// All checks passed; the tree is about to be packed.
   case packing(tree: String)
 }

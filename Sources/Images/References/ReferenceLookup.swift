@@ -176,7 +176,7 @@ extension Workspace {
   /// - Parameter path: an absolute path of the management node, or a path inside the root tree.
   /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`notFound`) if the snapshot does not have
   ///   the path.
-  public func findEntry(_ path: String, in snapshot: CommittedSnapshot) throws -> FoundEntry {
+  public func findEntry(_ path: String, in snapshot: CommittedSnapshot) throws -> LocatedEntry {
     let object = "\(snapshot.name):\(path)"
     guard let bytes = bytes(fromPrintable: path) else {
       throw ImageError(
@@ -204,7 +204,7 @@ extension Workspace {
 
   private func descend(
     _ component: Snapshot.Component, _ parts: [[UInt8]], _ object: String
-  ) throws -> FoundEntry {
+  ) throws -> LocatedEntry {
     let store = try store()
     var entry = component.entry
     var path = component.path
@@ -219,12 +219,12 @@ extension Workspace {
       entry = child
       path += [0x2f] + part
     }
-    return FoundEntry(path: path, entry: entry)
+    return LocatedEntry(path: path, entry: entry)
   }
 }
 
 /// An entry and its full path.
-public struct FoundEntry: Sendable {
+public struct LocatedEntry: Sendable {
   public let path: [UInt8]
   public let entry: Entry
 }

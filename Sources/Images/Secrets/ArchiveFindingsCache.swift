@@ -118,7 +118,7 @@ extension ArchiveSecrets {
         items.append(.init(kind: kind, rule: try reader.text(), reason: try reader.text()))
       }
       found.append(
-        Found(
+        Finding(
           path: path, items: items, treatment: treatment, published: nil,
           package: package.isEmpty ? nil : package))
     }

@@ -48,7 +48,7 @@ struct ArchiveScrubbing {
   }
 
   private func compressor(
-    _ form: StreamForm, _ write: (@escaping ByteSink) throws -> Void, _ sink: @escaping ByteSink
+    _ form: StreamFormat, _ write: (@escaping ByteSink) throws -> Void, _ sink: @escaping ByteSink
   ) throws {
     let codec: SegmentCodec
     switch form {

@@ -12,7 +12,7 @@ import Platform
 
 /// The findings of an archive scan.
 struct ArchiveSecrets: Sendable {
-  struct Found: Sendable, Equatable {
+  struct Finding: Sendable, Equatable {
     var path: [UInt8]
     var items: [SecretVerdict.Item]
     var treatment: SecretFinding.Treatment
@@ -21,7 +21,7 @@ struct ArchiveSecrets: Sendable {
     /// The package that published the file. Such a file is kept.
     var package: String?
   }
-  var found: [Found] = []
+  var found: [Finding] = []
   /// The numbers of the members that are left out, and of those that are replaced.
   var leftOut: Set<Int> = []
   var replaced: Set<Int> = []
@@ -44,7 +44,7 @@ func archivePath(_ path: [UInt8], top: [UInt8]) -> [UInt8] {
 /// Scans an archive for secrets.
 final class ArchiveScan: ArchiveVisitor {
   private let examiner: SecretExaminer
-  fileprivate let context: SecretContext
+  fileprivate let scope: SecretScanScope
   fileprivate let top: [UInt8]
   private let depth: Int
   private(set) var result = ArchiveSecrets()
@@ -60,10 +60,10 @@ final class ArchiveScan: ArchiveVisitor {
   static let maxDepth = 2
 
   init(
-    _ examiner: SecretExaminer, _ context: SecretContext, top: [UInt8] = [], depth: Int = 0
+    _ examiner: SecretExaminer, _ scope: SecretScanScope, top: [UInt8] = [], depth: Int = 0
   ) {
     self.examiner = examiner
-    self.context = context
+    self.scope = scope
     self.top = top
     self.depth = depth
   }
@@ -97,10 +97,10 @@ final class ArchiveScan: ArchiveVisitor {
     if isArchiveName(path) { return false }
     if member.sizeBytes > SecretExaminer.maxTextBytes { return false }
     if !examiner.paths.rules(for: path).isEmpty || aliases[path] != nil { return true }
-    return examiner.wantsContent(path, sizeBytes: member.sizeBytes, context)
+    return examiner.wantsContent(path, sizeBytes: member.sizeBytes, scope)
   }
 
-  func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberFate {
+  func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberAction {
     let path = archivePath(member.path, top: top)
     if member.isHardLink { return visitLink(member, path) }
     guard member.isFile else { return .kept }
@@ -117,19 +117,19 @@ final class ArchiveScan: ArchiveVisitor {
     }
     guard let verdict = examine(path, content, member.sizeBytes) else { return .kept }
     let number = record(path, verdict, content)
-    let fate = verdict.scrubbed.map { MemberFate.replaced($0) } ?? .leftOut
-    mark(member.number, fate, number)
+    let action = verdict.scrubbed.map { MemberAction.replaced($0) } ?? .leftOut
+    mark(member.number, action, number)
     found[path] = number
-    if let inode = member.inode, fate == .leftOut {
+    if let inode = member.inode, action == .leftOut {
       for other in waiting[inode] ?? [] { mark(other.number, .leftOut, number) }
     }
-    return fate
+    return action
   }
 
   private func examine(_ path: [UInt8], _ content: [UInt8]?, _ size: UInt64) -> SecretVerdict? {
     let rules = rules(path)
     guard let content else {
-      return examiner.examine(path, rules, nil, sizeBytes: size, context)
+      return examiner.examine(path, rules, nil, sizeBytes: size, scope)
     }
     let isProgram = content.withUnsafeBytes { bytes in
       SecretExaminer.isProgram(bytes)
@@ -137,17 +137,17 @@ final class ArchiveScan: ArchiveVisitor {
     }
     if rules.isEmpty {
       if isProgram { return nil }
-      if !examiner.looksForNames(path, context),
+      if !examiner.looksForNames(path, scope),
         !content.withUnsafeBytes({ examiner.forms.mayMatch($0) })
       {
         return nil
       }
     }
-    return examiner.examine(path, rules, isProgram ? nil : content, sizeBytes: size, context)
+    return examiner.examine(path, rules, isProgram ? nil : content, sizeBytes: size, scope)
   }
 
   /// Handles a hard link of tar, whose content is in an earlier member.
-  private func visitLink(_ member: WalkedMember, _ path: [UInt8]) -> MemberFate {
+  private func visitLink(_ member: WalkedMember, _ path: [UInt8]) -> MemberAction {
     let target = archivePath(member.linkTarget ?? [], top: top)
     if !(aliases[target]?.contains(path) ?? false), !examiner.paths.rules(for: path).isEmpty {
       aliases[target, default: []].append(path)
@@ -162,16 +162,16 @@ final class ArchiveScan: ArchiveVisitor {
     _ path: [UInt8], _ verdict: SecretVerdict, _ content: [UInt8]?
   ) -> Int {
     result.found.append(
-      ArchiveSecrets.Found(
+      ArchiveSecrets.Finding(
         path: path, items: verdict.items,
         treatment: verdict.scrubbed == nil ? .leftOut : .blanked,
         published: content.flatMap { PublishedFiles.candidate(path, verdict, $0) }))
     return result.found.count - 1
   }
 
-  private func mark(_ number: Int, _ fate: MemberFate, _ index: Int) {
+  private func mark(_ number: Int, _ action: MemberAction, _ index: Int) {
     result.members[number] = index
-    switch fate {
+    switch action {
     case .kept: break
     case .leftOut: result.leftOut.insert(number)
     case .replaced: result.replaced.insert(number)
@@ -181,7 +181,7 @@ final class ArchiveScan: ArchiveVisitor {
   // MARK: Archives within
 
   private func isArchiveName(_ path: [UInt8]) -> Bool {
-    depth < ArchiveScan.maxDepth && ArchiveNames.mayBeArchive(path, context)
+    depth < ArchiveScan.maxDepth && ArchiveNames.mayBeArchive(path, scope)
   }
 
   func look(_ member: WalkedMember, _ read: @escaping ByteSource) throws {
@@ -198,7 +198,7 @@ final class ArchiveScan: ArchiveVisitor {
     }
     for found in inner.result.found {
       result.found.append(
-        ArchiveSecrets.Found(
+        ArchiveSecrets.Finding(
           path: path + [0x3a] + found.path, items: found.items, treatment: .leftOut,
           published: nil))
       mark(member.number, .leftOut, result.found.count - 1)
@@ -220,7 +220,7 @@ enum ArchiveNames {
 
   /// Returns whether a file's name is that of an archive or a ramdisk.
   /// - Parameter path: the path below a root tree's top.
-  static func mayBeArchive(_ path: [UInt8], _ context: SecretContext) -> Bool {
+  static func mayBeArchive(_ path: [UInt8], _ scope: SecretScanScope) -> Bool {
     let name = path[(path.lastIndex(of: 0x2f).map { $0 + 1 } ?? 0)...]
     if name.starts(with: "initr".utf8) || name.starts(with: "initramfs".utf8) { return true }
     return endings.contains { name.count > $0.count && name.suffix($0.count).elementsEqual($0) }
@@ -234,11 +234,11 @@ final class ArchiveScrub: ArchiveVisitor {
   private let scan: ArchiveScan
 
   init(
-    _ secrets: ArchiveSecrets, _ examiner: SecretExaminer, _ context: SecretContext, top: [UInt8]
+    _ secrets: ArchiveSecrets, _ examiner: SecretExaminer, _ scope: SecretScanScope, top: [UInt8]
   ) {
     self.secrets = secrets
     self.examiner = examiner
-    scan = ArchiveScan(examiner, context, top: top)
+    scan = ArchiveScan(examiner, scope, top: top)
   }
 
   private func stays(_ number: Int) -> Bool {
@@ -249,7 +249,7 @@ final class ArchiveScrub: ArchiveVisitor {
     secrets.replaced.contains(member.number)
   }
 
-  func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberFate {
+  func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberAction {
     if stays(member.number) { return .kept }
     if secrets.leftOut.contains(member.number) { return .leftOut }
     guard secrets.replaced.contains(member.number), let content else { return .kept }
@@ -263,7 +263,7 @@ final class ArchiveScrub: ArchiveVisitor {
       }
     }
     let verdict = examiner.examine(
-      path, rules, content, sizeBytes: UInt64(content.count), scan.fileContext)
+      path, rules, content, sizeBytes: UInt64(content.count), scan.fileScope)
     guard let bytes = verdict?.scrubbed else { return .leftOut }
     return .replaced(bytes)
   }
@@ -273,5 +273,5 @@ final class ArchiveScrub: ArchiveVisitor {
 
 extension ArchiveScan {
   var topName: [UInt8] { top }
-  var fileContext: SecretContext { context }
+  var fileScope: SecretScanScope { scope }
 }

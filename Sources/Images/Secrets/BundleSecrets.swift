@@ -170,22 +170,22 @@ extension SecretReport {
 extension ExportCollection {
   /// Removes secrets from the rows and single files, which are decided before members are written.
   mutating func scrub(_ secrets: BundleSecrets, _ scan: SecretScan) {
-    contents.definition.osimage =
-      DefinitionSecrets.scan(contents.definition.osimage, table: "osimage").row
-    contents.definition.linuximage =
-      DefinitionSecrets.scan(contents.definition.linuximage, table: "linuximage").row
+    input.definition.osimage =
+      DefinitionSecrets.scan(input.definition.osimage, table: "osimage").row
+    input.definition.linuximage =
+      DefinitionSecrets.scan(input.definition.linuximage, table: "linuximage").row
     func scrubbed(_ rows: [[String: String]]) -> [[String: String]] {
       rows.map { DefinitionSecrets.scan($0, table: "").row }
     }
-    contents.kits = scrubbed(contents.kits)
-    contents.kitRepositories = scrubbed(contents.kitRepositories)
-    contents.kitComponents = scrubbed(contents.kitComponents)
+    input.kits = scrubbed(input.kits)
+    input.kitRepositories = scrubbed(input.kitRepositories)
+    input.kitComponents = scrubbed(input.kitComponents)
     let leftOut = secrets.leftOut
-    contents.extras.removeAll { !$0.isDirectory && leftOut.contains($0.source) }
-    contents.closure.removeAll { leftOut.contains($0) }
-    let members = contents.carriedMembers.filter { leftOut.contains($0.path) }.map(\.name)
-    contents.carriedMembers.removeAll { leftOut.contains($0.path) }
-    contents.carriedExtras.removeAll { extra in
+    input.extras.removeAll { !$0.isDirectory && leftOut.contains($0.source) }
+    input.closure.removeAll { leftOut.contains($0) }
+    let members = input.carriedMembers.filter { leftOut.contains($0.path) }.map(\.name)
+    input.carriedMembers.removeAll { leftOut.contains($0.path) }
+    input.carriedExtras.removeAll { extra in
       let name = extra.source.split(separator: "/").last.map(String.init) ?? ""
       return members.contains("extra/\(name)")
     }

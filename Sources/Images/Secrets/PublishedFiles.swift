@@ -57,7 +57,7 @@ enum PublishedFiles {
   }
 
   private static func brought(
-    _ owner: Ownership, _ path: [UInt8], _ content: Content, _ database: PackageDatabase,
+    _ owner: PackageOwnership, _ path: [UInt8], _ content: Content, _ database: PackageDatabase,
     _ tree: some RootTree
   ) -> Bool {
     switch owner.shipped {
@@ -151,7 +151,7 @@ final class ArchiveRootTree: RootTree, ArchiveVisitor {
     return true
   }
 
-  func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberFate {
+  func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberAction {
     let path = archivePath(member.path, top: top)
     if let content { files[path] = content }
     if !member.isHardLink, let target = member.linkTarget, path.count < 64 { links[path] = target }

@@ -27,7 +27,7 @@ struct SecretVerdict: Equatable, Sendable {
 }
 
 /// The location of a file. It decides whether passwords are searched for by name.
-enum SecretContext: Sendable {
+enum SecretScanScope: Sendable {
   /// In a root tree: only in directories with configuration.
   case tree
   /// On the management node: everywhere.
@@ -64,9 +64,9 @@ struct SecretExaminer: Sendable {
   ].map { Array($0.utf8) }
 
   /// Returns whether a file's content must be examined.
-  func wantsContent(_ path: [UInt8], sizeBytes: UInt64, _ context: SecretContext) -> Bool {
+  func wantsContent(_ path: [UInt8], sizeBytes: UInt64, _ scope: SecretScanScope) -> Bool {
     guard sizeBytes > 0, sizeBytes <= SecretExaminer.maxTextBytes else { return false }
-    guard context == .tree else { return true }
+    guard scope == .tree else { return true }
     let path = path.first == 0x2f ? path[1...] : path[...]
     return !SecretExaminer.opaque.contains { path.starts(with: $0) }
   }
@@ -82,12 +82,12 @@ struct SecretExaminer: Sendable {
   }
 
   /// Returns whether the verdict depends on the path. If not, equal content has an equal verdict.
-  func dependsOnPath(_ rules: [SecretRule], _ path: [UInt8], _ context: SecretContext) -> Bool {
-    !rules.isEmpty || looksForNames(path, context)
+  func dependsOnPath(_ rules: [SecretRule], _ path: [UInt8], _ scope: SecretScanScope) -> Bool {
+    !rules.isEmpty || looksForNames(path, scope)
   }
 
-  func looksForNames(_ path: [UInt8], _ context: SecretContext) -> Bool {
-    guard context == .tree else { return true }
+  func looksForNames(_ path: [UInt8], _ scope: SecretScanScope) -> Bool {
+    guard scope == .tree else { return true }
     let path = path.first == 0x2f ? path[1...] : path[...]
     return SecretExaminer.configuration.contains { path.starts(with: $0) }
   }
@@ -99,13 +99,13 @@ struct SecretExaminer: Sendable {
   /// - Returns: nil for a file without secrets.
   func examine(
     _ path: [UInt8], _ rules: [SecretRule], _ bytes: [UInt8]?, sizeBytes: UInt64,
-    _ context: SecretContext
+    _ scope: SecretScanScope
   ) -> SecretVerdict? {
     guard sizeBytes > 0 else { return nil }
-    guard var verdict = look(path, rules, bytes, context) else { return nil }
+    guard var verdict = look(path, rules, bytes, scope) else { return nil }
     // The scrubbed bytes must hold no secret.
     if let scrubbed = verdict.scrubbed, !scrubbed.isEmpty,
-      look(path, rules, scrubbed, context) != nil
+      look(path, rules, scrubbed, scope) != nil
     {
       verdict.scrubbed = nil
     }
@@ -113,7 +113,7 @@ struct SecretExaminer: Sendable {
   }
 
   private func look(
-    _ path: [UInt8], _ rules: [SecretRule], _ bytes: [UInt8]?, _ context: SecretContext
+    _ path: [UInt8], _ rules: [SecretRule], _ bytes: [UInt8]?, _ scope: SecretScanScope
   ) -> SecretVerdict? {
     var verdict = SecretVerdict(items: [], scrubbed: nil, isByContent: true)
     var redactions: [Redaction] = []
@@ -148,7 +148,7 @@ struct SecretExaminer: Sendable {
       redactions.append(match.redaction)
       if form.kind == .privateKey, isKeyFile(bytes) { isWhole = true }
     }
-    if looksForNames(path, context), isConfiguration(path, bytes) {
+    if looksForNames(path, scope), isConfiguration(path, bytes) {
       let names = ValueFinder(isSecret: SecretNames.isSecret, isStrict: true).find(bytes)
         .filter { new in !redactions.contains { $0.range.overlaps(new.range) } }
       if !names.isEmpty {

@@ -57,14 +57,14 @@ final class SecretScan {
   }
 
   private func scan(
-    _ top: Entry, _ context: SecretContext, prefix: [UInt8]
+    _ top: Entry, _ scope: SecretScanScope, prefix: [UInt8]
   ) throws -> TreeSecrets {
     guard let tree = top.tree else { return TreeSecrets() }
     let key = SHA256.digest(of: tree.bytes + prefix)
     if let found = trees[key] { return found }
     progress.begin("scanning for secrets")
     let found = try TreeScan(
-      store: store, known: known, examiner: examiner, context: context, progress: progress,
+      store: store, known: known, examiner: examiner, scope: scope, progress: progress,
       prefix: prefix
     ).run(top)
     trees[key] = found
@@ -99,7 +99,7 @@ final class SecretScan {
       return .unexamined(
         SecretScan.unread(path, "it is not an archive in a supported format"))
     }
-    if let form = ContainerForm.of(head) {
+    if let form = ContainerFormat.of(head) {
       return .unexamined(
         UnexaminedFile(
           path: path.bytes, reason: "is \(form), which imgstore does not examine",
@@ -227,7 +227,7 @@ final class SecretScan {
 }
 
 /// Recognizes container formats that are not scanned.
-enum ContainerForm {
+enum ContainerFormat {
   private static let forms: [(magic: [UInt8], offset: Int, name: String)] = [
     (Array("PK\u{3}\u{4}".utf8), 0, "a zip archive"),
     ([0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c], 0, "a 7z archive"),

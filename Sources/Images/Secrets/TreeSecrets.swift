@@ -12,7 +12,7 @@ import Store
 
 /// The findings of a tree scan.
 struct TreeSecrets: Sendable {
-  struct Found: Sendable {
+  struct Finding: Sendable {
     /// Relative to the top. A member of an archive follows the archive's path and ":".
     let path: [UInt8]
     /// The path of the file in the tree.
@@ -24,7 +24,7 @@ struct TreeSecrets: Sendable {
     var published: PublishedFiles.Content?
     var package: String?
   }
-  var found: [Found] = []
+  var found: [Finding] = []
 
   /// The edits that turn the scanned tree into a scrubbed one.
   var edits: TreeEdits {
@@ -47,7 +47,7 @@ struct TreeScan {
   let store: ObjectStore
   let known: KnownCleanFiles
   let examiner: SecretExaminer
-  let context: SecretContext
+  let scope: SecretScanScope
   let progress: Progress
   /// The path of the scanned directory on the management node, with a final "/"; empty for a root tree.
   var prefix: [UInt8] = []
@@ -91,8 +91,8 @@ struct TreeScan {
       guard case .file(_, let size) = entry.content, size > 0 else { continue }
       let whole = prefix + path
       let rules = examiner.paths.rules(for: whole)
-      let isArchive = ArchiveNames.mayBeArchive(whole, context)
-      guard !rules.isEmpty || isArchive || examiner.wantsContent(whole, sizeBytes: size, context)
+      let isArchive = ArchiveNames.mayBeArchive(whole, scope)
+      guard !rules.isEmpty || isArchive || examiner.wantsContent(whole, sizeBytes: size, scope)
       else { continue }
       candidates.append(Candidate(path: path, entry: entry, rules: rules, isArchive: isArchive))
     }
@@ -112,9 +112,9 @@ struct TreeScan {
     }
   }
 
-  private func examine(_ candidates: [Candidate]) throws -> [TreeSecrets.Found] {
+  private func examine(_ candidates: [Candidate]) throws -> [TreeSecrets.Finding] {
     let next = Monitor(0)
-    let results = Monitor<[Int: [TreeSecrets.Found]]>([:])
+    let results = Monitor<[Int: [TreeSecrets.Finding]]>([:])
     let scan = self
     if candidates.isEmpty { return [] }
     try runThreads(max(1, processorCount)) { _ in
@@ -138,10 +138,10 @@ struct TreeScan {
 
   private func examine(
     _ candidate: Candidate, _ buffer: inout [UInt8], _ clean: inout [KnownCleanFiles.Key]
-  ) throws -> [TreeSecrets.Found] {
+  ) throws -> [TreeSecrets.Finding] {
     guard case .file(let blob, let size) = candidate.entry.content else { return [] }
     let whole = prefix + candidate.path
-    let isPlaced = examiner.dependsOnPath(candidate.rules, whole, context)
+    let isPlaced = examiner.dependsOnPath(candidate.rules, whole, scope)
     let rules = candidate.rules.map(\.id).joined(separator: " ")
     let key = KnownCleanFiles.Key(
       blob, at: isPlaced ? whole : nil, (candidate.isArchive ? "a" : "") + rules)
@@ -157,16 +157,16 @@ struct TreeScan {
     }
     let bytes = isExamined == .held ? buffer : nil
     guard
-      let verdict = examiner.examine(whole, candidate.rules, bytes, sizeBytes: size, context)
+      let verdict = examiner.examine(whole, candidate.rules, bytes, sizeBytes: size, scope)
     else {
       clean.append(key)
       return []
     }
     return [
-      TreeSecrets.Found(
+      TreeSecrets.Finding(
         path: candidate.path, file: candidate.path, items: verdict.items,
         scrubbed: verdict.scrubbed, entry: candidate.entry,
-        published: context == .tree
+        published: scope == .tree
           ? bytes.flatMap { PublishedFiles.candidate(whole, verdict, $0) } : nil)
     ]
   }
@@ -207,7 +207,7 @@ struct TreeScan {
   /// Scans an archive; returns nil if the file is not an archive.
   private func scanArchive(
     _ candidate: Candidate, _ blob: Digest, _ size: UInt64
-  ) throws -> [TreeSecrets.Found]? {
+  ) throws -> [TreeSecrets.Finding]? {
     func open() throws -> ByteSource { try BlobSource(store, blob, sizeBytes: size).source }
     guard ArchiveWalk.isArchive(try PeekingReader(try open()).peek(512)) else { return nil }
     let secrets: ArchiveSecrets
@@ -218,7 +218,7 @@ struct TreeScan {
       return nil
     }
     return secrets.found.map { found in
-      TreeSecrets.Found(
+      TreeSecrets.Finding(
         path: candidate.path + [0x3a] + found.path, file: candidate.path, items: found.items,
         scrubbed: nil, entry: candidate.entry)
     }

@@ -218,7 +218,7 @@ struct ArchiveReading: ~Copyable {
   /// Ingests a member whose holes are so large that a capture would give it a sparse id; returns
   /// nil for other members.
   private mutating func ingestSparse(_ member: TarMember, _ tar: TarReader) throws -> Digest? {
-    guard let sparse = member.sparse, sparse.holeBytes > SparseHash.minHoleBytes else {
+    guard let sparse = member.sparse, sparse.holeBytes > SparseBlobHasher.minHoleBytes else {
       return nil
     }
     let ranges = HoleReader.ranges(between: sparse.holes, sizeBytes: sparse.sizeBytes)

@@ -44,7 +44,7 @@ struct HoleReader {
   static func ranges(
     between holes: [Range<UInt64>], sizeBytes: UInt64
   ) -> [Range<UInt64>] {
-    let block = UInt64(SparseHash.blockBytes)
+    let block = UInt64(SparseBlobHasher.blockBytes)
     var minBytes = block
     while true {
       var ranges: [Range<UInt64>] = []
@@ -122,7 +122,7 @@ struct HoleCheck {
   private mutating func confirm(_ range: Range<UInt64>, _ bytes: UnsafeRawBufferPointer) {
     if isZeros(bytes) { return confirm(range) }
     // The hole is not all zeros: check block by block.
-    let block = UInt64(SparseHash.blockBytes)
+    let block = UInt64(SparseBlobHasher.blockBytes)
     var at = range.lowerBound
     while at < range.upperBound {
       let end = min((at / block + 1) * block, range.upperBound)

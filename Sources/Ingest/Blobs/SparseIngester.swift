@@ -21,7 +21,7 @@ struct SparseIngester {
 
   /// Ingests `ranges` of a file; all other bytes are zeros.
   /// - Parameters:
-  ///   - ranges: start at multiples of `SparseHash.blockBytes`.
+  ///   - ranges: start at multiples of `SparseBlobHasher.blockBytes`.
   ///   - window: memory for at least two chunks.
   /// - Returns: the blob's id; nil if the file ends before `sizeBytes`.
   mutating func ingest(
@@ -41,7 +41,7 @@ struct SparseIngester {
     _ ranges: [Range<UInt64>], sizeBytes: UInt64, window: UnsafeMutableRawBufferPointer,
     from read: (UInt64, UnsafeMutableRawBufferPointer) throws -> Bool
   ) throws -> Digest? {
-    var hash = SparseHash(sizeBytes: sizeBytes)
+    var hash = SparseBlobHasher(sizeBytes: sizeBytes)
     var chunkList = ChunkList(isSparse: true)
     var at: UInt64 = 0
     for range in ranges {
@@ -59,7 +59,8 @@ struct SparseIngester {
 
   private func read(
     _ source: (UInt64, UnsafeMutableRawBufferPointer) throws -> Bool, _ range: Range<UInt64>,
-    _ window: UnsafeMutableRawBufferPointer, _ hash: inout SparseHash, _ chunkList: inout ChunkList
+    _ window: UnsafeMutableRawBufferPointer, _ hash: inout SparseBlobHasher,
+    _ chunkList: inout ChunkList
   ) throws -> Bool {
     var offset = range.lowerBound
     var filled = 0

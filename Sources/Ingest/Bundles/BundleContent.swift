@@ -76,7 +76,7 @@ public struct BundleEntry: Sendable {
   ///   - owner: the owner; nil for the one in the bundle.
   /// - Returns: nil for directories and trees.
   public func entry(name: [UInt8], owner: (uid: UInt32, gid: UInt32)?) -> Entry? {
-    let content: Store.Content
+    let content: EntryContent
     switch self.content {
     case .file(let blob, let size): content = .file(blob: blob, sizeBytes: size)
     case .symlink(let target): content = .symlink(target: target)

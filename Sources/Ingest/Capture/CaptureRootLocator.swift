@@ -263,18 +263,18 @@ struct CaptureRootLocator {
     switch stat.kind {
     case .directory:
       let descriptor = try fileSystem.openDirectory(at: location.directory.raw, location.name)
-      let traits = TreeTraits(
+      let properties = TreeProperties(
         of: stat, descriptor, excludes: excludes?.patterns(for: candidate.request), on: fileSystem)
-      if traits.boundary.evidence == .deviceNumbers {
+      if properties.boundary.evidence == .deviceNumbers {
         walker.note(.unknownMounts, path, "neither statx nor /proc/self/mountinfo tells")
       }
-      if !isUpToDate, traits.needsFlagRequest {
+      if !isUpToDate, properties.needsFlagRequest {
         entry.flags = walker.requestFlags(descriptor, stat)
       }
       let directory = ScannedDirectory(
         name: path, parent: located.live,
         cached: match?.kind == .directory ? match?.directory : nil, device: stat.device,
-        traits: traits)
+        properties: properties)
       entry.content = .directory(directory)
       located.roots.append((directory, descriptor))
       located.descriptors.trees[ObjectIdentifier(directory)] = descriptor

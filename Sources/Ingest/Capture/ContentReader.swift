@@ -5,7 +5,7 @@
 // 2. A read is valid if the file's attributes after it equal those before. Otherwise the file is
 //    read again, up to three times. The last result is then kept, with a note.
 // 3. Each thread uses one window of 4 MiB (`BlobIngester`).
-// 4. `HoleReader` decides which claimed holes count. Holes of more than `SparseHash.minHoleBytes`
+// 4. `HoleReader` decides which claimed holes count. Holes of more than `SparseBlobHasher.minHoleBytes`
 //    in total are not read.
 
 import Codec
@@ -147,8 +147,8 @@ struct ContentReader: ~Copyable {
     of file: Descriptor, _ stat: FileStat, _ directory: ScannedDirectory
   ) -> InodeFlags {
     let needsRequest =
-      directory.traits?.needsFlagRequest
-      ?? (!stat.reportsFlags || TreeTraits.isBtrfs(file, fileSystem))
+      directory.properties?.needsFlagRequest
+      ?? (!stat.reportsFlags || TreeProperties.isBtrfs(file, fileSystem))
     return needsRequest ? walker.requestFlags(file, stat) : stat.flags
   }
 
@@ -195,7 +195,7 @@ struct ContentReader: ~Copyable {
     _ file: Descriptor, _ claimed: [Range<UInt64>], sizeBytes: UInt64
   ) throws -> (blob: (id: Digest, sizeBytes: UInt64), holes: Digest?, readBytes: UInt64)? {
     let holeBytes = claimed.reduce(UInt64(0)) { $0 + UInt64($1.count) }
-    guard holeBytes > SparseHash.minHoleBytes else { return nil }
+    guard holeBytes > SparseBlobHasher.minHoleBytes else { return nil }
     let ranges = HoleReader.ranges(between: claimed, sizeBytes: sizeBytes)
     guard try holes.areZeros(between: ranges, of: file, sizeBytes: sizeBytes),
       let id = try sparse.ingest(file, ranges, sizeBytes: sizeBytes, window: blobs.window)

@@ -58,7 +58,7 @@ struct ScannedEntry {
 }
 
 /// Properties of a whole tree, determined once at its root.
-final class TreeTraits: Sendable {
+final class TreeProperties: Sendable {
   let boundary: MountBoundary
   /// Whether the file system is btrfs, which has subvolumes and a flag that `statx` does not
   /// report.
@@ -78,7 +78,7 @@ final class TreeTraits: Sendable {
   ) {
     self.excludes = excludes
     boundary = MountBoundary(of: root, directory, on: fileSystem)
-    isBtrfs = TreeTraits.isBtrfs(directory, fileSystem)
+    isBtrfs = TreeProperties.isBtrfs(directory, fileSystem)
     needsFlagRequest =
       isBtrfs || !root.reportsFlags && (try? fileSystem.inodeFlags(directory.raw)) != nil
   }
@@ -100,7 +100,7 @@ final class ScannedDirectory: @unchecked Sendable {  // written by one thread at
   let cached: StatCache.Directory?
   let device: UInt64
   /// The properties of the component's tree; nil for the collection of components.
-  let traits: TreeTraits?
+  let properties: TreeProperties?
   /// Whether the names could not be read.
   var isUnreadable = false
   /// The time that replaces the directory's own, which excluded entries change (`TreeExcludes`).
@@ -164,10 +164,10 @@ final class ScannedDirectory: @unchecked Sendable {  // written by one thread at
 
   init(
     name: [UInt8], parent: ScannedDirectory?, cached: StatCache.Directory?, device: UInt64 = 0,
-    traits: TreeTraits? = nil
+    properties: TreeProperties? = nil
   ) {
     self.device = device
-    self.traits = traits ?? parent?.traits
+    self.properties = properties ?? parent?.properties
     self.name = name
     self.parent = parent
     self.cached = cached

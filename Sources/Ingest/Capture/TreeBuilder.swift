@@ -62,7 +62,7 @@ struct TreeBuilder {
   }
 
   func entry(_ live: borrowing ScannedEntry, _ child: Tree.IDs?, name: [UInt8]? = nil) -> Entry {
-    let content: Content
+    let content: EntryContent
     var times: Digest?
     var modified = live.stat.modified
     switch live.content {

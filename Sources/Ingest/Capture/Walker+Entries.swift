@@ -100,7 +100,7 @@ extension Walker {
       } else {
         entry.isCached = false
         entry.content = stat.size == 0 ? .file(blob: emptyBlob) : .unread
-        if stat.size == 0, directory.traits?.needsFlagRequest == true {
+        if stat.size == 0, directory.properties?.needsFlagRequest == true {
           entry.flags = try requestFlags(descriptor, entry.name, stat)
         }
       }
@@ -122,11 +122,11 @@ extension Walker {
       entry.isCached = false
     }
     if mounts.isMounted(entry.name, stat) { return exclude(.mountPoint, "not crossed") }
-    if !isUpToDate, directory.traits?.needsFlagRequest == true {
+    if !isUpToDate, directory.properties?.needsFlagRequest == true {
       entry.flags = try requestFlags(descriptor, entry.name, stat)
     }
     if stat.device != directory.device, stat.inode == Volume.btrfsSubvolumeInode,
-      directory.traits?.isBtrfs == true
+      directory.properties?.isBtrfs == true
     {
       let subvolume = try fileSystem.openDirectory(at: descriptor.raw, entry.name)
       // A tree that contains its own snapshots (snapper's .snapshots) would be stored many times

@@ -102,9 +102,9 @@ final class Walker: Sendable {
       markUnreadable(directory, "\(error.code)")
       return []
     }
-    guard let traits = directory.traits else { return [] }
-    let mounts = traits.boundary.entries(of: directory.relativePath)
-    var hasExcludes = traits.excludes?.nameEntries(of: directory.relativePath) ?? false
+    guard let properties = directory.properties else { return [] }
+    let mounts = properties.boundary.entries(of: directory.relativePath)
+    var hasExcludes = properties.excludes?.nameEntries(of: directory.relativePath) ?? false
     var cache = directory.cached?.cursor()
     var cachedEntry = cache?.next()
     var matchesCache = directory.cached != nil
@@ -130,7 +130,7 @@ final class Walker: Sendable {
           if match != nil { matchesCache = false }
           continue
         }
-        if let excludes = traits.excludes, isExcluded(name, stat, directory, excludes) {
+        if let excludes = properties.excludes, isExcluded(name, stat, directory, excludes) {
           if match != nil { matchesCache = false }
           hasExcludes = true
           continue

@@ -70,14 +70,14 @@ public struct RecipeFinder: Sendable {
       var report = RecipeReport()
       try search(blob, source, &report, depth: 0)
       return .stored(report)
-    } catch let reason as NoRecipe {
+    } catch let reason as NoRecipeError {
       return .none(reason.reason)
     } catch let error as CodecError {
       return .none("it is damaged or cut off (\(error))")
     }
   }
 
-  private struct NoRecipe: Error {
+  private struct NoRecipeError: Error {
     let reason: String
   }
 
@@ -92,9 +92,9 @@ public struct RecipeFinder: Sendable {
     progress.begin("looking for a recipe", totalBytes: source.sizeBytes)
     let analysis = try StreamAnalysis(source.stream(from: 0), progress: progress)
     guard let plan = analysis.plan else {
-      throw NoRecipe(reason: "it is neither gzip nor an archive")
+      throw NoRecipeError(reason: "it is neither gzip nor an archive")
     }
-    guard analysis.id == blob else { throw NoRecipe(reason: "it changed while it was read") }
+    guard analysis.id == blob else { throw NoRecipeError(reason: "it changed while it was read") }
     // An initrd is an archive followed by a compressed one.
     for content in analysis.contents
     where content.isGzip && content.sizeBytes >= RecipeFinder.minBytes && depth < 2 {
@@ -104,7 +104,7 @@ public struct RecipeFinder: Sendable {
       do {
         try search(content.id, inner, &part, depth: depth + 1)
         report.add(part)
-      } catch is NoRecipe {
+      } catch is NoRecipeError {
       } catch is CodecError {
       }
     }
@@ -122,7 +122,7 @@ public struct RecipeFinder: Sendable {
     var position: UInt64 = 0
     while let header = try GzipFrame.headerBytes(source, at: position) {
       guard members.count < RecipeFinder.maxMembers else {
-        throw NoRecipe(reason: "it has more than \(RecipeFinder.maxMembers) gzip members")
+        throw NoRecipeError(reason: "it has more than \(RecipeFinder.maxMembers) gzip members")
       }
       spans.append(.literal(try source.bytes(position..<position + header)))
       let member = try analysis(source, at: position + header, &report)
@@ -182,7 +182,7 @@ public struct RecipeFinder: Sendable {
   ) throws -> Member {
     let layouts = try EncoderDetector(StreamSample(source, at: offset)).layouts()
     guard !layouts.isEmpty else {
-      throw NoRecipe(reason: "its encoder cannot be reproduced (as with GNU gzip)")
+      throw NoRecipeError(reason: "its encoder cannot be reproduced (as with GNU gzip)")
     }
     progress.begin("looking for a recipe")
     let stream = InflatingSource(source, at: offset)
@@ -237,7 +237,7 @@ public struct RecipeFinder: Sendable {
           let stored =
             try isWanted ? ingester.ingest(worker, from: content) : ingester.identify(content)
           guard !isWanted || stored.id == listed.id else {
-            throw NoRecipe(reason: "it changed while it was read")
+            throw NoRecipeError(reason: "it changed while it was read")
           }
         }
         _ = try records.padding()
@@ -256,7 +256,7 @@ public struct RecipeFinder: Sendable {
   ) throws {
     // Members are independent, but there is nearly always only one, so all use their n-th layout
     // together.
-    var failure = NoRecipe(reason: "its encoder could not be reproduced")
+    var failure = NoRecipeError(reason: "its encoder could not be reproduced")
     for choice in 0..<(members.map(\.layouts.count).max() ?? 0) {
       var failedRestarts: Set<UInt64> = []
       for _ in 0..<RecipeFinder.maxAttempts {
@@ -267,7 +267,7 @@ public struct RecipeFinder: Sendable {
           try verify(rebuilt)
         } catch let error as StoreError where error.kind == .incompatible {
           // If a run failed after a restart, extend the previous run over it.
-          failure = NoRecipe(reason: "its encoder could be reproduced only in part")
+          failure = NoRecipeError(reason: "its encoder could be reproduced only in part")
           guard members.count == 1, layouts[0].mayFailAtRestarts,
             let failed = failedRuns(rebuilt, plan)
           else { break }
@@ -350,7 +350,7 @@ public struct RecipeFinder: Sendable {
       progress.add(bytes: UInt64(bytes.count))
     }
     guard hash.finish() == rebuilt.id else {
-      throw NoRecipe(
+      throw NoRecipeError(
         reason: "the rebuilt file differs from the original (did it change meanwhile?)")
     }
   }
@@ -360,7 +360,7 @@ public struct RecipeFinder: Sendable {
   ) throws {
     for (rebuilt, _) in all {
       guard try !store.isMade(of: rebuilt.id, rebuilt.plan, over: all.map(\.rebuilt)) else {
-        throw NoRecipe(reason: "it contains itself")
+        throw NoRecipeError(reason: "it contains itself")
       }
     }
     let session = try store.beginSession()

@@ -94,7 +94,7 @@ struct Dpkg: Sendable {
         let real = diversions.divertedPath(of: listed, package: entry.package.name)
         guard let path = collector.requestedPath(real) else { continue }
         let digest = entry.configuration[listed]
-        let ownership = Ownership(
+        let ownership = PackageOwnership(
           package: entry.package,
           isConfiguration: digest != nil || declared.contains(listed),
           shipped: (digest ?? nil).map(ShippedDigest.md5))
@@ -114,7 +114,7 @@ struct Dpkg: Sendable {
           let path = collector.requestedPath(line.dropFirst(32).drop { $0 == 0x20 })
         else { continue }
         collector.add(
-          path, Ownership(package: package, isConfiguration: false, shipped: .md5(digest)))
+          path, PackageOwnership(package: package, isConfiguration: false, shipped: .md5(digest)))
       }
     }
   }

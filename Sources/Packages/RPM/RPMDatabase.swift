@@ -45,7 +45,7 @@ struct RPMDatabase: Sendable {
         let path = Array("\(directory)/\(form.fileName)".utf8)
         let database = RPMDatabase(form: form, path: path)
         var packages: [Package] = []
-        let isThere = try database.forEachHeader(tree) { header throws(Malformed) in
+        let isThere = try database.forEachHeader(tree) { header throws(MalformedDataError) in
           packages.append(try header.package())
         }
         guard isThere else { continue }
@@ -60,21 +60,21 @@ struct RPMDatabase: Sendable {
   }
 
   func collectOwners(_ tree: some RootTree, _ collector: inout OwnerCollector) throws {
-    _ = try forEachHeader(tree) { header throws(Malformed) in
+    _ = try forEachHeader(tree) { header throws(MalformedDataError) in
       let package = try header.package()
       if collector.ignored.contains(package) { return }
       try header.forEachFile { path, isConfiguration, digest in
         guard let treePath = collector.requestedPath(path) else { return }
         collector.add(
           treePath,
-          Ownership(package: package, isConfiguration: isConfiguration, shipped: digest))
+          PackageOwnership(package: package, isConfiguration: isConfiguration, shipped: digest))
       }
     }
   }
 
   /// Calls `body` with each header; returns false if the file does not exist.
   private func forEachHeader(
-    _ tree: some RootTree, _ body: (RPMHeader) throws(Malformed) -> Void
+    _ tree: some RootTree, _ body: (RPMHeader) throws(MalformedDataError) -> Void
   ) throws -> Bool {
     guard var bytes = try tree.file(path, limitBytes: RPMDatabase.limitBytes) else { return false }
     do {
@@ -86,18 +86,18 @@ struct RPMDatabase: Sendable {
         try RPMSQLite.forEachHeader(bytes) { try body(RPMHeader($0)) }
       case .ndb:
         try bytes.withUnsafeBytes { buffer in
-          try RPMNDB.forEachHeader(ByteView(buffer)) { view throws(Malformed) in
+          try RPMNDB.forEachHeader(ByteView(buffer)) { view throws(MalformedDataError) in
             try body(RPMHeader(view))
           }
         }
       case .berkeley:
         try bytes.withUnsafeBytes { buffer in
-          try RPMBerkeley.forEachHeader(ByteView(buffer)) { view throws(Malformed) in
+          try RPMBerkeley.forEachHeader(ByteView(buffer)) { view throws(MalformedDataError) in
             try body(RPMHeader(view))
           }
         }
       }
-    } catch let error as Malformed {
+    } catch let error as MalformedDataError {
       throw PackagesError.damaged(path, error.reason)
     }
     return true

@@ -36,11 +36,11 @@ struct RPMHeader {
   static let maxDataBytes = 256 << 20
   static let maxItems = 1 << 20
 
-  init(_ bytes: ByteView) throws(Malformed) {
+  init(_ bytes: ByteView) throws(MalformedDataError) {
     let entries = try bytes.length(0, isBigEndian: true)
     let dataBytes = try bytes.length(4, isBigEndian: true)
     guard entries <= RPMHeader.maxEntries, dataBytes <= RPMHeader.maxDataBytes else {
-      throw Malformed("a header in it is too large")
+      throw MalformedDataError("a header in it is too large")
     }
     let index = try bytes.view(8, entries * 16)
     data = try bytes.view(8 + entries * 16, dataBytes)
@@ -51,7 +51,7 @@ struct RPMHeader {
       let offset = try index.length(i * 16 + 8, isBigEndian: true)
       let count = try index.length(i * 16 + 12, isBigEndian: true)
       guard offset <= data.count, count <= data.count else {
-        throw Malformed("a header in it points outside itself")
+        throw MalformedDataError("a header in it points outside itself")
       }
       fields[tag] = Field(
         type: try index.word32(i * 16 + 4, isBigEndian: true), offset: offset, count: count)
@@ -61,11 +61,11 @@ struct RPMHeader {
   // MARK: Content
 
   /// Returns the package of the header.
-  /// - Throws: `Malformed` for a header without a name or a version.
-  func package() throws(Malformed) -> Package {
+  /// - Throws: `MalformedDataError` for a header without a name or a version.
+  func package() throws(MalformedDataError) -> Package {
     guard let name = try text(Tag.name), let version = try text(Tag.version),
       let release = try text(Tag.release)
-    else { throw Malformed("a header in it has no name, version or release") }
+    else { throw MalformedDataError("a header in it has no name, version or release") }
     let epoch = try numbers(Tag.epoch)?.first
     return Package(
       name: printable(name),
@@ -77,7 +77,7 @@ struct RPMHeader {
   /// content.
   func forEachFile(
     _ body: ([UInt8], _ isConfiguration: Bool, ShippedDigest?) -> Void
-  ) throws(Malformed) {
+  ) throws(MalformedDataError) {
     let paths = try filePaths()
     let flags = try numbers(Tag.fileFlags) ?? []
     let digests = try texts(Tag.fileDigests) ?? []
@@ -96,17 +96,20 @@ struct RPMHeader {
     }
   }
 
-  private func filePaths() throws(Malformed) -> [[UInt8]] {
+  private func filePaths() throws(MalformedDataError) -> [[UInt8]] {
     guard let names = try texts(Tag.baseNames) else { return try texts(Tag.oldFileNames) ?? [] }
     let directories = try texts(Tag.dirNames) ?? []
     let indexes = try numbers(Tag.dirIndexes) ?? []
     guard indexes.count == names.count else {
-      throw Malformed("a header in it has \(names.count) files and \(indexes.count) folders")
+      throw MalformedDataError(
+        "a header in it has \(names.count) files and \(indexes.count) folders")
     }
     var paths: [[UInt8]] = []
     paths.reserveCapacity(names.count)
     for (name, index) in zip(names, indexes) {
-      guard index < directories.count else { throw Malformed("a file in it has no folder") }
+      guard index < directories.count else {
+        throw MalformedDataError("a file in it has no folder")
+      }
       paths.append(directories[Int(index)] + name)
     }
     return paths
@@ -114,18 +117,18 @@ struct RPMHeader {
 
   // MARK: Values by type (rpm's include/rpm/rpmtypes.h)
 
-  private func text(_ tag: UInt32) throws(Malformed) -> [UInt8]? {
+  private func text(_ tag: UInt32) throws(MalformedDataError) -> [UInt8]? {
     guard let field = fields[tag] else { return nil }
     guard field.type == 6 || field.type == 8 || field.type == 9, field.count > 0 else {
-      throw Malformed("tag \(tag) of a header in it is not a text")
+      throw MalformedDataError("tag \(tag) of a header in it is not a text")
     }
     return try data.string(field.offset)
   }
 
-  private func texts(_ tag: UInt32) throws(Malformed) -> [[UInt8]]? {
+  private func texts(_ tag: UInt32) throws(MalformedDataError) -> [[UInt8]]? {
     guard let field = fields[tag] else { return nil }
     guard field.type == 6 || field.type == 8, field.count <= RPMHeader.maxItems else {
-      throw Malformed("tag \(tag) of a header in it is not a list of texts")
+      throw MalformedDataError("tag \(tag) of a header in it is not a list of texts")
     }
     var values: [[UInt8]] = []
     var at = field.offset
@@ -137,10 +140,10 @@ struct RPMHeader {
     return values
   }
 
-  private func numbers(_ tag: UInt32) throws(Malformed) -> [UInt32]? {
+  private func numbers(_ tag: UInt32) throws(MalformedDataError) -> [UInt32]? {
     guard let field = fields[tag] else { return nil }
     guard field.type == 4, field.count <= RPMHeader.maxItems else {
-      throw Malformed("tag \(tag) of a header in it is not a list of numbers")
+      throw MalformedDataError("tag \(tag) of a header in it is not a list of numbers")
     }
     let view = try data.view(field.offset, field.count * 4)
     var values: [UInt32] = []

@@ -20,45 +20,52 @@ enum RPMNDB {
   }
 
   static func forEachHeader(
-    _ file: ByteView, _ body: (ByteView) throws(Malformed) -> Void
-  ) throws(Malformed) {
+    _ file: ByteView, _ body: (ByteView) throws(MalformedDataError) -> Void
+  ) throws(MalformedDataError) {
     // A database that was created and never written to.
     if file.count == 0 { return }
-    guard try file.word32(0) == magic("RpmP") else { throw Malformed("it is no ndb database") }
+    guard try file.word32(0) == magic("RpmP") else {
+      throw MalformedDataError("it is no ndb database")
+    }
     guard try file.word32(4) == 0 else {
-      throw Malformed("it is of version \(try file.word32(4)); this program reads version 0")
+      throw MalformedDataError(
+        "it is of version \(try file.word32(4)); this program reads version 0")
     }
     let pages = try file.length(12)
-    guard pages <= file.count / pageBytes else { throw Malformed("it ends too early") }
+    guard pages <= file.count / pageBytes else { throw MalformedDataError("it ends too early") }
     var totalBytes = 0
     for at in stride(from: headerBytes, to: pages * pageBytes, by: slotBytes) {
-      guard try file.word32(at) == magic("Slot") else { throw Malformed("a slot has no magic") }
+      guard try file.word32(at) == magic("Slot") else {
+        throw MalformedDataError("a slot has no magic")
+      }
       let block = try file.length(at + 8)
       if block == 0 { continue }
       let number = try file.word32(at + 4)
       let blocks = try file.length(at + 12)
       guard number != 0, blocks != 0, block >= pages * (pageBytes / blockBytes) else {
-        throw Malformed("a slot points into the slots")
+        throw MalformedDataError("a slot points into the slots")
       }
       let blob = try blob(file.view(block * blockBytes, blocks * blockBytes), number)
       totalBytes += blocks * blockBytes
-      guard totalBytes <= file.count else { throw Malformed("its blobs overlap") }
+      guard totalBytes <= file.count else { throw MalformedDataError("its blobs overlap") }
       try body(blob)
     }
   }
 
-  private static func blob(_ whole: ByteView, _ number: UInt32) throws(Malformed) -> ByteView {
+  private static func blob(_ whole: ByteView, _ number: UInt32) throws(MalformedDataError)
+    -> ByteView
+  {
     let length = try whole.length(12)
     guard try whole.word32(0) == magic("BlbS"), try whole.word32(4) == number,
       length <= whole.count - blobHeadBytes - blobTailBytes
-    else { throw Malformed("the head of blob \(number) is wrong") }
+    else { throw MalformedDataError("the head of blob \(number) is wrong") }
     // The tail is at the very end of the last block, after padding of zeros.
     let tail = whole.count - blobTailBytes
     guard try whole.length(tail + 4) == length, try whole.word32(tail + 8) == magic("BlbE") else {
-      throw Malformed("the tail of blob \(number) is wrong")
+      throw MalformedDataError("the tail of blob \(number) is wrong")
     }
     guard Adler32.of(try whole.view(0, tail).buffer) == (try whole.word32(tail)) else {
-      throw Malformed("blob \(number) does not match its checksum")
+      throw MalformedDataError("blob \(number) does not match its checksum")
     }
     return try whole.view(blobHeadBytes, length)
   }

@@ -21,10 +21,10 @@ enum RPMSQLite {
       let find = try database.statement(
         "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = 'Packages'")
       guard let sql = try find.first(read: { String(decoding: $0.bytes(0), as: UTF8.self) }) else {
-        throw Malformed("it has no table of packages")
+        throw MalformedDataError("it has no table of packages")
       }
       guard sql.uppercased().hasPrefix("CREATE TABLE") else {
-        throw Malformed("its table of packages is not a plain table")
+        throw MalformedDataError("its table of packages is not a plain table")
       }
       try database.statement("SELECT blob FROM Packages ORDER BY hnum").rows { row in
         var failure: (any Error)?
@@ -34,7 +34,7 @@ enum RPMSQLite {
         if let failure { throw failure }
       }
     } catch let error as SQLiteError {
-      throw Malformed(error.message)
+      throw MalformedDataError(error.message)
     }
   }
 }

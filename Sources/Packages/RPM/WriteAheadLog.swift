@@ -20,7 +20,7 @@ enum WriteAheadLog {
       if !pages.isEmpty {
         let (size, overflow) = pageBytes.multipliedReportingOverflow(by: pageCount)
         guard !overflow, size <= RPMDatabase.limitBytes else {
-          throw Malformed("its write-ahead log makes it too large")
+          throw MalformedDataError("its write-ahead log makes it too large")
         }
         if size > database.count {
           database.append(contentsOf: repeatElement(0, count: size - database.count))
@@ -43,7 +43,8 @@ enum WriteAheadLog {
   /// size.
   private static func committed(
     _ log: ByteView
-  ) throws(Malformed) -> (pages: [(number: Int, at: Int)], pageBytes: Int, pageCount: Int) {
+  ) throws(MalformedDataError) -> (pages: [(number: Int, at: Int)], pageBytes: Int, pageCount: Int)
+  {
     let magic = try log.word32(0, isBigEndian: true)
     let pageBytes = try log.length(8, isBigEndian: true)
     guard magic & ~1 == 0x377f_0682, (512...65536).contains(pageBytes),
@@ -76,7 +77,7 @@ enum WriteAheadLog {
 
   private static func checksum(
     _ bytes: ByteView, _ start: (UInt32, UInt32), _ isBigEndian: Bool
-  ) throws(Malformed) -> (UInt32, UInt32) {
+  ) throws(MalformedDataError) -> (UInt32, UInt32) {
     var (a, b) = start
     for at in stride(from: 0, to: bytes.count - 7, by: 8) {
       a = a &+ (try bytes.word32(at, isBigEndian: isBigEndian)) &+ b

@@ -10,7 +10,7 @@
 /// A compiled pattern.
 public struct ExcludePattern: Sendable, Hashable {
   /// The reason that a text is not a valid pattern.
-  public struct Malformed: Error, Equatable {
+  public struct SyntaxError: Error, Equatable {
     /// A clause that follows the pattern or the list.
     public let reason: String
 
@@ -38,15 +38,15 @@ public struct ExcludePattern: Sendable, Hashable {
 
   /// Compiles a line.
   /// - Returns: nil for an empty line and for a comment.
-  /// - Throws: `Malformed` for a pattern that can never match.
-  public init?(_ line: String) throws(Malformed) {
+  /// - Throws: `SyntaxError` for a pattern that can never match.
+  public init?(_ line: String) throws(SyntaxError) {
     var bytes = ExcludePattern.withoutTrailingBlanks(Array(line.utf8))
     guard let first = bytes.first, first != UInt8(ascii: "#") else { return nil }
     guard bytes.count <= ExcludePattern.maxBytes else {
-      throw Malformed(reason: "has more than \(ExcludePattern.maxBytes) bytes")
+      throw SyntaxError(reason: "has more than \(ExcludePattern.maxBytes) bytes")
     }
     guard !bytes.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
-      throw Malformed(reason: "holds a control character")
+      throw SyntaxError(reason: "holds a control character")
     }
     text = String(decoding: bytes, as: UTF8.self)
     isNegated = first == UInt8(ascii: "!")
@@ -58,13 +58,13 @@ public struct ExcludePattern: Sendable, Hashable {
     if bytes.first == slash { bytes.removeFirst() }
     let parts = bytes.split(separator: slash, omittingEmptySubsequences: false).map(Array.init)
     guard !parts.contains([]) else {
-      throw Malformed(reason: "has nothing between two slashes, or names the whole tree")
+      throw SyntaxError(reason: "has nothing between two slashes, or names the whole tree")
     }
     guard !parts.contains([0x2e]), !parts.contains([0x2e, 0x2e]) else {
-      throw Malformed(reason: "has '.' or '..' as a component, which no path below a tree has")
+      throw SyntaxError(reason: "has '.' or '..' as a component, which no path below a tree has")
     }
     guard !parts.contains(where: ExcludePattern.endsInBackslash) else {
-      throw Malformed(reason: "has a backslash with nothing after it")
+      throw SyntaxError(reason: "has a backslash with nothing after it")
     }
     components = parts.map { $0 == [0x2a, 0x2a] ? .any : .name(BytePattern($0)) }
   }

@@ -17,18 +17,18 @@ public struct ExcludePatterns: Sendable, Hashable {
 
   /// Compiles a list.
   /// - Parameter lines: patterns, comments and empty lines.
-  /// - Throws: `ExcludePattern.Malformed`, whose reason names the line.
-  public init(_ lines: some Sequence<String>) throws(ExcludePattern.Malformed) {
+  /// - Throws: `ExcludePattern.SyntaxError`, whose reason names the line.
+  public init(_ lines: some Sequence<String>) throws(ExcludePattern.SyntaxError) {
     for line in lines {
       do {
         guard let pattern = try ExcludePattern(line) else { continue }
         patterns.append(pattern)
       } catch {
-        throw ExcludePattern.Malformed(
+        throw ExcludePattern.SyntaxError(
           reason: "the pattern '\(printable(line.utf8.prefix(255)))' \(error.reason)")
       }
       guard patterns.count <= ExcludePatterns.maxPatterns else {
-        throw ExcludePattern.Malformed(
+        throw ExcludePattern.SyntaxError(
           reason: "there are more than \(ExcludePatterns.maxPatterns) patterns")
       }
     }

@@ -3,7 +3,7 @@
 
 extension ChildProcess {
   /// A kind of program, by the variables that it needs.
-  public enum Audience: Sendable {
+  public enum ProgramKind: Sendable {
     /// Archivers and compressors.
     case tool
     /// scp, and ssh below it.
@@ -33,9 +33,9 @@ extension ChildProcess {
 
   /// Returns the variables of `environment` that a program of this kind gets.
   public static func environment(
-    for audience: Audience, of environment: [String: String]
+    for kind: ProgramKind, of environment: [String: String]
   ) -> [String: String] {
-    let (names, prefixes) = (audience.names, audience.prefixes)
+    let (names, prefixes) = (kind.names, kind.prefixes)
     return environment.filter { name, _ in
       names.contains(name) || prefixes.contains { name.hasPrefix($0) }
     }

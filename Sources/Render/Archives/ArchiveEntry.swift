@@ -4,7 +4,7 @@
 import Codec
 
 /// The bytes between the header of an entry and its padding.
-public enum EntryContent: Sendable {
+public enum ArchiveEntryContent: Sendable {
   /// No content.
   case none
   /// Bytes in memory.
@@ -32,7 +32,7 @@ public struct ArchiveEntry: Sendable {
   /// The headers and all other bytes before the content.
   public let header: [UInt8]
   /// The content.
-  public let content: EntryContent
+  public let content: ArchiveEntryContent
   /// The number of zeros after the content.
   public let paddingBytes: Int
   /// Whether the content is already compressed and goes into stored blocks.
@@ -40,7 +40,7 @@ public struct ArchiveEntry: Sendable {
 
   /// Creates an entry.
   public init(
-    path: [UInt8], header: [UInt8], content: EntryContent = .none, paddingBytes: Int = 0,
+    path: [UInt8], header: [UInt8], content: ArchiveEntryContent = .none, paddingBytes: Int = 0,
     isCompressed: Bool = false
   ) {
     self.path = path

@@ -16,7 +16,7 @@ import Store
 
 /// Lists a tree and frames its entries.
 public struct ArchiveEntryList {
-  private struct Listed {
+  private struct ListedEntry {
     let entry: Entry
     /// The path relative to the top; empty for the top itself.
     let path: [UInt8]
@@ -26,7 +26,7 @@ public struct ArchiveEntryList {
   private let form: TreeArchiveWriter.Form
   /// The name of the top in the archive; find prints "." for its starting point.
   private let name: [UInt8]
-  private var listed: [Listed] = []
+  private var listed: [ListedEntry] = []
   /// The number of archived names of each hard-linked inode.
   private var links: [UInt64: UInt32] = [:]
   /// The total size of all files, with each inode counted once.
@@ -66,7 +66,7 @@ public struct ArchiveEntryList {
       try expectFits(entry, path)
       if entry.linkGroup == 0 || links[entry.linkGroup] == nil { contentBytes &+= entry.sizeBytes }
       if entry.linkGroup != 0 { links[entry.linkGroup, default: 0] += 1 }
-      listed.append(Listed(entry: entry, path: path))
+      listed.append(ListedEntry(entry: entry, path: path))
     }
     guard let ids = entry.ids else { return }
     for child in try Tree.entries(ids, from: view) {
@@ -76,13 +76,13 @@ public struct ArchiveEntryList {
 
   private func expectFits(_ entry: Entry, _ path: [UInt8]) throws(StoreError) {
     var object: String { "\(entry.kind.noun) \(printable(path))" }
-    let maxBytes = CpioForm.maxNameBytes - 1 - name.count
+    let maxBytes = CpioFormat.maxNameBytes - 1 - name.count
     guard path.count <= maxBytes else {
       throw StoreError(
         .refused, object, "has a path of \(path.count) bytes; unpacking allows at most \(maxBytes)",
         hint: "Exclude the path", code: .unsupported)
     }
-    guard form == .tar || entry.sizeBytes <= CpioForm.maxFileBytes else {
+    guard form == .tar || entry.sizeBytes <= CpioFormat.maxFileBytes else {
       throw StoreError(
         .refused, object,
         "has \(entry.sizeBytes) bytes, but files in a cpio archive must be smaller than 4 GiB",
@@ -99,40 +99,40 @@ public struct ArchiveEntryList {
     var counts = TreeArchiveCounts()
     counts.missing = missing
     var totalBytes: UInt64 = 0
-    var cpio = CpioFraming(links)
-    var tar = TarFraming()
+    var cpio = CpioHeaderEncoder(links)
+    var tar = TarHeaderEncoder()
     var capable: [Digest: Bool] = [:]
     for item in listed {
       if item.entry.kind == .socket {
         counts.skippedSockets += 1
         continue
       }
-      let framed: FramedEntry
+      let encoded: EncodedHeader
       switch form {
       case .cpio:
-        framed = try cpio.frame(item.entry, cpioName(item.path), &counts)
+        encoded = try cpio.encode(item.entry, cpioName(item.path), &counts)
         if let id = item.entry.xattrs {
           let has = try capable[id] ?? hasCapability(item.entry)
           capable[id] = has
           if has { counts.droppedCapabilities += 1 }
         }
       case .tar:
-        framed = try tar.frame(item.entry, tarName(item.path), try xattrs(of: item.entry))
+        encoded = try tar.encode(item.entry, tarName(item.path), try xattrs(of: item.entry))
       }
-      let content = framed.hasContent ? self.content(of: item.entry) : .none
+      let content = encoded.hasContent ? self.content(of: item.entry) : .none
       let unit: UInt64 = form == .cpio ? 4 : 512
-      let size = content.sizeBytes + UInt64(framed.tailBytes)
+      let size = content.sizeBytes + UInt64(encoded.tailBytes)
       let entry = ArchiveEntry(
-        path: item.path, header: framed.header, content: content,
+        path: item.path, header: encoded.header, content: content,
         paddingBytes: Int((unit - size % unit) % unit))
       counts.members += 1
       counts.contentBytes &+= content.sizeBytes
-      if framed.hasContent, item.entry.holes != nil { counts.filledSparseFiles += 1 }
+      if encoded.hasContent, item.entry.holes != nil { counts.filledSparseFiles += 1 }
       totalBytes += entry.sizeBytes
       try body(entry)
     }
     let end =
-      form == .cpio ? CpioFraming.end(after: totalBytes) : TarEnd.bytes(after: totalBytes)
+      form == .cpio ? CpioHeaderEncoder.end(after: totalBytes) : TarEnd.bytes(after: totalBytes)
     return (end, counts)
   }
 
@@ -152,7 +152,7 @@ public struct ArchiveEntryList {
     try xattrs(of: entry).contains { $0.name == ArchiveEntryList.capability }
   }
 
-  private func content(of entry: Entry) -> EntryContent {
+  private func content(of entry: Entry) -> ArchiveEntryContent {
     guard case .file(let blob, let size) = entry.content, size > 0 else { return .none }
     return .blob(blob, sizeBytes: size)
   }

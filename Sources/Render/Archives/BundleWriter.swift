@@ -99,7 +99,7 @@ public struct BundleWriter {
     _ modified: Timestamp, _ body: (ArchiveEntry) throws -> Void
   ) throws -> [UInt8] {
     var totalBytes: UInt64 = 0
-    func emit(_ member: TarMember, _ content: EntryContent = .none) throws {
+    func emit(_ member: TarMember, _ content: ArchiveEntryContent = .none) throws {
       var header: [UInt8] = []
       try TarWriter { header += $0 }.begin(member)
       let entry = ArchiveEntry(
@@ -143,7 +143,7 @@ public struct BundleWriter {
 
   private func describe(
     _ file: RenderedFile, _ directory: String, _ modified: Timestamp
-  ) throws -> (TarMember, EntryContent) {
+  ) throws -> (TarMember, ArchiveEntryContent) {
     var member = TarMember(
       path: Array("./\(directory)/\(file.name)".utf8), kind: .file, mode: 0o644,
       sizeBytes: file.sizeBytes, modifiedSeconds: modified.seconds)
@@ -192,7 +192,7 @@ public struct BundleWriter {
   }
 
   /// Returns whether the content starts like a compressed format.
-  private func isCompressed(_ content: EntryContent) throws -> Bool {
+  private func isCompressed(_ content: ArchiveEntryContent) throws -> Bool {
     switch content {
     case .none, .bytes: return false
     case .spool(let spool):

@@ -5,7 +5,7 @@ import Platform
 import Store
 
 /// A header, and whether the entry's content follows it.
-struct FramedEntry {
+struct EncodedHeader {
   let header: [UInt8]
   let hasContent: Bool
   /// The number of bytes at the end of the header that count as content: a link's target in cpio.
@@ -13,7 +13,7 @@ struct FramedEntry {
 }
 
 /// Frames entries as cpio members. Of the links to an inode only the last has content.
-struct CpioFraming {
+struct CpioHeaderEncoder {
   private let links: [UInt64: UInt32]
   private var left: [UInt64: UInt32]
   private var inodes: [UInt64: UInt32] = [:]
@@ -24,9 +24,9 @@ struct CpioFraming {
     left = links
   }
 
-  mutating func frame(
+  mutating func encode(
     _ entry: Entry, _ path: [UInt8], _ counts: inout TreeArchiveCounts
-  ) throws -> FramedEntry {
+  ) throws -> EncodedHeader {
     let kind: CpioKind
     var tail = 0
     switch entry.content {
@@ -51,7 +51,7 @@ struct CpioFraming {
         path: path, kind: kind, mode: entry.mode, uid: entry.uid,
         gid: entry.gid, inode: CpioInode(number: count > 1 ? inode(entry.linkGroup) : 0),
         links: count, modifiedSeconds: seconds, sizeBytes: hasContent ? entry.sizeBytes : 0))
-    return FramedEntry(header: header, hasContent: hasContent, tailBytes: tail)
+    return EncodedHeader(header: header, hasContent: hasContent, tailBytes: tail)
   }
 
   /// Returns an inode number for a link group, derived from the group's name. Only hard links need
@@ -76,12 +76,12 @@ struct CpioFraming {
 }
 
 /// Frames entries as tar members. All links to an inode but the first refer to the first.
-struct TarFraming {
+struct TarHeaderEncoder {
   private var firstNames: [UInt64: [UInt8]] = [:]
 
-  mutating func frame(
+  mutating func encode(
     _ entry: Entry, _ name: [UInt8], _ xattrs: [TarMember.Xattr]
-  ) throws -> FramedEntry {
+  ) throws -> EncodedHeader {
     var member = TarMember(
       path: name, kind: .file, mode: entry.mode, uid: entry.uid, gid: entry.gid,
       modifiedSeconds: entry.modified.seconds, modifiedNanoseconds: entry.modified.nanoseconds,
@@ -110,6 +110,6 @@ struct TarFraming {
     }
     var header: [UInt8] = []
     try TarWriter { header += $0 }.begin(member)
-    return FramedEntry(header: header, hasContent: member.kind == .file)
+    return EncodedHeader(header: header, hasContent: member.kind == .file)
   }
 }

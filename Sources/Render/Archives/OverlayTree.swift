@@ -168,7 +168,7 @@ public final class OverlayTree: ObjectSource {
   }
 
   private func make(_ name: [UInt8], _ node: OverlayNode) throws -> Entry {
-    func entry(_ content: Content, _ mode: UInt16) -> Entry {
+    func entry(_ content: EntryContent, _ mode: UInt16) -> Entry {
       Entry(name: name, content: content, mode: mode, uid: 0, gid: 0, modified: modified)
     }
     switch node {
@@ -208,7 +208,7 @@ public final class OverlayTree: ObjectSource {
     return entry
   }
 
-  private func content(holding bytes: [UInt8]) -> Content {
+  private func content(holding bytes: [UInt8]) -> EntryContent {
     let blob = SHA256.digest(of: bytes)
     created.withLock { $0.contents[blob] = bytes }
     return .file(blob: blob, sizeBytes: UInt64(bytes.count))

@@ -100,7 +100,7 @@ public struct TreeArchiveWriter {
 
   // MARK: Before the first byte
 
-  private struct Survey {
+  private struct Summary {
     /// The number of archived names of each hard-linked inode.
     var links: [UInt64: UInt32] = [:]
     var contentBytes: UInt64 = 0
@@ -109,9 +109,9 @@ public struct TreeArchiveWriter {
 
   private func survey(
     _ top: Entry, _ prefix: [UInt8], _ form: Form, _ keeping: (([UInt8]) -> Bool)?
-  ) throws -> Survey {
+  ) throws -> Summary {
     progress.begin("listing")
-    var survey = Survey()
+    var survey = Summary()
     let note = { survey.missing.append($0) }
     try walk(top, prefix, keeping, missing: note) { entry, path, _ in
       try expectFits(entry, path, form)
@@ -128,12 +128,12 @@ public struct TreeArchiveWriter {
 
   private func expectFits(_ entry: Entry, _ path: [UInt8], _ form: Form) throws(StoreError) {
     let object = "\(entry.kind.noun) \(printable(path))"
-    guard path.count <= CpioForm.maxNameBytes else {
+    guard path.count <= CpioFormat.maxNameBytes else {
       throw StoreError(
         .refused, object, "has a path of \(path.count) bytes; unpacking allows at most 4095",
         hint: "Exclude the path", code: .unsupported)
     }
-    guard form == .tar || entry.sizeBytes <= CpioForm.maxFileBytes else {
+    guard form == .tar || entry.sizeBytes <= CpioFormat.maxFileBytes else {
       throw StoreError(
         .refused, object,
         "has \(entry.sizeBytes) bytes, but files in a cpio archive must be smaller than 4 GiB",

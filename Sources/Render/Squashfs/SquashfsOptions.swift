@@ -16,7 +16,7 @@ public struct SquashfsOptions: Sendable, Hashable {
   }
 
   /// The location of the part of a file that does not fill a block.
-  public enum Tails: Sendable, Hashable {
+  public enum TailPacking: Sendable, Hashable {
     /// In a short block of its own, without fragments.
     case ownBlocks
     /// In a shared fragment, if the file is smaller than a block. This is the default of
@@ -31,7 +31,7 @@ public struct SquashfsOptions: Sendable, Hashable {
   /// The block size: a power of two from 4 KiB to 1 MiB.
   public var blockBytes: Int
   /// The location of tails.
-  public var tails: Tails
+  public var tails: TailPacking
   /// The number of threads that compress. It does not change the bytes.
   public var workers: Int
   /// The creation time in the superblock, in seconds since 1970.
@@ -39,7 +39,7 @@ public struct SquashfsOptions: Sendable, Hashable {
 
   /// Creates options.
   public init(
-    compression: Compression, blockBytes: Int = 128 << 10, tails: Tails = .shareSmallFiles,
+    compression: Compression, blockBytes: Int = 128 << 10, tails: TailPacking = .shareSmallFiles,
     workers: Int = processorCount, madeSeconds: UInt32
   ) {
     self.compression = compression

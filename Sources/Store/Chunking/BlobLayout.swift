@@ -16,7 +16,7 @@ public struct ChunkList: Hashable, Sendable {
   }
   public private(set) var runs: [Run] = []
   public private(set) var sizeBytes: UInt64 = 0
-  /// True if the blob's id is a sparse one (`SparseHash`).
+  /// True if the blob's id is a sparse one (`SparseBlobHasher`).
   public let isSparse: Bool
 
   /// Creates an empty list.

@@ -10,7 +10,7 @@ import Codec
 /// Maps chunks to the chunks that follow them in known recipes.
 public struct ChunkPredictor: Sendable {
   /// A chunk that may come next.
-  public struct Next: Sendable {
+  public struct Prediction: Sendable {
     public let chunk: Digest
     public let lengthBytes: Int
   }
@@ -18,7 +18,7 @@ public struct ChunkPredictor: Sendable {
   /// The maximum number of remembered chunks: about 16 GiB of content, in 6 MB of memory.
   public static let maxChunks = 1 << 16
 
-  private var followers: [Digest: Next] = [:]
+  private var followers: [Digest: Prediction] = [:]
 
   /// Creates an empty predictor.
   public init() {}
@@ -39,11 +39,11 @@ public struct ChunkPredictor: Sendable {
 
   private mutating func add(_ run: ChunkList.Run, after chunk: Digest) {
     guard run.lengthBytes <= Chunker.maxBytes, followers[chunk] == nil else { return }
-    followers[chunk] = Next(chunk: run.chunk, lengthBytes: run.lengthBytes)
+    followers[chunk] = Prediction(chunk: run.chunk, lengthBytes: run.lengthBytes)
   }
 
   /// Returns the chunk that may follow; nil if none is known.
-  public func next(after chunk: Digest) -> Next? { followers[chunk] }
+  public func next(after chunk: Digest) -> Prediction? { followers[chunk] }
 }
 
 extension ObjectStore {

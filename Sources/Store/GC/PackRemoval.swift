@@ -118,7 +118,7 @@ extension GarbageCollection {
   }
 
   /// A copy in packs/ that must be verified before the doomed pack is deleted.
-  private struct Proof {
+  private struct RequiredCopy {
     let object: ObjectName
     let location: ObjectLocation
     let doomed: Digest
@@ -128,7 +128,7 @@ extension GarbageCollection {
   private func packsStillNeeded(_ doomed: [Digest]) throws -> Set<Digest> {
     try store.index.refresh()
     var packsStillNeeded: Set<Digest> = []
-    var proofs: [Proof] = []
+    var requiredCopies: [RequiredCopy] = []
     // Objects in packs that will be restored. Other packs need not be restored for them.
     var returning: [ObjectName: ObjectLocation] = [:]
     for pack in doomed {
@@ -159,7 +159,7 @@ extension GarbageCollection {
         // A blob's longer recipe does not replace its shorter one, because the shorter one was marked.
         let others = [try store.index.keptLocation(object.kind, object.id), returning[object]]
         if let location = others.compactMap(\.self).first(where: { $0.length <= own.length }) {
-          proofs.append(Proof(object: object, location: location, doomed: pack))
+          requiredCopies.append(RequiredCopy(object: object, location: location, doomed: pack))
         } else {
           packsStillNeeded.insert(pack)
           returning.merge(locations) { $1.length < $0.length ? $1 : $0 }
@@ -167,30 +167,31 @@ extension GarbageCollection {
         }
       }
     }
-    proofs.sort { a, b in
+    requiredCopies.sort { a, b in
       (a.location.address.pack, a.location.address.offset, a.location.start)
         < (b.location.address.pack, b.location.address.offset, b.location.start)
     }
-    for proof in proofs where !packsStillNeeded.contains(proof.doomed) {
-      let location = proof.location
+    for requiredCopy in requiredCopies where !packsStillNeeded.contains(requiredCopy.doomed) {
+      let location = requiredCopy.location
       do {
         let frame = try reading(location.address.pack) { () throws(StoreError) in
           try store.packs.frame(location.address, frameBytes: location.frameBytes)
         }
         guard
           frame.header.holds(
-            proof.object.kind, proof.object.id, start: location.start, length: location.length)
+            requiredCopy.object.kind, requiredCopy.object.id, start: location.start,
+            length: location.length)
         else {
           throw DamagedPackError(
             name: location.address.pack,
-            reason: "\(proof.object.id.hex) is not at the location that the index lists")
+            reason: "\(requiredCopy.object.id.hex) is not at the location that the index lists")
         }
         try frame.withBytes(start: location.start, length: location.length) {
-          try check(proof.object.kind, proof.object.id, $0, in: location.address.pack)
+          try check(requiredCopy.object.kind, requiredCopy.object.id, $0, in: location.address.pack)
         }
       } catch let damage as DamagedPackError {
         outcome.damaged.append((damage.name.hex, damage.reason))
-        packsStillNeeded.insert(proof.doomed)
+        packsStillNeeded.insert(requiredCopy.doomed)
       }
     }
     return packsStillNeeded

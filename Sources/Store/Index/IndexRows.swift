@@ -144,7 +144,7 @@ struct IndexRows {
       let known = try database.statement("SELECT 1 FROM pack WHERE id = ?")
         .first(.integer(number)) { $0.integer(0) }
       if known != nil { continue }
-      var sum = RowSum(pack.name, sizeBytes: Int64(clamping: pack.sizeBytes))
+      var sum = RowChecksum(pack.name, sizeBytes: Int64(clamping: pack.sizeBytes))
       var rows: [(object: (kind: ObjectKind, id: Digest, length: Int), frame: Int64, start: Int)] =
         []
       for frame in pack.frames {

@@ -9,7 +9,7 @@ import Codec
 import SQLite
 
 /// Computes the sum over the rows of one pack.
-struct RowSum: Equatable {
+struct RowChecksum: Equatable {
   private(set) var objects: Int64 = 0
   private(set) var value: UInt64
 
@@ -59,14 +59,14 @@ extension Index {
 extension Database {
   fileprivate func checkedIDs(of requested: ObjectKind?) throws -> PrefixSet {
     var numbers: [Int64: Int] = [:]
-    var sums: [RowSum] = []
+    var sums: [RowChecksum] = []
     var expected: [(objects: Int64, sum: Int64)] = []
     try statement("SELECT id, name, size, objects, sum FROM pack").rows { row in
       guard let name = row.digest(1), row.integer(0) == packNumber(name) else {
         throw StoreError.impossibleRow("pack")
       }
       numbers[row.integer(0)] = sums.count
-      sums.append(RowSum(name, sizeBytes: row.integer(2)))
+      sums.append(RowChecksum(name, sizeBytes: row.integer(2)))
       expected.append((row.integer(3), row.integer(4)))
     }
     try statement("SELECT pack, offset, stored, raw FROM frame").rows { row in

@@ -1,7 +1,7 @@
 // One entry of a tree: the name and all attributes of a file, directory or other node.
 //
 // 1. Names are bytes. They are never empty, "." or "..", and contain neither "/" nor NUL.
-// 2. Each case of `Content` holds only the fields that its kind of entry has.
+// 2. Each case of `EntryContent` holds only the fields that its kind of entry has.
 // 3. Trees do not contain modification times. `Entry` carries them from the times object, which is stored
 //    apart.
 
@@ -9,7 +9,7 @@ import Codec
 import Platform
 
 /// Describes what an entry holds, by its kind.
-public enum Content: Hashable, Sendable {
+public enum EntryContent: Hashable, Sendable {
   /// A file's bytes: the blob's id and size.
   case file(blob: Digest, sizeBytes: UInt64)
   /// A file that could not be read when the snapshot was taken.
@@ -77,7 +77,7 @@ public enum UnreadableNodeKind: UInt8, Hashable, Sendable, CaseIterable {
 public struct Entry: Hashable, Sendable {
   /// The name in its directory, as bytes; empty for a root.
   public var name: [UInt8]
-  public var content: Content
+  public var content: EntryContent
   /// The twelve permission bits.
   public var mode: UInt16
   public var uid: UInt32
@@ -96,7 +96,7 @@ public struct Entry: Hashable, Sendable {
 
   /// Creates an entry. `times` is required for a readable directory that will be encoded.
   public init(
-    name: [UInt8], content: Content, mode: UInt16, uid: UInt32, gid: UInt32,
+    name: [UInt8], content: EntryContent, mode: UInt16, uid: UInt32, gid: UInt32,
     xattrs: Digest? = nil, holes: Digest? = nil, flags: InodeFlags = [], linkGroup: UInt64 = 0,
     modified: Timestamp, times: Digest? = nil
   ) {
@@ -219,7 +219,7 @@ extension Entry {
     let uid = UInt32(try reader.varint(limit: UInt64(UInt32.max), "an owner"))
     let gid = UInt32(try reader.varint(limit: UInt64(UInt32.max), "a group"))
     let missing = flags & Flag.missing != 0
-    let content: Content
+    let content: EntryContent
     switch kind {
     case .file:
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")

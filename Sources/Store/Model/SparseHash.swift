@@ -11,7 +11,7 @@ import Codec
 import Platform
 
 /// Computes the sparse id of content that is fed to it in order.
-public struct SparseHash: ~Copyable {
+public struct SparseBlobHasher: ~Copyable {
   /// Files with more bytes than this in holes have a sparse id.
   public static let minHoleBytes: UInt64 = 64 << 20
   /// The unit in which zeros are skipped.
@@ -26,8 +26,8 @@ public struct SparseHash: ~Copyable {
 
   /// Starts the hash of content of `sizeBytes`.
   public init(sizeBytes: UInt64) {
-    block.reserveCapacity(SparseHash.blockBytes)
-    hash.update(SparseHash.header)
+    block.reserveCapacity(SparseBlobHasher.blockBytes)
+    hash.update(SparseBlobHasher.header)
     update(word: sizeBytes)
   }
 
@@ -39,15 +39,15 @@ public struct SparseHash: ~Copyable {
   public mutating func update(_ bytes: UnsafeRawBufferPointer) {
     var rest = bytes
     while !rest.isEmpty {
-      if block.isEmpty, rest.count >= SparseHash.blockBytes {
-        add(UnsafeRawBufferPointer(rebasing: rest[..<SparseHash.blockBytes]))
-        rest = UnsafeRawBufferPointer(rebasing: rest[SparseHash.blockBytes...])
+      if block.isEmpty, rest.count >= SparseBlobHasher.blockBytes {
+        add(UnsafeRawBufferPointer(rebasing: rest[..<SparseBlobHasher.blockBytes]))
+        rest = UnsafeRawBufferPointer(rebasing: rest[SparseBlobHasher.blockBytes...])
         continue
       }
-      let count = min(SparseHash.blockBytes - block.count, rest.count)
+      let count = min(SparseBlobHasher.blockBytes - block.count, rest.count)
       block += rest[..<count]
       rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-      if block.count == SparseHash.blockBytes { endBlock() }
+      if block.count == SparseBlobHasher.blockBytes { endBlock() }
     }
   }
 
@@ -55,12 +55,12 @@ public struct SparseHash: ~Copyable {
   public mutating func update(zeros count: UInt64) {
     var count = count
     if !block.isEmpty {
-      let fill = min(count, UInt64(SparseHash.blockBytes - block.count))
+      let fill = min(count, UInt64(SparseBlobHasher.blockBytes - block.count))
       block += repeatElement(0, count: Int(fill))
       count -= fill
-      if block.count == SparseHash.blockBytes { endBlock() }
+      if block.count == SparseBlobHasher.blockBytes { endBlock() }
     }
-    let whole = count / UInt64(SparseHash.blockBytes) * UInt64(SparseHash.blockBytes)
+    let whole = count / UInt64(SparseBlobHasher.blockBytes) * UInt64(SparseBlobHasher.blockBytes)
     offset += whole
     block += repeatElement(0, count: Int(count - whole))
   }
@@ -122,7 +122,7 @@ extension ObjectStore {
       }
       return hash.finish()
     }
-    var hash = SparseHash(sizeBytes: sizeBytes)
+    var hash = SparseBlobHasher(sizeBytes: sizeBytes)
     for part in parts {
       if part.isZeros {
         hash.update(zeros: UInt64(part.lengthBytes))
@@ -138,7 +138,7 @@ extension ObjectStore {
   /// it.
   /// - Throws: `StoreError` if a part of a sparse blob is missing or damaged.
   public func rawDigest(of blob: Digest, sizeBytes: UInt64) throws -> Digest {
-    guard sizeBytes > SparseHash.minHoleBytes,
+    guard sizeBytes > SparseBlobHasher.minHoleBytes,
       try parts(of: blob, sizeBytes: sizeBytes).isSparse
     else { return blob }
     var hash = SHA256()
@@ -153,7 +153,7 @@ extension ObjectStore {
   public func sparseDigest(of blob: Digest, sizeBytes: UInt64) throws -> Digest {
     let parts = try parts(of: blob, sizeBytes: sizeBytes)
     if parts.isSparse { return blob }
-    var hash = SparseHash(sizeBytes: sizeBytes)
+    var hash = SparseBlobHasher(sizeBytes: sizeBytes)
     try read(blob, sizeBytes: sizeBytes) { _, bytes in hash.update(bytes) }
     return hash.finish()
   }
@@ -161,5 +161,5 @@ extension ObjectStore {
 
 extension Entry {
   /// Returns true if the blob may have a sparse id, which differs from the output of `sha256sum`.
-  public var mayHaveSparseID: Bool { holes != nil && sizeBytes > SparseHash.minHoleBytes }
+  public var mayHaveSparseID: Bool { holes != nil && sizeBytes > SparseBlobHasher.minHoleBytes }
 }

@@ -46,7 +46,7 @@ enum PackFormat {
 
 /// Appends frames to packs. All methods may be called from any thread.
 final class PackWriter: Sendable {
-  private struct Open: ~Copyable {
+  private struct OpenPack: ~Copyable {
     let temporary: TemporaryFile
     var hash = SHA256()
     var offset: UInt64 = 0
@@ -56,7 +56,7 @@ final class PackWriter: Sendable {
   }
 
   private struct State: ~Copyable {
-    var open: Open?
+    var open: OpenPack?
     var writtenBytes: UInt64 = 0
     /// The error of a failed write. Frames are lost then, so nothing that depends on them may be committed.
     var writeError: SystemError?
@@ -96,7 +96,7 @@ final class PackWriter: Sendable {
     objects: [(kind: ObjectKind, id: Digest, length: Int)]
   ) throws(StoreError) {
     let full = try mapSystemErrors(layout.name) { () throws(SystemError) in
-      try box.withLock { box throws(SystemError) -> Detached? in
+      try box.withLock { box throws(SystemError) -> CompletePack? in
         if let writeError = box.state.writeError { throw writeError }
         if box.state.open == nil { box.state.open = try start() }
         guard var open = box.state.open.take() else { return nil }
@@ -119,7 +119,7 @@ final class PackWriter: Sendable {
             open.temporary.file, offset: open.syncedTo, count: open.offset - open.syncedTo)
           open.syncedTo = open.offset
         }
-        if open.offset >= PackFormat.targetBytes { return Detached(open) }
+        if open.offset >= PackFormat.targetBytes { return CompletePack(open) }
         box.state.open = consume open
         return nil
       }
@@ -129,9 +129,9 @@ final class PackWriter: Sendable {
 
   /// Finishes the current pack, if there is one.
   func finishLast() throws(StoreError) {
-    let last = box.withLock { box -> Detached? in
+    let last = box.withLock { box -> CompletePack? in
       guard let open = box.state.open.take() else { return nil }
-      return Detached(open)
+      return CompletePack(open)
     }
     if let last { try finish(last) }
   }
@@ -146,12 +146,12 @@ final class PackWriter: Sendable {
   // MARK: One pack
 
   /// The parts of an open pack that remain when no more frames are appended.
-  private struct Detached: Sendable {
+  private struct CompletePack: Sendable {
     let temporary: TemporaryFile
     let name: Digest
     let sizeBytes: UInt64
     let frames: [PackedFrame]
-    init(_ open: consuming Open) {
+    init(_ open: consuming OpenPack) {
       temporary = open.temporary
       sizeBytes = open.offset
       frames = open.frames
@@ -159,26 +159,26 @@ final class PackWriter: Sendable {
     }
   }
 
-  private func start() throws(SystemError) -> Open {
-    var open = Open(try TemporaryFile(layout))
+  private func start() throws(SystemError) -> OpenPack {
+    var open = OpenPack(try TemporaryFile(layout))
     try write(&open, PackFormat.header(level: level))
     return open
   }
 
-  private func write(_ open: inout Open, _ bytes: [UInt8]) throws(SystemError) {
+  private func write(_ open: inout OpenPack, _ bytes: [UInt8]) throws(SystemError) {
     try layout.fileSystem.write(open.temporary.file.raw, bytes)
     open.hash.update(bytes)
     open.offset += UInt64(bytes.count)
   }
 
-  private func write(_ open: inout Open, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+  private func write(_ open: inout OpenPack, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
     try layout.fileSystem.write(open.temporary.file.raw, bytes)
     open.hash.update(bytes)
     open.offset += UInt64(bytes.count)
   }
 
   /// Syncs and publishes a pack.
-  private func finish(_ pack: Detached) throws(StoreError) {
+  private func finish(_ pack: CompletePack) throws(StoreError) {
     do throws(StoreError) {
       try mapSystemErrors("pack \(pack.name.shortHex)") { () throws(SystemError) in
         try layout.fileSystem.sync(pack.temporary.file.raw)

@@ -8,7 +8,7 @@ import Codec
 import Platform
 
 /// The objects that a repair would restore. Safe to use from several threads.
-final class FoundObjects: Sendable {
+final class RecoverableObjects: Sendable {
   private static let maxBytes = 256 << 20
 
   private struct State {
@@ -27,7 +27,7 @@ final class FoundObjects: Sendable {
   func note(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer) {
     let size = name.kind == .chunk ? 0 : bytes.count
     state.withLock { state in
-      guard state.objects[name] == nil, state.keptBytes + size <= FoundObjects.maxBytes else {
+      guard state.objects[name] == nil, state.keptBytes + size <= RecoverableObjects.maxBytes else {
         return
       }
       state.keptBytes += size
@@ -37,9 +37,9 @@ final class FoundObjects: Sendable {
 }
 
 /// A store, with the objects that a dry run has found.
-struct StoreWithFound: ObjectSource {
+struct RepairedStoreView: ObjectSource {
   let store: ObjectStore
-  let found: FoundObjects?
+  let found: RecoverableObjects?
 
   func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
     try found?.bytes(of: ObjectName(kind: kind, id: id)) ?? store.object(kind, id)

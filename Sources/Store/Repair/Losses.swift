@@ -60,12 +60,12 @@ public struct Losses: Sendable {
 }
 
 /// Walks all snapshots of a store to find losses.
-final class LossSurvey {
+final class LossScanner {
   private let store: ObjectStore
   private let progress: Progress
   private let isUnreadable: (ObjectName) throws -> Bool
-  private let found: FoundObjects?
-  private let source: StoreWithFound
+  private let found: RecoverableObjects?
+  private let source: RepairedStoreView
   private(set) var losses = Losses()
   private var wholeDirectories: Set<Tree.IDs> = []
   private var wholeBlobs: Set<Digest> = []
@@ -76,14 +76,14 @@ final class LossSurvey {
   ///   - found: objects that count as present, in addition to those in the store.
   ///   - isUnreadable: returns true for objects whose copies in the packs are all damaged.
   init(
-    _ store: ObjectStore, progress: Progress, found: FoundObjects? = nil,
+    _ store: ObjectStore, progress: Progress, found: RecoverableObjects? = nil,
     isUnreadable: @escaping (ObjectName) throws -> Bool = { _ in false }
   ) {
     self.store = store
     self.progress = progress
     self.isUnreadable = isUnreadable
     self.found = found
-    source = StoreWithFound(store: store, found: found)
+    source = RepairedStoreView(store: store, found: found)
   }
 
   /// Walks every snapshot.

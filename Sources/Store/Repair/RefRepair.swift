@@ -248,7 +248,7 @@ extension StoreRepair {
     _ committed: CommittedSnapshot, _ image: ImageName, from other: ObjectStore, _ source: String
   ) throws {
     if isDryRun {
-      let isWhole = try LossSurvey(other, progress: progress).check(
+      let isWhole = try LossScanner(other, progress: progress).check(
         committed.snapshot, committed.name)
       if isWhole {
         plannedRefs[SnapshotName(image: image, number: committed.number)] = .complete
@@ -260,7 +260,8 @@ extension StoreRepair {
     let session = try store.beginSession()
     try StoreSource(other, store, session, progress).copy(committed.snapshot)
     try session.finish()
-    guard try LossSurvey(store, progress: progress).check(committed.snapshot, committed.name) else {
+    guard try LossScanner(store, progress: progress).check(committed.snapshot, committed.name)
+    else {
       note("ref \(committed.name)", "is in \(source), which lacks some of its content: not copied")
       return
     }

@@ -65,9 +65,9 @@ final class AllowedObjects: Sendable {
   /// needed objects below a lost directory are unknown.
   let acceptsMetadata: Bool
   /// Collects the objects that a dry run would store; nil in a real repair.
-  let found: FoundObjects?
+  let found: RecoverableObjects?
 
-  init(_ losses: Losses, found: FoundObjects?) {
+  init(_ losses: Losses, found: RecoverableObjects?) {
     names = losses.objects
     acceptsMetadata = !losses.directories.isEmpty
     self.found = found

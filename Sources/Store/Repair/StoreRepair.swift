@@ -47,7 +47,7 @@ final class StoreRepair {
   /// Damaged packs that are still in their directories, in a dry run.
   var damagedPacks: [PackFile] = []
   /// Of a dry run: what the sources would give, and refs that would be in their places.
-  let found: FoundObjects?
+  let found: RecoverableObjects?
   var plannedRefs: [SnapshotName: PlannedRef] = [:]
   /// Of a dry run: the places of the tags and pins that would be moved or restored.
   var plannedMarks: Set<String> = []
@@ -68,7 +68,7 @@ final class StoreRepair {
     self.sources = sources
     self.progress = progress
     self.report = report
-    found = request.isDryRun ? FoundObjects() : nil
+    found = request.isDryRun ? RecoverableObjects() : nil
     outcome.isDryRun = request.isDryRun
   }
 
@@ -134,10 +134,10 @@ final class StoreRepair {
       }
     }
     if badFrames.isEmpty {
-      return try LossSurvey(store, progress: progress, found: found).run(plannedRefs)
+      return try LossScanner(store, progress: progress, found: found).run(plannedRefs)
     }
     let bad = Set(damagedPacks.flatMap { $0.check.badObjects.keys })
-    return try LossSurvey(store, progress: progress, found: found) { [store] (name: ObjectName) in
+    return try LossScanner(store, progress: progress, found: found) { [store] (name: ObjectName) in
       guard bad.contains(name) else { return false }
       return try store.index.locations(name.kind, name.id).allSatisfy {
         badFrames.contains($0.address)

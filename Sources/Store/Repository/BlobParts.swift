@@ -35,7 +35,7 @@ public struct BlobParts: Sequence, Sendable {
     if case .reconstruction(let reconstruction) = parts { reconstruction } else { nil }
   }
 
-  /// Returns true if the blob's id is a sparse one (`SparseHash`).
+  /// Returns true if the blob's id is a sparse one (`SparseBlobHasher`).
   public var isSparse: Bool {
     if case .chunks(let chunkList) = parts { chunkList.isSparse } else { false }
   }

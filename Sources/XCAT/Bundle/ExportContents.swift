@@ -39,7 +39,7 @@ public struct ExportExtra: Sendable, Hashable {
 }
 
 /// The input of an export.
-public struct ExportContents: Sendable {
+public struct ExportInput: Sendable {
   /// The name of the image.
   public var image: String
   public var definition: ImageDefinition

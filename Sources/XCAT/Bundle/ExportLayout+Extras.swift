@@ -36,7 +36,7 @@ extension ExportLayout {
       return
     }
     let name = "extra/" + ProfileRename.baseName(source)
-    let isDirectoryName = contents.extras.contains {
+    let isDirectoryName = input.extras.contains {
       $0.isDirectory && (ExportLayout.directoryName($0.source.text) + "/").hasPrefix(name + "/")
     }
     if names[name].map({ $0 != extra.source }) ?? false || isDirectoryName {
@@ -54,11 +54,11 @@ extension ExportLayout {
   }
 
   mutating func addCarried() {
-    manifest.extras += contents.carriedExtras
-    for (name, path) in contents.carriedMembers where names.updateValue(path, forKey: name) == nil {
+    manifest.extras += input.carriedExtras
+    for (name, path) in input.carriedMembers where names.updateValue(path, forKey: name) == nil {
       members.append(ExportMember(name: name, source: .file(path)))
     }
-    sideDirectories = contents.carriedExtras
+    sideDirectories = input.carriedExtras
       .filter { $0.source.hasPrefix("/\(ExportLayout.sideDirectory)") }.map(\.destination)
   }
 
@@ -88,7 +88,7 @@ extension ExportLayout {
   mutating func addClosure(
     _ path: AbsolutePath, _ installDirectory: AbsolutePath
   ) throws(XCATError) {
-    guard let role = contents.files.first(where: { $0.path == path })?.role else { return }
+    guard let role = input.files.first(where: { $0.path == path })?.role else { return }
     if role == ImageFiles.rootTree {
       let member = "complete/rootimg.tar.zst"
       manifest.closure.append(.init(member: member, path: try text(path), isTree: true))

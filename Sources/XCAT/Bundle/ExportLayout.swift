@@ -19,7 +19,7 @@ public struct ExportLayout: Sendable {
   /// The image's directory in the bundle.
   public var directory: String { BundleLayout.directory(manifest.imageName) }
 
-  let contents: ExportContents
+  let input: ExportInput
   var names: [String: AbsolutePath] = [:]
   /// The destinations of our directories of extras; the index gives a directory its name.
   var sideDirectories: [String] = []
@@ -30,52 +30,52 @@ public struct ExportLayout: Sendable {
   /// Decides on manifest and members.
   /// - Throws: `XCATError` for the first missing mandatory part, in xCAT's words; its hint names the
   ///   others.
-  public init(_ contents: ExportContents, installDirectory: AbsolutePath) throws(XCATError) {
-    self.contents = contents
+  public init(_ input: ExportInput, installDirectory: AbsolutePath) throws(XCATError) {
+    self.input = input
     manifest = Manifest()
-    let definition = contents.definition
+    let definition = input.definition
     if definition.isDirectory {
       manifest.directory = [
-        "imagename": contents.image, "path": definition.directory["path"] ?? "",
+        "imagename": input.image, "path": definition.directory["path"] ?? "",
       ]
       manifest.excludes = definition.excludes
       try addDirectory(installDirectory)
-      for extra in contents.extras { try add(extra) }
+      for extra in input.extras { try add(extra) }
       return
     }
     for field in ["provmethod", "profile", "osvers", "osarch"]
     where definition.osimage[field] == nil {
       missing.append(
         .sentence(
-          "The '\(field)' field is not set for '\(contents.image)' in the osimage table.",
-          hint: "Set it with 'imgstore define \(contents.image) \(field)=…'"))
+          "The '\(field)' field is not set for '\(input.image)' in the osimage table.",
+          hint: "Set it with 'imgstore define \(input.image) \(field)=…'"))
     }
     // The other mandatory parts depend on the kind.
     if definition.osimage["provmethod"] == nil { try refuseMissing() }
     let kind = try ImageKind(definition, verb: "Exporting")
     manifest = Manifest(
-      osimage: definition.osimage.merging(["imagename": contents.image]) { $1 },
-      linuximage: definition.linuximage.merging(["imagename": contents.image]) { $1 },
-      values: contents.values)
-    manifest.kits = contents.kits
-    manifest.kitRepositories = contents.kitRepositories
-    manifest.kitComponents = contents.kitComponents
+      osimage: definition.osimage.merging(["imagename": input.image]) { $1 },
+      linuximage: definition.linuximage.merging(["imagename": input.image]) { $1 },
+      values: input.values)
+    manifest.kits = input.kits
+    manifest.kitRepositories = input.kitRepositories
+    manifest.kitComponents = input.kitComponents
     try addBootFiles(kind)
     try addLists(kind)
     try addKits()
     try refuseMissing()
     addCarried()
-    for extra in contents.extras { try add(extra) }
-    for path in contents.closure { try addClosure(path, installDirectory) }
+    for extra in input.extras { try add(extra) }
+    for path in input.closure { try addClosure(path, installDirectory) }
   }
 
   /// Adds the tree of a directory image.
   private mutating func addDirectory(_ installDirectory: AbsolutePath) throws(XCATError) {
-    guard let path = contents.definition.directoryPath,
-      contents.files.contains(where: { $0.role == ImageFiles.rootTree && $0.path == path })
+    guard let path = input.definition.directoryPath,
+      input.files.contains(where: { $0.role == ImageFiles.rootTree && $0.path == path })
     else {
       throw XCATError(
-        "directory \(contents.definition.directory["path"] ?? "")", "is not in the snapshot",
+        "directory \(input.definition.directory["path"] ?? "")", "is not in the snapshot",
         hint: "Take a snapshot while the directory exists, and export again")
     }
     try addClosure(path, installDirectory)
@@ -98,7 +98,7 @@ public struct ExportLayout: Sendable {
 
   private func firstFile(_ role: String, _ names: [String]) -> AbsolutePath? {
     for name in names {
-      let file = contents.files.first {
+      let file = input.files.first {
         $0.role == role && $0.path.lastComponent == Array(name.utf8)
       }
       if let file { return file.path }
@@ -107,12 +107,12 @@ public struct ExportLayout: Sendable {
   }
 
   private mutating func addBootFiles(_ kind: ImageKind) throws(XCATError) {
-    let image = contents.image
+    let image = input.image
     switch kind {
     case .esx, .directory: return
     case .install: manifest.values["media"] = "required"
     case .raw:
-      let images = contents.files.filter { $0.role == ImageFiles.rawImage }.map(\.path)
+      let images = input.files.filter { $0.role == ImageFiles.rawImage }.map(\.path)
       guard !images.isEmpty else {
         return missing.append(
           .sentence(
@@ -154,14 +154,14 @@ public struct ExportLayout: Sendable {
     guard let packed = firstFile(ImageFiles.packed, ImageFiles.packedNames) else {
       return missing.append(
         .sentence(
-          .notFound, "Couldn't find compressed rootimg for \(contents.image)",
+          .notFound, "Couldn't find compressed rootimg for \(input.image)",
           hint: "Run packimage, and export again"))
     }
     try addValue("rootimg", packed)
   }
 
   private mutating func addTree() throws(XCATError) {
-    guard let tree = contents.files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
+    guard let tree = input.files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
       return missing.append(
         .sentence(
           .notFound, "Couldn't locate the root image directory. ",
@@ -170,9 +170,9 @@ public struct ExportLayout: Sendable {
     let directory = tree.parent
     manifest.values["rootimgtree"] = try text(directory.appending("rootimgtree.gz"))
     members.append(ExportMember(name: "rootimgtree.gz", source: .compressedTree(tree)))
-    if !contents.litefile.isEmpty {
+    if !input.litefile.isEmpty {
       manifest.values["litefile"] = try text(directory.appending("litefile.csv"))
-      members.append(ExportMember(name: "litefile.csv", source: .bytes(contents.litefile)))
+      members.append(ExportMember(name: "litefile.csv", source: .bytes(input.litefile)))
     }
   }
 
@@ -185,17 +185,17 @@ public struct ExportLayout: Sendable {
       case .stateless, .statelite: ("pkglist", "pkglist file")
       case .raw, .esx, .directory: nil
       }
-    if let required, ImageFiles.paths(of: required.role, contents.definition).isEmpty {
+    if let required, ImageFiles.paths(of: required.role, input.definition).isEmpty {
       // xCAT's search found the list; the manifest names it explicitly.
-      let path = contents.files.first(where: { $0.role == required.role })?.path
+      let path = input.files.first(where: { $0.role == required.role })?.path
       if let path {
         manifest.linuximage[required.role] = try text(path)
       } else {
         missing.append(
           .sentence(
-            .notFound, "Couldn't find \(required.what) for \(contents.image)",
+            .notFound, "Couldn't find \(required.what) for \(input.image)",
             hint:
-              "Name one with 'imgstore define \(contents.image) \(required.role)=FILE', and export "
+              "Name one with 'imgstore define \(input.image) \(required.role)=FILE', and export "
               + "again"))
       }
     }
@@ -208,7 +208,7 @@ public struct ExportLayout: Sendable {
         guard let path = AbsolutePath(String(word)), has(path) else {
           missing.append(
             .sentence(
-              .notFound, "Couldn't find file \(word) for \(contents.image).",
+              .notFound, "Couldn't find file \(word) for \(input.image).",
               hint: "xCAT would leave it out, and its import then removes the file of that name: "
                 + "put it in its place, or unset \(attribute)"))
           continue
@@ -218,10 +218,10 @@ public struct ExportLayout: Sendable {
     }
   }
 
-  func has(_ path: AbsolutePath) -> Bool { contents.files.contains { $0.path == path } }
+  func has(_ path: AbsolutePath) -> Bool { input.files.contains { $0.path == path } }
 
   private mutating func addKits() throws(XCATError) {
-    for kit in contents.kits {
+    for kit in input.kits {
       guard let text = kit["kitdir"], let path = AbsolutePath(text) else { continue }
       guard has(path) else {
         missing.append(

@@ -35,7 +35,7 @@ public enum ParseResult<Arguments: Sendable>: Sendable {
   case version
   /// Too few arguments: print the usage and fail.
   case usage
-  case mistake(String)
+  case invalid(String)
 }
 
 private enum BundleOption: Sendable {
@@ -43,7 +43,7 @@ private enum BundleOption: Sendable {
 }
 
 /// The command `imgexport`.
-public enum Imgexport {
+public enum ImgexportCommandLine {
   /// The usage text, as xCAT prints it.
   public static let usage = """
     imgexport: Creates a tarball (bundle) of an existing xCAT image
@@ -65,9 +65,9 @@ public enum Imgexport {
   public static func read(_ arguments: [String]) -> ParseResult<ImgexportArguments> {
     if arguments.isEmpty { return .usage }
     let parsed: ParsedArguments<BundleOption>
-    do { parsed = try parseArguments(arguments, rules) } catch { return .mistake(error.text) }
+    do { parsed = try parseArguments(arguments, rules) } catch { return .invalid(error.text) }
     if parsed.has(.help) { return .help }
-    guard parsed.operands.count <= 2 else { return .mistake(tooMany(parsed.operands[2])) }
+    guard parsed.operands.count <= 2 else { return .invalid(tooMany(parsed.operands[2])) }
     var arguments = ImgexportArguments(image: parsed.operands.first ?? "")
     arguments.destination = parsed.operands.dropFirst().first
     arguments.extras = parsed.values(.extra)
@@ -112,7 +112,7 @@ public enum Imgexport {
 }
 
 /// The command `imgimport`.
-public enum Imgimport {
+public enum ImgimportCommandLine {
   /// The usage text, as xCAT prints it, with our additions.
   public static let usage = """
     imgimport: Takes in an xCAT image bundle and defines it to xCAT so you can use it
@@ -138,10 +138,10 @@ public enum Imgimport {
   public static func read(_ arguments: [String]) -> ParseResult<ImgimportArguments> {
     if arguments.isEmpty { return .usage }
     let parsed: ParsedArguments<BundleOption>
-    do { parsed = try parseArguments(arguments, rules) } catch { return .mistake(error.text) }
+    do { parsed = try parseArguments(arguments, rules) } catch { return .invalid(error.text) }
     if parsed.has(.help) { return .help }
     guard let bundle = parsed.operands.first else { return .usage }
-    guard parsed.operands.count == 1 else { return .mistake(tooMany(parsed.operands[1])) }
+    guard parsed.operands.count == 1 else { return .invalid(tooMany(parsed.operands[1])) }
     var arguments = ImgimportArguments(bundle: bundle)
     arguments.profile = parsed.value(.profile)
     arguments.nodes = parsed.value(.postscripts)

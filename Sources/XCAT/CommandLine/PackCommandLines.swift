@@ -30,7 +30,7 @@ private enum PackOption: Sendable {
 }
 
 /// The command `packimage`.
-public enum Packimage {
+public enum PackimageCommandLine {
   /// The usage text, as xCAT prints it, with our additions.
   public static let usage = """
     Usage:
@@ -61,18 +61,18 @@ public enum Packimage {
   public static func read(_ arguments: [String]) -> ParseResult<PackimageArguments> {
     if arguments.isEmpty { return .help }
     let parsed: ParsedArguments<PackOption>
-    do { parsed = try parseArguments(arguments, rules) } catch { return .mistake(error.text) }
+    do { parsed = try parseArguments(arguments, rules) } catch { return .invalid(error.text) }
     if parsed.has(.profile) || parsed.has(.architecture) || parsed.has(.osVersion) {
-      return .mistake(
+      return .invalid(
         "-o, -p and -a options are obsoleted, please use 'packimage <osimage name>' instead.")
     }
     if parsed.has(.version) { return .version }
     if parsed.has(.help) { return .help }
     guard let image = parsed.operands.first else {
-      return .mistake("An image name is required, use 'packimage <osimage name>'.")
+      return .invalid("An image name is required, use 'packimage <osimage name>'.")
     }
     guard parsed.operands.count == 1 else {
-      return .mistake("Unexpected argument: \(parsed.operands[1])")
+      return .invalid("Unexpected argument: \(parsed.operands[1])")
     }
     var arguments = PackimageArguments(image: image)
     arguments.method = parsed.value(.method) ?? "cpio"
@@ -80,17 +80,17 @@ public enum Packimage {
     arguments.skipsSyncfiles = parsed.has(.noSyncfiles)
     arguments.tracker = parsed.value(.tracker)
     if let compressor = arguments.compressor, !compressors.contains(compressor) {
-      return .mistake("Invalid compress method '\(compressor)' requested")
+      return .invalid("Invalid compress method '\(compressor)' requested")
     }
     guard methods.contains(arguments.method) else {
-      return .mistake("Invalid archive method '\(arguments.method)' requested")
+      return .invalid("Invalid archive method '\(arguments.method)' requested")
     }
     return .run(arguments)
   }
 }
 
 /// The command `liteimg`.
-public enum Liteimg {
+public enum LiteimgCommandLine {
   /// The usage text, as xCAT prints it, without obsolete forms.
   public static let usage = """
     liteimg -h # this help message
@@ -114,21 +114,21 @@ public enum Liteimg {
   public static func read(_ arguments: [String]) -> ParseResult<LiteimgArguments> {
     if arguments.isEmpty { return .help }
     let parsed: ParsedArguments<PackOption>
-    do { parsed = try parseArguments(arguments, rules) } catch { return .mistake(error.text) }
+    do { parsed = try parseArguments(arguments, rules) } catch { return .invalid(error.text) }
     if parsed.has(.version) { return .version }
     if parsed.has(.help) { return .help }
     let hasOld = parsed.has(.profile) || parsed.has(.architecture) || parsed.has(.osVersion)
     guard let image = parsed.operands.first else {
-      return .mistake(
+      return .invalid(
         hasOld
           ? "-o, -p and -a do not define an image: define it first, and give its name."
           : "An image name is required, use 'liteimg <osimage name>'.")
     }
     if hasOld {
-      return .mistake("-o, -p and -a options are not allowed when a image name is specified.")
+      return .invalid("-o, -p and -a options are not allowed when a image name is specified.")
     }
     guard parsed.operands.count == 1 else {
-      return .mistake("Unexpected argument: \(parsed.operands[1])")
+      return .invalid("Unexpected argument: \(parsed.operands[1])")
     }
     var arguments = LiteimgArguments(image: image)
     arguments.rootFileSystem = parsed.value(.rootFileSystem)

@@ -83,7 +83,7 @@ public struct BootNodes {
 
   /// Returns the shortest node range that means exactly these nodes.
   public func range(of names: [String]) -> String {
-    let parts = NodeFolding.parts(names)
+    let parts = NodeRangeFormatter.parts(names)
     let nodeSet = Set(names)
     if parts.count > 1, let group = groups.filter({ $0.value == nodeSet }).keys.min(by: byBytes) {
       return group

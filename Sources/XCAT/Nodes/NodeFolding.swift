@@ -2,7 +2,7 @@
 // noderange(3). The form has no brackets, which a shell would take for a pattern.
 
 /// Folds names of nodes.
-enum NodeFolding {
+enum NodeRangeFormatter {
   /// The key of names that differ in one number only.
   private struct Form: Hashable {
     let before: String

@@ -5,13 +5,13 @@ import Platform
 /// A set of patterns of which any may match.
 struct PatternSet: Sendable {
   /// The literal prefix and suffix, in `literals`, that must match before a pattern is tried.
-  private struct Gate: Sendable {
+  private struct Prefilter: Sendable {
     let prefix: Range<Int>
     let suffix: Range<Int>
   }
 
   private var patterns: [BytePattern] = []
-  private var gates: [Gate] = []
+  private var prefilters: [Prefilter] = []
   /// One array for all gates, which avoids reference counting per pattern and path.
   private var literals: [UInt8] = []
 
@@ -24,20 +24,21 @@ struct PatternSet: Sendable {
     literals += pattern.literalPrefix
     let suffixStart = literals.count
     literals += pattern.literalSuffix
-    gates.append(Gate(prefix: prefixStart..<suffixStart, suffix: suffixStart..<literals.count))
+    prefilters.append(
+      Prefilter(prefix: prefixStart..<suffixStart, suffix: suffixStart..<literals.count))
     patterns.append(pattern)
   }
 
   func matches(_ text: [UInt8]) -> Bool {
-    for (index, gate) in gates.enumerated()
-    where fits(gate, text) && patterns[index].matches(text) {
+    for (index, prefilter) in prefilters.enumerated()
+    where fits(prefilter, text) && patterns[index].matches(text) {
       return true
     }
     return false
   }
 
-  private func fits(_ gate: Gate, _ text: [UInt8]) -> Bool {
-    let (prefix, suffix) = (gate.prefix, gate.suffix)
+  private func fits(_ prefilter: Prefilter, _ text: [UInt8]) -> Bool {
+    let (prefix, suffix) = (prefilter.prefix, prefilter.suffix)
     guard text.count >= prefix.count + suffix.count else { return false }
     // Compare from the end, where paths usually differ.
     var at = prefix.count

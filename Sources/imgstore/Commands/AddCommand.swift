@@ -77,7 +77,7 @@ struct AddedJSON: JSONDocument {
   let unmatched: [String]
   let system: String
 
-  init(_ added: AddedDirectory) {
+  init(_ added: AddOutcome) {
     image = added.name
     path = added.path
     excludes = added.excludes

@@ -27,11 +27,11 @@ struct Cat: ParsableCommand {
     let workspace = try common.open()
     if json.json { return try printDocument(workspace) }
     Terminal.finish()
-    Output.begin(pages: false, raw: raw)
-    defer { Output.end() }
+    StandardOutput.begin(pages: false, raw: raw)
+    defer { StandardOutput.end() }
     for (reference, path) in try Cat.operands(files) {
       let file = try ResolvedReference(workspace, reference, path: path)
-      try file.reader.read(file.found) { try Output.write(content: $0) }
+      try file.reader.read(file.found) { try StandardOutput.write(content: $0) }
     }
   }
 
@@ -83,7 +83,7 @@ struct FileJSON: Codable {
   /// The content, if it is not UTF-8.
   let base64: String?
 
-  init(_ found: FoundEntry, _ bytes: [UInt8]) {
+  init(_ found: LocatedEntry, _ bytes: [UInt8]) {
     path = printable(found.path)
     sizeBytes = UInt64(bytes.count)
     sha256 = found.entry.mayHaveSparseID ? nil : found.entry.blob?.hex

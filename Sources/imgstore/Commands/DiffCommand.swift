@@ -99,8 +99,8 @@ struct Diff: ParsableCommand {
   private func showText(
     _ comparison: Comparison, _ packageDiffs: [PackageDiff]?, _ lists: [TextDiff]
   ) throws {
-    Output.begin(raw: raw)
-    defer { Output.end() }
+    StandardOutput.begin(raw: raw)
+    defer { StandardOutput.end() }
     if let packageDiffs {
       for diff in packageDiffs { show(diff, comparison.diff) }
       if packageDiffs.isEmpty { print("neither side has a root tree") }
@@ -112,13 +112,13 @@ struct Diff: ParsableCommand {
       DiffText(comparison.diff, showsAll: all).printAll()
       for list in lists {
         print("")
-        try Output.write(diff: list.lines)
+        try StandardOutput.write(diff: list.lines)
       }
       if patch {
         for change in comparison.diff.entries {
           guard let text = try comparison.text(of: change), !text.lines.isEmpty else { continue }
           print("")
-          try Output.write(diff: text.lines)
+          try StandardOutput.write(diff: text.lines)
         }
       }
     }
@@ -131,9 +131,9 @@ struct Diff: ParsableCommand {
   private func show(_ text: TextDiff, _ diff: ImageDiff) throws {
     Terminal.finish()
     if json.json { return try printJSON(TextDiffJSON(text)) }
-    Output.begin(raw: raw)
-    defer { Output.end() }
-    try Output.write(diff: text.lines)
+    StandardOutput.begin(raw: raw)
+    defer { StandardOutput.end() }
+    try StandardOutput.write(diff: text.lines)
   }
 
   // MARK: --stat
@@ -189,10 +189,10 @@ struct Diff: ParsableCommand {
         + packageSummary(packages))
     var groups: [PathOwnershipJSON.Kind: [(TreeChange, String?)]] = [:]
     for change in diff.entries where !change.isTimeOnly {
-      guard let belonging = packages.belongings[change.path].map(PathOwnershipJSON.init) else {
+      guard let ownership = packages.ownerships[change.path].map(PathOwnershipJSON.init) else {
         continue
       }
-      groups[belonging.kind, default: []].append((change, belonging.package))
+      groups[ownership.kind, default: []].append((change, ownership.package))
     }
     printMessage(
       "paths: "
@@ -238,9 +238,9 @@ extension TreeChange {
 /// Returns a line of a diff in the colour for its first letter.
 func paintedBySign(_ line: String) -> String {
   switch line.first {
-  case "A": Output.painted(line, .green)
-  case "D": Output.painted(line, .red)
-  case "M", "m": Output.painted(line, .yellow)
+  case "A": StandardOutput.painted(line, .green)
+  case "D": StandardOutput.painted(line, .red)
+  case "M", "m": StandardOutput.painted(line, .yellow)
   default: line
   }
 }

@@ -27,7 +27,7 @@ struct Du: ParsableCommand {
       return try expectReadable(outcome.unreadable)
     }
     func size(_ n: UInt64) -> String { bytes ? String(n) : sizeText(n) }
-    func row(_ line: UseLine) -> [String] {
+    func row(_ line: DiskUseRow) -> [String] {
       [
         size(line.use.reachedBytes), size(line.use.uniqueBytes), size(line.use.sharedBytes),
         size(line.use.freedBytes), line.name,

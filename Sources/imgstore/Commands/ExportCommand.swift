@@ -94,7 +94,7 @@ struct Export: ParsableCommand {
     let outcome: ExportOutcome
     let destination: String
     if let host = remote.remoteHost {
-      let (directory, name) = Imgexport.destination(
+      let (directory, name) = ImgexportCommandLine.destination(
         of: target, image: ref.split(separator: "@").first.map(String.init) ?? ref)
       let file = try RemoteFile(host: host, path: directory + name)
       destination = file.text

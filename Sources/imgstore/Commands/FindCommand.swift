@@ -44,8 +44,8 @@ struct Find: ParsableCommand {
         hint: "To search by name, write '--name \(path ?? "")'")
     }
     Terminal.finish()
-    Output.begin()
-    defer { Output.end() }
+    StandardOutput.begin()
+    defer { StandardOutput.end() }
     var list = try EntryList(json: json.json)
     try start.reader.walk(start.found) { found in
       let name = found.path.split(separator: 0x2f).last.map(Array.init) ?? []

@@ -51,8 +51,8 @@ struct Grep: ParsableCommand {
         hint: "Write 'imgstore grep \(ref) \(pattern)'")
     }
     Terminal.finish()
-    Output.begin(raw: raw)
-    defer { Output.end() }
+    StandardOutput.begin(raw: raw)
+    defer { StandardOutput.end() }
     var list = json.json ? JSONList<MatchesJSON>() : nil
     var hits = 0
     try start.reader.walk(start.found) { found in
@@ -74,7 +74,7 @@ struct Grep: ParsableCommand {
   /// - Parameter name: The prefix of each line; nil if only one file is searched.
   /// - Returns: The number of lines that match.
   private func search(
-    _ start: ResolvedReference, _ found: FoundEntry, _ compiled: LinePattern, name: String?,
+    _ start: ResolvedReference, _ found: LocatedEntry, _ compiled: LinePattern, name: String?,
     _ list: inout JSONList<MatchesJSON>?
   ) throws -> Int {
     struct MatchLimitReached: Error {}
@@ -89,9 +89,9 @@ struct Grep: ParsableCommand {
               text: String(decoding: hit.line, as: UTF8.self), binary: false))
           continue
         }
-        let number = lineNumber ? Output.painted("\(hit.number)", .green) + ":" : ""
-        let head = name.map { Output.painted($0, .cyan) + ":" } ?? ""
-        try Output.write(line: hit.line, after: Array((head + number).utf8), before: [0x0a])
+        let number = lineNumber ? StandardOutput.painted("\(hit.number)", .green) + ":" : ""
+        let head = name.map { StandardOutput.painted($0, .cyan) + ":" } ?? ""
+        try StandardOutput.write(line: hit.line, after: Array((head + number).utf8), before: [0x0a])
       }
       shown.removeAll()
     }

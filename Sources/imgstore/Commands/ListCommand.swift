@@ -26,12 +26,12 @@ struct List: ParsableCommand {
   func run() throws {
     let target = try ResolvedReference(try common.open(), ref, path: path)
     Terminal.finish()
-    Output.begin()
-    defer { Output.end() }
+    StandardOutput.begin()
+    defer { StandardOutput.end() }
     var list = try EntryList(json: json.json)
     let isDirectory = target.found.entry.kind == .directory
     let prefix = target.found.path.count + (isDirectory ? 1 : 0)
-    func show(_ found: FoundEntry) throws {
+    func show(_ found: LocatedEntry) throws {
       // Names are relative to the directory. A file keeps the caller's spelling.
       let name = isDirectory ? printable(found.path.dropFirst(prefix)) : target.spelling
       try list.add(found, long ? longLine(found.entry, name) : name + mark(found.entry))

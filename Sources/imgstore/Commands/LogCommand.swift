@@ -80,8 +80,8 @@ struct Log: ParsableCommand {
   }
 
   private func show(_ entries: [LogEntry], _ unfinished: [UnfinishedChange]) {
-    Output.begin()
-    defer { Output.end() }
+    StandardOutput.begin()
+    defer { StandardOutput.end() }
     for change in unfinished { print("(unfinished) \(unfinishedText(change))") }
     print(
       table(

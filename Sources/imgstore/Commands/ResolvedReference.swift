@@ -7,7 +7,7 @@ import Platform
 struct ResolvedReference {
   let reader: SnapshotReader
   /// The entry that the path leads to.
-  let found: FoundEntry
+  let found: LocatedEntry
   /// The path as the caller wrote it. Printed paths begin with it, so that they can be used as arguments.
   let spelling: String
 
@@ -27,7 +27,7 @@ struct ResolvedReference {
   }
 
   /// Returns the path of an entry below `found`, in the caller's spelling.
-  func spell(_ entry: FoundEntry) -> String {
+  func spell(_ entry: LocatedEntry) -> String {
     let below = entry.path.dropFirst(found.path.count)
     if below.isEmpty { return spelling.isEmpty ? "." : spelling }
     if spelling.isEmpty || spelling == "/" { return spelling + printable(below.dropFirst()) }

@@ -65,7 +65,7 @@ struct Show: ParsableCommand {
     show(snapshot, tags, pin, signatures, nodes?.line)
   }
 
-  private func show(_ found: FoundEntry) {
+  private func show(_ found: LocatedEntry) {
     let entry = found.entry
     print(
       "\(modeText(entry)) \(entry.uid):\(entry.gid) \(timeText(entry.modified))  \(printable(found.path))"

@@ -104,7 +104,7 @@ struct Status: ParsableCommand {
         "  \(count(status.entryCount, "entry")) compared, \(sizeText(status.readBytes)) read; "
           + secondsText(status.seconds))
     } else {
-      Output.begin(pages: false)
+      StandardOutput.begin(pages: false)
       DiffText(status.diff).printAll(limit: 40)
       print("\nlive image differs from \(name): \(summary(status.diff))")
     }

@@ -43,7 +43,7 @@ extension CommandTree {
   /// Returns an option with the names that are allowed only before the command.
   private static func withOtherNames(_ option: CommandSyntax.Option) -> CommandSyntax.Option {
     var option = option
-    option.names += CommandWords.otherNames.filter { option.names.contains($0.value) }
+    option.names += ArgumentNormalizer.otherNames.filter { option.names.contains($0.value) }
       .map(\.key).sorted()
     return option
   }

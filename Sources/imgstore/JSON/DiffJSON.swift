@@ -38,7 +38,7 @@ struct DiffJSON: JSONDocument {
     self.packages = packages?.map(PackageDiffJSON.init)
     self.lists = lists.isEmpty ? nil : lists.map(TextDiffJSON.init)
     entries = diff.entries.map { change in
-      let belongs = packages?.lazy.compactMap { $0.belongings[change.path] }.first
+      let belongs = packages?.lazy.compactMap { $0.ownerships[change.path] }.first
         .map(PathOwnershipJSON.init)
       let (old, new) = change.sides
       let form: (kind: String, fields: [String]) =
@@ -79,8 +79,8 @@ struct PathOwnershipJSON: Codable {
   let kind: Kind
   let package: String?
 
-  init(_ belonging: PathOwnership) {
-    switch belonging {
+  init(_ ownership: PathOwnership) {
+    switch ownership {
     case .package(let name): (kind, package) = (.package, name)
     case .configuration(let name): (kind, package) = (.configuration, name)
     case .modified(let name): (kind, package) = (.modified, name)

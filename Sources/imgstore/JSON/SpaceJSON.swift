@@ -107,7 +107,7 @@ struct DiskUseJSON: JSONDocument {
     let sharedBytes: UInt64
     let freedBytes: UInt64
 
-    init(_ line: UseLine) {
+    init(_ line: DiskUseRow) {
       name = line.name
       snapshots = line.snapshots
       reachedBytes = line.use.reachedBytes

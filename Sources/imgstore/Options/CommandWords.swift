@@ -6,12 +6,12 @@ import Images
 import Platform
 
 /// A message for a command line that is not parsed further.
-struct Answer: Error {
+struct UsageMessage: Error {
   let text: String
 }
 
 /// Arranges words for the parser.
-struct CommandWords {
+struct ArgumentNormalizer {
   /// The names of all commands, with their aliases.
   let known: Set<String>
 
@@ -26,18 +26,18 @@ struct CommandWords {
   private static let groups: Set<String> = ["key"]
 
   /// Returns the words with the common options moved behind the command.
-  /// - Throws: `Answer` if the first word does not name a command.
-  func arranged(_ words: [String]) throws(Answer) -> [String] {
+  /// - Throws: `UsageMessage` if the first word does not name a command.
+  func normalized(_ words: [String]) throws(UsageMessage) -> [String] {
     var rest = words[...]
     var options: [String] = []
     while let word = rest.first, word.hasPrefix("-") {
       let name = String(word.prefix { $0 != "=" })
-      let option = CommandWords.otherNames[name] ?? name
-      if CommandWords.valued.contains(option) {
+      let option = ArgumentNormalizer.otherNames[name] ?? name
+      if ArgumentNormalizer.valued.contains(option) {
         rest.removeFirst()
         options.append(option + word.dropFirst(name.count))
         if !word.contains("="), let value = rest.popFirst() { options.append(value) }
-      } else if CommandWords.flags.contains(word) {
+      } else if ArgumentNormalizer.flags.contains(word) {
         rest.removeFirst()
         options.append(word)
       } else {
@@ -54,20 +54,22 @@ struct CommandWords {
       if let word = rest.first, !word.hasPrefix("-"), !known.contains(word) { throw unknown(word) }
     case "ls"
     where rest.allSatisfy({ $0.hasPrefix("-") }) && !rest.contains("--help") && !rest.contains("-h"):
-      throw Answer(
+      throw UsageMessage(
         text: "'imgstore ls' needs a snapshot. 'imgstore images' lists images, "
           + "'imgstore ls REF:PATH' lists a directory of a snapshot.")
     default: break
     }
     if !command.hasPrefix("-"), !known.contains(command) { throw unknown(command) }
-    if let answer = OptionWords.answer(Array(rest), for: command) { throw Answer(text: answer) }
+    if let answer = OptionWords.answer(Array(rest), for: command) {
+      throw UsageMessage(text: answer)
+    }
     var result = [command]
-    if CommandWords.groups.contains(command), let inner = rest.first, !inner.hasPrefix("-") {
+    if ArgumentNormalizer.groups.contains(command), let inner = rest.first, !inner.hasPrefix("-") {
       result.append(inner)
       rest.removeFirst()
     }
     return result + options
-      + CommandWords.withStore(CommandWords.translated(Array(rest), for: command))
+      + ArgumentNormalizer.withStore(ArgumentNormalizer.translated(Array(rest), for: command))
   }
 
   /// Returns the words with options of find(1), ls(1), du(1), git and restic in our spelling.
@@ -116,19 +118,20 @@ struct CommandWords {
     } + words[end...]
   }
 
-  private func unknown(_ command: String) -> Answer {
-    if let answer = CommandWords.answers[command] {
-      return Answer(text: "'\(printable(command.utf8))' is not an imgstore command. \(answer).")
+  private func unknown(_ command: String) -> UsageMessage {
+    if let answer = ArgumentNormalizer.answers[command] {
+      return UsageMessage(
+        text: "'\(printable(command.utf8))' is not an imgstore command. \(answer).")
     }
     let near = Spelling.near(command, known).prefix(3).map { "'\($0)'" }
-    return Answer(
+    return UsageMessage(
       text: "'\(printable(command.utf8))' is not an imgstore command. "
         + (near.isEmpty ? "" : "Did you mean \(near.joined(separator: " or "))? ")
         + "'imgstore help --all' lists all commands.")
   }
 
   /// Commands of git, restic, borg, docker and xCAT, each with the imgstore command for the same task.
-  private static let answers = otherTools.merging(XCATWords.answers) { $1 }
+  private static let answers = otherTools.merging(XCATCommandHints.answers) { $1 }
 
   private static let otherTools: [String: String] = {
     let snapshot = "'imgstore snapshot IMAGE -m MESSAGE' takes a snapshot"

@@ -153,9 +153,9 @@ struct ExitCodeFlag: ParsableArguments {
 
   /// Ends the command with its own code for differences.
   /// - Parameter quiet: whether the command printed nothing, so that the code is its only answer.
-  /// - Throws: `Differs` if the code was requested and there are differences.
+  /// - Throws: `DifferencesFound` if the code was requested and there are differences.
   func expectEqual(_ diff: ImageDiff, quiet: Bool) throws {
-    if exitCode || quiet, !diff.isEmpty { throw Differs() }
+    if exitCode || quiet, !diff.isEmpty { throw DifferencesFound() }
   }
 }
 

@@ -2,7 +2,7 @@
 // program's own name, `imgexport`, `imgimport`, `packimage` and `liteimg` are xCAT's commands (XCATNames).
 
 /// Answers to the names of xCAT's commands.
-enum XCATWords {
+enum XCATCommandHints {
   static let answers: [String: String] = {
     let define =
       "'imgstore define IMAGE ATTRIBUTE=VALUE' defines an image or changes its definition"

@@ -9,7 +9,7 @@ struct EntryList {
   init(json: Bool) throws { if json { self.json = JSONList() } }
 
   /// Prints an entry: the line, or its JSON form.
-  mutating func add(_ found: FoundEntry, _ line: @autoclosure () -> String) throws {
+  mutating func add(_ found: LocatedEntry, _ line: @autoclosure () -> String) throws {
     if json == nil { print(line()) } else { try json?.add(EntryJSON(found.path, found.entry)) }
   }
 

@@ -5,7 +5,7 @@
 import Platform
 
 /// Colours, the pager, and contents of files on standard output.
-enum Output {
+enum StandardOutput {
   /// Whether the output is coloured: on a terminal, unless NO_COLOR (https://no-color.org) is set.
   nonisolated(unsafe) private static var isColourful = false
   nonisolated(unsafe) private static var pager: pid_t?

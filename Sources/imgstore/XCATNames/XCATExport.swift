@@ -12,7 +12,8 @@ struct XCATExport {
 
   init(_ arguments: ImgexportArguments) {
     self.arguments = arguments
-    destination = Imgexport.destination(of: arguments.destination, image: arguments.image)
+    destination = ImgexportCommandLine.destination(
+      of: arguments.destination, image: arguments.image)
   }
 
   func run() throws {
@@ -92,7 +93,7 @@ struct XCATExport {
     case .litefileRows: XCATConsole.say("Getting litefile settings")
     case .writing(let image):
       XCATConsole.say(
-        "Compressing \(Imgexport.directoryName(of: image)) bundle.  Please be patient.")
+        "Compressing \(ImgexportCommandLine.directoryName(of: image)) bundle.  Please be patient.")
     case .foundImage, .placing, .keptOriginal, .placingTree, .litefileRow, .addingPostscripts,
       .imported:
       break

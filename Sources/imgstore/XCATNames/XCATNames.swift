@@ -13,7 +13,7 @@ import Platform
 import XCAT
 
 /// A command of xCAT under whose name this program can run.
-enum XCATName: String {
+enum XCATCommandName: String {
   case imgexport, imgimport, packimage, liteimg
 
   /// - Parameter program: The path that the program was called by, argv[0].
@@ -27,13 +27,21 @@ enum XCATName: String {
     do {
       switch self {
       case .imgexport:
-        return try answer(Imgexport.read(arguments), Imgexport.usage) { try XCATExport($0).run() }
+        return try answer(ImgexportCommandLine.read(arguments), ImgexportCommandLine.usage) {
+          try XCATExport($0).run()
+        }
       case .imgimport:
-        return try answer(Imgimport.read(arguments), Imgimport.usage) { try XCATImport($0).run() }
+        return try answer(ImgimportCommandLine.read(arguments), ImgimportCommandLine.usage) {
+          try XCATImport($0).run()
+        }
       case .packimage:
-        return try answer(Packimage.read(arguments), Packimage.usage) { try XCATPack($0).run() }
+        return try answer(PackimageCommandLine.read(arguments), PackimageCommandLine.usage) {
+          try XCATPack($0).run()
+        }
       case .liteimg:
-        return try answer(Liteimg.read(arguments), Liteimg.usage) { try XCATLite($0).run() }
+        return try answer(LiteimgCommandLine.read(arguments), LiteimgCommandLine.usage) {
+          try XCATLite($0).run()
+        }
       }
     } catch let problems as CompletedWithWarnings {
       for line in problems.lines { XCATConsole.error(line) }
@@ -63,7 +71,7 @@ enum XCATName: String {
     case .usage:
       print(usage)
       return ExitStatus.failed
-    case .mistake(let text):
+    case .invalid(let text):
       XCATConsole.error("\(text)\nhint: Nothing was done; '\(rawValue) -h' shows the usage")
       return ExitStatus.failed
     }

@@ -18,7 +18,7 @@ private final class Visitor: ArchiveVisitor {
     member.sizeBytes <= 16 << 10 && member.number % 2 == 0
   }
 
-  func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberFate {
+  func visit(_ member: WalkedMember, _ content: [UInt8]?) throws -> MemberAction {
     if let content {
       hold(UInt64(content.count) == member.sizeBytes, "content is as long as its size says")
     }
@@ -38,7 +38,7 @@ private final class Visitor: ArchiveVisitor {
 
   /// The plain stream in the place of a compressed one: the walk is fuzzed, not the compressor.
   func store(
-    _ form: StreamForm, _ write: (@escaping ByteSink) throws -> Void, _ sink: @escaping ByteSink
+    _ form: StreamFormat, _ write: (@escaping ByteSink) throws -> Void, _ sink: @escaping ByteSink
   ) throws {
     isFlat = false
     try write(sink)

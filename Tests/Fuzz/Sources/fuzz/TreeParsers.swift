@@ -48,7 +48,8 @@ func fuzzCpio(_ bytes: [UInt8]) {
   hold(readCpio(Input(bytes, step: 100).read, chunk: 333) == found, "short reads change nothing")
   hold(found.contentBytes <= UInt64(bytes.count), "no more content than input")
   for member in found.members {
-    hold(!member.path.contains(0) && member.path.count <= CpioForm.maxNameBytes, "names are names")
+    hold(
+      !member.path.contains(0) && member.path.count <= CpioFormat.maxNameBytes, "names are names")
     hold(member.kind == .file || member.sizeBytes == 0, "only files have content")
   }
   var output: [UInt8] = []
