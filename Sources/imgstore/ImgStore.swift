@@ -32,33 +32,42 @@ struct ImgStore: ParsableCommand {
     groupedSubcommands: [
       CommandGroup(
         name: "Images",
-        subcommands: [Add.self, Define.self, ImagesCommand.self, Show.self, Copy.self]),
+        subcommands: [
+          AddCommand.self, DefineCommand.self, ImagesCommand.self, ShowCommand.self,
+          CopyCommand.self,
+        ]),
       CommandGroup(
         name: "History",
-        subcommands: [SnapshotCommand.self, Log.self, Status.self, Diff.self]),
+        subcommands: [SnapshotCommand.self, LogCommand.self, StatusCommand.self, DiffCommand.self]),
       CommandGroup(
         name: "Inspect",
         subcommands: [
-          List.self, Cat.self, Find.self, Grep.self, Blame.self, SecretsCommand.self,
+          ListCommand.self, CatCommand.self, FindCommand.self, GrepCommand.self, BlameCommand.self,
+          SecretsCommand.self,
         ]),
       CommandGroup(
         name: "Revert and restore",
-        subcommands: [Revert.self, Undo.self, Resume.self, Restore.self]),
-      CommandGroup(name: "Nodes", subcommands: [Pack.self, Lite.self, Bench.self]),
-      CommandGroup(name: "Exchange", subcommands: [Export.self, Import.self]),
-      CommandGroup(name: "Signatures", subcommands: [KeyCommand.self, Sign.self]),
+        subcommands: [
+          RevertCommand.self, UndoCommand.self, ResumeCommand.self, RestoreCommand.self,
+        ]),
+      CommandGroup(
+        name: "Nodes", subcommands: [PackCommand.self, LiteCommand.self, BenchCommand.self]),
+      CommandGroup(name: "Exchange", subcommands: [ExportCommand.self, ImportCommand.self]),
+      CommandGroup(name: "Signatures", subcommands: [KeyCommand.self, SignCommand.self]),
       CommandGroup(
         name: "Retention and space",
         subcommands: [
-          TagCommand.self, Tags.self, Untag.self, Pin.self, Pins.self, Unpin.self, Forget.self,
-          Remove.self,
-          GC.self,
-          Optimize.self, Recipes.self, Du.self,
+          TagCommand.self, TagsCommand.self, UntagCommand.self, PinCommand.self, PinsCommand.self,
+          UnpinCommand.self, ForgetCommand.self,
+          RemoveCommand.self,
+          GCCommand.self,
+          OptimizeCommand.self, RecipesCommand.self, DuCommand.self,
         ]),
       CommandGroup(
         name: "Store",
         subcommands: [
-          Init.self, Stats.self, Verify.self, Repair.self, Reindex.self, SchemaCommand.self,
+          InitCommand.self, StatsCommand.self, VerifyCommand.self, RepairCommand.self,
+          ReindexCommand.self, SchemaCommand.self,
         ]),
       CommandGroup(name: "Shells", subcommands: [CompletionCommand.self]),
     ])

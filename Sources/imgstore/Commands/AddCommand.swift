@@ -4,7 +4,7 @@ import ArgumentParser
 import Images
 import Platform
 
-struct Add: ParsableCommand {
+struct AddCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add",
     abstract: "Turn a directory into an image, and set what to leave out",

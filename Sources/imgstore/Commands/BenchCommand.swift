@@ -26,7 +26,7 @@ extension BenchForm: ExpressibleByArgument {
   public var defaultValueDescription: String { name }
 }
 
-struct Bench: ParsableCommand {
+struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
     abstract: "Measure packing, and compare it with other programs",

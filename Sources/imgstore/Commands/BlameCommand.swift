@@ -4,7 +4,7 @@ import ArgumentParser
 import Images
 import Platform
 
-struct Blame: ParsableCommand {
+struct BlameCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "blame",
     abstract: "Show which snapshot last changed a path",

@@ -6,7 +6,7 @@ import Images
 import Platform
 import Store
 
-struct Cat: ParsableCommand {
+struct CatCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "cat",
     abstract: "Print files of a snapshot",
@@ -29,7 +29,7 @@ struct Cat: ParsableCommand {
     Terminal.finish()
     StandardOutput.begin(pages: false, raw: raw)
     defer { StandardOutput.end() }
-    for (reference, path) in try Cat.operands(files) {
+    for (reference, path) in try CatCommand.operands(files) {
       let file = try ResolvedReference(workspace, reference, path: path)
       try file.reader.read(file.found) { try StandardOutput.write(content: $0) }
     }
@@ -46,7 +46,7 @@ struct Cat: ParsableCommand {
 
   private func printDocument(_ workspace: Workspace) throws {
     var remainingBytes = FilesJSON.maxBytes
-    let documents = try Cat.operands(files).map { reference, path in
+    let documents = try CatCommand.operands(files).map { reference, path in
       let file = try ResolvedReference(workspace, reference, path: path)
       let sizeBytes = file.found.entry.sizeBytes
       guard sizeBytes <= remainingBytes else {

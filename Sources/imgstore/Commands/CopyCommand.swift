@@ -5,7 +5,7 @@ import Images
 import Platform
 import Store
 
-struct Copy: ParsableCommand {
+struct CopyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "copy",
     abstract: "Copy an image or a snapshot to a new image",

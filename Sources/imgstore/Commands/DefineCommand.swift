@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct Define: ParsableCommand {
+struct DefineCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "define",
     abstract: "Define an image in xCAT's tables, or change its definition",

@@ -6,7 +6,7 @@ import Packages
 import Platform
 import Store
 
-struct Diff: ParsableCommand {
+struct DiffCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "diff",
     abstract: "Compare two snapshots, or a snapshot with the live image",

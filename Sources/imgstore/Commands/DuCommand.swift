@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct Du: ParsableCommand {
+struct DuCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "du", abstract: "Show disk usage per image or snapshot",
     discussion: """

@@ -4,7 +4,7 @@ import ArgumentParser
 import Images
 import XCAT
 
-struct Export: ParsableCommand {
+struct ExportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
     abstract: "Write an image to one file, for another management node",

@@ -4,7 +4,7 @@ import ArgumentParser
 import Images
 import Platform
 
-struct Find: ParsableCommand {
+struct FindCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "find",
     abstract: "Find entries of a snapshot by name, kind and size",

@@ -4,7 +4,7 @@ import ArgumentParser
 import Images
 import Store
 
-struct Forget: ParsableCommand {
+struct ForgetCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "forget",
     abstract: "Remove old snapshots that no rule keeps",
@@ -74,7 +74,7 @@ struct Forget: ParsableCommand {
     policy.weekly = keepWeekly
     policy.monthly = keepMonthly
     policy.yearly = keepYearly
-    policy.withinSeconds = keepWithin.flatMap(Forget.seconds)
+    policy.withinSeconds = keepWithin.flatMap(ForgetCommand.seconds)
     policy.automatic = keepAuto
     policy.tagged = keepTagged
     return policy
@@ -87,7 +87,7 @@ struct Forget: ParsableCommand {
     if let one = names.first(where: { $0.contains("@") }) {
       throw ValidationError("forget works by rules: 'imgstore remove \(one)' removes one snapshot.")
     }
-    if let keepWithin, Forget.seconds(keepWithin) == nil {
+    if let keepWithin, ForgetCommand.seconds(keepWithin) == nil {
       throw ValidationError("invalid time '\(keepWithin)'; use 24h, 30d, 8w, 6m or 2y.")
     }
     if entirely, policy.hasRule || all {

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct GC: ParsableCommand {
+struct GCCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gc", abstract: "Delete data that no snapshot references",
     discussion: """

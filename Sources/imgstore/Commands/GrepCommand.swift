@@ -5,7 +5,7 @@ import Images
 import Platform
 import Store
 
-struct Grep: ParsableCommand {
+struct GrepCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "grep",
     abstract: "Search the files of a snapshot for a pattern",

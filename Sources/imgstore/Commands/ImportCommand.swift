@@ -5,7 +5,7 @@ import Images
 import Platform
 import XCAT
 
-struct Import: ParsableCommand {
+struct ImportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "import",
     abstract: "Create or replace an image from a bundle",

@@ -4,7 +4,7 @@ import ArgumentParser
 import Images
 import Platform
 
-struct Init: ParsableCommand {
+struct InitCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "init",
     abstract: "Create a store, or let a group read it",

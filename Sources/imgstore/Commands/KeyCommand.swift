@@ -11,6 +11,6 @@ struct KeyCommand: ParsableCommand {
       trusts are in /etc/imgstore/trusted-keys. docs/signatures.md shows how to use them.
       """,
     subcommands: [
-      KeyGenerate.self, KeyShow.self, KeyList.self, KeyTrust.self,
+      KeyGenerateCommand.self, KeyShowCommand.self, KeyListCommand.self, KeyTrustCommand.self,
     ])
 }

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct KeyGenerate: ParsableCommand {
+struct KeyGenerateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "generate", abstract: "Create an Ed25519 key pair without overwriting files",
     discussion: """

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct KeyList: ParsableCommand {
+struct KeyListCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "List the trusted keys")
 

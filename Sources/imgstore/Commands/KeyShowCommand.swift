@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct KeyShow: ParsableCommand {
+struct KeyShowCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Print the id and the public key of the signing key")
 

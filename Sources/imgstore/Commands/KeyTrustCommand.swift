@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct KeyTrust: ParsableCommand {
+struct KeyTrustCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "trust", abstract: "Trust a public key",
     discussion: """

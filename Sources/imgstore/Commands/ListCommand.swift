@@ -5,7 +5,7 @@ import Images
 import Platform
 import Store
 
-struct List: ParsableCommand {
+struct ListCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ls", abstract: "List a directory of a snapshot",
     discussion: """

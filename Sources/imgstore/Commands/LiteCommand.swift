@@ -4,7 +4,7 @@ import ArgumentParser
 import Images
 import Platform
 
-struct Lite: ParsableCommand {
+struct LiteCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lite",
     abstract:

@@ -5,7 +5,7 @@ import Images
 import Platform
 import Store
 
-struct Log: ParsableCommand {
+struct LogCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "log",
     abstract: "List the snapshots of an image, newest first",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct Optimize: ParsableCommand {
+struct OptimizeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "optimize",
     abstract: "Recompress the store, and order data for fast restores",

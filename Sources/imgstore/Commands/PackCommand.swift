@@ -33,7 +33,7 @@ struct CacheLimit: ParsableArguments {
   }
 }
 
-struct Pack: ParsableCommand {
+struct PackCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pack",
     abstract: "Pack the root tree into the file that nodes download",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct Pin: ParsableCommand {
+struct PinCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pin",
     abstract: "Protect snapshots from 'forget'")

@@ -4,7 +4,7 @@ import ArgumentParser
 import Images
 import Platform
 
-struct Pins: ParsableCommand {
+struct PinsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pins", abstract: "List pinned snapshots with their reasons",
     discussion: """

@@ -5,7 +5,7 @@ import Images
 import Ingest
 import Platform
 
-struct Recipes: ParsableCommand {
+struct RecipesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "recipes",
     abstract: "Store packed images as recipes over the files of the tree",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct Reindex: ParsableCommand {
+struct ReindexCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reindex",
     abstract: "Rebuild the index from the packs",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct Remove: ParsableCommand {
+struct RemoveCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "remove",
     abstract: "Remove snapshots, or a directory from the list of images",
@@ -51,7 +51,7 @@ struct Remove: ParsableCommand {
   }
 }
 
-extension Remove {
+extension RemoveCommand {
   private func removeDefinitions() throws {
     let removed = try common.open().removeDefinitions(refs, dryRun: dryRun)
     Terminal.finish()

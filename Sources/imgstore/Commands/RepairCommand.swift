@@ -5,7 +5,7 @@ import Images
 import Platform
 import Store
 
-struct Repair: ParsableCommand {
+struct RepairCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "repair",
     abstract: "Repair a damaged store from other copies of its data",

@@ -4,7 +4,7 @@ import ArgumentParser
 import Images
 import Platform
 
-struct Restore: ParsableCommand {
+struct RestoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore",
     abstract: "Write a tree, directory or file of a snapshot elsewhere",

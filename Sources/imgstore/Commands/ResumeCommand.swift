@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct Resume: ParsableCommand {
+struct ResumeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "resume",
     abstract: "Complete an interrupted change, or roll it back",

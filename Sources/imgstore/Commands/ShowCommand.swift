@@ -5,7 +5,7 @@ import Images
 import Platform
 import Store
 
-struct Show: ParsableCommand {
+struct ShowCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show",
     abstract: "Show a snapshot, or an entry inside it",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct Sign: ParsableCommand {
+struct SignCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sign", abstract: "Sign snapshots",
     discussion: """

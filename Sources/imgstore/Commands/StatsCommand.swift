@@ -4,7 +4,7 @@ import ArgumentParser
 import Images
 import Store
 
-struct Stats: ParsableCommand {
+struct StatsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "stats",
     abstract: "Count snapshots, objects and packs, and show compression")

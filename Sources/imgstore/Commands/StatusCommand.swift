@@ -4,7 +4,7 @@ import ArgumentParser
 import Images
 import Platform
 
-struct Status: ParsableCommand {
+struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",
     abstract: "Compare the live image with its latest snapshot",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct Tags: ParsableCommand {
+struct TagsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tags", abstract: "List tags and their snapshots")
 

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct Unpin: ParsableCommand {
+struct UnpinCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "unpin",
     abstract: "Unpin snapshots, so that 'forget' can remove them")

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct Untag: ParsableCommand {
+struct UntagCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "untag",
     abstract: "Remove a tag, but keep its snapshot")

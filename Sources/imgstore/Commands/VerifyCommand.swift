@@ -5,7 +5,7 @@ import Images
 import Platform
 import Store
 
-struct Verify: ParsableCommand {
+struct VerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
     abstract: "Check that every snapshot can be restored",

@@ -14,34 +14,34 @@ extension InterruptibleCommand {
 extension SnapshotCommand: InterruptibleCommand {
   var interruptionMessage: String { "no snapshot was taken" }
 }
-extension Export: InterruptibleCommand {
+extension ExportCommand: InterruptibleCommand {
   var interruptionMessage: String { "no bundle was written" }
 }
-extension Pack: InterruptibleCommand {
+extension PackCommand: InterruptibleCommand {
   var interruptionMessage: String { "no packed image was written" }
 }
-extension GC: InterruptibleCommand {
+extension GCCommand: InterruptibleCommand {
   var interruptionMessage: String { "freed space stays free and no data is lost; run it again" }
 }
-extension Optimize: InterruptibleCommand {
+extension OptimizeCommand: InterruptibleCommand {
   var interruptionMessage: String { "rewritten packs stay and no data is lost; run it again" }
 }
-extension Repair: InterruptibleCommand {
+extension RepairCommand: InterruptibleCommand {
   var interruptionMessage: String { "no further data is lost; run it again" }
 }
-extension Recipes: InterruptibleCommand {
+extension RecipesCommand: InterruptibleCommand {
   var interruptionMessage: String { "new recipes stay; run it again to continue" }
 }
-extension Restore: InterruptibleCommand {
+extension RestoreCommand: InterruptibleCommand {
   var interruptionMessage: String { "the entries restored so far stay at the destination" }
 }
-extension Forget: InterruptibleCommand {
+extension ForgetCommand: InterruptibleCommand {
   var interruptionMessage: String {
     "snapshots removed so far stay removed; run it again to continue"
   }
 }
-extension Revert: InterruptibleCommand {}
-extension Undo: InterruptibleCommand {}
-extension Import: InterruptibleCommand {}
-extension Copy: InterruptibleCommand {}
-extension Lite: InterruptibleCommand {}
+extension RevertCommand: InterruptibleCommand {}
+extension UndoCommand: InterruptibleCommand {}
+extension ImportCommand: InterruptibleCommand {}
+extension CopyCommand: InterruptibleCommand {}
+extension LiteCommand: InterruptibleCommand {}

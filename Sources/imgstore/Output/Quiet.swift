@@ -23,7 +23,7 @@ enum Quiet {
   /// run.
   static func apply(to command: any ParsableCommand, _ arguments: [String]) {
     let isDocument = arguments.contains("--json")
-    if !isDocument, command is any ReportingCommand || command is Status {
+    if !isDocument, command is any ReportingCommand || command is StatusCommand {
       report.withLock { $0.width = LineFolding.width(of: 1) }
     }
     guard let reporting = command as? any ReportingCommand, reporting.common.quiet else { return }
@@ -46,28 +46,28 @@ func print(_ items: Any..., separator: String = " ", terminator: String = "\n") 
 }
 
 extension SnapshotCommand: ReportingCommand {}
-extension Init: ReportingCommand {}
-extension Add: ReportingCommand {}
-extension Define: ReportingCommand {}
-extension Copy: ReportingCommand {}
-extension Revert: ReportingCommand {}
-extension Undo: ReportingCommand {}
-extension Resume: ReportingCommand {}
-extension Restore: ReportingCommand {}
-extension Pack: ReportingCommand {}
-extension Lite: ReportingCommand {}
-extension Export: ReportingCommand {}
-extension Import: ReportingCommand {}
+extension InitCommand: ReportingCommand {}
+extension AddCommand: ReportingCommand {}
+extension DefineCommand: ReportingCommand {}
+extension CopyCommand: ReportingCommand {}
+extension RevertCommand: ReportingCommand {}
+extension UndoCommand: ReportingCommand {}
+extension ResumeCommand: ReportingCommand {}
+extension RestoreCommand: ReportingCommand {}
+extension PackCommand: ReportingCommand {}
+extension LiteCommand: ReportingCommand {}
+extension ExportCommand: ReportingCommand {}
+extension ImportCommand: ReportingCommand {}
 extension TagCommand: ReportingCommand {}
-extension Untag: ReportingCommand {}
-extension Pin: ReportingCommand {}
-extension Unpin: ReportingCommand {}
-extension Forget: ReportingCommand {}
-extension Remove: ReportingCommand {}
-extension GC: ReportingCommand {}
-extension Optimize: ReportingCommand {}
-extension Recipes: ReportingCommand {}
-extension Verify: ReportingCommand {}
-extension Repair: ReportingCommand {}
-extension Reindex: ReportingCommand {}
-extension Sign: ReportingCommand {}
+extension UntagCommand: ReportingCommand {}
+extension PinCommand: ReportingCommand {}
+extension UnpinCommand: ReportingCommand {}
+extension ForgetCommand: ReportingCommand {}
+extension RemoveCommand: ReportingCommand {}
+extension GCCommand: ReportingCommand {}
+extension OptimizeCommand: ReportingCommand {}
+extension RecipesCommand: ReportingCommand {}
+extension VerifyCommand: ReportingCommand {}
+extension RepairCommand: ReportingCommand {}
+extension ReindexCommand: ReportingCommand {}
+extension SignCommand: ReportingCommand {}
