@@ -1,264 +1,74 @@
-// The images of a bundle after it was read into the store: one directory per image, with its
-// members by name. Also converts a member that is a directory to a tree, or to files to merge.
+// The contents of a bundle, and their grouping into images: one directory per image, or a single
+// image if the manifest is at the top, as in xCAT's documentation.
 
 import Archive
-import Codec
-import Platform
-import Store
 
-/// The reason for rejecting a bundle.
-public struct BundleError: ExplainedError {
-  /// The rejected object, such as "member kernel".
-  public let subject: String
-  /// Whether the error is about the bundle as a whole.
-  public let isWhole: Bool
-  /// The reason, as a clause that follows the object.
-  public let reason: String
-  /// The next step for the user, or an empty text.
-  public let hint: String
-  public let form: ReasonForm
-  public var errorCode: ErrorCode { .bundleInvalid }
-  /// Creates an error about a part of a bundle.
-  public init(
-    _ subject: String, _ reason: String, hint: String = "", form: ReasonForm = .predicate
-  ) {
-    self.init(subject, reason, hint: hint, form: form, isWhole: false)
-  }
+/// The contents of a bundle, by full names.
+struct BundleContent {
+  var entries: [String: BundleEntry] = [:]
+  /// The manifests, by their directory.
+  var manifests: [String: [UInt8]] = [:]
+  var litefiles: [String: [UInt8]] = [:]
+  var manifestMembers: [String: TarMember] = [:]
+  /// The signature files, by the image's directory, then by file name.
+  var signatures: [String: [String: [UInt8]]] = [:]
+  /// The attributes that were dropped from members, with their number of occurrences.
+  var losses: [String: Int] = [:]
 
-  /// Creates an error about a bundle as a whole. The caller of the reader knows its name.
-  public init(whole reason: String, hint: String = "", form: ReasonForm = .predicate) {
-    self.init("the bundle", reason, hint: hint, form: form, isWhole: true)
-  }
-
-  private init(
-    _ subject: String, _ reason: String, hint: String, form: ReasonForm, isWhole: Bool
-  ) {
-    self.isWhole = isWhole
-    self.form = form
-    self.subject = subject
-    self.reason = reason
-    self.hint = hint
-  }
-
-  /// The hint for bundles that look malicious.
-  public static let distrust = "Nothing was imported; do not trust this bundle"
-  /// The hint for archives that are damaged or have an unsupported format.
-  static let damagedAdvice =
-    "Nothing was imported; compare the checksum with its origin's, or write the archive again with "
-    + "GNU tar"
-  /// The hint for a bundle that is damaged as a whole, or incomplete.
-  static let incompleteAdvice =
-    "Nothing was imported; compare its checksum with its origin's, and copy or export it again"
-}
-
-/// A member of a bundle, in the store.
-public struct BundleEntry: Sendable {
-  /// The content of a member.
-  public enum Content: Sendable {
-    case file(blob: Digest, sizeBytes: UInt64)
-    case directory
-    /// A link that stays inside its subdirectory of the image's directory.
-    case symlink(target: [UInt8])
-    /// A tree, which the bundle contains as an archive.
-    case tree(ArchiveTree)
-  }
-
-  /// The member's content.
-  public let content: Content
-  /// The member's header.
-  public let member: TarMember
-  /// For a tree, the SHA-256 of the archive.
-  public var archiveDigest: Digest?
-
-  /// Returns the entry to write to disk. A bundle cannot grant privileges (setuid, setgid).
-  /// - Parameters:
-  ///   - name: the entry's name.
-  ///   - owner: the owner; nil for the one in the bundle.
-  /// - Returns: nil for directories and trees.
-  public func entry(name: [UInt8], owner: (uid: UInt32, gid: UInt32)?) -> Entry? {
-    let content: EntryContent
-    switch self.content {
-    case .file(let blob, let size): content = .file(blob: blob, sizeBytes: size)
-    case .symlink(let target): content = .symlink(target: target)
-    case .directory, .tree: return nil
+  /// Groups the contents into images after the whole bundle was read.
+  func images() throws(BundleError) -> [BundledImage] {
+    guard !manifests.isEmpty else {
+      throw BundleError(
+        whole: "Failed to find manifest.xml file in image bundle",
+        hint: "Check that the file is one that 'imgstore export' or xCAT's imgexport wrote",
+        form: .clause)
     }
-    return Entry(
-      name: name, content: content, mode: BundledImage.mode(of: member),
-      uid: owner?.uid ?? member.uid,
-      gid: owner?.gid ?? member.gid,
-      modified: Timestamp(
-        seconds: member.modifiedSeconds, nanoseconds: member.modifiedNanoseconds))
-  }
-}
-
-/// One image of a bundle.
-public struct BundledImage: Sendable {
-  /// The image's directory in the bundle; empty if the manifest is at the top.
-  public let directory: String
-  /// The bytes of manifest.xml.
-  public let manifest: [UInt8]
-  /// The bytes of litefile.csv; nil if there is none.
-  public let litefile: [UInt8]?
-  /// The members by their path in the image's directory: "kernel", "extra/myscript1".
-  public let entries: [String: BundleEntry]
-  /// Remarks about parts of the bundle that an import ignores.
-  public let remarks: [String]
-  /// The header of manifest.xml.
-  public let manifestMember: TarMember?
-  /// The files of `complete/signatures/` by name. They are not verified.
-  public let signatures: [String: [UInt8]]
-  /// The names in byte order, so that the names below a directory are adjacent. A manifest that
-  /// requests a hundred thousand directories does not cause as many scans of all names.
-  private let names: [String]
-
-  init(
-    directory: String, manifest: [UInt8], litefile: [UInt8]?, entries: [String: BundleEntry],
-    remarks: [String] = [], manifestMember: TarMember? = nil,
-    signatures: [String: [UInt8]] = [:]
-  ) {
-    self.manifestMember = manifestMember
-    self.signatures = signatures
-    self.remarks = remarks
-    self.directory = directory
-    self.manifest = manifest
-    self.litefile = litefile
-    self.entries = entries
-    names = entries.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-  }
-
-  /// Returns whether a directory of this name exists, empty or not.
-  public func isDirectory(_ name: String) -> Bool {
-    if case .directory = entries[name]?.content { return true }
-    return hasNames(below: name)
-  }
-
-  /// Returns whether a directory contains any member.
-  public func hasNames(below directory: String) -> Bool {
-    let prefix = directory + "/"
-    let first = firstIndex(from: prefix)
-    return first < names.count && names[first].utf8.starts(with: prefix.utf8)
-  }
-
-  /// Returns the names below a directory, relative to it, in byte order.
-  public func names(below directory: String) -> [String] {
-    let prefix = directory + "/"
-    return names[firstIndex(from: prefix)...].prefix { $0.utf8.starts(with: prefix.utf8) }
-      .map { String(decoding: $0.utf8.dropFirst(prefix.utf8.count), as: UTF8.self) }
-  }
-
-  /// Returns the index of the first name that does not sort before `bound`.
-  private func firstIndex(from bound: String) -> Int {
-    var low = 0
-    var high = names.count
-    while low < high {
-      let middle = low + (high - low) / 2
-      if names[middle].utf8.lexicographicallyPrecedes(bound.utf8) {
-        low = middle + 1
-      } else {
-        high = middle
+    guard manifests.count == 1 || manifests[""] == nil else {
+      throw BundleError(
+        whole: "has a manifest.xml at the top and another in a directory",
+        hint: BundleError.distrust)
+    }
+    for name in entries.keys {
+      var above = name
+      while let cut = above.utf8.lastIndex(of: UInt8(ascii: "/")) {
+        above = String(above[..<cut])
+        guard let parent = entries[above] else { continue }
+        guard case .directory = parent.content else {
+          throw BundleError(
+            "member \(name)", "lies below \(above), which is not a directory",
+            hint: BundleError.distrust)
+        }
       }
     }
-    return low
-  }
-
-  /// Resolves a link, also through other links, and returns the name of its target. Returns nil if
-  /// the bundle has no such member.
-  public func target(ofLink name: String) -> String? {
-    var name = name
-    for _ in 0..<40 {
-      guard case .symlink(let target) = entries[name]?.content else {
-        return entries[name] != nil || isDirectory(name) ? name : nil
+    var grouped: [String: [String: BundleEntry]] = manifests.mapValues { _ in [:] }
+    var remarks = losses.sorted { $0.key < $1.key }.map { "\($0.key) (\($0.value)): left out" }
+    for (name, entry) in entries.sorted(by: { $0.key < $1.key }) {
+      if manifests[""] != nil {
+        grouped["", default: [:]][name] = entry
+        continue
       }
-      guard let text = String(validating: target, as: UTF8.self) else { return nil }
-      var parts = name.split(separator: "/").dropLast().map(String.init)
-      for part in text.split(separator: "/") where part != "." {
-        if part == ".." { _ = parts.popLast() } else { parts.append(String(part)) }
+      let directory = String(decoding: name.utf8.prefix { $0 != UInt8(ascii: "/") }, as: UTF8.self)
+      if grouped[directory] == nil, directory.hasPrefix(".") {
+        // Files that desktops create next to the images (.DS_Store, ._NAME). xCAT ignores them,
+        // too.
+        remarks.append("the bundle's \(name) is in no image's directory and was skipped")
+        continue
       }
-      name = parts.joined(separator: "/")
-    }
-    return nil
-  }
-
-  /// Stores a directory of the bundle as a tree.
-  /// - Parameters:
-  ///   - directoryName: the directory's name.
-  ///   - session: stores the objects.
-  ///   - owner: the owner of all entries; nil for the ones in the bundle.
-  ///   - mode: returns the mode of a file for its name and its mode in the bundle.
-  /// - Returns: the entry, without a name.
-  /// - Throws: `StoreError`, `SystemError`.
-  public func tree(
-    _ directoryName: String, into session: WriteSession, owner: (uid: UInt32, gid: UInt32)?,
-    mode: (String, UInt16) -> UInt16 = { $1 }
-  ) throws -> Entry {
-    let top = ScannedDirectory(name: [], parent: nil, cached: nil)
-    var directories: [String: ScannedDirectory] = ["": top]
-    defer { for directory in directories.values { directory.releaseChildren() } }
-    func directory(_ path: String) -> ScannedDirectory {
-      if let existing = directories[path] { return existing }
-      let (above, name) = split(path)
-      let parent = directory(above)
-      let child = ScannedDirectory(name: name, parent: parent, cached: nil)
-      directories[path] = child
-      let member = entries[directoryName + "/" + path]?.member
-      parent.entries.append(
-        ScannedEntry(
-          name: name, stat: stat(member, .directory, owner), content: .directory(child)))
-      return child
-    }
-    for path in names(below: directoryName) {
-      guard let item = entries[directoryName + "/" + path] else { continue }
-      let (above, name) = split(path)
-      let parent = directory(above)
-      switch item.content {
-      case .directory, .tree: _ = directory(path)
-      case .file(let blob, let size):
-        var stat = stat(item.member, .file, owner)
-        stat.size = size
-        stat.mode = mode("\(directoryName)/\(path)", stat.mode)
-        parent.entries.append(ScannedEntry(name: name, stat: stat, content: .file(blob: blob)))
-      case .symlink(let target):
-        parent.entries.append(
-          ScannedEntry(
-            name: name, stat: stat(item.member, .symlink, owner), content: .symlink(target)))
+      guard grouped[directory] != nil else {
+        throw BundleError(
+          "member \(name)", "is in no image's directory: it has no manifest.xml next to it",
+          hint: "Nothing was imported; export the image again where it came from")
+      }
+      if name.utf8.count > directory.utf8.count {
+        let inside = String(decoding: name.utf8.dropFirst(directory.utf8.count + 1), as: UTF8.self)
+        grouped[directory, default: [:]][inside] = entry
       }
     }
-    for directory in directories.values {
-      directory.entries.sort { precedes($0.name, $1.name) }
+    return manifests.sorted { $0.key < $1.key }.enumerated().map { index, image in
+      BundledImage(
+        directory: image.key, manifest: image.value, litefile: litefiles[image.key],
+        entries: grouped[image.key] ?? [:], remarks: index == 0 ? remarks : [],
+        manifestMember: manifestMembers[image.key], signatures: signatures[image.key] ?? [:])
     }
-    let ids = try session.withWorker { worker in
-      var builder = TreeBuilder { try worker.add($0.kind, $0.id, $0.bytes) }
-      return try builder.build(top)
-    }
-    let member = entries[directoryName]?.member
-    return Entry(
-      name: [], content: .directory(tree: ids.tree), mode: (member?.mode ?? 0o755) & 0o755,
-      uid: owner?.uid ?? member?.uid ?? 0, gid: owner?.gid ?? member?.gid ?? 0,
-      modified: Timestamp(
-        seconds: member?.modifiedSeconds ?? 0, nanoseconds: member?.modifiedNanoseconds ?? 0),
-      times: ids.times)
-  }
-
-  private func split(_ path: String) -> (above: String, name: [UInt8]) {
-    let bytes = Array(path.utf8)
-    guard let cut = bytes.lastIndex(of: UInt8(ascii: "/")) else { return ("", bytes) }
-    return (String(decoding: bytes[..<cut], as: UTF8.self), Array(bytes[(cut + 1)...]))
-  }
-
-  /// Returns the mode of a member. A bundle cannot grant privileges, and only the owner may write.
-  /// A link has no mode of its own, whatever its header says.
-  static func mode(of member: TarMember) -> UInt16 {
-    if case .symlink = member.kind { return 0o777 }
-    return member.mode & 0o755
-  }
-
-  private func stat(
-    _ member: TarMember?, _ kind: FileKind, _ owner: (uid: UInt32, gid: UInt32)?
-  ) -> FileStat {
-    FileStat(
-      kind: kind, mode: member.map(BundledImage.mode) ?? 0o755, uid: owner?.uid ?? member?.uid ?? 0,
-      gid: owner?.gid ?? member?.gid ?? 0,
-      modified: Timestamp(
-        seconds: member?.modifiedSeconds ?? 0, nanoseconds: member?.modifiedNanoseconds ?? 0))
   }
 }
