@@ -10,8 +10,8 @@ import Testing
 
   @Test func `a released lock is free although another descriptor of the open file remains`() throws
   {
-    let directory = try TemporaryDirectory()
-    let directory = try files.openDirectory(at: files.workingDirectory, Array(directory.path.utf8))
+    let temporary = try TemporaryDirectory()
+    let directory = try files.openDirectory(at: files.workingDirectory, Array(temporary.path.utf8))
     let name = Array("lock".utf8)
     let file = try files.openFile(at: directory.raw, name, [.readWrite, .create])
     #expect(try files.lock(file.raw, exclusive: true, wait: false))
@@ -27,8 +27,8 @@ import Testing
   }
 
   @Test func `a lock is free after its value is gone`() throws {
-    let directory = try TemporaryDirectory()
-    let directory = try files.openDirectory(at: files.workingDirectory, Array(directory.path.utf8))
+    let temporary = try TemporaryDirectory()
+    let directory = try files.openDirectory(at: files.workingDirectory, Array(temporary.path.utf8))
     let name = Array("lock".utf8)
     do {
       let lock = try FileLock.acquire(files, at: directory.raw, name, exclusive: true)

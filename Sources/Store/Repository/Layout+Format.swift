@@ -1,4 +1,4 @@
-// The file `format` of a store (docs/format.md, "The folder"), and the creation of a new store.
+// The file `format` of a store (docs/format.md, "The directory"), and the creation of a new store.
 //
 // 1. `format` is renamed into place last: a directory without it is not a store, unless it has snapshots.
 // 2. One process at a time creates a store: it holds a lock on the directory. The others find a complete

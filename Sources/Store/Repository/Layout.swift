@@ -1,4 +1,4 @@
-// The store's directory (docs/format.md, "The folder"): its contents, and the creation of a new one.
+// The store's directory (docs/format.md, "The directory"): its contents, and the creation of a new one.
 //
 //     format            "imgstore store\nversion 2\n"
 //     packs/<sha256>    immutable; the name is the file's SHA-256
