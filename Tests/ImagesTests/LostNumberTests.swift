@@ -67,6 +67,19 @@ import Testing
     #expect(try open().snapshot("img").committed.number == 10)
   }
 
+  @Test func `one repair restores a whole lost history, with the record of removed numbers`() throws
+  {
+    let (directory, open) = try site()
+    let source = [directory.path("copy")]
+    try shell("rm \"$1/store/refs/img/\"*", directory.path)
+    #expect(try repair(open(), from: source, dryRun: true).isClean)
+    let outcome = try repair(open(), from: source)
+    #expect(outcome.isClean, "\(outcome.losses.counts)")
+    #expect(try open().log("img").map(\.committed.number) == [9, 8, 6, 1])
+    #expect(try open().history(of: "img").unreadable.isEmpty)
+    #expect(try repair(open(), from: source).actions.isEmpty)
+  }
+
   @Test func `a store with another history restores no record`() throws {
     let (directory, open) = try site()
     let other = try Workspace.test(directory, store: "other")

@@ -134,9 +134,13 @@ extension StoreRepair {
     }
   }
 
-  /// Returns true if both stores have a readable snapshot in common, and no number with different ones.
+  /// Returns true if both stores have a readable snapshot in common, and no number with different ones. In a dry
+  /// run, the refs that would be restored count, too.
   private func hasSameHistory(_ image: ImageName, as other: ObjectStore) throws -> Bool {
     var common = 0
+    for number in try other.refs.numbers(of: image) {
+      if case .complete? = plannedRefs[SnapshotName(image: image, number: number)] { common += 1 }
+    }
     for number in Set(try store.refs.numbers(of: image)).intersection(
       try other.refs.numbers(of: image))
     {

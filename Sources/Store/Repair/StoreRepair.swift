@@ -100,6 +100,8 @@ final class StoreRepair {
       if case .store(let other, let name) = source {
         try restoreRemovedNumbers(from: other, name)
         try restoreRefs(from: other, name)
+        // The restored refs may be the first evidence that both stores have the same history.
+        try restoreRemovedNumbers(from: other, name)
         try restoreMarks(from: other, name)
       }
     }
