@@ -1,10 +1,5 @@
 #!/usr/bin/env python3
-"""Looks for the words of scripts/words.txt in identifiers, comments, strings and documents: words.py [--update] [FILE...]
-
-scripts/words-allowed.txt lists, module by module, the files that are not clean yet. A file that is not in the list must
-be clean. A file in the list that has become clean, or is gone, must leave it: `--update` takes such files out, and never
-adds one. FILE... prints what is in these files, whether they are in the list or not.
-"""
+"""Looks for the words of scripts/words.txt in identifiers, comments, strings and documents: words.py [FILE...]"""
 import fnmatch
 import pathlib
 import re
@@ -12,7 +7,6 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORDS = ROOT / "scripts/words.txt"
-ALLOWED = ROOT / "scripts/words-allowed.txt"
 SCANNED = ["Sources/**/*.swift", "Tests/**/*.swift", "Examples/*/Sources/**/*.swift", "Package.swift",
            "*.md", "docs/**/*.md", "Sources/**/*.md", ".github/**/*.md"]
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -142,53 +136,21 @@ def findings(path, rules):
     return sorted({(text.count("\n", 0, at) + 1, word, rule.word, rule.replacement) for at, word, rule in found})
 
 
-def module(path):
-    """The heading of words-allowed.txt under which a file stands."""
-    parts = path.split("/")
-    return "/".join(parts[:2]) if parts[0] in ("Sources", "Tests") and len(parts) > 2 else parts[0]
-
-
-def write_allowed(paths):
-    lines = ["# Files that still have words of scripts/words.txt. A file that has become clean must leave the list:",
-             "# `scripts/words.py --update` takes it out. No file may come in."]
-    heading = None
-    for path in sorted(paths, key=lambda path: (module(path), path)):
-        if module(path) != heading:
-            heading = module(path)
-            lines += ["", f"# {heading}"]
-        lines.append(path)
-    ALLOWED.write_text("\n".join(lines) + "\n")
-
-
 def main():
     rules = [Rule(line, number) for number, line in enumerate(WORDS.read_text().splitlines(), 1)
              if line.strip() and not line.startswith("#")]
-    arguments = sys.argv[1:]
-    files = sorted({str(path.relative_to(ROOT)) for glob in SCANNED for path in ROOT.glob(glob)
-                    if not any(part.startswith(".build") for part in path.relative_to(ROOT).parts)})
-    named = [str(pathlib.Path(name).resolve().relative_to(ROOT)) for name in arguments if not name.startswith("--")]
-    allowed = [line for line in ALLOWED.read_text().splitlines() if line and not line.startswith("#")] \
-        if ALLOWED.exists() else []
-    dirty = {path: hits for path in named or files if (hits := findings(path, rules))}
-    if "--init" in arguments:
-        return write_allowed(dirty)
-    if "--update" in arguments:
-        return write_allowed(path for path in allowed if path in dirty)
+    files = [str(pathlib.Path(name).resolve().relative_to(ROOT)) for name in sys.argv[1:]]
+    if not files:
+        files = sorted({str(path.relative_to(ROOT)) for glob in SCANNED for path in ROOT.glob(glob)
+                        if not any(part.startswith(".build") for part in path.relative_to(ROOT).parts)})
     problems = 0
-    for path, hits in dirty.items():
-        if path in allowed and not named:
-            continue
-        for line, word, _, replacement in hits:
+    for path in files:
+        for line, word, _, replacement in findings(path, rules):
             print(f"{path}:{line}: '{word[:40]}'; write: {replacement}")
             problems += 1
-    if not named:
-        for path in allowed:
-            if path not in dirty:
-                print(f"{ALLOWED.relative_to(ROOT)}: {path} is clean or gone; run scripts/words.py --update")
-                problems += 1
     if problems:
         sys.exit(f"words: {problems} findings")
-    print(f"words: {len(files)} files, {len(allowed)} of them still with banned words")
+    print(f"words: {len(files)} files, no banned words")
 
 
 main()

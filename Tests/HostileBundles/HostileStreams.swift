@@ -18,7 +18,7 @@ extension HostileBundle {
         $0.put([0x80, 0, 0, 0, 0x7f] + [UInt8](repeating: 0xff, count: 7), at: 124)
       }
     },
-    .adding("a size that is no number", "size is not a number") {
+    .adding("a size that is not a number", "size is not a number") {
       $0.header("\(directory)/x") { $0.put(Array("99999999999\u{0}".utf8), at: 124) }
     },
     .adding("a size with a sign", "size is not a number") {

@@ -58,6 +58,61 @@ import Testing
     #expect(try workspace.unfinished().isEmpty)
   }
 
+  /// Reverts with a swap that ends as by a power failure, just after the trees were exchanged. `other` runs at
+  /// the last moment before the exchange.
+  private func crash(_ other: @escaping @Sendable () -> Void) throws {
+    let files = FaultyFileSystem(.crash(after: 0, "exchange", other))
+    var request = RevertRequest("img@1")
+    request.method = .swap
+    #expect(throws: (any Error).self) {
+      try Workspace(workspace.options, fileSystem: files) { _ in }.revert(request)
+    }
+    #expect(files.isHit)
+    #expect(try workspace.unfinished().count == 1)
+  }
+
+  @Test(arguments: [ResumeDirection.forward, .back, .abandon])
+  func `files written before an exchange that a crash follows are kept by the resume`(
+    _ direction: ResumeDirection
+  ) throws {
+    let tree = tree
+    try crash { _ = try? shell("cd \"$1\"; echo precious >etc/name; echo more >>etc/z", tree) }
+    #expect(text("etc/name") == nil, "the new tree is at the path")
+    let before = try workspace.log("img").count
+    _ = try workspace.resume("img", direction)
+    let all = try workspace.log("img").map(\.committed)
+    let kept = try #require(all.first { $0.snapshot.message.hasPrefix("found in the tree") })
+    #expect(all.count > before)
+    let out = directory.path("kept")
+    _ = try workspace.restore(kept.name, to: out)
+    #expect(try String(contentsOfFile: out + "/etc/name", encoding: .utf8) == "precious\n")
+    #expect(try String(contentsOfFile: out + "/etc/z", encoding: .utf8) == "new\nmore\n")
+    #expect(try run("find", directory.path("root"), "-name", ".imgstore*").output == "")
+    #expect(text("etc/z") == (direction == .back ? "new\n" : "old\n"))
+    #expect(try workspace.unfinished().isEmpty)
+    #expect(try workspace.verify(deep: true).isClean)
+  }
+
+  @Test(arguments: [ResumeDirection.forward, .back])
+  func `a resume after an undisturbed exchange, or before one, keeps nothing in addition`(
+    _ direction: ResumeDirection
+  ) throws {
+    try crash {}
+    _ = try workspace.resume("img", direction)
+    // A crash while the new tree is built leaves a part of it.
+    try shell("cd \"$1\"; echo newer >etc/z", tree)
+    let files = FaultyFileSystem(.crash(after: 0, "syncFileSystem", {}))
+    var request = RevertRequest("img@1")
+    request.method = .swap
+    #expect(throws: (any Error).self) {
+      try Workspace(workspace.options, fileSystem: files) { _ in }.revert(request)
+    }
+    _ = try workspace.resume("img", direction)
+    let messages = try workspace.log("img").map(\.committed.snapshot.message)
+    #expect(!messages.contains { $0.hasPrefix("found in the tree") }, "\(messages)")
+    #expect(text("etc/z") == (direction == .back ? "newer\n" : "old\n"))
+  }
+
   @Test func `an undisturbed revert swaps the tree, including links to shared inodes`() throws {
     let outcome = try swap {}
     #expect(outcome.isExact && outcome.apply.methods.contains(where: \.isSwap))

@@ -20,6 +20,9 @@ public final class FaultyFileSystem: FileSystem {
     /// Runs the closure before the n-th operation of this name, from 0: another process that writes at
     /// the worst moment. Nothing fails.
     case before(Int, String, @Sendable () -> Void)
+    /// Runs the closure before the n-th operation of this name, from 0, which succeeds. All later operations
+    /// fail, as after a crash.
+    case crash(after: Int, String, @Sendable () -> Void)
 
     public var testDescription: String {
       switch self {
@@ -28,6 +31,7 @@ public final class FaultyFileSystem: FileSystem {
       case .always(let name, let code): "every \(name) fails: \(code)"
       case .nth(let n, let name, let code): "\(name) \(n) fails: \(code)"
       case .before(let n, let name, _): "another process acts before \(name) \(n)"
+      case .crash(let n, let name, _): "a crash after \(name) \(n)"
       }
     }
   }
@@ -98,6 +102,16 @@ public final class FaultyFileSystem: FileSystem {
         if state.ofName == n { state.isHit = true }
         return state.ofName == n
       }
+      if isIt { action() }
+    case .crash(let n, let which, let action):
+      let (isIt, isDown) = state.withLock { state in
+        let isDown = state.isHit
+        guard name == which else { return (false, isDown) }
+        defer { state.ofName += 1 }
+        if state.ofName == n { state.isHit = true }
+        return (state.ofName == n, isDown)
+      }
+      if isDown { throw SystemError(code: .inputOutput, name, []) }
       if isIt { action() }
     }
   }

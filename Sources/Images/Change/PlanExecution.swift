@@ -166,7 +166,7 @@ extension Workspace {
     try treeRemover().remove(at: directory.raw, tree.name)
     var report = ApplyReport()
     report.fallbacks.append(
-      ApplyProblem(path: path.bytes, what: "it cannot be built beside the live one: \(reason)"))
+      ApplyProblem(path: path.bytes, what: "it cannot be built next to the live one: \(reason)"))
     return (report, false)
   }
 

@@ -44,15 +44,14 @@ extension Workspace {
     return (safety, true)
   }
 
-  /// Returns whether a live entry has contents that are neither in the state before nor in the target.
+  /// Returns whether an entry has contents that none of the snapshots has at its path.
   func hasUnsavedChanges(
-    _ current: LiveCapture, _ before: CommittedSnapshot, _ target: CommittedSnapshot,
-    _ journal: Journal
+    _ current: ImageState, _ snapshots: [CommittedSnapshot], _ journal: Journal
   ) throws -> Bool {
     let prefix = Journal.prefix(journal.token)
     func newContents(since base: CommittedSnapshot) throws -> Set<[UInt8]> {
       var paths: Set<[UInt8]> = []
-      for change in try diff(state(base, try store()), current.state).entries {
+      for change in try diff(state(base, try store()), current).entries {
         switch change.kind {
         case .removed: continue
         case .added(let entry):
@@ -65,8 +64,12 @@ extension Workspace {
       }
       return paths
     }
-    let differing = try newContents(since: before)
-    return try !differing.isEmpty && !differing.isDisjoint(with: newContents(since: target))
+    guard let first = snapshots.first else { return false }
+    var paths = try newContents(since: first)
+    for snapshot in snapshots.dropFirst() where !paths.isEmpty {
+      paths.formIntersection(try newContents(since: snapshot))
+    }
+    return !paths.isEmpty
   }
 
   /// Commits the state after a change.

@@ -106,12 +106,14 @@ extension Workspace {
     ).committed
     try requireKept(live.capture.components, live.notes, in: safety)
     let snapshot = try snapshot(prepared, components.all, rows, request, parent: safety)
-    let journal = Journal(
-      operation: .importing, image: image.text, started: now(), method: .automatic,
-      target: snapshot.id, before: safety.id, command: "import", message: snapshot.message,
-      options: JournalOption.facts(
-        request, foreign: live.capture.components.filter { !belongsToImage($0) })
-        + JournalOption.facts(excludes: live.excludes))
+    let journal = naming(
+      exchangesOf: plans,
+      in: Journal(
+        operation: .importing, image: image.text, started: now(), method: .automatic,
+        target: snapshot.id, before: safety.id, command: "import", message: snapshot.message,
+        options: JournalOption.facts(
+          request, foreign: live.capture.components.filter { !belongsToImage($0) })
+          + JournalOption.facts(excludes: live.excludes)))
     let (committed, remaining, proof) = try withJournal(image, journal) { syncs in
       let committed = try store.refs.append(snapshot)
       recorded(committed)

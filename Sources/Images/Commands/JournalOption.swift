@@ -42,6 +42,42 @@ enum JournalOption {
       + (request.restoresLocation ? [Snapshot.Fact(locationKey, "")] : [])
   }
 
+  /// A tree that may be exchanged: the inode of its directory, the temporary name of the new tree, and its
+  /// path.
+  private static let tree = "tree"
+
+  /// A tree that a change may exchange with a new one.
+  struct ExchangedTree {
+    /// The inode of the old tree's directory.
+    let inode: UInt64
+    /// The name of the new tree before the exchange, and of the old one after it.
+    let temporaryName: [UInt8]
+    /// The path, in printable form.
+    let path: String
+  }
+
+  /// Returns the options of a journal with the trees that these plans exchange, in place of those of earlier
+  /// plans.
+  static func options(
+    _ options: [Snapshot.Fact], exchanging trees: [ExchangedTree]
+  ) -> [Snapshot.Fact] {
+    options.filter { $0.key != tree }
+      + trees.map {
+        Snapshot.Fact(
+          tree, "\($0.inode) \(String(decoding: $0.temporaryName, as: UTF8.self)) \($0.path)")
+      }
+  }
+
+  /// Returns the trees that the change may have exchanged.
+  static func exchangedTrees(_ journal: Journal) -> [ExchangedTree] {
+    journal.values(tree).compactMap { value in
+      let fields = value.split(separator: " ", maxSplits: 2).map(String.init)
+      guard fields.count == 3, let inode = UInt64(fields[0]) else { return nil }
+      return ExchangedTree(
+        inode: inode, temporaryName: Array(fields[1].utf8), path: fields[2])
+    }
+  }
+
   /// Returns the facts to record for exclude lists.
   static func facts(excludes: [[String]]) -> [Snapshot.Fact] {
     excludes.map { Snapshot.Fact(list, $0.joined(separator: "\n")) }

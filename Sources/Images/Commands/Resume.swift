@@ -116,7 +116,10 @@ extension Workspace {
     // The journal is removed even if leftovers cannot be.
     var leftovers: [ApplyProblem] = []
     if let journal {
-      do { leftovers = try removeLeftovers(image, journal).map(\.problem) } catch {
+      do {
+        _ = try keepReplacedTrees(image, journal)
+        leftovers = try removeLeftovers(image, journal).map(\.problem)
+      } catch {
         leftovers = [ApplyProblem(path: Array(image.text.utf8), what: "\(error)")]
       }
     }
@@ -180,6 +183,7 @@ extension Workspace {
     let moved = try relocate(image, journal, target: target, goal: goal)
     let directories = try lockDirectories(image, moved.paths)
     defer { withExtendedLifetime(directories) {} }
+    _ = try keepReplacedTrees(image, journal)
     if let leftover = try removeLeftovers(image, journal).first {
       throw ImageError(
         .changeUnfinished, printable(leftover.problem.path), leftover.problem.what,
@@ -193,12 +197,14 @@ extension Workspace {
     let (current, goal, attributes) = (plan.current, plan.goal, plan.attributes)
     var outcome = plan.outcome
     var safety: CommittedSnapshot?
-    if let before, try hasUnsavedChanges(current, before, plan.target, journal) {
+    if let before, try hasUnsavedChanges(current.state, [before, plan.target], journal) {
       safety = try commit(
         image, current.live, notes: [], latest: try store.refs.latestReadable(of: image),
         message: "found unfinished: \(journal.message)", command: "resume", isPermanent: false)
     }
     let resolve = try targetResolver(journal, isBack: isBack)
+    let journal = naming(exchangesOf: plan.plans, in: journal)
+    try store.journals.write(journal.encode(), of: image)
     if !isBack { try keepOriginals(journal, goal.snapshot, current.live) }
     outcome.report = try applyPlans(
       image, plan.plans, plan.notes, to: goal.snapshot, journal,

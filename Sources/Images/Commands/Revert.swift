@@ -163,11 +163,13 @@ extension Workspace {
     if let state = combined, let session {
       target = try prepare(state, change, before: before?.id, session)
     }
-    let journal = Journal(
-      operation: .revert, image: image.text, started: now(), method: request.method,
-      target: target.id, before: before?.id, command: change.command, message: change.message,
-      options: JournalOption.facts(request)
-        + JournalOption.facts(excludes: current.live.excludes))
+    let journal = naming(
+      exchangesOf: plans,
+      in: Journal(
+        operation: .revert, image: image.text, started: now(), method: request.method,
+        target: target.id, before: before?.id, command: change.command, message: change.message,
+        options: JournalOption.facts(request)
+          + JournalOption.facts(excludes: current.live.excludes)))
     let (remaining, limitProblems, verified, recorded) = try withJournal(image, journal) { syncs in
       if combined != nil { target = try store.refs.append(target.snapshot) }
       outcome.report = try applyPlans(

@@ -25,7 +25,7 @@ enum RPMNDB {
     // A database that was created and never written to.
     if file.count == 0 { return }
     guard try file.word32(0) == magic("RpmP") else {
-      throw MalformedDataError("it is no ndb database")
+      throw MalformedDataError("it is not an ndb database")
     }
     guard try file.word32(4) == 0 else {
       throw MalformedDataError(

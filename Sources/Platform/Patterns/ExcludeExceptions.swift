@@ -1,9 +1,9 @@
-// What a list of excludes may not exclude, though its patterns do: entries that somebody has kept.
+// Entries that exclude patterns match, but that stay included, because a snapshot or a change has kept them.
 //
-// 1. An exception is about one path. What lies below an excluded directory stays excluded, unless it is an
-//    exception as well.
-// 2. Nothing below an exception that is no directory is excluded: a directory in the place of a kept file cannot
-//    shield itself.
+// 1. An exception is one path. Entries below an excluded directory stay excluded, unless they are exceptions,
+//    too.
+// 2. No entry below an exception is excluded if the exception is a file: a directory that replaces a kept file
+//    cannot exclude its own content.
 
 /// Entries that patterns do not exclude.
 public struct ExcludeExceptions: Sendable, Hashable {

@@ -69,7 +69,7 @@ public indirect enum ValueGrammar: Sendable, Equatable {
       }
       return ValueGrammar.faultOfWord(value)
     case .path: return ValueGrammar.faultOfPath(value)
-    case .directory: return ValueGrammar.isCleanPath(value) ? nil : "is no clean absolute path"
+    case .directory: return ValueGrammar.isCleanPath(value) ? nil : "is not a clean absolute path"
     case .relativePath:
       guard value.first != ValueGrammar.slash, !ValueGrammar.leadsUp(value) else {
         return "is not a clean relative path"

@@ -1,0 +1,111 @@
+// Old trees of interrupted swaps. A crash may come between the exchange of two trees and the check of the old
+// one (SwappedTreeCheck), and another process may have written to the old tree before the exchange. Such writes
+// are in no snapshot, and the old tree looks like a leftover of the change.
+//
+// 1. The journal names the inode of each tree that may be exchanged, before the first step. A tree with another
+//    inode at the path means that the leftover is the old tree.
+// 2. The content of an old tree that neither the state before nor the target has is kept in a snapshot before
+//    the leftover is removed.
+// 3. A journal without inodes is of an older version. Its leftovers are removed without a check.
+
+import Apply
+import Ingest
+import Platform
+import Store
+import XCAT
+
+extension Workspace {
+  /// Adds to a journal the trees that plans would exchange.
+  func naming(exchangesOf plans: [ComponentPlan], in journal: Journal) -> Journal {
+    var journal = journal
+    journal.options = JournalOption.options(
+      journal.options,
+      exchanging: plans.enumerated().compactMap { index, component in
+        guard component.staging != nil, component.current != nil, let observed = component.observed
+        else { return nil }
+        return JournalOption.ExchangedTree(
+          inode: observed.stat.inode, temporaryName: stagingName(journal.token, index),
+          path: printable(component.path.bytes))
+      })
+    return journal
+  }
+
+  /// Keeps the content of old trees that other processes wrote before an interrupted exchange.
+  /// - Returns: the snapshots with that content; empty if there is none.
+  /// - Throws: `StoreError`, `SystemError`. The leftovers must stay then.
+  func keepReplacedTrees(_ image: ImageName, _ journal: Journal) throws -> [CommittedSnapshot] {
+    guard journal.before != nil else { return [] }
+    let endpoints = try [journal.before, journal.target].compactMap { $0 }
+      .compactMap { try snapshot($0, of: image) }
+    guard let base = endpoints.first else { return [] }
+    var kept: [CommittedSnapshot] = []
+    for tree in JournalOption.exchangedTrees(journal) {
+      guard
+        let path = endpoints.flatMap(\.snapshot.components).map(\.path)
+          .first(where: { printable($0) == tree.path }).flatMap({ AbsolutePath($0) }),
+        let location = try locateIfPresent(path),
+        let old = try fileSystem.statIfPresent(at: location.directory.raw, tree.temporaryName),
+        old.kind == .directory,
+        try fileSystem.statIfPresent(at: location.directory.raw, location.name)?.inode != tree.inode
+      else { continue }
+      if let snapshot = try keepReplacedTree(
+        image, journal, at: path, leftover: tree.temporaryName, base, endpoints)
+      {
+        kept.append(snapshot)
+      }
+    }
+    return kept
+  }
+
+  private func locateIfPresent(_ path: AbsolutePath) throws -> ResolvedPath? {
+    do throws(SystemError) { return try locate(path) } catch {
+      if error.isAbsent { return nil }
+      throw error
+    }
+  }
+
+  private func keepReplacedTree(
+    _ image: ImageName, _ journal: Journal, at path: AbsolutePath, leftover name: [UInt8],
+    _ base: CommittedSnapshot, _ endpoints: [CommittedSnapshot]
+  ) throws -> CommittedSnapshot? {
+    let store = try store()
+    let session = try store.beginSession()
+    let memory = MemoryObjects(over: store)
+    let role = base.snapshot.component(at: path.bytes)?.role ?? ImageFiles.rootTree
+    let captured = try newCapture().run(
+      [CaptureRoot(role: role, path: path.parent.appending(name))], cache: nil,
+      into: .store(session, keeping: memory))
+    try session.finish()
+    guard let top = captured.components.first?.entry else { return nil }
+    let component = Snapshot.Component(role: role, path: path.bytes, entry: top)
+    let state = ImageState(
+      name: "the old tree", definition: base.snapshot.definition, rows: base.snapshot.keptRows,
+      components: [component], source: memory, notes: [])
+    let latest = try store.refs.latestReadable(of: image)
+    // An earlier `resume` may have kept the tree, but not removed it.
+    guard latest?.snapshot.component(at: path.bytes)?.entry != top,
+      try hasUnsavedChanges(state, endpoints, journal)
+    else { return nil }
+    var snapshot = base.snapshot
+    snapshot.created = now()
+    snapshot.parent = latest?.id
+    snapshot.message = "found in the tree that was replaced: \(journal.message)"
+    snapshot.provenance = provenance("resume")
+    snapshot.components =
+      (base.snapshot.components.filter { $0.path != path.bytes } + [component])
+      .sorted { precedes($0.path, $1.path) }
+    if let old = base.snapshot.component(at: path.bytes)?.entry {
+      let less = try TreeCounts(old, in: store)
+      snapshot.entryCount = snapshot.entryCount &- less.entries
+      snapshot.contentBytes = snapshot.contentBytes &- less.contentBytes
+    }
+    let more = try TreeCounts(top, in: store)
+    snapshot.entryCount = snapshot.entryCount &+ more.entries
+    snapshot.contentBytes = snapshot.contentBytes &+ more.contentBytes
+    let committed = try store.refs.append(snapshot)
+    warn(
+      "another process wrote to \(path.text) before the interrupted exchange: \(committed.name) has "
+        + "these files ('imgstore diff \(base.name) \(committed.name)')")
+    return committed
+  }
+}
