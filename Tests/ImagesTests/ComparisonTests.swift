@@ -53,7 +53,7 @@ import Testing
           PackageChange(name: "moves", architecture: "all", old: "1.0-1", new: "1:0.9-1"),
         ])
       #expect(packages.unchangedCount == 1)
-      func ownership(_ path: String) -> PathOwnership? {
+      func ownership(_ path: String) -> ChangedPathOwner? {
         packages.ownerships[Array("/img/rootimg/\(path)".utf8)]
       }
       #expect(ownership("usr/share/moves/data") == .package("moves"))

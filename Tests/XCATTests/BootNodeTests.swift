@@ -107,20 +107,20 @@ import XCAT
   }
 
   @Test func `a command is printed so that a shell splits it into its arguments`() throws {
-    let plain = try NodesetCommand(range: "n1-n3,x", image: "rhels8.5.0-x86_64-netboot-compute")
+    let plain = try NodesetArguments(range: "n1-n3,x", image: "rhels8.5.0-x86_64-netboot-compute")
     #expect(plain.arguments == ["n1-n3,x", "osimage=rhels8.5.0-x86_64-netboot-compute"])
     #expect(plain.text == "nodeset n1-n3,x osimage=rhels8.5.0-x86_64-netboot-compute")
-    #expect(try NodesetCommand(range: "n", image: "a$b;c").text == "nodeset n 'osimage=a$b;c'")
+    #expect(try NodesetArguments(range: "n", image: "a$b;c").text == "nodeset n 'osimage=a$b;c'")
     for (range, image) in [
       ("", "img"), ("-V", "img"), ("n1,-V", "img"), ("n;x", "img"), ("n 1", "img"), ("n1,", "img"),
       ("n1", "a b"), ("n1", "a,b"), ("n1", "-x"), ("n1", "a'b"), ("n1", "a|b"), ("n1", ""),
     ] {
       #expect(throws: XCATError.self, "\(range) \(image)") {
-        try NodesetCommand(range: range, image: image)
+        try NodesetArguments(range: range, image: image)
       }
     }
     let many = (0..<30_000).map { "node\($0 * 2)x" }.joined(separator: ",")
-    let parts = try NodesetCommand(range: many, image: "img").parts()
+    let parts = try NodesetArguments(range: many, image: "img").parts()
     #expect(parts.count > 1)
     #expect(parts.map(\.range).joined(separator: ",") == many)
     #expect(parts.allSatisfy { $0.range.utf8.count <= 100_000 })

@@ -61,10 +61,10 @@ extension Workspace {
     }.map(\.name)
     let elsewhere = all.filter(\.isElsewhere).map(\.name)
     if copies.isEmpty, elsewhere.isEmpty { return nil }
-    var command: NodesetCommand?
+    var command: NodesetArguments?
     if let nodes, !(here + elsewhere).isEmpty {
       do {
-        command = try NodesetCommand(range: nodes.range(of: here + elsewhere), image: image)
+        command = try NodesetArguments(range: nodes.range(of: here + elsewhere), image: image)
       } catch {
         problem = error.message
       }

@@ -39,7 +39,7 @@ public struct BootFilesReport: Sendable {
   public let unclear: [String]
   /// The command that gives `nodes` and `elsewhere` the image's boot files. It is nil if there are no such
   /// nodes, or if a name is not allowed on a command line.
-  public let command: NodesetCommand?
+  public let command: NodesetArguments?
   /// The nodes of `command` as the shortest node range; nil without a command.
   public var range: String? { command?.range }
   /// The reason why the nodes are unknown.

@@ -9,7 +9,7 @@ import XCAT
 
 /// The result of running nodeset.
 public struct NodesetOutcome: Sendable {
-  public let command: NodesetCommand
+  public let command: NodesetArguments
   /// The reason for a failure; nil on success.
   public let failure: String?
   /// The comparison after the run.

@@ -100,7 +100,8 @@ struct PartCombiner {
 
   // MARK: Paths
 
-  private struct PartLocation {
+  /// A path of a partial revert, in both states.
+  private struct PathspecLocation {
     let componentPath: [UInt8]
     let old: Snapshot.Component?
     let new: Snapshot.Component?
@@ -140,7 +141,7 @@ struct PartCombiner {
   }
 
   /// Refuses excluded entries. A revert leaves them alone, so it must not seem to restore one.
-  private func requireNotExcluded(_ location: PartLocation, _ text: String) throws {
+  private func requireNotExcluded(_ location: PathspecLocation, _ text: String) throws {
     let whole = location.componentPath + location.below.flatMap { [0x2f] + $0 }
     let note = live.notes.first { note in
       note.kind == .excluded && (whole == note.path || whole.starts(with: note.path + [0x2f]))
@@ -167,7 +168,7 @@ struct PartCombiner {
 
   /// Adds edits that create the missing directories on a path.
   private mutating func makeDirectories(
-    above location: PartLocation, in tree: Snapshot.Component, from source: Snapshot.Component
+    above location: PathspecLocation, in tree: Snapshot.Component, from source: Snapshot.Component
   ) throws {
     for count in 1..<max(1, location.below.count) {
       let directory = Array(location.below[..<count])
@@ -188,7 +189,7 @@ struct PartCombiner {
     }
   }
 
-  private mutating func bring(whole location: PartLocation, _ text: String) throws {
+  private mutating func bring(whole location: PathspecLocation, _ text: String) throws {
     guard location.old != nil || location.new != nil else {
       throw ImageError(
         .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image")
@@ -204,14 +205,14 @@ struct PartCombiner {
   }
 
   /// Copies the snapshot's notes on unreadable entries, so that the revert leaves these alone.
-  private mutating func honourNotes(at location: PartLocation) {
+  private mutating func honourNotes(at location: PathspecLocation) {
     let whole = location.componentPath + location.below.flatMap { [0x2f] + $0 }
     notes += source.notes.filter { note in
       note.isUntouchable && note.path.starts(with: whole) && !notes.contains(note)
     }
   }
 
-  private func locate(_ text: String) throws -> PartLocation {
+  private func locate(_ text: String) throws -> PathspecLocation {
     guard let bytes = bytes(fromPrintable: text) else {
       throw ImageError(
         .usage, "path \(text)", "contains a backslash that does not begin \\xHH, \\n, \\t or \\\\")
@@ -227,7 +228,7 @@ struct PartCombiner {
       let all = Set(live.capture.components.map(\.path)).union(source.components.map(\.path))
       let above = all.filter { parts.starts(with: treePath($0)) }
       if let component = above.max(by: { $0.count < $1.count }) {
-        return PartLocation(
+        return PathspecLocation(
           componentPath: component, old: components[component],
           new: source.component(at: component),
           below: Array(parts.dropFirst(treePath(component).count)))
@@ -240,7 +241,7 @@ struct PartCombiner {
         "is not a file of the image, and the image has no root tree",
         hint: "'imgstore show \(sourceName)' lists the files of the image")
     }
-    return PartLocation(
+    return PathspecLocation(
       componentPath: path, old: old.flatMap { components[$0.path] }, new: new, below: parts)
   }
 
@@ -257,7 +258,7 @@ struct PartCombiner {
       (live.capture.components + source.components).filter { $0.role == role }.map(\.path))
     for path in paths.sorted(by: precedes) {
       try bring(
-        whole: PartLocation(
+        whole: PathspecLocation(
           componentPath: path, old: components[path], new: source.component(at: path), below: []),
         name)
     }

@@ -35,7 +35,7 @@ struct LiteEdits {
   mutating func makeAll(session: WriteSession?) throws {
     let original = tree.top
     remarks += try Statelite.undo(&tree)
-    remarks += try Postscripts.copy(into: &tree, site, withScript: false)
+    remarks += try PostscriptCopier.copy(into: &tree, site, withScript: false)
     try makeRootReadOnly()
     remarks += try RootPassword.set(in: &tree, site, salt: original.ids)
     if let session { remarks += try Syncfiles.copy(into: &tree, site, session) }

@@ -39,8 +39,8 @@ public struct PackageChange: Sendable, Equatable {
   }
 }
 
-/// The relation of a changed path to packages.
-public enum PathOwnership: Sendable, Equatable {
+/// The package that owns a changed path, and the relation of the change to it.
+public enum ChangedPathOwner: Sendable, Equatable {
   /// The path belongs to a package that was added, removed or replaced by another version.
   case package(String)
   /// The path is a configuration file that differs from its package's version, or was removed.
@@ -61,7 +61,7 @@ public struct PackageDiff: Sendable {
   public let changes: [PackageChange]
   public let unchangedCount: Int
   /// The owner of each changed path of the tree.
-  public let ownerships: [[UInt8]: PathOwnership]
+  public let ownerships: [[UInt8]: ChangedPathOwner]
   /// The parts of the databases that could not be read, one sentence each.
   public let remarks: [String]
 }
@@ -184,7 +184,7 @@ private struct PackageComparison {
 
   func run(_ path: [UInt8], _ entries: [TreeChange]) throws -> PackageDiff {
     let (changes, unchanged) = compare(old.packages, new.packages)
-    var ownerships: [[UInt8]: PathOwnership] = [:]
+    var ownerships: [[UInt8]: ChangedPathOwner] = [:]
     for change in entries {
       let key = Array(change.path.dropFirst(path.count + 1))
       ownerships[change.path] = try classify(change, newOwners[key] ?? oldOwners[key] ?? [])
@@ -197,11 +197,11 @@ private struct PackageComparison {
 
   private func classify(
     _ change: TreeChange, _ owners: [PackageOwnership]
-  ) throws -> PathOwnership {
+  ) throws -> ChangedPathOwner {
     // Directories often have several owners. One that changed explains the change.
     let mover = owners.first { !same.contains($0.package) }
     guard let owner = mover ?? owners.first else { return .unowned }
-    let ofMover: PathOwnership =
+    let ofMover: ChangedPathOwner =
       mover == nil ? .modified(owner.package.name) : .package(owner.package.name)
     guard owner.isConfiguration else { return ofMover }
     switch change.kind {

@@ -28,7 +28,7 @@ public final class LinePattern {
   private enum Matcher {
     case bytes([UInt8])
     case linear(OpaquePointer)
-    case backtracking(BacktrackingPattern)
+    case backtracking(PCREPattern)
   }
   private let matcher: Matcher
 
@@ -78,7 +78,7 @@ public final class LinePattern {
       }
       if let expression { return .linear(expression) }
     }
-    guard let pattern = BacktrackingPattern(text) else {
+    guard let pattern = PCREPattern(text) else {
       throw ImageError(.invalidPattern, object, "is too long or too deeply nested to compile")
     }
     return .backtracking(pattern)
@@ -108,7 +108,7 @@ public final class LinePattern {
 }
 
 /// A pattern for PCRE2, which matches one line at a time.
-private final class BacktrackingPattern {
+private final class PCREPattern {
   /// The most steps that the matcher takes for one line: about a second.
   private static let stepLimit: UInt32 = 20_000_000
   private static let memoryLimitKiB: UInt32 = 64 << 10
@@ -140,9 +140,9 @@ private final class BacktrackingPattern {
       pcre2_match_data_free_8(data)
       return nil
     }
-    pcre2_set_match_limit_8(context, BacktrackingPattern.stepLimit)
-    pcre2_set_depth_limit_8(context, BacktrackingPattern.stepLimit)
-    pcre2_set_heap_limit_8(context, BacktrackingPattern.memoryLimitKiB)
+    pcre2_set_match_limit_8(context, PCREPattern.stepLimit)
+    pcre2_set_depth_limit_8(context, PCREPattern.stepLimit)
+    pcre2_set_heap_limit_8(context, PCREPattern.memoryLimitKiB)
     (self.code, self.data, self.context) = (code, data, context)
   }
 
@@ -166,9 +166,9 @@ private final class BacktrackingPattern {
       case PCRE2_ERROR_NOMATCH: break
       case PCRE2_ERROR_HEAPLIMIT:
         throw SearchLimitError(
-          offset: line, limit: "\(BacktrackingPattern.memoryLimitKiB >> 10) MiB")
+          offset: line, limit: "\(PCREPattern.memoryLimitKiB >> 10) MiB")
       default:
-        throw SearchLimitError(offset: line, limit: "\(BacktrackingPattern.stepLimit) steps")
+        throw SearchLimitError(offset: line, limit: "\(PCREPattern.stepLimit) steps")
       }
       guard let end else { return nil }
       line = end + 1

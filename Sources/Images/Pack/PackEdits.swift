@@ -36,7 +36,7 @@ struct PackEdits {
     let original = tree.top
     remarks += try Statelite.undo(&tree)
     try restoreBootScripts()
-    remarks += try Postscripts.copy(into: &tree, site)
+    remarks += try PostscriptCopier.copy(into: &tree, site)
     try setTimezone()
     remarks += try RootPassword.set(in: &tree, site, salt: original.ids)
     if let session { remarks += try Syncfiles.copy(into: &tree, site, session) }

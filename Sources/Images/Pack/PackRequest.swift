@@ -4,7 +4,7 @@ import Platform
 import Render
 import Store
 
-/// The format of a packed image.
+/// The form of a packed image: an archive of the tree, or a squashfs (`pack -m`).
 public enum PackMethod: String, Sendable, CaseIterable {
   case cpio
   case tar

@@ -36,7 +36,7 @@ public struct BootNodes {
     for node in tables.groups.keys.sorted(by: byBytes) {
       do {
         guard try BootNodes.boots(node, image, &tables) else { continue }
-        guard NodesetCommand.isPlain(node) else {
+        guard NodesetArguments.isPlain(node) else {
           unclear.append(node)
           continue
         }
@@ -56,7 +56,7 @@ public struct BootNodes {
     let defined = Set(try backend.rows("nodegroup").compactMap { $0["groupname"] })
     var groups: [String: Set<String>] = [:]
     for (node, names) in tables.groups {
-      for name in names where NodesetCommand.isPlain(name) && !defined.contains(name) {
+      for name in names where NodesetArguments.isPlain(name) && !defined.contains(name) {
         groups[name, default: []].insert(node)
       }
     }

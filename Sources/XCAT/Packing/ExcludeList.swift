@@ -49,7 +49,7 @@ public struct ExcludeList: Sendable {
   ) throws(XCATError) -> ExcludeList {
     var result = ExcludeList(always: always)
     for file in files {
-      var expander = Expander(directory: file.parent)
+      var expander = IncludeExpander(directory: file.parent)
       for line in try expander.text(of: [file], read).split(separator: UInt8(ascii: "\n")) {
         result.add(line)
       }
@@ -111,7 +111,7 @@ public struct ExcludeList: Sendable {
 
 extension ExcludeList {
   /// Replaces tags by the text of included files.
-  private struct Expander {
+  private struct IncludeExpander {
     /// The directory that relative names are relative to.
     let directory: AbsolutePath
     private var bytes = 0

@@ -79,7 +79,7 @@ struct PathOwnershipJSON: Codable {
   let kind: Kind
   let package: String?
 
-  init(_ ownership: PathOwnership) {
+  init(_ ownership: ChangedPathOwner) {
     switch ownership {
     case .package(let name): (kind, package) = (.package, name)
     case .configuration(let name): (kind, package) = (.configuration, name)

@@ -6,8 +6,8 @@
 
 import Platform
 
-/// A call of xCAT's nodeset.
-public struct NodesetCommand: Sendable, Equatable {
+/// The arguments of a call of xCAT's nodeset.
+public struct NodesetArguments: Sendable, Equatable {
   /// The nodes, as a node range.
   public let range: String
   public let image: String
@@ -18,7 +18,7 @@ public struct NodesetCommand: Sendable, Equatable {
     try XCATCommandRunner.check(name: image)
     guard !range.isEmpty,
       range.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
-        .allSatisfy({ NodesetCommand.isPlain(String(decoding: $0, as: UTF8.self)) })
+        .allSatisfy({ NodesetArguments.isPlain(String(decoding: $0, as: UTF8.self)) })
     else {
       throw XCATError(
         "node range '\(printable(range.utf8.prefix(255)))'", "does not consist of plain names",
@@ -33,12 +33,14 @@ public struct NodesetCommand: Sendable, Equatable {
 
   /// The command for a shell.
   public var text: String {
-    let isWord = image.utf8.allSatisfy { NodesetCommand.isWordByte($0) || "+:%".utf8.contains($0) }
+    let isWord = image.utf8.allSatisfy {
+      NodesetArguments.isWordByte($0) || "+:%".utf8.contains($0)
+    }
     return "nodeset \(range) " + (isWord ? "osimage=\(image)" : "'osimage=\(image)'")
   }
 
   /// Splits the command if the range is too long for one argument of a program (128 KiB).
-  public func parts() throws(XCATError) -> [NodesetCommand] {
+  public func parts() throws(XCATError) -> [NodesetArguments] {
     let limit = 100_000
     var ranges: [String] = []
     for node in range.split(separator: ",") {
@@ -48,8 +50,8 @@ public struct NodesetCommand: Sendable, Equatable {
         ranges.append(String(node))
       }
     }
-    var parts: [NodesetCommand] = []
-    for range in ranges { parts.append(try NodesetCommand(range: range, image: image)) }
+    var parts: [NodesetArguments] = []
+    for range in ranges { parts.append(try NodesetArguments(range: range, image: image)) }
     return parts
   }
 
@@ -83,7 +85,7 @@ public struct NodesetRunner: Sendable {
 
   /// Runs a call.
   /// - Throws: `XCATError` with the command's message if it fails.
-  public func run(_ command: NodesetCommand) throws {
+  public func run(_ command: NodesetArguments) throws {
     try commands.mustRun("nodeset", command.arguments)
   }
 }

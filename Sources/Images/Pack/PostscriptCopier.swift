@@ -5,8 +5,8 @@ import Render
 import Store
 import XCAT
 
-/// The postscripts of a root tree.
-enum Postscripts {
+/// Copies the postscripts of the site into a root tree.
+enum PostscriptCopier {
   /// Copies the directory as `cp -r postscripts/*` does, so names with a leading dot are left out at the top.
   /// - Parameter withScript: also copies xcatdsklspost to /opt/xcat, as packimage does.
   /// - Returns: remarks for the administrator.
