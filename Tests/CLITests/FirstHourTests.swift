@@ -123,7 +123,7 @@ import Testing
     Row("lgo compute", 2, "'log'"),
     Row("frobnicate", 2, "imgstore help --all"),
     Row("repair -n", 0, "nothing to do"), Row("stats", 0, "total"),
-    Row("bench /no/tree", 1, "is not a folder below"),
+    Row("bench /no/tree", 1, "is not a directory below"),
     Row("untag compute@golden", 0, "removed the tag"), Row("untag compute@none", 1, "none"),
     Row("copy compute@1 other -n", 0, "would take"), Row("undo img", 1, "img"),
     Row("cat compute:", 1, "is a directory"), Row("ls compute@1:etc/none", 1, "etc/none"),

@@ -247,7 +247,7 @@ private struct Sites {
   @Test func `an invalid rootimgdir is reported with its value`() throws {
     for (value, word) in [
       ("/install/netboot/rh/../rh/c", "'..'"), ("install/netboot/c", "does not begin"),
-      ("/", "cannot be the folder of an image"),
+      ("/", "cannot be the directory of an image"),
     ] {
       let definition = ImageDefinition(osimage: [:], linuximage: ["rootimgdir": value])
       #expect(ImageFiles.rootDirectoryFault(definition)?.contains(word) == true)

@@ -198,7 +198,7 @@ import Testing
     process.arguments = ["60"]
     process.currentDirectoryURL = URL(fileURLWithPath: tree(directory))
     try process.run()
-    #expect(try !method().isSwap && method().reason.contains("working folder"))
+    #expect(try !method().isSwap && method().reason.contains("working directory"))
     // A shell may make this process ignore SIGTERM, and the child inherits that.
     kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()

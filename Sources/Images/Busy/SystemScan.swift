@@ -104,7 +104,7 @@ struct SystemScan {
   private mutating func scanProcess(_ pid: String) throws(SystemError) {
     let who = name(pid)
     try scanLinks(
-      pid, who, [("root", "its root"), ("cwd", "its working folder"), ("exe", "its program")])
+      pid, who, [("root", "its root"), ("cwd", "its working directory"), ("exe", "its program")])
     try scanDescriptors(pid, who)
     scanMaps(pid, who)
   }
@@ -140,7 +140,7 @@ struct SystemScan {
         if isOwn { continue }
         who = who ?? name(pid)
         try scanLinks(
-          task, who ?? pid, [("root", "its root"), ("cwd", "its working folder")])
+          task, who ?? pid, [("root", "its root"), ("cwd", "its working directory")])
       } catch {
         if !SystemScan.isGone(error) { throw error }
       }

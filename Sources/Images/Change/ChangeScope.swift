@@ -72,7 +72,7 @@ extension Workspace {
       guard let path = AbsolutePath(text) else {
         throw ImageError(
           .usage, "--allow \(text)", "is not an absolute path",
-          hint: "Name the file or folder that the change may reach")
+          hint: "Name the file or directory that the change may reach")
       }
       return path
     }
@@ -88,7 +88,8 @@ extension Workspace {
       kept.plan.skipped = [
         (
           component.path.lastComponent,
-          "it lies outside of the image's own folders; '--allow \(component.path.text)' changes it"
+          "it lies outside of the image's own directories; '--allow \(component.path.text)' "
+            + "changes it"
         )
       ]
       return kept

@@ -191,7 +191,7 @@ extension Workspace {
         .invalid, .notSupported, .notImplemented, .crossDevice, .busy,
       ]
       guard unable.contains(error.code) else { throw error }
-      return "this file system exchanges no folders"
+      return "this file system cannot exchange directories"
     }
     if tree.component.current != nil, let observed = tree.component.observed,
       let path = try SwappedTreeCheck(fileSystem, observed.directory).firstDifference(

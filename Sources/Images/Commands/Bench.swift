@@ -37,7 +37,7 @@ extension Workspace {
       guard let tree = files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
         throw ImageError(
           .notFound, "image \(image)", "has no root tree to pack here",
-          hint: "Name a folder by its path instead: 'imgstore bench ./FOLDER'")
+          hint: "Name a directory by its path instead: 'imgstore bench ./DIR'")
       }
       return tree
     }
@@ -46,8 +46,8 @@ extension Workspace {
     else {
       throw ImageError(
         .notFound, subject,
-        options.root == "/" ? "is not a folder" : "is not a folder below \(options.root)",
-        hint: "Name an image, or the folder of a root tree")
+        options.root == "/" ? "is not a directory" : "is not a directory below \(options.root)",
+        hint: "Name an image, or the directory of a root tree")
     }
     return path
   }

@@ -42,7 +42,7 @@ struct CopyPlan {
 
   /// Plans the copy of an osimage.
   /// - Parameter newDirectory: the directory of the copy; nil for the one that follows from the profile.
-  /// - Throws: `ImageError` if the copy would have the directory of the source or none, or if two files would
+  /// - Throws: `ImageError` if the copy would use the directory of the source or none, or if two files would
   ///   have the same path.
   init(
     _ source: Snapshot, as image: ImageName, profile: String, directory newDirectory: AbsolutePath?,
@@ -72,7 +72,7 @@ struct CopyPlan {
     guard from != to else {
       throw ImageError(
         .definitionInvalid,
-        "image \(image)", "would have the folder of \(source.image), \(from.text)",
+        "image \(image)", "would use the directory of \(source.image), \(from.text)",
         hint: "Give it another profile with --profile")
     }
     directory = to

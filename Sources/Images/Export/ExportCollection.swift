@@ -90,7 +90,7 @@ struct ExportCollection {
       else {
         throw ImageError.sentence(
           .notFound, "Can not find Extra file \(extra.source).",
-          hint: "Name an existing file or folder; nothing was exported")
+          hint: "Name an existing file or directory; nothing was exported")
       }
       let destination = extra.destination ?? (kind == .file ? path.parent : path).text
       return ExportExtra(source: path, destination: destination, isDirectory: kind == .directory)
@@ -131,7 +131,7 @@ struct ExportCollection {
             missing.append(
               MissingFile(
                 path: needed.path.text,
-                reason: "\(needed.referrer), a folder outside \(install.text)"))
+                reason: "\(needed.referrer), a directory outside \(install.text)"))
             continue
           }
           input.extras.append(
@@ -286,8 +286,8 @@ struct ExportCollection {
     throw ImageError(
       link.text, "is a link to \(path.text), outside of \(install.text)",
       hint:
-        "Nothing was exported; set the attribute to the path of that file, or allow its folder with "
-        + "--allow \(path.parent.text)")
+        "Nothing was exported; set the attribute to the path of that file, or allow its directory "
+        + "with --allow \(path.parent.text)")
   }
 
   /// Returns the component at a path, links followed.

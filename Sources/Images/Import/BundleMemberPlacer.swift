@@ -131,7 +131,7 @@ struct BundleMemberPlacer {
     guard ups < name.utf8.split(separator: UInt8(ascii: "/")).count else {
       throw BundleError(
         "member \(full)",
-        "is a link that may lead out of its folder, to \(printable(target.prefix(255)))",
+        "is a link that may lead out of its directory, to \(printable(target.prefix(255)))",
         hint: "Nothing was imported; do not trust this bundle")
     }
   }

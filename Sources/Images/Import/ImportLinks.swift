@@ -83,7 +83,7 @@ struct ImportLinks {
       names.append(name)
       if toTop == 0, links > 0, names.count == 1, ImportLinks.systemDirectories.contains(name) {
         throw RefusedLinkError(
-          link: path, reason: "leads into /\(printable(name)), a folder of the operating system")
+          link: path, reason: "leads into /\(printable(name)), a directory of the operating system")
       }
     }
     return ResolvedPath(directory: stack[stack.count - 1], name: [0x2e])

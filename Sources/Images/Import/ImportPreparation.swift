@@ -68,7 +68,7 @@ struct ImportPreparation {
         hint: prepared.definition.isDirectory
           ? "Give it another name and place with --name NAME --to DIR, or replace it with --force; "
             + "'imgstore revert' restores the replaced image"
-          : "Import under another profile (-f), which has its own folder, or replace it with "
+          : "Import under another profile (-f), which has its own directory, or replace it with "
             + "--force; 'imgstore revert' restores the replaced image")
     }
     try prepared.siteReplacements.refuse()
@@ -84,7 +84,7 @@ struct ImportPreparation {
       guard !manifest.directory.isEmpty else {
         throw ImageError(
           .usage, "--to", "is for images that are directories, but \(manifest.imageName) is not",
-          hint: "Import it under another profile with -f, which has its own folder")
+          hint: "Import it under another profile with -f, which has its own directory")
       }
       renamed.move(to: directory)
     }
@@ -178,7 +178,7 @@ struct ImportPreparation {
         throw ImageError(
           .alreadyExists, path.text,
           "belongs to the image \(other), and the import would overwrite it",
-          hint: "Import under another profile (-f), which has its own folder and lists; "
+          hint: "Import under another profile (-f), which has its own directory and lists; "
             + "--force overwrites it, and snapshots the old file first")
       }
     }

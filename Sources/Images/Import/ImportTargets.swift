@@ -34,7 +34,7 @@ struct ImportTargets {
       guard let path = AbsolutePath(text), !path.components.isEmpty else {
         throw ImageError(
           .usage, "--allow \(text)", "is not an absolute path below /",
-          hint: "Name the folder that the bundle may write below")
+          hint: "Name the directory that the bundle may write below")
       }
       return path
     }
@@ -107,8 +107,9 @@ struct ImportTargets {
       throw BundleError(
         "member \(member)",
         "would be written to \(path.text), which is outside \(install.text)",
-        hint: "Nothing was imported; a bundle may only write below the install folder, and below "
-          + "the folders that you name with --allow")
+        hint:
+          "Nothing was imported; a bundle may only write below the install directory, and below "
+          + "the directories that you name with --allow")
     }
   }
 
@@ -139,8 +140,8 @@ struct ImportTargets {
         "is reached through a symbolic link below \(top.text), \(refusal.link.text): "
           + refusal.reason,
         hint:
-          "Let root own the link and its folder, which nobody else may write to, or replace it by a "
-          + "folder or a bind mount, and import again")
+          "Let root own the link and its directory, which nobody else may write to, or replace it by "
+          + "a directory or a bind mount, and import again")
     }
   }
 

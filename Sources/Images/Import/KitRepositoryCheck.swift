@@ -22,7 +22,7 @@ extension ImportPreparation {
       }
       throw ImageError(
         "kit repository '\(name)'",
-        "would have the path \(path.text) of another folder: xCAT's rmkitcomp would remove it",
+        "would have the path \(path.text) of another directory: xCAT's rmkitcomp would remove it",
         hint: "Nothing was imported; do not trust this bundle")
     }
   }

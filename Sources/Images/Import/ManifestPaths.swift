@@ -12,8 +12,8 @@ extension ImportTargets {
     func refuse(_ column: String, _ path: String) -> BundleError {
       BundleError(
         "manifest.xml",
-        "has <\(column)> \(path), which is not a folder or file below \(install.text)",
-        hint: "Nothing was imported; a bundle may only name paths below the install folder, "
+        "has <\(column)> \(path), which is not a directory or file below \(install.text)",
+        hint: "Nothing was imported; a bundle may only name paths below the install directory, "
           + "and none outside it")
     }
     if !manifest.directory.isEmpty {
@@ -27,7 +27,7 @@ extension ImportTargets {
           "says that the image is the directory \(printable(text.utf8.prefix(255)))",
           hint:
             "Nothing was imported: a bundle cannot choose where it writes. Name the directory "
-            + "with '--to DIR', or let bundles write below a folder with '--allow \(above)'")
+            + "with '--to DIR', or let bundles write below a directory with '--allow \(above)'")
       }
     }
     if let text = manifest.linuximage["rootimgdir"] {

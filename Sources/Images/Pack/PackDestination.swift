@@ -72,7 +72,7 @@ extension Workspace {
     } catch {
       guard error.isAbsent else { throw error }
       throw ImageError(
-        .notFound, "image folder \(directory.text)", "does not exist",
+        .notFound, "image directory \(directory.text)", "does not exist",
         hint: "Run genimage first, or set rootimgdir")
     }
     if let old = try fileSystem.statIfPresent(at: resolved.directory.raw, resolved.name),

@@ -50,7 +50,7 @@ enum PostscriptCopier {
 
     mutating func copy(_ directory: Descriptor, _ name: [UInt8], to target: TreePath) throws {
       guard target.count < 64 else {
-        throw ImageError("postscripts", "have folders that are nested too deeply")
+        throw ImageError("postscripts", "have directories that are nested too deeply")
       }
       let fileSystem = site.fileSystem
       let stat = try fileSystem.stat(at: directory.raw, name, followLink: false)
@@ -58,7 +58,7 @@ enum PostscriptCopier {
       case .file:
         guard stat.size <= remainingBytes else {
           throw ImageError(
-            "folder \(site.installDirectory.text)/postscripts", "holds more than 128 MiB",
+            "directory \(site.installDirectory.text)/postscripts", "holds more than 128 MiB",
             hint: "Move files that nodes do not need out of it")
         }
         let bytes = try fileSystem.readSmallFile(

@@ -113,8 +113,8 @@ enum Syncfiles {
       guard source.components.count < 256, count <= Syncfiles.maxFiles else {
         throw ImageError(
           "synclist of the image \(site.image)",
-          "names a folder, \(source.text), with more than \(Syncfiles.maxFiles) entries or a link "
-            + "that leads back into it", hint: "Name the files that nodes need")
+          "names a directory, \(source.text), with more than \(Syncfiles.maxFiles) entries or a "
+            + "link that leads back into it", hint: "Name the files that nodes need")
       }
       if directories.insert(path).inserted, let stat = try stat(source), !path.isEmpty {
         var directory = Entry(
@@ -134,7 +134,7 @@ enum Syncfiles {
         case .directory: try spread(child, to: path + [name], &edits, &files)
         case .file: files.append((child, path + [name]))
         case .some, .none:
-          remarks.append("\(child.text) was left out: it is neither a file nor a folder")
+          remarks.append("\(child.text) was left out: it is neither a file nor a directory")
         }
         count += 1
       }

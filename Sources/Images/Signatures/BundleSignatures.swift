@@ -128,7 +128,7 @@ struct ImportSignatures: Sendable {
     trusted = try workspace.trustedKeys(request.trustedKeys)
     if trusted.isEmpty {
       throw ImageError(
-        .keyNotFound, "folder \(trusted.directory)",
+        .keyNotFound, "directory \(trusted.directory)",
         "holds no key, so no signature can be required",
         hint: "Run 'imgstore key trust FILE' to trust a public key")
     }

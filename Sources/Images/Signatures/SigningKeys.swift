@@ -99,11 +99,11 @@ extension Workspace {
       if error.code == .notFound, given == nil { return trusted }
       throw error
     }
-    try requireOwn(try fileSystem.stat(directory.raw), "folder \(path)")
+    try requireOwn(try fileSystem.stat(directory.raw), "directory \(path)")
     let names = try fileSystem.names(of: directory.raw).sorted(by: precedes)
       .filter { $0.count > 4 && $0.suffix(4).elementsEqual(".pem".utf8) && $0.first != 0x2e }
     guard names.count <= TrustedKeys.maxFiles else {
-      throw ImageError("folder \(path)", "holds more than \(TrustedKeys.maxFiles) keys")
+      throw ImageError("directory \(path)", "holds more than \(TrustedKeys.maxFiles) keys")
     }
     for name in names {
       let file = "\(path)/\(printable(name))"
@@ -183,7 +183,8 @@ extension Workspace {
     let path = output.map(absolute) ?? signingKeyPath
     guard let location = try keyLocation(output, or: Workspace.keyName, create: output == nil)
     else {
-      throw ImageError(.keyNotFound, "key \(path)", "cannot be created: its folder does not exist")
+      throw ImageError(
+        .keyNotFound, "key \(path)", "cannot be created: its directory does not exist")
     }
     let publicName = location.name + Array(".pub".utf8)
     for name in [location.name, publicName]
@@ -230,7 +231,7 @@ extension Workspace {
         key: key, privateFile: nil, publicFiles: ["\(trustedKeysPath)/\(known.name).pem"])
     }
     guard let location = try keyLocation(nil, or: Workspace.trustedName, create: true) else {
-      throw ImageError("folder \(trustedKeysPath)", "cannot be created")
+      throw ImageError("directory \(trustedKeysPath)", "cannot be created")
     }
     do throws(SystemError) {
       try fileSystem.makeDirectory(at: location.directory.raw, location.name, mode: 0o755)

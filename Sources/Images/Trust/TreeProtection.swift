@@ -31,19 +31,20 @@ extension Workspace {
       }
     } else if prepared.definition.provisioning != "statelite" {
       if !prepared.privileged.isEmpty {
-        protection.remarks = [open + "nodes fetch files from its folder, so it stays open"]
+        protection.remarks = [open + "nodes fetch files from its directory, so it stays open"]
       }
     } else if let there = try statLive(directory) {
       if there.mode & 0o011 != 0, !prepared.privileged.isEmpty {
         protection.remarks = [
           open
-            + "its folder already existed; run 'chmod 700 \(shellQuoted(directory.text))' to keep them out, unless "
-            + "NFS squashes root"
+            + "its directory already existed; run 'chmod 700 \(shellQuoted(directory.text))' to "
+            + "keep them out, unless NFS squashes root"
         ]
       }
     } else if let export = try squashingExport(of: directory) {
       protection.remarks = [
-        open + "\(export) squashes root, so nodes could not read a folder that only root can open"
+        open
+          + "\(export) squashes root, so nodes could not read a directory that only root can open"
       ]
     } else {
       protection.closedDirectory = directory
@@ -62,8 +63,8 @@ extension Workspace {
     let others = try fileView.list(directory).filter { $0 != path.lastComponent }
     guard !directory.components.isEmpty, others.isEmpty else {
       return
-        "a folder of its own that is root's alone ('mkdir -m 700'), with the image in it, would keep "
-        + "them off its setuid files"
+        "a directory of its own that is root's alone ('mkdir -m 700'), with the image in it, would "
+        + "keep them off its setuid files"
     }
     return "'chmod 700 \(shellQuoted(directory.text))' keeps them off its setuid files"
   }

@@ -75,8 +75,8 @@ extension Workspace {
       let path = Array(absolute(directory).utf8)
       guard try isDirectory(path) else {
         throw ImageError(
-          .notFound, "folder \(directory)", "does not exist",
-          hint: "Name the folder of xCAT's table files with --xcat-dir")
+          .notFound, "directory \(directory)", "does not exist",
+          hint: "Name the directory of xCAT's table files with --xcat-dir")
       }
       return .files(SQLiteTableBackend(fileSystem, directory: path, mayCreate: true))
     }
@@ -85,14 +85,14 @@ extension Workspace {
       return .files(
         try files(
           in: below(directory), named: directory,
-          hint: "\(source) names it; correct \(source), or name another folder with --xcat-dir"))
+          hint: "\(source) names it; correct \(source), or name another directory with --xcat-dir"))
     case .database(let kind, let source):
       guard isWholeSystem else {
         throw ImageError(
           .tablesInvalid, source,
           "puts xCAT's tables in a \(kind) database, which only a running xCAT can reach",
           hint: "Work without --root on the management node, or copy the definitions into table "
-            + "files (tabdump, 'imgstore define --csv') and name their folder with --xcat-dir")
+            + "files (tabdump, 'imgstore define --csv') and name their directory with --xcat-dir")
       }
       return .database(kind)
     case .none:
@@ -142,9 +142,9 @@ extension Workspace {
     guard directory.hasPrefix("/") else {
       throw ImageError(
         .tablesInvalid, source,
-        "names the folder of xCAT's tables as '\(printable(directory.utf8))', which is not an "
+        "names the directory of xCAT's tables as '\(printable(directory.utf8))', which is not an "
           + "absolute path",
-        hint: "Correct it, or name the folder with --xcat-dir")
+        hint: "Correct it, or name the directory with --xcat-dir")
     }
     return .directory(directory, source: source)
   }
@@ -184,7 +184,7 @@ extension Workspace {
     in path: [UInt8]?, named name: String, hint: String
   ) throws -> SQLiteTableBackend {
     guard let path, try isDirectory(path) else {
-      throw ImageError(.notFound, "folder \(name)", "does not exist", hint: hint)
+      throw ImageError(.notFound, "directory \(name)", "does not exist", hint: hint)
     }
     return tableFiles(in: path)
   }

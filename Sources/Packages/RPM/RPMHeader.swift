@@ -102,13 +102,13 @@ struct RPMHeader {
     let indexes = try numbers(Tag.dirIndexes) ?? []
     guard indexes.count == names.count else {
       throw MalformedDataError(
-        "a header in it has \(names.count) files and \(indexes.count) folders")
+        "a header in it has \(names.count) files and \(indexes.count) directories")
     }
     var paths: [[UInt8]] = []
     paths.reserveCapacity(names.count)
     for (name, index) in zip(names, indexes) {
       guard index < directories.count else {
-        throw MalformedDataError("a file in it has no folder")
+        throw MalformedDataError("a file in it has no directory")
       }
       paths.append(directories[Int(index)] + name)
     }

@@ -201,8 +201,8 @@ private struct MemberCollector {
       throw XCATError(
         .bundleInvalid,
         "manifest.xml",
-        "has an extra with the folder '\(printable(extra.destination.utf8.prefix(255)))', which is not a "
-          + "clean absolute path",
+        "has an extra with the directory '\(printable(extra.destination.utf8.prefix(255)))', which is not "
+          + "a clean absolute path",
         hint: "Nothing was imported; export the image again where it came from")
     }
     let inside = extra.source.split(separator: "/").joined(separator: "/")

@@ -98,7 +98,7 @@ extension DependencyCollector {
         report(
           .unresolved, referrer,
           "'\(printable(name))' is not the name of a script in \(directory.text)",
-          hint: "Name a script of that folder, without '..'")
+          hint: "Name a script of that directory, without '..'")
         continue
       }
       need(path, role, referrer: referrer)

@@ -138,7 +138,7 @@ extension DependencyCollector {
       guard paths.count <= Self.maxNeeded else {
         report(
           .tooMuch, path.text, "it matches more than \(Self.maxNeeded) files",
-          hint: "Name a folder instead, in \(referrer)")
+          hint: "Name a directory instead, in \(referrer)")
         return
       }
     }

@@ -92,7 +92,7 @@ struct DependencyCollector {
     guard !path.components.isEmpty else {
       report(
         .unresolved, referrer, "it names '/', the whole file system",
-        hint: "Name the files or folders that the image needs")
+        hint: "Name the files or directories that the image needs")
       return
     }
     guard let kind = kind(of: path, referrer: referrer) else { return }
@@ -112,7 +112,7 @@ struct DependencyCollector {
       report(
         .tooMuch, referrer,
         "the image names more than \(Self.maxNeeded) files, and the rest is left out",
-        hint: "Name folders instead of single files in the synclists")
+        hint: "Name directories instead of single files in the synclists")
       return
     }
     guard known.insert(path).inserted else { return }

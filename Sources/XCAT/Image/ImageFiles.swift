@@ -79,7 +79,7 @@ public enum ImageFiles {
     let plain = trimmed(text)
     if let path = AbsolutePath(plain) {
       return path.components.isEmpty
-        ? "rootimgdir is '\(text)', which cannot be the folder of an image" : nil
+        ? "rootimgdir is '\(text)', which cannot be the directory of an image" : nil
     }
     let shown = printable(text.utf8.prefix(255))
     if !plain.hasPrefix("/") {

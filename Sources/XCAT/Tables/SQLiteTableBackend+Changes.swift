@@ -202,7 +202,7 @@ extension SQLiteTableBackend {
       throw XCATError(
         .tablesInvalid,
         "table \(table)", "has no file \(printable(try path(table)))",
-        hint: "Name the folder of xCAT's tables with --xcat-dir, or let xCAT create the table")
+        hint: "Name the directory of xCAT's tables with --xcat-dir, or let xCAT create the table")
     }
     do throws(SystemError) {
       try fileSystem.makeDirectory(at: fileSystem.workingDirectory, directory, mode: 0o700)

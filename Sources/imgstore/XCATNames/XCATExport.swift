@@ -108,7 +108,7 @@ extension Workspace {
     let (file, directory) = splitExtra(text)
     guard !file.isEmpty else {
       throw ImageError(
-        "extra file '\(text)'", "has no name", hint: "Write -e FILE or -e FILE:FOLDER")
+        "extra file '\(text)'", "has no name", hint: "Write -e FILE or -e FILE:DIR")
     }
     guard directory?.hasPrefix("/") ?? true else {
       throw ImageError(
