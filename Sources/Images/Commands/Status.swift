@@ -41,7 +41,7 @@ extension Workspace {
     let snapshot = try findLatest(name)
     let unfinished = try unfinished(of: snapshot.snapshot.image).first
     if let unfinished, unfinished.isRunning {
-      warn("\(unfinished.description) is being made right now")
+      warn("\(unfinished.description) is in progress")
     }
     let (diff, live) = try diffLive(snapshot)
     let (excluded, before) = try splitExcluded(live, image: snapshot.snapshot.image)

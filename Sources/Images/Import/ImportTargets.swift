@@ -1,8 +1,9 @@
 // The directories that an import may write to, and the existing entries there.
 //
 // 1. Each path from a manifest must lie below an allowed directory: the install directory, a directory of
-//    `--allow`, and for lists xCAT's share directory. Below it only the administrator's links are followed
-//    (`ImportLinks`).
+//    `--allow`, for lists xCAT's share directory, and for plugins of trusted kits xcatd's plugin directory.
+//    A root tree may also be the path of `--to`. Below an allowed directory only the administrator's links
+//    are followed (`ImportLinks`).
 // 2. Files of another image are overwritten only if the request allows replacements.
 
 import Ingest
