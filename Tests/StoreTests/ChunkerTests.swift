@@ -1,4 +1,4 @@
-// The chunker's cuts equal those of a byte-by-byte implementation of the definition.
+// The chunker's cuts equal those of a byte-by-byte implementation of FastCDC.
 
 import Codec
 import Store
@@ -11,7 +11,7 @@ import Testing
     return (0..<8).reduce(0) { $0 | UInt64(digest.bytes[$1]) << (8 * UInt64($1)) }
   }
 
-  /// FastCDC as docs/format.md defines it.
+  /// FastCDC with the sizes and the gear table of `Chunker`, byte by byte. docs/format.md leaves the cuts open.
   private func definition(_ data: ArraySlice<UInt8>) -> Int {
     var hash: UInt64 = 0
     let end = min(data.count, Chunker.maxBytes)

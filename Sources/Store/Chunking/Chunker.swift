@@ -2,8 +2,11 @@
 //
 // 1. A cut depends only on the bytes since the last cut, so data after an insertion is cut at its old
 //    places.
-// 2. Cuts affect storage, never ids. The parameters may change in any release: old chunks stay readable,
-//    and only deduplication across the change suffers.
+// 2. Cuts affect storage, never ids. `minBytes`, `normalBytes`, `wholeFileBytes` and the gear table may change
+//    in any release: old chunks stay readable, and only deduplication across the change suffers.
+// 3. `maxBytes` is part of the format (docs/format.md, "Object names"). A file without a cut is one chunk and
+//    has no recipe, and readers look for that chunk only up to this size. With a smaller value, readers would
+//    report such files of existing stores as missing; with a larger one, older programs would miss new files.
 
 import Codec
 
@@ -11,6 +14,7 @@ import Codec
 public enum Chunker {
   public static let minBytes = 64 << 10
   public static let normalBytes = 256 << 10
+  /// The size up to which a blob may be one chunk without a recipe; invariant 3.
   public static let maxBytes = 1 << 20
   /// Files up to this size are one chunk.
   public static let wholeFileBytes = 64 << 10
