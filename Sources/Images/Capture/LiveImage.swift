@@ -166,7 +166,7 @@ extension Workspace {
   }
 
   /// Returns the definition from xCAT's tables.
-  /// - Throws: `ImageError` (`notFound`) if no table defines the image.
+  /// - Throws: `ImageError` (`imageNotFound`) if no table defines the image.
   func definition(of image: ImageName) throws -> ImageDefinition {
     guard let definition = try tables().definition(of: image.text) else {
       throw try notDefined(image)

@@ -70,7 +70,7 @@ struct PartCombiner {
   }
 
   /// Returns the live state with the given parts of the snapshot.
-  /// - Throws: `ImageError` (`notFound`) for a part that neither side has.
+  /// - Throws: `ImageError` (`pathNotFound`) for a part that neither side has.
   mutating func combine(_ parts: ImageParts) throws -> CombinedState {
     for path in parts.paths { try bring(path: path) }
     for component in parts.components { try bring(component: component) }

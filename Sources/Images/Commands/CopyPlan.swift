@@ -17,7 +17,8 @@ struct CopyPlan {
   private(set) var origins: [[UInt8]: [UInt8]] = [:]
 
   /// Plans the copy of an image that is a directory.
-  /// - Throws: `ImageError` if the snapshot has no tree; `usage` if one directory is inside the other.
+  /// - Throws: `ImageError`: `definitionInvalid` if the snapshot has no tree, `usage` if one directory is
+  ///   inside the other.
   init(directory source: Snapshot, at old: AbsolutePath, to new: AbsolutePath) throws {
     guard let tree = source.components.rootTree else {
       throw ImageError(

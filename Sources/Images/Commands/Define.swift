@@ -7,8 +7,8 @@ extension Workspace {
   /// Sets attributes of an image in xCAT's tables. Creates the image if it is new.
   /// - Parameter assignments: "attr=value" each; an empty value removes the attribute.
   /// - Returns: the new definition.
-  /// - Throws: `ImageError`: `notFound` if there is nothing to define, `usage` for a malformed assignment;
-  ///   `XCATError` for an unknown attribute.
+  /// - Throws: `ImageError`: `imageNotFound` if there is nothing to define, `usage` for a malformed
+  ///   assignment; `XCATError` for an unknown attribute.
   public func define(_ name: String, _ assignments: [String]) throws -> ImageDefinition {
     let image = try ImageName(name)
     let lock = try lock(image, try store(create: true))

@@ -19,7 +19,7 @@ extension Workspace {
   /// Returns the stanza of one definition.
   /// - Parameter text: an image's name, for its current definition in xCAT's tables, or a reference with "@",
   ///   for the definition in a snapshot.
-  /// - Throws: `ImageError`: `notFound`, or `failed` for an image that is a directory.
+  /// - Throws: `ImageError`: `imageNotFound`, or `definitionInvalid` for an image that is a directory.
   public func stanza(of text: String) throws -> String {
     let name: String
     let definition: ImageDefinition
@@ -145,7 +145,7 @@ extension Workspace {
   }
 
   /// Requires a plain name of a new image. An image that the tables or the store have may keep any name.
-  /// - Throws: `ImageError` (`usage`).
+  /// - Throws: `StoreError` (`badName`).
   func requirePlain(_ image: ImageName, _ tables: any TableBackend) throws {
     if image.isPlain { return }
     guard try tables.definition(of: image.text) == nil,

@@ -13,8 +13,8 @@ extension Workspace {
   /// - Parameters:
   ///   - names: the images; empty for all images. Busy images are then skipped.
   ///   - force: whether tagged and pinned snapshots may be removed, too.
-  /// - Throws: `ImageError`: `usage` for a policy without a rule, `notFound` for an image without snapshots;
-  ///   `StoreError` (`busy`) if an image is locked.
+  /// - Throws: `ImageError`: `usage` for a policy without a rule, `imageNotFound` for an image without
+  ///   snapshots; `StoreError` (`busy`) if an image is locked.
   public func forget(
     _ names: [String], _ policy: RetentionPolicy, force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
@@ -86,7 +86,8 @@ extension Workspace {
   /// Removes all snapshots of images. An image that is a directory is also removed from the list of images.
   /// The directory itself stays.
   /// - Parameter force: whether pinned snapshots are removed, too.
-  /// - Throws: `ImageError`: `failed` if a snapshot is pinned, `unfinished` if an unfinished change needs it.
+  /// - Throws: `ImageError`: `snapshotProtected` if a snapshot is pinned, `changeUnfinished` if an unfinished
+  ///   change needs it.
   public func forgetEntirely(
     _ names: [String], force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {

@@ -43,7 +43,8 @@ public struct ImageHistory: Sendable {
 extension Workspace {
   /// Returns the snapshots of an image that can be read, latest first.
   /// - Parameter limit: the maximum count, at least 1; older snapshots are not read.
-  /// - Throws: `ImageError`: `notFound` if there is none, `damaged` if none can be read.
+  /// - Throws: `ImageError`: `snapshotNotFound` if there is none, `snapshotDamaged` if none can be
+  ///   read.
   public func log(_ name: String, limit: Int = .max) throws -> [LogEntry] {
     let history = try history(of: name, limit: limit)
     guard history.entries.isEmpty, let first = history.unreadable.first else {

@@ -26,8 +26,8 @@ public struct ImageSummary: Sendable {
 
 extension Workspace {
   /// Returns the names of all defined images, for commands that process each of them.
-  /// - Throws: `ImageError` (`notFound`) if the store is missing: its list of directories is missing, too,
-  ///   and its disk may not be mounted.
+  /// - Throws: `ImageError` (`storeNotFound`) if the store is missing: its list of directories is missing,
+  ///   too, and its disk may not be mounted.
   public func definedImages() throws -> [String] {
     try requireStore()
     return try images().filter(\.isDefined).map(\.name)

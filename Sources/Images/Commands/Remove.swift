@@ -32,7 +32,8 @@ extension Workspace {
   }
 
   /// Returns a snapshot that may be removed.
-  /// - Throws: `ImageError`: `notFound`, `unfinished`, or `failed` with the reasons to keep it.
+  /// - Throws: `ImageError`: `snapshotNotFound`, `changeUnfinished`, or `snapshotProtected` with the reasons
+  ///   to keep it.
   private func removable(
     _ name: SnapshotName, force: Bool, _ store: ObjectStore
   ) throws -> ForgottenSnapshot {

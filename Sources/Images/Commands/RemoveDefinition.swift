@@ -17,7 +17,8 @@ public struct RemovedDefinition: Sendable {
 extension Workspace {
   /// Removes images that are directories from the list of images: all of them, or none.
   /// - Parameter names: the names of the images, or the paths of their directories, which need not exist.
-  /// - Throws: `ImageError`: `usage` for an osimage of xCAT or a snapshot, `notFound`, `unfinished`.
+  /// - Throws: `ImageError`: `usage` for an osimage of xCAT, `invalidReference` for a snapshot,
+  ///   `imageNotFound`, `changeUnfinished`.
   public func removeDefinitions(
     _ names: [String], dryRun: Bool = false
   ) throws -> [RemovedDefinition] {

@@ -44,9 +44,9 @@ extension Workspace {
   }
 
   /// Reverts the live image, or the requested parts of it.
-  /// - Throws: `ImageError`: `usage` if a word can mean both a tag and a path, `notFound`, `unfinished`,
-  ///   `interrupted`; `InterruptedChangeError` if the change must be resumed; `StoreError`, `XCATError`,
-  ///   `SystemError`.
+  /// - Throws: `ImageError`: `usage` if a word can mean both a tag and a path, `imageNotFound`,
+  ///   `snapshotNotFound`, `pathNotFound`, `changeUnfinished`, `interrupted`; `InterruptedChangeError` if the
+  ///   change must be resumed; `StoreError`, `XCATError`, `SystemError`.
   public func revert(_ request: RevertRequest) throws -> RevertOutcome {
     let operand = try PathReference(request.reference)
     let reference = operand.snapshot

@@ -34,8 +34,8 @@ public struct StatusOutcome: Sendable {
 
 extension Workspace {
   /// Compares the live image with its latest snapshot.
-  /// - Throws: `ImageError` (`notFound`) if the image has no snapshot; `StoreError`, `XCATError`,
-  ///   `SystemError`.
+  /// - Throws: `ImageError` (`snapshotNotFound`) if the image has no snapshot; `StoreError`,
+  ///   `XCATError`, `SystemError`.
   public func status(_ name: String) throws -> StatusOutcome {
     let start = monotonicSeconds()
     let snapshot = try findLatest(name)

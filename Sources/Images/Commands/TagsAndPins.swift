@@ -54,7 +54,7 @@ extension Workspace {
 
   /// Removes a tag, given as IMAGE@TAG, even a damaged one. The snapshot stays.
   /// - Returns: the snapshot that had the tag; number 0 if the tag was damaged.
-  /// - Throws: `ImageError`: `usage`, `notFound`; `StoreError` if there is no such tag.
+  /// - Throws: `ImageError`: `invalidReference`, `imageNotFound`; `StoreError` if there is no such tag.
   public func untag(_ text: String) throws -> SnapshotName {
     let reference = try Reference(text)
     guard case .tag(let tag) = reference.selector else {

@@ -11,8 +11,8 @@ import Store
 extension Workspace {
   /// Undoes the last change of an image: a revert, an import or an undo.
   /// - Parameter request: the parameters of the revert. Its reference is not used.
-  /// - Throws: `ImageError`: `failed` if the latest snapshots record no change, `notFound` if the state
-  ///   before is not in the store; otherwise as `revert`.
+  /// - Throws: `ImageError`: `nothingToUndo` if the latest snapshots record no change, `snapshotNotFound` if
+  ///   the state before is not in the store; otherwise as `revert`.
   public func undo(_ name: String, _ request: RevertRequest? = nil) throws -> RevertOutcome {
     let image = try findHistory(name).image
     let store = try store()

@@ -42,8 +42,8 @@ extension Workspace {
   ///   - old: REF or REF:PATH. `IMAGE@live` is the live image.
   ///   - new: REF or REF:PATH; nil for the live image.
   ///   - paths: limits the comparison to these paths, inside the root tree or absolute. Empty for no limit.
-  /// - Throws: `ImageError` (`usage`) if the references name different paths, and (`notFound`) for a path
-  ///   that neither side has.
+  /// - Throws: `ImageError` (`invalidReference`) if the references name different paths, and (`pathNotFound`)
+  ///   for a path that neither side has.
   public func comparison(
     _ old: String, _ new: String?, paths: [String] = []
   ) throws -> Comparison {
@@ -175,8 +175,8 @@ extension Comparison {
   private static let machineRoles = ImageFiles.ownedRoles.subtracting([ImageFiles.litefile])
 
   /// Returns one file as a unified diff, with `context` unchanged lines around each change.
-  /// - Throws: `ImageError` if an entry at the path is not a file, and (`notFound`) if neither side has the
-  ///   path.
+  /// - Throws: `ImageError` if an entry at the path is not a file, and (`pathNotFound`) if neither side has
+  ///   the path.
   public func text(_ path: String, context: Int = 3) throws -> TextDiff {
     let before = try old.find(path, followLast: true)
     let after = try new.find(path, followLast: true)

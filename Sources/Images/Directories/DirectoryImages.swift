@@ -34,8 +34,9 @@ extension Workspace {
   ///   - name: the image's name; nil for that of the directory.
   ///   - text: a path of the command line, or without `name` a directory image.
   ///   - excludes: lines of gitignore(5); nil to keep those of the image.
-  /// - Throws: `ImageError`: `notFound` if the directory does not exist; `usage` or `failed` if it cannot be
-  ///   an image, belongs to another image, or the name does.
+  /// - Throws: `ImageError`: `notFound` if the directory does not exist; `usage`, `invalidName` or
+  ///   `invalidPattern` if it cannot be an image; `alreadyExists` if the directory or the name belongs to
+  ///   another image; `failed` if the directory is inside another image or contains one.
   public func addDirectory(
     _ name: String?, at text: String, excludes: [String]? = nil
   ) throws -> AddOutcome {

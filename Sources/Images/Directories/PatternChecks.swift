@@ -7,7 +7,7 @@ import XCAT
 
 extension Workspace {
   /// Checks that each pattern can exclude something.
-  /// - Throws: `ImageError` (`usage`) for a pattern that cannot.
+  /// - Throws: `ImageError` (`invalidPattern`) for a pattern that cannot.
   func requireUsefulPatterns(_ lines: [String], _ directory: AbsolutePath) throws {
     for line in lines {
       func refuse(_ reason: String, _ hint: String) -> ImageError {

@@ -36,7 +36,8 @@ public final class LinePattern {
   private static let memoryLimitBytes: Int64 = 32 << 20
 
   /// Compiles a pattern.
-  /// - Throws: `ImageError` (`usage`) if the pattern is not a valid regular expression or contains a newline.
+  /// - Throws: `ImageError` (`invalidPattern`) if the pattern is not a valid regular expression or contains a
+  ///   newline.
   public init(_ pattern: String, _ syntax: Syntax, ignoresCase: Bool) throws {
     let bytes = Array(pattern.utf8)
     let object = "pattern '\(printable(bytes))'"

@@ -32,7 +32,7 @@ public struct BlameOutcome: Sendable {
 extension Workspace {
   /// Returns the snapshots of an image in which a path changed, newest first.
   /// - Parameter limit: the maximum number of changes, at least 1. Older snapshots are not read.
-  /// - Throws: `ImageError` (`notFound`) if no snapshot has the path.
+  /// - Throws: `ImageError` (`pathNotFound`) if no snapshot has the path.
   public func log(_ name: String, path: String, limit: Int = .max) throws -> [PathChange] {
     precondition(limit > 0)
     let (image, numbers) = try findHistory(name)
@@ -61,7 +61,7 @@ extension Workspace {
   }
 
   /// Returns the snapshot in which a path got the content that it has in `reference`.
-  /// - Throws: `ImageError` (`notFound`) if that snapshot does not have the path.
+  /// - Throws: `ImageError` (`pathNotFound`) if that snapshot does not have the path.
   public func blame(_ reference: Reference, path: String) throws -> BlameOutcome {
     let asked = try find(reference)
     let image = try ImageName(asked.snapshot.image)

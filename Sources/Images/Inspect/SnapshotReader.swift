@@ -19,8 +19,8 @@ public struct SnapshotReader: Sendable {
   // MARK: Entries
 
   /// Splits a path as a person wrote it into an image component and the path components below it.
-  /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`notFound`) for a path that lies in no
-  ///   component of an image without a root tree.
+  /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`pathNotFound`) for a path that lies in
+  ///   no component of an image without a root tree.
   func locate(_ path: String) throws -> (component: Snapshot.Component, parts: [[UInt8]]) {
     if let location = try locateIfPresent(path) { return location }
     throw ImageError(
@@ -61,7 +61,7 @@ public struct SnapshotReader: Sendable {
   }
 
   /// Returns the entry at a path.
-  /// - Throws: `ImageError` (`notFound`) if there is none.
+  /// - Throws: `ImageError` (`pathNotFound`) if there is none.
   public func require(_ path: String, followLast: Bool = false) throws -> LocatedEntry {
     _ = try locate(path)
     guard let found = try find(path, followLast: followLast) else {

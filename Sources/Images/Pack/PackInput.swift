@@ -106,7 +106,8 @@ extension Workspace {
   }
 
   /// Returns the root tree of a snapshot.
-  /// - Throws: `ImageError` (`notFound` with xCAT's sentence for its images) if the snapshot has none.
+  /// - Throws: `ImageError` if the snapshot has none: `filesMissing` for a directory image, `notFound` with
+  ///   xCAT's sentence for its images.
   func rootTree(
     of snapshot: CommittedSnapshot, _ definition: ImageDefinition, in parent: AbsolutePath
   ) throws -> Entry {

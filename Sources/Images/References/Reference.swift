@@ -47,7 +47,7 @@ public struct Reference: Sendable, Equatable {
   }
 
   /// Parses IMAGE[@SELECTOR].
-  /// - Throws: `ImageError` (`usage`) if the text is not a valid reference, or if a path follows.
+  /// - Throws: `ImageError` (`invalidReference`) if the text is not a valid reference, or if a path follows.
   public init(_ text: String) throws {
     let (reference, path) = try Reference.split(text)
     guard path == nil else {
@@ -167,8 +167,8 @@ public struct PathReference: Sendable, Equatable {
 
   /// Parses REF or REF:PATH.
   /// - Parameter path: a path from a separate argument, as in "REF PATH".
-  /// - Throws: `ImageError` (`usage`) if the text is not a valid reference, or if it has a path and `path` is
-  ///   another one.
+  /// - Throws: `ImageError` (`invalidReference`) if the text is not a valid reference, or if it has a path
+  ///   and `path` is another one.
   public init(_ text: String, path separate: String? = nil) throws {
     let (snapshot, path) = try Reference.split(text)
     guard path == nil || separate == nil else {

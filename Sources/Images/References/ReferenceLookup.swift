@@ -6,8 +6,8 @@ import Store
 
 extension Workspace {
   /// Returns the snapshot that a reference names.
-  /// - Throws: `ImageError` (`notFound`) if there is none, and (`usage`) if the reference names the live
-  ///   image, lacks an image, or is the start of several ids.
+  /// - Throws: `ImageError`: `snapshotNotFound` if there is none, `invalidReference` if the reference names
+  ///   the live image or lacks an image, `usage` if it is the start of several ids.
   public func find(_ reference: Reference) throws -> CommittedSnapshot {
     let refs = try store().refs
     if reference.image.isEmpty {
@@ -174,8 +174,8 @@ extension Workspace {
 
   /// Returns an entry of a snapshot. Symbolic links below a component are not followed.
   /// - Parameter path: an absolute path of the management node, or a path inside the root tree.
-  /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`notFound`) if the snapshot does not have
-  ///   the path.
+  /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`pathNotFound`) if the snapshot does not
+  ///   have the path.
   public func findEntry(_ path: String, in snapshot: CommittedSnapshot) throws -> LocatedEntry {
     let object = "\(snapshot.name):\(path)"
     guard let bytes = bytes(fromPrintable: path) else {

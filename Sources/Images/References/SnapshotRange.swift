@@ -6,7 +6,8 @@ import Store
 extension Workspace {
   /// Expands the ranges among a command's operands to references. Other operands stay as they are.
   /// - Parameter includingLost: whether a range has the snapshots whose refs are lost, too.
-  /// - Throws: `ImageError` (`usage`) if a range ends before it begins, and (`notFound`) if it is empty.
+  /// - Throws: `ImageError` (`usage`) if a range ends before it begins, and (`snapshotNotFound`) if it is
+  ///   empty.
   public func references(_ texts: [String], includingLost: Bool = false) throws -> [String] {
     try texts.flatMap { text -> [String] in
       guard let range = try SnapshotRange(text) else { return [text] }

@@ -13,7 +13,7 @@ import XCAT
 extension Workspace {
   /// Opens a source of a repair.
   /// - Throws: `ImageError` if it cannot be opened, is of an unsupported kind or is the store itself, and
-  ///   (`notFound`) if it does not exist.
+  ///   (`storeNotFound`) if it does not exist.
   func repairSource(_ text: String) throws -> RepairSource {
     let path = absolute(text)
     let bytes = Array(path.utf8)

@@ -69,8 +69,8 @@ extension Workspace {
   }
 
   /// Checks that a file may be written at the location.
-  /// - Throws: `ImageError` if the file would replace something else; `notFound` if `text` names a directory
-  ///   that does not exist.
+  /// - Throws: `ImageError`: `alreadyExists` if the file would replace something else, `notFound` if `text`
+  ///   names a directory that does not exist.
   private func requireFileLocation(
     _ output: OutputLocation, _ text: String, _ object: String
   ) throws -> OutputLocation {

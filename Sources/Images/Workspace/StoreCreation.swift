@@ -25,8 +25,8 @@ extension Workspace {
   /// - Parameters:
   ///   - group: the name or number of a group of this machine, whose members may read; nil for none.
   ///   - force: whether a store may be created where an earlier one no longer exists.
-  /// - Throws: `ImageError` (`notFound`) for an unknown group, or if the store's file system is not mounted;
-  ///   `StoreError`.
+  /// - Throws: `ImageError`: `notFound` for an unknown group, `storeNotFound` if the store's file system is
+  ///   not mounted; `StoreError`.
   public func initializeStore(group: String?, force: Bool = false) throws -> InitializedStore {
     guard !storePath.contains(0x0a) else {
       throw ImageError(
@@ -64,7 +64,7 @@ extension Workspace {
   }
 
   /// Checks that the store exists. Commands for all images need this, because they create no store.
-  /// - Throws: `ImageError` (`notFound`); nothing was created.
+  /// - Throws: `ImageError` (`storeNotFound`); nothing was created.
   public func requireStore() throws {
     guard let path = absentStore else { return }
     throw ImageError(
@@ -75,8 +75,8 @@ extension Workspace {
   // MARK: Mounts
 
   /// Checks that the file system of the store is mounted.
-  /// - Throws: `ImageError` (`notFound`) if the store would lie in a mount point of fstab(5) where nothing is
-  ///   mounted and that is empty.
+  /// - Throws: `ImageError` (`storeNotFound`) if the store would lie in a mount point of fstab(5) where
+  ///   nothing is mounted and that is empty.
   private func requireMountedFileSystem() throws {
     guard let text = try? read("/etc/fstab"), let mounts = MountTable.current(fileSystem),
       let path = AbsolutePath(storePath)

@@ -10,8 +10,8 @@ import XCAT
 
 extension Workspace {
   /// Returns all tables that define images.
-  /// - Throws: `ImageError`: `notFound` if the directory does not exist; `failed` for another kind of
-  ///   database below a staging root.
+  /// - Throws: `ImageError`: `notFound` if the directory does not exist; `tablesInvalid` for another kind
+  ///   of database below a staging root.
   func tables() throws -> ImageTables {
     let base: (any TableBackend)? =
       switch try tableSite() {

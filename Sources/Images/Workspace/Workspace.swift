@@ -72,8 +72,8 @@ public final class Workspace: Sendable {
   ///   - odd: what to do if another kind of entry has the name of one of the store's directories.
   ///   - isAnnounced: reports the creation of a store, and refuses it where an existing store is probably
   ///     just not mounted.
-  /// - Throws: `StoreError` (`notFound`) if the store does not exist; `ImageError` (`notFound`) if it may not
-  ///   be created.
+  /// - Throws: `StoreError` (`notFound`) if the store does not exist; `ImageError` (`storeNotFound`) if it
+  ///   may not be created.
   public func store(
     create: Bool = false, odd: OddLayoutPolicy = .refuse, isAnnounced: Bool = true
   ) throws -> ObjectStore {
@@ -172,7 +172,7 @@ public final class Workspace: Sendable {
   ///   - usesTree: whether the command goes on to lock the image's directories, and so needs xCAT's lock.
   /// - Returns: nil if no lock is needed.
   /// - Throws: `StoreError` (`busy`) if another process holds the lock for too long; `ImageError`
-  ///   (`unfinished`) for an unfinished change.
+  ///   (`changeUnfinished`) for an unfinished change.
   func lock(
     _ image: ImageName, _ store: ObjectStore, allowsUnfinished: Bool = false,
     isDryRun: Bool = false, usesTree: Bool = false
