@@ -102,7 +102,7 @@ extension Workspace {
       throw ImageError(
         .accessDenied,
         path.text, "has the flag \(flags.letters), so its entries cannot be replaced",
-        hint: "Nothing was changed; 'chattr -\(flags.letters) \(path.text)' removes it")
+        hint: "Nothing was changed; clear the flag with 'chattr -\(flags.letters) \(path.text)'")
     }
     do throws(SystemError) {
       _ = try fileSystem.openFile(at: directory.raw, [0x2e], [.write, .nameless], mode: 0o600)

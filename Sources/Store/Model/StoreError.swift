@@ -11,7 +11,7 @@ public struct StoreError: ExplainedError {
   public enum Kind: Sendable, Equatable {
     /// Stored bytes have changed: bit rot, a torn write, or another program.
     case damaged
-    /// An subject that other stored data needs does not exist.
+    /// An object that other stored data needs does not exist.
     case missing
     /// The store, snapshot, tag or file does not exist.
     case notFound
@@ -46,7 +46,7 @@ public struct StoreError: ExplainedError {
 
   /// The kind of the failure.
   public let kind: Kind
-  /// The subject of the message: the file, image or subject.
+  /// The subject of the message: the file, image or object.
   public let subject: String
   /// The reason, as a clause about the subject.
   public let reason: String
@@ -91,7 +91,7 @@ public struct StoreError: ExplainedError {
         + ": \(error.code)",
       hint: error.isOutOfSpace
         ? "Free space on the store's file system and run the command again. The store is intact, and "
-          + "'imgstore gc --remove-only' frees what the command had stored"
+          + "'imgstore gc --remove-only' frees the data that the command stored"
         : error.hint)
   }
 

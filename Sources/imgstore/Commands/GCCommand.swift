@@ -7,9 +7,9 @@ struct GCCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gc", abstract: "Delete data that no snapshot references",
     discussion: """
-      The command deletes packs without needed data, which works on a full disk. It rewrites packs \
-      of which a large part is no longer needed. You can snapshot, export and restore at the same \
-      time.
+      The command deletes packs that no snapshot references. It also works on a full disk. It \
+      rewrites packs of which a large part is no longer needed. You can snapshot, export and restore \
+      at the same time.
 
       The command first waits for another gc, optimize or repair. Before it deletes data, it waits \
       for commands that began earlier: for a minute, --max-time or --wait. The next gc deletes the \
@@ -21,7 +21,8 @@ struct GCCommand: ParsableCommand {
     name: [.customShort("n"), .long],
     help: "Print how much space gc would free without changing anything")
   var dryRun = false
-  @Flag(help: "Only delete packs without needed data; rewrite none") var removeOnly = false
+  @Flag(help: "Only delete packs that no snapshot references; rewrite none")
+  var removeOnly = false
   @OptionGroup var budget: BudgetOptions
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
