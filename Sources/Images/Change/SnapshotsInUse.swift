@@ -1,4 +1,5 @@
-// Finds the snapshots that an unfinished change still needs. `forget` and `remove` treat them as pinned.
+// Finds the snapshots that an unfinished change still needs. `forget` and `remove` keep them, even with
+// `--force`.
 
 import Codec
 import Store
