@@ -101,6 +101,16 @@ import Testing
     #expect(try site.repair(from: ["copy"]).isClean)
   }
 
+  @Test func `a tag whose file got another name inside comes back in the same repair`() throws {
+    let site = try Site()
+    try site.damage("sed -i '2s/golden/goldem/' tags/img/golden")
+    #expect(try site.repair(from: ["copy"], dryRun: true).isClean)
+    #expect(try site.repair(from: ["copy"]).isClean)
+    #expect(try site.open().tags(of: "img").map(\.tag).contains("golden"))
+    #expect(try site.open().find(Reference("img@golden")).number == 1)
+    #expect(try site.repair(from: ["copy"]).actions.isEmpty, "a second repair finds nothing to do")
+  }
+
   @Test func `a source with another snapshot of that number restores no mark`() throws {
     let site = try Site()
     _ = try Workspace.test(site.directory, store: "other").snapshot("img", tag: "golden")

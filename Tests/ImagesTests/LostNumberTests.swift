@@ -80,6 +80,35 @@ import Testing
     #expect(try repair(open(), from: source).actions.isEmpty)
   }
 
+  @Test func `a store with other numbers and another history restores nothing`() throws {
+    let (directory, open) = try site()
+    // Here the refs 1 to 6 are lost. There, an image of the same name has the snapshots 1 and 3.
+    try shell("rm \"$1/store/refs/img/000000000\"[1-6]", directory.path)
+    let (other, _) = try site()
+    try shell(
+      "cd \"$1/copy/refs/img\"; rm 000000000[4-9] removed; touch ../../x", other.path)
+    let source = [other.path("copy")]
+    let before = snapshotRanges(try open().history(of: "img").unreadable.map(\.name))
+    for _ in 1...2 {
+      let outcome = try repair(open(), from: source)
+      #expect(!outcome.isClean)
+      #expect(snapshotRanges(try open().history(of: "img").unreadable.map(\.name)) == before)
+    }
+  }
+
+  @Test func `an older copy without a snapshot in common fills the gap before its child`() throws {
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    try shell("echo x >\"$1/f\"", directory.path("root/img/rootimg"))
+    for _ in 1...3 { _ = try workspace.snapshot("img") }
+    try shell("cp -a \"$1/store\" \"$1/copy\"", directory.path)
+    for _ in 4...5 { _ = try workspace.snapshot("img") }
+    try shell("rm \"$1/store/refs/img/000000000\"[1-3]", directory.path)
+    let again = try Workspace(workspace.options) { _ in }
+    #expect(try repair(again, from: [directory.path("copy")]).isClean)
+    #expect(try again.log("img").map(\.committed.number) == [5, 4, 3, 2, 1])
+  }
+
   @Test func `a store with another history restores no record`() throws {
     let (directory, open) = try site()
     let other = try Workspace.test(directory, store: "other")

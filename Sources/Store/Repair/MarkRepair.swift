@@ -61,7 +61,7 @@ extension StoreRepair {
         if let name, try isAtExpectedLocation(mark, kind, name, of: image) { continue }
         if let found = try misplacedMark(of: mark, kind, owner, snapshot) {
           try moveToQuarantine(directory, file, object, as: quarantineName)
-          if let name { plannedMarks.insert(kind.owner(image, name)) }
+          if let name { misplacedMarks.insert(kind.owner(image, name)) }
           misplaced.append(found)
           continue
         }

@@ -23,7 +23,7 @@ extension StoreRepair {
       var marks: [SourceMark] = []
       for (tag, number) in try other.refs.tags(of: image).sorted(by: { $0.key < $1.key })
       where !isDamaged(.tag, tag)
-        && (try? store.refs.checkTag(tag, of: image, mayMove: true)) != nil
+        && RefLog.isTagName(Array(tag.utf8))
       {
         marks.append(SourceMark(kind: .tag, name: tag, number: number, reason: ""))
       }
@@ -91,11 +91,16 @@ extension StoreRepair {
     note("\(mark.kind) \(owner)", "was restored from \(source)")
   }
 
+  /// Returns true if a repair replaces the file of a mark, or moves it away.
+  private func isMoved(_ owner: String) -> Bool {
+    plannedMarks.contains(owner) || misplacedMarks.contains(owner)
+  }
+
   /// Adds the marks that stay damaged to the losses.
   func addDamagedMarks(to losses: inout Losses) throws {
     for image in try store.refs.everyImage() {
       for mark in try store.refs.damagedMarks(of: image)
-      where !isDryRun || !plannedMarks.contains(mark.kind.owner(image, mark.name)) {
+      where !isDryRun || !isMoved(mark.kind.owner(image, mark.name)) {
         losses.add(mark)
       }
     }
@@ -103,9 +108,22 @@ extension StoreRepair {
 
   // MARK: Removed numbers
 
+  /// Returns the images of another store that have no snapshot here.
+  func imagesWithoutSnapshots(among other: ObjectStore) throws -> Set<ImageName> {
+    Set(
+      try other.refs.everyImage().filter { image in
+        try store.refs.numbers(of: image).isEmpty
+          && !plannedRefs.keys.contains { $0.image == image }
+      })
+  }
+
   /// Records numbers as removed that another store with the same history records as removed.
-  func restoreRemovedNumbers(from other: ObjectStore, _ source: String) throws {
-    for image in try other.refs.everyImage() {
+  /// - Parameter adopted: the images whose history was restored from that store as a whole; nil for the images
+  ///   that have had snapshots in common with it before. Refs that were copied to fill gaps are no evidence.
+  func restoreRemovedNumbers(
+    from other: ObjectStore, _ source: String, adopted: Set<ImageName>? = nil
+  ) throws {
+    for image in try other.refs.everyImage() where adopted?.contains(image) ?? true {
       guard case .numbers(let recorded) = try other.refs.removedRecord(of: image) else { continue }
       let names = try other.refs.fileNames(of: image)
       let removed = recorded.union(NumberRanges(names.compactMap { RefLog.removedNumber($0) }))
@@ -114,7 +132,7 @@ extension StoreRepair {
         removed.contains($0) && !marked.contains($0)
           && plannedRefs[SnapshotName(image: image, number: $0)] == nil
       }
-      guard !lost.isEmpty, try hasSameHistory(image, as: other) else { continue }
+      guard !lost.isEmpty, try adopted != nil || hasSameHistory(image, as: other) else { continue }
       let ranges = NumberRanges(lost)
       note(
         "refs/\(image)/removed",
@@ -134,13 +152,9 @@ extension StoreRepair {
     }
   }
 
-  /// Returns true if both stores have a readable snapshot in common, and no number with different ones. In a dry
-  /// run, the refs that would be restored count, too.
+  /// Returns true if both stores have a readable snapshot in common, and no number with different ones.
   private func hasSameHistory(_ image: ImageName, as other: ObjectStore) throws -> Bool {
     var common = 0
-    for number in try other.refs.numbers(of: image) {
-      if case .complete? = plannedRefs[SnapshotName(image: image, number: number)] { common += 1 }
-    }
     for number in Set(try store.refs.numbers(of: image)).intersection(
       try other.refs.numbers(of: image))
     {

@@ -226,7 +226,8 @@ extension StoreRepair {
   /// Copies refs from another store for numbers that are lost here.
   ///
   /// A number above all known ones is copied as well, if both stores have the same history so far, or this
-  /// one has no snapshots of the image: a lost newest ref leaves no gap.
+  /// one has no snapshots of the image: a lost newest ref leaves no gap. Gaps are filled only from a store that
+  /// has a snapshot in common, or one that a snapshot of the other store names as its parent.
   func restoreRefs(from other: ObjectStore, _ source: String) throws {
     for image in try other.refs.images() {
       let here = try store.refs.numbers(of: image)
@@ -236,12 +237,24 @@ extension StoreRepair {
       if let last = here.last(where: { (try? other.refs.read(image, $0)) != nil }) {
         isSame = try (try? store.refs.read(image, last))?.id == other.refs.read(image, last).id
       }
+      guard try here.isEmpty || isRelated(image, to: other) else { continue }
       for number in try other.refs.numbers(of: image)
       where lost.contains(number) || (number > highest && isSame) {
         guard let committed = try? other.refs.read(image, number) else { continue }
         try restore(committed, image, from: other, source)
       }
     }
+  }
+
+  /// Returns true if the histories of an image in both stores have a snapshot in common, or are linked by a
+  /// parent.
+  private func isRelated(_ image: ImageName, to other: ObjectStore) throws -> Bool {
+    let here = try store.refs.numbers(of: image).compactMap { try? store.refs.read(image, $0) }
+    let there = try other.refs.numbers(of: image).compactMap { try? other.refs.read(image, $0) }
+    let (own, foreign) = (Set(here.map(\.id)), Set(there.map(\.id)))
+    return !own.isDisjoint(with: foreign)
+      || here.contains { $0.snapshot.parent.map(foreign.contains) ?? false }
+      || there.contains { $0.snapshot.parent.map(own.contains) ?? false }
   }
 
   private func restore(

@@ -51,6 +51,8 @@ final class StoreRepair {
   var plannedRefs: [SnapshotName: PlannedRef] = [:]
   /// Of a dry run: the places of the tags and pins that would be moved or restored.
   var plannedMarks: Set<String> = []
+  /// The marks whose files belong to another name, and move there. A source may have marks of their names.
+  var misplacedMarks: Set<String> = []
   /// Refs that a dry run would move out of their places, and where such refs belong.
   var movedRefs: Set<SnapshotName> = []
   var misplacedRefs: [(name: SnapshotName, bytes: [UInt8])] = []
@@ -98,10 +100,11 @@ final class StoreRepair {
     try restoreLosses()
     for source in sources {
       if case .store(let other, let name) = source {
+        let lost = try imagesWithoutSnapshots(among: other)
         try restoreRemovedNumbers(from: other, name)
         try restoreRefs(from: other, name)
-        // The restored refs may be the first evidence that both stores have the same history.
-        try restoreRemovedNumbers(from: other, name)
+        // A history that is now entirely that of the source has its removed numbers, too.
+        try restoreRemovedNumbers(from: other, name, adopted: lost)
         try restoreMarks(from: other, name)
       }
     }
