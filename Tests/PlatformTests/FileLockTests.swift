@@ -26,15 +26,35 @@ import Testing
     #expect(try files.lock(other.raw, byte: 7, exclusive: true, wait: false))
   }
 
-  @Test func `a lock is free after its value is gone`() throws {
+  @Test(arguments: [true, false])
+  func `a lock is free after its value is gone, although a copy of its descriptor remains`(
+    _ usesKeys: Bool
+  ) throws {
     let temporary = try TemporaryDirectory()
     let directory = try files.openDirectory(at: files.workingDirectory, Array(temporary.path.utf8))
     let name = Array("lock".utf8)
+    func acquire() throws -> FileLock {
+      usesKeys
+        ? try FileLock.acquire(
+          files, at: directory.raw, name, keys: [.init(byte: 7, isExclusive: true)],
+          waiting: .atMost(seconds: 0))
+        : try FileLock.acquire(
+          files, at: directory.raw, name, exclusive: true, waiting: .atMost(seconds: 0))
+    }
+    var copies: [Int32] = []
+    defer { for copy in copies { close(copy) } }
     do {
-      let lock = try FileLock.acquire(files, at: directory.raw, name, exclusive: true)
-      #expect(try FileLock.acquireIfFree(files, at: directory.raw, name, exclusive: true) == nil)
+      let lock = try acquire()
+      // What fork(2) gives to a child.
+      for number in 3..<Int32(1024) {
+        let link = try? files.readLink(
+          at: files.workingDirectory, Array("/proc/self/fd/\(number)".utf8))
+        if link == Array("\(temporary.path)/lock".utf8) { copies.append(dup(number)) }
+      }
+      #expect(throws: SystemError.self) { try acquire() }
       withExtendedLifetime(lock) {}
     }
-    #expect(try FileLock.acquireIfFree(files, at: directory.raw, name, exclusive: true) != nil)
+    #expect(!copies.isEmpty)
+    _ = try acquire()
   }
 }

@@ -18,7 +18,8 @@ public final class TreeLock: Sendable {
     file = try files.openFile(
       at: files.workingDirectory, Array("\(root)/var/lock/xcat/\(name)".utf8),
       [.readWrite, .create])
-    let isLocked = try files.lock(file.raw, exclusive: true, wait: false)
-    precondition(isLocked)
+    guard try files.lock(file.raw, exclusive: true, wait: false) else {
+      throw TestFailure("the tree is locked already")
+    }
   }
 }

@@ -30,7 +30,8 @@ final class ImageOperationLock: Sendable {
   ///   - wait: how long to wait for another process; nil for not at all.
   /// - Returns: nil if the directory of xCAT's locks does not exist or is not writable. Then no xCAT runs
   ///   here that this command could disturb.
-  /// - Throws: `ImageError` (`busy`), in xCAT's words, if another process still holds it after that time.
+  /// - Throws: `ImageError` (`imageLocked`), in xCAT's words, if another process still holds it after that
+  ///   time.
   static func acquire(
     _ resolver: PathResolver, tree: AbsolutePath, createsDirectory: Bool = true,
     waiting wait: TreeLockWait? = nil
@@ -67,7 +68,7 @@ final class ImageOperationLock: Sendable {
 
   /// Checks that no other process holds the lock. It changes nothing.
   /// - Parameter wait: how long to wait for another process; nil for not at all.
-  /// - Throws: `ImageError` (`busy`), in xCAT's words, if one still holds it after that time.
+  /// - Throws: `ImageError` (`imageLocked`), in xCAT's words, if one still holds it after that time.
   static func expectFree(
     _ resolver: PathResolver, tree: AbsolutePath, waiting wait: TreeLockWait? = nil
   ) throws {
@@ -83,13 +84,14 @@ final class ImageOperationLock: Sendable {
     guard try fileSystem.lock(file.raw, exclusive: false, wait: false) else {
       throw busyError(fileSystem, path, tree)
     }
+    fileSystem.unlock(file.raw)
   }
 
   private static func busyError(
     _ fileSystem: any FileSystem, _ path: ResolvedPath, _ tree: AbsolutePath
   ) -> ImageError {
     ImageError(
-      .imageLocked, "image folder \(tree.parent.text)",
+      .imageLocked, "image directory \(tree.parent.text)",
       "failed to acquire lock, seems there is another genimage/packimage/rmimage process "
         + "\(holder(fileSystem, path)) running on root image dir \"\(tree.text)\"",
       hint: "Run the command again later, or let it wait with '--wait 10m'")

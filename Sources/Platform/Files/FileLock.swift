@@ -95,13 +95,15 @@ public final class FileLock: Sendable {
   ) throws(SystemError) -> FileLock {
     let file = try fileSystem.openFile(
       at: directory, name, [.readWrite, .create, .noFollow, .nonBlocking])
+    // Releases the bytes that are locked already, if another one cannot be.
+    let lock = FileLock(fileSystem, file)
     var wait = Wait(waiting)
     for key in keys.sorted(by: { $0.byte < $1.byte }) {
       try wait.until(name, onWait) { (mayWait) throws(SystemError) in
         try fileSystem.lock(file.raw, byte: key.byte, exclusive: key.isExclusive, wait: mayWait)
       }
     }
-    return FileLock(fileSystem, file)
+    return lock
   }
 
   /// Takes the lock if it is free; returns nil otherwise.
