@@ -149,6 +149,20 @@ import Testing
     #expect(try site.imgstore("copy", "img@1", "new", "--to", "/new").status == 0)
   }
 
+  @Test func `a stopped copy removes no earlier snapshot of its image`() throws {
+    let site = try site()
+    #expect(try site.imgstore("copy", "img@1", "new", "--to", "/new").status == 0)
+    #expect(try site.imgstore("undo", "new").status == 0)
+    #expect(try site.imgstore("remove", "new@1..2", "--force").status == 0)
+    let before = try site.imgstore("log", "new").output
+    let stopped = try runTraced(
+      site,
+      "$trace -e trace=utimensat -e inject=utimensat:signal=\(SIGTERM):when=5 "
+        + "$imgstore copy img@1 new --to /new; exit $?")
+    #expect(stopped.status == 128 + SIGTERM, "\(stopped.errors)")
+    #expect(try site.imgstore("log", "new").output.contains(before))
+  }
+
   @Test func `a second signal ends a change immediately`() throws {
     let site = try site()
     // Each step but the first takes half a minute: no safe point is reached before the second signal. (Background

@@ -22,8 +22,8 @@ public struct UnfinishedChange: Sendable {
   /// The snapshots that it leads to and came from, like "compute@3"; nil if the store does not have them.
   public let target: String?
   public let before: String?
-  /// Whether a process is working on it now.
-  public let isRunning: Bool
+  /// Whether another process is working on it now.
+  public internal(set) var isRunning: Bool
 
   /// A description such as "a revert to compute@3".
   public var description: String {
@@ -140,7 +140,7 @@ extension Workspace {
   }
 
   /// Refuses to continue while the image has an unfinished change.
-  /// - Throws: `ImageError` (`unfinished`) if it has one.
+  /// - Throws: `ImageError` (`changeUnfinished`) if it has one.
   func requireNothingUnfinished(_ image: ImageName) throws {
     guard let journal = try journal(of: image) else { return }
     let change = try unfinished(image, journal)
@@ -166,17 +166,19 @@ extension Workspace {
   }
 
   /// Runs the steps of a change, from the first to its verification and its ref, with the journal on disk.
+  /// - Parameter safety: the snapshot of the state before, if this command recorded it.
   /// - Throws: `ImageError` (`interrupted`) if a signal came before anything was changed. Other errors of
   ///   `body` come with a hint on how to resume.
   func withJournal<R>(
-    _ image: ImageName, _ journal: Journal, _ body: (BackgroundSync) throws -> R
+    _ image: ImageName, _ journal: Journal, safety: CommittedSnapshot? = nil,
+    _ body: (BackgroundSync) throws -> R
   ) throws -> R {
     let store = try store()
     var journal = journal
     journal.options.append(.init(Journal.userKey, CallerIdentity.text(fileSystem)))
     // The signal may have come during the change of another image.
     do { try Interruption.check() } catch {
-      try removeEmptyHistory(of: image, before: journal.before)
+      removeUnneeded(safety, of: image)
       throw interrupted(image, error)
     }
     let highest = try store.refs.numbers(of: image).last ?? 0
@@ -195,7 +197,7 @@ extension Workspace {
         try end(image, syncs)
         return result
       } catch let untouched as CancelledChangeError {
-        do { try rollBack(image, journal, above: highest) } catch {
+        do { try rollBack(image, journal, above: highest, safety: safety) } catch {
           throw interruptedChange(error, image, journal)
         }
         throw interrupted(image, untouched.cause)
@@ -215,7 +217,9 @@ extension Workspace {
 
   /// Rolls back a change that has not modified the live image.
   /// - Parameter highest: the number of the image's last snapshot before the change.
-  private func rollBack(_ image: ImageName, _ journal: Journal, above highest: Int) throws {
+  private func rollBack(
+    _ image: ImageName, _ journal: Journal, above highest: Int, safety: CommittedSnapshot?
+  ) throws {
     let store = try store()
     let before = try journal.before.flatMap { try snapshot($0, of: image) }
     if let before { try removeEmptyDirectories(before.snapshot.notes) }
@@ -224,21 +228,20 @@ extension Workspace {
       try number > highest && store.refs.read(image, number).id == journal.target
     }
     try store.refs.remove(image, recorded)
+    removeUnneeded(safety, of: image)
     try store.journals.remove(image)
-    try removeEmptyHistory(of: image, before: journal.before)
   }
 
-  /// Removes the snapshot of the state before a change that has not been made, if it is the only one of an
-  /// image that is not defined. Otherwise the list of images would name an image that never existed.
-  private func removeEmptyHistory(of image: ImageName, before: Digest?) throws {
-    let refs = try store().refs
-    let numbers = try refs.numbers(of: image)
-    guard numbers.count == 1, let number = numbers.first,
-      try tables().definition(of: image.text) == nil,
-      let only = try refs.readIfPresent(image, number), only.id == before,
-      only.snapshot.origin == .safety, only.snapshot.definition.isEmpty
+  /// Removes the snapshot that a command took of the state before a change that it then did not make, if the
+  /// image has no other one and is not defined. Otherwise the list of images would name an image that was never
+  /// created. A snapshot that cannot be removed stays.
+  private func removeUnneeded(_ safety: CommittedSnapshot?, of image: ImageName) {
+    guard let safety, let refs = try? store().refs,
+      (try? refs.numbers(of: image)) == [safety.number],
+      (try? tables().definition(of: image.text)) == .some(nil),
+      (try? refs.tags(of: image).isEmpty) == true, (try? refs.pins(of: image).isEmpty) == true
     else { return }
-    try refs.remove(image, [number])
+    _ = try? refs.remove(image, [safety.number])
   }
 
   private func interrupted(_ image: ImageName, _ cause: InterruptedError) -> ImageError {

@@ -53,8 +53,8 @@ public struct CopyOutcome: Sendable {
 
 extension Workspace {
   /// Copies an image.
-  /// - Throws: `ImageError`: `usage`, or `failed` if the name, the directory or a list of the copy exists
-  ///   already; `InterruptedChangeError` if the change must be resumed.
+  /// - Throws: `ImageError`: `usage`, or `alreadyExists` if the name, the directory or a list of the copy
+  ///   exists already; `InterruptedChangeError` if the change must be resumed.
   public func copy(_ request: CopyRequest) throws -> CopyOutcome {
     let start = monotonicSeconds()
     let image = try ImageName(request.name)
@@ -114,12 +114,12 @@ extension Workspace {
     try preflight(plans)
     if request.isDryRun { return result(nil, nil) }
 
-    let before = try commitLive(
+    let saved = try commitLive(
       image, ImageDefinition(), additional: components.compactMap(CaptureRoot.init),
       rows: target.rows.keys,
       notes: try absenceNotes(of: components, live), allowsEmpty: true,
-      message: "before copy of \(source.name)", command: "copy"
-    ).committed
+      message: "before copy of \(source.name)", command: "copy")
+    let before = saved.committed
     var snapshot = source.snapshot
     snapshot.image = image.text
     snapshot.created = now()
@@ -142,7 +142,9 @@ extension Workspace {
     let journal = Journal(
       operation: .copy, image: image.text, started: now(), method: .automatic,
       target: snapshot.id, before: before.id, command: "copy", message: snapshot.message)
-    let (copied, remaining) = try withJournal(image, journal) { syncs in
+    let (copied, remaining) = try withJournal(
+      image, journal, safety: saved.isNew ? before : nil
+    ) { syncs in
       let copied = try store.refs.append(snapshot)
       try closeDirectory(of: copied.snapshot) { try locate($0, create: true) }
       let execution = try execute(plans, token: journal.token, syncs) {

@@ -99,11 +99,11 @@ extension Workspace {
     try preflight(plans)
     if request.isDryRun { return imported(nil, nil, nil) }
 
-    let safety = try commitLive(
+    let saved = try commitLive(
       image, existing, additional: everything, rows: prepared.rowKeys,
       notes: try absenceNotes(of: components.all, live), allowsEmpty: true, change: trees,
-      message: "before import of \(request.bundle)", command: "import"
-    ).committed
+      message: "before import of \(request.bundle)", command: "import")
+    let safety = saved.committed
     try requireKept(live.capture.components, live.notes, in: safety)
     let snapshot = try snapshot(prepared, components.all, rows, request, parent: safety)
     let journal = naming(
@@ -114,7 +114,9 @@ extension Workspace {
         options: JournalOption.facts(
           request, foreign: live.capture.components.filter { !belongsToImage($0) })
           + JournalOption.facts(excludes: live.excludes)))
-    let (committed, remaining, proof) = try withJournal(image, journal) { syncs in
+    let (committed, remaining, proof) = try withJournal(
+      image, journal, safety: saved.isNew ? safety : nil
+    ) { syncs in
       let committed = try store.refs.append(snapshot)
       recorded(committed)
       let originals = try targets.keepOriginals(components.all, live, request)
