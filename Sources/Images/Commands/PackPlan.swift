@@ -10,7 +10,8 @@ import XCAT
 /// The plan of packing.
 public struct PackPlan: Sendable {
   public let image: String
-  /// The name of the snapshot to pack. If unsaved changes would be recorded first, it does not exist yet.
+  /// The name of the snapshot to pack. If unsaved changes would be recorded first, it does not exist yet. A
+  /// change of the live tree (`changesLiveTree`) is recorded after it.
   public let snapshot: String
   /// Whether unsaved changes would be recorded as that snapshot.
   public let needsSnapshot: Bool
@@ -80,8 +81,9 @@ extension Workspace {
         throw noRootTree(
           source.definition, in: source.directory, hint: "Check that its file system is mounted")
       }
-      try ImageOperationLock.expectFree(resolver, tree: tree)
-      if needsSnapshot { try store.layout.requireWritable("the history of \(source.image)") }
+      try store.layout.requireWritable("the history of \(source.image)")
+      try expectDirectoriesFree(
+        source.image, [tree] + requests(source.definition, latest: nil).all.map(\.path))
     }
     if needsSnapshot {
       let plan = try planSnapshot(source.image.text, skipIfUnchanged: true)

@@ -120,7 +120,7 @@ extension Workspace {
     let location: ResolvedPath
     do {
       location = try outputLocation(destination, object, createsDirectories: creates).resolved
-    } catch let error as SystemError where !creates && error.isAbsent {
+    } catch let error as SystemError where !creates && error.code == .notFound {
       return nil
     }
     guard
@@ -192,8 +192,8 @@ extension Workspace {
       throw ImageError(
         .alreadyExists,
         object, "is not empty",
-        hint: "Name a folder that is empty or does not exist; 'restore --force' replaces entries "
-          + "in place, and 'imgstore revert' restores a live image")
+        hint: "Name a directory that is empty or does not exist; 'restore --force' replaces "
+          + "entries in place, and 'imgstore revert' restores a live image")
     }
   }
 }

@@ -20,8 +20,8 @@ extension Workspace {
   /// - Parameters:
   ///   - name: the image; nil if only one image has an unfinished change.
   ///   - dryRun: whether the change is only planned. Its leftovers next to the trees are not part of the plan.
-  /// - Throws: `ImageError`: `notFound` if there is nothing to resume, `usage` if several images could be
-  ///   meant, `unfinished` if no snapshot has the state to restore or a leftover cannot be removed;
+  /// - Throws: `ImageError`: `nothingToResume` if there is nothing to resume, `usage` if several images could
+  ///   be meant, `changeUnfinished` if no snapshot has the state to restore or a leftover cannot be removed;
   ///   `InterruptedChangeError` if the change must be resumed again.
   public func resume(
     _ name: String?, _ direction: ResumeDirection, dryRun: Bool = false
@@ -35,7 +35,9 @@ extension Workspace {
     Interruption.announce("interrupted: the change of image \(image) remains unfinished")
     if direction == .abandon { return try abandon(image, dryRun: dryRun) }
     guard let journal = try journal(of: image) else { throw nothingToResume(image.text) }
-    let change = try unfinished(image, journal)
+    var change = try unfinished(image, journal)
+    // The lock is this command's.
+    change.isRunning = false
     let before = try journal.before.flatMap { try snapshot($0, of: image) }
     var recordedTarget = try snapshot(journal.target, of: image)
     // To roll back a revert, only the state before is needed.
@@ -53,9 +55,10 @@ extension Workspace {
           + "afterwards")
     }
     if dryRun {
-      let outcome = try planResume(image, journal, target, goal, start)
+      let (outcome, savesFirst) = try planResume(image, journal, target, before, goal, start)
       return ResumeOutcome(
-        change: change, direction: direction, revert: outcome, isDryRun: true)
+        change: change, direction: direction, revert: outcome, isDryRun: true,
+        savesFirst: savesFirst, refusal: outcome.refusal)
     }
     do {
       let syncs = BackgroundSync(fileSystem)
@@ -103,15 +106,19 @@ extension Workspace {
     do {
       guard try store().journals.read(image) != nil else { throw nothingToResume(image.text) }
     } catch let error as StoreError where error.kind == .damaged {}
-    let change =
+    var change =
       journal.flatMap { try? unfinished(image, $0) }
       ?? UnfinishedChange(
         image: image.text, operation: .revert, command: "revert", started: now(), user: nil,
         target: nil,
         before: nil,
         isRunning: false)
+    // The lock is this command's.
+    change.isRunning = false
     if dryRun {
-      return ResumeOutcome(change: change, direction: .abandon, revert: nil, isDryRun: true)
+      return ResumeOutcome(
+        change: change, direction: .abandon, revert: nil, isDryRun: true,
+        refusal: try refusalOfWriting(image))
     }
     // The journal is removed even if leftovers cannot be.
     var leftovers: [ApplyProblem] = []
@@ -130,7 +137,7 @@ extension Workspace {
 
   /// Removes the journal of a change whose target snapshot was never recorded. Such a change has not modified
   /// the image.
-  /// - Throws: `ImageError` (`unfinished`) for a revert, whose target existed and is missing now.
+  /// - Throws: `ImageError` (`changeUnfinished`) for a revert, whose target existed and is missing now.
   private func discardUnstartedChange(
     _ image: ImageName, _ journal: Journal, _ change: UnfinishedChange,
     _ direction: ResumeDirection, dryRun: Bool
@@ -144,7 +151,9 @@ extension Workspace {
           : "'imgstore resume \(image) --back' returns to the state before")
     }
     if dryRun {
-      return ResumeOutcome(change: change, direction: direction, revert: nil, isDryRun: true)
+      return ResumeOutcome(
+        change: change, direction: direction, revert: nil, isDryRun: true,
+        refusal: try refusalOfWriting(image))
     }
     let leftovers = try removeLeftovers(image, journal).map(\.problem)
     try store().journals.remove(image)
@@ -154,22 +163,32 @@ extension Workspace {
 
   // MARK: Resuming
 
+  private func refusalOfWriting(_ image: ImageName) throws -> (any ExplainedError)? {
+    try refusal(isDryRun: true) {
+      try store().layout.requireWritable("the history of \(image)")
+    }
+  }
+
   /// Plans a resumed change, and checks whether it would be refused.
+  /// - Returns: the plan, and whether unsaved changes would be snapshotted first.
   private func planResume(
     _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
-    _ goal: CommittedSnapshot, _ start: Double
-  ) throws -> RevertOutcome {
+    _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ start: Double
+  ) throws -> (outcome: RevertOutcome, savesFirst: Bool) {
     let moved = try relocate(image, journal, target: target, goal: goal)
     let refusal = try refusal(isDryRun: true) {
       try store().layout.requireWritable("the history of \(image)")
       try expectDirectoriesFree(image, moved.paths)
     }
-    let plan = try resumePlan(
-      image, journal, moved.target, moved.goal, storing: false)
-    return RevertOutcome(
+    let plan = try resumePlan(image, journal, moved.target, moved.goal, storing: false)
+    let savesFirst =
+      try before.map { try hasUnsavedChanges(plan.current.state, [$0, plan.target], journal) }
+      ?? false
+    let outcome = RevertOutcome(
       target: plan.goal, isDryRun: true, apply: plan.outcome, safety: nil, recorded: nil,
       remaining: nil, limits: plan.outcome.limits, uncompared: [],
       seconds: monotonicSeconds() - start, refusal: refusal)
+    return (outcome, savesFirst)
   }
 
   /// Changes the live image to the target, or to the state before, verifies the result and records it.

@@ -1,6 +1,7 @@
 // The direction and the outcome of `imgstore resume`.
 
 import Apply
+import Platform
 
 /// The direction in which a change is resumed.
 public enum ResumeDirection: Sendable {
@@ -23,4 +24,8 @@ public struct ResumeOutcome: Sendable {
   public var leftovers: [ApplyProblem] = []
   /// Whether nothing was changed.
   public var isDryRun = false
+  /// Whether the live image has unsaved changes, which the resume would snapshot first; only in a dry run.
+  public var savesFirst = false
+  /// The error that the resume would end with, in a dry run; nil if it would not be refused.
+  public var refusal: (any ExplainedError)?
 }

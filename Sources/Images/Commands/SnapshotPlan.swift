@@ -55,7 +55,8 @@ extension Workspace {
       !(isSame && (skipIfUnchanged && latestStays(image, store) || !snapshot.isComplete))
     let refusal = try refusal(isDryRun: true) {
       try store.layout.requireWritable("the history of \(image)")
-      try expectDirectoriesFree(image, requests(definition, latest: nil).all.map(\.path))
+      try expectDirectoriesFree(
+        image, requests(definition, latest: latest?.snapshot).all.map(\.path))
       for tag in tags { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
       if isRecorded, !allowsEmpty,
         let reason = try EmptyStateCheck.reason(live, latest: latest?.snapshot, in: store)

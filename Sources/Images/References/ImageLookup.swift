@@ -16,8 +16,8 @@ extension Workspace {
   /// - Parameters:
   ///   - text: the name, or a path. Empty for the only image.
   ///   - mayAdd: whether the user may want to add an image of that name, for the hint.
-  /// - Throws: `ImageError` (`usage`) for a reference to a snapshot, and (`notFound`) if no image matches, or
-  ///   more than one.
+  /// - Throws: `ImageError`: `invalidReference` for a reference to a snapshot, `imageNotFound` if no image
+  ///   matches, `imageAmbiguous` if several do.
   func image(named text: String, mayAdd: Bool = false) throws -> ImageName {
     if Workspace.isPath(text) { return try image(at: text) }
     try requireNoSnapshot(text)
@@ -69,7 +69,7 @@ extension Workspace {
           .imageNotFound, "image '\(text)'", "does not exist",
           hint: "Did you mean snapshot \(ImageLookup.list(meant))?")
       }
-      if let hint = try hint(forUnknown: text, known, stored) {
+      if let hint = try? hint(forUnknown: text, known, stored) {
         throw ImageError(.imageNotFound, "image '\(text)'", "does not exist", hint: hint)
       }
       throw try notDefined(ImageName(text), mayAdd: mayAdd || known.isEmpty)
@@ -105,8 +105,8 @@ extension Workspace {
   public func onlyImage() throws -> String { try image(named: "").text }
 
   /// Returns the image with exactly that name.
-  /// - Throws: `ImageError` (`notFound`) if no image of that name has snapshots. The hint lists the images
-  ///   whose names contain the text.
+  /// - Throws: `ImageError` (`imageNotFound`) if no image of that name has snapshots. The hint lists the
+  ///   images whose names contain the text.
   func image(exactly name: String) throws -> ImageName {
     if Workspace.isPath(name) { return try image(at: name) }
     try requireNoSnapshot(name)
@@ -131,7 +131,7 @@ extension Workspace {
   }
 
   /// Returns the image whose directory is at a path.
-  /// - Throws: `ImageError` (`notFound`) if there is none.
+  /// - Throws: `ImageError` (`imageNotFound`) if there is none.
   private func image(at text: String) throws -> ImageName {
     let path = try directoryPath(text)
     if let owner = try directoryOwner(path) { return owner }
@@ -179,7 +179,7 @@ extension Workspace {
   }
 
   /// Rejects references to snapshots and paths.
-  /// - Throws: `ImageError` (`usage`) for "IMAGE@…" and "IMAGE:PATH".
+  /// - Throws: `ImageError` (`invalidReference`) for "IMAGE@…" and "IMAGE:PATH".
   private func requireNoSnapshot(_ text: String) throws {
     guard text.contains(where: { $0 == "@" || $0 == ":" }) else { return }
     guard try Reference(text).selector == .latest else {

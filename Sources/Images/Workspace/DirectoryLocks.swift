@@ -36,8 +36,8 @@ extension Workspace {
   /// Locks everything that a command may change or read, including xCAT's own lock. A reader only checks that
   /// xCAT's lock is free: xCAT's commands fail while another process holds it.
   /// - Parameter locksTree: takes xCAT's lock too; false if the caller holds it.
-  /// - Throws: `ImageError`: `busy` while xCAT works on the root tree, `unfinished` while another image that
-  ///   shares a path has an unfinished change.
+  /// - Throws: `ImageError`: `imageLocked` while xCAT works on the root tree, `changeUnfinished` while
+  ///   another image that shares a path has an unfinished change.
   func lockDirectories(
     _ image: ImageName, _ paths: [AbsolutePath], for use: LockUse = .changes,
     locksTree: Bool = true
@@ -49,7 +49,7 @@ extension Workspace {
         FileLock.Key(byte: byte, isExclusive: isChanged && use == .changes)
       }
       let lock = try store.lockDirectories(locks, waiting: lockWait) {
-        inform("waiting: another imgstore changes a folder that image \(image) uses")
+        inform("waiting: another imgstore changes a directory that image \(image) uses")
       }
       // A previous holder of a lock may have moved directories.
       let currentKeys = try lockKeys(paths)
@@ -145,10 +145,10 @@ extension Workspace {
   }
 
   /// Checks, without taking a lock, that no change of another image and no command of xCAT prevents a change
-  /// of these paths.
+  /// of these paths. It does not wait: the caller holds the image's lock, and `pack` takes that lock last.
   func expectDirectoriesFree(_ image: ImageName, _ paths: [AbsolutePath]) throws {
     try requireNoneUnfinished(otherThan: image, paths)
-    _ = try xcatLock(paths, for: .reads)
+    if let tree = xcatTree(among: paths) { try ImageOperationLock.expectFree(resolver, tree: tree) }
   }
 
   /// Returns the first root tree among the paths that xCAT's commands lock; nil if there is none.

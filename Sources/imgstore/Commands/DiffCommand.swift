@@ -76,9 +76,13 @@ struct DiffCommand: ParsableCommand {
       newer = nil
     }
     let comparison = try workspace.comparison(older, newer, paths: paths)
-    if json.json || !common.quiet { try show(comparison) } else { Terminal.finish() }
+    if json.json || unified != nil || !common.quiet {
+      try show(comparison)
+    } else {
+      Terminal.finish()
+    }
     try expectComparable(comparison.uncompared)
-    try exit.expectEqual(comparison.diff, quiet: common.quiet)
+    try exit.expectEqual(comparison.diff, quiet: common.quiet && !json.json)
   }
 
   private func show(_ comparison: Comparison) throws {

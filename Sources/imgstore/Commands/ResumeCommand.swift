@@ -44,7 +44,7 @@ struct ResumeCommand: ParsableCommand {
     Terminal.finish()
     if json.json { try printJSON(ResumeJSON(outcome, boot)) } else { describe(outcome) }
     let failures = boot?.printResult(json) ?? []
-    try expectNotRefused(outcome.revert?.refusal)
+    try expectNotRefused(outcome.refusal)
     try outcome.revert?.expectNoProblems(failures)
     if !outcome.leftovers.isEmpty {
       throw CompletedWithWarnings(lines: problemLines(outcome.leftovers))
@@ -76,6 +76,7 @@ struct ResumeCommand: ParsableCommand {
     case (_, nil):
       print("\(change.description) has not touched the live image; would discard its journal")
     case (let direction, let revert?):
+      if outcome.savesFirst { print("would snapshot the unsaved changes of the live image") }
       print("would \(direction == .back ? "roll back" : "complete") \(change.description)")
       printReport(
         revert, showsAll: all, subject: direction == .back ? "the rollback" : "the rest of it")

@@ -130,14 +130,29 @@ struct SnapshotCommand: ParsableCommand {
       if images.count == 1, let only = plans.first {
         try printJSON(SnapshotPlanJSON(only))
       } else {
-        try printJSON(SnapshotPlansJSON(snapshots: plans.map(SnapshotPlanJSON.init)))
+        try printJSON(
+          SnapshotPlansJSON(
+            snapshots: plans.map(SnapshotPlanJSON.init),
+            failures: failures.map { SnapshotFailureJSON($0.image, $0.error) }))
       }
     }
-    if images.count == 1 { return try expectNotRefused(failures.first?.error) }
-    guard let first = failures.first else { return }
+    if images.count == 1, let refusal = failures.first?.error {
+      return try expectNotRefused(refusal)
+    }
+    let gaps = plans.flatMap { plan in
+      let problems = plan.notes.filter(\.isProblem)
+      return problems.isEmpty
+        ? []
+        : ["the snapshot of \(plan.image) would be incomplete: \(count(problems.count, "problem"))"]
+          + problems.map(noteText)
+    }
+    let refused = failures.map {
+      "image \($0.image) would be refused: \($0.error.messageWithHint)"
+    }
+    if gaps.isEmpty, refused.isEmpty { return }
     throw CompletedWithWarnings(
-      lines: failures.map { "image \($0.image) would be refused: \($0.error.messageWithHint)" },
-      failure: failures.count == images.count ? first.error.errorCode : nil)
+      lines: gaps + refused,
+      failure: failures.count == images.count ? failures.first?.error.errorCode : nil)
   }
 
   private func take(

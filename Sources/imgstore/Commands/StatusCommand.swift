@@ -91,7 +91,7 @@ struct StatusCommand: ParsableCommand {
         ])
     }
     try expectComparable(status.uncompared)
-    try exit.expectEqual(status.diff, quiet: common.quiet)
+    try exit.expectEqual(status.diff, quiet: common.quiet && !json.json)
   }
 
   private func describe(_ status: StatusOutcome) {

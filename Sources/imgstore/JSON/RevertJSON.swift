@@ -88,6 +88,10 @@ struct ResumeJSON: JSONDocument {
   let change: UnfinishedJSON
   let direction: String
   let dryRun: Bool
+  /// Whether unsaved changes would be snapshotted first; only in a dry run.
+  let savesFirst: Bool?
+  /// The error that the resume would end with; only in a dry run.
+  let refused: ErrorJSON.Details?
   let revert: RevertJSON?
 
   init(_ outcome: ResumeOutcome, _ boot: BootCheck?) {
@@ -99,6 +103,8 @@ struct ResumeJSON: JSONDocument {
       case .abandon: "abandon"
       }
     dryRun = outcome.isDryRun
+    savesFirst = outcome.isDryRun ? outcome.savesFirst : nil
+    refused = outcome.refusal.map(ErrorJSON.Details.init)
     revert = outcome.revert.map { RevertJSON($0, boot) }
   }
 }

@@ -69,7 +69,8 @@ struct ArgumentNormalizer {
       rest.removeFirst()
     }
     return result + options
-      + ArgumentNormalizer.withStore(ArgumentNormalizer.translated(Array(rest), for: command))
+      + ArgumentNormalizer.withStore(
+        ArgumentNormalizer.translated(Array(rest), for: command), for: command)
   }
 
   /// Returns the words with options of find(1), ls(1), du(1), git and restic in our spelling.
@@ -108,12 +109,18 @@ struct ArgumentNormalizer {
     }
   }
 
+  /// The commands whose namesakes in other programs have an option -r with another meaning.
+  private static let commandsWithOtherR: Set<String> = [
+    "cp", "delete", "grep", "ls", "remove", "rm", "snapshot",
+  ]
+
   /// Returns the words with restic's names of the option --store in our spelling.
-  private static func withStore(_ words: [String]) -> [String] {
+  private static func withStore(_ words: [String], for command: String) -> [String] {
     // After "--", all words are operands.
     let end = words.firstIndex(of: "--") ?? words.endIndex
     return words[..<end].map { word in
       let name = String(word.prefix { $0 != "=" })
+      if name == "-r", commandsWithOtherR.contains(command) { return word }
       return otherNames[name].map { $0 + word.dropFirst(name.count) } ?? word
     } + words[end...]
   }

@@ -26,7 +26,7 @@ struct SnapshotPlanText {
     } else {
       print("\(plan.image): unchanged, would not be recorded again")
     }
-    for note in plan.notes where note.isRemark || note.isProblem {
+    for note in plan.notes where note.isRemark {
       Terminal.warning(noteText(note))
     }
   }
@@ -64,4 +64,5 @@ struct SnapshotPlanJSON: JSONDocument {
 struct SnapshotPlansJSON: JSONDocument {
   static let kind = "snapshot-plans"
   let snapshots: [SnapshotPlanJSON]
+  let failures: [SnapshotFailureJSON]
 }
