@@ -78,7 +78,9 @@ import Testing
   {
     let options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     let whole = try Workspace(options) { _ in }
-    for n in stride(from: 150, to: 1500, by: 10) {
+    // Usually one of the first numbers interrupts it. Smaller steps follow, because the window may be narrow.
+    let numbers = [10, 3, 1].flatMap { stride(from: 150, to: 1500, by: $0) }
+    for n in numbers {
       let files = FaultyFileSystem(failing: n, .forGood)
       var request = RevertRequest("img@1")
       request.method = method
@@ -105,13 +107,17 @@ import Testing
     ] {
       #expect(refusal(verb).contains("'imgstore resume img' completes it"))
     }
-    #expect(try workspace.journalledSnapshots().count == 2)
+    let change = try #require(workspace.unfinished().first)
+    for name in [change.target, change.before] {
+      let name = try #require(name)
+      #expect(refusal { _ = try workspace.remove([name], force: true) }.contains("is needed by"))
+    }
     #expect(try workspace.status("img").unfinished?.target == "img@1")
     let revert = try #require(try workspace.resume("img", .forward).revert)
     #expect(revert.isExact)
     let kept = try workspace.findEntry("precious", in: #require(revert.safety))
     #expect(kept.entry.sizeBytes == 9)
-    #expect(try workspace.unfinished().isEmpty && workspace.journalledSnapshots().isEmpty)
+    #expect(try workspace.unfinished().isEmpty)
     #expect(
       refusal { _ = try workspace.resume(nil, .forward) }.contains("has no unfinished change"))
   }
@@ -128,7 +134,8 @@ import Testing
         refusal { _ = try workspace.resume("img", direction) }.contains(
           "imgstore resume img --abandon"))
     }
-    #expect(refusal { _ = try workspace.journalledSnapshots() }.contains("journal of img"))
+    #expect(
+      refusal { _ = try workspace.remove(["img@1"], force: true) }.contains("journal of img"))
     _ = try workspace.resume("img", .abandon)
     #expect(try workspace.revert("img@1").isExact)
   }

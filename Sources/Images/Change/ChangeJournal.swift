@@ -116,19 +116,6 @@ extension Workspace {
     }
   }
 
-  /// Returns the snapshots that unfinished changes lead to or came from. No policy may forget them, and their
-  /// data is in use.
-  /// - Throws: `StoreError` if a journal cannot be read, because the snapshots in use are then unknown.
-  public func journalledSnapshots() throws -> Set<Digest> {
-    var pinned: Set<Digest> = []
-    for image in try store().journals.images() {
-      guard let journal = try journal(of: image) else { continue }
-      pinned.insert(journal.target)
-      if let before = journal.before { pinned.insert(before) }
-    }
-    return pinned
-  }
-
   /// Prints a warning if the image has an unfinished change.
   func warnAboutUnfinishedChange(_ image: ImageName) throws {
     guard let journal = try journal(of: image) else { return }
