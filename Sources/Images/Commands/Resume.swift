@@ -222,8 +222,11 @@ extension Workspace {
         message: "found unfinished: \(journal.message)", command: "resume", isPermanent: false)
     }
     let resolve = try targetResolver(journal, isBack: isBack)
-    let journal = naming(exchangesOf: plan.plans, in: journal)
-    try store.journals.write(journal.encode(), of: image)
+    let named = naming(exchangesOf: plan.plans, in: journal)
+    // A change in place may free space, so it must not need any for the journal.
+    if !JournalOption.exchangedTrees(named).isEmpty {
+      try store.journals.write(named.encode(), of: image)
+    }
     if !isBack { try keepOriginals(journal, goal.snapshot, current.live) }
     outcome.report = try applyPlans(
       image, plan.plans, plan.notes, to: goal.snapshot, journal,
