@@ -6,7 +6,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct BundleErrorTests {
+@Suite(.usesTools) struct BundleErrorTests {
   @Test func `each import error names the bundle`() throws {
     let directory = try TemporaryDirectory()
     let workspace = try Workspace(WorkspaceOptions(store: directory.path("store"))) { _ in }

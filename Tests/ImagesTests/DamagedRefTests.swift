@@ -6,7 +6,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct DamagedRefTests {
+@Suite(.usesTools) struct DamagedRefTests {
   private func site(_ damage: String) throws -> (TemporaryDirectory, Workspace) {
     let directory = try TemporaryDirectory()
     let workspace = try Workspace.test(directory)

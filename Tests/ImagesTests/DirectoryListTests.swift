@@ -6,7 +6,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct DirectoryListTests {
+@Suite(.usesTools) struct DirectoryListTests {
   // MARK: On the list
 
   @Test func `a directory whose first snapshot fails does not become an image`() throws {

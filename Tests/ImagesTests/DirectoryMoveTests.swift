@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct DirectoryMoveTests {
+@Suite(.usesTools) struct DirectoryMoveTests {
   /// An image that was imported to q/one and then, in another version, to q/two.
   private struct Moved {
     let site: TestNode

@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct LockWaitTests {
+@Suite(.usesTools) struct LockWaitTests {
   /// Creates a node with two snapshots.
   private func node() throws -> TestNode {
     let node = try TestNode(image: "img", tree: ["f": "x\n"])

@@ -23,7 +23,7 @@ extension TestNode {
   }
 }
 
-@Suite struct OutputReplacementTests {
+@Suite(.usesTools) struct OutputReplacementTests {
   /// Creates a directory image with a snapshot, and a directory for outputs.
   private func directory() throws -> TestNode {
     let node = try TestNode.directory(tree: ["etc/hosts": "one\n"])

@@ -6,7 +6,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct TreeListTests {
+@Suite(.usesTools) struct TreeListTests {
   /// golden has var/log/messages; then the tree's list excludes var/log.
   private func listed(_ list: String = "var/log/*") throws -> TestNode {
     let site = try TestNode.smallDirectory()

@@ -8,7 +8,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct WaitBudgetTests {
+@Suite(.usesTools) struct WaitBudgetTests {
   private func site() throws -> TemporaryDirectory {
     let directory = try TemporaryDirectory()
     let workspace = try Workspace.test(directory)
