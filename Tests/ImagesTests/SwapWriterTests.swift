@@ -93,6 +93,23 @@ import Testing
     #expect(try workspace.verify(deep: true).isClean)
   }
 
+  @Test func `an old tree that cannot be read is not removed`() throws {
+    let tree = tree
+    try crash { _ = try? shell("echo precious >\"$1/etc/name\"", tree) }
+    let files = FaultyFileSystem(failingOpens: ["name": .inputOutput])
+    #expect(throws: (any Error).self) {
+      try Workspace(workspace.options, fileSystem: files) { _ in }.resume("img", .forward)
+    }
+    let left = try run("find", directory.path("root"), "-path", "*/.imgstore*/etc/name")
+    #expect(left.output.hasSuffix("/etc/name\n"), "\(left.output)")
+    #expect(try workspace.unfinished().count == 1)
+    _ = try workspace.resume("img", .forward)
+    #expect(
+      try workspace.log("img").contains {
+        $0.committed.snapshot.message.hasPrefix("found in the tree")
+      })
+  }
+
   @Test(arguments: [ResumeDirection.forward, .back])
   func `a resume after an undisturbed exchange, or before one, keeps nothing in addition`(
     _ direction: ResumeDirection

@@ -220,8 +220,8 @@ extension Workspace {
   }
 
   /// Removes the snapshot that a command took of the state before a change that it then did not make, if the
-  /// image has no other one and is not defined. Otherwise the list of images would name an image that was never
-  /// created. A snapshot that cannot be removed stays.
+  /// image has no other one and is not defined. Otherwise the list of images would name an image that was
+  /// never created. A snapshot that cannot be removed stays.
   private func removeUnneeded(_ safety: CommittedSnapshot?, of image: ImageName) {
     guard let safety, let refs = try? store().refs,
       (try? refs.numbers(of: image)) == [safety.number],

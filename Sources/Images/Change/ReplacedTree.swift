@@ -1,11 +1,11 @@
-// Old trees of interrupted swaps. A crash may come between the exchange of two trees and the check of the old
-// one (SwappedTreeCheck), and another process may have written to the old tree before the exchange. Such writes
-// are in no snapshot, and the old tree looks like a leftover of the change.
+// Old trees of interrupted swaps. A crash may come between the exchange of two trees and the check of the
+// old one (SwappedTreeCheck), and another process may have written to the old tree before the exchange. Such
+// writes are in no snapshot, and the old tree looks like a leftover of the change.
 //
-// 1. The journal names the inode of each tree that may be exchanged, before the first step. A tree with another
-//    inode at the path means that the leftover is the old tree.
+// 1. The journal names the inode of each tree that may be exchanged, before the first step. A tree with
+//    another inode at the path means that the leftover is the old tree.
 // 2. The content of an old tree that neither the state before nor the target has is kept in a snapshot before
-//    the leftover is removed.
+//    the leftover is removed. An old tree that cannot be read stays.
 // 3. A journal without inodes is of an older version. Its leftovers are removed without a check.
 
 import Apply
@@ -69,13 +69,21 @@ extension Workspace {
     _ base: CommittedSnapshot, _ endpoints: [CommittedSnapshot]
   ) throws -> CommittedSnapshot? {
     let store = try store()
+    // Protects the captured objects from garbage collection until the snapshot references them.
     let session = try store.beginSession()
+    defer { withExtendedLifetime(session) {} }
     let memory = MemoryObjects(over: store)
     let role = base.snapshot.component(at: path.bytes)?.role ?? ImageFiles.rootTree
     let captured = try newCapture().run(
       [CaptureRoot(role: role, path: path.parent.appending(name))], cache: nil,
       into: .store(session, keeping: memory))
     try session.finish()
+    guard captured.unreadableEntries == 0 else {
+      throw ImageError(
+        .changeUnfinished, printable(path.parent.appending(name).bytes),
+        "is the old tree of the change, and has entries that cannot be read",
+        hint: "Copy from it what you need, and remove it; then run the command again")
+    }
     guard let top = captured.components.first?.entry else { return nil }
     let component = Snapshot.Component(role: role, path: path.bytes, entry: top)
     let state = ImageState(
