@@ -65,12 +65,12 @@ extension Workspace {
       else {
         return []
       }
-      let parent = Array(realPath(location).dropLast(location.name.count))
+      let parent = Array(kernelPath(location).dropLast(location.name.count))
       let replaced = (component.plan.files + component.plan.links).filter { $0.old?.kind == .file }
       let removed = component.plan.removals.filter { $0.entry.kind == .file }
       let paths = Set((replaced + removed).map { parent + $0.path })
       return paths.isEmpty
-        ? [] : OpenFileCheck(fileSystem).lines(paths, in: realPath(location))
+        ? [] : OpenFileCheck(fileSystem).lines(paths, in: kernelPath(location))
     }
   }
 }

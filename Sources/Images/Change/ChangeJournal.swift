@@ -98,8 +98,8 @@ extension Workspace {
     UnfinishedChange(
       image: image.text, operation: journal.operation, command: journal.command,
       started: journal.started, user: journal.values(Journal.userKey).first,
-      target: try snapshot(journal.target, of: image)?.name,
-      before: try journal.before.flatMap { try snapshot($0, of: image)?.name },
+      target: try findSnapshot(journal.target, of: image)?.name,
+      before: try journal.before.flatMap { try findSnapshot($0, of: image)?.name },
       isRunning: try store().isBusy(image))
   }
 
@@ -138,7 +138,7 @@ extension Workspace {
   }
 
   /// Returns the latest snapshot of an image with the given id; nil if there is none.
-  func snapshot(_ id: Digest, of image: ImageName) throws -> CommittedSnapshot? {
+  func findSnapshot(_ id: Digest, of image: ImageName) throws -> CommittedSnapshot? {
     let refs = try store().refs
     for number in try refs.numbers(of: image).reversed() {
       if let found = try? refs.read(image, number), found.id == id { return found }
@@ -208,7 +208,7 @@ extension Workspace {
     _ image: ImageName, _ journal: Journal, above highest: Int, safety: CommittedSnapshot?
   ) throws {
     let store = try store()
-    let before = try journal.before.flatMap { try snapshot($0, of: image) }
+    let before = try journal.before.flatMap { try findSnapshot($0, of: image) }
     if let before { try removeEmptyDirectories(before.snapshot.notes) }
     // Imports, copies and reverts of parts record their target snapshot before they start.
     let recorded = try store.refs.numbers(of: image).filter { number in

@@ -36,7 +36,7 @@ extension Workspace {
   func keepReplacedTrees(_ image: ImageName, _ journal: Journal) throws -> [CommittedSnapshot] {
     guard journal.before != nil else { return [] }
     let endpoints = try [journal.before, journal.target].compactMap { $0 }
-      .compactMap { try snapshot($0, of: image) }
+      .compactMap { try findSnapshot($0, of: image) }
     guard let base = endpoints.first else { return [] }
     var kept: [CommittedSnapshot] = []
     for tree in JournalOption.exchangedTrees(journal) {

@@ -83,7 +83,7 @@ extension Workspace {
     }
     let use = TreeBusyCheck(
       TreeBusyCheck.Request(
-        path: realPath(location), managementPath: component.path,
+        path: kernelPath(location), managementPath: component.path,
         stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: context.isServed,
         tree: component.observed, store: try realStorePath()))
     if let mount = use.mounts.first { return try refused("a file system is mounted on \(mount)") }
@@ -201,7 +201,7 @@ extension Workspace {
   }
 
   /// Returns the path of a location on this machine as the kernel reports it.
-  func realPath(_ location: ResolvedPath) -> [UInt8] {
+  func kernelPath(_ location: ResolvedPath) -> [UInt8] {
     let directory =
       (try? KernelFileSystem.shared.readLink(
         at: fileSystem.workingDirectory, Array("/proc/self/fd/\(location.directory.raw)".utf8)))

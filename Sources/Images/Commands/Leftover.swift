@@ -21,7 +21,7 @@ extension Workspace {
   ) throws -> [Leftover] {
     let prefix = Journal.prefix(journal.token)
     let endpoints = [journal.target, journal.before].compactMap { $0 }
-      .compactMap { try? snapshot($0, of: image)?.snapshot }
+      .compactMap { try? findSnapshot($0, of: image)?.snapshot }
     var directories: Set<AbsolutePath> = []
     var leftovers: [Leftover] = []
     for path in endpoints.flatMap({ $0.requests + $0.absentPathRequests }).map(\.path)
@@ -50,7 +50,7 @@ extension Workspace {
   ) -> Leftover? {
     let path = parent.bytes + [0x2f] + name
     let leftover = ResolvedPath(directory: directory, name: name)
-    if let mount = TreeBusyCheck.mounts(in: realPath(leftover)).first {
+    if let mount = TreeBusyCheck.mounts(in: kernelPath(leftover)).first {
       let what = "is left from the change, and something is mounted on \(printable(mount.point))"
       return Leftover(problem: ApplyProblem(path: path, what: what), isMounted: true)
     }

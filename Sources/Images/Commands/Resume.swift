@@ -38,8 +38,8 @@ extension Workspace {
     var change = try unfinished(image, journal)
     // The lock is this command's.
     change.isRunning = false
-    let before = try journal.before.flatMap { try snapshot($0, of: image) }
-    var recordedTarget = try snapshot(journal.target, of: image)
+    let before = try journal.before.flatMap { try findSnapshot($0, of: image) }
+    var recordedTarget = try findSnapshot(journal.target, of: image)
     // To roll back a revert, only the state before is needed.
     if recordedTarget == nil, direction == .back, journal.operation == .revert {
       recordedTarget = before

@@ -20,7 +20,7 @@ extension Workspace {
       image, store, isDryRun: request?.isDryRun ?? false, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
     let (change, before) = try lastChange(of: image)
-    guard let target = try snapshot(before, of: image) else {
+    guard let target = try findSnapshot(before, of: image) else {
       throw ImageError(
         .snapshotNotFound, "image \(image)",
         "no longer has the snapshot of the state before \(change.name) (\(change.snapshot.message))",

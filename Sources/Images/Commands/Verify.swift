@@ -25,7 +25,7 @@ extension Workspace {
         guard let journal = try journal(of: image) else { continue }
         // The journal of an import is written before the ref of its target.
         let needed = [journal.before, journal.operation == .revert ? journal.target : nil]
-        for id in needed.compactMap(\.self) where try snapshot(id, of: image) == nil {
+        for id in needed.compactMap(\.self) where try findSnapshot(id, of: image) == nil {
           problems.append(
             VerifyReport.Problem(
               object: "the journal of \(image)",

@@ -49,36 +49,3 @@ struct TreeLockWait {
     }
   }
 }
-
-extension Workspace {
-  /// The wait for xCAT's lock; nil without `--wait`.
-  var treeLockWait: TreeLockWait? {
-    guard case .within = lockWait else { return nil }
-    return TreeLockWait(limit: lockWait, report: inform)
-  }
-
-  /// Takes the lock of an image whose tree a command reads or changes. With `--wait` the command first waits
-  /// until xCAT's lock on the tree is free, and holds no lock meanwhile.
-  func lockWithTree(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
-    guard let wait = treeLockWait else { return try lockImage(image, store) }
-    while true {
-      let tree = try lockedTree(of: image, store)
-      if let tree { try ImageOperationLock.expectFree(resolver, tree: tree, waiting: wait) }
-      let lock = try lockImage(image, store)
-      // Another process may have taken xCAT's lock while this one waited for the image.
-      guard let tree, wait.remainingSeconds > 0 else { return lock }
-      do {
-        try ImageOperationLock.expectFree(resolver, tree: tree)
-        return lock
-      } catch let error as ImageError where error.errorCode == .imageLocked {
-        continue
-      }
-    }
-  }
-
-  private func lockedTree(of image: ImageName, _ store: ObjectStore) throws -> AbsolutePath? {
-    guard let definition = try tables().definition(of: image.text) else { return nil }
-    let latest = try store.refs.latestReadable(of: image)?.snapshot
-    return xcatTree(among: try requests(definition, latest: latest).all.map(\.path))
-  }
-}

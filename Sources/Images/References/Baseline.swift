@@ -20,7 +20,7 @@ extension Workspace {
       let baseline = try baseline(before: latest)
     else { return latest }
     let reason = "the latest that you took or reverted to"
-    if explainedNames.withLock({ $0.insert(baseline.name).inserted }) {
+    if isFirstTime(baseline.name) {
       inform("\(latest.snapshot.image) means \(baseline.name), \(reason)")
     }
     return baseline

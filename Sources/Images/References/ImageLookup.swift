@@ -42,7 +42,7 @@ extension Workspace {
           .imageAmbiguous, "image '\(text)'", "is ambiguous: \(ImageLookup.list(candidates))",
           hint: "Write more of the name")
       }
-      if explainedNames.withLock({ $0.insert(text).inserted }) {
+      if isFirstTime(text) {
         inform("'\(text)' is image \(only)")
       }
       return try ImageName(only)

@@ -97,7 +97,7 @@ extension Workspace {
         }
       }
       guard let resolved else { continue }
-      let real = realPath(resolved)
+      let real = kernelPath(resolved)
       let missing = path.components.dropFirst(directory.components.count + 1)
       let rest = missing.flatMap { (name: [UInt8]) -> [UInt8] in [0x2f] + name }
       add(real + rest) { LockKey.path($0) }
@@ -132,7 +132,7 @@ extension Workspace {
     for other in try store().journals.images() where other != image {
       guard let journal = try? journal(of: other) else { continue }
       let snapshots = [journal.target, journal.before].compactMap { $0 }
-        .compactMap { try? snapshot($0, of: other)?.snapshot }
+        .compactMap { try? findSnapshot($0, of: other)?.snapshot }
       let otherPaths = Set(snapshots.flatMap { $0.requests.map(\.path) })
       guard let shared = paths.first(where: otherPaths.contains) else { continue }
       let change = try unfinished(other, journal)

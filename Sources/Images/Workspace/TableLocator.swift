@@ -23,7 +23,7 @@ extension Workspace {
     // Opening the store refuses one of an untrusted owner before its tables are read. It creates none.
     let store = try storeIfPresent()
     if let files = base as? SQLiteTableBackend, let store, files.isForbidden {
-      let isFirst = explainedNames.withLock { $0.insert("tables \(files.location)").inserted }
+      let isFirst = isFirstTime("tables \(files.location)")
       if isFirst {
         warn(
           "only root can read xCAT's tables in \(files.location): "
