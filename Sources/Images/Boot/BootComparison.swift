@@ -16,12 +16,25 @@ extension Workspace {
   /// - Returns: nil if xCAT has made no copies of this image's files.
   /// - Throws: errors of reading xCAT's tables.
   public func bootFiles(of image: String) throws -> BootFilesReport? {
-    let tables = try tables()
+    try BootComparison(context).bootFiles(of: image)
+  }
+}
+
+/// Compares boot files with the copies that nodes load.
+struct BootComparison {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func bootFiles(of image: String) throws -> BootFilesReport? {
+    let tables = try context.tables()
     guard let definition = try tables.definition(of: image) else { return nil }
     let files = try BootFiles.copied(
-      of: definition, installDirectory: installDirectory(tables)
+      of: definition, installDirectory: context.installDirectory(tables)
     ).compactMap { file in
-      try file.sources.first { try statLive($0)?.kind == .file }.map { (file, $0) }
+      try file.sources.first { try ImageCapturer(context).statLive($0)?.kind == .file }.map {
+        (file, $0)
+      }
     }
     guard !files.isEmpty else { return nil }
     let site = AbsolutePath(try tables.site("tftpdir") ?? BootFiles.defaultTFTPDirectory)
@@ -44,7 +57,7 @@ extension Workspace {
       })
     {
       let directory = BootFiles.directory(of: image, in: top)
-      guard try statLive(directory)?.kind == .directory else { continue }
+      guard try ImageCapturer(context).statLive(directory)?.kind == .directory else { continue }
       let found = files.map { file, source in
         let path = directory.appending(file.copyName)
         return BootCopy(
@@ -89,17 +102,17 @@ extension Workspace {
   }
 
   private func openLive(_ path: AbsolutePath) throws(SystemError) -> Descriptor {
-    let location = try resolver.resolve(path)
-    let file = try fileSystem.openFile(
+    let location = try context.resolver.resolve(path)
+    let file = try context.fileSystem.openFile(
       at: location.directory.raw, location.name, [.read, .nonBlocking, .noFollow])
-    guard try fileSystem.stat(file.raw).kind == .file else {
+    guard try context.fileSystem.stat(file.raw).kind == .file else {
       throw SystemError(code: .invalid, "read", path.bytes)
     }
     return file
   }
 
   private func hasSameContent(_ a: Descriptor, _ b: Descriptor) throws(SystemError) -> Bool {
-    let (old, new) = (try fileSystem.stat(a.raw), try fileSystem.stat(b.raw))
+    let (old, new) = (try context.fileSystem.stat(a.raw), try context.fileSystem.stat(b.raw))
     if old.device == new.device, old.inode == new.inode { return true }
     guard old.size == new.size else { return false }
     let window = 1 << 20
@@ -120,7 +133,7 @@ extension Workspace {
   private func read(
     _ file: Descriptor, _ offset: UInt64, into buffer: UnsafeMutableRawPointer, _ count: Int
   ) throws(SystemError) -> Int {
-    try fileSystem.readFully(
+    try context.fileSystem.readFully(
       file.raw, at: offset, into: UnsafeMutableRawBufferPointer(start: buffer, count: count))
   }
 }

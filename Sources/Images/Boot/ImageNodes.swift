@@ -19,7 +19,7 @@ extension Workspace {
   /// - Returns: nil for an image that xCAT's tables do not define.
   /// - Throws: errors of reading xCAT's tables.
   public func nodes(of image: String) throws -> ImageNodes? {
-    let tables = try tables()
+    let tables = try context.tables()
     guard let definition = try tables.definition(of: image), !definition.isDirectory else {
       return nil
     }

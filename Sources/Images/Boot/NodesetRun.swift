@@ -21,21 +21,36 @@ extension Workspace {
   /// Checks that nodeset can run.
   /// - Throws: `ImageError` below a staging root; `XCATError` if xCAT is not installed.
   public func requireNodeset() throws {
-    guard rootPath == [0x2f] else {
-      throw ImageError(
-        .usage, "--nodeset", "cannot be used with a root: nodeset only knows the real tables",
-        hint: "Nothing was changed. Run the command without --nodeset")
-    }
-    try NodesetRunner(fileSystem, environment: options.environment).requirePresent()
+    try NodesetRun(context).requireNodeset()
   }
 
   /// Runs nodeset for the nodes in a report.
   /// - Returns: nil if the report has no command.
   public func runNodeset(_ report: BootFilesReport) throws -> NodesetOutcome? {
+    try NodesetRun(context).runNodeset(report)
+  }
+}
+
+/// Runs xCAT's nodeset.
+struct NodesetRun {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func requireNodeset() throws {
+    guard context.rootPath == [0x2f] else {
+      throw ImageError(
+        .usage, "--nodeset", "cannot be used with a root: nodeset only knows the real tables",
+        hint: "Nothing was changed. Run the command without --nodeset")
+    }
+    try NodesetRunner(context.fileSystem, environment: context.options.environment).requirePresent()
+  }
+
+  func runNodeset(_ report: BootFilesReport) throws -> NodesetOutcome? {
     try requireNodeset()
     guard let command = report.command else { return nil }
-    let runner = NodesetRunner(fileSystem, environment: options.environment)
-    progress.begin("running nodeset")
+    let runner = NodesetRunner(context.fileSystem, environment: context.options.environment)
+    context.progress.begin("running nodeset")
     var failure: String?
     do {
       for part in try command.parts() { try runner.run(part) }
@@ -43,6 +58,7 @@ extension Workspace {
       failure = error.message
     }
     return NodesetOutcome(
-      command: command, failure: failure, after: try bootFiles(of: report.image))
+      command: command, failure: failure,
+      after: try BootComparison(context).bootFiles(of: report.image))
   }
 }

@@ -34,7 +34,12 @@ extension Snapshot {
   }
 }
 
-extension Workspace {
+/// Records and removes paths that did not exist before a change.
+struct AbsentPaths {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns notes on the missing files, and the outermost missing directories, that `components` will
   /// create.
   func absenceNotes(of components: [Snapshot.Component], _ live: LiveImage) throws -> [Snapshot
@@ -50,7 +55,7 @@ extension Workspace {
       guard known.insert(path.parent).inserted else { continue }
       for count in path.components.indices.dropFirst() {
         let directory = AbsolutePath(components: Array(path.components[..<count]))
-        guard try statLive(directory) == nil else { continue }
+        guard try ImageCapturer(context).statLive(directory) == nil else { continue }
         directories.insert(directory)
         break
       }
@@ -62,16 +67,18 @@ extension Workspace {
   func effectiveNotes(_ target: Snapshot, of image: ImageName) throws -> [Snapshot.Note] {
     let absent = target.notes.filter(\.isAbsentFile)
     if absent.isEmpty { return target.notes }
-    let tables = try tables()
-    let install = try installDirectory(tables)
+    let tables = try context.tables()
+    let install = try context.installDirectory(tables)
     var named: [[UInt8]: String] = [:]
     for (other, definition) in try tables.definitions() where other != image.text {
-      for file in try imageFiles(definition, install) { named[file.path.bytes] = other }
+      for file in try ImageCapturer(context).imageFiles(definition, install) {
+        named[file.path.bytes] = other
+      }
     }
     return target.notes.filter { note in
       guard note.isAbsentFile, let other = named[note.path] else { return true }
-      if (try? statLive(AbsolutePath(note.path) ?? install)) != nil {
-        warn("\(printable(note.path)) was kept: the image \(other) names it")
+      if (try? ImageCapturer(context).statLive(AbsolutePath(note.path) ?? install)) != nil {
+        context.reporter.warn("\(printable(note.path)) was kept: the image \(other) names it")
       }
       return false
     }
@@ -92,8 +99,8 @@ extension Workspace {
     }
     for directory in candidates.sorted(by: { $0.components.count > $1.components.count }) {
       do throws(SystemError) {
-        let location = try resolver.resolve(directory)
-        try fileSystem.remove(at: location.directory.raw, location.name, isDirectory: true)
+        let location = try context.resolver.resolve(directory)
+        try context.fileSystem.remove(at: location.directory.raw, location.name, isDirectory: true)
       } catch {
         let isKept: [SystemError.Code] = [.notEmpty, .exists, .loop]
         guard error.isAbsent || isKept.contains(error.code) else {

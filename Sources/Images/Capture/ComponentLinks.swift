@@ -64,11 +64,16 @@ extension [Snapshot.Component] {
   }
 }
 
-extension Workspace {
+/// Locates the paths of the management node below the root.
+struct LivePaths {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the path of a directory with links resolved; nil if it does not exist.
   func realPath(_ directory: AbsolutePath) throws -> AbsolutePath? {
     do throws(SystemError) {
-      return try resolver.locate(directory, followLast: true).path
+      return try context.resolver.locate(directory, followLast: true).path
     } catch {
       guard error.isAbsent else { throw error }
       return nil
@@ -79,6 +84,22 @@ extension Workspace {
   /// followed; a link at the path itself is not.
   /// - Parameter create: whether to create missing directories.
   func locate(_ path: AbsolutePath, create: Bool = false) throws(SystemError) -> ResolvedPath {
-    try resolver.resolve(path, followLast: false, create: create ? .readable : nil)
+    try context.resolver.resolve(path, followLast: false, create: create ? .readable : nil)
+  }
+
+  /// Returns a path of the command line as a path of the management node. An absolute path is returned
+  /// without "." and "..". A relative path is below the working directory, which must lie below the root.
+  /// - Throws: `ImageError` for a relative path outside the root.
+  func managementPath(_ path: String) throws -> String {
+    let fullPath = absolute(path)
+    let root = absolute(context.options.root)
+    if path.hasPrefix("/") || root == "/" { return fullPath }
+    if fullPath == root { return "/" }
+    guard fullPath.hasPrefix(root + "/") else {
+      throw ImageError(
+        path, "is \(fullPath), which is not below the root \(root)",
+        hint: "Give its absolute path on the management node")
+    }
+    return String(fullPath.dropFirst(root.count))
   }
 }

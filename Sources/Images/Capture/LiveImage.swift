@@ -28,15 +28,20 @@ struct LiveImage: Sendable {
   }
 }
 
-extension Workspace {
+/// Captures live images.
+struct ImageCapturer {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the current files of an image: those that its definition names, those that xCAT would find, the
   /// directories of its kits, files from its bundle, and `others`.
   func requests(
     _ definition: ImageDefinition, latest: Snapshot?, additional others: [CaptureRoot] = []
   ) throws -> (all: [CaptureRoot], named: Set<AbsolutePath>) {
-    let tables = try tables()
-    var files = try imageFiles(definition, installDirectory(tables))
-    for (schema, rows) in try kitRows(definition, tables) where schema == .kit {
+    let tables = try context.tables()
+    var files = try imageFiles(definition, context.installDirectory(tables))
+    for (schema, rows) in try LiveRows(context).kitRows(definition, tables) where schema == .kit {
       for directory in rows.compactMap({ $0["kitdir"] }).compactMap({ AbsolutePath($0) }) {
         files.append(ImageFile(role: ImageFiles.kit, path: directory, isNamed: true))
       }
@@ -46,7 +51,7 @@ extension Workspace {
     for file in files where seen.insert(file.path).inserted {
       all.append(CaptureRoot(role: file.role, path: file.path))
     }
-    let carried = (latest?.components ?? []).filter { Workspace.carriedRoles.contains($0.role) }
+    let carried = (latest?.components ?? []).filter { ImageCapturer.carriedRoles.contains($0.role) }
     for other in carried.compactMap(CaptureRoot.init) + others
     where seen.insert(other.path).inserted { all.append(other) }
     return (all, Set(files.filter(\.isNamed).map(\.path)))
@@ -76,22 +81,23 @@ extension Workspace {
       },
       read: { [self] path in
         guard try statLive(path)?.kind == .file else { return nil }
-        let location = try resolver.resolve(path)
-        return try fileSystem.readSmallFile(at: location.directory.raw, location.name)
+        let location = try context.resolver.resolve(path)
+        return try context.fileSystem.readSmallFile(at: location.directory.raw, location.name)
       },
       list: { [self] path in
         guard try statLive(path)?.kind == .directory else { return [] }
-        let location = try resolver.resolve(path)
-        let directory = try fileSystem.openDirectory(at: location.directory.raw, location.name)
-        return try fileSystem.names(of: directory.raw).sorted(by: precedes)
+        let location = try context.resolver.resolve(path)
+        let directory = try context.fileSystem.openDirectory(
+          at: location.directory.raw, location.name)
+        return try context.fileSystem.names(of: directory.raw).sorted(by: precedes)
       })
   }
 
   /// Returns the attributes of the entry at a path, links followed; nil if there is none.
   func statLive(_ path: AbsolutePath) throws -> FileStat? {
     do throws(SystemError) {
-      let location = try resolver.resolve(path)
-      return try fileSystem.statIfPresent(at: location.directory.raw, location.name)
+      let location = try context.resolver.resolve(path)
+      return try context.fileSystem.statIfPresent(at: location.directory.raw, location.name)
     } catch {
       if error.isAbsent || error.code == .loop { return nil }
       throw error
@@ -111,13 +117,15 @@ extension Workspace {
     into destination: CaptureDestination
   ) throws -> LiveImage {
     try requireProc()
-    let store = try store()
+    let store = try context.store()
     let cache = try validCache(image, store)
     let (requests, named) = try requests(definition, latest: latest?.snapshot, additional: others)
-    var capturer = try newCapture()
+    var capturer = try StoreProtection(context).newCapture()
     capturer.capturedLeftovers = prefix
-    let excludes = try excludes(of: image, definition, and: target, change: change)
-    capturer.excludes = try treeExcludes(definition, excludes, latest: latest?.snapshot)
+    let excludes = try DirectoryExcludes(context).excludes(
+      of: image, definition, and: target, change: change)
+    capturer.excludes = try DirectoryExcludes(context).treeExcludes(
+      definition, excludes, latest: latest?.snapshot)
     let capture = try capturer.run(
       requests, cache: cache, verifiedFiles: verifiedFiles, into: destination
     ).withOneRootTree(definition)
@@ -129,7 +137,8 @@ extension Workspace {
     }
     let missing = try noImageFiles(definition, capture).map { [$0] } ?? []
     return LiveImage(
-      definition: definition, rows: try liveRows(image, definition, additional: keys),
+      definition: definition,
+      rows: try LiveRows(context).liveRows(image, definition, additional: keys),
       capture: capture,
       notes: (capture.notes + absent + missing).sorted { precedes($0.path, $1.path) },
       cache: cache, excludes: excludes.lists.map(\.lines))
@@ -145,7 +154,7 @@ extension Workspace {
       !capture.components.contains(where: { ImageFiles.ownedRoles.contains($0.role) })
     else { return nil }
     let directory = ImageFiles.bootDirectory(
-      definition, installDirectory: try installDirectory(try tables()))
+      definition, installDirectory: try context.installDirectory(try context.tables()))
     return Snapshot.Note(
       .noImageFiles, path: directory?.bytes ?? [0x2f],
       detail: directory == nil
@@ -155,7 +164,7 @@ extension Workspace {
   /// Returns the stat cache if its base snapshot, or one with the same components, still exists. The caller's
   /// lease, or the image's lock, keeps that snapshot.
   func validCache(_ image: ImageName, _ store: ObjectStore) throws -> StatCache? {
-    guard let cache = StatCache.load(store.layout, key: cacheKey(image)) else { return nil }
+    guard let cache = StatCache.load(store.layout, key: context.cacheKey(image)) else { return nil }
     for number in try store.refs.numbers(of: image).reversed() {
       guard let committed = try? store.refs.read(image, number) else { continue }
       if committed.id == cache.base || cache.isCovered(by: committed.snapshot.components) {
@@ -168,8 +177,8 @@ extension Workspace {
   /// Returns the definition from xCAT's tables.
   /// - Throws: `ImageError` (`imageNotFound`) if no table defines the image.
   func definition(of image: ImageName) throws -> ImageDefinition {
-    guard let definition = try tables().definition(of: image.text) else {
-      throw try notDefined(image)
+    guard let definition = try context.tables().definition(of: image.text) else {
+      throw try ImageResolver(context).notDefined(image)
     }
     return definition
   }

@@ -7,24 +7,24 @@ import Store
 
 /// The attribute limits of each file system of an image. Belongs to one thread at a time.
 final class LiveLimits {
-  private let workspace: Workspace
+  private let context: Context
   private let store: ObjectStore
   private let replacesLabels: Bool
   private var byDevice: [UInt64: AttributeLimits] = [:]
 
   /// - Parameter replacesLabels: whether trees are exchanged. Labels that the snapshot lacks then disappear
   ///   with the old tree.
-  init(_ workspace: Workspace, replacesLabels: Bool = false) throws {
-    self.workspace = workspace
+  init(_ context: Context, replacesLabels: Bool = false) throws {
+    self.context = context
     self.replacesLabels = replacesLabels
-    store = try workspace.store()
+    store = try context.store()
   }
 
   /// Returns the limits of a component's file system; nil if the component is absent.
   func of(_ path: AbsolutePath) -> AttributeLimits? {
-    let fileSystem = workspace.fileSystem
+    let fileSystem = context.fileSystem
     do throws(SystemError) {
-      let location = try workspace.resolver.resolve(path)
+      let location = try context.resolver.resolve(path)
       guard let top = try fileSystem.statIfPresent(at: location.directory.raw, location.name) else {
         return nil
       }
@@ -43,7 +43,12 @@ final class LiveLimits {
   }
 }
 
-extension Workspace {
+/// Separates differences that the file systems cause.
+struct LimitFilter {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Splits the differences that remain after a change into those that can be removed and those that come
   /// from the limits of the file systems.
   /// - Parameters:

@@ -4,7 +4,12 @@
 import Platform
 import Store
 
-extension Workspace {
+/// Notices file systems that are not mounted.
+struct MountedDirectories {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Refuses a change of an image while a file system that its snapshots recorded as mounted is not mounted.
   ///
   /// An empty directory that was a mount point and is none now lacks its file system. A directory with
@@ -27,7 +32,7 @@ extension Workspace {
 
   /// Returns the notes of an image's latest snapshot; none if it has no snapshot.
   func mountNotes(of image: ImageName) throws -> [Snapshot.Note] {
-    try store().refs.latestReadable(of: image)?.snapshot.notes ?? []
+    try context.store().refs.latestReadable(of: image)?.snapshot.notes ?? []
   }
 
   /// Refuses a change if the mounts in a tree cannot be determined.
@@ -44,11 +49,12 @@ extension Workspace {
   /// Returns whether a path is an existing, empty directory that is not a mount point.
   private func hasNoEntries(_ path: AbsolutePath) throws -> Bool {
     do throws(SystemError) {
-      let located = try resolver.locate(path)
+      let located = try context.resolver.locate(path)
       guard !located.mountedDirectories.contains(located.path) else { return false }
       let location = located.location
-      let directory = try fileSystem.openDirectory(at: location.directory.raw, location.name)
-      return try fileSystem.names(of: directory.raw).isEmpty
+      let directory = try context.fileSystem.openDirectory(
+        at: location.directory.raw, location.name)
+      return try context.fileSystem.names(of: directory.raw).isEmpty
     } catch {
       if error.isAbsent || error.code == .loop { return false }
       throw error

@@ -138,12 +138,17 @@ func snapshotTables(
 
 // MARK: - On the management node
 
-extension Workspace {
+/// Reads and writes the table rows of a live image.
+struct LiveRows {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the current rows of the image's state, and those with the given keys.
   func liveRows(
     _ image: ImageName, _ definition: ImageDefinition, additional keys: Set<RowKey> = []
   ) throws -> TableRowSet {
-    let tables = try tables()
+    let tables = try context.tables()
     var rows = TableRowSet()
     for row in try tables.rows("litefile", where: ("image", image.text)) {
       rows.add(row, .litefile)
@@ -195,9 +200,9 @@ extension Workspace {
   /// - Returns: the rows that were left alone, because somebody else has changed them meanwhile.
   @discardableResult
   func applyRows(_ changes: [RowChange]) throws -> [ApplyProblem] {
-    let (lost, conflicts) = try tables().applyComparing(changes)
+    let (lost, conflicts) = try context.tables().applyComparing(changes)
     if !lost.isEmpty {
-      warn(
+      context.reporter.warn(
         "these columns are not in this xCAT's tables and were left out: "
           + lost.joined(separator: ", "))
     }

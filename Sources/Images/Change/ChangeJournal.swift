@@ -73,10 +73,22 @@ struct InterruptedChangeError: ExplainedError {
 }
 
 extension Workspace {
+  /// Returns the unfinished changes of all images, or of one.
+  public func unfinished(of name: String? = nil) throws -> [UnfinishedChange] {
+    try ChangeJournal(context).unfinished(of: name)
+  }
+}
+
+/// Reads and writes the journals of changes.
+struct ChangeJournal {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the journal of an image; nil if no change is unfinished.
   /// - Throws: `StoreError` if it cannot be read.
   func journal(of image: ImageName) throws -> Journal? {
-    guard let bytes = try store().journals.read(image) else { return nil }
+    guard let bytes = try context.store().journals.read(image) else { return nil }
     do throws(CodecError) {
       let journal = try Journal.decode(bytes)
       guard journal.image == image.text else {
@@ -100,14 +112,13 @@ extension Workspace {
       started: journal.started, user: journal.values(Journal.userKey).first,
       target: try findSnapshot(journal.target, of: image)?.name,
       before: try journal.before.flatMap { try findSnapshot($0, of: image)?.name },
-      isRunning: try store().isBusy(image))
+      isRunning: try context.store().isBusy(image))
   }
 
-  /// Returns the unfinished changes of all images, or of one.
-  public func unfinished(of name: String? = nil) throws -> [UnfinishedChange] {
+  func unfinished(of name: String? = nil) throws -> [UnfinishedChange] {
     let images: [ImageName]
     do {
-      images = try store().journals.images()
+      images = try context.store().journals.images()
     } catch let error as StoreError where error.kind == .notFound {
       return []
     }
@@ -120,7 +131,7 @@ extension Workspace {
   func warnAboutUnfinishedChange(_ image: ImageName) throws {
     guard let journal = try journal(of: image) else { return }
     let change = try unfinished(image, journal)
-    warn(
+    context.reporter.warn(
       change.isRunning
         ? "\(change.description) is in progress"
         : "\(change.summary) and has not finished: \(change.hint)")
@@ -139,7 +150,7 @@ extension Workspace {
 
   /// Returns the latest snapshot of an image with the given id; nil if there is none.
   func findSnapshot(_ id: Digest, of image: ImageName) throws -> CommittedSnapshot? {
-    let refs = try store().refs
+    let refs = try context.store().refs
     for number in try refs.numbers(of: image).reversed() {
       if let found = try? refs.read(image, number), found.id == id { return found }
     }
@@ -148,8 +159,8 @@ extension Workspace {
 
   /// Ends a change: waits for its syncs, then removes the journal.
   func end(_ image: ImageName, _ syncs: BackgroundSync) throws {
-    try waitForSyncs(syncs)
-    try store().journals.remove(image)
+    try PlanExecutor(context).waitForSyncs(syncs)
+    try context.store().journals.remove(image)
   }
 
   /// Runs the steps of a change, from the first to its verification and its ref, with the journal on disk.
@@ -160,9 +171,9 @@ extension Workspace {
     _ image: ImageName, _ journal: Journal, safety: CommittedSnapshot? = nil,
     _ body: (BackgroundSync) throws -> R
   ) throws -> R {
-    let store = try store()
+    let store = try context.store()
     var journal = journal
-    journal.options.append(.init(Journal.userKey, CallerIdentity.text(fileSystem)))
+    journal.options.append(.init(Journal.userKey, CallerIdentity.text(context.fileSystem)))
     // The signal may have come during the change of another image.
     do { try Interruption.check() } catch {
       removeUnneeded(safety, of: image)
@@ -170,7 +181,7 @@ extension Workspace {
     }
     let highest = try store.refs.numbers(of: image).last ?? 0
     // From here on a signal is only a request: no journal remains without a message.
-    let result = try Interruption.duringChange(Workspace.finalMessage(of: image, journal)) {
+    let result = try Interruption.duringChange(ChangeJournal.finalMessage(of: image, journal)) {
       do {
         try store.journals.write(journal.encode(), of: image)
       } catch {
@@ -179,7 +190,7 @@ extension Workspace {
         throw interruptedChange(error, image, journal)
       }
       do {
-        let syncs = BackgroundSync(fileSystem)
+        let syncs = BackgroundSync(context.fileSystem)
         let result = try body(syncs)
         try end(image, syncs)
         return result
@@ -207,9 +218,9 @@ extension Workspace {
   private func rollBack(
     _ image: ImageName, _ journal: Journal, above highest: Int, safety: CommittedSnapshot?
   ) throws {
-    let store = try store()
+    let store = try context.store()
     let before = try journal.before.flatMap { try findSnapshot($0, of: image) }
-    if let before { try removeEmptyDirectories(before.snapshot.notes) }
+    if let before { try AbsentPaths(context).removeEmptyDirectories(before.snapshot.notes) }
     // Imports, copies and reverts of parts record their target snapshot before they start.
     let recorded = try store.refs.numbers(of: image).filter { number in
       try number > highest && store.refs.read(image, number).id == journal.target
@@ -223,9 +234,9 @@ extension Workspace {
   /// image has no other one and is not defined. Otherwise the list of images would name an image that was
   /// never created. A snapshot that cannot be removed stays.
   private func removeUnneeded(_ safety: CommittedSnapshot?, of image: ImageName) {
-    guard let safety, let refs = try? store().refs,
+    guard let safety, let refs = try? context.store().refs,
       (try? refs.numbers(of: image)) == [safety.number],
-      (try? tables().definition(of: image.text)) == .some(nil),
+      (try? context.tables().definition(of: image.text)) == .some(nil),
       (try? refs.tags(of: image).isEmpty) == true, (try? refs.pins(of: image).isEmpty) == true
     else { return }
     _ = try? refs.remove(image, [safety.number])

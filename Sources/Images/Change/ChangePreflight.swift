@@ -7,7 +7,12 @@ import Ingest
 import Platform
 import Store
 
-extension Workspace {
+/// Looks for obstacles before a change.
+struct ChangePreflight {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Checks that nothing known would interrupt the plans.
   /// - Throws: `ImageError` with the path and the obstacle; nothing has been changed.
   func preflight(_ plans: [ComponentPlan]) throws {
@@ -21,7 +26,7 @@ extension Workspace {
       try requireFlagsCanChange(component, tree ?? directory.file)
       if let tree { try requireWritableSubvolumes(component, tree) }
       let file = component.staging == nil ? tree ?? directory.file : directory.file
-      let device = try fileSystem.stat(file.raw).device
+      let device = try context.fileSystem.stat(file.raw).device
       requirements[device, default: SpaceRequirement(file: file, path: component.path)].add(
         component)
     }
@@ -35,9 +40,11 @@ extension Workspace {
     var directory = path.parent
     while true {
       do throws(SystemError) {
-        if directory.components.isEmpty { return (resolver.root, directory) }
-        let location = try resolver.resolve(directory)
-        return (try fileSystem.openDirectory(at: location.directory.raw, location.name), directory)
+        if directory.components.isEmpty { return (context.resolver.root, directory) }
+        let location = try context.resolver.resolve(directory)
+        return (
+          try context.fileSystem.openDirectory(at: location.directory.raw, location.name), directory
+        )
       } catch {
         guard error.isAbsent || error.code == .loop, !directory.components.isEmpty else {
           return nil
@@ -50,8 +57,8 @@ extension Workspace {
   private func openTree(_ component: ComponentPlan) throws -> Descriptor? {
     guard component.current?.kind == .directory else { return nil }
     do throws(SystemError) {
-      let location = try resolver.resolve(component.path)
-      return try fileSystem.openDirectory(at: location.directory.raw, location.name)
+      let location = try context.resolver.resolve(component.path)
+      return try context.fileSystem.openDirectory(at: location.directory.raw, location.name)
     } catch {
       if error.isAbsent || error.code == .loop { return nil }
       throw error
@@ -61,7 +68,7 @@ extension Workspace {
   // MARK: File systems and directories
 
   private func requireWritable(_ file: Descriptor, _ path: AbsolutePath) throws {
-    guard try fileSystem.volume(of: file.raw).isReadOnly else { return }
+    guard try context.fileSystem.volume(of: file.raw).isReadOnly else { return }
     throw ImageError(
       .readOnly,
       path.text, "is on a file system that is mounted read-only",
@@ -70,7 +77,8 @@ extension Workspace {
 
   /// Refuses to change read-only btrfs subvolumes. They are read-only even on a writable mount.
   private func requireWritableSubvolumes(_ component: ComponentPlan, _ tree: Descriptor) throws {
-    guard try fileSystem.volume(of: tree.raw).isBtrfs, let observed = component.observed else {
+    guard try context.fileSystem.volume(of: tree.raw).isBtrfs, let observed = component.observed
+    else {
       return
     }
     var subvolumes: [[UInt8]] = []
@@ -82,9 +90,9 @@ extension Workspace {
     for subvolume in subvolumes where component.plan.changes(within: subvolume) {
       var directory = tree
       for name in subvolume.split(separator: 0x2f) {
-        directory = try fileSystem.openDirectory(at: directory.raw, Array(name))
+        directory = try context.fileSystem.openDirectory(at: directory.raw, Array(name))
       }
-      guard fileSystem.isInReadOnlySubvolume(directory.raw) else { continue }
+      guard context.fileSystem.isInReadOnlySubvolume(directory.raw) else { continue }
       let path =
         subvolume.isEmpty ? component.path.text : "\(component.path.text)/\(printable(subvolume))"
       throw ImageError(
@@ -96,7 +104,7 @@ extension Workspace {
 
   /// Checks that names in a directory outside the image can change without a change of its flags.
   private func requireChangeable(_ directory: Descriptor, _ path: AbsolutePath) throws {
-    let stat = try fileSystem.stat(directory.raw)
+    let stat = try context.fileSystem.stat(directory.raw)
     let flags = stat.flags.intersection(.protecting)
     guard flags.isEmpty else {
       throw ImageError(
@@ -105,7 +113,8 @@ extension Workspace {
         hint: "Nothing was changed; clear the flag with 'chattr -\(flags.letters) \(path.text)'")
     }
     do throws(SystemError) {
-      _ = try fileSystem.openFile(at: directory.raw, [0x2e], [.write, .nameless], mode: 0o600)
+      _ = try context.fileSystem.openFile(
+        at: directory.raw, [0x2e], [.write, .nameless], mode: 0o600)
     } catch {
       guard [.accessDenied, .notPermitted, .readOnly].contains(error.code) else { return }
       throw ImageError(
@@ -132,11 +141,11 @@ extension Workspace {
 
   private func canChangeFlags(in directory: Descriptor) -> Bool {
     guard
-      let file = try? fileSystem.openFile(
+      let file = try? context.fileSystem.openFile(
         at: directory.raw, [0x2e], [.write, .nameless], mode: 0o600),
-      (try? fileSystem.setInodeFlags(file.raw, .immutable)) != nil
+      (try? context.fileSystem.setInodeFlags(file.raw, .immutable)) != nil
     else { return false }
-    try? fileSystem.setInodeFlags(file.raw, [])
+    try? context.fileSystem.setInodeFlags(file.raw, [])
     return true
   }
 
@@ -198,9 +207,9 @@ extension Workspace {
   ) throws {
     // A file system that compresses needs less than the size of the files, by an unknown amount.
     let compressing: Set<UInt64> = [0x9123_683E, 0x2FC1_2FC1, 0xF2F5_2010, 0xCA45_1A4E]
-    let volume = try fileSystem.volume(of: file.raw)
+    let volume = try context.fileSystem.volume(of: file.raw)
     guard !compressing.contains(volume.type), volume.isSized else { return }
-    let freeBytes = Int64(clamping: try fileSystem.freeBytes(file.raw))
+    let freeBytes = Int64(clamping: try context.fileSystem.freeBytes(file.raw))
     guard bytes <= freeBytes else {
       throw ImageError(
         .noSpace,
@@ -209,7 +218,7 @@ extension Workspace {
           + "free",
         hint: "Nothing was changed; make room there, and run the command again")
     }
-    let freeNodes = Int64(clamping: try fileSystem.freeNodes(file.raw))
+    let freeNodes = Int64(clamping: try context.fileSystem.freeNodes(file.raw))
     guard entries <= freeNodes else {
       throw ImageError(
         .noSpace,

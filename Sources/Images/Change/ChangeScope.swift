@@ -6,21 +6,26 @@ import Platform
 import Store
 import XCAT
 
-extension Workspace {
+/// Limits the effects of a change on files of others.
+struct ChangeScope {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   // MARK: Other images
 
   /// Returns remarks on changed paths that the definitions of other images name as well.
   func remarksOnSharing(_ plans: [ComponentPlan], of image: ImageName) throws -> [String] {
     let changed = plans.filter { !$0.plan.isEmpty }.map(\.path)
     if changed.isEmpty { return [] }
-    let tables = try tables()
-    let install = try installDirectory(tables)
+    let tables = try context.tables()
+    let install = try context.installDirectory(tables)
     var remarks: [String] = []
     let identities = try changed.map { ($0, try entryIdentity($0)) }
     for (other, definition) in try tables.definitions().sorted(by: { $0.key < $1.key })
     where other != image.text {
       let bootDirectory = try ImageFiles.bootDirectory(definition, installDirectory: install)
-        .flatMap { try statLive($0) }.map { FileIdentity($0) }
+        .flatMap { try ImageCapturer(context).statLive($0) }.map { FileIdentity($0) }
       let lists = Set(
         try ImageFiles.listAttributes.flatMap { ImageFiles.paths(of: $0, definition) }
           .compactMap { try entryIdentity($0) })
@@ -47,7 +52,7 @@ extension Workspace {
 
   /// Returns the identity of an entry; nil if its directory does not exist.
   private func entryIdentity(_ path: AbsolutePath) throws -> EntryIdentity? {
-    try statLive(path.parent).map {
+    try ImageCapturer(context).statLive(path.parent).map {
       EntryIdentity(directory: FileIdentity($0), name: path.lastComponent)
     }
   }
@@ -58,7 +63,7 @@ extension Workspace {
     _ request: RevertRequest
   ) throws -> [ComponentPlan] {
     if request.allowsOutside { return plans }
-    let install = try installDirectory(try tables())
+    let install = try context.installDirectory(try context.tables())
     var allowedPaths = [install, ImportTargets.sharedLists, ImportTargets.plugins]
     for definition in definitions {
       allowedPaths += [

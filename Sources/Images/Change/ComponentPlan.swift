@@ -73,7 +73,12 @@ public struct ApplyOutcome: Sendable {
   }
 }
 
-extension Workspace {
+/// Plans the components of a change.
+struct ComponentPlanner {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Checks that the safety snapshot holds the state that the plans are based on. Otherwise the change could
   /// overwrite entries that changed in between or could not be read.
   /// - Throws: `ImageError` if it does not; nothing has been changed.
@@ -102,7 +107,7 @@ extension Workspace {
     _ targetSource: any ObjectSource, liveNotes: [Snapshot.Note], targetNotes: [Snapshot.Note],
     captured: CaptureResult? = nil, limits: LiveLimits? = nil
   ) throws -> [ComponentPlan] {
-    let store = try store()
+    let store = try context.store()
     let paths = Set(live.map(\.path)).union(target.map(\.path)).sorted(by: precedes)
     let absent = Set(targetNotes.filter(\.isAbsentFile).map(\.path))
     var plans: [ComponentPlan] = []
@@ -142,7 +147,7 @@ extension Workspace {
             observed: observed))
       }
     }
-    try requireOutsideStore(plans.filter { !$0.plan.isEmpty }.map(\.path))
+    try StoreProtection(context).requireOutsideStore(plans.filter { !$0.plan.isEmpty }.map(\.path))
     return plans
   }
 

@@ -3,7 +3,12 @@
 
 import Platform
 
-extension Workspace {
+/// Runs the checks of a real run in a dry run.
+struct DryRunRefusal {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Runs the checks of a real run.
   /// - Returns: the error of the checks in a dry run; nil if they pass.
   /// - Throws: the error of the checks in a real run, and errors without an explanation.

@@ -26,7 +26,12 @@ struct ReducedTarget {
   }
 }
 
-extension Workspace {
+/// Removes excluded entries from a target.
+struct ExcludedTarget {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the target of a change without the entries that the image's definition excludes now; nil if the
   /// target has no such entries.
   /// - Parameter recorded: the target as it was recorded.
@@ -37,7 +42,7 @@ extension Workspace {
     guard current.live.definition.isDirectory, !lines.isEmpty, !recorded.excludes.contains(lines),
       let tree = target.components.rootTree, tree.entry.ids != nil
     else { return nil }
-    let store = try store()
+    let store = try context.store()
     let search = ExcludedEntrySearch(try ExcludePatterns(lines), store)
     let paths = try store.withReadTransaction { try search.paths(in: tree.entry) }
     if paths.isEmpty { return nil }

@@ -10,7 +10,12 @@ import Render
 import Store
 import XCAT
 
-extension Workspace {
+/// Changes the live root tree to an edited one.
+struct LiveTreeChange {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Changes the live root tree at `path` to `tree`, and takes a snapshot of it.
   /// - Parameter before: a snapshot of the current live tree.
   /// - Returns: the new snapshot and its tree; nil if the live tree already equals `tree`.
@@ -18,18 +23,19 @@ extension Workspace {
     _ path: AbsolutePath, _ tree: EditableTree, from before: CommittedSnapshot,
     _ source: PackInput, message: String, command: String
   ) throws -> (top: Entry, snapshot: CommittedSnapshot, outcome: ApplyOutcome)? {
-    let store = try store()
+    let store = try context.store()
     let session = try store.beginSession()
     try add(tree.view, to: session)
-    let lock = try lock(source.image, store)
-    let directories = try lockDirectories(source.image, [path], locksTree: false)
+    let lock = try ImageLocks(context).lock(source.image, store)
+    let directories = try DirectoryLocker(context).lockDirectories(
+      source.image, [path], locksTree: false)
     defer { withExtendedLifetime((lock, directories, session)) {} }
     // Other files of the image, such as a packed image, may be newer than `before`. The same snapshot records
     // them.
-    let (live, candidates) = try ingestLive(
+    let (live, candidates) = try SnapshotTaker(context).ingestLive(
       source.image, source.definition, latest: before, into: session)
     try session.finish()
-    _ = try storeCandidates(candidates, live.capture.components)
+    _ = try RecipeConverter(context).storeCandidates(candidates, live.capture.components)
     guard let old = live.capture.components.content(at: path.bytes),
       old == before.snapshot.components.content(at: path.bytes)
     else {
@@ -39,16 +45,17 @@ extension Workspace {
         hint: "Run the command again when no process writes to the tree")
     }
     let new = Snapshot.Component(role: old.role, path: old.path, entry: tree.top)
-    let plans = try planComponents(
+    let plans = try ComponentPlanner(context).planComponents(
       from: [old], store, to: [new], store, liveNotes: live.notes, targetNotes: [],
       captured: live.capture)
-    try preflight(plans)
+    try ChangePreflight(context).preflight(plans)
     try requireAllChangeable(plans, EditableTree(old.entry, in: tree.view), tree)
     guard plans.contains(where: { !$0.plan.isEmpty }) else { return nil }
-    var outcome = describe(plans, [], [])
-    var target = newSnapshot(of: source.image, live, notes: [], latest: before)
+    var outcome = ComponentPlanner(context).describe(plans, [], [])
+    var target = SnapshotTaker(context).newSnapshot(
+      of: source.image, live, notes: [], latest: before)
     target.message = message
-    target.provenance = provenance(command, before: before.id)
+    target.provenance = context.provenance(command, before: before.id)
     target.components = target.components.map { $0.path == old.path ? new : $0 }
     let (less, more) = (try TreeCounts(old.entry, in: store), try TreeCounts(tree.top, in: store))
     target.entryCount = target.entryCount &+ more.entries &- less.entries
@@ -56,19 +63,19 @@ extension Workspace {
     let journal = Journal(
       operation: .packing, image: source.image.text, started: now(), method: .inPlace,
       target: target.id, before: before.id, command: command, message: message)
-    let recorded = try withJournal(source.image, journal) { syncs in
+    let recorded = try ChangeJournal(context).withJournal(source.image, journal) { syncs in
       let recorded = try store.refs.append(target)
-      outcome.report = try applyPlans(
+      outcome.report = try ImageReverter(context).applyPlans(
         source.image, plans, [], to: target, journal, rowsFrom: nil, syncs
       ) {
-        try locate($0)
+        try LivePaths(context).locate($0)
       }
-      let (differences, proof, objects) = try lookAtLive(recorded)
-      let (remaining, limits) = try splitLimits(
-        differences, target.components, objects, outcome.report, LiveLimits(self),
+      let (differences, proof, objects) = try StatusReader(context).lookAtLive(recorded)
+      let (remaining, limits) = try LimitFilter(context).splitLimits(
+        differences, target.components, objects, outcome.report, LiveLimits(context),
         isFromTarget: true)
       outcome.limits = limits
-      try waitForSyncs(syncs)
+      try PlanExecutor(context).waitForSyncs(syncs)
       if let problem = outcome.report.problems.first(where: { !$0.isAttribute }) {
         throw ImageError(.imageChanged, printable(problem.path), problem.what)
       }
@@ -81,12 +88,14 @@ extension Workspace {
       }
       if proof.capture.components == target.components {
         proof.capture.saveCache(
-          store.layout, key: cacheKey(source.image), base: recorded.id, replacing: proof.cache)
+          store.layout, key: context.cacheKey(source.image), base: recorded.id,
+          replacing: proof.cache)
       }
       return recorded
     }
     return (
-      try rootTree(of: recorded, source.definition, in: source.directory), recorded, outcome
+      try PackSources(context).rootTree(of: recorded, source.definition, in: source.directory),
+      recorded, outcome
     )
   }
 

@@ -22,7 +22,12 @@ struct ExecutionResult {
   var oldTrees: [ResolvedPath] = []
 }
 
-extension Workspace {
+/// Executes the plans of a change.
+struct PlanExecutor {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   private struct StagedTree {
     let component: ComponentPlan
     let location: ResolvedPath
@@ -39,7 +44,7 @@ extension Workspace {
     _ plans: [ComponentPlan], token: String, staged: StagedBlobs? = nil, _ syncs: BackgroundSync,
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ExecutionResult {
-    progress.begin(
+    context.progress.begin(
       "applying",
       totalBytes: plans.reduce(0) { $0 &+ ($1.staging ?? $1.plan).writtenBytes })
     var result = ExecutionResult()
@@ -52,7 +57,8 @@ extension Workspace {
           continue
         }
         let tree = StagedTree(
-          component: component, location: try resolve(component.path), name: stagingName(token, i))
+          component: component, location: try resolve(component.path),
+          name: StrategyChooser(context).stagingName(token, i))
         let (report, isBuilt) = try build(tree, staging, token)
         result.report += report
         if isBuilt { stagedTrees.append(tree) } else { inPlace.append(component) }
@@ -60,7 +66,8 @@ extension Workspace {
       try Interruption.check()
     } catch let stop as InterruptedError {
       for tree in stagedTrees where tree.component.desired != nil {
-        try treeRemover().remove(at: tree.location.directory.raw, tree.name)
+        try StoreProtection(context).treeRemover().remove(
+          at: tree.location.directory.raw, tree.name)
       }
       throw CancelledChangeError(cause: stop)
     }
@@ -88,7 +95,8 @@ extension Workspace {
       }
       result.report.fallbacks.append(ApplyProblem(path: tree.component.path.bytes, what: obstacle))
       if tree.component.desired != nil {
-        try treeRemover().remove(at: tree.location.directory.raw, tree.name)
+        try StoreProtection(context).treeRemover().remove(
+          at: tree.location.directory.raw, tree.name)
       }
       result.report += try change(tree.component, token, staged, at: tree.location)
     }
@@ -100,13 +108,16 @@ extension Workspace {
     var found: [UInt64: Descriptor] = [:]
     for path in paths {
       do throws(SystemError) {
-        let location = try locate(path)
-        found[try fileSystem.stat(location.directory.raw).device] = location.directory
+        let location = try LivePaths(context).locate(path)
+        found[try context.fileSystem.stat(location.directory.raw).device] = location.directory
         // An entry that cannot be examined was left alone.
-        guard let top = try? fileSystem.statIfPresent(at: location.directory.raw, location.name),
+        guard
+          let top = try? context.fileSystem.statIfPresent(
+            at: location.directory.raw, location.name),
           top.kind == .directory, found[top.device] == nil
         else { continue }
-        found[top.device] = try fileSystem.openDirectory(at: location.directory.raw, location.name)
+        found[top.device] = try context.fileSystem.openDirectory(
+          at: location.directory.raw, location.name)
       } catch {
         if !error.isAbsent, error.code != .loop { throw error }
       }
@@ -116,16 +127,16 @@ extension Workspace {
 
   /// Waits until all changes are on disk.
   func waitForSyncs(_ syncs: BackgroundSync) throws {
-    progress.begin("syncing")
+    context.progress.begin("syncing")
     try syncs.wait()
   }
 
   /// Removes the old trees after an exchange.
   func removeOldTrees(_ result: ExecutionResult) throws {
     if result.oldTrees.isEmpty { return }
-    progress.begin("removing the old tree")
+    context.progress.begin("removing the old tree")
     for tree in result.oldTrees {
-      try treeRemover().remove(at: tree.directory.raw, tree.name)
+      try StoreProtection(context).treeRemover().remove(at: tree.directory.raw, tree.name)
     }
   }
 
@@ -139,11 +150,11 @@ extension Workspace {
   ) throws -> (report: ApplyReport, isBuilt: Bool) {
     guard tree.component.desired != nil else { return (ApplyReport(), true) }
     let (directory, path) = (tree.location.directory, tree.component.path)
-    let cloneSource = try tree.component.cloneSource.map { try locate($0.path) }
+    let cloneSource = try tree.component.cloneSource.map { try LivePaths(context).locate($0.path) }
     let executor = Executor(
-      fileSystem, try store(), base: directory, cloneSource: cloneSource?.directory,
+      context.fileSystem, try context.store(), base: directory, cloneSource: cloneSource?.directory,
       conflictPolicy: .assumeEmpty,
-      token: token, progress: progress)
+      token: token, progress: context.progress)
     var reason: String
     do {
       var report = try executor.run(
@@ -152,18 +163,18 @@ extension Workspace {
         (path.bytes + $0.path.dropFirst(tree.name.count), $0.stat, $0.blob)
       }
       guard let problem = report.problems.first else {
-        progress.begin("syncing")
-        try fileSystem.syncFileSystem(of: directory.raw)
+        context.progress.begin("syncing")
+        try context.fileSystem.syncFileSystem(of: directory.raw)
         return (report, true)
       }
       reason = problem.what
     } catch let error as SystemError where error.isOutOfSpace || error.code == .accessDenied {
       reason = "\(error.code)"
     } catch let stop as InterruptedError {
-      try treeRemover().remove(at: directory.raw, tree.name)
+      try StoreProtection(context).treeRemover().remove(at: directory.raw, tree.name)
       throw stop
     }
-    try treeRemover().remove(at: directory.raw, tree.name)
+    try StoreProtection(context).treeRemover().remove(at: directory.raw, tree.name)
     var report = ApplyReport()
     report.fallbacks.append(
       ApplyProblem(path: path.bytes, what: "it cannot be built next to the live one: \(reason)"))
@@ -175,16 +186,20 @@ extension Workspace {
   ///   at its path.
   private func exchange(_ tree: StagedTree) throws -> String? {
     let (directory, name) = (tree.location.directory.raw, tree.location.name)
-    if let mount = TreeBusyCheck.mounts(in: kernelPath(tree.location)).first {
+    if let mount = TreeBusyCheck.mounts(in: StrategyChooser(context).kernelPath(tree.location))
+      .first
+    {
       return "something was mounted on \(printable(mount.point)) meanwhile"
     }
     do throws(SystemError) {
       if tree.component.desired == nil {
-        try fileSystem.rename(at: directory, name, to: directory, tree.name, exclusively: true)
+        try context.fileSystem.rename(
+          at: directory, name, to: directory, tree.name, exclusively: true)
       } else if tree.component.current == nil {
-        try fileSystem.rename(at: directory, tree.name, to: directory, name, exclusively: true)
+        try context.fileSystem.rename(
+          at: directory, tree.name, to: directory, name, exclusively: true)
       } else {
-        try fileSystem.exchange(at: directory, tree.name, with: directory, name)
+        try context.fileSystem.exchange(at: directory, tree.name, with: directory, name)
       }
     } catch {
       let unable: [SystemError.Code] = [
@@ -194,18 +209,19 @@ extension Workspace {
       return "this file system cannot exchange directories"
     }
     if tree.component.current != nil, let observed = tree.component.observed,
-      let path = try SwappedTreeCheck(fileSystem, observed.directory).firstDifference(
+      let path = try SwappedTreeCheck(context.fileSystem, observed.directory).firstDifference(
         at: tree.location.directory, tree.name)
     {
       if tree.component.desired == nil {
-        try fileSystem.rename(at: directory, tree.name, to: directory, name, exclusively: true)
+        try context.fileSystem.rename(
+          at: directory, tree.name, to: directory, name, exclusively: true)
       } else {
-        try fileSystem.exchange(at: directory, tree.name, with: directory, name)
+        try context.fileSystem.exchange(at: directory, tree.name, with: directory, name)
       }
       return "\(printable(tree.component.path.bytes + (path.isEmpty ? [] : [0x2f] + path)))"
         + " changed while the new tree was built"
     }
-    try fileSystem.sync(directory)
+    try context.fileSystem.sync(directory)
     return nil
   }
 
@@ -215,9 +231,10 @@ extension Workspace {
     _ component: ComponentPlan, _ token: String, _ staged: StagedBlobs?, at location: ResolvedPath
   ) throws -> ApplyReport {
     let executor = Executor(
-      fileSystem, try store(), base: location.directory, conflictPolicy: .failIfChanged,
+      context.fileSystem, try context.store(), base: location.directory,
+      conflictPolicy: .failIfChanged,
       token: token,
-      staged: staged, progress: progress)
+      staged: staged, progress: context.progress)
     var done = try executor.run(
       location.name == component.path.lastComponent
         ? component.plan : component.plan.renamed(to: location.name))

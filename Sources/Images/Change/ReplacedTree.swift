@@ -14,7 +14,12 @@ import Platform
 import Store
 import XCAT
 
-extension Workspace {
+/// Keeps what others wrote to trees that were exchanged.
+struct ReplacedTrees {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Adds to a journal the trees that plans would exchange.
   func naming(exchangesOf plans: [ComponentPlan], in journal: Journal) -> Journal {
     var journal = journal
@@ -24,7 +29,8 @@ extension Workspace {
         guard component.staging != nil, component.current != nil, let observed = component.observed
         else { return nil }
         return JournalOption.ExchangedTree(
-          inode: observed.stat.inode, temporaryName: stagingName(journal.token, index),
+          inode: observed.stat.inode,
+          temporaryName: StrategyChooser(context).stagingName(journal.token, index),
           path: printable(component.path.bytes))
       })
     return journal
@@ -36,7 +42,7 @@ extension Workspace {
   func keepReplacedTrees(_ image: ImageName, _ journal: Journal) throws -> [CommittedSnapshot] {
     guard journal.before != nil else { return [] }
     let endpoints = try [journal.before, journal.target].compactMap { $0 }
-      .compactMap { try findSnapshot($0, of: image) }
+      .compactMap { try ChangeJournal(context).findSnapshot($0, of: image) }
     guard let base = endpoints.first else { return [] }
     var kept: [CommittedSnapshot] = []
     for tree in JournalOption.exchangedTrees(journal) {
@@ -44,9 +50,11 @@ extension Workspace {
         let path = endpoints.flatMap(\.snapshot.components).map(\.path)
           .first(where: { printable($0) == tree.path }).flatMap({ AbsolutePath($0) }),
         let location = try locateIfPresent(path),
-        let old = try fileSystem.statIfPresent(at: location.directory.raw, tree.temporaryName),
+        let old = try context.fileSystem.statIfPresent(
+          at: location.directory.raw, tree.temporaryName),
         old.kind == .directory,
-        try fileSystem.statIfPresent(at: location.directory.raw, location.name)?.inode != tree.inode
+        try context.fileSystem.statIfPresent(at: location.directory.raw, location.name)?.inode
+          != tree.inode
       else { continue }
       if let snapshot = try keepReplacedTree(
         image, journal, at: path, leftover: tree.temporaryName, base, endpoints)
@@ -58,7 +66,7 @@ extension Workspace {
   }
 
   private func locateIfPresent(_ path: AbsolutePath) throws -> ResolvedPath? {
-    do throws(SystemError) { return try locate(path) } catch {
+    do throws(SystemError) { return try LivePaths(context).locate(path) } catch {
       if error.isAbsent { return nil }
       throw error
     }
@@ -68,13 +76,13 @@ extension Workspace {
     _ image: ImageName, _ journal: Journal, at path: AbsolutePath, leftover name: [UInt8],
     _ base: CommittedSnapshot, _ endpoints: [CommittedSnapshot]
   ) throws -> CommittedSnapshot? {
-    let store = try store()
+    let store = try context.store()
     // Protects the captured objects from garbage collection until the snapshot references them.
     let session = try store.beginSession()
     defer { withExtendedLifetime(session) {} }
     let memory = MemoryObjects(over: store)
     let role = base.snapshot.component(at: path.bytes)?.role ?? ImageFiles.rootTree
-    let captured = try newCapture().run(
+    let captured = try StoreProtection(context).newCapture().run(
       [CaptureRoot(role: role, path: path.parent.appending(name))], cache: nil,
       into: .store(session, keeping: memory))
     try session.finish()
@@ -92,13 +100,13 @@ extension Workspace {
     let latest = try store.refs.latestReadable(of: image)
     // An earlier `resume` may have kept the tree, but not removed it.
     guard latest?.snapshot.component(at: path.bytes)?.entry != top,
-      try hasUnsavedChanges(state, endpoints, journal)
+      try ChangeRecorder(context).hasUnsavedChanges(state, endpoints, journal)
     else { return nil }
     var snapshot = base.snapshot
     snapshot.created = now()
     snapshot.parent = latest?.id
     snapshot.message = "found in the tree that was replaced: \(journal.message)"
-    snapshot.provenance = provenance("resume")
+    snapshot.provenance = context.provenance("resume")
     snapshot.components =
       (base.snapshot.components.filter { $0.path != path.bytes } + [component])
       .sorted { precedes($0.path, $1.path) }
@@ -111,7 +119,7 @@ extension Workspace {
     snapshot.entryCount = snapshot.entryCount &+ more.entries
     snapshot.contentBytes = snapshot.contentBytes &+ more.contentBytes
     let committed = try store.refs.append(snapshot)
-    warn(
+    context.reporter.warn(
       "another process wrote to \(path.text) before the interrupted exchange: \(committed.name) has "
         + "these files ('imgstore diff \(base.name) \(committed.name)')")
     return committed

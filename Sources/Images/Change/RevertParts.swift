@@ -58,7 +58,7 @@ struct PartCombiner {
   /// The directories that the edits create, by component.
   private var createdDirectories: [[UInt8]: Set<TreePath>] = [:]
 
-  init(_ capture: Workspace.LiveCapture, _ source: CommittedSnapshot, _ store: ObjectStore) {
+  init(_ capture: LiveCapture, _ source: CommittedSnapshot, _ store: ObjectStore) {
     live = capture.live
     self.source = source.snapshot
     sourceName = source.name

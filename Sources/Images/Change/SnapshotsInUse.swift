@@ -4,17 +4,22 @@
 import Codec
 import Store
 
-extension Workspace {
+/// Finds the snapshots that unfinished changes need.
+struct SnapshotsInUse {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the snapshots that unfinished changes lead to or came from, each with a description of the
   /// change.
   /// - Throws: `StoreError` if a journal cannot be read, because the snapshots in use are then unknown.
   func snapshotsInUse() throws -> [SnapshotName: String] {
-    let store = try store()
+    let store = try context.store()
     var inUse: [SnapshotName: String] = [:]
     for image in try store.journals.images() {
-      guard let journal = try journal(of: image) else { continue }
+      guard let journal = try ChangeJournal(context).journal(of: image) else { continue }
       let ids = Set([journal.target, journal.before].compactMap(\.self))
-      let what = try unfinished(image, journal).description
+      let what = try ChangeJournal(context).unfinished(image, journal).description
       for number in try store.refs.numbers(of: image) {
         guard let committed = try? store.refs.read(image, number), ids.contains(committed.id)
         else { continue }

@@ -18,34 +18,39 @@ public struct TreeStrategy: Sendable {
   public let reason: String
 }
 
-extension Workspace {
+/// The inputs of a choice, besides the plan.
+struct StrategyInputs {
+  let method: ApplyStrategy
+  /// Notes on entries that cannot be read, now or in the target.
+  let notes: [Snapshot.Note]
+  /// Whether nodes have their root in the tree.
+  let isServed: Bool
+  /// The approximate number of entries in the target.
+  let entryCount: UInt64
+  let live: any ObjectSource
+  let target: any ObjectSource
+}
+
+/// Chooses between a swap and a change in place.
+struct StrategyChooser {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// The number of entries up to which a swap is fast, however few of them change.
   private static let smallTree = 2000
   /// In larger trees, a swap needs at least one changed entry in this many.
   private static let worthwhileShare: UInt64 = 10
 
-  /// The inputs of a choice, besides the plan.
-  struct StrategyContext {
-    let method: ApplyStrategy
-    /// Notes on entries that cannot be read, now or in the target.
-    let notes: [Snapshot.Note]
-    /// Whether nodes have their root in the tree.
-    let isServed: Bool
-    /// The approximate number of entries in the target.
-    let entryCount: UInt64
-    let live: any ObjectSource
-    let target: any ObjectSource
-  }
-
   /// Sets the staging plan of each tree that will be swapped.
   /// - Returns: the chosen strategies, with reasons.
   /// - Throws: `ImageError` if a swap is requested and impossible.
   func chooseMethods(
-    _ plans: inout [ComponentPlan], _ context: StrategyContext
+    _ plans: inout [ComponentPlan], _ inputs: StrategyInputs
   ) throws -> [TreeStrategy] {
     var chosen: [TreeStrategy] = []
     for i in plans.indices where plans[i].isTree && !plans[i].plan.isEmpty {
-      let (staging, reason) = try choose(plans[i], context)
+      let (staging, reason) = try choose(plans[i], inputs)
       plans[i].staging = staging
       chosen.append(TreeStrategy(path: plans[i].path.bytes, isSwap: staging != nil, reason: reason))
     }
@@ -54,10 +59,10 @@ extension Workspace {
 
   /// - Returns: the staging plan of a swap, or nil for an in-place change; and the reason.
   private func choose(
-    _ component: ComponentPlan, _ context: StrategyContext
+    _ component: ComponentPlan, _ inputs: StrategyInputs
   ) throws -> (staging: Plan?, reason: String) {
-    if context.method == .inPlace { return (nil, "as requested") }
-    let isAsked = context.method == .swap
+    if inputs.method == .inPlace { return (nil, "as requested") }
+    let isAsked = inputs.method == .swap
     func refused(_ obstacle: String) throws -> (staging: Plan?, reason: String) {
       guard isAsked else { return (nil, obstacle) }
       throw ImageError(
@@ -65,26 +70,27 @@ extension Workspace {
         "tree \(component.path.text)", "cannot be swapped: \(obstacle)",
         hint: "Nothing was changed; --in-place makes the changes in the tree itself")
     }
-    if let reason = untouchableContent(component, context.notes) { return try refused(reason) }
+    if let reason = untouchableContent(component, inputs.notes) { return try refused(reason) }
     guard component.current != nil else {
-      return (try stagingPlan(component, context), "the path does not exist yet")
+      return (try stagingPlan(component, inputs), "the path does not exist yet")
     }
-    if !isAsked, let reason = exceedsSwapBudget(component.plan, context.entryCount) {
+    if !isAsked, let reason = exceedsSwapBudget(component.plan, inputs.entryCount) {
       return (nil, reason)
     }
     if !isAsked, let (path, flags) = component.observed?.firstProtected {
       return (nil, "\(printable(path)) has the flag \(flags.letters)")
     }
-    let location = try locate(component.path)
-    if let tree = try fileSystem.statIfPresent(at: location.directory.raw, location.name),
-      try fileSystem.isInside(try store().layout.root, FileIdentity(tree))
+    let location = try LivePaths(context).locate(component.path)
+    if let tree = try context.fileSystem.statIfPresent(at: location.directory.raw, location.name),
+      try context.fileSystem.isInside(try context.store().layout.root, FileIdentity(tree))
     {
       return try refused("the store is in it")
     }
     let use = TreeBusyCheck(
       TreeBusyCheck.Request(
         path: kernelPath(location), managementPath: component.path,
-        stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: context.isServed,
+        stagingRoot: context.rootPath == [0x2f] ? nil : context.rootPath,
+        isServed: inputs.isServed,
         tree: component.observed, store: try realStorePath()))
     if let mount = use.mounts.first { return try refused("a file system is mounted on \(mount)") }
     if let obstacle = use.obstacles.first { return try refused(obstacle) }
@@ -94,9 +100,9 @@ extension Workspace {
     if !isAsked, let reason = exceedsCopyBudget(component.plan, in: location.directory) {
       return (nil, reason)
     }
-    let staging = try stagingPlan(component, context)
+    let staging = try stagingPlan(component, inputs)
     if isAsked {
-      for reason in use.reasons { warn("\(component.path.text): \(reason)") }
+      for reason in use.reasons { context.reporter.warn("\(component.path.text): \(reason)") }
       if let reason = try lacksSpace(staging, in: location.directory) { return try refused(reason) }
       return (staging, "as requested")
     }
@@ -121,7 +127,9 @@ extension Workspace {
 
   private func exceedsSwapBudget(_ plan: Plan, _ entryCount: UInt64) -> String? {
     let changes = UInt64(plan.stepCount)
-    guard entryCount > Workspace.smallTree, changes * Workspace.worthwhileShare < entryCount else {
+    guard entryCount > StrategyChooser.smallTree,
+      changes * StrategyChooser.worthwhileShare < entryCount
+    else {
       return nil
     }
     return "only \(changes) of about \(entryCount) entries change"
@@ -133,8 +141,8 @@ extension Workspace {
     let copiedBytes = plan.attributes.reduce(UInt64(0)) { sum, step in
       step.entry.kind == .file && step.entry.linkGroup == 0 ? sum &+ step.entry.sizeBytes : sum
     }
-    guard copiedBytes > Workspace.allowedOverhead(over: plan.writtenBytes),
-      !fileSystem.canClone(in: parent.raw)
+    guard copiedBytes > StrategyChooser.allowedOverhead(over: plan.writtenBytes),
+      !context.fileSystem.canClone(in: parent.raw)
     else { return nil }
     return "a second tree would copy \(copiedBytes) bytes of files whose attributes alone change"
   }
@@ -145,11 +153,11 @@ extension Workspace {
   private func exceedsWriteBudget(
     _ staging: Plan, _ plan: Plan, in parent: Descriptor
   ) throws -> String? {
-    let canClone = fileSystem.canClone(in: parent.raw)
+    let canClone = context.fileSystem.canClone(in: parent.raw)
     let needed = staging.writtenBytes(canClone: canClone, canLink: true)
     let least = plan.writtenBytes(canClone: canClone, canLink: false)
     if let reason = try lacksSpace(staging, in: parent) { return reason }
-    guard needed <= least &+ Workspace.allowedOverhead(over: least) else {
+    guard needed <= least &+ StrategyChooser.allowedOverhead(over: least) else {
       return "a second tree would write \(needed) bytes, where \(least) differ"
     }
     return nil
@@ -157,38 +165,39 @@ extension Workspace {
 
   private func lacksSpace(_ staging: Plan, in parent: Descriptor) throws -> String? {
     let needed = staging.writtenBytes(
-      canClone: fileSystem.canClone(in: parent.raw), canLink: true)
+      canClone: context.fileSystem.canClone(in: parent.raw), canLink: true)
     let slack: UInt64 = 1 << 20
-    guard try fileSystem.freeBytes(parent.raw) >= needed &+ needed / 20 &+ slack,
-      try fileSystem.freeNodes(parent.raw) >= staging.stepCount
+    guard try context.fileSystem.freeBytes(parent.raw) >= needed &+ needed / 20 &+ slack,
+      try context.fileSystem.freeNodes(parent.raw) >= staging.stepCount
     else { return "the disk has no room for a second tree" }
     return nil
   }
 
   /// Returns the path of the store's directory as the kernel reports it.
   private func realStorePath() throws -> [UInt8] {
-    let path = try store().layout.path
-    let directory = try fileSystem.openDirectory(
-      at: fileSystem.workingDirectory, path, followLink: true)
+    let path = try context.store().layout.path
+    let directory = try context.fileSystem.openDirectory(
+      at: context.fileSystem.workingDirectory, path, followLink: true)
     return
       (try? KernelFileSystem.shared.readLink(
-        at: fileSystem.workingDirectory, Array("/proc/self/fd/\(directory.raw)".utf8))) ?? path
+        at: context.fileSystem.workingDirectory, Array("/proc/self/fd/\(directory.raw)".utf8)))
+      ?? path
   }
 
   private func stagingPlan(
-    _ component: ComponentPlan, _ context: StrategyContext
+    _ component: ComponentPlan, _ inputs: StrategyInputs
   ) throws -> Plan {
     guard let desired = component.desired else { return Plan() }
-    return try store().withReadTransaction {
+    return try context.store().withReadTransaction {
       if let cloneSource = component.cloneSource {
         // Two images may share blocks, never inodes.
         var planner = StagingPlanner(
-          target: context.target, live: cloneSource.source, mayLink: false)
+          target: inputs.target, live: cloneSource.source, mayLink: false)
         return try planner.plan(
           name: component.path.lastComponent, liveName: cloneSource.path.lastComponent,
           current: cloneSource.entry, desired: desired)
       }
-      var planner = StagingPlanner(target: context.target, live: context.live)
+      var planner = StagingPlanner(target: inputs.target, live: inputs.live)
       return try planner.plan(
         name: component.path.lastComponent, liveName: component.path.lastComponent,
         current: component.current, desired: desired)
@@ -204,7 +213,8 @@ extension Workspace {
   func kernelPath(_ location: ResolvedPath) -> [UInt8] {
     let directory =
       (try? KernelFileSystem.shared.readLink(
-        at: fileSystem.workingDirectory, Array("/proc/self/fd/\(location.directory.raw)".utf8)))
+        at: context.fileSystem.workingDirectory,
+        Array("/proc/self/fd/\(location.directory.raw)".utf8)))
       ?? []
     return (directory == [0x2f] ? [] : directory) + [0x2f] + location.name
   }

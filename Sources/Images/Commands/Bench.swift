@@ -18,11 +18,22 @@ extension Workspace {
   /// Measures packing.
   /// - Throws: `ImageError` (`notFound`) if there is nothing to pack, and the errors of packing.
   public func bench(_ request: BenchRequest) throws -> BenchOutcome {
+    try BenchRunner(context).bench(request)
+  }
+}
+
+/// Measures how fast images are packed.
+struct BenchRunner {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func bench(_ request: BenchRequest) throws -> BenchOutcome {
     let path = try benchTree(request.subject)
     return try ScratchDirectory.with(
-      in: Array(absolute(request.workDirectory).utf8), named: "imgstore-bench", fileSystem
+      in: Array(absolute(request.workDirectory).utf8), named: "imgstore-bench", context.fileSystem
     ) { scratch in
-      var bench = try Bench(self, request, path, scratch)
+      var bench = try Bench(context, request, path, scratch)
       for form in request.forms { try bench.measure(form) }
       return bench.outcome
     }
@@ -32,8 +43,9 @@ extension Workspace {
   private func benchTree(_ subject: String) throws -> AbsolutePath {
     let isPath = subject.contains("/") || subject == "." || subject == ".."
     if !isPath {
-      let image = try image(named: subject)
-      let files = try imageFiles(definition(of: image), installDirectory(tables()))
+      let image = try ImageResolver(context).image(named: subject)
+      let files = try ImageCapturer(context).imageFiles(
+        ImageCapturer(context).definition(of: image), context.installDirectory(context.tables()))
       guard let tree = files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
         throw ImageError(
           .notFound, "image \(image)", "has no root tree to pack here",
@@ -41,12 +53,13 @@ extension Workspace {
       }
       return tree
     }
-    guard let path = AbsolutePath(try managementPath(subject)),
-      try statLive(path)?.kind == .directory
+    guard let path = AbsolutePath(try LivePaths(context).managementPath(subject)),
+      try ImageCapturer(context).statLive(path)?.kind == .directory
     else {
       throw ImageError(
         .notFound, subject,
-        options.root == "/" ? "is not a directory" : "is not a directory below \(options.root)",
+        context.options.root == "/"
+          ? "is not a directory" : "is not a directory below \(context.options.root)",
         hint: "Name an image, or the directory of a root tree")
     }
     return path
@@ -55,7 +68,7 @@ extension Workspace {
 
 /// A running bench.
 private struct Bench {
-  private let workspace: Workspace
+  private let context: Context
   private let request: BenchRequest
   private let scratch: ScratchDirectory
   private let store: ObjectStore
@@ -66,21 +79,21 @@ private struct Bench {
   private(set) var outcome: BenchOutcome
 
   init(
-    _ workspace: Workspace, _ request: BenchRequest, _ path: AbsolutePath,
+    _ context: Context, _ request: BenchRequest, _ path: AbsolutePath,
     _ scratch: ScratchDirectory
   ) throws {
-    self.workspace = workspace
+    self.context = context
     self.request = request
     self.scratch = scratch
-    let fileSystem = workspace.fileSystem
-    let location = try workspace.resolver.resolve(path)
+    let fileSystem = context.fileSystem
+    let location = try context.resolver.resolve(path)
     source = try fileSystem.openDirectory(at: location.directory.raw, location.name)
     store = try ObjectStore(
       fileSystem, path: scratch.path + Array("/store".utf8), create: true, report: { _ in })
     let start = monotonicSeconds()
-    workspace.progress.begin("reading the tree")
+    context.progress.begin("reading the tree")
     let session = try store.beginSession()
-    let capture = try workspace.newCapture().run(
+    let capture = try StoreProtection(context).newCapture().run(
       [CaptureRoot(role: ImageFiles.rootTree, path: path)], cache: nil, into: .store(session))
     try session.finish()
     guard let top = capture.components.rootTree?.entry, top.kind == .directory else {
@@ -128,7 +141,7 @@ private struct Bench {
         "the packed image \(form.name)", "differs between packing with and without a cache",
         hint: "This is a bug in imgstore; please report it")
     }
-    try? workspace.fileSystem.remove(
+    try? context.fileSystem.remove(
       at: scratch.directory.raw, Array(form.name.utf8), isDirectory: false)
     outcome = outcome.adding(
       order.map { variant in
@@ -147,14 +160,14 @@ private struct Bench {
     (pack.method, pack.codec, pack.threads) = (form.method, form.codec, request.threads)
     pack.cacheLimitBytes = .max
     let rendering = PackRendering(
-      workspace: workspace, store: store, tree: tree, list: ExcludeList(always: []),
+      context: context, store: store, tree: tree, list: ExcludeList(always: []),
       created: created, request: pack)
     let destination = ResolvedPath(
       directory: scratch.directory, name: Array(form.name.utf8))
     let start = monotonicSeconds()
     let rendered = try rendering.write(
       to: try PackedFile(
-        workspace.fileSystem, destination, replacing: .anything, .private))
+        context.fileSystem, destination, replacing: .anything, .private))
     return (monotonicSeconds() - start, rendered.report.writtenBytes)
   }
 
@@ -162,17 +175,17 @@ private struct Bench {
   private mutating func time(
     _ peer: BenchPeer
   ) throws -> (seconds: Double, sizeBytes: UInt64)? {
-    let fileSystem = workspace.fileSystem
+    let fileSystem = context.fileSystem
     let name = Array("peer".utf8)
     let pipeline: Pipeline
     do throws(BenchPeer.MissingProgramError) {
       pipeline = try peer.pipeline(
-        output: scratch.path + [0x2f] + name, workspace.options.environment, fileSystem)
+        output: scratch.path + [0x2f] + name, context.options.environment, fileSystem)
     } catch {
       remark("\(error.name) is not installed: '\(peer.text)' is not measured")
       return nil
     }
-    workspace.progress.begin("running \(peer.text)")
+    context.progress.begin("running \(peer.text)")
     defer { try? fileSystem.remove(at: scratch.directory.raw, name, isDirectory: false) }
     // A program that writes its output file itself must create it.
     let sink = peer.writesItself ? Array("peer.said".utf8) : name
@@ -180,7 +193,7 @@ private struct Bench {
       at: scratch.directory.raw, sink, [.write, .create, .truncate])
     let start = monotonicSeconds()
     let statuses = try pipeline.run(
-      in: source, output: output, environment: workspace.options.environment)
+      in: source, output: output, environment: context.options.environment)
     let file = try fileSystem.openFile(at: scratch.directory.raw, name, [.readWrite])
     try fileSystem.sync(file.raw)
     let seconds = monotonicSeconds() - start
@@ -200,13 +213,13 @@ private struct Bench {
   }
 
   private func digest(of name: String) throws -> Digest {
-    let file = try workspace.fileSystem.openFile(
+    let file = try context.fileSystem.openFile(
       at: scratch.directory.raw, Array(name.utf8), [.read, .noFollow])
     var hash = SHA256()
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
     defer { buffer.deallocate() }
     while true {
-      let n = try workspace.fileSystem.read(file.raw, into: buffer)
+      let n = try context.fileSystem.read(file.raw, into: buffer)
       if n == 0 { return hash.finish() }
       hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<n]))
     }

@@ -10,7 +10,12 @@ import Ingest
 import Platform
 import Store
 
-extension Workspace {
+/// Records the states before and after a change.
+struct ChangeRecorder {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the snapshot that holds the whole live state: the latest one, the target itself, or a new one.
   /// - Parameter saves: whether a new snapshot may be taken.
   /// - Returns: the snapshot, and whether it is new; nil if no snapshot holds the live state and `saves` is
@@ -20,7 +25,8 @@ extension Workspace {
     _ plans: [ComponentPlan], saves: Bool,
     message: String, command: String
   ) throws -> (snapshot: CommittedSnapshot?, isNew: Bool) {
-    let absences = try absenceNotes(of: target.snapshot.components, current.live)
+    let absences = try AbsentPaths(context).absenceNotes(
+      of: target.snapshot.components, current.live)
     let live = current.live.withoutUnchangedFormerTrees(plans)
     let missingRows = live.rows.absent.intersection(target.snapshot.keptRows.present.keys)
     func has(_ candidate: Snapshot) -> Bool {
@@ -33,12 +39,12 @@ extension Workspace {
         // A revert to the snapshot must also remove the paths that do not exist now.
         && absences.allSatisfy { candidate.notes.contains($0) }
     }
-    let latest = try store().refs.latestReadable(of: image)
+    let latest = try context.store().refs.latestReadable(of: image)
     for candidate in [latest, target].compactMap({ $0 }) where has(candidate.snapshot) {
       return (candidate, false)
     }
     guard saves else { return (nil, false) }
-    let safety = try commit(
+    let safety = try SnapshotTaker(context).commit(
       image, live, notes: absences, latest: latest, message: message, command: command,
       isPermanent: false)
     return (safety, true)
@@ -51,7 +57,9 @@ extension Workspace {
     let prefix = Journal.prefix(journal.token)
     func newContents(since base: CommittedSnapshot) throws -> Set<[UInt8]> {
       var paths: Set<[UInt8]> = []
-      for change in try diff(state(base, try store()), current).entries {
+      for change in try ImageComparer(context).diff(
+        StatusReader(context).state(base, try context.store()), current
+      ).entries {
         switch change.kind {
         case .removed: continue
         case .added(let entry):
@@ -82,20 +90,20 @@ extension Workspace {
     _ image: ImageName, _ target: CommittedSnapshot, _ verified: LiveCapture, isExact: Bool,
     command: String, message: String, before: Digest?
   ) throws -> CommittedSnapshot {
-    let store = try store()
+    let store = try context.store()
     guard isExact else {
-      return try commitLive(
+      return try SnapshotTaker(context).commitLive(
         image, verified.live.definition, additional: target.snapshot.requests, allowsEmpty: true,
         message: message + ", not exact", command: command, before: before, recordsChange: true
       ).committed
     }
-    let excludes = try excludes(of: image, verified.live.definition)
+    let excludes = try DirectoryExcludes(context).excludes(of: image, verified.live.definition)
     let lists = excludes.lists.map(\.lines)
     if verified.live.excludes != lists
       || !lists.isEmpty && verified.live.capture.components != target.snapshot.components
     {
       // The exclude patterns differ from those of the target, so the live tree differs, too.
-      return try commitLive(
+      return try SnapshotTaker(context).commitLive(
         image, verified.live.definition, additional: target.snapshot.requests, allowsEmpty: true,
         message: message, command: command, before: before, recordsChange: true
       ).committed
@@ -115,7 +123,7 @@ extension Workspace {
 
   /// Returns the provenance of a snapshot that records a change.
   func changeProvenance(_ command: String, before: Digest?) -> [Snapshot.Fact] {
-    provenance(command, before: before) + (before == nil ? [Snapshot.noSafety] : [])
+    context.provenance(command, before: before) + (before == nil ? [Snapshot.noSafety] : [])
   }
 
   /// Saves the stat cache of the live files for a snapshot that was just verified or recorded.
@@ -124,11 +132,13 @@ extension Workspace {
     of committed: CommittedSnapshot, _ verified: LiveCapture
   ) -> CommittedSnapshot {
     // The comparison ignores mount points, but the cache may only confirm trees that the store has.
-    if verified.live.capture.components == committed.snapshot.components, let store = try? store(),
+    if verified.live.capture.components == committed.snapshot.components,
+      let store = try? context.store(),
       let image = try? ImageName(committed.snapshot.image)
     {
       verified.live.capture.saveCache(
-        store.layout, key: cacheKey(image), base: committed.id, replacing: verified.live.cache)
+        store.layout, key: context.cacheKey(image), base: committed.id,
+        replacing: verified.live.cache)
     }
     return committed
   }
@@ -137,11 +147,11 @@ extension Workspace {
   func prepare(
     _ state: CombinedState, _ change: ChangeRequest, before: Digest?, _ session: WriteSession
   ) throws -> CommittedSnapshot {
-    try add(state.view, to: session)
+    try LiveTreeChange(context).add(state.view, to: session)
     try session.finish()
     var snapshot = state.snapshot
     snapshot.created = now()
-    let latest = try store().refs.latestReadable(of: change.image)
+    let latest = try context.store().refs.latestReadable(of: change.image)
     snapshot.parent = latest?.id
     snapshot.facts = latest?.snapshot.facts ?? snapshot.facts
     snapshot.message = change.message

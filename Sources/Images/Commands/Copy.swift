@@ -56,15 +56,27 @@ extension Workspace {
   /// - Throws: `ImageError`: `usage`, or `alreadyExists` if the name, the directory or a list of the copy
   ///   exists already; `InterruptedChangeError` if the change must be resumed.
   public func copy(_ request: CopyRequest) throws -> CopyOutcome {
+    try ImageCopier(context).copy(request)
+  }
+}
+
+/// Copies images.
+struct ImageCopier {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func copy(_ request: CopyRequest) throws -> CopyOutcome {
     let start = monotonicSeconds()
     let image = try ImageName(request.name)
     try image.requirePlain()
-    let source = try snapshotOrLive(
+    let source = try BundleExporter(context).snapshotOrLive(
       Reference(request.reference), message: "for copy", command: "copy")
-    let store = try store()
-    let lock = try lock(image, store, isDryRun: request.isDryRun, usesTree: true)
+    let store = try context.store()
+    let lock = try ImageLocks(context).lock(
+      image, store, isDryRun: request.isDryRun, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
-    guard try tables().definition(of: image.text) == nil else {
+    guard try context.tables().definition(of: image.text) == nil else {
       throw ImageError(
         .alreadyExists,
         "image \(image)", "is defined already", hint: "Give the copy another name")
@@ -72,14 +84,16 @@ extension Workspace {
     let target = try copyPlan(source.snapshot, as: image, request)
 
     let paths = target.components.compactMap { AbsolutePath($0.path) }
-    let directories = request.isDryRun ? nil : try lockDirectories(image, paths)
+    let directories =
+      request.isDryRun ? nil : try DirectoryLocker(context).lockDirectories(image, paths)
     defer { withExtendedLifetime(directories) {} }
-    let refusal = try refusal(isDryRun: request.isDryRun) {
-      if request.isDryRun { try expectDirectoriesFree(image, paths) }
+    let refusal = try DryRunRefusal(context).refusal(isDryRun: request.isDryRun) {
+      if request.isDryRun { try DirectoryLocker(context).expectDirectoriesFree(image, paths) }
     }
     let memory = MemoryObjects(over: store)
-    try requireMounted(source.snapshot.notes, image: source.snapshot.image)
-    let live = try captureLive(
+    try MountedDirectories(context).requireMounted(
+      source.snapshot.notes, image: source.snapshot.image)
+    let live = try ImageCapturer(context).captureLive(
       image, target.definition, latest: nil,
       additional: target.components.compactMap(CaptureRoot.init),
       rows: target.rows.keys, into: .memory(memory))
@@ -88,20 +102,20 @@ extension Workspace {
     let new = target.components.filter { component in !shared.contains { $0.path == component.path }
     }
     let components = (new + shared).sorted { precedes($0.path, $1.path) }
-    var plans = try planComponents(
+    var plans = try ComponentPlanner(context).planComponents(
       from: live.capture.components, memory, to: components, store, liveNotes: live.notes,
       targetNotes: [],
       captured: live.capture)
     try setCloneSources(&plans, target, source, store)
-    let methods = try chooseMethods(
+    let methods = try StrategyChooser(context).chooseMethods(
       &plans,
-      StrategyContext(
+      StrategyInputs(
         method: .automatic, notes: live.notes, isServed: false,
         entryCount: source.snapshot.entryCount, live: memory, target: store))
     let changes = target.definition.rowChanges(of: image.text) + live.rows.changes(to: target.rows)
-    try tables().validate(changes)
-    let secrets = try secretReport(of: source.snapshot)
-    var outcome = describe(
+    try context.tables().validate(changes)
+    let secrets = try SecretReporter(context).secretReport(of: source.snapshot)
+    var outcome = ComponentPlanner(context).describe(
       plans, methods,
       attributeChanges(ImageDefinition(), live.rows, target.definition, target.rows))
     func result(_ copied: CommittedSnapshot?, _ remaining: ImageDiff?) -> CopyOutcome {
@@ -111,13 +125,13 @@ extension Workspace {
         remaining: remaining,
         seconds: monotonicSeconds() - start, refusal: refusal)
     }
-    try preflight(plans)
+    try ChangePreflight(context).preflight(plans)
     if request.isDryRun { return result(nil, nil) }
 
-    let saved = try commitLive(
+    let saved = try SnapshotTaker(context).commitLive(
       image, ImageDefinition(), additional: components.compactMap(CaptureRoot.init),
       rows: target.rows.keys,
-      notes: try absenceNotes(of: components, live), allowsEmpty: true,
+      notes: try AbsentPaths(context).absenceNotes(of: components, live), allowsEmpty: true,
       message: "before copy of \(source.name)", command: "copy")
     let before = saved.committed
     var snapshot = source.snapshot
@@ -125,8 +139,8 @@ extension Workspace {
     snapshot.created = now()
     snapshot.parent = before.id
     snapshot.message = "copy of \(source.name)"
-    snapshot.provenance = provenance("copy", before: before.id)
-    if try wasImported(ImageName(source.snapshot.image)) {
+    snapshot.provenance = context.provenance("copy", before: before.id)
+    if try TreeProtector(context).wasImported(ImageName(source.snapshot.image)) {
       snapshot.provenance.append(.init(Snapshot.originKey, Snapshot.importOrigin))
     }
     snapshot.tables = snapshotTables(
@@ -142,27 +156,29 @@ extension Workspace {
     let journal = Journal(
       operation: .copy, image: image.text, started: now(), method: .automatic,
       target: snapshot.id, before: before.id, command: "copy", message: snapshot.message)
-    let (copied, remaining) = try withJournal(
+    let (copied, remaining) = try ChangeJournal(context).withJournal(
       image, journal, safety: saved.isNew ? before : nil
     ) { syncs in
       let copied = try store.refs.append(snapshot)
-      try closeDirectory(of: copied.snapshot) { try locate($0, create: true) }
-      let execution = try execute(plans, token: journal.token, syncs) {
-        try locate($0, create: true)
+      try TreeProtector(context).closeDirectory(of: copied.snapshot) {
+        try LivePaths(context).locate($0, create: true)
+      }
+      let execution = try PlanExecutor(context).execute(plans, token: journal.token, syncs) {
+        try LivePaths(context).locate($0, create: true)
       }
       outcome.report = execution.report
-      try sync(plans.map(\.path), syncs)
-      try waitForSyncs(syncs)
-      outcome.report.problems += try applyRows(changes)
-      let (differences, proof, objects) = try lookAtLive(
+      try PlanExecutor(context).sync(plans.map(\.path), syncs)
+      try PlanExecutor(context).waitForSyncs(syncs)
+      outcome.report.problems += try LiveRows(context).applyRows(changes)
+      let (differences, proof, objects) = try StatusReader(context).lookAtLive(
         copied, verifiedFiles: outcome.report.verifiedFiles)
-      let (remaining, limits) = try splitLimits(
-        differences, components, objects, outcome.report, LiveLimits(self),
+      let (remaining, limits) = try LimitFilter(context).splitLimits(
+        differences, components, objects, outcome.report, LiveLimits(context),
         isFromTarget: true)
       outcome.limits = limits
       if remaining.isEmpty, proof.capture.components == snapshot.components {
         proof.capture.saveCache(
-          store.layout, key: cacheKey(image), base: copied.id, replacing: proof.cache)
+          store.layout, key: context.cacheKey(image), base: copied.id, replacing: proof.cache)
       }
       return (copied, remaining)
     }
@@ -173,7 +189,7 @@ extension Workspace {
   private func copyPlan(
     _ source: Snapshot, as image: ImageName, _ request: CopyRequest
   ) throws -> CopyPlan {
-    let directory = try request.directory.map { try directoryPath($0) }
+    let directory = try request.directory.map { try DirectoryImages(context).directoryPath($0) }
     if let old = source.definition.directoryPath {
       guard request.profile == nil else {
         throw ImageError(
@@ -183,11 +199,11 @@ extension Workspace {
       return try CopyPlan(
         directory: source, at: old, to: directory ?? old.parent.appending(image.bytes))
     }
-    let install = try installDirectory(tables())
+    let install = try context.installDirectory(context.tables())
     let bootDirectory = ImageFiles.bootDirectory(source.definition, installDirectory: install)
     // Without xCAT, images need not be below the install directory.
     let neighbour =
-      try !hasXCAT()
+      try !TableLocator(context).hasXCAT()
       ? bootDirectory.flatMap { $0.isInside(install) ? nil : $0.parent.appending(image.bytes) }
       : nil
     return try CopyPlan(
@@ -219,7 +235,7 @@ extension Workspace {
   ) throws {
     for i in plans.indices where plans[i].isTree && plans[i].current == nil {
       guard let path = target.origins[plans[i].path.bytes].flatMap({ AbsolutePath($0) }),
-        try statLive(path)?.kind == .directory,
+        try ImageCapturer(context).statLive(path)?.kind == .directory,
         let entry = source.snapshot.component(at: path.bytes)?.entry
       else { continue }
       plans[i].cloneSource = CloneSource(path: path, entry: entry, source: store)

@@ -10,12 +10,23 @@ extension Workspace {
   /// - Throws: `ImageError`: `imageNotFound` if there is nothing to define, `usage` for a malformed
   ///   assignment; `XCATError` for an unknown attribute.
   public func define(_ name: String, _ assignments: [String]) throws -> ImageDefinition {
+    try DefinitionEditor(context).define(name, assignments)
+  }
+}
+
+/// Changes definitions.
+struct DefinitionEditor {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func define(_ name: String, _ assignments: [String]) throws -> ImageDefinition {
     let image = try ImageName(name)
-    let lock = try lock(image, try store(create: true))
+    let lock = try ImageLocks(context).lock(image, try context.store(create: true))
     defer { withExtendedLifetime(lock) {} }
-    let tables = try tables()
+    let tables = try context.tables()
     let old = try tables.definition(of: image.text)
-    try requirePlain(image, tables)
+    try DefinitionTextReader(context).requirePlain(image, tables)
     guard old != nil || !assignments.isEmpty else {
       throw ImageError(
         .imageNotFound, "image \(image)", "is not defined",
@@ -38,8 +49,8 @@ extension Workspace {
     }
     if definition != old {
       let changes = definition.rowChanges(of: image.text)
-      warnAboutUnsafeValues(changes, known: old)
-      try applyRows(changes)
+      DefinitionTextReader(context).warnAboutUnsafeValues(changes, known: old)
+      try LiveRows(context).applyRows(changes)
     }
     return definition
   }

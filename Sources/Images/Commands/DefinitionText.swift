@@ -9,11 +9,7 @@ import XCAT
 extension Workspace {
   /// Returns the stanzas of all defined images, byte for byte as `lsdef -t osimage -l -z` prints them.
   public func stanzas() throws -> String {
-    try StanzaFile.render(
-      try tables().definitions().filter { !$0.value.isDirectory }.sorted {
-        $0.key.utf8.lexicographicallyPrecedes($1.key.utf8)
-      }
-      .map { object($0.key, $0.value) }, for: .anybody)
+    try DefinitionTextReader(context).stanzas()
   }
 
   /// Returns the stanza of one definition.
@@ -21,17 +17,58 @@ extension Workspace {
   ///   for the definition in a snapshot.
   /// - Throws: `ImageError`: `imageNotFound`, or `definitionInvalid` for an image that is a directory.
   public func stanza(of text: String) throws -> String {
+    try DefinitionTextReader(context).stanza(of: text)
+  }
+
+  /// Sets the attributes of stanzas, and creates images that are new. Attributes that a stanza does not name
+  /// stay.
+  /// - Parameter name: the image whose stanza is used; nil for all stanzas.
+  /// - Returns: the names of the images, in the order of the stanzas.
+  /// - Throws: `ImageError`, `XCATError` if any stanza is invalid; nothing is changed then.
+  public func define(stanzas bytes: [UInt8], only name: String? = nil) throws -> [String] {
+    try DefinitionTextReader(context).define(stanzas: bytes, only: name)
+  }
+
+  /// Returns a table as `tabdump` prints it. Disabled rows are left out.
+  public func dump(table: String) throws -> String {
+    try DefinitionTextReader(context).dump(table: table)
+  }
+
+  /// Sets the rows of a dump, as `tabrestore -a` does: it replaces the columns of rows in the dump, and
+  /// leaves other rows alone.
+  /// - Returns: the number of rows.
+  /// - Throws: `ImageError`, `XCATError` if any row is invalid; nothing is changed then.
+  public func define(table: String, csv bytes: [UInt8]) throws -> Int {
+    try DefinitionTextReader(context).define(table: table, csv: bytes)
+  }
+}
+
+/// Converts definitions from and to stanzas and CSV.
+struct DefinitionTextReader {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func stanzas() throws -> String {
+    try StanzaFile.render(
+      try context.tables().definitions().filter { !$0.value.isDirectory }.sorted {
+        $0.key.utf8.lexicographicallyPrecedes($1.key.utf8)
+      }
+      .map { object($0.key, $0.value) }, for: .anybody)
+  }
+
+  func stanza(of text: String) throws -> String {
     let name: String
     let definition: ImageDefinition
     if text.utf8.contains(UInt8(ascii: "@")) {
-      let snapshot = try find(try Reference(text)).snapshot
+      let snapshot = try SnapshotResolver(context).find(try Reference(text)).snapshot
       (name, definition) = (snapshot.image, snapshot.definition)
     } else {
-      name = try image(named: text).text
-      guard let live = try tables().definition(of: name) else {
+      name = try ImageResolver(context).image(named: text).text
+      guard let live = try context.tables().definition(of: name) else {
         throw ImageError(
           .imageNotFound, "image \(name)",
-          "is not defined in the tables in \(try tables().location)",
+          "is not defined in the tables in \(try context.tables().location)",
           hint: "'imgstore show \(name)@~0 -z' prints the definition in its latest snapshot")
       }
       definition = live
@@ -51,12 +88,7 @@ extension Workspace {
       attributes: Dictionary(definition.attributes.map { ($0.name, $0.value) }) { $1 })
   }
 
-  /// Sets the attributes of stanzas, and creates images that are new. Attributes that a stanza does not name
-  /// stay.
-  /// - Parameter name: the image whose stanza is used; nil for all stanzas.
-  /// - Returns: the names of the images, in the order of the stanzas.
-  /// - Throws: `ImageError`, `XCATError` if any stanza is invalid; nothing is changed then.
-  public func define(stanzas bytes: [UInt8], only name: String? = nil) throws -> [String] {
+  func define(stanzas bytes: [UInt8], only name: String? = nil) throws -> [String] {
     let onlyName = try name.map { try ImageName($0).text }
     let objects = try StanzaFile.parse(bytes, from: .anybody).filter { object in
       onlyName.map { $0 == object.name } ?? true
@@ -92,19 +124,14 @@ extension Workspace {
     }
   }
 
-  /// Returns a table as `tabdump` prints it. Disabled rows are left out.
-  public func dump(table: String) throws -> String {
+  func dump(table: String) throws -> String {
     let schema = try knownTable(table, among: TableSchema.all)
-    let rows = try tables().rows(table)
+    let rows = try context.tables().rows(table)
     let others = Set(rows.flatMap(\.keys)).subtracting(schema.columns).sorted()
     return TabdumpCSV(columns: schema.columns + others, rows: rows).render()
   }
 
-  /// Sets the rows of a dump, as `tabrestore -a` does: it replaces the columns of rows in the dump, and
-  /// leaves other rows alone.
-  /// - Returns: the number of rows.
-  /// - Throws: `ImageError`, `XCATError` if any row is invalid; nothing is changed then.
-  public func define(table: String, csv bytes: [UInt8]) throws -> Int {
+  func define(table: String, csv bytes: [UInt8]) throws -> Int {
     let schema = try knownTable(table, among: [.osimage, .linuximage, .litefile])
     let dump = try TabdumpCSV.parse(bytes, "rows of \(table)")
     for column in schema.keys where !dump.columns.contains(column) {
@@ -149,7 +176,7 @@ extension Workspace {
   func requirePlain(_ image: ImageName, _ tables: any TableBackend) throws {
     if image.isPlain { return }
     guard try tables.definition(of: image.text) == nil,
-      try storeIfPresent()?.refs.numbers(of: image).isEmpty ?? true
+      try context.storeIfPresent()?.refs.numbers(of: image).isEmpty ?? true
     else { return }
     try image.requirePlain()
   }
@@ -158,11 +185,11 @@ extension Workspace {
   private func withLocks<R>(
     on names: [String], _ body: (any TableBackend) throws -> R
   ) throws -> R {
-    let store = try store(create: true)
+    let store = try context.store(create: true)
     let images = try Set(names).sorted().map { try ImageName($0) }
-    let locks = try images.map { try lock($0, store) }
+    let locks = try images.map { try ImageLocks(context).lock($0, store) }
     defer { withExtendedLifetime(locks) {} }
-    return try body(try tables())
+    return try body(try context.tables())
   }
 
   private func knownTable(_ name: String, among tables: [TableSchema]) throws -> TableSchema {
@@ -190,7 +217,7 @@ extension Workspace {
       let all = (change.columns ?? [:]).merging(change.key) { $1 }
       let new = all.filter { $0.value != old?[$0.key] }
       for unsafe in UnsafeValue.all(in: new, of: change.schema) {
-        warn("\(unsafe.text): xCAT's commands may act on it")
+        context.reporter.warn("\(unsafe.text): xCAT's commands may act on it")
       }
     }
   }
@@ -198,7 +225,7 @@ extension Workspace {
   /// Prints a warning about columns that the tables lack.
   private func warnAboutMissingColumns(_ columns: [String]) {
     guard !columns.isEmpty else { return }
-    warn(
+    context.reporter.warn(
       "these columns are not in this xCAT's tables and were left out: "
         + columns.joined(separator: ", "))
   }

@@ -52,20 +52,33 @@ extension Workspace {
   public func export(
     _ request: ExportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
   ) throws -> ExportOutcome {
+    try BundleExporter(context).export(request, report: report)
+  }
+}
+
+/// Exports bundles.
+struct BundleExporter {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func export(
+    _ request: ExportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
+  ) throws -> ExportOutcome {
     let start = monotonicSeconds()
     try request.requireFittingName()
-    let store = try store(create: true)
+    let store = try context.store(create: true)
     let cache = SegmentCache(store.layout)
     let snapshot = try snapshotOrLive(
       Reference(request.reference), message: "for export", command: "export"
     ) { candidate in
       let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
-      let collection = try ExportCollection(self, transient, request, store, cache)
+      let collection = try ExportCollection(context, transient, request, store, cache)
       _ = try ExportLayout(collection.input, installDirectory: collection.install)
     }
-    var collection = try ExportCollection(self, snapshot, request, store, cache)
+    var collection = try ExportCollection(context, snapshot, request, store, cache)
     var layout = try ExportLayout(collection.input, installDirectory: collection.install)
-    let scan = SecretScan(store, progress: progress)
+    let scan = SecretScan(store, progress: context.progress)
     scan.rootTree = snapshot.snapshot.components.rootTree?.entry
     let secrets = try BundleSecrets(collection, layout, scan)
     scan.finish()
@@ -81,12 +94,12 @@ extension Workspace {
     }
     let destination = try destination(request, layout, snapshot)
     var files = try collection.rendered(layout, report)
-    if request.scrubs { files = try secrets.scrubbed(files, scan, self) }
+    if request.scrubs { files = try secrets.scrubbed(files, scan, context) }
     let manifest = try layout.manifest.render()
     try ExportCheck(layout, files).run(
       manifest: Array(manifest), install: collection.install)
     let signatures = try ExportSignatures(
-      self, snapshot, collection.view(layout, manifest, files, snapshot),
+      context, snapshot, collection.view(layout, manifest, files, snapshot),
       install: collection.install, isScrubbed: request.scrubs, key: request.signingKey)
     let members = (files + signatures.files).map { ($0.name, $0.path) }
     let contentBytes = files.reduce(0) { $0 &+ $1.file.sizeBytes }
@@ -108,7 +121,7 @@ extension Workspace {
     if request.isDryRun { return outcome(path, 0) }
     report(.writing(image: snapshot.snapshot.image))
     let written = try write(destination) { sink in
-      try BundleWriter(store, progress: progress, cache: cache).write(
+      try BundleWriter(store, progress: context.progress, cache: cache).write(
         directory: layout.directory, manifest: manifest, files: files.map(\.file),
         modified: snapshot.snapshot.created, leading: signatures.files.map(\.file), to: sink)
     }
@@ -123,19 +136,21 @@ extension Workspace {
     checking: ((Snapshot) throws -> Void)? = nil
   ) throws -> CommittedSnapshot {
     guard reference.selector == .latest || reference.selector == .live, !reference.image.isEmpty
-    else { return try find(reference) }
-    if try !isDefined(reference.image), let snapshot = try find(idOrName: reference.image) {
+    else { return try SnapshotResolver(context).find(reference) }
+    if try context.tables().definition(of: reference.image) == nil,
+      let snapshot = try SnapshotResolver(context).find(idOrName: reference.image)
+    {
       return snapshot
     }
-    let image = try image(named: reference.image)
-    guard let definition = try tables().definition(of: image.text) else {
-      return try find(Reference(image.text))
+    let image = try ImageResolver(context).image(named: reference.image)
+    guard let definition = try context.tables().definition(of: image.text) else {
+      return try SnapshotResolver(context).find(Reference(image.text))
     }
-    let store = try store(create: true)
+    let store = try context.store(create: true)
     if store.layout.isReadOnly {
       // Nothing can be stored, so the latest snapshot must equal the live image.
-      let latest = try find(reference)
-      guard try diffLive(latest).diff.isEmpty else {
+      let latest = try SnapshotResolver(context).find(reference)
+      guard try StatusReader(context).diffLive(latest).diff.isEmpty else {
         throw ImageError(
           .readOnly,
           "image \(image)", "differs from \(latest.name), and the store is read-only here",
@@ -143,10 +158,10 @@ extension Workspace {
       }
       return latest
     }
-    let lock = try lock(image, store, usesTree: true)
-    let directories = try lockDirectories(image, definition, for: .reads)
+    let lock = try ImageLocks(context).lock(image, store, usesTree: true)
+    let directories = try DirectoryLocker(context).lockDirectories(image, definition, for: .reads)
     defer { withExtendedLifetime((lock, directories)) {} }
-    return try commitLive(
+    return try SnapshotTaker(context).commitLive(
       image, definition, skipIfUnchanged: true, checking: checking, message: message,
       command: command
     ).committed
@@ -162,9 +177,10 @@ extension Workspace {
     // The number keeps bundles of different snapshots apart.
     let name = "\(layout.directory)@\(snapshot.number).tgz"
     let object = "destination \(path ?? name)"
-    let output = try outputLocation(path ?? name, named: name, object)
-    try requireOutsideStore(output.resolved.directory, object)
-    try requireOutside(snapshot.snapshot.requests.map(\.path), output.resolved, object)
+    let output = try OutputLocator(context).outputLocation(path ?? name, named: name, object)
+    try StoreProtection(context).requireOutsideStore(output.resolved.directory, object)
+    try StoreProtection(context).requireOutside(
+      snapshot.snapshot.requests.map(\.path), output.resolved, object)
     return output
   }
 
@@ -175,14 +191,14 @@ extension Workspace {
     _ render: (@escaping (UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws -> UInt64 {
     func renderAll(to target: BackgroundWriter.Target) throws -> UInt64 {
-      let stream = BackgroundWriter(fileSystem, target)
+      let stream = BackgroundWriter(context.fileSystem, target)
       try render { try stream.write($0) }
       try stream.finish()
       return stream.countBytes
     }
     guard let destination else { return try renderAll(to: .open(1)) }
     let output = try OutputFile(
-      fileSystem, in: destination.resolved.directory, named: destination.resolved.name)
+      context.fileSystem, in: destination.resolved.directory, named: destination.resolved.name)
     let count = try renderAll(to: .newFile(output.file))
     try output.publish()
     return count

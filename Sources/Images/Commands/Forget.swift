@@ -18,16 +18,40 @@ extension Workspace {
   public func forget(
     _ names: [String], _ policy: RetentionPolicy, force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
+    try Forgetter(context).forget(names, policy, force: force, dryRun: dryRun)
+  }
+
+  /// Removes all snapshots of images. An image that is a directory is also removed from the list of images.
+  /// The directory itself stays.
+  /// - Parameter force: whether pinned snapshots are removed, too.
+  /// - Throws: `ImageError`: `snapshotProtected` if a snapshot is pinned, `changeUnfinished` if an unfinished
+  ///   change needs it.
+  public func forgetEntirely(
+    _ names: [String], force: Bool = false, dryRun: Bool = false
+  ) throws -> ForgetOutcome {
+    try Forgetter(context).forgetEntirely(names, force: force, dryRun: dryRun)
+  }
+}
+
+/// Removes snapshots by retention rules.
+struct Forgetter {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func forget(
+    _ names: [String], _ policy: RetentionPolicy, force: Bool = false, dryRun: Bool = false
+  ) throws -> ForgetOutcome {
     guard policy.hasRule else {
       throw ImageError(
         .usage, "forget", "has no rule, and would keep only the latest snapshots",
         hint: "Add rules such as '--keep-last 10' or '--keep-daily 7 --keep-monthly 12'")
     }
-    let store = try store()
+    let store = try context.store()
     let images =
       names.isEmpty
       ? try store.refs.images()
-      : try Set(names.map { try image(exactly: $0) }).sorted()
+      : try Set(names.map { try ImageResolver(context).image(exactly: $0) }).sorted()
     var locks: [FileLock?] = []
     defer { withExtendedLifetime(locks) {} }
     var locked: [ImageName] = []
@@ -41,7 +65,7 @@ extension Workspace {
       }
     }
     if locked.isEmpty, let first = busy.first { throw first.error }
-    let inUse = try snapshotsInUse()
+    let inUse = try SnapshotsInUse(context).snapshotsInUse()
     var forgotten: [ForgottenSnapshot] = []
     var kept: [KeptSnapshot] = []
     var unreadable: [SnapshotName] = []
@@ -83,28 +107,24 @@ extension Workspace {
     return try drop(forgotten, kept: kept, unreadable: unreadable, busy: busy, dryRun: dryRun)
   }
 
-  /// Removes all snapshots of images. An image that is a directory is also removed from the list of images.
-  /// The directory itself stays.
-  /// - Parameter force: whether pinned snapshots are removed, too.
-  /// - Throws: `ImageError`: `snapshotProtected` if a snapshot is pinned, `changeUnfinished` if an unfinished
-  ///   change needs it.
-  public func forgetEntirely(
+  func forgetEntirely(
     _ names: [String], force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
-    let store = try store()
+    let store = try context.store()
     let images = try Set(
       names.map { name -> ImageName in
         // An added directory without snapshots has no history.
-        if let image = try? ImageName(name), try tables().definition(of: name)?.isDirectory == true
+        if let image = try? ImageName(name),
+          try context.tables().definition(of: name)?.isDirectory == true
         {
           return image
         }
-        return try image(exactly: name)
+        return try ImageResolver(context).image(exactly: name)
       }
     ).sorted()
     let locks = try images.map { try lockHistory($0, store, dryRun: dryRun) }
     defer { withExtendedLifetime(locks) {} }
-    let inUse = try snapshotsInUse()
+    let inUse = try SnapshotsInUse(context).snapshotsInUse()
     var forgotten: [ForgottenSnapshot] = []
     for image in images {
       let pins = try store.refs.pins(of: image)
@@ -131,10 +151,14 @@ extension Workspace {
     // The rows first: if they cannot be written, no snapshot is removed.
     var undefined: [UndefinedImage] = []
     for image in images where !dryRun || !store.layout.isReadOnly {
-      guard let definition = try tables().definition(of: image.text), definition.isDirectory
+      guard let definition = try context.tables().definition(of: image.text), definition.isDirectory
       else { continue }
       let changes = definition.removalOfDirectory(image)
-      if dryRun { try tables().validate(changes) } else { try applyRows(changes) }
+      if dryRun {
+        try context.tables().validate(changes)
+      } else {
+        try LiveRows(context).applyRows(changes)
+      }
       undefined.append(
         UndefinedImage(
           image: image.text, path: definition.directoryPath?.text ?? "",
@@ -151,7 +175,7 @@ extension Workspace {
     _ image: ImageName, _ store: ObjectStore, dryRun: Bool
   ) throws -> FileLock? {
     if dryRun, store.layout.isReadOnly { return nil }
-    return try lockImage(image, store)
+    return try ImageLocks(context).lockImage(image, store)
   }
 
   /// Removes the snapshots or, in a dry run, computes the space that this would free.
@@ -159,22 +183,22 @@ extension Workspace {
     _ forgotten: [ForgottenSnapshot], kept: [KeptSnapshot], unreadable: [SnapshotName],
     busy: [BusyImage] = [], dryRun: Bool
   ) throws -> ForgetOutcome {
-    let store = try store()
+    let store = try context.store()
     var usage: DiskUse.Use?
     var collectable: UInt64?
-    let refusal = try refusal(isDryRun: dryRun) {
+    let refusal = try DryRunRefusal(context).refusal(isDryRun: dryRun) {
       let name = forgotten.first?.name.image.text ?? kept.first?.snapshot.snapshot.image
       if dryRun { try store.layout.requireWritable("the history of \(name ?? "images")") }
     }
     if dryRun {
       // While a snapshot cannot be read, gc frees nothing.
-      let diskUse = try store.diskUse(isTolerant: true, progress: progress)
+      let diskUse = try store.diskUse(isTolerant: true, progress: context.progress)
       if diskUse.isComplete {
         usage = try diskUse.use(of: forgotten.map(\.name))
         collectable = diskUse.collectableBytes
       }
     } else {
-      progress.begin("forgetting")
+      context.progress.begin("forgetting")
       var done = (snapshots: 0, images: 0)
       for (image, removed) in Dictionary(grouping: forgotten, by: \.name.image)
         .sorted(by: { $0.key < $1.key })

@@ -46,6 +46,24 @@ extension Workspace {
   /// - Throws: `ImageError`: `snapshotNotFound` if there is none, `snapshotDamaged` if none can be
   ///   read.
   public func log(_ name: String, limit: Int = .max) throws -> [LogEntry] {
+    try HistoryReader(context).log(name, limit: limit)
+  }
+
+  /// Returns the snapshots of an image, latest first, including those that cannot be read.
+  /// - Parameter limit: the maximum count, at least 1; older snapshots are not read.
+  /// - Throws: `ImageError` if there is none.
+  public func history(of name: String, limit: Int = .max) throws -> ImageHistory {
+    try HistoryReader(context).history(of: name, limit: limit)
+  }
+}
+
+/// Reads the history of an image.
+struct HistoryReader {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func log(_ name: String, limit: Int = .max) throws -> [LogEntry] {
     let history = try history(of: name, limit: limit)
     guard history.entries.isEmpty, let first = history.unreadable.first else {
       return history.entries
@@ -55,16 +73,13 @@ extension Workspace {
       hint: "Run 'imgstore verify' to see what else is affected; 'imgstore repair' may help")
   }
 
-  /// Returns the snapshots of an image, latest first, including those that cannot be read.
-  /// - Parameter limit: the maximum count, at least 1; older snapshots are not read.
-  /// - Throws: `ImageError` if there is none.
-  public func history(of name: String, limit: Int = .max) throws -> ImageHistory {
+  func history(of name: String, limit: Int = .max) throws -> ImageHistory {
     precondition(limit > 0)
-    let refs = try store().refs
-    let (image, numbers) = try findHistory(name)
-    let tags = try intactTags(of: image)
+    let refs = try context.store().refs
+    let (image, numbers) = try SnapshotResolver(context).findHistory(name)
+    let tags = try MarkEditor(context).intactTags(of: image)
     let pins = try refs.pins(of: image)
-    let signed = try signedNumbers(of: image.text)
+    let signed = try SignatureChecker(context).signedNumbers(of: image.text)
     var entries: [LogEntry] = []
     var unreadable: [UnreadableSnapshot] = []
     for number in numbers where entries.count < limit {
@@ -90,7 +105,9 @@ extension Workspace {
         UnreadableSnapshot(lost: SnapshotName(image: image, number: number)))
     }
     // Another process may have removed all snapshots since they were listed.
-    if entries.isEmpty, unreadable.isEmpty { throw noSnapshot(of: image, "at all") }
+    if entries.isEmpty, unreadable.isEmpty {
+      throw SnapshotResolver(context).noSnapshot(of: image, "at all")
+    }
     return ImageHistory(
       entries: entries, unreadable: unreadable, damagedMarks: try refs.damagedMarks(of: image))
   }

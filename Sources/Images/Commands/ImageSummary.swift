@@ -29,14 +29,29 @@ extension Workspace {
   /// - Throws: `ImageError` (`storeNotFound`) if the store is missing: its list of directories is missing,
   ///   too, and its disk may not be mounted.
   public func definedImages() throws -> [String] {
-    try requireStore()
-    return try images().filter(\.isDefined).map(\.name)
+    try ImageLister(context).definedImages()
   }
 
   /// Returns all images that are defined or have snapshots, sorted by name.
   public func images() throws -> [ImageSummary] {
-    let defined = try tables().definitions()
-    guard let store = try storeIfPresent() else {
+    try ImageLister(context).images()
+  }
+}
+
+/// Lists images.
+struct ImageLister {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func definedImages() throws -> [String] {
+    try StoreCreation(context).requireStore()
+    return try images().filter(\.isDefined).map(\.name)
+  }
+
+  func images() throws -> [ImageSummary] {
+    let defined = try context.tables().definitions()
+    guard let store = try context.storeIfPresent() else {
       return defined.keys.sorted().map { name in
         ImageSummary(
           name: name, isDefined: true, provisioning: defined[name]?.provisioning ?? "",
@@ -52,7 +67,7 @@ extension Workspace {
       let numbers = histories[name] ?? []
       let latest = try store.refs.latestReadable(of: image, among: numbers)
       let created = latest?.snapshot.created
-      let checked = LastCheck(store, key: cacheKey(image)).time
+      let checked = LastCheck(store, key: context.cacheKey(image)).time
       return ImageSummary(
         name: name, isDefined: defined[name] != nil,
         provisioning: defined[name]?.provisioning ?? "",
@@ -70,11 +85,11 @@ extension Workspace {
   /// Returns the unfinished changes. Journals that cannot be read are reported as warnings, so that they do
   /// not prevent a list.
   private func readableUnfinished() throws -> [UnfinishedChange] {
-    try store().journals.images().flatMap { image in
+    try context.store().journals.images().flatMap { image in
       do {
-        return try unfinished(of: image.text)
+        return try ChangeJournal(context).unfinished(of: image.text)
       } catch let error as StoreError where error.kind == .damaged {
-        warn(error.message)
+        context.reporter.warn(error.message)
         return []
       }
     }

@@ -37,15 +37,30 @@ extension Workspace {
   public func importBundle(
     _ request: ImportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
   ) throws -> ImportOutcome {
+    try BundleImporter(context).importBundle(request, report: report)
+  }
+}
+
+/// Imports bundles.
+struct BundleImporter {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func importBundle(
+    _ request: ImportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
+  ) throws -> ImportOutcome {
     let start = monotonicSeconds()
     Interruption.ignoreClosedPipes()
-    if request.isDryRun, try storeIfPresent() == nil {
-      return try withScratchStore { try $0.importBundle(request, report: report) }
+    if request.isDryRun, try context.storeIfPresent() == nil {
+      return try ScratchStore(context).with {
+        try BundleImporter($0).importBundle(request, report: report)
+      }
     }
-    let store = try store(create: true)
+    let store = try context.store(create: true)
     let session = try store.beginSession()
     let staged = request.isDryRun ? nil : try stagedBlobs()
-    let signatures = try ImportSignatures(self, request)
+    let signatures = try ImportSignatures(context, request)
     let name = request.bundle
     let (bundled, bundleBytes) = try namingBundle(name) {
       let content = try read(name, into: session, staging: staged, signatures.gate)
@@ -53,24 +68,24 @@ extension Workspace {
       return content
     }
     let request = try resolvingDestination(request, bundled)
-    let preparation = try ImportPreparation(self, request, session)
+    let preparation = try ImportPreparation(context, request, session)
     let prepared = try namingBundle(name) { try preparation.prepare(bundled) }
-    progress.begin("syncing")
+    context.progress.begin("syncing")
     try session.finish()
     let origins = try bundled.flatMap {
       try signatures.check($0, store, install: preparation.targets.install)
     }
 
     let locks = try prepared.map(\.image).sorted { $0.text < $1.text }.map {
-      try lock($0, store, isDryRun: request.isDryRun, usesTree: true)
+      try ImageLocks(context).lock($0, store, isDryRun: request.isDryRun, usesTree: true)
     }
     defer { withExtendedLifetime(locks) {} }
     let inspected = try prepared.map(preparation.inspect)
     // A dry run shows what the import would do with --force.
-    let refusal = try refusal(isDryRun: request.isDryRun) {
+    let refusal = try DryRunRefusal(context).refusal(isDryRun: request.isDryRun) {
       for image in inspected { try preparation.checkMayReplace(image) }
       for image in inspected where request.isDryRun {
-        try expectDirectoriesFree(
+        try DirectoryLocker(context).expectDirectoriesFree(
           image.image, image.components.compactMap { AbsolutePath($0.path) })
       }
     }
@@ -78,8 +93,11 @@ extension Workspace {
     for (image, source) in zip(inspected, bundled) {
       report(.foundImage(name: image.image.text))
       images.append(
-        try apply(image, preparation.targets, request, staged, report) { committed in
-          for line in signatures.keep(source, with: committed, store) { warn(line) }
+        try ImageImporter(context).apply(image, preparation.targets, request, staged, report) {
+          committed in
+          for line in signatures.keep(source, with: committed, store) {
+            context.reporter.warn(line)
+          }
         })
     }
     return ImportOutcome(
@@ -115,10 +133,10 @@ extension Workspace {
           "is one directory, but the bundle has \(bundled.count) images",
           hint: "Nothing was imported. Import each image from its own bundle")
       }
-      request.directory = try directoryPath(directory).text
+      request.directory = try DirectoryImages(context).directoryPath(directory).text
     } else if bundled.count == 1, let manifest = try? Manifest.parse(bundled[0].manifest),
       let path = manifest.definition.directoryPath,
-      try tables().definition(of: request.name ?? manifest.imageName)?.directoryPath == path
+      try context.tables().definition(of: request.name ?? manifest.imageName)?.directoryPath == path
     {
       request.directory = path.text
     }
@@ -128,11 +146,11 @@ extension Workspace {
   /// Returns staging for large files in the install directory, before their final paths are known; nil if the
   /// directory does not exist.
   private func stagedBlobs() throws -> StagedBlobs? {
-    let install = try installDirectory(tables())
-    guard try statLive(install)?.kind == .directory else { return nil }
-    let location = try resolver.resolve(install)
-    let directory = try fileSystem.openDirectory(at: location.directory.raw, location.name)
-    return StagedBlobs(fileSystem, on: directory)
+    let install = try context.installDirectory(context.tables())
+    guard try ImageCapturer(context).statLive(install)?.kind == .directory else { return nil }
+    let location = try context.resolver.resolve(install)
+    let directory = try context.fileSystem.openDirectory(at: location.directory.raw, location.name)
+    return StagedBlobs(context.fileSystem, on: directory)
   }
 
   /// Reads a bundle into a session, and returns its images and its size in bytes.
@@ -140,7 +158,7 @@ extension Workspace {
     _ bundle: String, into session: WriteSession, staging: StagedBlobs?,
     _ gate: @escaping SignatureGate
   ) throws -> ([BundledImage], UInt64) {
-    let fileSystem = fileSystem
+    let fileSystem = context.fileSystem
     let file: Descriptor?
     if bundle == "-" {
       file = nil
@@ -162,10 +180,11 @@ extension Workspace {
             + "takes a directory as an image")
       }
     }
-    progress.begin("importing", totalBytes: 0)
+    context.progress.begin("importing", totalBytes: 0)
     let bytesRead = Monitor<UInt64>(0)
     let images = try BundleReader(
-      progress: progress, staging: staging, forecast: forecast(try store()), signatureGate: gate
+      progress: context.progress, staging: staging, forecast: forecast(try context.store()),
+      signatureGate: gate
     ).read(
       { target in
         let n = try fileSystem.read(file?.raw ?? 0, into: target)

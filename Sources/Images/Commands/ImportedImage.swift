@@ -32,7 +32,12 @@ public struct ImportedImage: Sendable {
   public let removedFiles: [[UInt8]]
 }
 
-extension Workspace {
+/// Imports one image of a bundle.
+struct ImageImporter {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Imports one image: plans, takes the safety snapshot, changes the live image and verifies it.
   /// - Parameter recorded: receives the new snapshot before its files are placed. The caller must then store
   ///   everything that only the bundle has, because a resumed import does not read the bundle.
@@ -41,48 +46,51 @@ extension Workspace {
     _ staged: StagedBlobs?, _ report: (BundleEvent) -> Void,
     recorded: (CommittedSnapshot) -> Void
   ) throws -> ImportedImage {
-    let store = try store()
+    let store = try context.store()
     let image = prepared.image
     let directories =
       request.isDryRun
-      ? nil : try lockDirectories(image, prepared.components.compactMap { AbsolutePath($0.path) })
+      ? nil
+      : try DirectoryLocker(context).lockDirectories(
+        image, prepared.components.compactMap { AbsolutePath($0.path) })
     defer { withExtendedLifetime(directories) {} }
-    let existing = try tables().definition(of: image.text) ?? ImageDefinition()
+    let existing = try context.tables().definition(of: image.text) ?? ImageDefinition()
     let latest = try store.refs.latestReadable(of: image)
-    try requireMounted(latest?.snapshot.notes ?? [], image: image.text)
+    try MountedDirectories(context).requireMounted(latest?.snapshot.notes ?? [], image: image.text)
     let memory = MemoryObjects(over: store)
     let everything =
       prepared.components.compactMap(CaptureRoot.init)
-      + (try imageFiles(prepared.definition, targets.install)).map {
+      + (try ImageCapturer(context).imageFiles(prepared.definition, targets.install)).map {
         CaptureRoot(role: $0.role, path: $0.path)
       }
     let trees = prepared.components.filter { $0.role == ImageFiles.rootTree }.map(\.entry)
-    let live = try captureLive(
+    let live = try ImageCapturer(context).captureLive(
       image, existing, latest: latest, change: trees,
       additional: everything, rows: prepared.rowKeys,
       into: .memory(memory))
-    try requireKnownMounts(live.notes)
+    try MountedDirectories(context).requireKnownMounts(live.notes)
     let components = try targets.resolveComponents(prepared, live)
     // Files of another image in a shared directory are only replaced, never removed. The tree stays if the
     // image leaves its directory for another one.
-    var own = Set(try imageFiles(existing, targets.install).map(\.path.bytes))
+    var own = Set(
+      try ImageCapturer(context).imageFiles(existing, targets.install).map(\.path.bytes))
     if let path = prepared.leftDirectory(existing) { own.remove(path.bytes) }
     func belongsToImage(_ component: Snapshot.Component) -> Bool {
       own.contains(component.path) || components.all.contains { $0.path == component.path }
     }
-    var plans = try planComponents(
+    var plans = try ComponentPlanner(context).planComponents(
       from: live.capture.components.filter(belongsToImage), memory, to: components.all, store,
       liveNotes: live.notes, targetNotes: [], captured: live.capture)
-    let protection = try treeProtection(prepared)
-    let methods = try chooseMethods(
+    let protection = try TreeProtector(context).treeProtection(prepared)
+    let methods = try StrategyChooser(context).chooseMethods(
       &plans,
-      StrategyContext(
+      StrategyInputs(
         method: .automatic, notes: live.notes,
         isServed: [existing, prepared.definition].contains { $0.provisioning == "statelite" },
         entryCount: prepared.entryCount, live: memory, target: store))
     let rows = prepared.rows.changes(from: live.rows, existing, request)
-    try tables().validate(rows.changes)
-    var outcome = describe(
+    try context.tables().validate(rows.changes)
+    var outcome = ComponentPlanner(context).describe(
       plans, methods, attributeChanges(existing, live.rows, rows.definition, rows.kept))
     func imported(
       _ committed: CommittedSnapshot?, _ safety: CommittedSnapshot?, _ remaining: ImageDiff?
@@ -96,17 +104,18 @@ extension Workspace {
         removedFiles: plans.filter { $0.current != nil && $0.desired == nil }.map(\.path.bytes)
           .filter(Set(outcome.removals).contains))
     }
-    try preflight(plans)
+    try ChangePreflight(context).preflight(plans)
     if request.isDryRun { return imported(nil, nil, nil) }
 
-    let saved = try commitLive(
+    let saved = try SnapshotTaker(context).commitLive(
       image, existing, additional: everything, rows: prepared.rowKeys,
-      notes: try absenceNotes(of: components.all, live), allowsEmpty: true, change: trees,
+      notes: try AbsentPaths(context).absenceNotes(of: components.all, live), allowsEmpty: true,
+      change: trees,
       message: "before import of \(request.bundle)", command: "import")
     let safety = saved.committed
-    try requireKept(live.capture.components, live.notes, in: safety)
+    try ComponentPlanner(context).requireKept(live.capture.components, live.notes, in: safety)
     let snapshot = try snapshot(prepared, components.all, rows, request, parent: safety)
-    let journal = naming(
+    let journal = ReplacedTrees(context).naming(
       exchangesOf: plans,
       in: Journal(
         operation: .importing, image: image.text, started: now(), method: .automatic,
@@ -114,7 +123,7 @@ extension Workspace {
         options: JournalOption.facts(
           request, foreign: live.capture.components.filter { !belongsToImage($0) })
           + JournalOption.facts(excludes: live.excludes)))
-    let (committed, remaining, proof) = try withJournal(
+    let (committed, remaining, proof) = try ChangeJournal(context).withJournal(
       image, journal, safety: saved.isNew ? safety : nil
     ) { syncs in
       let committed = try store.refs.append(snapshot)
@@ -128,10 +137,12 @@ extension Workspace {
       for component in components.all where placed.contains(component.path) {
         report(event(component))
       }
-      try protection.closedDirectory.map { try close(targets.resolve($0)) }
+      try protection.closedDirectory.map { try TreeProtector(context).close(targets.resolve($0)) }
       let execution: ExecutionResult
       do {
-        execution = try execute(plans, token: journal.token, staged: staged, syncs) {
+        execution = try PlanExecutor(context).execute(
+          plans, token: journal.token, staged: staged, syncs
+        ) {
           try targets.resolve($0)
         }
       } catch let untouched as CancelledChangeError where !originals.isEmpty {
@@ -141,23 +152,23 @@ extension Workspace {
       outcome.report = execution.report
       for line in prepared.rows.litefileLines { report(.litefileRow(line: line)) }
       if prepared.rows.hasNodeLists { report(.addingPostscripts) }
-      try sync(plans.map(\.path), syncs)
-      try waitForSyncs(syncs)
-      outcome.report.problems += try applyRows(rows.changes)
-      try removeOldTrees(execution)
-      if !execution.oldTrees.isEmpty { try sync(plans.map(\.path), syncs) }
-      let (differences, proof, source) = try lookAtLive(
+      try PlanExecutor(context).sync(plans.map(\.path), syncs)
+      try PlanExecutor(context).waitForSyncs(syncs)
+      outcome.report.problems += try LiveRows(context).applyRows(rows.changes)
+      try PlanExecutor(context).removeOldTrees(execution)
+      if !execution.oldTrees.isEmpty { try PlanExecutor(context).sync(plans.map(\.path), syncs) }
+      let (differences, proof, source) = try StatusReader(context).lookAtLive(
         committed.excluding(live.excludes), change: [],
         verifiedFiles: outcome.report.verifiedFiles)
-      let (remaining, limits) = try splitLimits(
-        differences, components.all, source, outcome.report, LiveLimits(self),
+      let (remaining, limits) = try LimitFilter(context).splitLimits(
+        differences, components.all, source, outcome.report, LiveLimits(context),
         isFromTarget: true)
       outcome.limits = limits
       return (committed, remaining, proof)
     }
     if remaining.isEmpty, proof.capture.components == committed.snapshot.components {
       proof.capture.saveCache(
-        store.layout, key: cacheKey(image), base: committed.id, replacing: proof.cache)
+        store.layout, key: context.cacheKey(image), base: committed.id, replacing: proof.cache)
     }
     report(.imported(image: image.text))
     return imported(committed, safety, remaining)
@@ -179,7 +190,7 @@ extension Workspace {
     return Snapshot(
       image: prepared.image.text, created: now(), parent: parent.id,
       message: "import of \(request.bundle)",
-      provenance: provenance("import", before: parent.id),
+      provenance: context.provenance("import", before: parent.id),
       tables: snapshotTables(rows.definition, rows.kept, excludes: prepared.excludes),
       components: components,
       notes: prepared.notes,
@@ -190,7 +201,7 @@ extension Workspace {
   private func size(
     of components: [Snapshot.Component], _ prepared: PreparedImage
   ) throws -> (entries: UInt64, bytes: UInt64) {
-    let store = try store()
+    let store = try context.store()
     // The trees of the bundle were counted when they were read.
     let counted = Set(
       prepared.components.filter { $0.role == ImageFiles.rootTree && $0.entry.kind == .directory }

@@ -5,13 +5,18 @@ import Apply
 import Platform
 import Store
 
-extension Workspace {
-  /// A temporary entry of a change that cannot be removed.
-  struct Leftover {
-    let problem: ApplyProblem
-    /// Whether a file system is mounted in it. It must be unmounted then, and never removed.
-    let isMounted: Bool
-  }
+/// A temporary entry of a change that cannot be removed.
+struct Leftover {
+  let problem: ApplyProblem
+  /// Whether a file system is mounted in it. It must be unmounted then, and never removed.
+  let isMounted: Bool
+}
+
+/// Removes leftovers of interrupted changes.
+struct LeftoverRemover {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
 
   /// Removes the temporary entries of a change next to the image's files and trees. The plan removes those
   /// inside trees, like all extra entries.
@@ -21,15 +26,15 @@ extension Workspace {
   ) throws -> [Leftover] {
     let prefix = Journal.prefix(journal.token)
     let endpoints = [journal.target, journal.before].compactMap { $0 }
-      .compactMap { try? findSnapshot($0, of: image)?.snapshot }
+      .compactMap { try? ChangeJournal(context).findSnapshot($0, of: image)?.snapshot }
     var directories: Set<AbsolutePath> = []
     var leftovers: [Leftover] = []
     for path in endpoints.flatMap({ $0.requests + $0.absentPathRequests }).map(\.path)
     where directories.insert(path.parent).inserted {
       do {
-        let location = try locate(path)
-        for name in try fileSystem.names(of: location.directory.raw) where name.starts(with: prefix)
-        {
+        let location = try LivePaths(context).locate(path)
+        for name in try context.fileSystem.names(of: location.directory.raw)
+        where name.starts(with: prefix) {
           if let leftover = removeLeftover(location.directory, name, in: path.parent) {
             leftovers.append(leftover)
           }
@@ -50,12 +55,12 @@ extension Workspace {
   ) -> Leftover? {
     let path = parent.bytes + [0x2f] + name
     let leftover = ResolvedPath(directory: directory, name: name)
-    if let mount = TreeBusyCheck.mounts(in: kernelPath(leftover)).first {
+    if let mount = TreeBusyCheck.mounts(in: StrategyChooser(context).kernelPath(leftover)).first {
       let what = "is left from the change, and something is mounted on \(printable(mount.point))"
       return Leftover(problem: ApplyProblem(path: path, what: what), isMounted: true)
     }
     do {
-      try treeRemover().remove(at: directory.raw, name)
+      try StoreProtection(context).treeRemover().remove(at: directory.raw, name)
       return nil
     } catch {
       let reason = (error as? any ExplainedError)?.reason ?? "\(error)"

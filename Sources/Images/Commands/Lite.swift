@@ -65,19 +65,34 @@ extension Workspace {
   public func lite(
     _ request: LiteRequest, report: (LiteEvent) -> Void = { _ in }
   ) throws -> LiteOutcome {
+    try LiteConverter(context).lite(request, report: report)
+  }
+}
+
+/// Changes root trees to statelite form and back.
+struct LiteConverter {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func lite(
+    _ request: LiteRequest, report: (LiteEvent) -> Void = { _ in }
+  ) throws -> LiteOutcome {
     let start = monotonicSeconds()
     let source = try liteSource(request)
     guard let path = source.tree else { preconditionFailure("the tree is not live") }
     let rows = request.undoes ? [] : try liteRows(source)
-    let lock = try ImageOperationLock.acquire(resolver, tree: path, waiting: treeLockWait)
+    let lock = try ImageOperationLock.acquire(
+      context.resolver, tree: path, waiting: ImageLocks(context).treeLockWait)
     defer { withExtendedLifetime(lock) {} }
-    let before = try packedTree(source, replacing: nil, PackRequest(request.image))
-    let store = try store()
-    let created = try firstTime(of: before.top, before.snapshot, source.image)
+    let before = try PackSources(context).packedTree(
+      source, replacing: nil, PackRequest(request.image))
+    let store = try context.store()
+    let created = try ImagePacker(context).firstTime(of: before.top, before.snapshot, source.image)
 
     var edits = LiteEdits(
       EditableTree(before.top, in: OverlayTree(store, modified: created)),
-      try packSite(source.image, source.definition), rows)
+      try PackSite(context).packSite(source.image, source.definition), rows)
     if request.undoes {
       try edits.undo()
     } else {
@@ -105,23 +120,26 @@ extension Workspace {
     if request.isDryRun {
       let old = [before.snapshot.snapshot.components.content(at: path.bytes)].compactMap { $0 }
       let new = old.map { Snapshot.Component(role: $0.role, path: $0.path, entry: edits.tree.top) }
-      let plans = try planComponents(
+      let plans = try ComponentPlanner(context).planComponents(
         from: old, store, to: new, edits.tree.view, liveNotes: before.snapshot.snapshot.notes,
         targetNotes: [])
-      let refusal = try refusal(isDryRun: true) {
-        try preflight(plans)
-        try requireAllChangeable(
+      let refusal = try DryRunRefusal(context).refusal(isDryRun: true) {
+        try ChangePreflight(context).preflight(plans)
+        try LiveTreeChange(context).requireAllChangeable(
           plans, EditableTree(before.top, in: edits.tree.view), edits.tree)
-        if packs { _ = try packDestination(ImageFiles.statelitePackedName, source.directory) }
+        if packs {
+          _ = try PackDestinations(context).packDestination(
+            ImageFiles.statelitePackedName, source.directory)
+        }
       }
-      return outcome(nil, describe(plans, [], []), refusal: refusal)
+      return outcome(nil, ComponentPlanner(context).describe(plans, [], []), refusal: refusal)
     }
     report(.modifying(tree: path.text))
     if try EditableTree(before.top, in: edits.tree.view).find(".statelite") == nil, !request.undoes
     {
       report(.creating(path: path.text + "/.statelite"))
     }
-    let applied = try applyToLiveTree(
+    let applied = try LiveTreeChange(context).applyToLiveTree(
       path, edits.tree, from: before.snapshot, source,
       message: request.undoes ? "statelite form removed" : "in statelite form", command: "lite")
     report(.modified(tree: path.text))
@@ -142,7 +160,7 @@ extension Workspace {
 
   private func liteSource(_ request: LiteRequest) throws -> PackInput {
     let image = try ImageName(request.image)
-    guard let definition = try tables().definition(of: image.text) else {
+    guard let definition = try context.tables().definition(of: image.text) else {
       throw ImageError.sentence(.notFound, "Cannot find image '\(image)' from the osimage table.")
     }
     // The layout can also be removed if the kind of the image has changed.
@@ -158,7 +176,7 @@ extension Workspace {
         "osimage.osvers, osimage.osarch, and osimage.profile and must be specified for the image "
           + "\(image) in the database, or you must specify -o os -p profile -a arch.")
     }
-    let directory = try imageDirectory(image, definition)
+    let directory = try PackSources(context).imageDirectory(image, definition)
     return PackInput(
       image: image, definition: definition, directory: directory,
       tree: directory.appending("rootimg"),
@@ -169,7 +187,7 @@ extension Workspace {
   /// - Throws: `ImageError` with the first faulty row; the others are reported as warnings.
   private func liteRows(_ source: PackInput) throws -> [LiteFile] {
     var rows = try LitefileRows.of(
-      image: source.image.text, groups: source.definition.osimage["groups"] ?? "", tables()
+      image: source.image.text, groups: source.definition.osimage["groups"] ?? "", context.tables()
     )
     .map { LiteFile(file: $0.file, options: $0.options) }
     var faults = LiteOptions.faults(rows)
@@ -184,7 +202,7 @@ extension Workspace {
             + "or no name, which nodes cannot handle", hint: "Name the file by its plain path"))
     }
     if let first = faults.first {
-      for fault in faults.dropFirst() { warn("\(fault.reason)") }
+      for fault in faults.dropFirst() { context.reporter.warn("\(fault.reason)") }
       throw ImageError.sentence(first.reason, hint: first.hint)
     }
     // xCAT adds this row to each image that lacks it (litetree.pm, mergeArrays).
@@ -206,26 +224,32 @@ extension Workspace {
     let start = monotonicSeconds()
     var packing = PackRequest(request.image)
     (packing.threads, packing.cacheLimitBytes) = (request.threads, request.cacheLimitBytes)
-    let destination = try packDestination(ImageFiles.statelitePackedName, source.directory)
-    let replaced = try replacedEntry(destination.resolved)
-    let store = try store()
+    let destination = try PackDestinations(context).packDestination(
+      ImageFiles.statelitePackedName, source.directory)
+    let replaced = try ImagePacker(context).replacedEntry(destination.resolved)
+    let store = try context.store()
     var packedSnapshot = snapshot
-    if try !unreproducibleImages(destination, packing, source.directory).isEmpty {
-      packedSnapshot = try packedTree(source, replacing: destination, packing).snapshot
+    if try !PackDestinations(context).unreproducibleImages(destination, packing, source.directory)
+      .isEmpty
+    {
+      packedSnapshot = try PackSources(context).packedTree(source, replacing: destination, packing)
+        .snapshot
     }
-    let list = try excludeList(source.definition, leavesOut: false)
+    let list = try ImagePacker(context).excludeList(source.definition, leavesOut: false)
     let rendered = try PackRendering(
-      workspace: self, store: store,
+      context: context, store: store,
       tree: EditableTree(top, in: OverlayTree(store, modified: created)), list: list,
       created: created,
       request: packing
-    ).write(to: PackedFile(fileSystem, destination.resolved, replacing: replaced, .readable))
-    recordPackMarker(destination)
+    ).write(
+      to: PackedFile(context.fileSystem, destination.resolved, replacing: replaced, .readable))
+    PackDestinations(context).recordPackMarker(destination)
     return PackOutcome(
       snapshot: packedSnapshot, isNewSnapshot: packedSnapshot.number != snapshot.number,
       destination: destination.text,
       report: rendered.report, counts: rendered.counts,
-      gaps: packGaps(of: packedSnapshot.snapshot, missing: rendered.counts.missing, list),
+      gaps: ImagePacker(context).packGaps(
+        of: packedSnapshot.snapshot, missing: rendered.counts.missing, list),
       remarks: rendered.remarks,
       method: packing.method, codec: packing.codec, mode: destination.mode.bits,
       isPrivate: destination.mode.isPrivate, seconds: monotonicSeconds() - start)

@@ -6,37 +6,42 @@ import Ingest
 import Store
 import XCAT
 
-extension Workspace {
-  /// A capture of the live image, made to compare it with a target.
-  struct LiveCapture {
-    let live: LiveImage
-    /// The objects of the live trees.
-    let source: any ObjectSource
-    /// The session that protects the captured objects from garbage collection until a snapshot references
-    /// them. Its packs are being written until `flush` returns. Nil if nothing was stored.
-    let session: WriteSession?
+/// A capture of the live image, made to compare it with a target.
+struct LiveCapture {
+  let live: LiveImage
+  /// The objects of the live trees.
+  let source: any ObjectSource
+  /// The session that protects the captured objects from garbage collection until a snapshot references
+  /// them. Its packs are being written until `flush` returns. Nil if nothing was stored.
+  let session: WriteSession?
 
-    var state: ImageState { live.state(from: source) }
+  var state: ImageState { live.state(from: source) }
 
-    /// Waits until all captured objects are in the store. A snapshot may reference them afterwards.
-    func flush() throws { try session?.finish() }
+  /// Waits until all captured objects are in the store. A snapshot may reference them afterwards.
+  func flush() throws { try session?.finish() }
 
-    /// Runs `body` while the captured objects are being written, then waits for the writes, even if `body`
-    /// throws. `body` may read only the captured trees.
-    func whileFlushing<R>(_ body: () throws -> R) throws -> R {
-      let result = Result { try body() }
-      let flushed = Result { try flush() }
-      let value = try result.get()
-      try flushed.get()
-      return value
-    }
-
-    /// Returns the changes of the definition and the rows that lead to the target.
-    func attributeChanges(to target: CommittedSnapshot) -> [AttributeChange] {
-      Images.attributeChanges(
-        live.definition, live.rows, target.snapshot.definition, target.snapshot.keptRows)
-    }
+  /// Runs `body` while the captured objects are being written, then waits for the writes, even if `body`
+  /// throws. `body` may read only the captured trees.
+  func whileFlushing<R>(_ body: () throws -> R) throws -> R {
+    let result = Result { try body() }
+    let flushed = Result { try flush() }
+    let value = try result.get()
+    try flushed.get()
+    return value
   }
+
+  /// Returns the changes of the definition and the rows that lead to the target.
+  func attributeChanges(to target: CommittedSnapshot) -> [AttributeChange] {
+    Images.attributeChanges(
+      live.definition, live.rows, target.snapshot.definition, target.snapshot.keptRows)
+  }
+}
+
+/// Captures live images for a comparison with a target.
+struct LiveStateCapturer {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
 
   /// Captures the live image: the paths of its definition and those of a target.
   /// - Parameters:
@@ -49,13 +54,13 @@ extension Workspace {
     of image: ImageName, _ target: CommittedSnapshot, storing: Bool,
     verifiedFiles: [[UInt8]: VerifiedFile] = [:], resuming journal: Journal? = nil
   ) throws -> LiveCapture {
-    let store = try store()
-    let definition = try tables().definition(of: image.text) ?? ImageDefinition()
+    let store = try context.store()
+    let definition = try context.tables().definition(of: image.text) ?? ImageDefinition()
     let session = storing ? try store.beginSession() : nil
     let memory = MemoryObjects(over: store)
     // A safety snapshot also covers the paths that only the latest snapshot names.
     let latest = storing ? try store.refs.latestReadable(of: image) : nil
-    let live = try captureLive(
+    let live = try ImageCapturer(context).captureLive(
       image, definition, latest: latest ?? target, target: target.snapshot, change: [],
       additional: target.snapshot.requests + target.snapshot.absentPathRequests,
       rows: target.snapshot.keptRows.keys, verifiedFiles: verifiedFiles,

@@ -22,26 +22,40 @@ extension Workspace {
   public func pack(
     _ request: PackRequest, report: (PackingEvent) -> Void = { _ in }
   ) throws -> PackOutcome {
+    try ImagePacker(context).pack(request, report: report)
+  }
+}
+
+/// Packs root trees.
+struct ImagePacker {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func pack(
+    _ request: PackRequest, report: (PackingEvent) -> Void = { _ in }
+  ) throws -> PackOutcome {
     let start = monotonicSeconds()
-    let source = try packSource(request)
+    let source = try PackSources(context).packSource(request)
     let lock =
       try source.tree.map {
-        try ImageOperationLock.acquire(resolver, tree: $0, waiting: treeLockWait)
+        try ImageOperationLock.acquire(
+          context.resolver, tree: $0, waiting: ImageLocks(context).treeLockWait)
       } ?? nil
     defer { withExtendedLifetime(lock) {} }
-    let destination = try packDestination(source, request)
+    let destination = try PackDestinations(context).packDestination(source, request)
     let replaced = try replacedEntry(destination.resolved)
-    var packed = try packedTree(source, replacing: destination, request)
-    let store = try store()
+    var packed = try PackSources(context).packedTree(source, replacing: destination, request)
+    let store = try context.store()
 
-    progress.begin("listing")
+    context.progress.begin("listing")
     var created = try firstTime(of: packed.top, packed.snapshot, source.image)
-    let site = try packSite(source.image, source.definition)
+    let site = try PackSite(context).packSite(source.image, source.definition)
     let original = EditableTree(packed.top, in: OverlayTree(store, modified: created))
     if request.changesLiveTree { try requireNoStatelite(original, source.image) }
     let isPlain =
       try request.isPlain || source.definition.isDirectory
-      || !request.isPackimage && !hasXCAT()
+      || !request.isPackimage && !TableLocator(context).hasXCAT()
     let wantsSyncfiles =
       !isPlain && !request.skipsSyncfiles
       && !ImageFiles.paths(of: "synclists", source.definition).isEmpty
@@ -51,7 +65,7 @@ extension Workspace {
     try session?.finish()
     var tree = edits.tree
     if request.changesLiveTree, let path = source.tree {
-      let applied = try applyToLiveTree(
+      let applied = try LiveTreeChange(context).applyToLiveTree(
         path, tree, from: packed.snapshot, source, message: "as packed", command: "pack")
       if let applied {
         packed = (applied.top, applied.snapshot, true)
@@ -64,19 +78,20 @@ extension Workspace {
       edits.includes)
     if let path = source.tree { report(.packing(tree: path.text)) }
     let rendering = PackRendering(
-      workspace: self, store: store, tree: tree, list: list, created: created, request: request)
+      context: context, store: store, tree: tree, list: list, created: created, request: request)
     let rendered = try rendering.write(
       to: PackedFile(
-        fileSystem, destination.resolved, replacing: replaced, destination.mode))
-    if destination.isOwn { recordPackMarker(destination) }
-    let removed = request.isPackimage ? try removeOtherForms(destination) : []
+        context.fileSystem, destination.resolved, replacing: replaced, destination.mode))
+    if destination.isOwn { PackDestinations(context).recordPackMarker(destination) }
+    let removed =
+      request.isPackimage ? try PackDestinations(context).removeOtherForms(destination) : []
     withExtendedLifetime(session) {}
     return PackOutcome(
       snapshot: packed.snapshot, isNewSnapshot: packed.isNew, destination: destination.text,
       report: rendered.report, counts: rendered.counts,
       gaps: packGaps(of: packed.snapshot.snapshot, missing: rendered.counts.missing, list),
       remarks: edits.remarks + rendered.remarks + removed
-        + (request.isPackimage ? [] : conflictingImages(destination)),
+        + (request.isPackimage ? [] : PackDestinations(context).conflictingImages(destination)),
       method: request.method, codec: request.codec, mode: destination.mode.bits,
       isPrivate: destination.mode.isPrivate, seconds: monotonicSeconds() - start)
   }
@@ -106,7 +121,9 @@ extension Workspace {
 
   /// Returns the entry that a packed file will replace. It is replaced only if it is still the same then.
   func replacedEntry(_ location: ResolvedPath) throws -> ReplacedEntry {
-    try fileSystem.statIfPresent(at: location.directory.raw, location.name).map { .seen($0) }
+    try context.fileSystem.statIfPresent(at: location.directory.raw, location.name).map {
+      .seen($0)
+    }
       ?? .nothing
   }
 
@@ -120,12 +137,13 @@ extension Workspace {
       files: ImageFiles.paths(of: "exlist", definition),
       always: leavesOut ? ExcludeList.always : []
     ) { path in
-      let location = try resolver.resolve(path)
+      let location = try context.resolver.resolve(path)
       let directory = location.directory
       guard
-        try fileSystem.statIfPresent(at: directory.raw, location.name, followLink: true) != nil
+        try context.fileSystem.statIfPresent(at: directory.raw, location.name, followLink: true)
+          != nil
       else { return nil }
-      return try fileSystem.readSmallFile(
+      return try context.fileSystem.readSmallFile(
         at: directory.raw, location.name, limitBytes: 16 << 20)
     }
   }
@@ -135,7 +153,7 @@ extension Workspace {
   func firstTime(
     of top: Entry, _ snapshot: CommittedSnapshot, _ image: ImageName
   ) throws -> Timestamp {
-    let refs = try store().refs
+    let refs = try context.store().refs
     var time = snapshot.snapshot.created
     for number in try refs.numbers(of: image).reversed() where number < snapshot.number {
       guard let earlier = try? refs.read(image, number).snapshot,

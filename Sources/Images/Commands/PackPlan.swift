@@ -36,26 +36,38 @@ extension Workspace {
   /// Plans packing.
   /// - Throws: as `pack`, as far as it can be known without compressing the tree.
   public func planPack(_ request: PackRequest) throws -> PackPlan {
+    try PackPlanner(context).planPack(request)
+  }
+}
+
+/// Plans packing.
+struct PackPlanner {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func planPack(_ request: PackRequest) throws -> PackPlan {
     let start = monotonicSeconds()
-    let source = try packSource(request)
-    let destination = try packDestination(source, request)
-    let replaced = try fileSystem.statIfPresent(
+    let source = try PackSources(context).packSource(request)
+    let destination = try PackDestinations(context).packDestination(source, request)
+    let replaced = try context.fileSystem.statIfPresent(
       at: destination.resolved.directory.raw, destination.resolved.name)
-    let store = try store()
+    let store = try context.store()
     var needsSnapshot = false
     var snapshot = source.snapshot
     if let tree = source.tree {
-      let lock = try lock(source.image, store, isDryRun: true)
+      let lock = try ImageLocks(context).lock(source.image, store, isDryRun: true)
       defer { withExtendedLifetime(lock) {} }
       let latest = try store.refs.latestReadable(of: source.image)
-      try requireMounted(latest?.snapshot.notes ?? [], image: source.image.text)
+      try MountedDirectories(context).requireMounted(
+        latest?.snapshot.notes ?? [], image: source.image.text)
       snapshot = latest
       needsSnapshot =
         try latest.map {
-          try !hasLiveTree($0, source, tree, replacing: destination, request)
+          try !PackSources(context).hasLiveTree($0, source, tree, replacing: destination, request)
         } ?? true
     }
-    let refusal = try refusal(isDryRun: true) {
+    let refusal = try DryRunRefusal(context).refusal(isDryRun: true) {
       try requirePackable(source, snapshot, request, needsSnapshot: needsSnapshot)
     }
     let name =
@@ -66,7 +78,8 @@ extension Workspace {
       image: source.image.text, snapshot: name, needsSnapshot: needsSnapshot,
       method: request.method, codec: request.codec, destination: destination.text,
       mode: destination.mode.bits, replacedBytes: replaced.map { UInt64(clamping: $0.size) },
-      changesLiveTree: request.changesLiveTree, remarks: conflictingImages(destination),
+      changesLiveTree: request.changesLiveTree,
+      remarks: PackDestinations(context).conflictingImages(destination),
       refusal: refusal, seconds: monotonicSeconds() - start)
   }
 
@@ -75,24 +88,28 @@ extension Workspace {
     _ source: PackInput, _ snapshot: CommittedSnapshot?, _ request: PackRequest,
     needsSnapshot: Bool
   ) throws {
-    let store = try store()
+    let store = try context.store()
     if let tree = source.tree {
-      if !source.definition.isDirectory, try statLive(tree)?.kind != .directory {
-        throw noRootTree(
+      if !source.definition.isDirectory,
+        try ImageCapturer(context).statLive(tree)?.kind != .directory
+      {
+        throw PackSources(context).noRootTree(
           source.definition, in: source.directory, hint: "Check that its file system is mounted")
       }
       try store.layout.requireWritable("the history of \(source.image)")
-      try expectDirectoriesFree(
-        source.image, [tree] + requests(source.definition, latest: nil).all.map(\.path))
+      try DirectoryLocker(context).expectDirectoriesFree(
+        source.image,
+        [tree] + ImageCapturer(context).requests(source.definition, latest: nil).all.map(\.path))
     }
     if needsSnapshot {
-      let plan = try planSnapshot(source.image.text, skipIfUnchanged: true)
+      let plan = try SnapshotPlanner(context).planSnapshot(source.image.text, skipIfUnchanged: true)
       if let refusal = plan.refusal { throw refusal }
     }
     guard let snapshot, !needsSnapshot || source.tree == nil else { return }
-    let top = try rootTree(of: snapshot, source.definition, in: source.directory)
+    let top = try PackSources(context).rootTree(
+      of: snapshot, source.definition, in: source.directory)
     if request.changesLiveTree {
-      try requireNoStatelite(
+      try ImagePacker(context).requireNoStatelite(
         EditableTree(top, in: OverlayTree(store, modified: snapshot.snapshot.created)),
         source.image)
     }

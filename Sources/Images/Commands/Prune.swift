@@ -17,7 +17,7 @@ extension Workspace {
   /// - Throws: errors without a code, and an interruption; a failure of `gc` is returned.
   public func prune() throws -> PruneOutcome {
     do {
-      return PruneOutcome(collection: try collect(), failure: nil)
+      return PruneOutcome(collection: try SpaceReporter(context).collect(), failure: nil)
     } catch let error as any ExplainedError where error.errorCode != .interrupted {
       return PruneOutcome(collection: nil, failure: error)
     }

@@ -31,10 +31,21 @@ extension Workspace {
   /// The bytes that a recipe replaces stay in the store until the next garbage collection.
   /// - Throws: `ImageError`, `StoreError`. The recipes of files before the failed one are stored.
   public func makeRecipes(_ reference: String) throws -> RecipesOutcome {
+    try RecipeConverter(context).makeRecipes(reference)
+  }
+}
+
+/// Stores packed files as recipes.
+struct RecipeConverter {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func makeRecipes(_ reference: String) throws -> RecipesOutcome {
     let start = monotonicSeconds()
-    let snapshot = try find(Reference(reference))
-    let store = try store()
-    let finder = RecipeFinder(store, progress: progress)
+    let snapshot = try SnapshotResolver(context).find(Reference(reference))
+    let store = try context.store()
+    let finder = RecipeFinder(store, progress: context.progress)
     var results: [RecipeResult] = []
     var alreadyMade = 0
     for component in ordered(snapshot.snapshot.components) {
@@ -70,14 +81,16 @@ extension Workspace {
     _ definition: ImageDefinition, _ image: ImageName, latest: Snapshot?,
     additional others: [CaptureRoot], includesNew: Bool
   ) throws -> [RecipeCandidate] {
-    let (requests, _) = try requests(definition, latest: latest, additional: others)
-    let store = try store()
+    let (requests, _) = try ImageCapturer(context).requests(
+      definition, latest: latest, additional: others)
+    let store = try context.store()
     return try RecipeCandidate.find(
       requests.filter { $0.role == ImageFiles.packed }
         + requests.filter { $0.role != ImageFiles.packed },
-      resolver, cache: try validCache(image, store), latest: latest, store,
+      context.resolver, cache: try ImageCapturer(context).validCache(image, store), latest: latest,
+      store,
       includesNew: includesNew,
-      progress: progress)
+      progress: context.progress)
   }
 
   /// Stores the files that a capture treated as known. The trees that their recipes need are in the store
@@ -86,8 +99,8 @@ extension Workspace {
   func storeCandidates(
     _ candidates: [RecipeCandidate], _ components: [Snapshot.Component]
   ) throws -> (results: [RecipeResult], storedBytes: UInt64) {
-    let store = try store()
-    let finder = RecipeFinder(store, progress: progress)
+    let store = try context.store()
+    let finder = RecipeFinder(store, progress: context.progress)
     var results: [RecipeResult] = []
     var storedBytes: UInt64 = 0
     for candidate in candidates where !candidate.isKept {

@@ -12,14 +12,27 @@ extension Workspace {
   public func remove(
     _ texts: [String], force: Bool = false, dryRun: Bool = false
   ) throws -> ForgetOutcome {
-    let store = try store()
+    try SnapshotRemover(context).remove(texts, force: force, dryRun: dryRun)
+  }
+}
+
+/// Removes snapshots.
+struct SnapshotRemover {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func remove(
+    _ texts: [String], force: Bool = false, dryRun: Bool = false
+  ) throws -> ForgetOutcome {
+    let store = try context.store()
     var names: [SnapshotName] = []
-    for text in try references(texts, includingLost: force) {
+    for text in try RangeExpander(context).references(texts, includingLost: force) {
       let name = try named(text, force: force).0
       if !names.contains(name) { names.append(name) }
     }
     let locks = try Set(names.map(\.image)).sorted().map {
-      try lockHistory($0, store, dryRun: dryRun)
+      try Forgetter(context).lockHistory($0, store, dryRun: dryRun)
     }
     defer { withExtendedLifetime(locks) {} }
     if !force {
@@ -28,7 +41,7 @@ extension Workspace {
       }
     }
     let forgotten = try names.map { try removable($0, force: force, store) }
-    return try drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
+    return try Forgetter(context).drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
   }
 
   /// Returns a snapshot that may be removed.
@@ -42,7 +55,7 @@ extension Workspace {
       throw ImageError(
         .snapshotNotFound, "snapshot \(name)", "has just been removed by another imgstore process")
     }
-    if let user = try snapshotsInUse()[name] {
+    if let user = try SnapshotsInUse(context).snapshotsInUse()[name] {
       throw ImageError(
         .changeUnfinished, "snapshot \(name)", "is needed by \(user)",
         hint: "Complete or roll back that change first with 'imgstore resume'")
@@ -95,12 +108,15 @@ extension Workspace {
     let reference = try Reference(text)
     if force, let number = reference.number, !reference.image.isEmpty,
       let image = try? ImageName(reference.image),
-      try store().refs.isKnown(image, number)
+      try context.store().refs.isKnown(image, number)
     {
       return (SnapshotName(image: image, number: number), image)
     }
     // An image's name never means its latest snapshot here, not even with `force`.
-    guard try reference.selector != .latest || find(idOrName: reference.image) != nil else {
+    guard
+      try reference.selector != .latest
+        || SnapshotResolver(context).find(idOrName: reference.image) != nil
+    else {
       let image = reference.image.isEmpty ? "IMAGE" : shellQuoted(reference.image)
       throw ImageError(
         .invalidReference, "reference '\(text)'", "names an image, but a snapshot is expected",
@@ -108,10 +124,12 @@ extension Workspace {
           + "--entirely' all of them. 'imgstore remove \(image) --definition' removes a directory "
           + "from the list of images, and keeps its snapshots")
     }
-    if !reference.image.isEmpty, try find(idOrName: reference.image) == nil {
-      _ = try image(exactly: reference.image)
+    if !reference.image.isEmpty,
+      try SnapshotResolver(context).find(idOrName: reference.image) == nil
+    {
+      _ = try ImageResolver(context).image(exactly: reference.image)
     }
-    let committed = try find(reference)
+    let committed = try SnapshotResolver(context).find(reference)
     let image = try ImageName(committed.snapshot.image)
     return (SnapshotName(image: image, number: committed.number), image)
   }

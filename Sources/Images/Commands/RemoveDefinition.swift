@@ -22,14 +22,27 @@ extension Workspace {
   public func removeDefinitions(
     _ names: [String], dryRun: Bool = false
   ) throws -> [RemovedDefinition] {
-    let store = try store()
+    try DefinitionRemover(context).removeDefinitions(names, dryRun: dryRun)
+  }
+}
+
+/// Removes definitions.
+struct DefinitionRemover {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func removeDefinitions(
+    _ names: [String], dryRun: Bool = false
+  ) throws -> [RemovedDefinition] {
+    let store = try context.store()
     let images = try Set(names.map(definedDirectory)).sorted()
-    let locks = try images.map { try lock($0, store, isDryRun: dryRun) }
+    let locks = try images.map { try ImageLocks(context).lock($0, store, isDryRun: dryRun) }
     defer { withExtendedLifetime(locks) {} }
     var removed: [RemovedDefinition] = []
     var changes: [RowChange] = []
     for image in images {
-      let definition = try definition(of: image)
+      let definition = try ImageCapturer(context).definition(of: image)
       changes += definition.removalOfDirectory(image)
       removed.append(
         RemovedDefinition(
@@ -37,16 +50,19 @@ extension Workspace {
           snapshots: try store.refs.numbers(of: image).count))
     }
     if !dryRun {
-      try applyRows(changes)
+      try LiveRows(context).applyRows(changes)
     } else if !store.layout.isReadOnly {
-      try tables().validate(changes)
+      try context.tables().validate(changes)
     }
     return removed
   }
 
   /// Returns the image of exactly that name, which must be a directory.
   private func definedDirectory(_ name: String) throws -> ImageName {
-    if Workspace.isPath(name), let owner = try directoryOwner(directoryPath(name)) {
+    if DirectoryImages.isPath(name),
+      let owner = try DirectoryImages(context).directoryOwner(
+        DirectoryImages(context).directoryPath(name))
+    {
       return try definedDirectory(owner.text)
     }
     guard !name.contains(where: { "@:".contains($0) }) else {
@@ -54,7 +70,8 @@ extension Workspace {
         .invalidReference, "reference '\(name)'", "names a snapshot, but an image is expected",
         hint: "Write only the name of the image")
     }
-    guard let image = try? ImageName(name), let definition = try tables().definition(of: name)
+    guard let image = try? ImageName(name),
+      let definition = try context.tables().definition(of: name)
     else {
       throw ImageError(
         .imageNotFound, "image '\(name)'", "is not defined",
@@ -70,10 +87,10 @@ extension Workspace {
 
   /// Removes a new image from the list again, after its first snapshot failed.
   func withdraw(_ image: ImageName) {
-    guard let store = try? store(), (try? store.refs.numbers(of: image))?.isEmpty == true,
-      let definition = try? tables().definition(of: image.text), definition.isDirectory
+    guard let store = try? context.store(), (try? store.refs.numbers(of: image))?.isEmpty == true,
+      let definition = try? context.tables().definition(of: image.text), definition.isDirectory
     else { return }
-    _ = try? applyRows(definition.removalOfDirectory(image))
+    _ = try? LiveRows(context).applyRows(definition.removalOfDirectory(image))
   }
 }
 

@@ -21,15 +21,27 @@ extension Workspace {
   /// Repairs the store.
   /// - Throws: `ImageError` if a source cannot be opened; nothing is changed then.
   public func repair(_ options: RepairOptions = RepairOptions()) throws -> RepairOutcome {
-    let store = try store(odd: options.isDryRun ? .passOver : .replace)
+    try StoreRepairer(context).repair(options)
+  }
+}
+
+/// Repairs the store.
+struct StoreRepairer {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func repair(_ options: RepairOptions = RepairOptions()) throws -> RepairOutcome {
+    let store = try context.store(odd: options.isDryRun ? .passOver : .replace)
     // All named sources are opened before anything is changed.
-    var sources = try options.sources.map { try repairSource($0) }
+    var sources = try options.sources.map { try RepairSources(context).repairSource($0) }
     if options.readsLive { sources.append(liveSource(store)) }
     var request = RepairRequest()
     request.isDryRun = options.isDryRun
-    request.waiting = lockWait
-    var outcome = try store.repair(request, from: sources, progress: progress, report: inform)
-    outcome.problems += try journalProblems()
+    request.waiting = context.lockWait
+    var outcome = try store.repair(
+      request, from: sources, progress: context.progress, report: context.reporter.inform)
+    outcome.problems += try StoreVerifier(context).journalProblems()
     return outcome
   }
 
@@ -40,8 +52,8 @@ extension Workspace {
       for image in try store.refs.images() {
         let latest = try store.refs.latestReadable(of: image)?.snapshot
         // If the tables cannot be read, only the snapshots name paths.
-        if let definition = try? tables().definition(of: image.text),
-          let named = try? self.requests(definition, latest: latest).all
+        if let definition = try? context.tables().definition(of: image.text),
+          let named = try? ImageCapturer(context).requests(definition, latest: latest).all
         {
           for request in named { requests[request.path.bytes] = request }
         }
@@ -52,13 +64,13 @@ extension Workspace {
           }
         }
       }
-      try offer(Array(requests.values), in: resolver, to: session)
+      try RepairSources(context).offer(Array(requests.values), in: context.resolver, to: session)
       for request in requests.values where request.role == ImageFiles.packed {
-        guard let location = try? resolver.resolve(request.path),
-          let file = try? fileSystem.openFile(
+        guard let location = try? context.resolver.resolve(request.path),
+          let file = try? context.fileSystem.openFile(
             at: location.directory.raw, location.name, [.read, .noFollow, .nonBlocking])
         else { continue }
-        try? ArchiveSource(store, progress).offer(file, to: session)
+        try? ArchiveSource(store, context.progress).offer(file, to: session)
       }
     }
   }

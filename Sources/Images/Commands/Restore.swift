@@ -35,22 +35,57 @@ extension Workspace {
     _ text: String, path: String? = nil, to destination: String, overwriting: Bool = false,
     dryRun: Bool = false
   ) throws -> RestoreOutcome {
+    try TreeRestorer(context).restore(
+      text, path: path, to: destination, overwriting: overwriting, dryRun: dryRun)
+  }
+
+  /// Checks that the only operand after a reference is a destination, and not a path in the snapshot without a
+  /// destination.
+  /// - Throws: `ImageError` (`usage`) for a relative path that the snapshot has and this machine lacks.
+  public func requireDestination(_ word: String, for text: String) throws {
+    let reference = try PathReference(text)
+    guard reference.path == nil, !word.hasPrefix("/"), !word.hasPrefix("./"),
+      !word.hasPrefix("../"),
+      try context.fileSystem.statIfPresent(
+        at: context.fileSystem.workingDirectory, Array(absolute(word).utf8), followLink: false)
+        == nil,
+      (try? SnapshotResolver(context).findEntry(
+        word, in: SnapshotResolver(context).find(reference.snapshot))) != nil
+    else { return }
+    throw ImageError(
+      .usage, "'\(word)'", "is a path in the snapshot, but there is no destination",
+      hint:
+        "Write 'imgstore restore \(shellQuoted(text)) \(shellQuoted(word)) DEST'; for the whole tree in "
+        + "a new directory of that name, write \(shellQuoted("./" + word))")
+  }
+}
+
+/// Copies entries of snapshots to other places.
+struct TreeRestorer {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func restore(
+    _ text: String, path: String? = nil, to destination: String, overwriting: Bool = false,
+    dryRun: Bool = false
+  ) throws -> RestoreOutcome {
     let start = monotonicSeconds()
     let reference = try PathReference(text, path: path)
-    let snapshot = try find(reference.snapshot)
+    let snapshot = try SnapshotResolver(context).find(reference.snapshot)
     let source =
-      try reference.path.map { try findEntry($0, in: snapshot) }
+      try reference.path.map { try SnapshotResolver(context).findEntry($0, in: snapshot) }
       ?? rootTree(of: snapshot)
     let object = "destination \(destination)"
     // Before missing directories are created.
-    let nearest = try openNearest(destination + "/..")
+    let nearest = try StoreProtection(context).openNearest(destination + "/..")
     if let nearest {
-      try requireOutsideStore(nearest, object)
+      try StoreProtection(context).requireOutsideStore(nearest, object)
       if !overwriting { try requireOutsideImages(nearest, destination, snapshot) }
     }
     let location = try restoreLocation(destination, object, of: source, creates: !dryRun)
     if let location {
-      try requireOutsideStore(location.directory, object)
+      try StoreProtection(context).requireOutsideStore(location.directory, object)
       if !overwriting { try requireOutsideImages(location.directory, destination, snapshot) }
       if overwriting {
         try requireReplaceable(location, by: source.entry.kind, destination)
@@ -59,7 +94,7 @@ extension Workspace {
       }
     }
     let plan: Plan = try {
-      var planner = Planner(target: try store(), live: try store())
+      var planner = Planner(target: try context.store(), live: try context.store())
       return try planner.plan(
         name: location?.name ?? [0x78], current: nil, desired: source.entry)
     }()
@@ -69,7 +104,7 @@ extension Workspace {
       let bytes = plan.files.reduce(Int64(0)) { sum, step in
         step.entry.holes == nil ? sum &+ Int64(clamping: step.entry.sizeBytes) : sum
       }
-      try requireSpace(
+      try ChangePreflight(context).requireSpace(
         bytes: bytes, entries: Int64(plan.directories.count + plan.files.count),
         on: directory, "destination \(destination)")
     }
@@ -85,30 +120,12 @@ extension Workspace {
     guard let location, !dryRun else {
       return outcome(ApplyReport(), entries: plan.files.count + plan.directories.count)
     }
-    progress.begin("restoring", totalBytes: plan.writtenBytes)
+    context.progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
-      fileSystem, try store(), base: location.directory,
-      conflictPolicy: overwriting ? .overwrite : .assumeEmpty, progress: progress)
+      context.fileSystem, try context.store(), base: location.directory,
+      conflictPolicy: overwriting ? .overwrite : .assumeEmpty, progress: context.progress)
     let report = try executor.run(plan)
     return outcome(report, entries: report.writtenFiles + plan.directories.count)
-  }
-
-  /// Checks that the only operand after a reference is a destination, and not a path in the snapshot without a
-  /// destination.
-  /// - Throws: `ImageError` (`usage`) for a relative path that the snapshot has and this machine lacks.
-  public func requireDestination(_ word: String, for text: String) throws {
-    let reference = try PathReference(text)
-    guard reference.path == nil, !word.hasPrefix("/"), !word.hasPrefix("./"),
-      !word.hasPrefix("../"),
-      try fileSystem.statIfPresent(
-        at: fileSystem.workingDirectory, Array(absolute(word).utf8), followLink: false) == nil,
-      (try? findEntry(word, in: find(reference.snapshot))) != nil
-    else { return }
-    throw ImageError(
-      .usage, "'\(word)'", "is a path in the snapshot, but there is no destination",
-      hint:
-        "Write 'imgstore restore \(shellQuoted(text)) \(shellQuoted(word)) DEST'; for the whole tree in "
-        + "a new directory of that name, write \(shellQuoted("./" + word))")
   }
 
   /// Returns the location of a restored entry.
@@ -119,17 +136,20 @@ extension Workspace {
   ) throws -> ResolvedPath? {
     let location: ResolvedPath
     do {
-      location = try outputLocation(destination, object, createsDirectories: creates).resolved
+      location = try OutputLocator(context).outputLocation(
+        destination, object, createsDirectories: creates
+      ).resolved
     } catch let error as SystemError where !creates && error.code == .notFound {
       return nil
     }
     guard
-      let existing = try fileSystem.statIfPresent(at: location.directory.raw, location.name),
+      let existing = try context.fileSystem.statIfPresent(
+        at: location.directory.raw, location.name),
       source.entry.kind != .directory, existing.kind == .directory
     else { return location }
     // A link of that name is not followed: it is replaced, or refused.
     return try ResolvedPath(
-      directory: fileSystem.openDirectory(at: location.directory.raw, location.name),
+      directory: context.fileSystem.openDirectory(at: location.directory.raw, location.name),
       name: AbsolutePath(source.path)?.lastComponent ?? [])
   }
 
@@ -137,9 +157,9 @@ extension Workspace {
   private func requireOutsideImages(
     _ directory: Descriptor, _ destination: String, _ snapshot: CommittedSnapshot
   ) throws {
-    for (image, tree) in try liveTrees() {
-      guard let stat = try statLive(tree),
-        try fileSystem.isInside(directory, FileIdentity(stat))
+    for (image, tree) in try DirectoryChecks(context).liveTrees() {
+      guard let stat = try ImageCapturer(context).statLive(tree),
+        try context.fileSystem.isInside(directory, FileIdentity(stat))
       else { continue }
       throw ImageError(
         "destination \(destination)", "is inside the image \(image)",
@@ -165,7 +185,8 @@ extension Workspace {
   private func requireReplaceable(
     _ location: ResolvedPath, by kind: FileKind, _ destination: String
   ) throws {
-    guard let stat = try fileSystem.statIfPresent(at: location.directory.raw, location.name),
+    guard
+      let stat = try context.fileSystem.statIfPresent(at: location.directory.raw, location.name),
       stat.kind != kind, stat.kind == .directory || kind == .directory || !stat.kind.isReplaceable
     else { return }
     throw ImageError(
@@ -177,7 +198,8 @@ extension Workspace {
 
   /// Checks that the destination does not exist, or is an empty directory.
   private func requireEmpty(_ location: ResolvedPath, _ destination: String) throws {
-    guard let stat = try fileSystem.statIfPresent(at: location.directory.raw, location.name) else {
+    guard let stat = try context.fileSystem.statIfPresent(at: location.directory.raw, location.name)
+    else {
       return
     }
     let object = "destination \(destination)"
@@ -187,8 +209,8 @@ extension Workspace {
         object, "already contains a \(stat.kind.noun) named \(printable(location.name))",
         hint: "Name another path; only 'restore --force' replaces existing files")
     }
-    let directory = try fileSystem.openDirectory(at: location.directory.raw, location.name)
-    guard try fileSystem.names(of: directory.raw).isEmpty else {
+    let directory = try context.fileSystem.openDirectory(at: location.directory.raw, location.name)
+    guard try context.fileSystem.names(of: directory.raw).isEmpty else {
       throw ImageError(
         .alreadyExists,
         object, "is not empty",

@@ -26,20 +26,42 @@ extension Workspace {
   public func resume(
     _ name: String?, _ direction: ResumeDirection, dryRun: Bool = false
   ) throws -> ResumeOutcome {
+    try ChangeResumer(context).resume(name, direction, dryRun: dryRun)
+  }
+
+  /// Returns the names of the images with an unfinished change.
+  public func unfinishedImages() throws -> [String] {
+    try context.storeIfPresent()?.journals.images().map(\.text) ?? []
+  }
+}
+
+/// Completes interrupted changes, or rolls them back.
+struct ChangeResumer {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func resume(
+    _ name: String?, _ direction: ResumeDirection, dryRun: Bool = false
+  ) throws -> ResumeOutcome {
     let start = monotonicSeconds()
     let image = try unfinishedImage(name)
-    let store = try store()
-    let lock = try lock(
+    let store = try context.store()
+    let lock = try ImageLocks(context).lock(
       image, store, allowsUnfinished: true, isDryRun: dryRun, usesTree: direction != .abandon)
     defer { withExtendedLifetime(lock) {} }
     Interruption.announce("interrupted: the change of image \(image) remains unfinished")
     if direction == .abandon { return try abandon(image, dryRun: dryRun) }
-    guard let journal = try journal(of: image) else { throw nothingToResume(image.text) }
-    var change = try unfinished(image, journal)
+    guard let journal = try ChangeJournal(context).journal(of: image) else {
+      throw nothingToResume(image.text)
+    }
+    var change = try ChangeJournal(context).unfinished(image, journal)
     // The lock is this command's.
     change.isRunning = false
-    let before = try journal.before.flatMap { try findSnapshot($0, of: image) }
-    var recordedTarget = try findSnapshot(journal.target, of: image)
+    let before = try journal.before.flatMap {
+      try ChangeJournal(context).findSnapshot($0, of: image)
+    }
+    var recordedTarget = try ChangeJournal(context).findSnapshot(journal.target, of: image)
     // To roll back a revert, only the state before is needed.
     if recordedTarget == nil, direction == .back, journal.operation == .revert {
       recordedTarget = before
@@ -61,10 +83,10 @@ extension Workspace {
         savesFirst: savesFirst, refusal: outcome.refusal)
     }
     do {
-      let syncs = BackgroundSync(fileSystem)
-      let outcome = try Interruption.duringChange(Workspace.finalMessage(of: image, journal)) {
+      let syncs = BackgroundSync(context.fileSystem)
+      let outcome = try Interruption.duringChange(ChangeJournal.finalMessage(of: image, journal)) {
         let outcome = try resumeChange(image, journal, target, before, goal, syncs, start)
-        try end(image, syncs)
+        try ChangeJournal(context).end(image, syncs)
         return outcome
       }
       Interruption.announce("interrupted: the change of image \(image) was complete")
@@ -75,14 +97,9 @@ extension Workspace {
     }
   }
 
-  /// Returns the names of the images with an unfinished change.
-  public func unfinishedImages() throws -> [String] {
-    try storeIfPresent()?.journals.images().map(\.text) ?? []
-  }
-
   private func unfinishedImage(_ name: String?) throws -> ImageName {
-    if let name { return try image(named: name) }
-    let all = try store().journals.images()
+    if let name { return try ImageResolver(context).image(named: name) }
+    let all = try context.store().journals.images()
     guard let only = all.first else { throw nothingToResume(nil) }
     guard all.count == 1 else {
       throw ImageError(
@@ -101,13 +118,15 @@ extension Workspace {
 
   private func abandon(_ image: ImageName, dryRun: Bool) throws -> ResumeOutcome {
     // A journal that cannot be read can be abandoned, too.
-    let journal = try? journal(of: image)
+    let journal = try? ChangeJournal(context).journal(of: image)
     // A journal that is not a regular file exists, but cannot be read.
     do {
-      guard try store().journals.read(image) != nil else { throw nothingToResume(image.text) }
+      guard try context.store().journals.read(image) != nil else {
+        throw nothingToResume(image.text)
+      }
     } catch let error as StoreError where error.kind == .damaged {}
     var change =
-      journal.flatMap { try? unfinished(image, $0) }
+      journal.flatMap { try? ChangeJournal(context).unfinished(image, $0) }
       ?? UnfinishedChange(
         image: image.text, operation: .revert, command: "revert", started: now(), user: nil,
         target: nil,
@@ -124,13 +143,13 @@ extension Workspace {
     var leftovers: [ApplyProblem] = []
     if let journal {
       do {
-        _ = try keepReplacedTrees(image, journal)
-        leftovers = try removeLeftovers(image, journal).map(\.problem)
+        _ = try ReplacedTrees(context).keepReplacedTrees(image, journal)
+        leftovers = try LeftoverRemover(context).removeLeftovers(image, journal).map(\.problem)
       } catch {
         leftovers = [ApplyProblem(path: Array(image.text.utf8), what: "\(error)")]
       }
     }
-    try store().journals.remove(image)
+    try context.store().journals.remove(image)
     return ResumeOutcome(
       change: change, direction: .abandon, revert: nil, leftovers: leftovers)
   }
@@ -155,8 +174,8 @@ extension Workspace {
         change: change, direction: direction, revert: nil, isDryRun: true,
         refusal: try refusalOfWriting(image))
     }
-    let leftovers = try removeLeftovers(image, journal).map(\.problem)
-    try store().journals.remove(image)
+    let leftovers = try LeftoverRemover(context).removeLeftovers(image, journal).map(\.problem)
+    try context.store().journals.remove(image)
     return ResumeOutcome(
       change: change, direction: direction, revert: nil, leftovers: leftovers)
   }
@@ -164,8 +183,8 @@ extension Workspace {
   // MARK: Resuming
 
   private func refusalOfWriting(_ image: ImageName) throws -> (any ExplainedError)? {
-    try refusal(isDryRun: true) {
-      try store().layout.requireWritable("the history of \(image)")
+    try DryRunRefusal(context).refusal(isDryRun: true) {
+      try context.store().layout.requireWritable("the history of \(image)")
     }
   }
 
@@ -175,14 +194,18 @@ extension Workspace {
     _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
     _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ start: Double
   ) throws -> (outcome: RevertOutcome, savesFirst: Bool) {
-    let moved = try relocate(image, journal, target: target, goal: goal)
-    let refusal = try refusal(isDryRun: true) {
-      try store().layout.requireWritable("the history of \(image)")
-      try expectDirectoriesFree(image, moved.paths)
+    let moved = try ResumePlanner(context).relocate(image, journal, target: target, goal: goal)
+    let refusal = try DryRunRefusal(context).refusal(isDryRun: true) {
+      try context.store().layout.requireWritable("the history of \(image)")
+      try DirectoryLocker(context).expectDirectoriesFree(image, moved.paths)
     }
-    let plan = try resumePlan(image, journal, moved.target, moved.goal, storing: false)
+    let plan = try ResumePlanner(context).resumePlan(
+      image, journal, moved.target, moved.goal, storing: false)
     let savesFirst =
-      try before.map { try hasUnsavedChanges(plan.current.state, [$0, plan.target], journal) }
+      try before.map {
+        try ChangeRecorder(context).hasUnsavedChanges(
+          plan.current.state, [$0, plan.target], journal)
+      }
       ?? false
     let outcome = RevertOutcome(
       target: plan.goal, isDryRun: true, apply: plan.outcome, safety: nil, recorded: nil,
@@ -197,13 +220,13 @@ extension Workspace {
     _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ syncs: BackgroundSync,
     _ start: Double
   ) throws -> RevertOutcome {
-    let store = try store()
+    let store = try context.store()
     let isBack = goal.id != target.id
-    let moved = try relocate(image, journal, target: target, goal: goal)
-    let directories = try lockDirectories(image, moved.paths)
+    let moved = try ResumePlanner(context).relocate(image, journal, target: target, goal: goal)
+    let directories = try DirectoryLocker(context).lockDirectories(image, moved.paths)
     defer { withExtendedLifetime(directories) {} }
-    _ = try keepReplacedTrees(image, journal)
-    if let leftover = try removeLeftovers(image, journal).first {
+    _ = try ReplacedTrees(context).keepReplacedTrees(image, journal)
+    if let leftover = try LeftoverRemover(context).removeLeftovers(image, journal).first {
       throw ImageError(
         .changeUnfinished, printable(leftover.problem.path), leftover.problem.what,
         hint: leftover.isMounted
@@ -211,48 +234,51 @@ extension Workspace {
           : "Remove it, and run the command again; 'imgstore resume \(image) --abandon' leaves "
             + "everything as it is")
     }
-    let plan = try resumePlan(
+    let plan = try ResumePlanner(context).resumePlan(
       image, journal, moved.target, moved.goal, storing: before != nil)
     let (current, goal, attributes) = (plan.current, plan.goal, plan.attributes)
     var outcome = plan.outcome
     var safety: CommittedSnapshot?
-    if let before, try hasUnsavedChanges(current.state, [before, plan.target], journal) {
-      safety = try commit(
+    if let before,
+      try ChangeRecorder(context).hasUnsavedChanges(current.state, [before, plan.target], journal)
+    {
+      safety = try SnapshotTaker(context).commit(
         image, current.live, notes: [], latest: try store.refs.latestReadable(of: image),
         message: "found unfinished: \(journal.message)", command: "resume", isPermanent: false)
     }
-    let resolve = try targetResolver(journal, isBack: isBack)
-    let named = naming(exchangesOf: plan.plans, in: journal)
+    let resolve = try JournalledImport(context).targetResolver(journal, isBack: isBack)
+    let named = ReplacedTrees(context).naming(exchangesOf: plan.plans, in: journal)
     // A change in place may free space, so it must not need any for the journal.
     if !JournalOption.exchangedTrees(named).isEmpty {
       try store.journals.write(named.encode(), of: image)
     }
-    if !isBack { try keepOriginals(journal, goal.snapshot, current.live) }
-    outcome.report = try applyPlans(
+    if !isBack { try JournalledImport(context).keepOriginals(journal, goal.snapshot, current.live) }
+    outcome.report = try ImageReverter(context).applyPlans(
       image, plan.plans, plan.notes, to: goal.snapshot, journal,
       rowsFrom: attributes.isEmpty ? nil : current.live, syncs, resolve: resolve)
     // Files that were written before the interruption may not be on disk yet.
-    try sync(goal.snapshot.requests.map(\.path), syncs)
-    let verified = try captureLiveState(
+    try PlanExecutor(context).sync(goal.snapshot.requests.map(\.path), syncs)
+    let verified = try LiveStateCapturer(context).captureLiveState(
       of: image, goal, storing: false, verifiedFiles: outcome.report.verifiedFiles)
-    let (remaining, limitProblems) = try splitLimits(
-      diff(verified.state, state(goal, store)), goal.snapshot.components, verified.source,
+    let (remaining, limitProblems) = try LimitFilter(context).splitLimits(
+      ImageComparer(context).diff(verified.state, StatusReader(context).state(goal, store)),
+      goal.snapshot.components, verified.source,
       outcome.report,
-      LiveLimits(self))
+      LiveLimits(context))
     let isExact = remaining.isEmpty && limitProblems.isEmpty
-    try waitForSyncs(syncs)
+    try PlanExecutor(context).waitForSyncs(syncs)
     // An earlier run may have recorded the change, but not removed the journal.
     let latest = try store.refs.latestReadable(of: image)
     var recorded: CommittedSnapshot?
     if latest?.snapshot.hasSameState(as: goal.snapshot) != true || !isExact {
-      recorded = try record(
+      recorded = try ChangeRecorder(context).record(
         image, goal, verified, isExact: isExact,
         command: isBack ? "resume --back" : journal.command,
         message: isBack ? "rolled back: \(journal.message)" : journal.message,
         before: isBack ? plan.target.id : before?.id)
     } else if verified.live.capture.components == goal.snapshot.components {
       verified.live.capture.saveCache(
-        store.layout, key: cacheKey(image), base: goal.id, replacing: verified.live.cache)
+        store.layout, key: context.cacheKey(image), base: goal.id, replacing: verified.live.cache)
     }
     return RevertOutcome(
       target: goal, isDryRun: false, apply: outcome, safety: safety, recorded: recorded,

@@ -6,18 +6,23 @@ import Platform
 import Store
 import XCAT
 
-extension Workspace {
-  /// The plan of a resumed change.
-  struct ResumePlan {
-    let current: LiveCapture
-    /// The snapshots with their paths on this machine: the target of the change, and the state to reach.
-    let target: CommittedSnapshot
-    let goal: CommittedSnapshot
-    let plans: [ComponentPlan]
-    let notes: [Snapshot.Note]
-    let attributes: [AttributeChange]
-    let outcome: ApplyOutcome
-  }
+/// The plan of a resumed change.
+struct ResumePlan {
+  let current: LiveCapture
+  /// The snapshots with their paths on this machine: the target of the change, and the state to reach.
+  let target: CommittedSnapshot
+  let goal: CommittedSnapshot
+  let plans: [ComponentPlan]
+  let notes: [Snapshot.Note]
+  let attributes: [AttributeChange]
+  let outcome: ApplyOutcome
+}
+
+/// Plans resumed changes.
+struct ResumePlanner {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
 
   /// Captures the live image, and plans the change to the target or to the state before.
   /// - Parameter storing: whether the captured objects are stored, for a snapshot of unsaved changes.
@@ -25,41 +30,44 @@ extension Workspace {
     _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
     _ destination: CommittedSnapshot, storing: Bool
   ) throws -> ResumePlan {
-    let store = try store()
+    let store = try context.store()
     let permissions = JournalOption.permissions(journal)
-    try requireMounted(try mountNotes(of: image) + destination.snapshot.notes, image: image.text)
-    let current = try captureLiveState(
+    try MountedDirectories(context).requireMounted(
+      try MountedDirectories(context).mountNotes(of: image) + destination.snapshot.notes,
+      image: image.text)
+    let current = try LiveStateCapturer(context).captureLiveState(
       of: image, destination, storing: storing, resuming: journal)
     let goal = destination.keepingExcludes(
       of: current.live,
       restoresDefinition: journal.operation == .importing || permissions.restoresExcludes)
     try current.flush()
-    let notes = try effectiveNotes(goal.snapshot, of: image)
+    let notes = try AbsentPaths(context).effectiveNotes(goal.snapshot, of: image)
     let foreign = Set(journal.values(JournalOption.foreign))
-    var plans = try planComponents(
+    var plans = try ComponentPlanner(context).planComponents(
       from: current.live.capture.components.filter {
         // A rollback restores them, if the state before names them.
         !foreign.contains(printable($0.path)) || goal.snapshot.component(at: $0.path) != nil
       },
       current.source, to: goal.snapshot.components, store, liveNotes: current.live.notes,
-      targetNotes: notes, captured: current.live.capture, limits: LiveLimits(self))
-    plans = try keepOutside(
+      targetNotes: notes, captured: current.live.capture, limits: LiveLimits(context))
+    plans = try ChangeScope(context).keepOutside(
       plans, [current.live.definition, goal.snapshot.definition],
       current.live.capture.components + goal.snapshot.components, permissions)
-    plans = try keepForeignDirectories(
+    plans = try DirectoryMoves(context).keepForeignDirectories(
       plans, current.live, goal.snapshot, notes, permissions, isResumed: true)
-    func context(_ method: ApplyStrategy) -> StrategyContext {
-      StrategyContext(
-        method: method, notes: current.live.notes + notes, isServed: isServed(current, target),
+    func inputs(_ method: ApplyStrategy) -> StrategyInputs {
+      StrategyInputs(
+        method: method, notes: current.live.notes + notes,
+        isServed: LiveStateCapturer(context).isServed(current, target),
         entryCount: goal.snapshot.entryCount, live: current.source, target: store)
     }
     // The change must be resumable even if the requested strategy is no longer possible.
     let methods =
-      try (try? chooseMethods(&plans, context(journal.method)))
-      ?? chooseMethods(&plans, context(.automatic))
+      try (try? StrategyChooser(context).chooseMethods(&plans, inputs(journal.method)))
+      ?? StrategyChooser(context).chooseMethods(&plans, inputs(.automatic))
     let attributes = current.attributeChanges(to: goal)
-    var outcome = describe(plans, methods, attributes)
-    if let remark = outcome.dropExpectedSkips(current.live.notes) { warn(remark) }
+    var outcome = ComponentPlanner(context).describe(plans, methods, attributes)
+    if let remark = outcome.dropExpectedSkips(current.live.notes) { context.reporter.warn(remark) }
     return ResumePlan(
       current: current, target: target, goal: goal, plans: plans, notes: notes,
       attributes: attributes, outcome: outcome)
@@ -73,11 +81,12 @@ extension Workspace {
     // A change that moves the image to another directory has the path in its target.
     let defined =
       JournalOption.permissions(journal).restoresLocation
-      ? nil : try tables().definition(of: image.text)
+      ? nil : try context.tables().definition(of: image.text)
     let target = target.relocated(to: defined)
     let goal = goal.relocated(to: defined).excluding(JournalOption.excludes(journal))
     let paths =
-      try changedPaths(of: image, target.snapshot) + changedPaths(of: image, goal.snapshot)
+      try ImageReverter(context).changedPaths(of: image, target.snapshot)
+      + ImageReverter(context).changedPaths(of: image, goal.snapshot)
     return (target, goal, paths)
   }
 }

@@ -16,6 +16,27 @@ import Store
 import XCAT
 
 extension Workspace {
+  /// Reverts the whole live image.
+  /// - Throws: see `revert(_:)`.
+  public func revert(_ text: String, dryRun: Bool = false) throws -> RevertOutcome {
+    try ImageReverter(context).revert(text, dryRun: dryRun)
+  }
+
+  /// Reverts the live image, or the requested parts of it.
+  /// - Throws: `ImageError`: `usage` if a word can mean both a tag and a path, `imageNotFound`,
+  ///   `snapshotNotFound`, `pathNotFound`, `changeUnfinished`, `interrupted`; `InterruptedChangeError` if the
+  ///   change must be resumed; `StoreError`, `XCATError`, `SystemError`.
+  public func revert(_ request: RevertRequest) throws -> RevertOutcome {
+    try ImageReverter(context).revert(request)
+  }
+}
+
+/// Reverts live images.
+struct ImageReverter {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns a warning if nodes load packed images that still contain the files that the change replaces in
   /// the tree.
   private func remarksOnPackedImages(
@@ -35,25 +56,19 @@ extension Workspace {
     ]
   }
 
-  /// Reverts the whole live image.
-  /// - Throws: see `revert(_:)`.
-  public func revert(_ text: String, dryRun: Bool = false) throws -> RevertOutcome {
+  func revert(_ text: String, dryRun: Bool = false) throws -> RevertOutcome {
     var request = RevertRequest(text)
     request.isDryRun = dryRun
     return try revert(request)
   }
 
-  /// Reverts the live image, or the requested parts of it.
-  /// - Throws: `ImageError`: `usage` if a word can mean both a tag and a path, `imageNotFound`,
-  ///   `snapshotNotFound`, `pathNotFound`, `changeUnfinished`, `interrupted`; `InterruptedChangeError` if the
-  ///   change must be resumed; `StoreError`, `XCATError`, `SystemError`.
-  public func revert(_ request: RevertRequest) throws -> RevertOutcome {
+  func revert(_ request: RevertRequest) throws -> RevertOutcome {
     let operand = try PathReference(request.reference)
     let reference = operand.snapshot
     var parts = request.parts
     if let path = operand.path { parts.paths.insert(path, at: 0) }
-    let image = try ImageName(try find(reference).snapshot.image)
-    let store = try store()
+    let image = try ImageName(try SnapshotResolver(context).find(reference).snapshot.image)
+    let store = try context.store()
     if reference.selector == .latest, parts.paths.count == 1, let word = parts.paths.first,
       try store.refs.tags(of: image)[word] != nil
     {
@@ -61,9 +76,10 @@ extension Workspace {
         .usage, "'\(word)'", "is a tag of \(image), but a path is expected",
         hint: "Write '\(image)@\(word)' for the snapshot, or './\(word)' for the path")
     }
-    let lock = try lock(image, store, isDryRun: request.isDryRun, usesTree: true)
+    let lock = try ImageLocks(context).lock(
+      image, store, isDryRun: request.isDryRun, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
-    let target = try findBaseline(reference)
+    let target = try BaselineLookup(context).findBaseline(reference)
     return try change(
       ChangeRequest(
         image: image, target: target, request: request, parts: parts, command: "revert",
@@ -77,31 +93,35 @@ extension Workspace {
     let (image, request) = (change.image, change.request)
     var target =
       request.restoresLocation
-      ? change.target : change.target.relocated(to: try tables().definition(of: image.text))
+      ? change.target : change.target.relocated(to: try context.tables().definition(of: image.text))
     let source = target
-    let store = try store()
+    let store = try context.store()
     let paths = try changedPaths(of: image, target.snapshot)
-    let directories = request.isDryRun ? nil : try lockDirectories(image, paths)
+    let directories =
+      request.isDryRun ? nil : try DirectoryLocker(context).lockDirectories(image, paths)
     defer { withExtendedLifetime(directories) {} }
-    let refusal = try refusal(isDryRun: request.isDryRun) {
+    let refusal = try DryRunRefusal(context).refusal(isDryRun: request.isDryRun) {
       if request.isDryRun {
         try store.layout.requireWritable("the history of \(image)")
-        try expectDirectoriesFree(image, paths)
+        try DirectoryLocker(context).expectDirectoriesFree(image, paths)
       }
     }
-    var notes = try effectiveNotes(target.snapshot, of: image)
-    try requireMounted(try mountNotes(of: image) + notes, image: image.text)
-    let limits = try LiveLimits(self, replacesLabels: request.method == .swap)
-    let current = try captureLiveState(
+    var notes = try AbsentPaths(context).effectiveNotes(target.snapshot, of: image)
+    try MountedDirectories(context).requireMounted(
+      try MountedDirectories(context).mountNotes(of: image) + notes, image: image.text)
+    let limits = try LiveLimits(context, replacesLabels: request.method == .swap)
+    let current = try LiveStateCapturer(context).captureLiveState(
       of: image, target, storing: request.keepsSafety && !request.isDryRun)
-    try requireKnownMounts(current.live.notes)
+    try MountedDirectories(context).requireKnownMounts(current.live.notes)
     var combined: CombinedState?
     var excludedRemark: String?
     if change.parts.isEmpty {
       let recorded = target.snapshot
       target = target.keepingExcludes(
         of: current.live, restoresDefinition: request.restoresExcludes)
-      if let reduced = try withoutExcluded(target.snapshot, recorded: recorded, current) {
+      if let reduced = try ExcludedTarget(context).withoutExcluded(
+        target.snapshot, recorded: recorded, current)
+      {
         combined = reduced.state
         target = CommittedSnapshot(
           number: target.number, id: target.id, snapshot: reduced.state.snapshot)
@@ -116,34 +136,38 @@ extension Workspace {
         target = CommittedSnapshot(number: target.number, id: target.id, snapshot: state.snapshot)
         notes = state.snapshot.notes
       }
-      try requireUsableList(of: image, target.snapshot, combined?.view ?? store)
-      var plans = try planComponents(
+      try DirectoryExcludes(context).requireUsableList(
+        of: image, target.snapshot, combined?.view ?? store)
+      var plans = try ComponentPlanner(context).planComponents(
         from: current.live.capture.components, current.source, to: target.snapshot.components,
         combined?.view ?? store,
         liveNotes: current.live.notes, targetNotes: notes, captured: current.live.capture,
         limits: limits)
-      plans = try keepOutside(
+      plans = try ChangeScope(context).keepOutside(
         plans, [current.live.definition, target.snapshot.definition],
         current.live.capture.components + target.snapshot.components, request)
-      plans = try keepForeignDirectories(plans, current.live, target.snapshot, notes, request)
-      let methods = try chooseMethods(
+      plans = try DirectoryMoves(context).keepForeignDirectories(
+        plans, current.live, target.snapshot, notes, request)
+      let methods = try StrategyChooser(context).chooseMethods(
         &plans,
-        StrategyContext(
+        StrategyInputs(
           method: request.method, notes: current.live.notes + notes,
-          isServed: isServed(current, target), entryCount: target.snapshot.entryCount,
+          isServed: LiveStateCapturer(context).isServed(current, target),
+          entryCount: target.snapshot.entryCount,
           live: current.source, target: combined?.view ?? store))
       return (plans, methods)
     }
     let attributes = current.attributeChanges(to: target)
-    var outcome = describe(plans, methods, attributes)
-    outcome.remarks = try remarksOnSharing(plans, of: image)
+    var outcome = ComponentPlanner(context).describe(plans, methods, attributes)
+    outcome.remarks = try ChangeScope(context).remarksOnSharing(plans, of: image)
     if !change.parts.isEmpty {
       outcome.remarks += remarksOnPackedImages(plans, current.live, image)
     }
-    outcome.remarks += [excludedRemark].compactMap(\.self) + remarksOnOpenFiles(plans)
+    outcome.remarks +=
+      [excludedRemark].compactMap(\.self) + OpenFileRemarks(context).remarksOnOpenFiles(plans)
     outcome.remarks += [outcome.dropExpectedSkips(current.live.notes)].compactMap(\.self)
-    for remark in outcome.remarks { warn(remark) }
-    try preflight(plans)
+    for remark in outcome.remarks { context.reporter.warn(remark) }
+    try ChangePreflight(context).preflight(plans)
     let latest = try store.refs.latestReadable(of: image)?.snapshot
     let isRecorded = combined != nil || latest?.hasSameState(as: target.snapshot) == true
     let isDone = plans.isEmpty && attributes.isEmpty && isRecorded
@@ -154,39 +178,42 @@ extension Workspace {
         remaining: nil, limits: outcome.limits, uncompared: [],
         seconds: monotonicSeconds() - start, refusal: refusal)
     }
-    let (before, isNew) = try takeSafetySnapshot(
+    let (before, isNew) = try ChangeRecorder(context).takeSafetySnapshot(
       image, current, change.target, plans, saves: request.keepsSafety,
       message: "before \(change.message)", command: change.command)
     // Protects the stored objects from garbage collection until a snapshot references them.
     let session = combined == nil ? nil : try store.beginSession()
     defer { withExtendedLifetime(session) {} }
     if let state = combined, let session {
-      target = try prepare(state, change, before: before?.id, session)
+      target = try ChangeRecorder(context).prepare(state, change, before: before?.id, session)
     }
-    let journal = naming(
+    let journal = ReplacedTrees(context).naming(
       exchangesOf: plans,
       in: Journal(
         operation: .revert, image: image.text, started: now(), method: request.method,
         target: target.id, before: before?.id, command: change.command, message: change.message,
         options: JournalOption.facts(request)
           + JournalOption.facts(excludes: current.live.excludes)))
-    let (remaining, limitProblems, verified, recorded) = try withJournal(image, journal) { syncs in
+    let (remaining, limitProblems, verified, recorded) = try ChangeJournal(context).withJournal(
+      image, journal
+    ) { syncs in
       if combined != nil { target = try store.refs.append(target.snapshot) }
       outcome.report = try applyPlans(
         image, plans, notes, to: target.snapshot, journal,
         rowsFrom: attributes.isEmpty ? nil : current.live, syncs
-      ) { try locate($0, create: true) }
-      let verified = try captureLiveState(
+      ) { try LivePaths(context).locate($0, create: true) }
+      let verified = try LiveStateCapturer(context).captureLiveState(
         of: image, target, storing: false, verifiedFiles: outcome.report.verifiedFiles)
-      let (remaining, limitProblems) = try splitLimits(
-        diff(verified.state, state(target, store)), target.snapshot.components, verified.source,
-        outcome.report, LiveLimits(self))
-      try waitForSyncs(syncs)
+      let (remaining, limitProblems) = try LimitFilter(context).splitLimits(
+        ImageComparer(context).diff(verified.state, StatusReader(context).state(target, store)),
+        target.snapshot.components, verified.source,
+        outcome.report, LiveLimits(context))
+      try PlanExecutor(context).waitForSyncs(syncs)
       let isExact = remaining.isEmpty && limitProblems.isEmpty
       let recorded =
         combined != nil && isExact
-        ? saveCache(of: target, verified)
-        : try record(
+        ? ChangeRecorder(context).saveCache(of: target, verified)
+        : try ChangeRecorder(context).record(
           image, target, verified, isExact: isExact, command: change.command,
           message: change.message,
           before: before?.id)
@@ -211,28 +238,29 @@ extension Workspace {
     _ journal: Journal, rowsFrom live: LiveImage?, _ syncs: BackgroundSync,
     resolve: (AbsolutePath) throws -> ResolvedPath
   ) throws -> ApplyReport {
-    try closeDirectory(of: target, resolve: resolve)
-    var execution = try execute(plans, token: journal.token, syncs, resolve: resolve)
+    try TreeProtector(context).closeDirectory(of: target, resolve: resolve)
+    var execution = try PlanExecutor(context).execute(
+      plans, token: journal.token, syncs, resolve: resolve)
     let paths = plans.map(\.path)
     if let live {
-      try sync(paths, syncs)
-      try waitForSyncs(syncs)
-      execution.report.problems += try restoreRows(image, target, from: live)
+      try PlanExecutor(context).sync(paths, syncs)
+      try PlanExecutor(context).waitForSyncs(syncs)
+      execution.report.problems += try LiveRows(context).restoreRows(image, target, from: live)
     }
-    try removeOldTrees(execution)
-    try removeEmptyDirectories(notes)
-    try sync(paths, syncs)
+    try PlanExecutor(context).removeOldTrees(execution)
+    try AbsentPaths(context).removeEmptyDirectories(notes)
+    try PlanExecutor(context).sync(paths, syncs)
     // Some file systems report the holes of a file only after it is on disk.
     if plans.contains(where: { $0.plan.files.contains { $0.entry.holes != nil } }) {
-      try waitForSyncs(syncs)
+      try PlanExecutor(context).waitForSyncs(syncs)
     }
     return execution.report
   }
 
   /// Returns the paths that a change of the image to a snapshot's state may modify.
   func changedPaths(of image: ImageName, _ target: Snapshot) throws -> [AbsolutePath] {
-    let definition = try tables().definition(of: image.text) ?? ImageDefinition()
-    return try requests(
+    let definition = try context.tables().definition(of: image.text) ?? ImageDefinition()
+    return try ImageCapturer(context).requests(
       definition, latest: nil, additional: target.requests + target.absentPathRequests
     )
     .all

@@ -70,37 +70,12 @@ extension Workspace {
   /// - Throws: `ImageError`, `StoreError`. If a reference is invalid or a statement cannot be computed,
   ///   nothing is signed.
   public func sign(_ references: [String], with key: SigningKey) throws -> [CommittedSnapshot] {
-    let snapshots = try references.map { try find(Reference($0)) }
-    let statements = try snapshots.map { try statement(about: $0).render() }
-    for (committed, statement) in zip(snapshots, statements) {
-      try sign(committed, statement, with: key)
-    }
-    return snapshots
-  }
-
-  /// Signs the statement of one snapshot, and stores both.
-  private func sign(
-    _ committed: CommittedSnapshot, _ statement: [UInt8], with key: SigningKey
-  ) throws {
-    let store = try store()
-    let image = try ImageName(committed.snapshot.image)
-    let lock = try lock(image, store, allowsUnfinished: true)
-    defer { withExtendedLifetime(lock) {} }
-    // Under the lock it cannot be removed, but it may have been removed before.
-    guard try store.refs.readIfPresent(image, committed.number)?.id == committed.id else {
-      throw ImageError(
-        .snapshotNotFound, "\(committed.name)", "was removed before it could be signed")
-    }
-    try store.refs.addSignature(
-      try key.sign(statement), by: key.publicKey.id, of: statement, kind: .signed, to: image,
-      committed.number)
+    try SignatureChecker(context).sign(references, with: key)
   }
 
   /// Returns the numbers of an image's snapshots with a signature of their own. No signature is checked.
   public func signedNumbers(of image: String) throws -> Set<Int> {
-    Set(
-      try store().refs.signatures(of: try ImageName(image)).filter { $0.kind == .signed }
-        .map(\.number))
+    try SignatureChecker(context).signedNumbers(of: image)
   }
 
   /// Returns the signatures of a snapshot.
@@ -112,13 +87,69 @@ extension Workspace {
     of committed: CommittedSnapshot, _ trusted: @autoclosure () throws -> TrustedKeys,
     recomputes: Bool
   ) throws -> [SignatureStatus] {
+    try SignatureChecker(context).signatures(of: committed, trusted(), recomputes: recomputes)
+  }
+
+  /// Checks every signature of every snapshot.
+  public func verifySignatures(_ trusted: TrustedKeys) throws -> SignatureReport {
+    try SignatureChecker(context).verifySignatures(trusted)
+  }
+}
+
+/// Signs snapshots, and checks signatures.
+struct SignatureChecker {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func sign(_ references: [String], with key: SigningKey) throws -> [CommittedSnapshot] {
+    let snapshots = try references.map { try SnapshotResolver(context).find(Reference($0)) }
+    let statements = try snapshots.map {
+      try StatementWriter(context).statement(about: $0).render()
+    }
+    for (committed, statement) in zip(snapshots, statements) {
+      try sign(committed, statement, with: key)
+    }
+    return snapshots
+  }
+
+  /// Signs the statement of one snapshot, and stores both.
+  private func sign(
+    _ committed: CommittedSnapshot, _ statement: [UInt8], with key: SigningKey
+  ) throws {
+    let store = try context.store()
     let image = try ImageName(committed.snapshot.image)
-    let names = try store().refs.signatures(of: image).filter { $0.number == committed.number }
+    let lock = try ImageLocks(context).lock(image, store, allowsUnfinished: true)
+    defer { withExtendedLifetime(lock) {} }
+    // Under the lock it cannot be removed, but it may have been removed before.
+    guard try store.refs.readIfPresent(image, committed.number)?.id == committed.id else {
+      throw ImageError(
+        .snapshotNotFound, "\(committed.name)", "was removed before it could be signed")
+    }
+    try store.refs.addSignature(
+      try key.sign(statement), by: key.publicKey.id, of: statement, kind: .signed, to: image,
+      committed.number)
+  }
+
+  func signedNumbers(of image: String) throws -> Set<Int> {
+    Set(
+      try context.store().refs.signatures(of: try ImageName(image)).filter { $0.kind == .signed }
+        .map(\.number))
+  }
+
+  func signatures(
+    of committed: CommittedSnapshot, _ trusted: @autoclosure () throws -> TrustedKeys,
+    recomputes: Bool
+  ) throws -> [SignatureStatus] {
+    let image = try ImageName(committed.snapshot.image)
+    let names = try context.store().refs.signatures(of: image).filter {
+      $0.number == committed.number
+    }
     if names.isEmpty { return [] }
     let trusted = try trusted()
     var expected: Result<[UInt8], any Error>?
     if recomputes, names.contains(where: { $0.kind == .signed }) {
-      expected = Result { try statement(about: committed).render() }
+      expected = Result { try StatementWriter(context).statement(about: committed).render() }
     }
     return try names.sorted { printable($0.fileName) < printable($1.fileName) }.map {
       try status($0, image, committed, trusted, expected)
@@ -131,7 +162,7 @@ extension Workspace {
     _ name: SignatureFileName, _ image: ImageName, _ committed: CommittedSnapshot,
     _ trusted: TrustedKeys, _ expected: Result<[UInt8], any Error>?
   ) throws -> SignatureStatus {
-    let refs = try store().refs
+    let refs = try context.store().refs
     let key = name.key ?? .zero
     let own = SignatureFileName(number: name.number, kind: name.kind, statement: name.statement)
     var statement: Statement?
@@ -173,11 +204,10 @@ extension Workspace {
         ? .valid : .bad("it is not a signature of its statement by this key"))
   }
 
-  /// Checks every signature of every snapshot.
-  public func verifySignatures(_ trusted: TrustedKeys) throws -> SignatureReport {
-    let store = try store()
+  func verifySignatures(_ trusted: TrustedKeys) throws -> SignatureReport {
+    let store = try context.store()
     var report = SignatureReport()
-    progress.begin("checking signatures")
+    context.progress.begin("checking signatures")
     for image in try store.refs.images() {
       for number in try store.refs.numbers(of: image) {
         let committed: CommittedSnapshot
@@ -199,7 +229,7 @@ extension Workspace {
               }))
           continue
         }
-        progress.add(items: 1)
+        context.progress.add(items: 1)
         report.checked.append(
           .init(
             snapshot: committed.name,

@@ -41,31 +41,55 @@ extension Workspace {
     movesTag: Bool = false, recipes: Bool = false,
     allowsEmpty: Bool = false, skipIfUnchanged: Bool = false, tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
-    let (image, new) = try adoptedImage(name)
-    do {
-      let outcome = try takeSnapshot(
-        of: image, message: message, tags: [tag].compactMap(\.self) + tags, movesTag: movesTag,
-        recipes: recipes, allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged, tuning: tuning
-      )
-      if let new { inform("\(new.path) is image \(image) now") }
-      return outcome
-    } catch {
-      if new != nil { withdraw(image) }
-      throw error
-    }
+    try SnapshotTaker(context).snapshot(
+      name, message: message, tag: tag, tags: tags, movesTag: movesTag, recipes: recipes,
+      allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged, tuning: tuning)
   }
 
   /// Checks the names of several images before the first snapshot is taken.
   /// - Throws: `ImageError` for the first name that is neither an image nor a directory.
   public func requireImages(_ names: [String]) throws {
+    try SnapshotTaker(context).requireImages(names)
+  }
+}
+
+/// Takes snapshots.
+struct SnapshotTaker {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func snapshot(
+    _ name: String, message: String = "", tag: String? = nil, tags: [String] = [],
+    movesTag: Bool = false, recipes: Bool = false,
+    allowsEmpty: Bool = false, skipIfUnchanged: Bool = false, tuning: StoreTuning = StoreTuning()
+  ) throws -> SnapshotOutcome {
+    let (image, new) = try DirectoryImages(context).adoptedImage(name)
+    do {
+      let outcome = try takeSnapshot(
+        of: image, message: message, tags: [tag].compactMap(\.self) + tags, movesTag: movesTag,
+        recipes: recipes, allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged, tuning: tuning
+      )
+      if let new { context.reporter.inform("\(new.path) is image \(image) now") }
+      return outcome
+    } catch {
+      if new != nil { DefinitionRemover(context).withdraw(image) }
+      throw error
+    }
+  }
+
+  func requireImages(_ names: [String]) throws {
     for name in names {
       do {
-        if Workspace.isPath(name) {
-          guard try directoryOwner(directoryPath(name)) == nil,
-            try statLive(directoryPath(name))?.kind != .directory
+        if DirectoryImages.isPath(name) {
+          guard
+            try DirectoryImages(context).directoryOwner(
+              DirectoryImages(context).directoryPath(name)) == nil,
+            try ImageCapturer(context).statLive(DirectoryImages(context).directoryPath(name))?.kind
+              != .directory
           else { continue }
         }
-        _ = try image(named: name, mayAdd: true)
+        _ = try ImageResolver(context).image(named: name, mayAdd: true)
       } catch let error as ImageError {
         let isMessage = name.contains(" ")
         throw ImageError(
@@ -81,12 +105,12 @@ extension Workspace {
     of image: ImageName, message: String, tags: [String], movesTag: Bool, recipes: Bool,
     allowsEmpty: Bool, skipIfUnchanged: Bool, tuning: StoreTuning
   ) throws -> SnapshotOutcome {
-    _ = try definition(of: image)
-    let store = try store(create: true)
-    let lock = try lock(image, store, usesTree: true)
+    _ = try ImageCapturer(context).definition(of: image)
+    let store = try context.store(create: true)
+    let lock = try ImageLocks(context).lock(image, store, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
-    let definition = try definition(of: image)
-    let directories = try lockDirectories(image, definition, for: .reads)
+    let definition = try ImageCapturer(context).definition(of: image)
+    let directories = try DirectoryLocker(context).lockDirectories(image, definition, for: .reads)
     defer { withExtendedLifetime(directories) {} }
     for tag in tags { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
     let outcome = try commitLive(
@@ -97,7 +121,9 @@ extension Workspace {
     for tag in tags {
       let number = outcome.committed.number
       let old = try store.refs.setTag(tag, of: image, to: number, moving: movesTag)
-      if let old, old != number { inform("tag '\(tag)' moved from @\(old) to @\(number)") }
+      if let old, old != number {
+        context.reporter.inform("tag '\(tag)' moved from @\(old) to @\(number)")
+      }
     }
     return outcome
   }
@@ -129,7 +155,7 @@ extension Workspace {
     tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let start = monotonicSeconds()
-    let store = try store()
+    let store = try context.store()
     let latest = try store.refs.latestReadable(of: image)
     let session = try store.beginSession(tuning)
     let (live, candidates) = try ingestLive(
@@ -138,21 +164,22 @@ extension Workspace {
     if live.capture.components.isEmpty, definition.isEmpty, !allowsEmpty {
       throw ImageError(.filesMissing, "image \(image)", "has neither a definition nor files")
     }
-    progress.begin("syncing")
+    context.progress.begin("syncing")
     try session.finish()
-    let stored = try storeCandidates(candidates, live.capture.components)
+    let stored = try RecipeConverter(context).storeCandidates(candidates, live.capture.components)
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
     snapshot.message = message
     snapshot.provenance =
       recordsChange
-      ? changeProvenance(command, before: before) : provenance(command, before: before)
+      ? ChangeRecorder(context).changeProvenance(command, before: before)
+      : context.provenance(command, before: before)
     let isSame = latest.map { $0.snapshot.hasSameState(as: snapshot) } ?? false
     let committed: CommittedSnapshot
     // An incomplete state is recorded only once. Repeated records would push complete snapshots out of the
     // history.
     if isSame, skipIfUnchanged || !snapshot.isComplete, let latest {
       committed = latest
-      LastCheck(store, key: cacheKey(image)).record()
+      LastCheck(store, key: context.cacheKey(image)).record()
     } else {
       try checking?(snapshot)
       if !allowsEmpty,
@@ -180,11 +207,11 @@ extension Workspace {
     additional: [CaptureRoot] = [], rows keys: Set<RowKey> = [], recipes: Bool = false,
     change: [Entry]? = nil, into session: WriteSession
   ) throws -> (live: LiveImage, candidates: [RecipeCandidate]) {
-    let candidates = try recipeCandidates(
+    let candidates = try RecipeConverter(context).recipeCandidates(
       definition, image, latest: latest?.snapshot, additional: additional, includesNew: recipes)
     let verifiedFiles = Dictionary(
       candidates.map { ($0.path, $0.verifiedFiles) }, uniquingKeysWith: { first, _ in first })
-    let live = try captureLive(
+    let live = try ImageCapturer(context).captureLive(
       image, definition, latest: latest, change: change, additional: additional, rows: keys,
       verifiedFiles: verifiedFiles, into: .store(session))
     return (live, candidates)
@@ -198,8 +225,8 @@ extension Workspace {
   ) throws -> CommittedSnapshot {
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
     snapshot.message = message
-    snapshot.provenance = provenance(command)
-    let committed = try store().refs.append(snapshot)
+    snapshot.provenance = context.provenance(command)
+    let committed = try context.store().refs.append(snapshot)
     if isPermanent { saveCache(image, live, base: committed.id) }
     return committed
   }
@@ -220,7 +247,7 @@ extension Workspace {
 
   /// Saves the stat cache of the captured files.
   private func saveCache(_ image: ImageName, _ live: LiveImage, base: Digest) {
-    guard let layout = try? store().layout else { return }
-    live.capture.saveCache(layout, key: cacheKey(image), base: base, replacing: live.cache)
+    guard let layout = try? context.store().layout else { return }
+    live.capture.saveCache(layout, key: context.cacheKey(image), base: base, replacing: live.cache)
   }
 }

@@ -41,22 +41,42 @@ extension Workspace {
     _ name: String, tags: [String] = [], movesTag: Bool = false, allowsEmpty: Bool = false,
     skipIfUnchanged: Bool = false
   ) throws -> SnapshotPlan {
+    try SnapshotPlanner(context).planSnapshot(
+      name, tags: tags, movesTag: movesTag, allowsEmpty: allowsEmpty,
+      skipIfUnchanged: skipIfUnchanged)
+  }
+}
+
+/// Plans snapshots.
+struct SnapshotPlanner {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func planSnapshot(
+    _ name: String, tags: [String] = [], movesTag: Bool = false, allowsEmpty: Bool = false,
+    skipIfUnchanged: Bool = false
+  ) throws -> SnapshotPlan {
     let start = monotonicSeconds()
-    let store = try store()
-    let (image, definition, directory) = try adoptableImage(name, store)
-    let lock = try lock(image, store, isDryRun: true)
+    let store = try context.store()
+    let (image, definition, directory) = try DirectoryImages(context).adoptableImage(name, store)
+    let lock = try ImageLocks(context).lock(image, store, isDryRun: true)
     defer { withExtendedLifetime(lock) {} }
     let latest = try store.refs.latestReadable(of: image)
     let memory = MemoryObjects(over: store)
-    let live = try captureLive(image, definition, latest: latest, into: .memory(memory))
-    let snapshot = newSnapshot(of: image, live, notes: [], latest: latest)
+    let live = try ImageCapturer(context).captureLive(
+      image, definition, latest: latest, into: .memory(memory))
+    let snapshot = SnapshotTaker(context).newSnapshot(of: image, live, notes: [], latest: latest)
     let isSame = latest?.snapshot.hasSameState(as: snapshot) == true
     let isRecorded = try
-      !(isSame && (skipIfUnchanged && latestStays(image, store) || !snapshot.isComplete))
-    let refusal = try refusal(isDryRun: true) {
+      !(isSame
+      && (skipIfUnchanged && SnapshotTaker(context).latestStays(image, store)
+        || !snapshot.isComplete))
+    let refusal = try DryRunRefusal(context).refusal(isDryRun: true) {
       try store.layout.requireWritable("the history of \(image)")
-      try expectDirectoriesFree(
-        image, requests(definition, latest: latest?.snapshot).all.map(\.path))
+      try DirectoryLocker(context).expectDirectoriesFree(
+        image, ImageCapturer(context).requests(definition, latest: latest?.snapshot).all.map(\.path)
+      )
       for tag in tags { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
       if isRecorded, !allowsEmpty,
         let reason = try EmptyStateCheck.reason(live, latest: latest?.snapshot, in: store)
@@ -67,7 +87,10 @@ extension Workspace {
     return SnapshotPlan(
       image: image.text, addedDirectory: directory?.text,
       number: isRecorded ? try store.refs.nextNumber(of: image) : nil, latest: latest,
-      diff: try latest.map { try diff(state($0, store), live.state(from: memory)) },
+      diff: try latest.map {
+        try ImageComparer(context).diff(
+          StatusReader(context).state($0, store), live.state(from: memory))
+      },
       notes: snapshot.notes, entryCount: snapshot.entryCount, contentBytes: snapshot.contentBytes,
       readBytes: live.capture.readBytes, refusal: refusal, seconds: monotonicSeconds() - start)
   }

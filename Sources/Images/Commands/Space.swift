@@ -61,9 +61,7 @@ extension Workspace {
   public func collect(_ request: CollectionRequest = CollectionRequest()) throws
     -> CollectionOutcome
   {
-    var request = request
-    request.waiting = lockWait
-    return try store().collect(request, progress: progress, report: inform)
+    try SpaceReporter(context).collect(request)
   }
 
   /// Returns the disk usage of images or snapshots.
@@ -71,8 +69,42 @@ extension Workspace {
   ///   - texts: images or references; empty for all images.
   ///   - bySnapshot: whether the result has a line for each snapshot of an image.
   public func diskUse(_ texts: [String], bySnapshot: Bool = false) throws -> DiskUseOutcome {
-    let store = try store()
-    let diskUse = try store.diskUse(isTolerant: true, progress: progress)
+    try SpaceReporter(context).diskUse(texts, bySnapshot: bySnapshot)
+  }
+
+  /// Returns what `gc` would free: unneeded packs, and files of killed commands.
+  /// - Throws: `damaged` if a ref cannot be read, as `gc` itself.
+  public func collectionEstimate() throws -> (collectableBytes: UInt64, unfinishedBytes: UInt64) {
+    let store = try context.store()
+    return (
+      try store.diskUse(progress: context.progress).collectableBytes, try store.unfinishedBytes()
+    )
+  }
+
+  /// Returns the counts and sizes of the store.
+  public func statistics() throws -> StoreStatistics {
+    try SpaceReporter(context).statistics()
+  }
+}
+
+/// Collects garbage, and reports the use of space.
+struct SpaceReporter {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func collect(_ request: CollectionRequest = CollectionRequest()) throws
+    -> CollectionOutcome
+  {
+    var request = request
+    request.waiting = context.lockWait
+    return try context.store().collect(
+      request, progress: context.progress, report: context.reporter.inform)
+  }
+
+  func diskUse(_ texts: [String], bySnapshot: Bool = false) throws -> DiskUseOutcome {
+    let store = try context.store()
+    let diskUse = try store.diskUse(isTolerant: true, progress: context.progress)
     var groups: [(name: String, members: [SnapshotName])] = []
     func add(image: String) {
       let members = diskUse.snapshots.filter { $0.image.text == image }
@@ -92,8 +124,10 @@ extension Workspace {
         add(image: text)
         continue
       }
-      let committed = try find(reference)
-      if reference.selector == .latest, try find(idOrName: reference.image) == nil {
+      let committed = try SnapshotResolver(context).find(reference)
+      if reference.selector == .latest,
+        try SnapshotResolver(context).find(idOrName: reference.image) == nil
+      {
         add(image: committed.snapshot.image)
       } else {
         let name = SnapshotName(
@@ -116,15 +150,6 @@ extension Workspace {
         + diskUse.lost.map(UnreadableSnapshot.init(lost:)))
   }
 
-  /// Returns what `gc` would free: unneeded packs, and files of killed commands.
-  /// - Throws: `damaged` if a ref cannot be read, as `gc` itself.
-  public func collectionEstimate() throws -> (collectableBytes: UInt64, unfinishedBytes: UInt64) {
-    let store = try store()
-    return (
-      try store.diskUse(progress: progress).collectableBytes, try store.unfinishedBytes()
-    )
-  }
-
   private func lostSnapshots(_ store: ObjectStore) throws -> [UnreadableSnapshot] {
     try store.refs.everyImage().flatMap { image in
       try store.refs.lostNumbers(of: image).map {
@@ -133,9 +158,8 @@ extension Workspace {
     }
   }
 
-  /// Returns the counts and sizes of the store.
-  public func statistics() throws -> StoreStatistics {
-    let store = try store()
+  func statistics() throws -> StoreStatistics {
+    let store = try context.store()
     var snapshots = 0
     var entries: UInt64 = 0
     var contentBytes: UInt64 = 0
@@ -168,16 +192,19 @@ extension Workspace {
   }
 
   private func indexBytes(_ store: ObjectStore) throws -> UInt64 {
-    try fileSystem.statIfPresent(at: store.layout.root.raw, Array("index.sqlite".utf8))?.size ?? 0
+    try context.fileSystem.statIfPresent(at: store.layout.root.raw, Array("index.sqlite".utf8))?
+      .size ?? 0
   }
 
   /// Returns the total size of the files below a directory, in bytes.
   private func bytes(below directory: Descriptor) throws -> UInt64 {
     var total: UInt64 = 0
-    for name in try fileSystem.names(of: directory.raw) {
-      guard let stat = try fileSystem.statIfPresent(at: directory.raw, name) else { continue }
+    for name in try context.fileSystem.names(of: directory.raw) {
+      guard let stat = try context.fileSystem.statIfPresent(at: directory.raw, name) else {
+        continue
+      }
       if stat.kind == .directory {
-        total += try bytes(below: try fileSystem.openDirectory(at: directory.raw, name))
+        total += try bytes(below: try context.fileSystem.openDirectory(at: directory.raw, name))
       } else {
         total += stat.size
       }

@@ -37,16 +37,34 @@ extension Workspace {
   /// - Throws: `ImageError` (`snapshotNotFound`) if the image has no snapshot; `StoreError`,
   ///   `XCATError`, `SystemError`.
   public func status(_ name: String) throws -> StatusOutcome {
+    try StatusReader(context).status(name)
+  }
+
+  /// Compares two snapshots, or a snapshot with the live image.
+  /// - Parameter new: nil for the live image.
+  public func diff(_ old: String, _ new: String?) throws -> ImageDiff {
+    try StatusReader(context).diff(old, new)
+  }
+}
+
+/// Compares live images with snapshots.
+struct StatusReader {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func status(_ name: String) throws -> StatusOutcome {
     let start = monotonicSeconds()
-    let snapshot = try findLatest(name)
-    let unfinished = try unfinished(of: snapshot.snapshot.image).first
+    let snapshot = try SnapshotResolver(context).findLatest(name)
+    let unfinished = try ChangeJournal(context).unfinished(of: snapshot.snapshot.image).first
     if let unfinished, unfinished.isRunning {
-      warn("\(unfinished.description) is in progress")
+      context.reporter.warn("\(unfinished.description) is in progress")
     }
     let (diff, live) = try diffLive(snapshot)
     let (excluded, before) = try splitExcluded(live, image: snapshot.snapshot.image)
     return StatusOutcome(
-      snapshot: snapshot, baseline: try baseline(before: snapshot), diff: diff,
+      snapshot: snapshot, baseline: try BaselineLookup(context).baseline(before: snapshot),
+      diff: diff,
       notes: live.notes.filter { $0.kind != .excluded },
       entryCount: live.capture.entryCount,
       readBytes: live.capture.readBytes, unfinished: unfinished,
@@ -65,7 +83,7 @@ extension Workspace {
     guard let top = live.capture.components.rootTree?.path, !notes.isEmpty else {
       return (notes, [])
     }
-    let lists = try excludes(of: ImageName(image), live.definition)
+    let lists = try DirectoryExcludes(context).excludes(of: ImageName(image), live.definition)
     var split: (now: [Snapshot.Note], before: [Snapshot.Note]) = ([], [])
     for note in notes {
       let path = Array(note.path.dropFirst(top.count + 1))
@@ -81,10 +99,8 @@ extension Workspace {
       .sorted { $0.0 < $1.0 }
   }
 
-  /// Compares two snapshots, or a snapshot with the live image.
-  /// - Parameter new: nil for the live image.
-  public func diff(_ old: String, _ new: String?) throws -> ImageDiff {
-    try comparison(old, new).diff
+  func diff(_ old: String, _ new: String?) throws -> ImageDiff {
+    try ComparisonReader(context).comparison(old, new).diff
   }
 
   /// Returns the state that a snapshot records.
@@ -115,14 +131,14 @@ extension Workspace {
     verifiedFiles: [[UInt8]: VerifiedFile] = [:]
   ) throws -> (diff: ImageDiff, live: LiveImage, source: MemoryObjects) {
     let image = try ImageName(snapshot.snapshot.image)
-    let store = try store()
+    let store = try context.store()
     let memory = MemoryObjects(over: store)
-    let definition = try tables().definition(of: image.text) ?? ImageDefinition()
+    let definition = try context.tables().definition(of: image.text) ?? ImageDefinition()
     let snapshot = snapshot.relocated(to: definition)
-    let live = try captureLive(
+    let live = try ImageCapturer(context).captureLive(
       image, definition, latest: snapshot, target: snapshot.snapshot, change: change,
       additional: snapshot.snapshot.requests,
       rows: snapshot.snapshot.keptRows.keys, verifiedFiles: verifiedFiles, into: .memory(memory))
-    return (try diff(state(snapshot, store), live.state(from: memory)), live, memory)
+    return (try ImageComparer(context).diff(state(snapshot, store), live.state(from: memory)), live, memory)
   }
 }

@@ -14,13 +14,24 @@ extension Workspace {
   /// - Throws: `ImageError`: `nothingToUndo` if the latest snapshots record no change, `snapshotNotFound` if
   ///   the state before is not in the store; otherwise as `revert`.
   public func undo(_ name: String, _ request: RevertRequest? = nil) throws -> RevertOutcome {
-    let image = try findHistory(name).image
-    let store = try store()
-    let lock = try lock(
+    try ChangeUndoer(context).undo(name, request)
+  }
+}
+
+/// Undoes changes.
+struct ChangeUndoer {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func undo(_ name: String, _ request: RevertRequest? = nil) throws -> RevertOutcome {
+    let image = try SnapshotResolver(context).findHistory(name).image
+    let store = try context.store()
+    let lock = try ImageLocks(context).lock(
       image, store, isDryRun: request?.isDryRun ?? false, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
     let (change, before) = try lastChange(of: image)
-    guard let target = try findSnapshot(before, of: image) else {
+    guard let target = try ChangeJournal(context).findSnapshot(before, of: image) else {
       throw ImageError(
         .snapshotNotFound, "image \(image)",
         "no longer has the snapshot of the state before \(change.name) (\(change.snapshot.message))",
@@ -34,13 +45,13 @@ extension Workspace {
     }
     // An import may have moved the image to another directory. If an administrator has moved it since, it
     // stays there.
-    let live = try tables().definition(of: image.text)?.directoryPath
+    let live = try context.tables().definition(of: image.text)?.directoryPath
     request.restoresLocation =
       live == change.snapshot.definition.directoryPath
       && live != target.snapshot.definition.directoryPath
     // The message of an undo of an undo names only the number.
     let isUndo = change.snapshot.message.hasPrefix("undo of ")
-    var outcome = try self.change(
+    var outcome = try ImageReverter(context).change(
       ChangeRequest(
         image: image, target: target, request: request, command: "undo",
         message: "undo of @\(change.number)"
@@ -52,7 +63,7 @@ extension Workspace {
   /// Returns the last snapshot that records a change, and the id of the snapshot of the state before it.
   /// - Throws: `ImageError` if there is no such change, or if it was made with --no-safety.
   private func lastChange(of image: ImageName) throws -> (CommittedSnapshot, before: Digest) {
-    let refs = try store().refs
+    let refs = try context.store().refs
     var later: CommittedSnapshot?
     var latest: CommittedSnapshot?
     for number in try refs.numbers(of: image).reversed() {

@@ -5,27 +5,49 @@ import Store
 extension Workspace {
   /// Checks the store; see `verify(_:)`.
   /// - Parameter deep: whether all packs are read.
-  public func verify(deep: Bool) throws -> VerifyReport { try verify(VerifyRequest(deep: deep)) }
+  public func verify(deep: Bool) throws -> VerifyReport {
+    try StoreVerifier(context).verify(VerifyRequest(deep: deep))
+  }
 
   /// Checks the store, and that the snapshots exist that unfinished changes need.
   /// - Throws: `StoreError` if the store cannot be checked. Damage is in the report.
   public func verify(_ request: VerifyRequest) throws -> VerifyReport {
-    let store = try store()
-    var report = try store.verify(request, progress: progress)
+    try StoreVerifier(context).verify(request)
+  }
+
+  /// Rebuilds the index from the packs.
+  /// - Returns: the numbers of packs and objects in the new index, and the bytes of the packs.
+  public func reindex() throws -> (packs: Int, objects: Int, storedBytes: UInt64) {
+    let store = try context.store()
+    try store.reindex()
+    return try store.totals()
+  }
+}
+
+/// Verifies the store.
+struct StoreVerifier {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func verify(_ request: VerifyRequest) throws -> VerifyReport {
+    let store = try context.store()
+    var report = try store.verify(request, progress: context.progress)
     report.problems += try journalProblems()
     return report
   }
 
   /// Returns the problems with the journals of unfinished changes.
   func journalProblems() throws -> [VerifyReport.Problem] {
-    let store = try store()
+    let store = try context.store()
     var problems: [VerifyReport.Problem] = []
     for image in try store.journals.images() {
       do {
-        guard let journal = try journal(of: image) else { continue }
+        guard let journal = try ChangeJournal(context).journal(of: image) else { continue }
         // The journal of an import is written before the ref of its target.
         let needed = [journal.before, journal.operation == .revert ? journal.target : nil]
-        for id in needed.compactMap(\.self) where try findSnapshot(id, of: image) == nil {
+        for id in needed.compactMap(\.self)
+        where try ChangeJournal(context).findSnapshot(id, of: image) == nil {
           problems.append(
             VerifyReport.Problem(
               object: "the journal of \(image)",
@@ -37,13 +59,5 @@ extension Workspace {
       }
     }
     return problems
-  }
-
-  /// Rebuilds the index from the packs.
-  /// - Returns: the numbers of packs and objects in the new index, and the bytes of the packs.
-  public func reindex() throws -> (packs: Int, objects: Int, storedBytes: UInt64) {
-    let store = try store()
-    try store.reindex()
-    return try store.totals()
   }
 }

@@ -9,6 +9,19 @@ extension Workspace {
   public func completion(
     at point: CompletionPoint, _ tree: CommandTree, describes: Bool = false
   ) -> Completion {
+    Completer(context).completion(at: point, tree, describes: describes)
+  }
+}
+
+/// Completes words of command lines.
+struct Completer {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func completion(
+    at point: CompletionPoint, _ tree: CommandTree, describes: Bool = false
+  ) -> Completion {
     let answer = point.staticCompletion(tree) ?? dynamicCompletion(point, describes: describes)
     guard case .candidates(let candidates) = answer.source else { return answer }
     // A damaged store can have names that end a line or control the terminal.
@@ -19,9 +32,11 @@ extension Workspace {
   private func dynamicCompletion(_ point: CompletionPoint, describes: Bool) -> Completion {
     guard case .value(let kind) = point.kind else { return .none }
     let word = point.word
-    let store = try? UnlockedStore(fileSystem, path: storePath, owner: options.storeOwner)
+    let store = try? UnlockedStore(
+      context.fileSystem, path: context.storePath, owner: context.options.storeOwner)
     let source = CompletionSource(
-      store: store, tables: (try? unlockedTables(hasStore: store != nil)) ?? nil,
+      store: store,
+      tables: (try? TableLocator(context).unlockedTables(hasStore: store != nil)) ?? nil,
       describes: describes)
     let reference = point.snapshotOperand
     let candidates: [CompletionCandidate]

@@ -47,6 +47,24 @@ extension Workspace {
   public func comparison(
     _ old: String, _ new: String?, paths: [String] = []
   ) throws -> Comparison {
+    try ComparisonReader(context).comparison(old, new, paths: paths)
+  }
+
+  /// Returns a reader of a snapshot.
+  public func reader(of snapshot: CommittedSnapshot) throws -> SnapshotReader {
+    try ComparisonReader(context).reader(of: snapshot)
+  }
+}
+
+/// Opens the sides of a comparison.
+struct ComparisonReader {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func comparison(
+    _ old: String, _ new: String?, paths: [String] = []
+  ) throws -> Comparison {
     let (before, after) = (try PathReference(old), try new.map { try PathReference($0) })
     if let path = before.path, let other = after?.path, path != other {
       throw ImageError(
@@ -59,7 +77,7 @@ extension Workspace {
   }
 
   private func comparison(_ old: Reference, _ new: Reference?) throws -> Comparison {
-    let store = try store()
+    let store = try context.store()
     if let new {
       let (before, beforeImage) = try side(old)
       let (after, afterImage) = try side(new)
@@ -68,47 +86,50 @@ extension Workspace {
           && before.state.definition.directoryPath == after.state.definition.directoryPath
         ? after.state : after.state.paired(with: before.state)
       return Comparison(
-        diff: try diff(before.state, paired), old: before,
+        diff: try ImageComparer(context).diff(before.state, paired), old: before,
         new: SnapshotReader(state: paired, store: store, live: after.live),
         newPaths: Dictionary(
           zip(paired.components, after.state.components).filter { $0.path != $1.path }
             .map { ($0.path, $1.path) }, uniquingKeysWith: { first, _ in first }))
     }
-    let before = try findBaseline(old)
-    let oldReader = SnapshotReader(state: state(before, store), store: store, live: nil)
-    let (diff, live, source) = try lookAtLive(before)
+    let before = try BaselineLookup(context).findBaseline(old)
+    let oldReader = SnapshotReader(
+      state: StatusReader(context).state(before, store), store: store, live: nil)
+    let (diff, live, source) = try StatusReader(context).lookAtLive(before)
     return Comparison(
       diff: diff, old: oldReader,
-      new: SnapshotReader(state: live.state(from: source), store: store, live: resolver))
+      new: SnapshotReader(state: live.state(from: source), store: store, live: context.resolver))
   }
 
   /// Returns one side of a comparison, and the name of its image.
   private func side(_ reference: Reference) throws -> (SnapshotReader, image: String) {
-    let store = try store()
+    let store = try context.store()
     guard reference.selector == .live else {
-      let found = try find(reference)
+      let found = try SnapshotResolver(context).find(reference)
       return (
-        SnapshotReader(state: state(found, store), store: store, live: nil), found.snapshot.image
+        SnapshotReader(state: StatusReader(context).state(found, store), store: store, live: nil),
+        found.snapshot.image
       )
     }
-    let image = try image(named: reference.image)
+    let image = try ImageResolver(context).image(named: reference.image)
     let latest = try store.refs.latestReadable(of: image)
     let memory = MemoryObjects(over: store)
-    let live = try captureLive(
-      image, tables().definition(of: image.text) ?? ImageDefinition(), latest: latest,
+    let live = try ImageCapturer(context).captureLive(
+      image, context.tables().definition(of: image.text) ?? ImageDefinition(), latest: latest,
       additional: latest?.snapshot.requests ?? [], rows: latest?.snapshot.keptRows.keys ?? [],
       into: .memory(memory))
     return (
       SnapshotReader(
-        state: live.state(from: memory, named: "\(image)@live"), store: store, live: resolver),
+        state: live.state(from: memory, named: "\(image)@live"), store: store,
+        live: context.resolver),
       image.text
     )
   }
 
-  /// Returns a reader of a snapshot.
-  public func reader(of snapshot: CommittedSnapshot) throws -> SnapshotReader {
-    let store = try store()
-    return SnapshotReader(state: state(snapshot, store), store: store, live: nil)
+  func reader(of snapshot: CommittedSnapshot) throws -> SnapshotReader {
+    let store = try context.store()
+    return SnapshotReader(
+      state: StatusReader(context).state(snapshot, store), store: store, live: nil)
   }
 }
 

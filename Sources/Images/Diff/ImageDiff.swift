@@ -73,10 +73,15 @@ func attributeChanges(
   return changes
 }
 
-extension Workspace {
+/// Compares two states of an image.
+struct ImageComparer {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Compares two states within one read transaction.
   func diff(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
-    try store().withReadTransaction { try compare(old, new) }
+    try context.store().withReadTransaction { try compare(old, new) }
   }
 }
 

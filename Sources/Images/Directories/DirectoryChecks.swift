@@ -32,7 +32,12 @@ struct PathInImage {
   let path: [UInt8]
 }
 
-extension Workspace {
+/// Checks which directories may become images.
+struct DirectoryChecks {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Checks that a directory can become an image. An absent one can.
   /// - Throws: `ImageError` (`usage`) if it cannot.
   func requireUsable(_ path: AbsolutePath) throws {
@@ -42,19 +47,20 @@ extension Workspace {
         .usage, object, reason,
         hint: "Nothing was added; name the directory that is the root of the tree")
     }
-    guard let stat = try statLive(path) else { return }
+    guard let stat = try ImageCapturer(context).statLive(path) else { return }
     let own = FileIdentity(stat)
-    let top = try fileSystem.stat(resolver.root.raw)
+    let top = try context.fileSystem.stat(context.resolver.root.raw)
     if own == FileIdentity(top) {
       throw refuse("is the root of this machine, and cannot be an image")
     }
-    let resolved = try resolver.resolve(path)
-    let directory = try fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
-    if let name = PseudoFileSystem.name(fileSystem.fileSystemType(directory.raw)) {
+    let resolved = try context.resolver.resolve(path)
+    let directory = try context.fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
+    if let name = PseudoFileSystem.name(context.fileSystem.fileSystemType(directory.raw)) {
       throw refuse("is on a file system of the kernel (\(name)), and cannot be an image")
     }
     // devtmpfs has the type of tmpfs, so it is recognized by its device: that of /dev.
-    if let devices = try statLive(AbsolutePath(components: [Array("dev".utf8)])),
+    if let devices = try ImageCapturer(context).statLive(
+      AbsolutePath(components: [Array("dev".utf8)])),
       devices.device != top.device, devices.device == stat.device
     {
       throw refuse("holds this machine's devices, and cannot be an image")
@@ -64,10 +70,12 @@ extension Workspace {
 
   /// Returns whether a path is in the store, links resolved.
   private func isInStore(_ path: AbsolutePath) throws -> Bool {
-    guard let store = try storeIdentity() else { return false }
-    var directory = try realPath(path) ?? path
+    guard let store = try StoreProtection(context).storeIdentity() else { return false }
+    var directory = try LivePaths(context).realPath(path) ?? path
     while true {
-      if try statLive(directory).map({ FileIdentity($0) }) == store { return true }
+      if try ImageCapturer(context).statLive(directory).map({ FileIdentity($0) }) == store {
+        return true
+      }
       if directory.components.isEmpty { return false }
       directory = directory.parent
     }
@@ -81,7 +89,7 @@ extension Workspace {
         "directory \(path.text)", "is inside the image \(holder.image)",
         hint: "Nothing was added: 'imgstore snapshot \(holder.image)' already includes it")
     }
-    let own = try realPath(path) ?? path
+    let own = try LivePaths(context).realPath(path) ?? path
     for (other, tree) in try liveTrees() where other != image && tree.isInside(own) {
       throw ImageError(
         "directory \(path.text)", "holds the image \(other) (\(tree.text))",
@@ -92,7 +100,9 @@ extension Workspace {
   /// Returns the innermost image whose root tree contains a path; nil if none does.
   func imageHolding(_ path: AbsolutePath) throws -> PathInImage? {
     // If the path does not exist, its directory counts.
-    let real = try realPath(path) ?? realPath(path.parent)?.appending(path.lastComponent) ?? path
+    let real =
+      try LivePaths(context).realPath(path) ?? LivePaths(context).realPath(path.parent)?.appending(
+        path.lastComponent) ?? path
     let trees = try liveTrees().filter { real.isInside($0.tree) }
     guard let nearest = trees.max(by: { $0.tree.components.count < $1.tree.components.count })
     else { return nil }
@@ -104,15 +114,17 @@ extension Workspace {
 
   /// Returns the existing root trees of all images, links resolved.
   func liveTrees() throws -> [(image: ImageName, tree: AbsolutePath)] {
-    let tables = try tables()
-    let install = try installDirectory(tables)
+    let tables = try context.tables()
+    let install = try context.installDirectory(tables)
     return try tables.definitions().sorted { $0.key < $1.key }.compactMap { name, definition in
       let path =
         definition.isDirectory
         ? definition.directoryPath
         : ImageFiles.bootDirectory(definition, installDirectory: install)?
           .appending(ImageFiles.rootTreeName)
-      guard let image = try? ImageName(name), let path, let real = try realPath(path) else {
+      guard let image = try? ImageName(name), let path,
+        let real = try LivePaths(context).realPath(path)
+      else {
         return nil
       }
       return (image, real)

@@ -17,7 +17,12 @@ import Platform
 import Store
 import XCAT
 
-extension Workspace {
+/// Collects the exclude lists of an image that is a directory.
+struct DirectoryExcludes {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the excludes of an image's tree.
   /// - Parameters:
   ///   - target: the snapshot for a comparison, or to which a change leads.
@@ -49,7 +54,7 @@ extension Workspace {
 
   /// Returns the trees of the target and of the latest snapshot.
   private func storedTrees(_ image: ImageName, _ target: Snapshot?) throws -> [Entry] {
-    let latest = try store().refs.latestReadable(of: image)?.snapshot
+    let latest = try context.store().refs.latestReadable(of: image)?.snapshot
     return [target, latest].compactMap { $0?.components.rootTree?.entry }
   }
 
@@ -58,7 +63,7 @@ extension Workspace {
     of list: ExcludePatterns, in trees: [Entry]
   ) throws -> ExcludeExceptions {
     if list.isEmpty { return ExcludeExceptions() }
-    let collector = ExcludedEntryCollector(list, try store())
+    let collector = ExcludedEntryCollector(list, try context.store())
     for tree in trees { try collector.add(tree) }
     return collector.exceptions
   }
@@ -66,7 +71,7 @@ extension Workspace {
   /// Returns the path of the first entry of a stored tree that a list excludes; nil if it excludes none.
   func firstEntry(in tree: Entry, excludedBy list: ExcludePatterns) throws -> [UInt8]? {
     if list.isEmpty { return nil }
-    let store = try store()
+    let store = try context.store()
     func search(_ entry: Entry, _ path: [UInt8]) throws -> [UInt8]? {
       guard let ids = entry.ids else { return nil }
       for child in try Tree.entries(ids, from: store) {
@@ -101,7 +106,7 @@ extension Workspace {
       let path = definition.directoryPath ?? latest?.definition.directoryPath
     else { return nil }
     let recorded = try latest?.components.rootTree.map {
-      (top: $0.entry, source: try store() as any ObjectSource)
+      (top: $0.entry, source: try context.store() as any ObjectSource)
     }
     return TreeExcludes(lists, role: ImageFiles.rootTree, path: path, recorded: recorded)
   }
@@ -128,10 +133,10 @@ extension Workspace {
   func ignoreFile(in directory: AbsolutePath) throws -> [String] {
     let path = directory.appending(ExcludePatterns.fileName)
     do throws(SystemError) {
-      let resolved = try resolver.resolve(path, followLast: false)
-      let file = try fileSystem.openFile(
+      let resolved = try context.resolver.resolve(path, followLast: false)
+      let file = try context.fileSystem.openFile(
         at: resolved.directory.raw, resolved.name, [.read, .noFollow, .nonBlocking])
-      guard try fileSystem.stat(file.raw).kind == .file else { return [] }
+      guard try context.fileSystem.stat(file.raw).kind == .file else { return [] }
       return lines(try readAll(file, path, limitBytes: ExcludePatterns.maxFileBytes))
     } catch {
       // A link or a directory of that name is not a list.
@@ -156,7 +161,7 @@ extension Workspace {
         reason: "the list has more than \(ExcludePatterns.maxFileBytes >> 10) KiB")
     }
     var bytes: [UInt8] = []
-    try store().read(blob, sizeBytes: entry.sizeBytes) { _, part in bytes += part }
+    try context.store().read(blob, sizeBytes: entry.sizeBytes) { _, part in bytes += part }
     return lines(bytes)
   }
 
@@ -170,7 +175,7 @@ extension Workspace {
       var failure: SystemError?
       bytes.withUnsafeMutableBytes { buffer in
         do throws(SystemError) {
-          count = try fileSystem.read(
+          count = try context.fileSystem.read(
             file.raw, into: UnsafeMutableRawBufferPointer(rebasing: buffer[length...]))
         } catch { failure = error }
       }

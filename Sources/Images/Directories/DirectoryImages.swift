@@ -40,19 +40,39 @@ extension Workspace {
   public func addDirectory(
     _ name: String?, at text: String, excludes: [String]? = nil
   ) throws -> AddOutcome {
+    try DirectoryImages(context).addDirectory(name, at: text, excludes: excludes)
+  }
+
+  /// Returns whether a text is a path that is not the directory of an image.
+  public func isPathInImage(_ text: String) throws -> Bool {
+    try DirectoryImages(context).isPathInImage(text)
+  }
+}
+
+/// Makes images of directories.
+struct DirectoryImages {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func addDirectory(
+    _ name: String?, at text: String, excludes: [String]? = nil
+  ) throws -> AddOutcome {
     let (image, path) = try directoryToAdd(name, at: text, excludes: excludes)
-    let store = try store(create: true)
-    let lock = try lock(image, store)
+    let store = try context.store(create: true)
+    let lock = try ImageLocks(context).lock(image, store)
     defer { withExtendedLifetime(lock) {} }
     let (definition, old) = try directoryDefinition(image, path, excludes: excludes, store)
     if definition != old {
-      try applyRows(definition.rowChanges(of: image.text, replacing: old ?? ImageDefinition()))
+      try LiveRows(context).applyRows(
+        definition.rowChanges(of: image.text, replacing: old ?? ImageDefinition()))
     }
     return AddOutcome(
       name: image.text, path: path.text, excludes: definition.excludes, isNew: old == nil,
       movedFrom: old?.directoryPath.flatMap { $0 == path ? nil : $0.text },
-      entryCount: try fileView.list(path).count,
-      unmatched: try excludes.map { try unmatchedPatterns($0, in: path) } ?? [],
+      entryCount: try ImageCapturer(context).fileView.list(path).count,
+      unmatched: try excludes.map { try PatternChecks(context).unmatchedPatterns($0, in: path) }
+        ?? [],
       system: try systemName(in: path))
   }
 
@@ -61,14 +81,14 @@ extension Workspace {
     _ name: String?, at text: String, excludes: [String]?
   ) throws -> (image: ImageName, path: AbsolutePath) {
     let path = try name == nil ? knownDirectory(text) ?? directoryPath(text) : directoryPath(text)
-    guard try statLive(path)?.kind == .directory else {
+    guard try ImageCapturer(context).statLive(path)?.kind == .directory else {
       throw ImageError(
         .notFound, "directory \(path.text)", "does not exist, or is not a directory",
         hint: "Nothing was added; name the directory that is the root of the tree")
     }
-    try requireUsefulPatterns(excludes ?? [], path)
+    try PatternChecks(context).requireUsefulPatterns(excludes ?? [], path)
     let owner = try directoryOwner(path)
-    if owner == nil { try requireUsable(path) }
+    if owner == nil { try DirectoryChecks(context).requireUsable(path) }
     let image = try name.map { try ImageName($0) } ?? owner ?? ownName(of: path)
     if let owner, owner != image {
       throw ImageError(
@@ -76,7 +96,7 @@ extension Workspace {
         "directory \(path.text)", "is already the image \(owner)",
         hint: "Run 'imgstore snapshot \(owner)'; a second image would store it twice")
     }
-    if owner == nil { try requireNotNested(path, as: image) }
+    if owner == nil { try DirectoryChecks(context).requireNotNested(path, as: image) }
     return (image, path)
   }
 
@@ -85,10 +105,10 @@ extension Workspace {
   private func directoryDefinition(
     _ image: ImageName, _ path: AbsolutePath, excludes: [String]?, _ store: ObjectStore
   ) throws -> (new: ImageDefinition, old: ImageDefinition?) {
-    let tables = try tables()
+    let tables = try context.tables()
     let old = try tables.definition(of: image.text)
     try requireFree(image, path, old)
-    try requirePlain(image, tables)
+    try DefinitionTextReader(context).requirePlain(image, tables)
     let known = try old ?? store.refs.latestReadable(of: image)?.snapshot.definition
     let lines = excludes ?? known?.excludes ?? []
     do throws(ExcludePattern.SyntaxError) {
@@ -104,23 +124,23 @@ extension Workspace {
   func adoptableImage(
     _ text: String, _ store: ObjectStore
   ) throws -> (image: ImageName, definition: ImageDefinition, new: AbsolutePath?) {
-    if Workspace.isPath(text), try directoryOwner(directoryPath(text)) == nil {
+    if DirectoryImages.isPath(text), try directoryOwner(directoryPath(text)) == nil {
       let (image, path) = try directoryToAdd(nil, at: text, excludes: nil)
       let (definition, old) = try directoryDefinition(image, path, excludes: nil, store)
       return (image, definition, old == nil ? path : nil)
     }
     let image =
-      try Workspace.isPath(text)
-      ? directoryOwner(directoryPath(text)) ?? image(named: text)
-      : image(named: text, mayAdd: true)
-    return (image, try definition(of: image), nil)
+      try DirectoryImages.isPath(text)
+      ? directoryOwner(directoryPath(text)) ?? ImageResolver(context).image(named: text)
+      : ImageResolver(context).image(named: text, mayAdd: true)
+    return (image, try ImageCapturer(context).definition(of: image), nil)
   }
 
   /// Returns the directory of the image that a text names; nil if the text is a path.
   private func knownDirectory(_ text: String) throws -> AbsolutePath? {
-    guard !Workspace.isPath(text), let image = try? ImageName(text),
-      let definition = try tables().definition(of: image.text),
-      try statLive(directoryPath("./\(text)"))?.kind != .directory
+    guard !DirectoryImages.isPath(text), let image = try? ImageName(text),
+      let definition = try context.tables().definition(of: image.text),
+      try ImageCapturer(context).statLive(directoryPath("./\(text)"))?.kind != .directory
     else { return nil }
     return definition.directoryPath
   }
@@ -129,7 +149,9 @@ extension Workspace {
   /// one.
   /// - Returns: the image, and the result of adding it if it is new.
   func adoptedImage(_ text: String) throws -> (image: ImageName, new: AddOutcome?) {
-    guard Workspace.isPath(text) else { return (try image(named: text, mayAdd: true), nil) }
+    guard DirectoryImages.isPath(text) else {
+      return (try ImageResolver(context).image(named: text, mayAdd: true), nil)
+    }
     if let owner = try directoryOwner(directoryPath(text)) { return (owner, nil) }
     let added = try addDirectory(nil, at: text)
     return (try ImageName(added.name), added.isNew ? added : nil)
@@ -141,22 +163,21 @@ extension Workspace {
     text == "." || text == ".." || text.first { "/@:".contains($0) } == "/"
   }
 
-  /// Returns whether a text is a path that is not the directory of an image.
-  public func isPathInImage(_ text: String) throws -> Bool {
-    guard Workspace.isPath(text), !text.contains("@") else { return false }
+  func isPathInImage(_ text: String) throws -> Bool {
+    guard DirectoryImages.isPath(text), !text.contains("@") else { return false }
     guard let path = try? directoryPath(text) else { return true }
     return try directoryOwner(path) == nil
   }
 
   /// Returns the image whose directory, boot directory or root tree a path is; nil if there is none.
   func directoryOwner(_ path: AbsolutePath) throws -> ImageName? {
-    let tables = try tables()
-    let identity = try statLive(path).map { FileIdentity($0) }
+    let tables = try context.tables()
+    let identity = try ImageCapturer(context).statLive(path).map { FileIdentity($0) }
     func isSame(_ other: AbsolutePath?) throws -> Bool {
       guard let other else { return false }
       if other == path { return true }
       guard let identity else { return false }
-      return try statLive(other).map { FileIdentity($0) } == identity
+      return try ImageCapturer(context).statLive(other).map { FileIdentity($0) } == identity
     }
     for (name, definition) in try tables.definitions().sorted(by: { $0.key < $1.key }) {
       if definition.isDirectory {
@@ -164,7 +185,7 @@ extension Workspace {
         continue
       }
       let directory = ImageFiles.bootDirectory(
-        definition, installDirectory: try installDirectory(tables))
+        definition, installDirectory: try context.installDirectory(tables))
       if try isSame(directory) || isSame(directory?.appending(ImageFiles.rootTreeName)) {
         return try ImageName(name)
       }
@@ -175,7 +196,9 @@ extension Workspace {
   /// Returns a directory of the command line as a path of the management node.
   /// - Throws: `ImageError` (`usage`) for an invalid path or the root.
   func directoryPath(_ text: String) throws -> AbsolutePath {
-    guard let path = AbsolutePath(try managementPath(text)), !path.components.isEmpty else {
+    guard let path = AbsolutePath(try LivePaths(context).managementPath(text)),
+      !path.components.isEmpty
+    else {
       throw ImageError(
         .usage, "directory '\(text)'", "cannot be an image",
         hint: "Name the directory that is the root of the tree, for example /srv/images/compute")
@@ -199,14 +222,18 @@ extension Workspace {
   private func requireFree(
     _ image: ImageName, _ path: AbsolutePath, _ old: ImageDefinition?
   ) throws {
-    let latest = try store().refs.latestReadable(of: image)
+    let latest = try context.store().refs.latestReadable(of: image)
     guard let other = old ?? latest?.snapshot.definition, other.directoryPath != path else {
       return
     }
     // The latest snapshot of an image whose creation was undone has no definition.
     if old == nil, other == ImageDefinition() { return }
     // The image was moved: its old directory does not exist.
-    if other.isDirectory, let oldPath = other.directoryPath, try statLive(oldPath) == nil { return }
+    if other.isDirectory, let oldPath = other.directoryPath,
+      try ImageCapturer(context).statLive(oldPath) == nil
+    {
+      return
+    }
     throw ImageError(
       .alreadyExists,
       "image \(image)",
@@ -219,7 +246,9 @@ extension Workspace {
   /// Returns PRETTY_NAME of os-release(5); empty if there is none.
   private func systemName(in path: AbsolutePath) throws -> String {
     for name in ["etc/os-release", "usr/lib/os-release"] {
-      guard let bytes = try? fileView.read(path.appending(name)) else { continue }
+      guard let bytes = try? ImageCapturer(context).fileView.read(path.appending(name)) else {
+        continue
+      }
       for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n")
       where line.hasPrefix("PRETTY_NAME=") {
         let value = line.dropFirst("PRETTY_NAME=".count)

@@ -45,7 +45,12 @@ extension LiveImage {
   }
 }
 
-extension Workspace {
+/// Handles images whose directory has moved.
+struct DirectoryMoves {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Removes the plans that would change directories of no image or of another one.
   /// - Parameters:
   ///   - notes: the notes of the target, with the paths that were absent.
@@ -73,10 +78,13 @@ extension Workspace {
         !allowed.contains(path), !isResumed
       else { return true }
       if component.desired == nil {
-        warn("\(path.text) was kept: it is no longer the directory of \(target.image)")
+        context.reporter.warn(
+          "\(path.text) was kept: it is no longer the directory of \(target.image)")
         return false
       }
-      if current.kind == .directory, try fileView.list(path).isEmpty { return true }
+      if current.kind == .directory, try ImageCapturer(context).fileView.list(path).isEmpty {
+        return true
+      }
       throw ImageError(
         "directory \(path.text)",
         "exists, differs from the snapshot of \(target.image), "

@@ -5,7 +5,12 @@ import Platform
 import Store
 import XCAT
 
-extension Workspace {
+/// Checks exclude patterns for mistakes.
+struct PatternChecks {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Checks that each pattern can exclude something.
   /// - Throws: `ImageError` (`invalidPattern`) for a pattern that cannot.
   func requireUsefulPatterns(_ lines: [String], _ directory: AbsolutePath) throws {
@@ -26,7 +31,8 @@ extension Workspace {
       }
       let top = directory.text
       guard text.hasPrefix(top + "/") || text == top,
-        try statLive(AbsolutePath(components: directory.components + directory.components)) == nil
+        try ImageCapturer(context).statLive(
+          AbsolutePath(components: directory.components + directory.components)) == nil
       else { continue }
       let inside = text.dropFirst(top.count)
       throw refuse(
@@ -37,15 +43,15 @@ extension Workspace {
 
   /// Returns the patterns that match no present entry of a directory.
   func unmatchedPatterns(_ lines: [String], in directory: AbsolutePath) throws -> [String] {
-    var search = PatternSearch(fileSystem)
+    var search = PatternSearch(context.fileSystem)
     for line in lines {
       if let pattern = try? ExcludePattern(line), !pattern.isNegated {
         search.unmatched.append(pattern)
       }
     }
-    let resolved = try resolver.resolve(directory)
-    let top = try fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
-    try search.scan(top, device: fileSystem.stat(top.raw).device, [])
+    let resolved = try context.resolver.resolve(directory)
+    let top = try context.fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
+    try search.scan(top, device: context.fileSystem.stat(top.raw).device, [])
     return search.unmatched.map(\.text)
   }
 }

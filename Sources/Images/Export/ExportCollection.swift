@@ -19,7 +19,7 @@ struct CollectedFile {
 
 /// Everything that goes into one bundle.
 struct ExportCollection {
-  private let workspace: Workspace
+  private let context: Context
   let install: AbsolutePath
   var input: ExportInput
   private(set) var missing: [MissingFile] = []
@@ -37,14 +37,14 @@ struct ExportCollection {
   private let cache: SegmentCache
 
   init(
-    _ workspace: Workspace, _ snapshot: CommittedSnapshot, _ request: ExportRequest,
+    _ context: Context, _ snapshot: CommittedSnapshot, _ request: ExportRequest,
     _ store: ObjectStore, _ cache: SegmentCache
   ) throws {
-    self.workspace = workspace
+    self.context = context
     self.cache = cache
     let state = snapshot.snapshot
-    let tables = try workspace.tables()
-    install = try workspace.installDirectory(tables)
+    let tables = try context.tables()
+    install = try context.installDirectory(tables)
     for component in state.components {
       if let path = AbsolutePath(component.path) { components[path] = component }
     }
@@ -56,7 +56,7 @@ struct ExportCollection {
       }
       return path
     }
-    let extras = try ExportCollection.extras(request, workspace)
+    let extras = try ExportCollection.extras(request, context)
     extraPaths = Set(extras.map(\.source))
     input.extras = extras
     input.carriedExtras = facts.extras
@@ -81,11 +81,11 @@ struct ExportCollection {
   // MARK: Collecting
 
   private static func extras(
-    _ request: ExportRequest, _ workspace: Workspace
+    _ request: ExportRequest, _ context: Context
   ) throws -> [ExportExtra] {
     try request.extras.map { extra in
       let path = AbsolutePath(absolute(extra.source))
-      guard let path, let kind = try workspace.statLive(path)?.kind,
+      guard let path, let kind = try ImageCapturer(context).statLive(path)?.kind,
         kind == .file || kind == .directory
       else {
         throw ImageError.sentence(
@@ -107,7 +107,8 @@ struct ExportCollection {
     // A bundle of only the snapshot's files needs no session, so a read-only store is enough.
     if requests.isEmpty { return ([], [], []) }
     let session = try store.beginSession()
-    let captured = try workspace.newCapture().run(requests, cache: nil, into: .store(session))
+    let captured = try StoreProtection(context).newCapture().run(
+      requests, cache: nil, into: .store(session))
     try session.finish()
     let left = captured.notes.filter(\.isExclusion)
     return (
@@ -122,7 +123,7 @@ struct ExportCollection {
     _ request: ExportRequest, _ definition: ImageDefinition, _ snapshot: CommittedSnapshot
   ) throws {
     let closure = ImageDependencies(
-      of: definition, installDirectory: install, in: workspace.fileView)
+      of: definition, installDirectory: install, in: ImageCapturer(context).fileView)
     for needed in closure.needed {
       if request.isComplete {
         if needed.isFromXCAT { continue }
@@ -213,7 +214,7 @@ struct ExportCollection {
     }
     return try BundleView(
       manifest: manifest, files: files, trees: trees, modified: snapshot.snapshot.created,
-      try workspace.store())
+      try context.store())
   }
 
   /// Returns the members with their bytes. Directories become one member per entry, and trees are rendered.
@@ -279,7 +280,7 @@ struct ExportCollection {
     guard let path = AbsolutePath(target.path) else { return }
     let directories = [install, ImageDependencies.xcatRoot, link.parent] + allowed
     let isAllowed = try directories.contains { directory in
-      let real = try workspace.realPath(directory) ?? directory
+      let real = try LivePaths(context).realPath(directory) ?? directory
       return path.isInside(directory) || path.isInside(real)
     }
     guard !isAllowed else { return }
@@ -300,7 +301,7 @@ struct ExportCollection {
   private func tree(
     _ name: String, _ path: AbsolutePath, _ form: TreeArchiveWriter.Form
   ) throws -> CollectedFile {
-    let store = try workspace.store()
+    let store = try context.store()
     let stored = try component(path).entry
     let (view, entry) =
       try scrubTree?(stored) ?? (OverlayTree(store, modified: stored.modified), stored)
@@ -312,7 +313,7 @@ struct ExportCollection {
         try compress(entry, view, store, prefix, .tar, .zstd, sink)
       case .tar:
         let frames = ZstandardFrames(level: 3, sink)
-        let writer = TreeArchiveWriter(store, progress: workspace.progress)
+        let writer = TreeArchiveWriter(store, progress: context.progress)
         _ = try writer.write(entry, prefix: prefix, as: .tar) { try frames.write($0) }
         try frames.finish()
       }
@@ -329,10 +330,10 @@ struct ExportCollection {
     let entries = try ArchiveEntryList(
       entry, from: view, as: form, named: name
     ) { _ in true }
-    workspace.progress.begin("archiving", totalBytes: entries.contentBytes)
+    context.progress.begin("archiving", totalBytes: entries.contentBytes)
     var counts = TreeArchiveCounts()
     let renderer = SegmentRenderer(
-      store, view: view, cache: cache, codec: codec, progress: workspace.progress)
+      store, view: view, cache: cache, codec: codec, progress: context.progress)
     _ = try renderer.render(
       { body in
         let (trailer, written) = try entries.forEach(body)
@@ -340,7 +341,7 @@ struct ExportCollection {
         return trailer
       }, to: sink)
     if counts.droppedXattrs > 0 {
-      workspace.warn(
+      context.reporter.warn(
         "\(counts.droppedXattrs) files have extended attributes or capabilities, which the "
           + "cpio archive of a statelite bundle cannot store")
     }
@@ -352,7 +353,7 @@ struct ExportCollection {
   ) throws {
     files.append(file(name, path.text, .entry(entry)))
     guard let ids = entry.ids else { return }
-    for child in try Tree.entries(ids, from: try workspace.store()) {
+    for child in try Tree.entries(ids, from: try context.store()) {
       guard let text = String(validating: child.name, as: UTF8.self) else {
         throw ImageError(
           path.appending(child.name).text,
@@ -366,7 +367,7 @@ struct ExportCollection {
       case .file, .symlink:
         files.append(file("\(name)/\(text)", path.appending(child.name).text, .entry(child)))
       case .characterDevice, .blockDevice, .fifo, .socket:
-        workspace.warn(
+        context.reporter.warn(
           "\(path.appending(child.name).text) is a \(child.kind.noun), which bundles do not include: "
             + "left out")
       }

@@ -115,7 +115,7 @@ struct BundleMemberPlacer {
         extraMembers.append((full, path.text))
         if isSide { keepExistingPaths.insert(path.bytes) }
       } else if !bundled.hasNames(below: full),
-        try preparation.workspace.statLive(path) == nil
+        try ImageCapturer(preparation.context).statLive(path) == nil
       {
         add(
           member.role, path, try bundled.tree(full, into: preparation.session, owner: owner))

@@ -8,18 +8,18 @@ import XCAT
 
 /// Prepares the images of one bundle.
 struct ImportPreparation {
-  let workspace: Workspace
+  let context: Context
   let request: ImportRequest
   let session: WriteSession
   let targets: ImportTargets
   let tables: any TableBackend
 
-  init(_ workspace: Workspace, _ request: ImportRequest, _ session: WriteSession) throws {
-    self.workspace = workspace
+  init(_ context: Context, _ request: ImportRequest, _ session: WriteSession) throws {
+    self.context = context
     self.request = request
     self.session = session
-    targets = try ImportTargets(workspace, request)
-    tables = try workspace.tables()
+    targets = try ImportTargets(context, request)
+    tables = try context.tables()
   }
 
   /// Validates the images of the bundle together.
@@ -102,7 +102,7 @@ struct ImportPreparation {
       renamed.rename(to: name)
     }
     let image = try ImageName(renamed.imageName)
-    try workspace.requirePlain(image, tables)
+    try DefinitionTextReader(context).requirePlain(image, tables)
     try refuseForeignRepositories(renamed)
     let layout = try BundleLayout(
       reading: manifest, renamed: renamed, installDirectory: targets.install,
@@ -145,7 +145,8 @@ struct ImportPreparation {
     directories += (definition.linuximage["pkgdir"] ?? "").split(separator: ",").compactMap {
       AbsolutePath(String($0))
     }
-    for directory in directories where try workspace.statLive(directory)?.kind == .directory {
+    for directory in directories
+    where try ImageCapturer(context).statLive(directory)?.kind == .directory {
       return
     }
     throw ImageError.sentence(
@@ -166,12 +167,15 @@ struct ImportPreparation {
         definition.directoryPath,
       ].compactMap { $0 }
       let named = Set(
-        try workspace.imageFiles(definition, targets.install).filter(\.isNamed).map(\.path))
+        try ImageCapturer(context).imageFiles(definition, targets.install).filter(\.isNamed).map(
+          \.path))
       for component in prepared.components
       where !prepared.keepExistingPaths.contains(component.path) {
         guard let path = AbsolutePath(component.path) else { continue }
         let isInDirectory = directories.contains { path.isInside($0) }
-        guard try isInDirectory || (named.contains(path) && workspace.differs(component, at: path))
+        guard
+          try isInDirectory
+            || (named.contains(path) && SnapshotExcludes(context).differs(component, at: path))
         else {
           continue
         }
@@ -189,7 +193,7 @@ struct ImportPreparation {
   /// - Throws: `ImageError` if a tree gives privileges that the request does not allow.
   func inspect(_ prepared: PreparedImage) throws -> PreparedImage {
     var image = prepared
-    let store = try workspace.store()
+    let store = try context.store()
     image.excludes = try excludes(of: image, store)
     image.privileged = try PrivilegedEntries(
       store: store,
@@ -199,7 +203,7 @@ struct ImportPreparation {
     ).find()
     if !request.allowsPrivileged { try image.privileged.refuseUnexpected() }
     image.siteReplacements = try SiteReplacements(
-      workspace: workspace, install: targets.install, tables: tables
+      context: context, install: targets.install, tables: tables
     ).find(image)
     return image
   }
@@ -222,10 +226,10 @@ struct ImportPreparation {
     do {
       let lists = [
         try ExcludePatterns(prepared.definition.excludes),
-        try ExcludePatterns(workspace.ignoreFile(in: tree, store)),
+        try ExcludePatterns(DirectoryExcludes(context).ignoreFile(in: tree, store)),
       ].filter { !$0.isEmpty }
       for list in lists {
-        if let path = try workspace.firstEntry(in: tree, excludedBy: list) {
+        if let path = try DirectoryExcludes(context).firstEntry(in: tree, excludedBy: list) {
           throw refuse("exclude \(printable(path.prefix(255))), which is in the bundle")
         }
       }
@@ -236,13 +240,18 @@ struct ImportPreparation {
   }
 }
 
-extension Workspace {
+///
+struct SnapshotExcludes {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns whether the live entry at a path has another content than a component. If the live entry is a
   /// link, its target counts, too. An absent entry does not differ.
   func differs(_ component: Snapshot.Component, at path: AbsolutePath) throws -> Bool {
-    let live = try newCapture().run(
+    let live = try StoreProtection(context).newCapture().run(
       [CaptureRoot(role: component.role, path: path)], cache: nil,
-      into: .memory(MemoryObjects(over: try store())))
+      into: .memory(MemoryObjects(over: try context.store())))
     guard let current = live.components.component(at: path.bytes) else { return false }
     return current.entry.content != component.entry.content
       && live.components.followed(current)?.entry.content != component.entry.content

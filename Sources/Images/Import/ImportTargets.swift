@@ -13,7 +13,7 @@ import XCAT
 
 /// The directories that a bundle may write below.
 struct ImportTargets {
-  let workspace: Workspace
+  let context: Context
   let install: AbsolutePath
   /// The directories of `--allow`.
   let allowed: [AbsolutePath]
@@ -28,9 +28,9 @@ struct ImportTargets {
     AbsolutePath(components: names.map { Array($0.utf8) })
   }
 
-  init(_ workspace: Workspace, _ request: ImportRequest) throws {
-    self.workspace = workspace
-    install = try workspace.installDirectory(try workspace.tables())
+  init(_ context: Context, _ request: ImportRequest) throws {
+    self.context = context
+    install = try context.installDirectory(try context.tables())
     allowed = try request.allowed.map { text in
       guard let path = AbsolutePath(text), !path.components.isEmpty else {
         throw ImageError(
@@ -48,13 +48,13 @@ struct ImportTargets {
       return path
     }
     links = ImportLinks(
-      fileSystem: workspace.fileSystem, root: workspace.resolver.root,
-      imported: try ImportTargets.importedPaths(workspace))
+      fileSystem: context.fileSystem, root: context.resolver.root,
+      imported: try ImportTargets.importedPaths(context))
   }
 
   /// Returns the paths of trees, kits and links in the latest snapshot of each image.
-  private static func importedPaths(_ workspace: Workspace) throws -> Set<AbsolutePath> {
-    guard let store = try? workspace.store() else { return [] }
+  private static func importedPaths(_ context: Context) throws -> Set<AbsolutePath> {
+    guard let store = try? context.store() else { return [] }
     var paths: Set<AbsolutePath> = []
     for image in try store.refs.images() {
       guard let latest = try? store.refs.latestReadable(of: image) else { continue }
@@ -126,7 +126,7 @@ struct ImportTargets {
   private func resolve(_ path: AbsolutePath, create: Bool) throws -> ResolvedPath {
     // `check` has compared the path with its role: here the directories of all roles count.
     if let directory, path == directory {
-      return try workspace.locate(path, create: create)
+      return try LivePaths(context).locate(path, create: create)
     }
     let directories = [install, ImportTargets.sharedLists, ImportTargets.plugins] + allowed
     let top =
@@ -152,7 +152,7 @@ struct ImportTargets {
     do {
       let resolved = try resolve(path, create: false)
       guard
-        let stat = try workspace.fileSystem.statIfPresent(
+        let stat = try context.fileSystem.statIfPresent(
           at: resolved.directory.raw, resolved.name)
       else { return }
       let isTree = component.entry.kind == .directory
@@ -264,7 +264,7 @@ struct ImportTargets {
         existing.entry.content != component.entry.content
       else { continue }
       let resolved = try resolve(path, create: false)
-      let fileSystem = workspace.fileSystem
+      let fileSystem = context.fileSystem
       var name = resolved.name + Array(".ORIG".utf8)
       var number = 0
       let own = try fileSystem.stat(at: resolved.directory.raw, resolved.name, followLink: false)

@@ -17,7 +17,9 @@ extension ImportPreparation {
     for name in names {
       let path = parent.appending(name)
       // xCAT creates a link there, or on Debian a copy of the kit's repository.
-      guard try workspace.statLive(path)?.kind == .directory, try !isRepository(path, name) else {
+      guard try ImageCapturer(context).statLive(path)?.kind == .directory,
+        try !isRepository(path, name)
+      else {
         continue
       }
       throw ImageError(

@@ -34,14 +34,32 @@ extension Workspace {
   /// - Parameter limit: the maximum number of changes, at least 1. Older snapshots are not read.
   /// - Throws: `ImageError` (`pathNotFound`) if no snapshot has the path.
   public func log(_ name: String, path: String, limit: Int = .max) throws -> [PathChange] {
+    try PathHistory(context).log(name, path: path, limit: limit)
+  }
+
+  /// Returns the snapshot in which a path got the content that it has in `reference`.
+  /// - Throws: `ImageError` (`pathNotFound`) if that snapshot does not have the path.
+  public func blame(_ reference: Reference, path: String) throws -> BlameOutcome {
+    try PathHistory(context).blame(reference, path: path)
+  }
+}
+
+/// Follows a path through the history.
+struct PathHistory {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func log(_ name: String, path: String, limit: Int = .max) throws -> [PathChange] {
     precondition(limit > 0)
-    let (image, numbers) = try findHistory(name)
-    let refs = try store().refs
+    let (image, numbers) = try SnapshotResolver(context).findHistory(name)
+    let refs = try context.store().refs
     var changes: [PathChange] = []
     var newer: (committed: CommittedSnapshot, probe: PathProbe)?
     for number in numbers where changes.count < limit {
       guard let committed = try refs.readIfPresent(image, number) else { continue }
-      let probe = try PathProbe(try reader(of: committed), path, neighbour: newer?.probe)
+      let probe = try PathProbe(
+        try ComparisonReader(context).reader(of: committed), path, neighbour: newer?.probe)
       if let newer, let change = PathChange(newer.committed, from: probe, to: newer.probe) {
         changes.append(change)
       }
@@ -60,21 +78,20 @@ extension Workspace {
     return changes
   }
 
-  /// Returns the snapshot in which a path got the content that it has in `reference`.
-  /// - Throws: `ImageError` (`pathNotFound`) if that snapshot does not have the path.
-  public func blame(_ reference: Reference, path: String) throws -> BlameOutcome {
-    let asked = try find(reference)
+  func blame(_ reference: Reference, path: String) throws -> BlameOutcome {
+    let asked = try SnapshotResolver(context).find(reference)
     let image = try ImageName(asked.snapshot.image)
-    let refs = try store().refs
-    var probe = try PathProbe(try reader(of: asked), path, neighbour: nil)
+    let refs = try context.store().refs
+    var probe = try PathProbe(try ComparisonReader(context).reader(of: asked), path, neighbour: nil)
     guard let found = probe.found else {
-      _ = try reader(of: asked).require(path)
+      _ = try ComparisonReader(context).reader(of: asked).require(path)
       throw ImageError(.pathNotFound, "\(asked.name):\(path)", "is not in that snapshot")
     }
     var origin = asked
     for number in try refs.numbers(of: image).reversed() where number < asked.number {
       guard let committed = try refs.readIfPresent(image, number) else { continue }
-      let older = try PathProbe(try reader(of: committed), path, neighbour: probe)
+      let older = try PathProbe(
+        try ComparisonReader(context).reader(of: committed), path, neighbour: probe)
       guard older.found?.entry.content == found.entry.content else { break }
       origin = committed
       probe = older

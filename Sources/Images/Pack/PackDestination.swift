@@ -20,7 +20,12 @@ struct PackDestination {
   let mode: PackedFileMode
 }
 
-extension Workspace {
+/// Finds the place of a packed file.
+struct PackDestinations {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the destination that the request names, or the image's own.
   /// - Throws: `ImageError` for a file in the store or in the image, and for a path where another kind of
   ///   entry exists.
@@ -34,13 +39,14 @@ extension Workspace {
     let object = "output \(output)"
     let location =
       try request.output == nil
-      ? outputFileLocation(output, object)
-      : outputLocation(
+      ? OutputLocator(context).outputFileLocation(output, object)
+      : OutputLocator(context).outputLocation(
         output, named: ownOutput?.split(separator: "/").last.map(String.init) ?? request.fileName,
         object)
-    try requireOutsideStore(location.resolved.directory, object)
-    try requireOutside(
-      requests(source.definition, latest: nil).all.map(\.path), location.resolved, object)
+    try StoreProtection(context).requireOutsideStore(location.resolved.directory, object)
+    try StoreProtection(context).requireOutside(
+      ImageCapturer(context).requests(source.definition, latest: nil).all.map(\.path),
+      location.resolved, object)
     return PackDestination(
       resolved: location.resolved, text: location.path.text, isOwn: false,
       mode: try outputMode(location.resolved))
@@ -49,7 +55,7 @@ extension Workspace {
   /// Returns the mode for a packed file outside of xCAT's directories. It is private, unless the file replaces
   /// one of the caller's: the administrator may have let nodes read that file.
   private func outputMode(_ output: ResolvedPath) throws -> PackedFileMode {
-    guard let old = try fileSystem.statIfPresent(at: output.directory.raw, output.name),
+    guard let old = try context.fileSystem.statIfPresent(at: output.directory.raw, output.name),
       old.kind == .file, old.uid == geteuid()
     else { return .private }
     return .asBefore(old.mode & 0o777)
@@ -58,7 +64,7 @@ extension Workspace {
   /// Returns the packed image next to a directory image; nil for other images.
   private func directoryOutput(_ source: PackInput, _ request: PackRequest) -> String? {
     guard let directory = source.definition.directoryPath else { return nil }
-    let root = rootPath == [0x2f] ? "" : String(decoding: rootPath, as: UTF8.self)
+    let root = context.rootPath == [0x2f] ? "" : String(decoding: context.rootPath, as: UTF8.self)
     return root + directory.text + request.fileName.dropFirst(ImageFiles.rootTreeName.count)
   }
 
@@ -68,14 +74,14 @@ extension Workspace {
     let path = directory.appending(name)
     let resolved: ResolvedPath
     do throws(SystemError) {
-      resolved = try resolver.resolve(path, followLast: false)
+      resolved = try context.resolver.resolve(path, followLast: false)
     } catch {
       guard error.isAbsent else { throw error }
       throw ImageError(
         .notFound, "image directory \(directory.text)", "does not exist",
         hint: "Run genimage first, or set rootimgdir")
     }
-    if let old = try fileSystem.statIfPresent(at: resolved.directory.raw, resolved.name),
+    if let old = try context.fileSystem.statIfPresent(at: resolved.directory.raw, resolved.name),
       old.kind != .file, old.kind != .symlink
     {
       throw ImageError(
@@ -105,26 +111,28 @@ extension Workspace {
   /// error.
   func recordPackMarker(_ destination: PackDestination) {
     guard let stat = try? packedStat(destination, destination.resolved.name),
-      let store = try? store(), let name = markerName(destination, destination.resolved.name)
+      let store = try? context.store(),
+      let name = markerName(destination, destination.resolved.name)
     else { return }
     let layout = store.layout
     let temporary = name + Array(".\(randomName())".utf8)
     do {
-      let file = try fileSystem.openFile(
+      let file = try context.fileSystem.openFile(
         at: layout.cache.raw, temporary, [.write, .create, .exclusive])
-      try marker(of: stat).withUnsafeBytes { try fileSystem.write(file.raw, $0) }
-      try fileSystem.rename(
+      try marker(of: stat).withUnsafeBytes { try context.fileSystem.write(file.raw, $0) }
+      try context.fileSystem.rename(
         at: layout.cache.raw, temporary, to: layout.cache.raw, name, exclusively: false)
     } catch {
-      try? fileSystem.remove(at: layout.cache.raw, temporary, isDirectory: false)
+      try? context.fileSystem.remove(at: layout.cache.raw, temporary, isDirectory: false)
     }
   }
 
   private func packMarker(_ destination: PackDestination, _ name: [UInt8]) -> [UInt8]? {
-    guard let layout = try? store().layout, let marker = markerName(destination, name) else {
+    guard let layout = try? context.store().layout, let marker = markerName(destination, name)
+    else {
       return nil
     }
-    return try? fileSystem.readSmallFile(at: layout.cache.raw, marker, limitBytes: 4096)
+    return try? context.fileSystem.readSmallFile(at: layout.cache.raw, marker, limitBytes: 4096)
   }
 
   private func marker(of stat: FileStat) -> [UInt8] {
@@ -138,7 +146,7 @@ extension Workspace {
 
   /// Returns the name of a marker, which depends on the directory's inode and not on its path.
   private func markerName(_ destination: PackDestination, _ name: [UInt8]) -> [UInt8]? {
-    guard let directory = try? fileSystem.stat(destination.resolved.directory.raw) else {
+    guard let directory = try? context.fileSystem.stat(destination.resolved.directory.raw) else {
       return nil
     }
     let key = Array("\(directory.device) \(directory.inode) ".utf8) + name
@@ -146,7 +154,7 @@ extension Workspace {
   }
 
   private func packedStat(_ destination: PackDestination, _ name: [UInt8]) throws -> FileStat? {
-    try fileSystem.statIfPresent(at: destination.resolved.directory.raw, name)
+    try context.fileSystem.statIfPresent(at: destination.resolved.directory.raw, name)
   }
 
   // MARK: Other forms
@@ -155,7 +163,7 @@ extension Workspace {
   private func otherForms(_ destination: PackDestination) throws -> [[UInt8]] {
     let known = Set(
       (ImageFiles.packedNames + ImageFiles.unpreferredPackedNames).map { Array($0.utf8) })
-    return try fileSystem.names(of: destination.resolved.directory.raw)
+    return try context.fileSystem.names(of: destination.resolved.directory.raw)
       .filter { known.contains($0) && $0 != destination.resolved.name }.sorted(by: precedes)
   }
 
@@ -163,11 +171,12 @@ extension Workspace {
   /// torrent descriptions.
   /// - Returns: a remark for each removed file.
   func removeOtherForms(_ destination: PackDestination) throws -> [String] {
-    let torrents = try fileSystem.names(of: destination.resolved.directory.raw).filter {
+    let torrents = try context.fileSystem.names(of: destination.resolved.directory.raw).filter {
       $0.starts(with: Array("rootimg.".utf8)) && $0.suffix(9) == Array(".metainfo".utf8)[...]
     }
     return try (otherForms(destination) + torrents).map { name in
-      try fileSystem.remove(at: destination.resolved.directory.raw, name, isDirectory: false)
+      try context.fileSystem.remove(
+        at: destination.resolved.directory.raw, name, isDirectory: false)
       return "\(printable(name)) of an earlier packing was removed"
     }
   }

@@ -64,18 +64,24 @@ struct PackEnvironment {
   }
 }
 
-extension Workspace {
+/// Describes the management node to pack edits.
+struct PackSite {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the data of this management node for packing an image.
   func packSite(_ image: ImageName, _ definition: ImageDefinition) throws -> PackEnvironment {
-    let tables = try tables()
+    let tables = try context.tables()
     // XCATROOT describes this machine, so it is ignored below a staging root.
     let named =
-      rootPath == [0x2f] ? options.environment["XCATROOT"].flatMap { AbsolutePath($0) } : nil
+      context.rootPath == [0x2f]
+      ? context.options.environment["XCATROOT"].flatMap { AbsolutePath($0) } : nil
     return PackEnvironment(
-      resolver: resolver, installDirectory: try installDirectory(tables),
+      resolver: context.resolver, installDirectory: try context.installDirectory(tables),
       xcatRoot: named ?? AbsolutePath(components: [Array("opt".utf8), Array("xcat".utf8)]),
       image: image.text, definition: definition, site: tables.site,
       rootPassword: try tables.rows("passwd", where: (column: "key", value: "system"))
-        .first { $0["username"] == "root" }, fileView: fileView)
+        .first { $0["username"] == "root" }, fileView: ImageCapturer(context).fileView)
   }
 }

@@ -18,16 +18,22 @@ struct PackInput {
   let snapshot: CommittedSnapshot?
 }
 
-extension Workspace {
+/// Finds the tree to pack.
+struct PackSources {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Finds the image of a request and checks that it can be packed.
   /// - Throws: `ImageError`, with xCAT's sentences if the request is from packimage.
   func packSource(_ request: PackRequest) throws -> PackInput {
     let reference = try Reference(request.reference)
     let isLive = !request.reference.contains("@")
-    let snapshot = isLive ? nil : try find(reference)
+    let snapshot = isLive ? nil : try SnapshotResolver(context).find(reference)
     let image =
       try snapshot.map { try ImageName($0.snapshot.image) }
-      ?? (request.isPackimage ? ImageName(reference.image) : image(named: reference.image))
+      ?? (request.isPackimage
+        ? ImageName(reference.image) : ImageResolver(context).image(named: reference.image))
     guard isLive || request.output != nil else {
       throw ImageError(
         request.reference,
@@ -41,13 +47,13 @@ extension Workspace {
     }
     let definition: ImageDefinition
     if request.isPackimage, isLive {
-      guard let osimage = try tables().definition(of: image.text) else {
+      guard let osimage = try context.tables().definition(of: image.text) else {
         throw ImageError.sentence(.notFound, "Cannot find image '\(image)' from the osimage table.")
       }
       definition = osimage
       try requirePackimage(image, definition)
     } else {
-      definition = try snapshot?.snapshot.definition ?? self.definition(of: image)
+      definition = try snapshot?.snapshot.definition ?? ImageCapturer(context).definition(of: image)
     }
     if let directory = definition.directoryPath {
       guard !request.changesLiveTree else {
@@ -95,7 +101,7 @@ extension Workspace {
   func imageDirectory(_ image: ImageName, _ definition: ImageDefinition) throws -> AbsolutePath {
     guard
       let directory = ImageFiles.bootDirectory(
-        definition, installDirectory: try installDirectory(try tables()))
+        definition, installDirectory: try context.installDirectory(try context.tables()))
     else {
       throw ImageError(
         .definitionInvalid,
@@ -153,17 +159,18 @@ extension Workspace {
       return (try rootTree(of: snapshot, source.definition, in: source.directory), snapshot, false)
     }
     guard let tree = source.tree else { preconditionFailure("neither live nor a snapshot") }
-    let store = try store(create: true)
-    let lock = try lock(source.image, store)
-    let directories = try lockDirectories(
+    let store = try context.store(create: true)
+    let lock = try ImageLocks(context).lock(source.image, store)
+    let directories = try DirectoryLocker(context).lockDirectories(
       source.image, source.definition, for: .reads, locksTree: false)
     defer { withExtendedLifetime((lock, directories)) {} }
     let latest = try store.refs.latestReadable(of: source.image)
-    try requireMounted(latest?.snapshot.notes ?? [], image: source.image.text)
+    try MountedDirectories(context).requireMounted(
+      latest?.snapshot.notes ?? [], image: source.image.text)
     if let latest, try hasLiveTree(latest, source, tree, replacing: destination, request) {
       return (try rootTree(of: latest, source.definition, in: source.directory), latest, false)
     }
-    let outcome = try commitLive(
+    let outcome = try SnapshotTaker(context).commitLive(
       source.image, source.definition, skipIfUnchanged: true,
       checking: { [self] candidate in
         let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
@@ -180,16 +187,20 @@ extension Workspace {
     _ latest: CommittedSnapshot, _ source: PackInput, _ tree: AbsolutePath,
     replacing destination: PackDestination?, _ request: PackRequest
   ) throws -> Bool {
-    let store = try store()
+    let store = try context.store()
     let replaced =
-      try destination.map { try unreproducibleImages($0, request, source.directory) } ?? []
-    var capturer = try newCapture()
-    capturer.excludes = try treeExcludes(
-      source.definition, excludes(of: source.image, source.definition), latest: latest.snapshot)
+      try destination.map {
+        try PackDestinations(context).unreproducibleImages($0, request, source.directory)
+      } ?? []
+    var capturer = try StoreProtection(context).newCapture()
+    capturer.excludes = try DirectoryExcludes(context).treeExcludes(
+      source.definition, DirectoryExcludes(context).excludes(of: source.image, source.definition),
+      latest: latest.snapshot)
     let live = try capturer.run(
       [CaptureRoot(role: ImageFiles.rootTree, path: tree)]
         + replaced.map { CaptureRoot(role: ImageFiles.packed, path: $0) },
-      cache: try validCache(source.image, store), into: .memory(MemoryObjects(over: store)))
+      cache: try ImageCapturer(context).validCache(source.image, store),
+      into: .memory(MemoryObjects(over: store)))
     return live.components.contains(where: { $0.path == tree.bytes })
       && live.components.allSatisfy({ latest.snapshot.component(at: $0.path)?.entry == $0.entry })
   }

@@ -9,7 +9,7 @@ import XCAT
 
 /// One rendering of a packed image.
 struct PackRendering {
-  let workspace: Workspace
+  let context: Context
   let store: ObjectStore
   let tree: EditableTree
   /// The exlist.
@@ -32,7 +32,7 @@ struct PackRendering {
   }
 
   private func publish(_ file: PackedFile) throws {
-    workspace.progress.begin("syncing")
+    context.progress.begin("syncing")
     try file.publish()
   }
 
@@ -43,10 +43,10 @@ struct PackRendering {
       try ArchiveEntryList(tree.top, from: tree.view, as: form, keeping: list.keeps)
     }
     let file = try makeFile()
-    workspace.progress.begin("packing", totalBytes: entries.contentBytes)
+    context.progress.begin("packing", totalBytes: entries.contentBytes)
     let renderer = SegmentRenderer(
       store, view: tree.view, cache: cache, codec: request.streamCodec, threads: request.threads,
-      progress: workspace.progress)
+      progress: context.progress)
     var counts = TreeArchiveCounts()
     let report = try renderer.render(
       { body in
@@ -65,7 +65,7 @@ struct PackRendering {
       compression: request.codec.squashfs, workers: request.threads,
       madeSeconds: UInt32(clamping: created.seconds))
     let writer = SquashfsWriter(
-      view: tree.view, options: options, cache: cache, progress: workspace.progress)
+      view: tree.view, options: options, cache: cache, progress: context.progress)
     let list = list
     let file = try makeFile()
     var missing: [[UInt8]] = []

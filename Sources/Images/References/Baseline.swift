@@ -11,17 +11,23 @@
 import Platform
 import Store
 
-extension Workspace {
+/// Finds the snapshot to compare with.
+struct BaselineLookup {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the snapshot that a reference means for `diff` and `revert`.
   /// - Throws: `ImageError` if there is none, or more than one.
   func findBaseline(_ reference: Reference) throws -> CommittedSnapshot {
-    let latest = try find(reference)
-    guard reference.selector == .latest, try find(idOrName: reference.image) == nil,
+    let latest = try SnapshotResolver(context).find(reference)
+    guard reference.selector == .latest,
+      try SnapshotResolver(context).find(idOrName: reference.image) == nil,
       let baseline = try baseline(before: latest)
     else { return latest }
     let reason = "the latest that you took or reverted to"
-    if isFirstTime(baseline.name) {
-      inform("\(latest.snapshot.image) means \(baseline.name), \(reason)")
+    if context.reporter.isFirstTime(baseline.name) {
+      context.reporter.inform("\(latest.snapshot.image) means \(baseline.name), \(reason)")
     }
     return baseline
   }
@@ -37,7 +43,7 @@ extension Workspace {
 
   /// Returns the baseline at or before an automatic snapshot; nil if no person chose a snapshot.
   private func baseline(from latest: CommittedSnapshot) throws -> CommittedSnapshot? {
-    let refs = try store().refs
+    let refs = try context.store().refs
     let image = try ImageName(latest.snapshot.image)
     var numbers = try refs.numbers(of: image)[...]
     /// The state that an undo restored. The search looks for the original snapshot of that state.

@@ -12,6 +12,19 @@ import Store
 import XCAT
 
 extension Workspace {
+  /// Returns the name of the only image.
+  /// - Throws: `ImageError` (`notFound`) if there is none, and (`usage`) if there are several.
+  public func onlyImage() throws -> String {
+    try ImageResolver(context).onlyImage()
+  }
+}
+
+/// Resolves names of images.
+struct ImageResolver {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the image that a text names: by its name, by its profile, or by a part that only its name has.
   /// - Parameters:
   ///   - text: the name, or a path. Empty for the only image.
@@ -19,10 +32,10 @@ extension Workspace {
   /// - Throws: `ImageError`: `invalidReference` for a reference to a snapshot, `imageNotFound` if no image
   ///   matches, `imageAmbiguous` if several do.
   func image(named text: String, mayAdd: Bool = false) throws -> ImageName {
-    if Workspace.isPath(text) { return try image(at: text) }
+    if DirectoryImages.isPath(text) { return try image(at: text) }
     try requireNoSnapshot(text)
-    let tables = try tables()
-    let stored = try storeIfPresent()?.refs.images() ?? []
+    let tables = try context.tables()
+    let stored = try context.storeIfPresent()?.refs.images() ?? []
     if let image = try? ImageName(text),
       try stored.contains(image) || tables.definition(of: text) != nil
     {
@@ -42,13 +55,15 @@ extension Workspace {
           .imageAmbiguous, "image '\(text)'", "is ambiguous: \(ImageLookup.list(candidates))",
           hint: "Write more of the name")
       }
-      if isFirstTime(text) {
-        inform("'\(text)' is image \(only)")
+      if context.reporter.isFirstTime(text) {
+        context.reporter.inform("'\(text)' is image \(only)")
       }
       return try ImageName(only)
     }
-    if let path = try? directoryPath("./\(text)"), let there = try statLive(path) {
-      if let error = try namesPathInImage(path) { throw error }
+    if let path = try? DirectoryImages(context).directoryPath("./\(text)"),
+      let there = try ImageCapturer(context).statLive(path)
+    {
+      if let error = try DirectoryChecks(context).namesPathInImage(path) { throw error }
       guard there.kind == .directory else {
         throw try notDefined(ImageName(text), mayAdd: mayAdd || known.isEmpty)
       }
@@ -91,7 +106,7 @@ extension Workspace {
     guard (3...5).contains(text.utf8.count),
       text.lowercased().utf8.allSatisfy({ hexValue($0) != nil })
     else { return nil }
-    let refs = try store().refs
+    let refs = try context.store().refs
     let isID = try stored.contains { image in
       try refs.numbers(of: image).contains {
         try refs.readIfPresent(image, $0)?.id.hex.hasPrefix(text.lowercased()) == true
@@ -100,17 +115,15 @@ extension Workspace {
     return isID ? "An id needs six or more digits" : nil
   }
 
-  /// Returns the name of the only image.
-  /// - Throws: `ImageError` (`notFound`) if there is none, and (`usage`) if there are several.
-  public func onlyImage() throws -> String { try image(named: "").text }
+  func onlyImage() throws -> String { try image(named: "").text }
 
   /// Returns the image with exactly that name.
   /// - Throws: `ImageError` (`imageNotFound`) if no image of that name has snapshots. The hint lists the
   ///   images whose names contain the text.
   func image(exactly name: String) throws -> ImageName {
-    if Workspace.isPath(name) { return try image(at: name) }
+    if DirectoryImages.isPath(name) { return try image(at: name) }
     try requireNoSnapshot(name)
-    let refs = try store().refs
+    let refs = try context.store().refs
     if let image = try? ImageName(name), try !refs.numbers(of: image).isEmpty { return image }
     let candidates = try refs.images().map(\.text).filter { !name.isEmpty && $0.contains(name) }
     throw ImageError(
@@ -123,7 +136,7 @@ extension Workspace {
 
   /// Returns the references that the text completes: as a tag of an image, or as a number of the only image.
   private func snapshots(named text: String, of images: [ImageName]) throws -> [String] {
-    let refs = try store().refs
+    let refs = try context.store().refs
     if let number = Int(text), number > 0, images.count == 1, let only = images.first {
       return try refs.numbers(of: only).contains(number) ? ["\(only)@\(number)"] : []
     }
@@ -133,11 +146,11 @@ extension Workspace {
   /// Returns the image whose directory is at a path.
   /// - Throws: `ImageError` (`imageNotFound`) if there is none.
   private func image(at text: String) throws -> ImageName {
-    let path = try directoryPath(text)
-    if let owner = try directoryOwner(path) { return owner }
-    if let error = try namesPathInImage(path) { throw error }
-    guard try statLive(path)?.kind == .directory else {
-      let stored = try storeIfPresent()?.refs.images() ?? []
+    let path = try DirectoryImages(context).directoryPath(text)
+    if let owner = try DirectoryImages(context).directoryOwner(path) { return owner }
+    if let error = try DirectoryChecks(context).namesPathInImage(path) { throw error }
+    guard try ImageCapturer(context).statLive(path)?.kind == .directory else {
+      let stored = try context.storeIfPresent()?.refs.images() ?? []
       let name = stored.count == 1 ? stored[0].text : "IMAGE"
       throw ImageError(
         .imageNotFound, path.text, "is neither a directory nor an image",
@@ -156,13 +169,14 @@ extension Workspace {
   /// Returns the error for an image that no table defines.
   /// - Parameter mayAdd: whether the hint says how to add it.
   func notDefined(_ image: ImageName, mayAdd: Bool = false) throws -> ImageError {
-    if (try? storeIfPresent()?.refs.numbers(of: image).isEmpty) == false {
+    if (try? context.storeIfPresent()?.refs.numbers(of: image).isEmpty) == false {
       return ImageError(
         .imageNotFound, "image \(image)", "has snapshots, but is no longer defined",
         hint: "'imgstore add \(shellQuoted(image.text)) DIR' makes a directory this image again"
-          + (try hasXCAT() ? "; 'imgstore define' defines it in xCAT's tables" : ""))
+          + (try TableLocator(context).hasXCAT()
+            ? "; 'imgstore define' defines it in xCAT's tables" : ""))
     }
-    guard try hasXCAT() else {
+    guard try TableLocator(context).hasXCAT() else {
       return ImageError(
         .imageNotFound, "image \(image)", "does not exist",
         hint: mayAdd
@@ -170,7 +184,8 @@ extension Workspace {
           : "'imgstore images' lists all images")
     }
     return ImageError(
-      .imageNotFound, "image \(image)", "is not defined in the tables in \(try tables().location)",
+      .imageNotFound, "image \(image)",
+      "is not defined in the tables in \(try context.tables().location)",
       hint: !mayAdd
         ? "'imgstore images' lists all images; --xcat-dir names other tables"
         : "Define it with 'imgstore define \(image) provmethod=netboot rootimgdir=…', snapshot a "
@@ -196,7 +211,7 @@ extension Workspace {
         known.isEmpty ? .notFound : .usage, known.isEmpty ? "the store" : "the command",
         known.isEmpty ? "has no image" : "names no image, and there are \(known.count)",
         hint: known.isEmpty
-          ? try hasXCAT()
+          ? try TableLocator(context).hasXCAT()
             ? "Define one with 'imgstore define NAME provmethod=netboot rootimgdir=…'"
             : "To snapshot a directory, run 'imgstore snapshot DIR'"
           : "Name one of \(ImageLookup.list(known))")

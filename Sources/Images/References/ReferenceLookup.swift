@@ -9,7 +9,26 @@ extension Workspace {
   /// - Throws: `ImageError`: `snapshotNotFound` if there is none, `invalidReference` if the reference names
   ///   the live image or lacks an image, `usage` if it is the start of several ids.
   public func find(_ reference: Reference) throws -> CommittedSnapshot {
-    let refs = try store().refs
+    try SnapshotResolver(context).find(reference)
+  }
+
+  /// Returns an entry of a snapshot. Symbolic links below a component are not followed.
+  /// - Parameter path: an absolute path of the management node, or a path inside the root tree.
+  /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`pathNotFound`) if the snapshot does not
+  ///   have the path.
+  public func findEntry(_ path: String, in snapshot: CommittedSnapshot) throws -> LocatedEntry {
+    try SnapshotResolver(context).findEntry(path, in: snapshot)
+  }
+}
+
+/// Resolves references to snapshots and entries.
+struct SnapshotResolver {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func find(_ reference: Reference) throws -> CommittedSnapshot {
+    let refs = try context.store().refs
     if reference.image.isEmpty {
       let images = try refs.images()
       guard images.count == 1, let only = images.first else {
@@ -35,7 +54,7 @@ extension Workspace {
     if reference.selector == .latest, let found = try find(idPrefix: reference.image, refs) {
       return found
     }
-    let image = try image(named: reference.image)
+    let image = try ImageResolver(context).image(named: reference.image)
     let numbers = try refs.numbers(of: image)
     guard !numbers.isEmpty else { throw noSnapshot(of: image, "yet") }
     return try find(image, reference.selector, among: numbers, refs)
@@ -49,7 +68,7 @@ extension Workspace {
 
   /// Returns an image and the numbers of its snapshots, newest first.
   func findHistory(_ name: String) throws -> (image: ImageName, numbers: [Int]) {
-    let refs = try store().refs
+    let refs = try context.store().refs
     if name.contains("@") == false, let found = try? ImageName(name) {
       let numbers = try refs.numbers(of: found)
       if !numbers.isEmpty { return (found, numbers.reversed()) }
@@ -59,7 +78,7 @@ extension Workspace {
         return (image, try refs.numbers(of: image).reversed())
       }
     }
-    let image = try image(named: name)
+    let image = try ImageResolver(context).image(named: name)
     let numbers = try refs.numbers(of: image)
     if numbers.isEmpty { throw noSnapshot(of: image, "yet") }
     return (image, numbers.reversed())
@@ -133,7 +152,7 @@ extension Workspace {
   func noSnapshot(of image: ImageName, _ what: String) -> ImageError {
     ImageError(
       .snapshotNotFound, "image \(image)", "has no snapshot \(what)",
-      hint: (try? store().refs.numbers(of: image).isEmpty) == false
+      hint: (try? context.store().refs.numbers(of: image).isEmpty) == false
         ? "'imgstore log \(image)' lists its snapshots"
         : "'imgstore snapshot \(image)' takes the first one")
   }
@@ -147,7 +166,7 @@ extension Workspace {
   /// Returns the snapshot whose id begins with a text; nil if the text is the name of an image.
   func find(idOrName text: String) throws -> CommittedSnapshot? {
     guard Reference.isIDPrefix(text) else { return nil }
-    let refs = try store().refs
+    let refs = try context.store().refs
     if let image = try? ImageName(text), try !refs.numbers(of: image).isEmpty { return nil }
     return try find(idPrefix: text, refs)
   }
@@ -172,11 +191,7 @@ extension Workspace {
     return found.last
   }
 
-  /// Returns an entry of a snapshot. Symbolic links below a component are not followed.
-  /// - Parameter path: an absolute path of the management node, or a path inside the root tree.
-  /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`pathNotFound`) if the snapshot does not
-  ///   have the path.
-  public func findEntry(_ path: String, in snapshot: CommittedSnapshot) throws -> LocatedEntry {
+  func findEntry(_ path: String, in snapshot: CommittedSnapshot) throws -> LocatedEntry {
     let object = "\(snapshot.name):\(path)"
     guard let bytes = bytes(fromPrintable: path) else {
       throw ImageError(
@@ -205,7 +220,7 @@ extension Workspace {
   private func descend(
     _ component: Snapshot.Component, _ parts: [[UInt8]], _ object: String
   ) throws -> LocatedEntry {
-    let store = try store()
+    let store = try context.store()
     var entry = component.entry
     var path = component.path
     for part in parts {

@@ -9,12 +9,24 @@ extension Workspace {
   /// - Throws: `ImageError` (`usage`) if a range ends before it begins, and (`snapshotNotFound`) if it is
   ///   empty.
   public func references(_ texts: [String], includingLost: Bool = false) throws -> [String] {
+    try RangeExpander(context).references(texts, includingLost: includingLost)
+  }
+}
+
+/// Expands ranges of snapshots.
+struct RangeExpander {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func references(_ texts: [String], includingLost: Bool = false) throws -> [String] {
     try texts.flatMap { text -> [String] in
       guard let range = try SnapshotRange(text) else { return [text] }
       let image =
-        range.image.isEmpty ? try find(Reference("@~0")).snapshot.image : range.image
-      let refs = try store().refs
-      let name = try self.image(exactly: image)
+        range.image.isEmpty
+        ? try SnapshotResolver(context).find(Reference("@~0")).snapshot.image : range.image
+      let refs = try context.store().refs
+      let name = try ImageResolver(context).image(exactly: image)
       let lost = includingLost ? try refs.lostNumbers(of: name) : []
       let numbers = try Set(refs.numbers(of: name) + lost).sorted()
         .filter(range.numbers.contains)

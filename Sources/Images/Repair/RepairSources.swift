@@ -10,7 +10,12 @@ import Render
 import Store
 import XCAT
 
-extension Workspace {
+/// Opens the sources that a repair may take objects from.
+struct RepairSources {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Opens a source of a repair.
   /// - Throws: `ImageError` if it cannot be opened, is of an unsupported kind or is the store itself, and
   ///   (`storeNotFound`) if it does not exist.
@@ -19,8 +24,8 @@ extension Workspace {
     let bytes = Array(path.utf8)
     let stat: FileStat?
     do throws(SystemError) {
-      stat = try fileSystem.statIfPresent(
-        at: fileSystem.workingDirectory, bytes, followLink: true)
+      stat = try context.fileSystem.statIfPresent(
+        at: context.fileSystem.workingDirectory, bytes, followLink: true)
     } catch {
       throw ImageError("source \(text)", "cannot be opened: \(error.code)")
     }
@@ -34,15 +39,15 @@ extension Workspace {
       if try isStore(bytes) { return .store(try otherStore(path), name: text) }
       return .content(name: text) { [self] session in try offerTree(path, to: session) }
     case .file:
-      let file = try fileSystem.openFile(
-        at: fileSystem.workingDirectory, bytes, [.read, .nonBlocking])
+      let file = try context.fileSystem.openFile(
+        at: context.fileSystem.workingDirectory, bytes, [.read, .nonBlocking])
       if try isSquashfs(file) {
-        warn(
+        context.reporter.warn(
           "\(text) is a squashfs image: only the file itself is used. To use the files in it, mount it "
             + "and name the mount point")
       }
       return .content(name: text) { [self] session in
-        try ArchiveSource(try store(), progress).offer(file, to: session)
+        try ArchiveSource(try context.store(), context.progress).offer(file, to: session)
       }
     default:
       throw ImageError(
@@ -53,8 +58,8 @@ extension Workspace {
 
   private func isStore(_ path: [UInt8]) throws -> Bool {
     for name in ["format", "packs", "refs"] {
-      let stat = try fileSystem.statIfPresent(
-        at: fileSystem.workingDirectory, path + Array("/\(name)".utf8), followLink: true)
+      let stat = try context.fileSystem.statIfPresent(
+        at: context.fileSystem.workingDirectory, path + Array("/\(name)".utf8), followLink: true)
       if stat == nil { return false }
     }
     return true
@@ -63,18 +68,19 @@ extension Workspace {
   private func isSquashfs(_ file: Descriptor) throws -> Bool {
     var magic: [UInt8] = [0, 0, 0, 0]
     let count = try magic.withUnsafeMutableBytes {
-      try fileSystem.readFully(file.raw, at: 0, into: $0)
+      try context.fileSystem.readFully(file.raw, at: 0, into: $0)
     }
     return count == 4 && magic == Array("hsqs".utf8)
   }
 
   private func otherStore(_ path: String) throws -> ObjectStore {
-    let own = try store().layout
+    let own = try context.store().layout
     let other = try ObjectStore(
-      fileSystem, path: Array(path.utf8), create: false,
-      owner: options.storeOwner, maker: DeflateReencoderPool.shared, report: inform)
+      context.fileSystem, path: Array(path.utf8), create: false,
+      owner: context.options.storeOwner, maker: DeflateReencoderPool.shared,
+      report: context.reporter.inform)
     let (a, b) = (
-      try fileSystem.stat(own.root.raw), try fileSystem.stat(other.layout.root.raw)
+      try context.fileSystem.stat(own.root.raw), try context.fileSystem.stat(other.layout.root.raw)
     )
     guard a.device != b.device || a.inode != b.inode else {
       throw ImageError("source \(path)", "is the store to repair")
@@ -87,10 +93,10 @@ extension Workspace {
     guard let whole = AbsolutePath(path) else {
       throw ImageError("source \(path)", "is not a readable path")
     }
-    let root = try fileSystem.openDirectory(
-      at: fileSystem.workingDirectory, [0x2f], followLink: true)
+    let root = try context.fileSystem.openDirectory(
+      at: context.fileSystem.workingDirectory, [0x2f], followLink: true)
     try offer(
-      [CaptureRoot(role: "source", path: whole)], in: PathResolver(fileSystem, root: root),
+      [CaptureRoot(role: "source", path: whole)], in: PathResolver(context.fileSystem, root: root),
       to: session)
   }
 
@@ -99,7 +105,7 @@ extension Workspace {
     _ requests: [CaptureRoot], in resolver: PathResolver, to session: WriteSession
   ) throws {
     if requests.isEmpty { return }
-    _ = try Capture(resolver, progress: progress).run(
+    _ = try Capture(resolver, progress: context.progress).run(
       requests, cache: nil, into: .store(session))
   }
 }

@@ -14,12 +14,12 @@ import Store
 
 /// Rewrites archives without their secrets.
 struct ArchiveScrubbing {
-  private let workspace: Workspace
+  private let context: Context
   private let scan: SecretScan
   private var store: ObjectStore { scan.store }
 
-  init(_ workspace: Workspace, _ scan: SecretScan) {
-    self.workspace = workspace
+  init(_ context: Context, _ scan: SecretScan) {
+    self.context = context
     self.scan = scan
   }
 
@@ -31,7 +31,7 @@ struct ArchiveScrubbing {
   func archive(
     _ blob: Digest, _ size: UInt64, _ secrets: ArchiveSecrets, _ path: String
   ) throws -> Spool {
-    workspace.progress.begin("removing secrets", totalBytes: size)
+    context.progress.begin("removing secrets", totalBytes: size)
     do {
       let spool = try Spool(store) { sink in
         let visitor = ArchiveScrub(secrets, scan.examiner, .tree, top: ImageRootName.bytes)
@@ -59,7 +59,7 @@ struct ArchiveScrubbing {
     case .bzip2, .lzma: throw ArchiveError("imgstore does not write bzip2 and lzma")
     }
     let renderer = SegmentRenderer(
-      store, cache: nil, codec: codec, progress: workspace.progress)
+      store, cache: nil, codec: codec, progress: context.progress)
     _ = try renderer.render(
       { body in
         try withoutActuallyEscaping(body) { body in
@@ -100,12 +100,12 @@ struct ArchiveScrubbing {
       let spool = try withScratchStore { scratch in
         let session = try scratch.beginSession()
         let tree = try session.withWorker { worker in
-          try ArchiveTreeReader(progress: workspace.progress).read(
+          try ArchiveTreeReader(progress: context.progress).read(
             try reader.tarStream(top: ImageRootName.bytes), worker: worker,
             top: ImageRootName.bytes)
         }
         try session.finish()
-        let found = try SecretScan(scratch, progress: workspace.progress).tree(tree.entry)
+        let found = try SecretScan(scratch, progress: context.progress).tree(tree.entry)
         let view = OverlayTree(scratch, modified: tree.entry.modified)
         let top = try view.regrouped(try view.apply(found.edits, to: tree.entry))
         let options = SquashfsOptions(
@@ -113,7 +113,7 @@ struct ArchiveScrubbing {
           madeSeconds: reader.madeSeconds)
         let file = try store.openNamelessFile()
         _ = try SquashfsWriter(
-          view: view, options: options, cache: nil, progress: workspace.progress
+          view: view, options: options, cache: nil, progress: context.progress
         ).write(tree: top, to: file, on: store.layout.fileSystem)
         return try Spool(store.layout.fileSystem, file)
       }

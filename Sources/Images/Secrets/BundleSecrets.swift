@@ -101,7 +101,7 @@ struct BundleSecrets {
 
   /// Returns the members of the scrubbed bundle.
   func scrubbed(
-    _ members: [CollectedFile], _ scan: SecretScan, _ workspace: Workspace
+    _ members: [CollectedFile], _ scan: SecretScan, _ context: Context
   ) throws -> [CollectedFile] {
     try members.compactMap { member in
       guard case .entry(let entry) = member.file.source, let secrets = files[member.path],
@@ -115,10 +115,10 @@ struct BundleSecrets {
         source = .edited(entry, bytes)
       case .archive(let found):
         source = .rewritten(
-          entry, try ArchiveScrubbing(workspace, scan).archive(blob, size, found, member.path))
+          entry, try ArchiveScrubbing(context, scan).archive(blob, size, found, member.path))
       case .squashfs(let found):
         source = .rewritten(
-          entry, try ArchiveScrubbing(workspace, scan).squashfs(blob, size, found, member.path))
+          entry, try ArchiveScrubbing(context, scan).squashfs(blob, size, found, member.path))
       }
       return CollectedFile(
         name: member.name, path: member.path,

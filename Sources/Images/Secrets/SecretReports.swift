@@ -10,14 +10,27 @@ extension Workspace {
   public func secrets(
     _ reference: String
   ) throws -> (snapshot: CommittedSnapshot, report: SecretReport) {
-    let snapshot = try snapshotOrLive(
+    try SecretReporter(context).secrets(reference)
+  }
+}
+
+/// Reports the secrets of snapshots and live images.
+struct SecretReporter {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func secrets(
+    _ reference: String
+  ) throws -> (snapshot: CommittedSnapshot, report: SecretReport) {
+    let snapshot = try BundleExporter(context).snapshotOrLive(
       Reference(reference), message: "for secrets", command: "secrets")
     return (snapshot, try secretReport(of: snapshot.snapshot))
   }
 
   /// Returns the secrets in a snapshot's trees, files and rows.
   func secretReport(of snapshot: Snapshot) throws -> SecretReport {
-    let scan = SecretScan(try store(), progress: progress)
+    let scan = SecretScan(try context.store(), progress: context.progress)
     defer { scan.finish() }
     scan.rootTree = snapshot.components.rootTree?.entry
     var report = SecretReport()

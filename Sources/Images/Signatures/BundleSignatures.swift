@@ -41,13 +41,13 @@ struct ExportSignatures {
   ///   - isScrubbed: whether secrets were removed. Then the snapshot's signatures do not fit; none is added.
   ///   - key: the key that signs the whole bundle; nil for no such signature.
   init(
-    _ workspace: Workspace, _ committed: CommittedSnapshot, _ view: BundleView,
+    _ context: Context, _ committed: CommittedSnapshot, _ view: BundleView,
     install: AbsolutePath, isScrubbed: Bool, key: SigningKey?
   ) throws {
-    let store = try workspace.store()
+    let store = try context.store()
     var statements = SignedStatements()
     if let key {
-      let text = try ExportSignatures.statement(workspace, committed, view).render()
+      let text = try ExportSignatures.statement(context, committed, view).render()
       statements.add(
         SignedStatement(
           bytes: text, statement: try Statement(parsing: text),
@@ -60,7 +60,7 @@ struct ExportSignatures {
     var uncovered: [String]?
     for name in names.sorted(by: { $0.kind == .signed && $1.kind != .signed }) {
       guard let signed = try? ExportSignatures.read(name, of: image, store) else {
-        workspace.warn("a signature of \(committed.name) is damaged and was left out")
+        context.reporter.warn("a signature of \(committed.name) is damaged and was left out")
         continue
       }
       let missing = try BundleCoverage(view, signed.statement, store, install: install).uncovered()
@@ -95,9 +95,9 @@ struct ExportSignatures {
 
   /// Returns the statement about the bundle.
   private static func statement(
-    _ workspace: Workspace, _ committed: CommittedSnapshot, _ view: BundleView
+    _ context: Context, _ committed: CommittedSnapshot, _ view: BundleView
   ) throws -> Statement {
-    let facts = workspace.provenance("export")
+    let facts = context.provenance("export")
     func fact(_ key: String) -> String { facts.first { $0.key == key }?.value ?? "" }
     return Statement(
       subject: .bundle, image: committed.snapshot.image, number: committed.number,
@@ -116,16 +116,16 @@ struct ImportSignatures: Sendable {
 
   /// Reads the trusted keys.
   /// - Throws: if a signature is required and no key is trusted.
-  init(_ workspace: Workspace, _ request: ImportRequest) throws {
+  init(_ context: Context, _ request: ImportRequest) throws {
     isRequired = request.requiresSignature
     guard isRequired else {
       // The keys only serve to name the signer, so an unusable directory counts as empty.
       trusted =
-        (try? workspace.trustedKeys(request.trustedKeys))
-        ?? TrustedKeys(directory: workspace.trustedKeysPath)
+        (try? SigningKeys(context).trustedKeys(request.trustedKeys))
+        ?? TrustedKeys(directory: SigningKeys(context).trustedKeysPath)
       return
     }
-    trusted = try workspace.trustedKeys(request.trustedKeys)
+    trusted = try SigningKeys(context).trustedKeys(request.trustedKeys)
     if trusted.isEmpty {
       throw ImageError(
         .keyNotFound, "directory \(trusted.directory)",

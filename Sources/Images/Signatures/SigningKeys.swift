@@ -48,18 +48,10 @@ public struct KeyOutcome: Sendable {
 }
 
 extension Workspace {
-  static let keyDirectory = "/etc/imgstore"
-  static let keyName = "signing-key.pem"
-  static let trustedName = "trusted-keys"
-  private static let maxKeyBytes = 64 << 10
-
   /// The default file of the private key, with the workspace's root.
-  public var signingKeyPath: String {
-    absolute("\(options.root)\(Workspace.keyDirectory)/\(Workspace.keyName)")
-  }
-  public var trustedKeysPath: String {
-    absolute("\(options.root)\(Workspace.keyDirectory)/\(Workspace.trustedName)")
-  }
+  public var signingKeyPath: String { SigningKeys(context).signingKeyPath }
+
+  public var trustedKeysPath: String { SigningKeys(context).trustedKeysPath }
 
   // MARK: Reading
 
@@ -67,8 +59,57 @@ extension Workspace {
   /// - Parameter file: a private key to use instead of the machine's own.
   /// - Throws: `SignatureError`; `ImageError` if the key cannot be used, or other users can read it.
   public func signingKey(_ file: String? = nil) throws -> SigningKey {
+    try SigningKeys(context).signingKey(file)
+  }
+
+  /// Returns the keys that this machine trusts; none if the directory does not exist.
+  /// - Parameter given: a directory to use instead of the machine's own.
+  /// - Throws: `ImageError` if other users can change the directory or a key in it; `SignatureError`.
+  public func trustedKeys(_ given: String? = nil) throws -> TrustedKeys {
+    try SigningKeys(context).trustedKeys(given)
+  }
+
+  // MARK: Writing
+
+  /// Creates a key pair. This machine trusts its own public key; that of another pair is only written.
+  /// - Parameter output: the file of the private key; nil for the machine's own. The public key gets the same
+  ///   file name with `.pub` added.
+  /// - Throws: `ImageError` if one of the files exists, because keys are never overwritten.
+  public func generateKey(output: String? = nil) throws -> KeyOutcome {
+    try SigningKeys(context).generateKey(output: output)
+  }
+
+  /// Adds the public key in a file to the trusted keys.
+  /// - Parameter name: the key's name on this machine; nil for the file's own name.
+  public func trustKey(_ file: String, as name: String? = nil) throws -> KeyOutcome {
+    try SigningKeys(context).trustKey(file, as: name)
+  }
+}
+
+/// Reads and writes signing keys.
+struct SigningKeys {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  static let keyDirectory = "/etc/imgstore"
+  static let keyName = "signing-key.pem"
+  static let trustedName = "trusted-keys"
+
+  var signingKeyPath: String {
+    absolute("\(context.options.root)\(SigningKeys.keyDirectory)/\(SigningKeys.keyName)")
+  }
+
+  var trustedKeysPath: String {
+    absolute("\(context.options.root)\(SigningKeys.keyDirectory)/\(SigningKeys.trustedName)")
+  }
+
+  private static let maxKeyBytes = 64 << 10
+
+  // MARK: Reading
+  func signingKey(_ file: String? = nil) throws -> SigningKey {
     let path = file.map(absolute) ?? signingKeyPath
-    let location = try keyLocation(file, or: Workspace.keyName)
+    let location = try keyLocation(file, or: SigningKeys.keyName)
     guard let location, let (bytes, stat) = try readKey(location, path) else {
       throw ImageError(
         .keyNotFound, "signing key \(path)", "does not exist",
@@ -84,23 +125,22 @@ extension Workspace {
     return try SigningKey(pem: bytes, name: "signing key \(path)")
   }
 
-  /// Returns the keys that this machine trusts; none if the directory does not exist.
-  /// - Parameter given: a directory to use instead of the machine's own.
-  /// - Throws: `ImageError` if other users can change the directory or a key in it; `SignatureError`.
-  public func trustedKeys(_ given: String? = nil) throws -> TrustedKeys {
+  func trustedKeys(_ given: String? = nil) throws -> TrustedKeys {
     let path = given.map(absolute) ?? trustedKeysPath
     var trusted = TrustedKeys(directory: path)
     let directory: Descriptor
     do throws(SystemError) {
-      guard let location = try keyLocation(given, or: Workspace.trustedName) else { return trusted }
-      directory = try fileSystem.openDirectory(
+      guard let location = try keyLocation(given, or: SigningKeys.trustedName) else {
+        return trusted
+      }
+      directory = try context.fileSystem.openDirectory(
         at: location.directory.raw, location.name, followLink: true)
     } catch {
       if error.code == .notFound, given == nil { return trusted }
       throw error
     }
-    try requireOwn(try fileSystem.stat(directory.raw), "directory \(path)")
-    let names = try fileSystem.names(of: directory.raw).sorted(by: precedes)
+    try requireOwn(try context.fileSystem.stat(directory.raw), "directory \(path)")
+    let names = try context.fileSystem.names(of: directory.raw).sorted(by: precedes)
       .filter { $0.count > 4 && $0.suffix(4).elementsEqual(".pem".utf8) && $0.first != 0x2e }
     guard names.count <= TrustedKeys.maxFiles else {
       throw ImageError("directory \(path)", "holds more than \(TrustedKeys.maxFiles) keys")
@@ -133,15 +173,15 @@ extension Workspace {
     do throws(SystemError) {
       if let given {
         let path = Array(absolute(given).utf8)
-        let directory = try fileSystem.openDirectory(
-          at: fileSystem.workingDirectory, parentPath(of: path), followLink: true)
+        let directory = try context.fileSystem.openDirectory(
+          at: context.fileSystem.workingDirectory, parentPath(of: path), followLink: true)
         return ResolvedPath(
           directory: directory, name: path.split(separator: 0x2f).last.map { Array($0) } ?? [0x2e])
       }
       let path = AbsolutePath(
-        components: Workspace.keyDirectory.utf8.split(separator: 0x2f).map { Array($0) }
+        components: SigningKeys.keyDirectory.utf8.split(separator: 0x2f).map { Array($0) }
           + [Array(name.utf8)])
-      return try resolver.resolve(path, followLast: false, create: create ? .readable : nil)
+      return try context.resolver.resolve(path, followLast: false, create: create ? .readable : nil)
     } catch {
       if error.isAbsent, !create { return nil }
       throw error
@@ -155,7 +195,7 @@ extension Workspace {
   ) throws -> (bytes: [UInt8], stat: FileStat)? {
     let file: Descriptor
     do throws(SystemError) {
-      file = try fileSystem.openFile(
+      file = try context.fileSystem.openFile(
         at: location.directory.raw, location.name, [.read, .noFollow, .nonBlocking])
     } catch {
       if error.code == .notFound { return nil }
@@ -164,31 +204,28 @@ extension Workspace {
       }
       throw error
     }
-    let stat = try fileSystem.stat(file.raw)
-    guard stat.kind == .file, stat.size <= UInt64(Workspace.maxKeyBytes) else {
+    let stat = try context.fileSystem.stat(file.raw)
+    guard stat.kind == .file, stat.size <= UInt64(SigningKeys.maxKeyBytes) else {
       throw ImageError(path, "is not a regular file, or is too large for a key")
     }
     var bytes = [UInt8](repeating: 0, count: Int(stat.size))
-    let n = try bytes.withUnsafeMutableBytes { try fileSystem.readFully(file.raw, at: 0, into: $0) }
+    let n = try bytes.withUnsafeMutableBytes {
+      try context.fileSystem.readFully(file.raw, at: 0, into: $0)
+    }
     return (Array(bytes[..<n]), stat)
   }
 
   // MARK: Writing
-
-  /// Creates a key pair. This machine trusts its own public key; that of another pair is only written.
-  /// - Parameter output: the file of the private key; nil for the machine's own. The public key gets the same
-  ///   file name with `.pub` added.
-  /// - Throws: `ImageError` if one of the files exists, because keys are never overwritten.
-  public func generateKey(output: String? = nil) throws -> KeyOutcome {
+  func generateKey(output: String? = nil) throws -> KeyOutcome {
     let path = output.map(absolute) ?? signingKeyPath
-    guard let location = try keyLocation(output, or: Workspace.keyName, create: output == nil)
+    guard let location = try keyLocation(output, or: SigningKeys.keyName, create: output == nil)
     else {
       throw ImageError(
         .keyNotFound, "key \(path)", "cannot be created: its directory does not exist")
     }
     let publicName = location.name + Array(".pub".utf8)
     for name in [location.name, publicName]
-    where try fileSystem.statIfPresent(at: location.directory.raw, name) != nil {
+    where try context.fileSystem.statIfPresent(at: location.directory.raw, name) != nil {
       throw ImageError(
         .alreadyExists,
         "key \(path)", "already exists as \(printable(name)), and keys are never overwritten",
@@ -203,9 +240,7 @@ extension Workspace {
     return KeyOutcome(key: key.publicKey, privateFile: path, publicFiles: files)
   }
 
-  /// Adds the public key in a file to the trusted keys.
-  /// - Parameter name: the key's name on this machine; nil for the file's own name.
-  public func trustKey(_ file: String, as name: String? = nil) throws -> KeyOutcome {
+  func trustKey(_ file: String, as name: String? = nil) throws -> KeyOutcome {
     let path = absolute(file)
     guard let location = try keyLocation(file, or: ""), let (bytes, _) = try readKey(location, path)
     else {
@@ -230,16 +265,16 @@ extension Workspace {
       return KeyOutcome(
         key: key, privateFile: nil, publicFiles: ["\(trustedKeysPath)/\(known.name).pem"])
     }
-    guard let location = try keyLocation(nil, or: Workspace.trustedName, create: true) else {
+    guard let location = try keyLocation(nil, or: SigningKeys.trustedName, create: true) else {
       throw ImageError("directory \(trustedKeysPath)", "cannot be created")
     }
     do throws(SystemError) {
-      try fileSystem.makeDirectory(at: location.directory.raw, location.name, mode: 0o755)
-      try fileSystem.sync(location.directory.raw)
+      try context.fileSystem.makeDirectory(at: location.directory.raw, location.name, mode: 0o755)
+      try context.fileSystem.sync(location.directory.raw)
     } catch {
       if error.code != .exists { throw error }
     }
-    let directory = try fileSystem.openDirectory(at: location.directory.raw, location.name)
+    let directory = try context.fileSystem.openDirectory(at: location.directory.raw, location.name)
     let file = Array("\(name).pem".utf8)
     do throws(SystemError) {
       try writeKey(key.pem, to: ResolvedPath(directory: directory, name: file), mode: 0o644)
@@ -259,18 +294,18 @@ extension Workspace {
   ) throws(SystemError) {
     let directory = location.directory.raw
     let temporary = Array(".imgstore-key-\(randomName())".utf8)
-    let file = try fileSystem.openFile(
+    let file = try context.fileSystem.openFile(
       at: directory, temporary, [.write, .create, .exclusive, .noFollow], mode: 0o600)
     do throws(SystemError) {
-      try fileSystem.write(file.raw, bytes)
-      try fileSystem.setMode(file.raw, mode)
-      try fileSystem.sync(file.raw)
-      try fileSystem.rename(
+      try context.fileSystem.write(file.raw, bytes)
+      try context.fileSystem.setMode(file.raw, mode)
+      try context.fileSystem.sync(file.raw)
+      try context.fileSystem.rename(
         at: directory, temporary, to: directory, location.name, exclusively: true)
     } catch {
-      try? fileSystem.remove(at: directory, temporary, isDirectory: false)
+      try? context.fileSystem.remove(at: directory, temporary, isDirectory: false)
       throw error
     }
-    try fileSystem.sync(directory)
+    try context.fileSystem.sync(directory)
   }
 }

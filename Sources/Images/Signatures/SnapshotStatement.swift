@@ -6,11 +6,16 @@ import Platform
 import Signatures
 import Store
 
-extension Workspace {
+/// Writes statements about snapshots.
+struct StatementWriter {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the statement about a snapshot.
   /// - Throws: `StoreError` if a tree cannot be read.
   func statement(about committed: CommittedSnapshot) throws -> Statement {
-    let store = try store()
+    let store = try context.store()
     let snapshot = committed.snapshot
     func provenance(_ key: String) -> String {
       snapshot.provenance.first { $0.key == key }?.value ?? ""
@@ -18,7 +23,8 @@ extension Workspace {
     return Statement(
       subject: .snapshot, image: snapshot.image, number: committed.number, snapshot: committed.id,
       parent: snapshot.parent, time: snapshot.created, host: provenance("host"),
-      user: provenance("user"), command: provenance("command"), message: snapshot.message,
+      user: provenance("user"), command: provenance("command"),
+      message: snapshot.message,
       rows: snapshot.statementRows,
       facts: snapshot.facts.map { .init($0.key, $0.value) },
       items: try snapshot.components.map { try item($0, store) })

@@ -41,7 +41,7 @@ public struct SiteReplacement: Sendable, Equatable {
 
 /// Finds replacements without changing anything.
 struct SiteReplacements {
-  let workspace: Workspace
+  let context: Context
   let install: AbsolutePath
   let tables: any TableBackend
 
@@ -51,7 +51,8 @@ struct SiteReplacements {
     for component in prepared.components where !prepared.keepExistingPaths.contains(component.path)
     {
       guard let path = AbsolutePath(component.path), !own.contains(where: { path.isInside($0) }),
-        try !replacesEmptyDirectory(path, of: component), try workspace.differs(component, at: path)
+        try !replacesEmptyDirectory(path, of: component),
+        try SnapshotExcludes(context).differs(component, at: path)
       else { continue }
       found.append(
         SiteReplacement(name: path.text, effect: effect(of: path, role: component.role, prepared)))
@@ -63,8 +64,9 @@ struct SiteReplacements {
   private func replacesEmptyDirectory(_ path: AbsolutePath, of component: Snapshot.Component) throws
     -> Bool
   {
-    try component.entry.kind == .directory && workspace.statLive(path)?.kind == .directory
-      && workspace.fileView.list(path).isEmpty
+    try component.entry.kind == .directory
+      && ImageCapturer(context).statLive(path)?.kind == .directory
+      && ImageCapturer(context).fileView.list(path).isEmpty
   }
 
   /// Returns the directories and files of the image by its current definition, and those of its latest
@@ -72,7 +74,7 @@ struct SiteReplacements {
   private func ownPaths(_ prepared: PreparedImage) throws -> Set<AbsolutePath> {
     var own: Set<AbsolutePath> = []
     if let existing = try tables.definition(of: prepared.image.text) {
-      own = Set(try workspace.imageFiles(existing, install).map(\.path))
+      own = Set(try ImageCapturer(context).imageFiles(existing, install).map(\.path))
       let directories = [
         ImageFiles.bootDirectory(existing, installDirectory: install),
         ImageFiles.rawDirectory(existing, installDirectory: install),
@@ -80,7 +82,7 @@ struct SiteReplacements {
       ]
       own.formUnion(directories.compactMap { $0 })
     }
-    let latest = try workspace.store().refs.latestReadable(of: prepared.image)
+    let latest = try context.store().refs.latestReadable(of: prepared.image)
     own.formUnion(latest?.snapshot.components.compactMap { AbsolutePath($0.path) } ?? [])
     return own
   }

@@ -16,7 +16,12 @@ struct TreeProtection {
   var remarks: [String] = []
 }
 
-extension Workspace {
+/// Keeps trees with privileged entries away from users.
+struct TreeProtector {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   func treeProtection(_ prepared: PreparedImage) throws -> TreeProtection {
     var protection = TreeProtection()
     guard isRoot,
@@ -33,7 +38,7 @@ extension Workspace {
       if !prepared.privileged.isEmpty {
         protection.remarks = [open + "nodes fetch files from its directory, so it stays open"]
       }
-    } else if let there = try statLive(directory) {
+    } else if let there = try ImageCapturer(context).statLive(directory) {
       if there.mode & 0o011 != 0, !prepared.privileged.isEmpty {
         protection.remarks = [
           open
@@ -60,7 +65,9 @@ extension Workspace {
   /// directory above may be anybody's.
   private func adviceOnClosing(_ path: AbsolutePath) throws -> String {
     let directory = path.parent
-    let others = try fileView.list(directory).filter { $0 != path.lastComponent }
+    let others = try ImageCapturer(context).fileView.list(directory).filter {
+      $0 != path.lastComponent
+    }
     guard !directory.components.isEmpty, others.isEmpty else {
       return
         "a directory of its own that is root's alone ('mkdir -m 700'), with the image in it, would "
@@ -75,7 +82,8 @@ extension Workspace {
   ) throws -> AbsolutePath? {
     guard isRoot, definition.provisioning == "statelite",
       let tree = components.first(where: { $0.role == ImageFiles.rootTree }),
-      let directory = AbsolutePath(tree.path)?.parent, try statLive(directory) == nil,
+      let directory = AbsolutePath(tree.path)?.parent,
+      try ImageCapturer(context).statLive(directory) == nil,
       try squashingExport(of: directory) == nil
     else { return nil }
     return directory
@@ -94,7 +102,7 @@ extension Workspace {
 
   /// Returns whether the image, or the one that it was copied from, was imported.
   func wasImported(_ image: ImageName) throws -> Bool {
-    let refs = try store().refs
+    let refs = try context.store().refs
     return try refs.numbers(of: image).contains { number in
       guard let provenance = try? refs.read(image, number).snapshot.provenance else { return false }
       return provenance.contains(.init("command", "import"))
@@ -105,11 +113,11 @@ extension Workspace {
   /// Creates the directory with mode 0700. If an interrupted change has created it, only sets the mode.
   func close(_ location: ResolvedPath) throws {
     do throws(SystemError) {
-      try fileSystem.makeDirectory(at: location.directory.raw, location.name, mode: 0o700)
+      try context.fileSystem.makeDirectory(at: location.directory.raw, location.name, mode: 0o700)
     } catch {
       if error.code != .exists { throw error }
-      let created = try fileSystem.openDirectory(at: location.directory.raw, location.name)
-      try fileSystem.setMode(created.raw, 0o700)
+      let created = try context.fileSystem.openDirectory(at: location.directory.raw, location.name)
+      try context.fileSystem.setMode(created.raw, 0o700)
     }
   }
 
@@ -139,11 +147,13 @@ extension Workspace {
     var files: [AbsolutePath] = []
     if let main = AbsolutePath("/etc/exports") { files.append(main) }
     if let more = AbsolutePath("/etc/exports.d") {
-      files += try fileView.list(more).filter { $0.suffix(8) == Array(".exports".utf8)[...] }
-        .map { more.appending($0) }
+      files += try ImageCapturer(context).fileView.list(more).filter {
+        $0.suffix(8) == Array(".exports".utf8)[...]
+      }
+      .map { more.appending($0) }
     }
     return try files.flatMap { file -> [String] in
-      guard let bytes = try fileView.read(file) else { return [] }
+      guard let bytes = try ImageCapturer(context).fileView.read(file) else { return [] }
       return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { line in
         String(line.prefix { $0 != "#" }.map { $0 == "\t" ? " " : $0 })
       }

@@ -65,7 +65,10 @@ struct Context: Sendable {
     let store = try openStore(create: create, odd: odd)
     opened.withLock { $0 = store }
     // A quiet command reports it too: the path may be the mount point of a disk that is not mounted.
-    if isNew { (options.isQuiet ? reporter.warn : reporter.inform)("made a new store in \(printable(storePath))") }
+    if isNew {
+      (options.isQuiet ? reporter.warn : reporter.inform)(
+        "made a new store in \(printable(storePath))")
+    }
     return store
   }
 

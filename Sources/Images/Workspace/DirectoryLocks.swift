@@ -32,7 +32,12 @@ enum LockUse {
   case reads
 }
 
-extension Workspace {
+/// Locks the directories of an image.
+struct DirectoryLocker {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Locks everything that a command may change or read, including xCAT's own lock. A reader only checks that
   /// xCAT's lock is free: xCAT's commands fail while another process holds it.
   /// - Parameter locksTree: takes xCAT's lock too; false if the caller holds it.
@@ -42,14 +47,15 @@ extension Workspace {
     _ image: ImageName, _ paths: [AbsolutePath], for use: LockUse = .changes,
     locksTree: Bool = true
   ) throws -> DirectoryLocks {
-    let store = try store()
+    let store = try context.store()
     var keys = try lockKeys(paths)
     while true {
       let locks = keys.map { byte, isChanged in
         FileLock.Key(byte: byte, isExclusive: isChanged && use == .changes)
       }
-      let lock = try store.lockDirectories(locks, waiting: lockWait) {
-        inform("waiting: another imgstore changes a directory that image \(image) uses")
+      let lock = try store.lockDirectories(locks, waiting: context.lockWait) {
+        context.reporter.inform(
+          "waiting: another imgstore changes a directory that image \(image) uses")
       }
       // A previous holder of a lock may have moved directories.
       let currentKeys = try lockKeys(paths)
@@ -65,15 +71,16 @@ extension Workspace {
   func lockDirectories(
     _ image: ImageName, _ definition: ImageDefinition, for use: LockUse, locksTree: Bool = true
   ) throws -> DirectoryLocks {
-    let latest = try store().refs.latestReadable(of: image)?.snapshot
+    let latest = try context.store().refs.latestReadable(of: image)?.snapshot
     return try lockDirectories(
-      image, requests(definition, latest: latest).all.map(\.path), for: use, locksTree: locksTree)
+      image, ImageCapturer(context).requests(definition, latest: latest).all.map(\.path), for: use,
+      locksTree: locksTree)
   }
 
   /// Returns the keys of the locks; the value says whether the entry of the key may change.
   private func lockKeys(_ paths: [AbsolutePath]) throws -> [UInt64: Bool] {
     var keys: [UInt64: Bool] = [:]
-    let mounts = MountTable.current(fileSystem)
+    let mounts = MountTable.current(context.fileSystem)
     func add(_ path: [UInt8], _ key: ([UInt8]) -> UInt64) {
       keys[key(path)] = true
       for slash in path.indices where path[slash] == 0x2f && slash > 0 {
@@ -87,7 +94,7 @@ extension Workspace {
       // Missing directories will be created below the nearest directory that exists.
       while resolved == nil {
         do throws(SystemError) {
-          resolved = try resolver.resolve(
+          resolved = try context.resolver.resolve(
             directory == path.parent ? path : directory, followLast: directory != path.parent)
         } catch {
           guard error.isAbsent || error.code == .loop, !directory.components.isEmpty else {
@@ -97,14 +104,14 @@ extension Workspace {
         }
       }
       guard let resolved else { continue }
-      let real = kernelPath(resolved)
+      let real = StrategyChooser(context).kernelPath(resolved)
       let missing = path.components.dropFirst(directory.components.count + 1)
       let rest = missing.flatMap { (name: [UInt8]) -> [UInt8] in [0x2f] + name }
       add(real + rest) { LockKey.path($0) }
       if let (mount, inside) = mounts?.locationInFileSystem(of: real) {
         add(inside + rest) { LockKey.pathOnDevice(mount.device, $0) }
       }
-      let parent = FileIdentity(try fileSystem.stat(resolved.directory.raw))
+      let parent = FileIdentity(try context.fileSystem.stat(resolved.directory.raw))
       keys[LockKey.entry(parent, resolved.name)] = true
     }
     return keys
@@ -129,13 +136,13 @@ extension Workspace {
   }
 
   private func requireNoneUnfinished(otherThan image: ImageName, _ paths: [AbsolutePath]) throws {
-    for other in try store().journals.images() where other != image {
-      guard let journal = try? journal(of: other) else { continue }
+    for other in try context.store().journals.images() where other != image {
+      guard let journal = try? ChangeJournal(context).journal(of: other) else { continue }
       let snapshots = [journal.target, journal.before].compactMap { $0 }
-        .compactMap { try? findSnapshot($0, of: other)?.snapshot }
+        .compactMap { try? ChangeJournal(context).findSnapshot($0, of: other)?.snapshot }
       let otherPaths = Set(snapshots.flatMap { $0.requests.map(\.path) })
       guard let shared = paths.first(where: otherPaths.contains) else { continue }
-      let change = try unfinished(other, journal)
+      let change = try ChangeJournal(context).unfinished(other, journal)
       throw ImageError(
         .changeUnfinished, "image \(image)",
         "shares \(shared.text) with the image \(other), which has an unfinished change: "
@@ -148,7 +155,9 @@ extension Workspace {
   /// of these paths. It does not wait: the caller holds the image's lock, and `pack` takes that lock last.
   func expectDirectoriesFree(_ image: ImageName, _ paths: [AbsolutePath]) throws {
     try requireNoneUnfinished(otherThan: image, paths)
-    if let tree = xcatTree(among: paths) { try ImageOperationLock.expectFree(resolver, tree: tree) }
+    if let tree = xcatTree(among: paths) {
+      try ImageOperationLock.expectFree(context.resolver, tree: tree)
+    }
   }
 
   /// Returns the first root tree among the paths that xCAT's commands lock; nil if there is none.
@@ -173,9 +182,11 @@ extension Workspace {
     switch use {
     case .changes:
       return try ImageOperationLock.acquire(
-        resolver, tree: tree, createsDirectory: rootPath == [0x2f], waiting: treeLockWait)
+        context.resolver, tree: tree, createsDirectory: context.rootPath == [0x2f],
+        waiting: ImageLocks(context).treeLockWait)
     case .reads:
-      try ImageOperationLock.expectFree(resolver, tree: tree, waiting: treeLockWait)
+      try ImageOperationLock.expectFree(
+        context.resolver, tree: tree, waiting: ImageLocks(context).treeLockWait)
       return nil
     }
   }

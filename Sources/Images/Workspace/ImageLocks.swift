@@ -5,7 +5,12 @@ import Platform
 import Store
 import XCAT
 
-extension Workspace {
+/// Takes the locks of images.
+struct ImageLocks {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Takes the lock that a command needs to change an image or its history.
   /// - Parameters:
   ///   - allowsUnfinished: whether the command accepts an unfinished change of the image.
@@ -23,23 +28,23 @@ extension Workspace {
       isDryRun && store.layout.isReadOnly
       ? nil
       : usesTree && !isDryRun ? try lockWithTree(image, store) : try lockImage(image, store)
-    if !allowsUnfinished { try requireNothingUnfinished(image) }
+    if !allowsUnfinished { try ChangeJournal(context).requireNothingUnfinished(image) }
     return lock
   }
 
   /// Takes the lock of an image, and waits for it as long as the options allow.
   /// - Throws: `StoreError` (`busy`) if another process still holds it after that time.
   func lockImage(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {
-    try store.lockImage(image, waiting: lockWait) { holders in
+    try store.lockImage(image, waiting: context.lockWait) { holders in
       let users = holders.isEmpty ? "another imgstore" : holders.joined(separator: ", ")
-      inform("waiting: image \(image) is in use by \(users)")
+      context.reporter.inform("waiting: image \(image) is in use by \(users)")
     }
   }
 
   /// The wait for xCAT's lock; nil without `--wait`.
   var treeLockWait: TreeLockWait? {
-    guard case .within = lockWait else { return nil }
-    return TreeLockWait(limit: lockWait, report: inform)
+    guard case .within = context.lockWait else { return nil }
+    return TreeLockWait(limit: context.lockWait, report: context.reporter.inform)
   }
 
   /// Takes the lock of an image whose tree a command reads or changes. With `--wait` the command first waits
@@ -48,12 +53,12 @@ extension Workspace {
     guard let wait = treeLockWait else { return try lockImage(image, store) }
     while true {
       let tree = try lockedTree(of: image, store)
-      if let tree { try ImageOperationLock.expectFree(resolver, tree: tree, waiting: wait) }
+      if let tree { try ImageOperationLock.expectFree(context.resolver, tree: tree, waiting: wait) }
       let lock = try lockImage(image, store)
       // Another process may have taken xCAT's lock while this one waited for the image.
       guard let tree, wait.remainingSeconds > 0 else { return lock }
       do {
-        try ImageOperationLock.expectFree(resolver, tree: tree)
+        try ImageOperationLock.expectFree(context.resolver, tree: tree)
         return lock
       } catch let error as ImageError where error.errorCode == .imageLocked {
         continue
@@ -62,8 +67,9 @@ extension Workspace {
   }
 
   private func lockedTree(of image: ImageName, _ store: ObjectStore) throws -> AbsolutePath? {
-    guard let definition = try tables().definition(of: image.text) else { return nil }
+    guard let definition = try context.tables().definition(of: image.text) else { return nil }
     let latest = try store.refs.latestReadable(of: image)?.snapshot
-    return xcatTree(among: try requests(definition, latest: latest).all.map(\.path))
+    return DirectoryLocker(context).xcatTree(
+      among: try ImageCapturer(context).requests(definition, latest: latest).all.map(\.path))
   }
 }

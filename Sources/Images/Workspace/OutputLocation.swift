@@ -16,6 +16,19 @@ struct OutputLocation {
 }
 
 extension Workspace {
+  /// Creates a file without secrets at a path of the command line. Its mode is 0666 less the umask.
+  /// - Throws: `ImageError` as `outputLocation`; `SystemError`.
+  public func outputFile(_ text: String, _ object: String) throws -> OutputFile {
+    try OutputLocator(context).outputFile(text, object)
+  }
+}
+
+/// Locates the outputs of commands, which never lie in the store.
+struct OutputLocator {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Resolves the path of an output. Trusted links are followed, including one as the last component.
   /// - Parameters:
   ///   - text: the path from the command line.
@@ -34,9 +47,10 @@ extension Workspace {
         hint: "Name a file; './-' is a file of that name")
     }
     // Checked before any directory is created.
-    try requireOutsideStore(path: text, object)
+    try StoreProtection(context).requireOutsideStore(path: text, object)
     let system = try PathResolver(
-      fileSystem, root: fileSystem.openDirectory(at: fileSystem.workingDirectory, [0x2f]))
+      context.fileSystem,
+      root: context.fileSystem.openDirectory(at: context.fileSystem.workingDirectory, [0x2f]))
     do throws(SystemError) {
       let resolved = try system.resolve(
         path, links: .trusted, create: createsDirectories ? .umask : nil)
@@ -89,7 +103,7 @@ extension Workspace {
   }
 
   private func outputStat(_ output: OutputLocation) throws -> FileStat? {
-    try fileSystem.statIfPresent(at: output.resolved.directory.raw, output.resolved.name)
+    try context.fileSystem.statIfPresent(at: output.resolved.directory.raw, output.resolved.name)
   }
 
   /// Returns whether the output lies in the directory that `text` names.
@@ -97,10 +111,9 @@ extension Workspace {
     output.path != AbsolutePath(absolute(text))
   }
 
-  /// Creates a file without secrets at a path of the command line. Its mode is 0666 less the umask.
-  /// - Throws: `ImageError` as `outputLocation`; `SystemError`.
-  public func outputFile(_ text: String, _ object: String) throws -> OutputFile {
+  func outputFile(_ text: String, _ object: String) throws -> OutputFile {
     let resolved = try outputFileLocation(text, object).resolved
-    return try OutputFile(fileSystem, in: resolved.directory, named: resolved.name, mode: 0o666)
+    return try OutputFile(
+      context.fileSystem, in: resolved.directory, named: resolved.name, mode: 0o666)
   }
 }

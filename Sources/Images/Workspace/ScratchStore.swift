@@ -2,21 +2,27 @@
 
 import Platform
 
-extension Workspace {
-  /// Calls `body` with a copy of this workspace that has an empty temporary store. The store is in `TMPDIR`,
+/// Makes a temporary store for a dry run.
+struct ScratchStore {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  /// Calls `body` with a copy of this context that has an empty temporary store. The store is in `TMPDIR`,
   /// or `/var/tmp`, and is removed afterwards.
-  func withScratchStore<R>(_ body: (Workspace) throws -> R) throws -> R {
-    let parent = options.environment["TMPDIR"] ?? "/var/tmp"
+  func with<R>(_ body: (Context) throws -> R) throws -> R {
+    let parent = context.options.environment["TMPDIR"] ?? "/var/tmp"
     return try ScratchDirectory.with(
-      in: Array(absolute(parent).utf8), named: "imgstore-dry-run", fileSystem
+      in: Array(absolute(parent).utf8), named: "imgstore-dry-run", context.fileSystem
     ) { directory in
-      var options = options
+      var options = context.options
       options.store = String(decoding: directory.path + Array("/store".utf8), as: UTF8.self)
       options.announcesNewStore = false
-      let workspace = try Workspace(
-        options, fileSystem: fileSystem, progress: progress, warn: warn, inform: inform)
-      _ = try workspace.store(create: true)
-      return try body(workspace)
+      let scratch = try Context(
+        options, fileSystem: context.fileSystem, progress: context.progress,
+        reporter: context.reporter)
+      _ = try scratch.store(create: true)
+      return try body(scratch)
     }
   }
 }

@@ -28,22 +28,39 @@ extension Workspace {
   /// - Throws: `ImageError`: `notFound` for an unknown group, `storeNotFound` if the store's file system is
   ///   not mounted; `StoreError`.
   public func initializeStore(group: String?, force: Bool = false) throws -> InitializedStore {
-    guard !storePath.contains(0x0a) else {
+    try StoreCreation(context).initializeStore(group: group, force: force)
+  }
+
+  /// Checks that the store exists. Commands for all images need this, because they create no store.
+  /// - Throws: `ImageError` (`storeNotFound`); nothing was created.
+  public func requireStore() throws {
+    try StoreCreation(context).requireStore()
+  }
+}
+
+/// Creates stores, and refuses to where one is probably just not mounted.
+struct StoreCreation {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
+  func initializeStore(group: String?, force: Bool = false) throws -> InitializedStore {
+    guard !context.storePath.contains(0x0a) else {
       throw ImageError(
-        .usage, "store \(printable(storePath))", "has a newline in its path",
+        .usage, "store \(printable(context.storePath))", "has a newline in its path",
         hint: "Name another directory")
     }
     let gid = try group.map(groupNumber)
-    let isNew = absentStore != nil
+    let isNew = context.absentStore != nil
     try requireMountedFileSystem()
     if isNew, !force { try requireNotRegistered() }
     if let gid, isNew { try makeSharedDirectory(gid) }
-    let store = try store(create: true, isAnnounced: false)
+    let store = try context.store(create: true, isAnnounced: false)
     if let gid, !isNew {
       try store.changingAccess { try share(store.layout.root, gid, depth: 0) }
     }
     registerStore()
-    return InitializedStore(path: printable(storePath), isNew: isNew)
+    return InitializedStore(path: printable(context.storePath), isNew: isNew)
   }
 
   /// Refuses to create a store where an existing one is probably just not mounted.
@@ -54,19 +71,18 @@ extension Workspace {
 
   private func requireNotRegistered() throws {
     // Another process may have created it since: it records the store after that.
-    guard storeRegistry?.stores.contains(storePath) == true, absentStore != nil else { return }
+    guard storeRegistry?.stores.contains(context.storePath) == true, context.absentStore != nil
+    else { return }
     throw ImageError(
-      .storeNotFound, "store \(printable(storePath))",
+      .storeNotFound, "store \(printable(context.storePath))",
       "does not exist, although 'imgstore init' created it: is its file system mounted?",
       hint:
-        "Mount it; 'imgstore init --force --store \(shellQuoted(printable(storePath)))' creates a new one"
+        "Mount it; 'imgstore init --force --store \(shellQuoted(printable(context.storePath)))' creates a new one"
     )
   }
 
-  /// Checks that the store exists. Commands for all images need this, because they create no store.
-  /// - Throws: `ImageError` (`storeNotFound`); nothing was created.
-  public func requireStore() throws {
-    guard let path = absentStore else { return }
+  func requireStore() throws {
+    guard let path = context.absentStore else { return }
     throw ImageError(
       .storeNotFound, "store \(path)", "does not exist",
       hint: "Mount its file system, or name another store; 'imgstore init \(path)' makes one")
@@ -78,13 +94,13 @@ extension Workspace {
   /// - Throws: `ImageError` (`storeNotFound`) if the store would lie in a mount point of fstab(5) where
   ///   nothing is mounted and that is empty.
   private func requireMountedFileSystem() throws {
-    guard let text = try? read("/etc/fstab"), let mounts = MountTable.current(fileSystem),
-      let path = AbsolutePath(storePath)
+    guard let text = try? read("/etc/fstab"), let mounts = MountTable.current(context.fileSystem),
+      let path = AbsolutePath(context.storePath)
     else { return }
     for point in FileSystemTable(parsing: text).points(above: path)
     where !mounts.isMountPoint(point.bytes) && isEmptyDirectory(point) {
       throw ImageError(
-        .storeNotFound, "store \(printable(storePath))",
+        .storeNotFound, "store \(printable(context.storePath))",
         "does not exist, and the file system of \(point.text) is not mounted (/etc/fstab)",
         hint: "Mount it: 'mount \(point.text)'")
     }
@@ -93,34 +109,35 @@ extension Workspace {
   /// Returns whether a directory is empty or cannot be read.
   private func isEmptyDirectory(_ path: AbsolutePath) -> Bool {
     guard
-      let directory = try? fileSystem.openDirectory(
-        at: fileSystem.workingDirectory, path.bytes, followLink: true),
-      let names = try? fileSystem.names(of: directory.raw)
+      let directory = try? context.fileSystem.openDirectory(
+        at: context.fileSystem.workingDirectory, path.bytes, followLink: true),
+      let names = try? context.fileSystem.names(of: directory.raw)
     else { return true }
     return names.isEmpty
   }
 
   private func read(_ path: String) throws(SystemError) -> [UInt8] {
-    try fileSystem.readSmallFile(at: fileSystem.workingDirectory, Array(path.utf8))
+    try context.fileSystem.readSmallFile(at: context.fileSystem.workingDirectory, Array(path.utf8))
   }
 
   /// Records the store. A list that cannot be written causes only a warning.
   private func registerStore() {
     guard let registry = storeRegistry else { return }
-    do { try registry.add(storePath) } catch {
-      warn("cannot record the store in \(printable(registry.path)): \(error)")
+    do { try registry.add(context.storePath) } catch {
+      context.reporter.warn("cannot record the store in \(printable(registry.path)): \(error)")
     }
   }
 
   /// The list of the stores that `init` created; nil if the environment has no home directory.
   private var storeRegistry: StoreRegistry? {
-    if let directory = options.environment["IMGSTORE_CONFIG_DIR"], !directory.isEmpty {
-      return StoreRegistry(fileSystem, directory: absolute(directory))
+    if let directory = context.options.environment["IMGSTORE_CONFIG_DIR"], !directory.isEmpty {
+      return StoreRegistry(context.fileSystem, directory: absolute(directory))
     }
-    if geteuid() == 0 { return StoreRegistry(fileSystem, directory: "/etc/imgstore") }
+    if geteuid() == 0 { return StoreRegistry(context.fileSystem, directory: "/etc/imgstore") }
     let base =
-      options.environment["XDG_CONFIG_HOME"] ?? options.environment["HOME"].map { $0 + "/.config" }
-    return base.map { StoreRegistry(fileSystem, directory: "\($0)/imgstore") }
+      context.options.environment["XDG_CONFIG_HOME"]
+      ?? context.options.environment["HOME"].map { $0 + "/.config" }
+    return base.map { StoreRegistry(context.fileSystem, directory: "\($0)/imgstore") }
   }
 
   // MARK: Groups
@@ -141,30 +158,32 @@ extension Workspace {
   }
 
   private func makeSharedDirectory(_ gid: UInt32) throws(SystemError) {
-    let base = fileSystem.workingDirectory
+    let base = context.fileSystem.workingDirectory
     do {
-      try fileSystem.makeDirectory(at: base, storePath, mode: 0o700)
+      try context.fileSystem.makeDirectory(at: base, context.storePath, mode: 0o700)
     } catch { if error.code != .exists { throw error } }
-    let directory = try fileSystem.openDirectory(at: base, storePath, followLink: true)
-    try fileSystem.setOwner(directory.raw, uid: geteuid(), gid: gid)
-    try fileSystem.setMode(directory.raw, 0o2750)
+    let directory = try context.fileSystem.openDirectory(
+      at: base, context.storePath, followLink: true)
+    try context.fileSystem.setOwner(directory.raw, uid: geteuid(), gid: gid)
+    try context.fileSystem.setMode(directory.raw, 0o2750)
   }
 
   /// Lets a group read a directory of the store and everything in it.
   private func share(_ directory: Descriptor, _ gid: UInt32, depth: Int) throws {
     guard depth < 8 else { return }
-    try fileSystem.setOwner(directory.raw, uid: geteuid(), gid: gid)
-    try fileSystem.setMode(directory.raw, 0o2750)
-    for name in try fileSystem.names(of: directory.raw) {
-      switch try fileSystem.statIfPresent(at: directory.raw, name)?.kind {
+    try context.fileSystem.setOwner(directory.raw, uid: geteuid(), gid: gid)
+    try context.fileSystem.setMode(directory.raw, 0o2750)
+    for name in try context.fileSystem.names(of: directory.raw) {
+      switch try context.fileSystem.statIfPresent(at: directory.raw, name)?.kind {
       case .directory:
-        try share(try fileSystem.openDirectory(at: directory.raw, name), gid, depth: depth + 1)
+        try share(
+          try context.fileSystem.openDirectory(at: directory.raw, name), gid, depth: depth + 1)
       case .file:
-        let file = try fileSystem.openFile(
+        let file = try context.fileSystem.openFile(
           at: directory.raw, name, [.read, .noFollow, .nonBlocking])
-        let mode = try fileSystem.stat(file.raw).mode & 0o7777
-        try fileSystem.setOwner(file.raw, uid: geteuid(), gid: gid)
-        try fileSystem.setMode(file.raw, mode | 0o040)
+        let mode = try context.fileSystem.stat(file.raw).mode & 0o7777
+        try context.fileSystem.setOwner(file.raw, uid: geteuid(), gid: gid)
+        try context.fileSystem.setMode(file.raw, mode | 0o040)
       default: break
       }
     }

@@ -5,14 +5,19 @@ import Ingest
 import Platform
 import Store
 
-extension Workspace {
+/// Keeps the store out of images, outputs and removals.
+struct StoreProtection {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns the identity of the store's directory, which does not depend on the path to it; nil if the
   /// directory does not exist.
   func storeIdentity() throws -> FileIdentity? {
-    let path = Array(absolute(options.store).utf8)
+    let path = Array(absolute(context.options.store).utf8)
     guard
-      let stat = try fileSystem.statIfPresent(
-        at: fileSystem.workingDirectory, path, followLink: true),
+      let stat = try context.fileSystem.statIfPresent(
+        at: context.fileSystem.workingDirectory, path, followLink: true),
       stat.kind == .directory
     else { return nil }
     return FileIdentity(stat)
@@ -20,12 +25,12 @@ extension Workspace {
 
   /// Returns a capture that leaves the store out.
   func newCapture(_ resolver: PathResolver? = nil) throws -> Capture {
-    Capture(resolver ?? self.resolver, store: try storeIdentity(), progress: progress)
+    Capture(resolver ?? context.resolver, store: try storeIdentity(), progress: context.progress)
   }
 
   /// Returns a remover that refuses to remove a tree with the store in it.
   func treeRemover() throws -> TreeRemover {
-    TreeRemover(fileSystem, store: try store().layout.root)
+    TreeRemover(context.fileSystem, store: try context.store().layout.root)
   }
 
   /// Refuses a change that would write a component into the store.
@@ -37,8 +42,9 @@ extension Workspace {
       var descriptor: Descriptor?
       while descriptor == nil {
         do throws(SystemError) {
-          let resolved = try resolver.resolve(directory)
-          descriptor = try fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
+          let resolved = try context.resolver.resolve(directory)
+          descriptor = try context.fileSystem.openDirectory(
+            at: resolved.directory.raw, resolved.name)
         } catch {
           guard error.isAbsent, !directory.components.isEmpty else { throw error }
           directory = directory.parent
@@ -57,14 +63,15 @@ extension Workspace {
   func requireOutside(
     _ sources: [AbsolutePath], _ output: ResolvedPath, _ object: String
   ) throws {
-    let old = try fileSystem.statIfPresent(
+    let old = try context.fileSystem.statIfPresent(
       at: output.directory.raw, output.name, followLink: true
     ).map { FileIdentity($0) }
     for source in sources {
-      guard let stat = try statLive(source) else { continue }
+      guard let stat = try ImageCapturer(context).statLive(source) else { continue }
       let isInside =
         stat.kind == .directory
-        ? try fileSystem.isInside(output.directory, FileIdentity(stat)) : old == FileIdentity(stat)
+        ? try context.fileSystem.isInside(output.directory, FileIdentity(stat))
+        : old == FileIdentity(stat)
       guard isInside else { continue }
       throw ImageError(
         object,
@@ -80,10 +87,12 @@ extension Workspace {
   ///   - object: the output, as the message names it.
   /// - Throws: `ImageError`; nothing has been written.
   func requireOutsideStore(_ directory: Descriptor, _ object: String) throws {
-    guard let store = try storeIdentity(), try fileSystem.isInside(directory, store) else { return }
+    guard let store = try storeIdentity(), try context.fileSystem.isInside(directory, store) else {
+      return
+    }
     throw ImageError(
       object, "lies in the store, where only the store's own files belong",
-      hint: "Nothing was written; name a path outside \(absolute(options.store))")
+      hint: "Nothing was written; name a path outside \(absolute(context.options.store))")
   }
 
   /// Refuses an output in the store, given by its path.
@@ -96,8 +105,8 @@ extension Workspace {
     var directory = absolute(path)
     while true {
       do throws(SystemError) {
-        return try fileSystem.openDirectory(
-          at: fileSystem.workingDirectory, Array(directory.utf8), followLink: true)
+        return try context.fileSystem.openDirectory(
+          at: context.fileSystem.workingDirectory, Array(directory.utf8), followLink: true)
       } catch {
         guard error.isAbsent, directory != "/" else { return nil }
         directory = absolute(directory + "/..")

@@ -8,7 +8,12 @@ import Platform
 import Store
 import XCAT
 
-extension Workspace {
+/// Locates the tables that define images.
+struct TableLocator {
+  let context: Context
+
+  init(_ context: Context) { self.context = context }
+
   /// Returns all tables that define images.
   /// - Throws: `ImageError`: `notFound` if the directory does not exist; `tablesInvalid` for another kind
   ///   of database below a staging root.
@@ -17,15 +22,16 @@ extension Workspace {
       switch try tableSite() {
       case .files(let files): files
       case .database(let kind):
-        CommandTableBackend(fileSystem, database: kind, environment: options.environment)
+        CommandTableBackend(
+          context.fileSystem, database: kind, environment: context.options.environment)
       case .none: nil
       }
     // Opening the store refuses one of an untrusted owner before its tables are read. It creates none.
-    let store = try storeIfPresent()
+    let store = try context.storeIfPresent()
     if let files = base as? SQLiteTableBackend, let store, files.isForbidden {
-      let isFirst = isFirstTime("tables \(files.location)")
+      let isFirst = context.reporter.isFirstTime("tables \(files.location)")
       if isFirst {
-        warn(
+        context.reporter.warn(
           "only root can read xCAT's tables in \(files.location): "
             + "definitions are taken from the latest snapshots")
       }
@@ -43,7 +49,7 @@ extension Workspace {
   /// Returns the tables for a reader that takes no lock and never waits; nil if they are not in files.
   /// - Parameter hasStore: whether there is a trusted store, whose own tables may be read.
   func unlockedTables(hasStore: Bool) throws -> ImageTables? {
-    let own = tableFilesOfStore(fileSystem).unlocked
+    let own = tableFilesOfStore(context.fileSystem).unlocked
     switch try tableSite() {
     case .files(let files): return ImageTables(base: files.unlocked, own: own)
     case .database: return nil
@@ -54,11 +60,12 @@ extension Workspace {
   /// The tables in the store.
   private var ownTables: SQLiteTableBackend {
     // With the store's file system, which lets a group read the files if `init --group` allowed it.
-    tableFilesOfStore((try? storeIfPresent()?.layout.fileSystem) ?? fileSystem)
+    tableFilesOfStore((try? context.storeIfPresent()?.layout.fileSystem) ?? context.fileSystem)
   }
 
   private func tableFilesOfStore(_ fileSystem: any FileSystem) -> SQLiteTableBackend {
-    SQLiteTableBackend(fileSystem, directory: storePath + Array("/xcat".utf8), mayCreate: true)
+    SQLiteTableBackend(
+      fileSystem, directory: context.storePath + Array("/xcat".utf8), mayCreate: true)
   }
 
   /// The location of the site's tables.
@@ -71,14 +78,14 @@ extension Workspace {
   /// Returns the location of the site's tables: the directory of `--xcat-dir`; else the location in XCATCFG
   /// or `/etc/xcat/cfgloc`; else `/opt/xcat/cfg` or `/etc/xcat`, whichever exists first.
   private func tableSite() throws -> Site {
-    if let directory = options.xcatDirectory {
+    if let directory = context.options.xcatDirectory {
       let path = Array(absolute(directory).utf8)
       guard try isDirectory(path) else {
         throw ImageError(
           .notFound, "directory \(directory)", "does not exist",
           hint: "Name the directory of xCAT's table files with --xcat-dir")
       }
-      return .files(SQLiteTableBackend(fileSystem, directory: path, mayCreate: true))
+      return .files(SQLiteTableBackend(context.fileSystem, directory: path, mayCreate: true))
     }
     switch try configuration() {
     case .directory(let directory, let source):
@@ -112,17 +119,17 @@ extension Workspace {
     case database(String, source: String)
   }
 
-  private var isWholeSystem: Bool { rootPath == [0x2f] }
+  private var isWholeSystem: Bool { context.rootPath == [0x2f] }
 
   /// Reads xCAT's configuration. XCATCFG describes this machine, so it is ignored below a staging root.
   private func configuration() throws -> Configuration {
-    if isWholeSystem, let text = options.environment["XCATCFG"], !text.isEmpty {
+    if isWholeSystem, let text = context.options.environment["XCATCFG"], !text.isEmpty {
       return try parse(text, source: "XCATCFG")
     }
     guard let name = try below("/etc/xcat/cfgloc") else { return .none }
     let bytes: [UInt8]
     do throws(SystemError) {
-      bytes = try fileSystem.readSmallFile(at: fileSystem.workingDirectory, name)
+      bytes = try context.fileSystem.readSmallFile(at: context.fileSystem.workingDirectory, name)
     } catch {
       if error.isAbsent { return .none }
       throw error
@@ -157,7 +164,7 @@ extension Workspace {
     guard !isWholeSystem else { return Array(fullPath.utf8) }
     guard let clean = AbsolutePath(fullPath) else { return nil }
     do throws(SystemError) {
-      return rootPath + (try resolver.locate(clean, followLast: true)).path.bytes
+      return context.rootPath + (try context.resolver.locate(clean, followLast: true)).path.bytes
     } catch {
       if error.isAbsent || error.code == .loop { return nil }
       throw error
@@ -165,19 +172,19 @@ extension Workspace {
   }
 
   private func tableFiles(in path: [UInt8]) -> SQLiteTableBackend {
-    guard !isWholeSystem, path.starts(with: rootPath),
-      let directory = AbsolutePath(Array(path.dropFirst(rootPath.count)))
-    else { return SQLiteTableBackend(fileSystem, directory: path, mayCreate: true) }
-    let (resolver, root) = (resolver, rootPath)
-    return SQLiteTableBackend(fileSystem, directory: path, mayCreate: true) {
+    guard !isWholeSystem, path.starts(with: context.rootPath),
+      let directory = AbsolutePath(Array(path.dropFirst(context.rootPath.count)))
+    else { return SQLiteTableBackend(context.fileSystem, directory: path, mayCreate: true) }
+    let (resolver, root) = (context.resolver, context.rootPath)
+    return SQLiteTableBackend(context.fileSystem, directory: path, mayCreate: true) {
       name throws(SystemError) in
       root + (try resolver.locate(directory.appending(name), followLast: true)).path.bytes
     }
   }
 
   private func isDirectory(_ path: [UInt8]) throws(SystemError) -> Bool {
-    try fileSystem.statIfPresent(
-      at: fileSystem.workingDirectory, path, followLink: true)?.kind == .directory
+    try context.fileSystem.statIfPresent(
+      at: context.fileSystem.workingDirectory, path, followLink: true)?.kind == .directory
   }
 
   private func files(

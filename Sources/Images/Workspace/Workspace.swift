@@ -52,12 +52,16 @@ public final class Workspace: Sendable {
   public var absentStore: String? { context.absentStore }
 
   /// Returns whether the tables define an image of that name.
-  public func isDefined(_ name: String) throws -> Bool { try context.tables().definition(of: name) != nil }
+  public func isDefined(_ name: String) throws -> Bool {
+    try context.tables().definition(of: name) != nil
+  }
 
   /// Returns xCAT's directory for temporary files (site.tmpdir), as a path of this machine; nil if it is
   /// unset or does not exist.
   public func temporaryDirectory() throws -> String? {
-    guard let text = try context.tables().site("tmpdir"), let path = AbsolutePath(text) else { return nil }
+    guard let text = try context.tables().site("tmpdir"), let path = AbsolutePath(text) else {
+      return nil
+    }
     let real = absolute(options.root + path.text)
     let stat = try context.fileSystem.statIfPresent(
       at: context.fileSystem.workingDirectory, Array(real.utf8), followLink: true)
@@ -68,15 +72,6 @@ public final class Workspace: Sendable {
   /// without "." and "..". A relative path is below the working directory, which must lie below the root.
   /// - Throws: `ImageError` for a relative path outside the root.
   public func managementPath(_ path: String) throws -> String {
-    let fullPath = absolute(path)
-    let root = absolute(options.root)
-    if path.hasPrefix("/") || root == "/" { return fullPath }
-    if fullPath == root { return "/" }
-    guard fullPath.hasPrefix(root + "/") else {
-      throw ImageError(
-        path, "is \(fullPath), which is not below the root \(root)",
-        hint: "Give its absolute path on the management node")
-    }
-    return String(fullPath.dropFirst(root.count))
+    try LivePaths(context).managementPath(path)
   }
 }
