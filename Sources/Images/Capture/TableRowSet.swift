@@ -185,17 +185,6 @@ struct LiveRows {
     ]
   }
 
-  /// Restores the image's rows, and the other rows that `target` mentions, in one step.
-  /// - Parameter live: the captured image. Rows that have changed since the capture are left alone.
-  /// - Returns: the rows that were left alone.
-  func restoreRows(
-    _ image: ImageName, _ target: Snapshot, from live: LiveImage
-  ) throws -> [ApplyProblem] {
-    try applyRows(
-      target.definition.rowChanges(of: image.text, from: live.definition)
-        + live.rows.changes(to: target.keptRows))
-  }
-
   /// Applies row changes, and warns of columns that the tables do not have.
   /// - Returns: the rows that were left alone, because somebody else has changed them meanwhile.
   @discardableResult

@@ -157,106 +157,19 @@ struct ChangeJournal {
     return nil
   }
 
-  /// Ends a change: waits for its syncs, then removes the journal.
-  func end(_ image: ImageName, _ syncs: BackgroundSync) throws {
-    try PlanExecutor(context).waitForSyncs(syncs)
-    try context.store().journals.remove(image)
-  }
-
-  /// Runs the steps of a change, from the first to its verification and its ref, with the journal on disk.
-  /// - Parameter safety: the snapshot of the state before, if this command recorded it.
-  /// - Throws: `ImageError` (`interrupted`) if a signal came before anything was changed. Other errors of
-  ///   `body` come with a hint on how to resume.
-  func withJournal<R>(
-    _ image: ImageName, _ journal: Journal, safety: CommittedSnapshot? = nil,
-    _ body: (BackgroundSync) throws -> R
-  ) throws -> R {
-    let store = try context.store()
-    var journal = journal
-    journal.options.append(.init(Journal.userKey, CallerIdentity.text(context.fileSystem)))
-    // The signal may have come during the change of another image.
-    do { try Interruption.check() } catch {
-      removeUnneeded(safety, of: image)
-      throw interrupted(image, error)
-    }
-    let highest = try store.refs.numbers(of: image).last ?? 0
-    // From here on a signal is only a request: no journal remains without a message.
-    let result = try Interruption.duringChange(ChangeJournal.finalMessage(of: image, journal)) {
-      do {
-        try store.journals.write(journal.encode(), of: image)
-      } catch {
-        // Nothing has been changed, but a journal that cannot be removed must be reported.
-        if (try? store.journals.remove(image)) != nil { throw error }
-        throw interruptedChange(error, image, journal)
-      }
-      do {
-        let syncs = BackgroundSync(context.fileSystem)
-        let result = try body(syncs)
-        try end(image, syncs)
-        return result
-      } catch let untouched as CancelledChangeError {
-        do { try rollBack(image, journal, above: highest, safety: safety) } catch {
-          throw interruptedChange(error, image, journal)
-        }
-        throw interrupted(image, untouched.cause)
-      } catch {
-        throw interruptedChange(error, image, journal)
-      }
-    }
-    Interruption.announce("interrupted: the change of image \(image) was complete")
-    return result
-  }
-
   /// Returns the message for a second signal, which ends a change at once.
   static func finalMessage(of image: ImageName, _ journal: Journal) -> String {
     "interrupted: image \(image) has an unfinished change: 'imgstore resume \(image)' completes it"
       + (journal.before == nil ? "" : ", 'imgstore resume \(image) --back' rolls it back")
   }
 
-  /// Rolls back a change that has not modified the live image.
-  /// - Parameter highest: the number of the image's last snapshot before the change.
-  private func rollBack(
-    _ image: ImageName, _ journal: Journal, above highest: Int, safety: CommittedSnapshot?
-  ) throws {
-    let store = try context.store()
-    let before = try journal.before.flatMap { try findSnapshot($0, of: image) }
-    if let before { try AbsentPaths(context).removeEmptyDirectories(before.snapshot.notes) }
-    // Imports, copies and reverts of parts record their target snapshot before they start.
-    let recorded = try store.refs.numbers(of: image).filter { number in
-      try number > highest && store.refs.read(image, number).id == journal.target
-    }
-    try store.refs.remove(image, recorded)
-    removeUnneeded(safety, of: image)
-    try store.journals.remove(image)
-  }
-
-  /// Removes the snapshot that a command took of the state before a change that it then did not make, if the
-  /// image has no other one and is not defined. Otherwise the list of images would name an image that was
-  /// never created. A snapshot that cannot be removed stays.
-  private func removeUnneeded(_ safety: CommittedSnapshot?, of image: ImageName) {
-    guard let safety, let refs = try? context.store().refs,
-      (try? refs.numbers(of: image)) == [safety.number],
-      (try? context.tables().definition(of: image.text)) == .some(nil),
-      (try? refs.tags(of: image).isEmpty) == true, (try? refs.pins(of: image).isEmpty) == true
-    else { return }
-    _ = try? refs.remove(image, [safety.number])
-  }
-
-  private func interrupted(_ image: ImageName, _ cause: InterruptedError) -> ImageError {
-    ImageError(
-      .interrupted, "the change of image \(image)", "\(cause.reason); nothing was changed")
-  }
-
-  private func interruptedChange(
-    _ error: any Error, _ image: ImageName, _ journal: Journal
-  ) -> InterruptedChangeError {
+  /// Describes a change that an error has interrupted.
+  func description(of journal: Journal, _ image: ImageName) -> UnfinishedChange {
     // If the snapshots cannot be read now, the error omits their numbers.
-    let change =
-      (try? unfinished(image, journal))
+    (try? unfinished(image, journal))
       ?? UnfinishedChange(
         image: image.text, operation: journal.operation, command: journal.command,
         started: journal.started, user: journal.values(Journal.userKey).first, target: nil,
         before: nil, isRunning: true)
-    return InterruptedChangeError(error, change)
   }
 }

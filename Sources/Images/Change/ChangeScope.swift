@@ -12,6 +12,14 @@ struct ChangeScope {
 
   init(_ context: Context) { self.context = context }
 
+  /// Returns the paths that a change of the image to a snapshot's state may modify.
+  func changedPaths(of image: ImageName, _ target: Snapshot) throws -> [AbsolutePath] {
+    let definition = try context.tables().definition(of: image.text) ?? ImageDefinition()
+    return try ImageCapturer(context).requests(
+      definition, latest: nil, additional: target.requests + target.absentPathRequests
+    ).all.map(\.path)
+  }
+
   // MARK: Other images
 
   /// Returns remarks on changed paths that the definitions of other images name as well.

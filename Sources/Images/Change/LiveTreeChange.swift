@@ -51,7 +51,6 @@ struct LiveTreeChange {
     try ChangePreflight(context).preflight(plans)
     try requireAllChangeable(plans, EditableTree(old.entry, in: tree.view), tree)
     guard plans.contains(where: { !$0.plan.isEmpty }) else { return nil }
-    var outcome = ComponentPlanner(context).describe(plans, [], [])
     var target = SnapshotTaker(context).newSnapshot(
       of: source.image, live, notes: [], latest: before)
     target.message = message
@@ -60,42 +59,18 @@ struct LiveTreeChange {
     let (less, more) = (try TreeCounts(old.entry, in: store), try TreeCounts(tree.top, in: store))
     target.entryCount = target.entryCount &+ more.entries &- less.entries
     target.contentBytes = target.contentBytes &+ more.contentBytes &- less.contentBytes
-    let journal = Journal(
-      operation: .packing, image: source.image.text, started: now(), method: .inPlace,
-      target: target.id, before: before.id, command: command, message: message)
-    let recorded = try ChangeJournal(context).withJournal(source.image, journal) { syncs in
-      let recorded = try store.refs.append(target)
-      outcome.report = try ImageReverter(context).applyPlans(
-        source.image, plans, [], to: target, journal, rowsFrom: nil, syncs
-      ) {
-        try LivePaths(context).locate($0)
-      }
-      let (differences, proof, objects) = try StatusReader(context).lookAtLive(recorded)
-      let (remaining, limits) = try LimitFilter(context).splitLimits(
-        differences, target.components, objects, outcome.report, LiveLimits(context),
-        isFromTarget: true)
-      outcome.limits = limits
-      try PlanExecutor(context).waitForSyncs(syncs)
-      if let problem = outcome.report.problems.first(where: { !$0.isAttribute }) {
-        throw ImageError(.imageChanged, printable(problem.path), problem.what)
-      }
-      let inside = old.path + [0x2f]
-      let left = remaining.entries.first { $0.path == old.path || $0.path.starts(with: inside) }
-      if let left {
-        throw ImageError(
-          .imageChanged,
-          printable(left.path), "does not match the target: another process changed it")
-      }
-      if proof.capture.components == target.components {
-        proof.capture.saveCache(
-          store.layout, key: context.cacheKey(source.image), base: recorded.id,
-          replacing: proof.cache)
-      }
-      return recorded
-    }
+    let result = try ImageTransaction(
+      context,
+      TreeEditChange(
+        context: context, image: source.image, path: old.path, before: before, edited: target,
+        plans: plans, command: command)
+    ).run()
+    var outcome = ComponentPlanner(context).describe(plans, [], [])
+    outcome.report = result.report
+    outcome.limits = result.proof.limits
     return (
-      try PackSources(context).rootTree(of: recorded, source.definition, in: source.directory),
-      recorded, outcome
+      try PackSources(context).rootTree(
+        of: result.target, source.definition, in: source.directory), result.target, outcome
     )
   }
 

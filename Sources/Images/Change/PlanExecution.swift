@@ -22,56 +22,75 @@ struct ExecutionResult {
   var oldTrees: [ResolvedPath] = []
 }
 
-/// Executes the plans of a change.
-struct PlanExecutor {
-  let context: Context
-
-  init(_ context: Context) { self.context = context }
-
-  private struct StagedTree {
+/// The trees that were built next to the live ones, and the plans to execute in place.
+struct StagedTrees {
+  fileprivate struct Tree {
     let component: ComponentPlan
     let location: ResolvedPath
     let name: [UInt8]
   }
 
-  /// Runs the plans.
-  /// - Parameters:
-  ///   - token: a part of every temporary name.
-  ///   - staged: blobs that are already on disk and need only a name.
-  ///   - syncs: the syncs that exchanges wait for. In-place changes are not synced on return.
-  ///   - resolve: returns the location of a component on this machine, and creates missing directories.
-  func execute(
-    _ plans: [ComponentPlan], token: String, staged: StagedBlobs? = nil, _ syncs: BackgroundSync,
-    resolve: (AbsolutePath) throws -> ResolvedPath
-  ) throws -> ExecutionResult {
+  fileprivate var trees: [Tree] = []
+  fileprivate var inPlace: [ComponentPlan] = []
+  fileprivate var report = ApplyReport()
+}
+
+/// Executes the plans of a change.
+struct PlanExecutor {
+  let context: Context
+  /// A part of every temporary name.
+  private let token: String
+  /// Blobs that are already on disk and need only a name.
+  private let staged: StagedBlobs?
+
+  init(_ context: Context, _ token: String, _ staged: StagedBlobs? = nil) {
+    self.context = context
+    self.token = token
+    self.staged = staged
+  }
+
+  /// Builds the trees that will be exchanged, and makes them durable.
+  /// - Parameter resolve: returns the location of a component on this machine, and creates missing
+  ///   directories.
+  /// - Throws: `CancelledChangeError` after a signal. The trees are gone then.
+  func stage(
+    _ plans: [ComponentPlan], resolve: (AbsolutePath) throws -> ResolvedPath
+  ) throws -> StagedTrees {
     context.progress.begin(
       "applying",
       totalBytes: plans.reduce(0) { $0 &+ ($1.staging ?? $1.plan).writtenBytes })
-    var result = ExecutionResult()
-    var stagedTrees: [StagedTree] = []
-    var inPlace: [ComponentPlan] = []
+    var result = StagedTrees()
     do {
       for (i, component) in plans.enumerated() where !component.plan.isEmpty {
         guard let staging = component.staging else {
-          inPlace.append(component)
+          result.inPlace.append(component)
           continue
         }
-        let tree = StagedTree(
+        let tree = StagedTrees.Tree(
           component: component, location: try resolve(component.path),
           name: StrategyChooser(context).stagingName(token, i))
-        let (report, isBuilt) = try build(tree, staging, token)
+        let (report, isBuilt) = try build(tree, staging)
         result.report += report
-        if isBuilt { stagedTrees.append(tree) } else { inPlace.append(component) }
+        if isBuilt { result.trees.append(tree) } else { result.inPlace.append(component) }
       }
       try Interruption.check()
     } catch let stop as InterruptedError {
-      for tree in stagedTrees where tree.component.desired != nil {
+      for tree in result.trees where tree.component.desired != nil {
         try StoreProtection(context).treeRemover().remove(
           at: tree.location.directory.raw, tree.name)
       }
       throw CancelledChangeError(cause: stop)
     }
-    for component in inPlace {
+    return result
+  }
+
+  /// Changes files and trees in place, then exchanges the staged trees with the live ones.
+  /// - Parameter syncs: the syncs that the exchanges wait for. Changes in place are not synced on return.
+  func apply(
+    _ stage: StagedTrees, _ syncs: BackgroundSync, resolve: (AbsolutePath) throws -> ResolvedPath
+  ) throws -> ExecutionResult {
+    var result = ExecutionResult(report: stage.report)
+    for component in stage.inPlace {
       let location: ResolvedPath
       do {
         location = try resolve(component.path)
@@ -81,13 +100,13 @@ struct PlanExecutor {
           ApplyProblem(path: component.path.bytes, what: error.reason))
         continue
       }
-      result.report += try change(component, token, staged, at: location)
+      result.report += try change(component, at: location)
     }
-    if !stagedTrees.isEmpty {
-      try sync(inPlace.map(\.path), syncs)
+    if !stage.trees.isEmpty {
+      try sync(stage.inPlace.map(\.path), syncs)
       try waitForSyncs(syncs)
     }
-    for tree in stagedTrees {
+    for tree in stage.trees {
       guard let obstacle = try exchange(tree) else {
         result.report.removed += tree.component.plan.removals.count
         result.oldTrees.append(ResolvedPath(directory: tree.location.directory, name: tree.name))
@@ -98,7 +117,7 @@ struct PlanExecutor {
         try StoreProtection(context).treeRemover().remove(
           at: tree.location.directory.raw, tree.name)
       }
-      result.report += try change(tree.component, token, staged, at: tree.location)
+      result.report += try change(tree.component, at: tree.location)
     }
     return result
   }
@@ -133,7 +152,6 @@ struct PlanExecutor {
 
   /// Removes the old trees after an exchange.
   func removeOldTrees(_ result: ExecutionResult) throws {
-    if result.oldTrees.isEmpty { return }
     context.progress.begin("removing the old tree")
     for tree in result.oldTrees {
       try StoreProtection(context).treeRemover().remove(at: tree.directory.raw, tree.name)
@@ -146,7 +164,7 @@ struct PlanExecutor {
   /// - Returns: false if it could not be built, or differs from the snapshot. It has then been removed, and
   ///   the report gives the reason.
   private func build(
-    _ tree: StagedTree, _ plan: Plan, _ token: String
+    _ tree: StagedTrees.Tree, _ plan: Plan
   ) throws -> (report: ApplyReport, isBuilt: Bool) {
     guard tree.component.desired != nil else { return (ApplyReport(), true) }
     let (directory, path) = (tree.location.directory, tree.component.path)
@@ -184,7 +202,7 @@ struct PlanExecutor {
   /// Exchanges the old tree and the new one. Either may not exist.
   /// - Returns: nil on success; otherwise the reason to change the tree in place. The old tree is then back
   ///   at its path.
-  private func exchange(_ tree: StagedTree) throws -> String? {
+  private func exchange(_ tree: StagedTrees.Tree) throws -> String? {
     let (directory, name) = (tree.location.directory.raw, tree.location.name)
     if let mount = TreeBusyCheck.mounts(in: StrategyChooser(context).kernelPath(tree.location))
       .first
@@ -228,7 +246,7 @@ struct PlanExecutor {
   // MARK: In place
 
   private func change(
-    _ component: ComponentPlan, _ token: String, _ staged: StagedBlobs?, at location: ResolvedPath
+    _ component: ComponentPlan, at location: ResolvedPath
   ) throws -> ApplyReport {
     let executor = Executor(
       context.fileSystem, try context.store(), base: location.directory,

@@ -82,7 +82,6 @@ struct ImageCopier {
         "image \(image)", "is defined already", hint: "Give the copy another name")
     }
     let target = try copyPlan(source.snapshot, as: image, request)
-
     let paths = target.components.compactMap { AbsolutePath($0.path) }
     let directories =
       request.isDryRun ? nil : try DirectoryLocker(context).lockDirectories(image, paths)
@@ -90,6 +89,26 @@ struct ImageCopier {
     let refusal = try DryRunRefusal(context).refusal(isDryRun: request.isDryRun) {
       if request.isDryRun { try DirectoryLocker(context).expectDirectoriesFree(image, paths) }
     }
+    let change = try plan(image, source, target)
+    let secrets = try SecretReporter(context).secretReport(of: source.snapshot)
+    try ChangePreflight(context).preflight(change.plans)
+    let result = request.isDryRun ? nil : try ImageTransaction(context, change).run()
+    var outcome = change.outcome
+    if let result {
+      outcome.report = result.report
+      outcome.limits = result.proof.limits
+    }
+    return CopyOutcome(
+      source: source, copied: result?.target, directory: target.directory, apply: outcome,
+      secrets: secrets, remaining: result?.proof.remaining,
+      seconds: monotonicSeconds() - start, refusal: refusal)
+  }
+
+  /// Captures what exists already, and plans the copy.
+  private func plan(
+    _ image: ImageName, _ source: CommittedSnapshot, _ target: CopyPlan
+  ) throws -> CopyChange {
+    let store = try context.store()
     let memory = MemoryObjects(over: store)
     try MountedDirectories(context).requireMounted(
       source.snapshot.notes, image: source.snapshot.image)
@@ -97,92 +116,28 @@ struct ImageCopier {
       image, target.definition, latest: nil,
       additional: target.components.compactMap(CaptureRoot.init),
       rows: target.rows.keys, into: .memory(memory))
-    try checkShared(live.capture.components, target)
     let shared = live.capture.components
+    try checkShared(shared, target)
     let new = target.components.filter { component in !shared.contains { $0.path == component.path }
     }
     let components = (new + shared).sorted { precedes($0.path, $1.path) }
     var plans = try ComponentPlanner(context).planComponents(
-      from: live.capture.components, memory, to: components, store, liveNotes: live.notes,
-      targetNotes: [],
-      captured: live.capture)
+      from: shared, memory, to: components, store, liveNotes: live.notes,
+      targetNotes: [], captured: live.capture)
     try setCloneSources(&plans, target, source, store)
     let methods = try StrategyChooser(context).chooseMethods(
       &plans,
       StrategyInputs(
         method: .automatic, notes: live.notes, isServed: false,
         entryCount: source.snapshot.entryCount, live: memory, target: store))
-    let changes = target.definition.rowChanges(of: image.text) + live.rows.changes(to: target.rows)
-    try context.tables().validate(changes)
-    let secrets = try SecretReporter(context).secretReport(of: source.snapshot)
-    var outcome = ComponentPlanner(context).describe(
-      plans, methods,
-      attributeChanges(ImageDefinition(), live.rows, target.definition, target.rows))
-    func result(_ copied: CommittedSnapshot?, _ remaining: ImageDiff?) -> CopyOutcome {
-      CopyOutcome(
-        source: source, copied: copied, directory: target.directory, apply: outcome,
-        secrets: secrets,
-        remaining: remaining,
-        seconds: monotonicSeconds() - start, refusal: refusal)
-    }
-    try ChangePreflight(context).preflight(plans)
-    if request.isDryRun { return result(nil, nil) }
-
-    let saved = try SnapshotTaker(context).commitLive(
-      image, ImageDefinition(), additional: components.compactMap(CaptureRoot.init),
-      rows: target.rows.keys,
-      notes: try AbsentPaths(context).absenceNotes(of: components, live), allowsEmpty: true,
-      message: "before copy of \(source.name)", command: "copy")
-    let before = saved.committed
-    var snapshot = source.snapshot
-    snapshot.image = image.text
-    snapshot.created = now()
-    snapshot.parent = before.id
-    snapshot.message = "copy of \(source.name)"
-    snapshot.provenance = context.provenance("copy", before: before.id)
-    if try TreeProtector(context).wasImported(ImageName(source.snapshot.image)) {
-      snapshot.provenance.append(.init(Snapshot.originKey, Snapshot.importOrigin))
-    }
-    snapshot.tables = snapshotTables(
-      target.definition, target.rows, excludes: source.snapshot.excludes)
-    snapshot.components = components
-    // The trees are the same, but links and shared files may differ.
-    snapshot.entryCount =
-      snapshot.entryCount &+ UInt64(components.count) &- UInt64(source.snapshot.components.count)
-    snapshot.contentBytes =
-      components.reduce(snapshot.contentBytes) { $0 &+ $1.entry.sizeBytes }
-      &- source.snapshot.components.reduce(0) { $0 &+ $1.entry.sizeBytes }
-    snapshot.notes = target.notes
-    let journal = Journal(
-      operation: .copy, image: image.text, started: now(), method: .automatic,
-      target: snapshot.id, before: before.id, command: "copy", message: snapshot.message)
-    let (copied, remaining) = try ChangeJournal(context).withJournal(
-      image, journal, safety: saved.isNew ? before : nil
-    ) { syncs in
-      let copied = try store.refs.append(snapshot)
-      try TreeProtector(context).closeDirectory(of: copied.snapshot) {
-        try LivePaths(context).locate($0, create: true)
-      }
-      let execution = try PlanExecutor(context).execute(plans, token: journal.token, syncs) {
-        try LivePaths(context).locate($0, create: true)
-      }
-      outcome.report = execution.report
-      try PlanExecutor(context).sync(plans.map(\.path), syncs)
-      try PlanExecutor(context).waitForSyncs(syncs)
-      outcome.report.problems += try LiveRows(context).applyRows(changes)
-      let (differences, proof, objects) = try StatusReader(context).lookAtLive(
-        copied, verifiedFiles: outcome.report.verifiedFiles)
-      let (remaining, limits) = try LimitFilter(context).splitLimits(
-        differences, components, objects, outcome.report, LiveLimits(context),
-        isFromTarget: true)
-      outcome.limits = limits
-      if remaining.isEmpty, proof.capture.components == snapshot.components {
-        proof.capture.saveCache(
-          store.layout, key: context.cacheKey(image), base: copied.id, replacing: proof.cache)
-      }
-      return (copied, remaining)
-    }
-    return result(copied, remaining)
+    let rows = target.definition.rowChanges(of: image.text) + live.rows.changes(to: target.rows)
+    try context.tables().validate(rows)
+    return CopyChange(
+      context: context, image: image, source: source, copy: target, live: live,
+      components: components, plans: plans, rows: rows,
+      outcome: ComponentPlanner(context).describe(
+        plans, methods,
+        attributeChanges(ImageDefinition(), live.rows, target.definition, target.rows)))
   }
 
   /// Returns the definition, the components and the rows of the copy.

@@ -93,7 +93,7 @@ struct BundleImporter {
     for (image, source) in zip(inspected, bundled) {
       report(.foundImage(name: image.image.text))
       images.append(
-        try ImageImporter(context).apply(image, preparation.targets, request, staged, report) {
+        try ImageImporter(context, preparation.targets, request).apply(image, staged, report) {
           committed in
           for line in signatures.keep(source, with: committed, store) {
             context.reporter.warn(line)

@@ -110,29 +110,3 @@ enum JournalOption {
     return request
   }
 }
-
-/// Continues an import from its journal.
-struct JournalledImport {
-  let context: Context
-
-  init(_ context: Context) { self.context = context }
-
-  /// Returns a function that returns the location of a component and creates missing directories. The
-  /// components of a bundle are never placed through symbolic links.
-  func targetResolver(
-    _ journal: Journal, isBack: Bool
-  ) throws -> (AbsolutePath) throws -> ResolvedPath {
-    guard journal.operation == .importing, !isBack else {
-      return { try LivePaths(context).locate($0, create: true) }
-    }
-    let targets = try ImportTargets(context, JournalOption.request(journal))
-    return { try targets.resolve($0) }
-  }
-
-  /// Keeps the originals of replaced files that an interrupted import had not kept yet.
-  func keepOriginals(_ journal: Journal, _ target: Snapshot, _ live: LiveImage) throws {
-    guard journal.operation == .importing else { return }
-    let request = JournalOption.request(journal)
-    _ = try ImportTargets(context, request).keepOriginals(target.components, live, request)
-  }
-}

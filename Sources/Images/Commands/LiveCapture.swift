@@ -30,6 +30,12 @@ struct LiveCapture {
     return value
   }
 
+  /// Returns the changes of table rows that lead to the target.
+  func rowChanges(of image: ImageName, to target: CommittedSnapshot) -> [RowChange] {
+    target.snapshot.definition.rowChanges(of: image.text, from: live.definition)
+      + live.rows.changes(to: target.snapshot.keptRows)
+  }
+
   /// Returns the changes of the definition and the rows that lead to the target.
   func attributeChanges(to target: CommittedSnapshot) -> [AttributeChange] {
     Images.attributeChanges(

@@ -83,11 +83,8 @@ struct ChangeResumer {
         savesFirst: savesFirst, refusal: outcome.refusal)
     }
     do {
-      let syncs = BackgroundSync(context.fileSystem)
       let outcome = try Interruption.duringChange(ChangeJournal.finalMessage(of: image, journal)) {
-        let outcome = try resumeChange(image, journal, target, before, goal, syncs, start)
-        try ChangeJournal(context).end(image, syncs)
-        return outcome
+        try resumeChange(image, journal, target, before, goal, start)
       }
       Interruption.announce("interrupted: the change of image \(image) was complete")
       return ResumeOutcome(change: change, direction: direction, revert: outcome)
@@ -217,11 +214,8 @@ struct ChangeResumer {
   /// Changes the live image to the target, or to the state before, verifies the result and records it.
   private func resumeChange(
     _ image: ImageName, _ journal: Journal, _ target: CommittedSnapshot,
-    _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ syncs: BackgroundSync,
-    _ start: Double
+    _ before: CommittedSnapshot?, _ goal: CommittedSnapshot, _ start: Double
   ) throws -> RevertOutcome {
-    let store = try context.store()
-    let isBack = goal.id != target.id
     let moved = try ResumePlanner(context).relocate(image, journal, target: target, goal: goal)
     let directories = try DirectoryLocker(context).lockDirectories(image, moved.paths)
     defer { withExtendedLifetime(directories) {} }
@@ -236,54 +230,18 @@ struct ChangeResumer {
     }
     let plan = try ResumePlanner(context).resumePlan(
       image, journal, moved.target, moved.goal, storing: before != nil)
-    let (current, goal, attributes) = (plan.current, plan.goal, plan.attributes)
+    let change = ResumedChange(
+      context: context, image: image, journal: journal, plan: plan, before: before,
+      isBack: goal.id != target.id,
+      targets: journal.operation == .importing
+        ? try ImportTargets(context, JournalOption.request(journal)) : nil)
+    let result = try ImageTransaction(context, change).resume(journal)
     var outcome = plan.outcome
-    var safety: CommittedSnapshot?
-    if let before,
-      try ChangeRecorder(context).hasUnsavedChanges(current.state, [before, plan.target], journal)
-    {
-      safety = try SnapshotTaker(context).commit(
-        image, current.live, notes: [], latest: try store.refs.latestReadable(of: image),
-        message: "found unfinished: \(journal.message)", command: "resume", isPermanent: false)
-    }
-    let resolve = try JournalledImport(context).targetResolver(journal, isBack: isBack)
-    let named = ReplacedTrees(context).naming(exchangesOf: plan.plans, in: journal)
-    // A change in place may free space, so it must not need any for the journal.
-    if !JournalOption.exchangedTrees(named).isEmpty {
-      try store.journals.write(named.encode(), of: image)
-    }
-    if !isBack { try JournalledImport(context).keepOriginals(journal, goal.snapshot, current.live) }
-    outcome.report = try ImageReverter(context).applyPlans(
-      image, plan.plans, plan.notes, to: goal.snapshot, journal,
-      rowsFrom: attributes.isEmpty ? nil : current.live, syncs, resolve: resolve)
-    // Files that were written before the interruption may not be on disk yet.
-    try PlanExecutor(context).sync(goal.snapshot.requests.map(\.path), syncs)
-    let verified = try LiveStateCapturer(context).captureLiveState(
-      of: image, goal, storing: false, verifiedFiles: outcome.report.verifiedFiles)
-    let (remaining, limitProblems) = try LimitFilter(context).splitLimits(
-      ImageComparer(context).diff(verified.state, StatusReader(context).state(goal, store)),
-      goal.snapshot.components, verified.source,
-      outcome.report,
-      LiveLimits(context))
-    let isExact = remaining.isEmpty && limitProblems.isEmpty
-    try PlanExecutor(context).waitForSyncs(syncs)
-    // An earlier run may have recorded the change, but not removed the journal.
-    let latest = try store.refs.latestReadable(of: image)
-    var recorded: CommittedSnapshot?
-    if latest?.snapshot.hasSameState(as: goal.snapshot) != true || !isExact {
-      recorded = try ChangeRecorder(context).record(
-        image, goal, verified, isExact: isExact,
-        command: isBack ? "resume --back" : journal.command,
-        message: isBack ? "rolled back: \(journal.message)" : journal.message,
-        before: isBack ? plan.target.id : before?.id)
-    } else if verified.live.capture.components == goal.snapshot.components {
-      verified.live.capture.saveCache(
-        store.layout, key: context.cacheKey(image), base: goal.id, replacing: verified.live.cache)
-    }
+    outcome.report = result.report
     return RevertOutcome(
-      target: goal, isDryRun: false, apply: outcome, safety: safety, recorded: recorded,
-      remaining: remaining, limits: limitProblems,
-      uncompared: verified.live.notes.filter(\.isProblem),
+      target: plan.goal, isDryRun: false, apply: outcome, safety: result.before.new,
+      recorded: result.recorded, remaining: result.proof.remaining, limits: result.proof.limits,
+      uncompared: result.proof.verified.live.notes.filter(\.isProblem),
       seconds: monotonicSeconds() - start)
   }
 }

@@ -85,8 +85,8 @@ struct ResumePlanner {
     let target = target.relocated(to: defined)
     let goal = goal.relocated(to: defined).excluding(JournalOption.excludes(journal))
     let paths =
-      try ImageReverter(context).changedPaths(of: image, target.snapshot)
-      + ImageReverter(context).changedPaths(of: image, goal.snapshot)
+      try ChangeScope(context).changedPaths(of: image, target.snapshot)
+      + ChangeScope(context).changedPaths(of: image, goal.snapshot)
     return (target, goal, paths)
   }
 }

@@ -139,6 +139,9 @@ struct StatusReader {
       image, definition, latest: snapshot, target: snapshot.snapshot, change: change,
       additional: snapshot.snapshot.requests,
       rows: snapshot.snapshot.keptRows.keys, verifiedFiles: verifiedFiles, into: .memory(memory))
-    return (try ImageComparer(context).diff(state(snapshot, store), live.state(from: memory)), live, memory)
+    return (
+      try ImageComparer(context).diff(state(snapshot, store), live.state(from: memory)), live,
+      memory
+    )
   }
 }
