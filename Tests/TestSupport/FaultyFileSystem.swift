@@ -43,6 +43,7 @@ public final class FaultyFileSystem: FileSystem {
   private let failingStats: [[UInt8]: SystemError.Code]
   private let failingOpens: [[UInt8]: SystemError.Code]
   private let lateDataBytes: UInt64
+  private let trace: FileTrace?
   private let pending: Monitor<[[UInt8]: @Sendable () -> Void]>
   private let state = Monitor((count: 0, ofName: 0, isHit: false))
 
@@ -52,12 +53,14 @@ public final class FaultyFileSystem: FileSystem {
   ///   - failingOpens: entries, by their names, that cannot be opened.
   ///   - lateDataBytes: data is reported to begin so many bytes late.
   ///   - beforeOpening: actions that run once, just before a name is opened.
+  ///   - trace: records the operations that change files, make them durable or list directories.
   public init(
     failing operation: Int = -1, _ fault: Fault = .once(.inputOutput), isOldKernel: Bool = false,
     failingStats: [String: SystemError.Code] = [:],
     failingOpens: [String: SystemError.Code] = [:], lateDataBytes: UInt64 = 0,
-    beforeOpening: [String: @Sendable () -> Void] = [:]
+    beforeOpening: [String: @Sendable () -> Void] = [:], trace: FileTrace? = nil
   ) {
+    self.trace = trace
     self.lateDataBytes = lateDataBytes
     pending = Monitor(
       Dictionary(uniqueKeysWithValues: beforeOpening.map { (Array($0.key.utf8), $0.value) }))
@@ -127,6 +130,7 @@ public final class FaultyFileSystem: FileSystem {
     throws(SystemError) -> Int32
   {
     try tick("open")
+    if flags.contains(.create) { trace?.add("create", at: directory, path) }
     pending.withLock { $0.removeValue(forKey: path) }?()
     if let code = failingOpens[path] { throw SystemError(code: code, "open", path) }
     return try kernel.open(at: directory, path, flags, mode: mode)
@@ -148,6 +152,7 @@ public final class FaultyFileSystem: FileSystem {
 
   public func write(_ file: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
     try tick("write")
+    trace?.add("write", file)
     try kernel.write(file, bytes)
   }
 
@@ -155,21 +160,25 @@ public final class FaultyFileSystem: FileSystem {
     throws(SystemError)
   {
     try tick("write")
+    trace?.add("write", file)
     try kernel.write(file, at: offset, bytes)
   }
 
   public func sync(_ file: Int32) throws(SystemError) {
     try tick("sync")
     try kernel.sync(file)
+    trace?.add("sync", file)
   }
 
   public func syncFileSystem(of file: Int32) throws(SystemError) {
     try tick("syncFileSystem")
     try kernel.syncFileSystem(of: file)
+    trace?.add("syncFileSystem", file)
   }
 
   public func truncate(_ file: Int32, to sizeBytes: UInt64) throws(SystemError) {
     try tick("truncate")
+    trace?.add("truncate", file)
     try kernel.truncate(file, to: sizeBytes)
   }
 
@@ -185,6 +194,7 @@ public final class FaultyFileSystem: FileSystem {
 
   public func names(of directory: Int32) throws(SystemError) -> [[UInt8]] {
     try tick("names")
+    trace?.add("names", directory)
     return try kernel.names(of: directory)
   }
 
@@ -234,6 +244,7 @@ public final class FaultyFileSystem: FileSystem {
     exclusively: Bool
   ) throws(SystemError) {
     try tick("rename")
+    trace?.add("rename", at: toDirectory, to)
     try kernel.rename(at: fromDirectory, from, to: toDirectory, to, exclusively: exclusively)
   }
 
@@ -241,6 +252,7 @@ public final class FaultyFileSystem: FileSystem {
     at directory: Int32, _ name: [UInt8], with otherDirectory: Int32, _ other: [UInt8]
   ) throws(SystemError) {
     try tick("exchange")
+    trace?.add("exchange", at: otherDirectory, other)
     try kernel.exchange(at: directory, name, with: otherDirectory, other)
   }
 
@@ -255,28 +267,33 @@ public final class FaultyFileSystem: FileSystem {
     throws(SystemError)
   {
     try tick("link")
+    trace?.add("link", at: toDirectory, to)
     try kernel.link(at: fromDirectory, from, to: toDirectory, to)
   }
 
   public func link(open file: Int32, to directory: Int32, _ name: [UInt8]) throws(SystemError) {
     try tick("link")
+    trace?.add("link", at: directory, name)
     try kernel.link(open: file, to: directory, name)
   }
 
   public func remove(at directory: Int32, _ path: [UInt8], isDirectory: Bool) throws(SystemError) {
     try tick("remove")
+    trace?.add("remove", at: directory, path)
     try kernel.remove(at: directory, path, isDirectory: isDirectory)
   }
 
   public func makeDirectory(at directory: Int32, _ path: [UInt8], mode: UInt16) throws(SystemError)
   {
     try tick("makeDirectory")
+    trace?.add("makeDirectory", at: directory, path)
     try kernel.makeDirectory(at: directory, path, mode: mode)
   }
 
   public func makeSymlink(at directory: Int32, _ path: [UInt8], target: [UInt8]) throws(SystemError)
   {
     try tick("makeSymlink")
+    trace?.add("makeSymlink", at: directory, path)
     try kernel.makeSymlink(at: directory, path, target: target)
   }
 
@@ -306,11 +323,13 @@ public final class FaultyFileSystem: FileSystem {
 
   public func setMode(at directory: Int32, _ path: [UInt8], _ mode: UInt16) throws(SystemError) {
     try tick("setMode")
+    trace?.add("setMode", at: directory, path)
     try kernel.setMode(at: directory, path, mode)
   }
 
   public func setMode(_ file: Int32, _ mode: UInt16) throws(SystemError) {
     try tick("setMode")
+    trace?.add("setMode", file)
     try kernel.setMode(file, mode)
   }
 

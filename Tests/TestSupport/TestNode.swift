@@ -165,11 +165,13 @@ public final class TestNode: Sendable {
   }
 
   /// Opens another workspace on the node, as another process would.
-  public func open(lockWait: LockWait = .forever) throws -> Workspace {
+  public func open(
+    lockWait: LockWait = .forever, fileSystem: any FileSystem = KernelFileSystem.shared
+  ) throws -> Workspace {
     var options = TestNode.options(
       directory, isStaged: isStaged, environment: workspace.options.environment)
     options.lockWait = lockWait
-    return try Workspace(options) { _ in }
+    return try Workspace(options, fileSystem: fileSystem) { _ in }
   }
 
   // MARK: Files

@@ -16,24 +16,37 @@ struct LiveTreeChange {
 
   init(_ context: Context) { self.context = context }
 
-  /// Changes the live root tree at `path` to `tree`, and takes a snapshot of it.
-  /// - Parameter before: a snapshot of the current live tree.
-  /// - Returns: the new snapshot and its tree; nil if the live tree already equals `tree`.
-  func applyToLiveTree(
-    _ path: AbsolutePath, _ tree: EditableTree, from before: CommittedSnapshot,
-    _ source: PackInput, message: String, command: String
-  ) throws -> (top: Entry, snapshot: CommittedSnapshot, outcome: ApplyOutcome)? {
+  /// What a command edits, and how the edit is recorded.
+  struct Request {
+    let image: ImageName
+    let definition: ImageDefinition
+    /// The path of the live tree.
+    let path: AbsolutePath
+    /// A snapshot of the current live tree.
+    let before: CommittedSnapshot
+    let message: String
+    let command: String
+    /// Whether xCAT's lock on the tree is taken, too; false if the caller holds it.
+    var locksTree = false
+  }
+
+  /// Changes the live root tree to `tree`, and takes a snapshot of it.
+  /// - Returns: the new snapshot; nil if the live tree already equals `tree`.
+  func apply(
+    _ tree: EditableTree, _ request: Request
+  ) throws -> (snapshot: CommittedSnapshot, outcome: ApplyOutcome)? {
+    let (image, path, before) = (request.image, request.path, request.before)
     let store = try context.store()
     let session = try store.beginSession()
     try add(tree.view, to: session)
-    let lock = try ImageLocks(context).lock(source.image, store)
+    let lock = try ImageLocks(context).lock(image, store)
     let directories = try DirectoryLocker(context).lockDirectories(
-      source.image, [path], locksTree: false)
+      image, [path], locksTree: request.locksTree)
     defer { withExtendedLifetime((lock, directories, session)) {} }
     // Other files of the image, such as a packed image, may be newer than `before`. The same snapshot records
     // them.
     let (live, candidates) = try SnapshotTaker(context).ingestLive(
-      source.image, source.definition, latest: before, into: session)
+      image, request.definition, latest: before, into: session)
     try session.finish()
     _ = try RecipeConverter(context).storeCandidates(candidates, live.capture.components)
     guard let old = live.capture.components.content(at: path.bytes),
@@ -52,9 +65,9 @@ struct LiveTreeChange {
     try requireAllChangeable(plans, EditableTree(old.entry, in: tree.view), tree)
     guard plans.contains(where: { !$0.plan.isEmpty }) else { return nil }
     var target = SnapshotTaker(context).newSnapshot(
-      of: source.image, live, notes: [], latest: before)
-    target.message = message
-    target.provenance = context.provenance(command, before: before.id)
+      of: image, live, notes: [], latest: before)
+    target.message = request.message
+    target.provenance = context.provenance(request.command, before: before.id)
     target.components = target.components.map { $0.path == old.path ? new : $0 }
     let (less, more) = (try TreeCounts(old.entry, in: store), try TreeCounts(tree.top, in: store))
     target.entryCount = target.entryCount &+ more.entries &- less.entries
@@ -62,16 +75,13 @@ struct LiveTreeChange {
     let result = try ImageTransaction(
       context,
       TreeEditChange(
-        context: context, image: source.image, path: old.path, before: before, edited: target,
-        plans: plans, command: command)
+        context: context, image: image, path: old.path, before: before, edited: target,
+        plans: plans, command: request.command)
     ).run()
     var outcome = ComponentPlanner(context).describe(plans, [], [])
     outcome.report = result.report
     outcome.limits = result.proof.limits
-    return (
-      try PackSources(context).rootTree(
-        of: result.target, source.definition, in: source.directory), result.target, outcome
-    )
+    return (result.target, outcome)
   }
 
   /// Stores the new contents and objects of a view's edits.

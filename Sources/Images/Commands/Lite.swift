@@ -139,15 +139,20 @@ struct LiteConverter {
     {
       report(.creating(path: path.text + "/.statelite"))
     }
-    let applied = try LiveTreeChange(context).applyToLiveTree(
-      path, edits.tree, from: before.snapshot, source,
-      message: request.undoes ? "statelite form removed" : "in statelite form", command: "lite")
+    let applied = try LiveTreeChange(context).apply(
+      edits.tree,
+      .init(
+        image: source.image, definition: source.definition, path: path, before: before.snapshot,
+        message: request.undoes ? "statelite form removed" : "in statelite form", command: "lite"))
     report(.modified(tree: path.text))
     var packed: PackOutcome?
     if packs {
       report(.packing(tree: path.text))
       packed = try packStatelite(
-        applied?.top ?? before.top, applied?.snapshot ?? before.snapshot, source, request, created)
+        try applied.map {
+          try PackSources(context).rootTree(
+            of: $0.snapshot, source.definition, in: source.directory)
+        } ?? before.top, applied?.snapshot ?? before.snapshot, source, request, created)
       report(.packed(tree: path.text))
     }
     return outcome(applied?.snapshot, applied?.outcome ?? ApplyOutcome(), packed)

@@ -65,13 +65,18 @@ struct ImagePacker {
     try session?.finish()
     var tree = edits.tree
     if request.changesLiveTree, let path = source.tree {
-      let applied = try LiveTreeChange(context).applyToLiveTree(
-        path, tree, from: packed.snapshot, source, message: "as packed", command: "pack")
+      let applied = try LiveTreeChange(context).apply(
+        tree,
+        .init(
+          image: source.image, definition: source.definition, path: path, before: packed.snapshot,
+          message: "as packed", command: "pack"))
       if let applied {
-        packed = (applied.top, applied.snapshot, true)
+        let top = try PackSources(context).rootTree(
+          of: applied.snapshot, source.definition, in: source.directory)
+        packed = (top, applied.snapshot, true)
         // The next packing of this tree will use the same time.
-        created = try firstTime(of: applied.top, applied.snapshot, source.image)
-        tree = EditableTree(applied.top, in: tree.view)
+        created = try firstTime(of: top, applied.snapshot, source.image)
+        tree = EditableTree(top, in: tree.view)
       }
     }
     let list = try excludeList(source.definition, leavesOut: !isPlain).addingIncludes(

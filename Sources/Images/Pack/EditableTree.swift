@@ -21,7 +21,7 @@ func treePath(_ bytes: [UInt8]) -> TreePath {
 }
 
 /// A tree and its edits.
-struct EditableTree {
+public struct EditableTree {
   /// The maximum size of a file that `text` reads.
   static let maxTextBytes: UInt64 = 16 << 20
 
@@ -39,7 +39,7 @@ struct EditableTree {
   }
 
   /// Applies the edits of `body` in one pass.
-  mutating func change(_ body: (inout TreeEdits) -> Void) throws {
+  public mutating func change(_ body: (inout TreeEdits) -> Void) throws {
     var edits = TreeEdits()
     body(&edits)
     top = try view.apply(edits, to: top)
@@ -57,7 +57,7 @@ struct EditableTree {
   func find(_ path: TreePath) throws -> Entry? { try view.find(path, in: top) }
 
   /// Returns the entry at a path; nil if it does not exist. No link is followed.
-  func find(_ text: String) throws -> Entry? { try find(treePath(text)) }
+  public func find(_ text: String) throws -> Entry? { try find(treePath(text)) }
 
   /// Returns the entries of a directory; none if it is not a directory.
   func children(_ path: TreePath) throws -> [Entry] {
@@ -102,7 +102,7 @@ struct EditableTree {
 
   /// Returns the bytes of a file of at most `maxTextBytes`; nil if the path is absent, another kind or
   /// larger.
-  func text(_ path: String) throws -> [UInt8]? {
+  public func text(_ path: String) throws -> [UInt8]? {
     guard case .file(let blob, let size) = try find(path)?.content,
       size <= EditableTree.maxTextBytes
     else { return nil }

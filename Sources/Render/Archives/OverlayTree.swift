@@ -5,7 +5,8 @@
 //    other objects are the store's.
 // 2. Equal edits to equal trees give equal trees.
 // 3. Edits cannot leave the tree: they name entries, and no link is followed.
-// 4. An entry that an edit does not change keeps its time, so repeating an edit changes nothing.
+// 4. An entry that an edit does not change keeps its time, unless the edit sets the time. So repeating an edit changes
+//    nothing.
 
 import Codec
 import Platform
@@ -157,7 +158,11 @@ public final class OverlayTree: ObjectSource {
       if !child.children.isEmpty, subtree != nil || child.puts {
         new = try edit(subtree ?? make(name, .directory(mode: 0o755)), child)
       }
-      if let before = old, let after = new, after.equalsIgnoringTimes(before) { new = before }
+      var setsTime = false
+      if case .put(.touched) = child.action { setsTime = true }
+      if let before = old, let after = new, !setsTime, after.equalsIgnoringTimes(before) {
+        new = before
+      }
       if case .keep = child.action {
       } else if new != old, try holdsLinks(old) || holdsLinks(new) {
         created.withLock { $0.hasMovedLinks = true }
@@ -185,6 +190,9 @@ public final class OverlayTree: ObjectSource {
       return try with(directory, [])
     case .stored(var stored):
       stored.name = name
+      return stored
+    case .touched(var stored, let time):
+      (stored.name, stored.modified) = (name, time)
       return stored
     case .copied(var stored, let number):
       stored.name = name

@@ -1,0 +1,270 @@
+// The order of steps of a change of a live image. Each test is one invariant of ImageTransaction.swift, checked for every
+// command that changes images, on a record of all file operations. `make test-mutations` breaks each invariant and
+// requires that its test fails.
+
+import Foundation
+import Images
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct ImageTransactionTests {
+  /// A command that changes an image.
+  enum Command: String, CaseIterable, CustomTestStringConvertible, Sendable {
+    case revertInPlace = "a revert in place"
+    case revertBySwap = "a revert by swap"
+    case revertOfParts = "a revert of one path"
+    case undo = "an undo"
+    case importing = "an import over the image"
+    case copy = "a copy"
+    case editing = "an edit of the tree"
+    case resumeForward = "a resumed revert"
+    case resumeBack = "a revert that is rolled back"
+
+    var testDescription: String { rawValue }
+    /// Whether the command records the live state before it changes it.
+    var takesSafety: Bool { ![.undo, .editing, .resumeForward, .resumeBack].contains(self) }
+    /// Whether the journal exists before the command.
+    var isResume: Bool { self == .resumeForward || self == .resumeBack }
+    /// Whether the state to reach is recorded before the files are changed.
+    var recordsFirst: Bool { [.revertOfParts, .importing, .copy, .editing].contains(self) }
+    var changesRows: Bool { [.revertInPlace, .revertBySwap, .copy].contains(self) }
+  }
+
+  private let node: TestNode
+
+  init() throws {
+    node = try TestNode(image: "img", tree: ["etc/motd": "one\n", "etc/keep": "kept\n"])
+    _ = try node.workspace.snapshot("img")
+  }
+
+  private func write(_ text: String, to name: String) throws {
+    try Data(text.utf8).write(to: URL(fileURLWithPath: "\(node.tree)/\(name)"))
+  }
+
+  /// Prepares the node for a command, runs it, and returns the operations of the command.
+  private func operations(of command: Command) throws -> [FileTrace.Operation] {
+    let workspace = node.workspace
+    var bundle = ""
+    switch command {
+    case .revertInPlace, .revertBySwap, .revertOfParts, .resumeForward, .resumeBack:
+      try write("two\n", to: "etc/motd")
+      try write("new\n", to: "etc/new")
+      _ = try workspace.define("img", ["kernelver=2"])
+    case .undo:
+      try write("two\n", to: "etc/motd")
+      _ = try workspace.revert("img@1")
+    case .importing:
+      bundle = node.directory.path("bundle.tgz")
+      try workspace.exporting("img@1", to: bundle)
+      try write("two\n", to: "etc/motd")
+    case .copy, .editing: break
+    }
+    if command.isResume {
+      let crash = FaultyFileSystem(.crash(after: 0, "exchange", {}))
+      _ = try? node.open(fileSystem: crash).revert(swapping: "img@1")
+      try #require(try workspace.unfinished().count == 1)
+    }
+    let trace = FileTrace { [node] in
+      command.changesRows ? (try? node.open().stanzas()).map { "\($0.hashValue)" } ?? "" : ""
+    }
+    let traced = try node.open(fileSystem: FaultyFileSystem(trace: trace))
+    switch command {
+    case .revertInPlace: _ = try traced.revert("img@1")
+    case .revertBySwap: _ = try traced.revert(swapping: "img@1")
+    case .revertOfParts: _ = try traced.revert("img@1:etc/motd")
+    case .undo: _ = try traced.undo("img")
+    case .importing: try traced.importing(bundle) { $0.replaces = true }
+    case .copy:
+      var request = CopyRequest("img@1", to: "other")
+      request.directory = "/other"
+      _ = try traced.copy(request)
+    case .editing: try traced.touch(["etc/motd"], of: "img")
+    case .resumeForward: _ = try traced.resume("img", .forward)
+    case .resumeBack: _ = try traced.resume("img", .back)
+    }
+    return trace.operations
+  }
+
+  /// The operations of a command, with names for what they mean.
+  private struct Order {
+    let steps: [FileTrace.Operation]
+    private let store: String
+    private let root: String
+
+    init(_ steps: [FileTrace.Operation], _ node: TestNode) {
+      self.steps = steps
+      store = node.directory.path("store")
+      root = node.directory.path("root")
+    }
+
+    private func indices(_ match: (FileTrace.Operation) -> Bool) -> [Int] {
+      steps.indices.filter { match(steps[$0]) }
+    }
+
+    private static let changes: Set<String> = [
+      "create", "write", "truncate", "rename", "exchange", "link", "remove", "makeDirectory",
+      "makeSymlink", "setMode",
+    ]
+
+    /// The changes of the image's own files, and of temporary ones next to them. xCAT's lock file is none.
+    var imageChanges: [Int] {
+      indices {
+        Order.changes.contains($0.name) && $0.path.hasPrefix(root + "/")
+          && !$0.path.hasSuffix(".lock") && !$0.path.hasPrefix(root + "/etc/xcat")
+      }
+    }
+    var journalWritten: [Int] {
+      indices { $0.name == "rename" && $0.path.hasPrefix(store + "/journal/") }
+    }
+    var journalRemoved: [Int] {
+      indices { $0.name == "remove" && $0.path.hasPrefix(store + "/journal/") }
+    }
+    var refs: [Int] {
+      indices {
+        ["rename", "link"].contains($0.name) && $0.path.hasPrefix(store + "/refs/")
+      }
+    }
+    var caches: [Int] {
+      indices { $0.name == "rename" && $0.path.hasPrefix(store + "/cache/stat-") }
+    }
+    var dataSyncs: [Int] { indices { $0.name == "syncFileSystem" && $0.path.hasPrefix(root) } }
+    /// The listings of directories of trees. A capture lists all of them.
+    var listings: [Int] {
+      indices { $0.name == "names" && $0.path.hasPrefix(root + "/") && $0.path.hasSuffix("/etc") }
+    }
+    var exchanges: [Int] { indices { $0.name == "exchange" } }
+    var rowChanges: [Int] { indices { $0.name == "state" }.dropFirst().map { $0 } }
+    /// Whether something with this name was synced between two steps.
+    func isSynced(_ path: String, from: Int, to: Int) -> Bool {
+      steps[from..<to].contains { $0.name == "sync" && $0.path == path }
+    }
+    var journalDirectory: String { store + "/journal" }
+    var temporaryDirectory: String { store + "/tmp/" }
+  }
+
+  private func order(of command: Command) throws -> Order {
+    Order(try operations(of: command), node)
+  }
+
+  @Test(arguments: Command.allCases.filter(\.takesSafety))
+  func `the state before is recorded before the journal is written`(_ command: Command) throws {
+    let order = try order(of: command)
+    let journal = try #require(order.journalWritten.first)
+    #expect(order.refs.contains { $0 < journal })
+  }
+
+  @Test(arguments: Command.allCases)
+  func `the journal is durable before the image is touched`(_ command: Command) throws {
+    let order = try order(of: command)
+    let change = try #require(order.imageChanges.first)
+    if command.isResume, order.journalWritten.isEmpty {
+      #expect(order.journalRemoved.allSatisfy { $0 > change })
+      return
+    }
+    let journal = try #require(order.journalWritten.first)
+    // The leftovers of an interrupted change are removed first.
+    if !command.isResume { #expect(journal < change) }
+    #expect(
+      order.isSynced(
+        order.journalDirectory, from: journal,
+        to: order.imageChanges.first { $0 > journal } ?? journal))
+    // The file was synced before it got its name.
+    let created = try #require(
+      order.steps[..<journal].lastIndex {
+        $0.name == "create" && $0.path.hasPrefix(order.temporaryDirectory)
+      })
+    #expect(order.isSynced(order.steps[created].path, from: created, to: journal))
+  }
+
+  @Test(arguments: Command.allCases.filter(\.recordsFirst))
+  func `a target that no snapshot has is recorded before the image is touched`(
+    _ command: Command
+  ) throws {
+    let order = try order(of: command)
+    let journal = try #require(order.journalWritten.first)
+    let change = try #require(order.imageChanges.first)
+    #expect(order.refs.contains { $0 > journal && $0 < change })
+  }
+
+  @Test(arguments: Command.allCases.filter { !$0.recordsFirst })
+  func `the new state is recorded after a capture has proven it and a sync has ended`(
+    _ command: Command
+  ) throws {
+    let order = try order(of: command)
+    let lastChange = try #require(
+      order.imageChanges.last { !order.steps[$0].path.contains("/.imgstore-") })
+    let journal = order.journalWritten.last ?? 0
+    let records = order.refs.filter { $0 > max(journal, order.imageChanges[0]) }
+    let record = try #require(records.last)
+    #expect(records.count == 1)
+    #expect(order.listings.contains { $0 > lastChange && $0 < record })
+    #expect(order.dataSyncs.contains { $0 > lastChange && $0 < record })
+  }
+
+  @Test(arguments: [Command.revertBySwap, .resumeForward])
+  func `the old tree is removed after the new one is recorded`(_ command: Command) throws {
+    let order = try order(of: command)
+    guard let exchange = order.exchanges.last else { return }
+    let removal = try #require(
+      order.steps.indices.first {
+        $0 > exchange && order.steps[$0].name == "remove"
+          && order.steps[$0].path.contains("/.imgstore-")
+      })
+    #expect(order.listings.contains { $0 > exchange && $0 < removal })
+    #expect(order.refs.contains { $0 > exchange && $0 < removal })
+    // A tree that came back after a power failure would have no journal that names it.
+    let end = try #require(order.journalRemoved.last)
+    #expect(order.dataSyncs.contains { $0 > removal && $0 < end })
+  }
+
+  @Test func `a staged tree is on disk before it is exchanged`() throws {
+    let order = try order(of: .revertBySwap)
+    let exchange = try #require(order.exchanges.first)
+    let built = try #require(order.imageChanges.last { $0 < exchange })
+    #expect(order.dataSyncs.contains { $0 > built && $0 < exchange })
+  }
+
+  @Test(arguments: Command.allCases.filter(\.changesRows))
+  func `table rows change after the files are on disk`(_ command: Command) throws {
+    let order = try order(of: command)
+    let rows = try #require(order.rowChanges.first)
+    let lastFile = try #require(
+      order.imageChanges.last { !order.steps[$0].path.contains("/.imgstore-") })
+    #expect(lastFile < rows)
+    #expect(order.dataSyncs.contains { $0 > lastFile && $0 < rows })
+  }
+
+  @Test(arguments: Command.allCases)
+  func `the stat cache is saved after the files are on disk`(_ command: Command) throws {
+    let order = try order(of: command)
+    let lastChange = try #require(
+      order.imageChanges.last { !order.steps[$0].path.contains("/.imgstore-") })
+    let caches = order.caches.filter { $0 > lastChange }
+    #expect(!caches.isEmpty)
+    for cache in caches {
+      #expect(order.dataSyncs.contains { $0 > lastChange && $0 < cache })
+    }
+  }
+
+  @Test(arguments: Command.allCases)
+  func `the journal is removed last`(_ command: Command) throws {
+    let order = try order(of: command)
+    let end = try #require(order.journalRemoved.last)
+    #expect(order.journalRemoved.count == 1)
+    for steps in [order.imageChanges, order.refs, order.caches, order.exchanges, order.rowChanges] {
+      #expect(steps.allSatisfy { $0 < end })
+    }
+    #expect(order.isSynced(order.journalDirectory, from: end, to: order.steps.count))
+  }
+}
+
+extension Workspace {
+  /// Reverts by a swap.
+  fileprivate func revert(swapping reference: String) throws -> RevertOutcome {
+    var request = RevertRequest(reference)
+    request.method = .swap
+    return try revert(request)
+  }
+}
