@@ -30,12 +30,16 @@ public struct RenderedFile: Sendable {
 
   /// The path inside the image's directory.
   public let name: String
+  /// The path of the source, for messages.
+  public let path: String
   /// The attributes and content.
   public let source: Source
 
   /// Creates a member.
-  public init(name: String, source: Source) {
+  /// - Parameter path: the path of the source; nil for the name.
+  public init(name: String, path: String? = nil, source: Source) {
     self.name = name
+    self.path = path ?? name
     self.source = source
   }
 
