@@ -77,12 +77,15 @@ example: build-deps   ## build Examples/ListSnapshots and run it on a small stor
 
 ##@ Long tests (docs/guarantees.md)
 
-.PHONY: release-test boot-test test-damage test-powercut test-faults test-races fuzz
+.PHONY: release-test boot-test test-mutations test-damage test-powercut test-faults test-races fuzz
 release-test: test-deps release  ## the release packs every form, and the usual tools unpack it
 	@scripts/release-test.sh $(BINARY)
 
 boot-test: test-deps release     ## a kernel boots in qemu with ramdisks packed by imgstore; skipped without qemu
 	@scripts/boot-test.sh $(BINARY)
+
+test-mutations: test-deps        ## break each invariant of a change in a copy: its test must fail; NAMES="NAME NAME"
+	@scripts/mutations.py $(NAMES)
 
 test-damage: test-deps release   ## damage a store in 5,000 ways; COUNT=n, SEED=n
 	@python3 Tests/Durability/damage.py --binary $(BINARY) --count $(or $(COUNT),5000) --seed $(or $(SEED),20261128) $(DURABILITY)
