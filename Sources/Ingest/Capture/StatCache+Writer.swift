@@ -114,7 +114,7 @@ extension StatCache {
       writer.word64(root)
       writer.word32(CRC32.of(writer.bytes))
       let fileSystem = layout.fileSystem
-      let name = layout.statCacheName(key)
+      let name = layout.objectCacheName(key)
       let new = name + Array(".new".utf8)
       do throws(SystemError) {
         // The image's lock is held, so no other process uses this name.

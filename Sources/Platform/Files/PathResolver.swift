@@ -46,32 +46,6 @@ public enum LinkPolicy: Sendable {
   case refuse
 }
 
-/// The mode of directories that are created on the way to a file.
-public enum NewDirectoryMode: Sendable {
-  /// 0755, whatever the umask: for directories that nodes read from. Their files and the directories
-  /// above protect the content.
-  case readable
-  /// 0777 less the umask, as with mkdir(1): for directories of the caller's own choice.
-  case umask
-}
-
-extension FileSystem {
-  /// Creates a directory, unless it exists.
-  public func makeDirectoryIfAbsent(
-    at directory: Int32, _ name: [UInt8], _ mode: NewDirectoryMode
-  ) throws(SystemError) {
-    do {
-      try makeDirectory(at: directory, name, mode: mode == .readable ? 0o755 : 0o777)
-    } catch {
-      if error.code == .exists { return }
-      throw error
-    }
-    guard mode == .readable else { return }
-    let directory = try openDirectory(at: directory, name)
-    try setMode(directory.raw, 0o755 | (try stat(directory.raw).mode & 0o2000))
-  }
-}
-
 /// Resolves absolute paths below a root directory.
 public struct PathResolver: Sendable {
   /// The file system that paths are resolved on.

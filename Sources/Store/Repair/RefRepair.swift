@@ -191,7 +191,7 @@ extension StoreRepair {
         continue
       }
       try mapSystemErrors("refs/\(image)") { () throws(SystemError) in
-        try makeDirectoryIfAbsent(layout.fileSystem, layout.refs, image.bytes)
+        try layout.fileSystem.makeDirectoryIfAbsent(at: layout.refs.raw, image.bytes, .private)
       }
       try withHistory(of: image) { directory in
         guard try self.isFree(image, number) else { return }
@@ -279,7 +279,7 @@ extension StoreRepair {
       return
     }
     try mapSystemErrors("refs/\(image)") { () throws(SystemError) in
-      try makeDirectoryIfAbsent(layout.fileSystem, layout.refs, image.bytes)
+      try layout.fileSystem.makeDirectoryIfAbsent(at: layout.refs.raw, image.bytes, .private)
       try layout.fileSystem.sync(layout.refs.raw)
     }
     try withHistory(of: image) { directory in

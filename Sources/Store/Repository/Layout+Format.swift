@@ -42,7 +42,7 @@ extension Layout {
     }
     try mapSystemErrors(name) { () throws(SystemError) in
       for directory in directories {
-        try makeDirectoryIfAbsent(fileSystem, root, Array(directory.utf8))
+        try fileSystem.makeDirectoryIfAbsent(at: root.raw, Array(directory.utf8), .private)
       }
       let new = Array("format.new".utf8)
       // An interrupted command, or another program, may have left a file of this name.
@@ -57,7 +57,7 @@ extension Layout {
       try LeasePhase.prepare(fileSystem, locks)
       try fileSystem.rename(at: root.raw, new, to: root.raw, formatName, exclusively: false)
       try fileSystem.sync(root.raw)
-      try syncParent(fileSystem, of: path)
+      try fileSystem.syncParent(of: path)
     }
   }
 
