@@ -77,6 +77,9 @@ public enum ConflictPolicy: Sendable {
   case overwrite
 }
 
+/// Returns an open file without a name that contains a blob, once; nil if there is none.
+public typealias StagedFiles = @Sendable (_ blob: Digest, _ sizeBytes: UInt64) -> Descriptor?
+
 /// Runs plans below one directory.
 public final class Executor: Sendable {
   private let fileSystem: any FileSystem
@@ -87,7 +90,7 @@ public final class Executor: Sendable {
   private let threads: Int
   private let conflictPolicy: ConflictPolicy
   private let token: String
-  private let staged: StagedBlobs?
+  private let staged: StagedFiles?
 
   /// Creates an executor.
   /// - Parameters:
@@ -95,12 +98,12 @@ public final class Executor: Sendable {
   ///   - cloneSource: the directory that the paths of reused data are relative to; nil for `base`.
   ///   - conflictPolicy: the existing entries that are accepted.
   ///   - token: a part of the temporary names of entries (`Journal.prefix`).
-  ///   - staged: files with content that only need a name.
+  ///   - staged: returns files with content that only need a name.
   ///   - threads: the number of threads.
   public init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
     cloneSource: Descriptor? = nil, conflictPolicy: ConflictPolicy, token: String = randomName(),
-    staged: StagedBlobs? = nil, threads: Int = diskThreadCount, progress: Progress
+    staged: StagedFiles? = nil, threads: Int = diskThreadCount, progress: Progress
   ) {
     self.staged = staged
     self.fileSystem = fileSystem

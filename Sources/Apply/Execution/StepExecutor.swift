@@ -19,7 +19,7 @@ final class StepExecutor {
   let store: ObjectStore
   let conflictPolicy: ConflictPolicy
   let token: String
-  let staged: StagedBlobs?
+  let staged: StagedFiles?
   let progress: Progress
   let attributes: AttributeWriter
   let contents: ContentWriter
@@ -42,7 +42,7 @@ final class StepExecutor {
   init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
     cloneSource: Descriptor? = nil,
-    conflictPolicy: ConflictPolicy, token: String, staged: StagedBlobs? = nil, progress: Progress
+    conflictPolicy: ConflictPolicy, token: String, staged: StagedFiles? = nil, progress: Progress
   ) {
     self.staged = staged
     self.fileSystem = fileSystem

@@ -217,7 +217,7 @@ extension Workspace {
     let executor = Executor(
       fileSystem, try store(), base: location.directory, conflictPolicy: .failIfChanged,
       token: token,
-      staged: staged, progress: progress)
+      staged: staged?.take, progress: progress)
     var done = try executor.run(
       location.name == component.path.lastComponent
         ? component.plan : component.plan.renamed(to: location.name))

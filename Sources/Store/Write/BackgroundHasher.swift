@@ -5,7 +5,7 @@ import Codec
 import Platform
 
 /// Hashes buffers in order. The rules of `BufferPipeline` apply to their bytes.
-final class BackgroundHasher {
+public final class BackgroundHasher {
   private final class Running: @unchecked Sendable {  // the thread's until `wait` returns
     var hash = SHA256()
   }
@@ -13,16 +13,19 @@ final class BackgroundHasher {
   private let running = Running()
   private let thread: BufferPipeline
 
-  init() {
+  /// Creates a hasher and starts its thread.
+  public init() {
     thread = BufferPipeline { [running] in running.hash.update($0) }
   }
 
-  func begin(_ bytes: UnsafeRawBufferPointer) { thread.begin(bytes) }
+  /// Starts to hash `bytes`.
+  public func begin(_ bytes: UnsafeRawBufferPointer) { thread.begin(bytes) }
 
-  func wait() { thread.wait() }
+  /// Waits until all bytes are hashed.
+  public func wait() { thread.wait() }
 
   /// Returns the digest of all bytes since the last `finish`.
-  func finish() -> Digest {
+  public func finish() -> Digest {
     thread.wait()
     return running.hash.finish()
   }

@@ -1,7 +1,6 @@
 // Stores bytes in memory as a blob.
 
 import Codec
-import Store
 
 extension WriteSession {
   /// Stores `bytes` as a blob.

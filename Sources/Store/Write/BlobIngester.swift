@@ -12,10 +12,9 @@
 
 import Codec
 import Platform
-import Store
 
 /// Ingests one stream after another. Belongs to one thread at a time.
-struct BlobIngester: ~Copyable {
+public struct BlobIngester: ~Copyable {
   static let windowBytes = 4 << 20
 
   /// The windows in rotation; the first is filled next.
@@ -31,7 +30,7 @@ struct BlobIngester: ~Copyable {
   /// - Parameters:
   ///   - hashesConcurrently: whether separate threads hash and copy large streams.
   ///   - forecast: predicts chunks of the streams.
-  init(hashesConcurrently: Bool = false, forecast: ChunkPredictor = ChunkPredictor()) {
+  public init(hashesConcurrently: Bool = false, forecast: ChunkPredictor = ChunkPredictor()) {
     self.forecast = forecast
     background = hashesConcurrently ? BackgroundHasher() : nil
     windows = (0..<(hashesConcurrently ? BufferPipeline.rangeCount : 1)).map { _ in
@@ -45,10 +44,10 @@ struct BlobIngester: ~Copyable {
   }
 
   /// Memory that callers may use between two streams.
-  var window: UnsafeMutableRawBufferPointer { windows[0] }
+  public var window: UnsafeMutableRawBufferPointer { windows[0] }
 
   /// Hashes `source` to its end and stores nothing.
-  mutating func identify(
+  public mutating func identify(
     _ source: (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> (id: Digest, sizeBytes: UInt64) {
     hash.reset()
@@ -66,7 +65,7 @@ struct BlobIngester: ~Copyable {
   ///   - copy: also receives every byte; requires concurrent threads.
   ///   - source: fills a buffer and returns the number of bytes; 0 at the end.
   /// - Returns: the id and the size of the blob.
-  mutating func ingest(
+  public mutating func ingest(
     _ worker: SessionWorker, copyingTo copy: StagedFile? = nil,
     from source: (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> (id: Digest, sizeBytes: UInt64) {

@@ -5,10 +5,11 @@
 // The thread ends at the source's end, at its first error, or when the reader is released. Nothing
 // waits for the thread, because it may block in a read from a pipe.
 
-import Archive
-import Platform
+/// Reads a source ahead of its reader.
+public final class ReadAhead: Sendable {
+  /// Fills a buffer and returns the number of bytes; 0 at the end.
+  public typealias Source = (UnsafeMutableRawBufferPointer) throws -> Int
 
-final class ReadAhead: Sendable {
   private static let bufferBytes = 1 << 20
   private static let bufferCount = 96
 
@@ -34,7 +35,7 @@ final class ReadAhead: Sendable {
 
   /// Starts the thread.
   /// - Parameter open: creates the source, on the thread that reads it.
-  init(_ open: @escaping @Sendable () -> ByteSource) {
+  public init(_ open: @escaping @Sendable () -> Source) {
     let state = Monitor(State())
     self.state = state
     let read: @Sendable () -> Void = {
@@ -61,7 +62,7 @@ final class ReadAhead: Sendable {
 
   deinit { state.update { $0.isAbandoned = true } }
 
-  private static func fill(_ state: Monitor<State>, from source: ByteSource) throws {
+  private static func fill(_ state: Monitor<State>, from source: Source) throws {
     while true {
       let next = state.wait { state -> Buffer?? in
         if state.isAbandoned { return .some(nil) }
@@ -83,7 +84,7 @@ final class ReadAhead: Sendable {
   /// Copies available bytes into `target`. Only one thread may read.
   /// - Returns: the number of bytes; 0 only at the end.
   /// - Throws: the error of the source, after all bytes before it were read.
-  func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
+  public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
     while true {
       let (buffer, offset) = try takeBuffer()
       guard let buffer else { return 0 }

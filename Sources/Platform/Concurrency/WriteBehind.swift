@@ -1,4 +1,4 @@
-// Write-behind: a thread of its own writes packs to disk and drops them from the page cache.
+// Write-behind: a thread of its own writes files to disk and drops them from the page cache.
 //
 // A first snapshot writes hundreds of megabytes that are not read soon. In the page cache they would evict
 // useful data and need as many fresh pages. Written behind and dropped, a few pages are reused, and the
@@ -8,11 +8,10 @@
 //    of the disk.
 // 2. Write-behind affects speed only. The final sync makes the data durable.
 
-import Platform
-
 /// Writes ranges of files to disk and drops them from memory, in order.
-final class WriteBehind: Sendable {
-  static let rangeBytes: UInt64 = 8 << 20
+public final class WriteBehind: Sendable {
+  /// The size of a range that is worth queueing.
+  public static let rangeBytes: UInt64 = 8 << 20
   private static let maxPending = 8
 
   private struct Range: Sendable {
@@ -29,10 +28,11 @@ final class WriteBehind: Sendable {
   private let fileSystem: any FileSystem
   private let state = Monitor(State())
 
-  init(_ fileSystem: any FileSystem) { self.fileSystem = fileSystem }
+  /// Creates an empty queue.
+  public init(_ fileSystem: any FileSystem) { self.fileSystem = fileSystem }
 
   /// Starts to write a range back, and queues it to be dropped from the page cache.
-  func enqueue(_ file: Descriptor, offset: UInt64, count: UInt64) {
+  public func enqueue(_ file: Descriptor, offset: UInt64, count: UInt64) {
     fileSystem.startSync(file.raw, offset: offset, count: count)
     state.wait { $0.pending.count < WriteBehind.maxPending ? () : nil }
     let mustStart = state.update { state in

@@ -2,8 +2,8 @@
 
 import Codec
 import Foundation
+import Ingest
 import Platform
-import Store
 import TestSupport
 import Testing
 
