@@ -28,8 +28,8 @@ let package = Package(
     .library(
       name: "FuzzedModules",
       targets: [
-        "Archive", "Codec", "Ingest", "Store", "Apply", "Packages", "Platform", "Render", "XCAT",
-        "Signatures", "HostileBundles",
+        "Archive", "Codec", "Ingest", "Recipes", "Store", "Apply", "Packages", "Platform", "Render",
+        "XCAT", "Signatures", "HostileBundles",
       ]),
   ],
   dependencies: [
@@ -62,15 +62,16 @@ let package = Package(
     module("Archive", ["Codec"]),
     module("Packages", ["Codec", "Platform", "SQLite"]),
     module("Store", ["Codec", "Platform", "SQLite"]),
-    module("Ingest", ["Store", "Archive", "Codec", "Platform"]),
+    module("Recipes", ["Store", "Archive", "Codec", "Platform"]),
+    module("Ingest", ["Recipes", "Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),
     module("Apply", ["Store", "Codec", "Platform"]),
     module("XCAT", ["Archive", "Platform", "SQLite", "CExpat"]),
     module(
       "Images",
       [
-        "XCAT", "Ingest", "Render", "Apply", "Store", "Packages", "Archive", "Codec", "Platform",
-        "Signatures", "CCrypt", "CRE2", "CPCRE2",
+        "XCAT", "Ingest", "Recipes", "Render", "Apply", "Store", "Packages", "Archive", "Codec",
+        "Platform", "Signatures", "CCrypt", "CRE2", "CPCRE2",
       ]),
     .executableTarget(
       name: "imgstore",
@@ -99,7 +100,8 @@ let package = Package(
     moduleTests("Archive", ["Archive", "Codec"]),
     moduleTests("SQLite", ["SQLite"]),
     moduleTests("Packages", ["Packages", "Platform"]),
-    moduleTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
+    moduleTests("Store", ["Store", "Codec", "Platform"]),
+    moduleTests("Recipes", ["Recipes", "Store", "Codec"]),
     moduleTests(
       "Ingest", ["Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),
     moduleTests(
@@ -109,9 +111,8 @@ let package = Package(
     moduleTests(
       "Images",
       [
-        "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Store", "Archive", "Codec",
-        "Platform", "Signatures",
-        "HostileBundles",
+        "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Recipes", "Store", "Archive",
+        "Codec", "Platform", "Signatures", "HostileBundles",
       ]),
     moduleTests("CLI", ["Images", "Platform", "Codec", "HostileBundles", "XCAT", "killat"]),
   ],

@@ -6,7 +6,7 @@
 
 import Ingest
 import Platform
-import Render
+import Recipes
 import Store
 import XCAT
 
@@ -72,7 +72,7 @@ extension Workspace {
     let own = try store().layout
     let other = try ObjectStore(
       fileSystem, path: Array(path.utf8), create: false,
-      owner: options.storeOwner, maker: DeflateReencoderPool.shared, report: inform)
+      owner: options.storeOwner, reconstructor: PlanReconstructor(), report: inform)
     let (a, b) = (
       try fileSystem.stat(own.root.raw), try fileSystem.stat(other.layout.root.raw)
     )

@@ -6,7 +6,7 @@ import Codec
 import Glibc
 import Ingest
 import Platform
-import Render
+import Recipes
 import Store
 import XCAT
 
@@ -93,7 +93,7 @@ public final class Workspace: Sendable {
     do throws(StoreError) {
       return try ObjectStore(
         fileSystem, path: storePath, create: create, odd: odd, owner: options.storeOwner,
-        maker: DeflateReencoderPool.shared, report: report)
+        reconstructor: PlanReconstructor(), report: report)
     } catch {
       if error.kind == .notFound { try requireStoreMayBeMade() }
       throw error

@@ -21,12 +21,12 @@ final class PartPrefetcher: Sendable {
     var isClosed = false
   }
 
-  private let blob: ReconstructedBlob
+  private let blob: any ReconstructedBlob
   private let store: ObjectStore
   private let window: Int
   private let state = Monitor(State())
 
-  init(_ blob: ReconstructedBlob, _ store: ObjectStore, window: Int) {
+  init(_ blob: any ReconstructedBlob, _ store: ObjectStore, window: Int) {
     self.blob = blob
     self.store = store
     self.window = window
@@ -48,7 +48,7 @@ final class PartPrefetcher: Sendable {
       let part = blob.part(index)
       let result = Result { () throws -> Buffer in
         let buffer = Buffer(part.lengthBytes)
-        try blob.fill(buffer.bytes, from: part.offset, in: store)
+        try blob.fill(buffer.bytes, from: part.offset, in: store, depth: 0)
         return buffer
       }
       state.update { $0.finished[index] = result }

@@ -135,25 +135,17 @@ extension ObjectStore {
       let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: part.lengthBytes, alignment: 64)
       defer { buffer.deallocate() }
-      try reconstruction.fill(buffer, from: part.offset, in: self)
+      try reconstruction.fill(buffer, from: part.offset, in: self, depth: 0)
       try body(part.offset, UnsafeRawBufferPointer(buffer))
     }
   }
 
   /// Fills `target` with the bytes of a blob, starting at `offset`.
+  /// - Parameter depth: the number of reconstructions that this call is nested in.
   /// - Throws: `missing`; `damaged`, also if the blob ends before `target` is full.
   public func fill(
     _ target: UnsafeMutableRawBufferPointer, from blob: Digest, sizeBytes: UInt64,
-    at offset: UInt64
-  ) throws {
-    try fill(target, from: blob, sizeBytes: sizeBytes, at: offset, depth: 0)
-  }
-
-  /// Fills `target` on behalf of a reconstruction.
-  /// - Parameter depth: the number of reconstructions that are nested already.
-  func fill(
-    _ target: UnsafeMutableRawBufferPointer, from blob: Digest, sizeBytes: UInt64,
-    at offset: UInt64, depth: Int
+    at offset: UInt64, depth: Int = 0
   ) throws {
     var filledBytes = 0
     for part in try parts(of: blob, sizeBytes: sizeBytes).starting(at: offset) {

@@ -153,7 +153,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     let name = ObjectName(kind: .recipe, id: blob)
     if goodObjects.contains(name) { return true }
     var parts = 0
-    var reconstruction: ReconstructedBlob?
+    var reconstruction: (any ReconstructedBlob)?
     let hasParts = check(.recipe, blob, snapshot, path) {
       let all = try self.store.parts(of: blob, sizeBytes: sizeBytes)
       reconstruction = all.reconstruction
@@ -182,15 +182,15 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
 
   /// Checks the dependencies of a reconstruction, and whether its encoder is available.
   private func checkReconstruction(
-    _ blob: ReconstructedBlob, _ snapshot: String, _ path: [UInt8]
+    _ blob: any ReconstructedBlob, _ snapshot: String, _ path: [UInt8]
   ) -> Bool {
     reconstructionDepth += 1
     defer { reconstructionDepth -= 1 }
-    guard reconstructionDepth <= ReconstructedBlob.maxDepth else {
+    guard reconstructionDepth <= ObjectStore.maxReconstructionDepth else {
       add("blob \(blob.id.hex)", "has too many nested reconstructions", (snapshot, path))
       return false
     }
-    if let encoderMismatch = blob.encoderMismatch(store.maker) {
+    if let encoderMismatch = blob.encoderMismatch {
       add("blob \(blob.id.hex)", encoderMismatch, (snapshot, path))
       return false
     }

@@ -1,6 +1,7 @@
 // Plans of recipes, as damaged or hostile packs may contain them.
 
 import Codec
+import Recipes
 import Store
 
 /// A plan of streams that is read is written as it was; any plan that is read can be asked for its parts
@@ -11,7 +12,7 @@ func fuzzPlan(_ bytes: [UInt8]) {
   if case .deflated(let streams) = plan {
     hold(streams.encode() == bytes, "a plan has one spelling")
   }
-  let reconstruction = ReconstructedBlob(Digest.zero, plan)
+  let reconstruction = PlannedBlob(Digest.zero, plan)
   var end: UInt64 = 0
   for index in 0..<min(reconstruction.partCount, 10_000) {
     let part = reconstruction.part(index)

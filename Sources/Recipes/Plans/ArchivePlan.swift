@@ -5,6 +5,7 @@
 // Fields that are equal in all headers (owner, device, most digits of most numbers) become runs of zeros.
 
 import Codec
+import Store
 
 /// Describes how an archive is assembled from blobs.
 public struct ArchivePlan: Sendable {

@@ -4,6 +4,7 @@
 
 import Codec
 import Platform
+import Recipes
 import Store
 
 /// A file that a capture does not need to store.
@@ -98,7 +99,7 @@ public struct RecipeCandidate: Sendable {
 
   /// Stores the file as chunks.
   /// - Returns: the growth of the store in bytes.
-  /// - Throws: `BundleError` if the file has changed; `StoreError`, `SystemError`.
+  /// - Throws: `FileChangedError` if the file has changed; `StoreError`, `SystemError`.
   public func storeRaw(_ store: ObjectStore) throws -> UInt64 {
     let session = try store.beginSession()
     let hasReader = Monitor(false)
@@ -111,7 +112,7 @@ public struct RecipeCandidate: Sendable {
       var ingester = BlobIngester(hashesConcurrently: true)
       let stored = try ingester.ingest(worker, from: source.stream(from: 0))
       guard stored.id == blob else {
-        throw BundleError(
+        throw FileChangedError(
           printable(path), "changed while it was read", hint: "Take the snapshot again")
       }
     }

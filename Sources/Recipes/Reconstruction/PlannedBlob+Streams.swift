@@ -1,11 +1,12 @@
-// The deflate streams of a reconstructed blob: runs are encoded again from their plain bytes.
+// The deflate streams of a blob with a plan: runs are encoded again from their plain bytes.
 //
 // 1. A run counts only if its length and its CRC are those of the plan.
 // 2. Runs that are close together share one read of their plain bytes, about 1 MiB.
 
 import Codec
+import Store
 
-extension ReconstructedBlob {
+extension PlannedBlob {
   /// Fills `target` with encoded bytes of a stream, starting at `offset` in the stream.
   func encode(
     _ stream: DeflatePlan.Stream, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
@@ -18,7 +19,7 @@ extension ReconstructedBlob {
       var last = first
       while last + 1 < stream.runs.count, stream.runs[last + 1].offset < limit,
         stream.runs[last + 1].plainOffset + UInt64(stream.runs[last + 1].plainBytes)
-          - stream.runs[first].plainOffset <= UInt64(ReconstructedBlob.groupBytes)
+          - stream.runs[first].plainOffset <= UInt64(PlannedBlob.groupBytes)
       { last += 1 }
       try encodeGroup(stream, first...last, target, offset, plan, store, depth)
       first = last + 1
@@ -46,11 +47,6 @@ extension ReconstructedBlob {
     _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64, _ plan: DeflatePlan,
     _ store: ObjectStore, _ depth: Int
   ) throws {
-    guard let maker = store.maker else {
-      throw StoreError(
-        .incompatible, "blob \(id.hex)", "needs an encoder, and this program has none",
-        code: .encoderMissing)
-    }
     let runs = stream.runs[group]
     var from = stream.innerBytes
     var to: UInt64 = 0
@@ -83,10 +79,10 @@ extension ReconstructedBlob {
         byteCount: max(run.sizeBytes, 1), alignment: 64)
       defer { output.deallocate() }
       let encoded = UnsafeMutableRawBufferPointer(rebasing: output[..<run.sizeBytes])
-      let count = try maker.replay(
+      let count = try reencoder.replay(
         run, method, bytes, history: Int(history), isLast: isLast, into: encoded)
       guard count == run.sizeBytes, CRC32.of(UnsafeRawBufferPointer(encoded)) == run.crc else {
-        throw encoderMismatchError(plan, method, maker)
+        throw encoderMismatchError(plan, method)
       }
       let low = max(run.offset, offset)
       let high = min(run.offset + UInt64(run.sizeBytes), offset + UInt64(target.count))
@@ -100,9 +96,9 @@ extension ReconstructedBlob {
   }
 
   private func encoderMismatchError(
-    _ plan: DeflatePlan, _ method: DeflateMethod, _ maker: any StreamReencoder
+    _ plan: DeflatePlan, _ method: DeflateMethod
   ) -> StoreError {
-    let own = maker.fingerprint(of: method.encoder)
+    let own = reencoder.fingerprint(of: method.encoder)
     let reason =
       plan.fingerprints.contains(own)
       ? "its recipe (\(method.name)) does not reproduce it"
@@ -115,10 +111,8 @@ extension ReconstructedBlob {
         + "other files that need one", code: .encoderMissing)
   }
 
-  /// Returns the reason why the present encoders do not match the plan's; nil if they match.
-  func encoderMismatch(_ maker: (any StreamReencoder)?) -> String? {
+  public var encoderMismatch: String? {
     guard case .deflated(let plan) = plan else { return nil }
-    guard let maker else { return "needs an encoder, and this program has none" }
     var encoders: Set<DeflateMethod.Encoder> = []
     for case .deflated(let stream) in plan.spans {
       encoders.formUnion(stream.methods.map(\.encoder))
@@ -126,7 +120,7 @@ extension ReconstructedBlob {
     // Stored blocks are copies that every encoder makes alike, so a plan names no encoder for them.
     encoders.remove(.stored)
     for encoder in encoders.sorted(by: { $0.rawValue < $1.rawValue }) {
-      let own = maker.fingerprint(of: encoder)
+      let own = reencoder.fingerprint(of: encoder)
       if !plan.fingerprints.contains(own) {
         return
           "its recipe was made with '\(plan.fingerprints.joined(separator: "', '"))', but this "

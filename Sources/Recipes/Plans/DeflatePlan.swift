@@ -5,6 +5,7 @@
 // reveals a different encoder.
 
 import Codec
+import Store
 
 /// Describes how a file of deflate streams is rebuilt.
 public struct DeflatePlan: Sendable, Hashable {

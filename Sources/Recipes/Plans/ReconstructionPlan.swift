@@ -2,12 +2,12 @@
 //
 //     rootimg.cpio.gz ──deflated──▶ rootimg.cpio ──archive─▶ the files of the tree next to it
 //
-// 1. A plan is data. This module assembles archives; an injected encoder (`StreamReencoder`) repeats
-//    deflate streams.
+// 1. A plan is data. `PlannedBlob` assembles archives, and its `StreamReencoder` repeats deflate streams.
 // 2. Plans come from a store and are not trusted: counts, sums and sizes are checked before use, and the
-//    depth of nested plans is limited (`ReconstructedBlob.maxDepth`).
+//    depth of nested plans is limited (`ObjectStore.maxReconstructionDepth`).
 
 import Codec
+import Store
 
 /// Describes how a blob is rebuilt.
 public enum ReconstructionPlan: Sendable {
@@ -16,8 +16,6 @@ public enum ReconstructionPlan: Sendable {
   /// An archive.
   case archive(ArchivePlan)
 
-  /// The maximum size of an encoded plan.
-  public static let maxBytes = 128 << 20
   static let deflatedTag: UInt8 = 1
   static let archiveTag: UInt8 = 2
 
@@ -54,22 +52,4 @@ public enum ReconstructionPlan: Sendable {
       return try mapCodecErrors("a plan") { () throws(CodecError) in try plan.references() }
     }
   }
-}
-
-/// Encodes parts of deflate streams again. The caller injects it into the store, because this module has no
-/// encoder. All methods may be called from any thread.
-public protocol StreamReencoder: Sendable {
-  /// Returns a text that identifies the output of the present encoder (`EncoderFingerprint`).
-  func fingerprint(of encoder: DeflateMethod.Encoder) -> String
-
-  /// Encodes one run (`DeflateReencoder.replay`).
-  /// - Parameters:
-  ///   - bytes: the plain bytes of the run, preceded by `history` bytes and followed by the method's
-  ///     lookahead.
-  ///   - isLast: whether the run ends the stream.
-  /// - Returns: the number of bytes written to `target`; bytes that do not fit are dropped.
-  func replay(
-    _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
-    history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
-  ) throws -> Int
 }

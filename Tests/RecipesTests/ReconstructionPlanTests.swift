@@ -1,7 +1,7 @@
 // Plans of recipes: decoding reverses encoding, and invalid bytes never trap.
 
 import Codec
-import Foundation
+import Recipes
 import Store
 import TestSupport
 import Testing
@@ -80,22 +80,24 @@ private func archivePlan(_ random: inout SplitMix64, records: Int) throws -> [UI
         if bytes.isEmpty { bytes = [2] }
       }
       guard let plan = try? ReconstructionPlan.decode(bytes) else { continue }
-      let blob = ReconstructedBlob(digest(9), plan)
+      let blob = PlannedBlob(digest(9), plan)
       _ = try? plan.references()
       if blob.partCount > 0 { _ = blob.part(blob.partCount - 1) }
     }
   }
 
-  @Test func `a reconstruction recipe decodes to the encoded recipe`() throws {
-    let recipe = Reconstruction(sizeBytes: 400_000_000, plan: digest(3), planBytes: 2_000_000)
-    #expect(try BlobLayout.decode(recipe.encode()) == .reconstruction(recipe))
-    #expect(throws: CodecError.self) { try BlobLayout.decode(recipe.encode() + [0]) }
-    #expect(throws: CodecError.self) { try BlobLayout.decode([3, 0]) }
-    var chunks = ChunkList()
-    chunks.append(digest(1), lengthBytes: 5)
-    chunks.append(digest(2), lengthBytes: 5)
-    #expect(recipe.encode().count < chunks.encode().count)
-    // A reader that only accepts chunk lists must not decode it as an empty list.
-    #expect(throws: CodecError.self) { try ChunkList.decode(recipe.encode()) }
+  @Test func `a reconstruction that depends on itself is detected`() throws {
+    let directory = try TemporaryDirectory()
+    let store = try TreeStore(directory).store
+    func blob(_ n: UInt64, over other: UInt64) -> PlannedBlob {
+      PlannedBlob(
+        digest(n),
+        .deflated(DeflatePlan(fingerprints: [], spans: [.blob(digest(other), sizeBytes: 2 << 20)])))
+    }
+    #expect(try blob(1, over: 1).dependsOnItself(over: [], in: store))
+    #expect(
+      try blob(1, over: 2).dependsOnItself(over: [blob(2, over: 3), blob(3, over: 1)], in: store))
+    let looped = [blob(2, over: 3), blob(3, over: 2)]
+    #expect(try !blob(1, over: 2).dependsOnItself(over: looped, in: store))
   }
 }

@@ -5,6 +5,20 @@ import Codec
 import Platform
 import Store
 
+/// The error for a file that another program changed while it was read.
+public struct FileChangedError: ExplainedError {
+  public let subject: String
+  public let reason: String
+  public let hint: String
+  public var errorCode: ErrorCode { .imageChanged }
+
+  public init(_ subject: String, _ reason: String, hint: String = "") {
+    self.subject = subject
+    self.reason = reason
+    self.hint = hint
+  }
+}
+
 /// The bytes of a file, of a part of it, or of a blob. Any thread may read it.
 public struct RandomAccessSource: Sendable {
   /// The number of bytes.
@@ -41,7 +55,7 @@ public struct RandomAccessSource: Sendable {
   }
 
   /// Returns a source for a part of this source.
-  func slice(from start: UInt64, sizeBytes: UInt64) -> RandomAccessSource {
+  public func slice(from start: UInt64, sizeBytes: UInt64) -> RandomAccessSource {
     RandomAccessSource(sizeBytes: sizeBytes) { [fill] offset, target in
       try fill(start + offset, target)
     }
@@ -49,18 +63,18 @@ public struct RandomAccessSource: Sendable {
 
   /// Fills `target` from `offset`, up to the end of the source.
   /// - Returns: the number of bytes.
-  func read(at offset: UInt64, into target: UnsafeMutableRawBufferPointer) throws -> Int {
+  public func read(at offset: UInt64, into target: UnsafeMutableRawBufferPointer) throws -> Int {
     guard offset < sizeBytes else { return 0 }
     let count = min(target.count, Int(clamping: sizeBytes - offset))
     let limited = UnsafeMutableRawBufferPointer(rebasing: target[..<count])
     guard try fill(offset, limited) == count else {
-      throw BundleError("the file", "became shorter while it was read")
+      throw FileChangedError("the file", "became shorter while it was read")
     }
     return count
   }
 
   /// Returns the bytes of a range, which must be within the source.
-  func bytes(_ range: Range<UInt64>) throws -> [UInt8] {
+  public func bytes(_ range: Range<UInt64>) throws -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: range.count)
     let n = try bytes.withUnsafeMutableBytes { try read(at: range.lowerBound, into: $0) }
     bytes.removeSubrange(n...)
@@ -68,7 +82,7 @@ public struct RandomAccessSource: Sendable {
   }
 
   /// Returns a stream of the bytes from an offset to the end.
-  func stream(from start: UInt64) -> ByteSource {
+  public func stream(from start: UInt64) -> ByteSource {
     var offset = start
     return { target in
       let n = try read(at: offset, into: target)

@@ -3,9 +3,25 @@
 
 import Codec
 import Platform
-import Store
 
-/// The deflate encoders of this program, for `ObjectStore`.
+/// Encodes parts of deflate streams again. All methods may be called from any thread.
+public protocol StreamReencoder: Sendable {
+  /// Returns a text that identifies the output of the present encoder (`EncoderFingerprint`).
+  func fingerprint(of encoder: DeflateMethod.Encoder) -> String
+
+  /// Encodes one run (`DeflateReencoder.replay`).
+  /// - Parameters:
+  ///   - bytes: the plain bytes of the run, preceded by `history` bytes and followed by the method's
+  ///     lookahead.
+  ///   - isLast: whether the run ends the stream.
+  /// - Returns: the number of bytes written to `target`; bytes that do not fit are dropped.
+  func replay(
+    _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
+    history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
+  ) throws -> Int
+}
+
+/// The deflate encoders of this program.
 public final class DeflateReencoderPool: StreamReencoder {
   /// The pool that all stores of the process share.
   public static let shared = DeflateReencoderPool()
@@ -22,14 +38,10 @@ public final class DeflateReencoderPool: StreamReencoder {
   /// Creates an empty pool.
   public init() {}
 
-  /// Returns the fingerprint of an encoder's output (`EncoderFingerprint`).
   public func fingerprint(of encoder: DeflateMethod.Encoder) -> String {
     EncoderFingerprint.of(encoder)
   }
 
-  /// Re-encodes one run into `target`.
-  /// - Returns: the number of bytes, at most `target.count`.
-  /// - Throws: `CodecError`.
   public func replay(
     _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
     history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer

@@ -109,7 +109,7 @@ public struct RecipeFinder: Sendable {
       }
     }
     try storeMissing(analysis, from: { source.stream(from: 0) }, &report)
-    let rebuilt = ReconstructedBlob(blob, .archive(try ArchivePlan.decode(plan)))
+    let rebuilt = PlannedBlob(blob, .archive(try ArchivePlan.decode(plan)))
     try verify(rebuilt)
     try commit([(rebuilt, plan)], &report)
   }
@@ -174,7 +174,7 @@ public struct RecipeFinder: Sendable {
     let boundaries: [InflateBlockScanner.Boundary]
     let analysis: StreamAnalysis
     /// The archive in the stream; nil if it contains none.
-    let inner: ReconstructedBlob?
+    let inner: PlannedBlob?
   }
 
   private func analysis(
@@ -194,7 +194,7 @@ public struct RecipeFinder: Sendable {
       offset: offset, sizeBytes: stream.sizeBytes, layouts: layouts,
       boundaries: stream.scanner.boundaries, analysis: analysis,
       inner: try analysis.plan.map {
-        ReconstructedBlob(analysis.id, .archive(try ArchivePlan.decode($0)))
+        PlannedBlob(analysis.id, .archive(try ArchivePlan.decode($0)))
       })
   }
 
@@ -262,7 +262,7 @@ public struct RecipeFinder: Sendable {
       for _ in 0..<RecipeFinder.maxAttempts {
         let layouts = members.map { $0.layouts[min(choice, $0.layouts.count - 1)] }
         guard let plan = try plan(source, spans, members, layouts, failedRestarts) else { break }
-        let rebuilt = ReconstructedBlob(blob, .deflated(plan), over: members.compactMap(\.inner))
+        let rebuilt = PlannedBlob(blob, .deflated(plan), over: members.compactMap(\.inner))
         do {
           try verify(rebuilt)
         } catch let error as StoreError where error.kind == .incompatible {
@@ -275,7 +275,7 @@ public struct RecipeFinder: Sendable {
           continue
         }
         report.encoders += layouts.map(\.name)
-        var all: [(ReconstructedBlob, [UInt8])] = []
+        var all: [(PlannedBlob, [UInt8])] = []
         for member in members {
           if let inner = member.inner, let bytes = member.analysis.plan {
             all.append((inner, bytes))
@@ -297,7 +297,9 @@ public struct RecipeFinder: Sendable {
       let finder = RestartPointFinder(
         source: source, offset: member.offset, boundaries: member.boundaries
       ) { [store] offset, target in
-        if let inner = member.inner { return try inner.fill(target, from: offset, in: store) }
+        if let inner = member.inner {
+          return try inner.fill(target, from: offset, in: store, depth: 0)
+        }
         try store.fill(
           target, from: member.analysis.id, sizeBytes: member.analysis.sizeBytes, at: offset)
       }
@@ -317,7 +319,7 @@ public struct RecipeFinder: Sendable {
   }
 
   /// Returns the runs that cannot be reproduced, trying each one separately.
-  private func failedRuns(_ rebuilt: ReconstructedBlob, _ plan: DeflatePlan) -> Set<UInt64>? {
+  private func failedRuns(_ rebuilt: PlannedBlob, _ plan: DeflatePlan) -> Set<UInt64>? {
     var failed: Set<UInt64> = []
     var position: UInt64 = 0
     for span in plan.spans {
@@ -327,7 +329,7 @@ public struct RecipeFinder: Sendable {
             byteCount: run.sizeBytes, alignment: 16)
           defer { buffer.deallocate() }
           do {
-            try rebuilt.fill(buffer, from: position + run.offset, in: store)
+            try rebuilt.fill(buffer, from: position + run.offset, in: store, depth: 0)
           } catch {
             failed.insert(run.plainOffset)
             // Many failures mean a different encoder, not a badly chosen restart point.
@@ -342,7 +344,7 @@ public struct RecipeFinder: Sendable {
 
   // MARK: Verification and commit
 
-  private func verify(_ rebuilt: ReconstructedBlob) throws {
+  private func verify(_ rebuilt: PlannedBlob) throws {
     progress.begin("verifying the recipe", totalBytes: rebuilt.sizeBytes)
     var hash = SHA256()
     try store.read(rebuilt) { [progress] _, bytes in
@@ -356,10 +358,10 @@ public struct RecipeFinder: Sendable {
   }
 
   private func commit(
-    _ all: [(rebuilt: ReconstructedBlob, plan: [UInt8])], _ report: inout RecipeReport
+    _ all: [(rebuilt: PlannedBlob, plan: [UInt8])], _ report: inout RecipeReport
   ) throws {
     for (rebuilt, _) in all {
-      guard try !store.isMade(of: rebuilt.id, rebuilt.plan, over: all.map(\.rebuilt)) else {
+      guard try !rebuilt.dependsOnItself(over: all.map(\.rebuilt), in: store) else {
         throw NoRecipeError(reason: "it contains itself")
       }
     }
