@@ -66,7 +66,7 @@ let package = Package(
     module("Ingest", ["Recipes", "Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),
     module("Apply", ["Store", "Codec", "Platform"]),
-    module("XCAT", ["Archive", "Platform", "SQLite", "CExpat"]),
+    module("XCAT", ["Platform", "SQLite", "CExpat"]),
     module(
       "Images",
       [
@@ -76,7 +76,7 @@ let package = Package(
     .executableTarget(
       name: "imgstore",
       dependencies: [
-        "Images", "Apply", "Ingest", "Render", "Store", "Packages", "Codec", "Platform", "XCAT",
+        "Images", "Apply", "Ingest", "Render", "Store", "Packages", "Platform", "XCAT",
         "Signatures",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -87,7 +87,7 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "Images", "XCAT", "Ingest", "Render", "Archive", "Store", "Codec", "Platform",
+        "Images", "XCAT", "Ingest", "Render", "Archive", "Store", "Platform",
       ],
       path: "Tests/TestSupport", swiftSettings: strict),
     .target(
@@ -97,7 +97,7 @@ let package = Package(
     moduleTests("Platform", ["Platform"]),
     moduleTests("Codec", ["Codec"]),
     moduleTests("Signatures", ["Signatures", "Codec", "Platform"]),
-    moduleTests("Archive", ["Archive", "Codec"]),
+    moduleTests("Archive", ["Archive", "Codec", "Platform"]),
     moduleTests("SQLite", ["SQLite"]),
     moduleTests("Packages", ["Packages", "Platform"]),
     moduleTests("Store", ["Store", "Codec", "Platform"]),
@@ -107,14 +107,14 @@ let package = Package(
     moduleTests(
       "Render", ["Render", "Images", "Ingest", "Archive", "Store", "Codec", "Platform"]),
     moduleTests("Apply", ["Apply", "Ingest", "Store", "Codec", "Platform"]),
-    moduleTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
+    moduleTests("XCAT", ["XCAT", "Platform"]),
     moduleTests(
       "Images",
       [
         "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Recipes", "Store", "Archive",
         "Codec", "Platform", "Signatures", "HostileBundles",
       ]),
-    moduleTests("CLI", ["Images", "Platform", "Codec", "HostileBundles", "XCAT", "killat"]),
+    moduleTests("CLI", ["Images", "Platform", "HostileBundles", "XCAT", "killat"]),
   ],
   swiftLanguageModes: [.v6]
 )
