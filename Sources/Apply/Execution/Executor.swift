@@ -150,36 +150,22 @@ public final class Executor: Sendable {
   /// Runs independent steps on all threads.
   private func runOnAllThreads(_ steps: [Step], _ first: StepExecutor) throws {
     let batches = batches(steps)
-    let next = Monitor(0)
-    let total = Monitor(ApplyReport())
-    let failed = Monitor(false)
     let blocked = first.blocked
-    let unprotected = Monitor<[[UInt8]: ProtectingFlags]>([:])
-    defer { first.directories.add(unprotected: unprotected.withLock { $0 }) }
-    try runThreads(max(1, min(threads, batches.count))) { _ in
-      let worker = self.makeWorker()
-      worker.blocked = blocked
-      defer {
-        let flags = worker.directories.takeUnprotected()
-        if !flags.isEmpty { unprotected.withLock { $0.merge(flags) { first, _ in first } } }
+    let workers = Monitor<[StepExecutor]>([])
+    defer {
+      for worker in workers.withLock({ $0 }) {
+        first.directories.add(unprotected: worker.directories.takeUnprotected())
       }
-      do {
-        while !failed.withLock({ $0 }) {
-          let i = next.withLock { i in
-            defer { i += 1 }
-            return i
-          }
-          guard i < batches.count else { break }
-          try worker.run(Array(steps[batches[i]]))
-        }
-      } catch {
-        failed.withLock { $0 = true }
-        throw error
-      }
-      let report = worker.report
-      total.withLock { $0 += report }
     }
-    first.report += total.withLock { $0 }
+    try parallelForEach(
+      batches.count, threads: threads,
+      makeWorker: {
+        let worker = self.makeWorker()
+        worker.blocked = blocked
+        workers.withLock { $0.append(worker) }
+        return worker
+      }, { worker, i in try worker.run(Array(steps[batches[i]])) })
+    for worker in workers.withLock({ $0 }) { first.report += worker.report }
   }
 
   /// Returns runs of neighbouring steps of at most 2 MiB, because neighbours share frames. If there

@@ -135,17 +135,7 @@ public struct BundledImage: Sendable {
 
   /// Returns the index of the first name that does not sort before `bound`.
   private func firstIndex(from bound: String) -> Int {
-    var low = 0
-    var high = names.count
-    while low < high {
-      let middle = low + (high - low) / 2
-      if names[middle].utf8.lexicographicallyPrecedes(bound.utf8) {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    return low
+    names.partitioningIndex { !$0.utf8.lexicographicallyPrecedes(bound.utf8) }
   }
 
   /// Resolves a link, also through other links, and returns the name of its target. Returns nil if

@@ -132,12 +132,8 @@ final class SquashfsOutput: @unchecked Sendable {  // used by one thread at a ti
   }
 
   func write(_ bytes: [UInt8], at position: UInt64) throws(SystemError) {
-    var failure: SystemError?
-    bytes.withUnsafeBytes { buffer in
-      do throws(SystemError) { try fileSystem.write(file, at: position, buffer) } catch {
-        failure = error
-      }
+    try bytes.withUnsafeBytes { (bytes) throws(SystemError) in
+      try fileSystem.write(file, at: position, bytes)
     }
-    if let failure { throw failure }
   }
 }
