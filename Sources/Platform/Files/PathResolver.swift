@@ -107,7 +107,7 @@ public struct PathResolver: Sendable {
   public func locate(
     target: [UInt8], of link: LocatedPath
   ) throws(SystemError) -> LocatedPath {
-    let parts = target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
+    let parts = target.split(separator: 0x2f).map(Array.init)
     let base = target.first == 0x2f ? [] : link.path.parent.components
     return try locate(
       base + parts, link.path, links: .all, followLast: false, create: nil)
@@ -124,9 +124,8 @@ public struct PathResolver: Sendable {
     var stack: [Descriptor] = [root]
     var names: [[UInt8]] = []
     var mounted: [AbsolutePath] = []
-    var pending = Array(components.reversed())
-    var hops = 0
-    while let name = pending.popLast() {
+    var walk = PathWalk(components)
+    while let name = walk.next() {
       let here = stack[stack.count - 1]
       if name == [0x2e, 0x2e] {
         if stack.count > 1 {
@@ -135,7 +134,7 @@ public struct PathResolver: Sendable {
         }
         continue
       }
-      let isLast = pending.isEmpty
+      let isLast = walk.isAtEnd
       let stat: FileStat?
       do {
         stat = try fileSystem.statIfPresent(at: here.raw, name)
@@ -146,7 +145,7 @@ public struct PathResolver: Sendable {
       }
       let kind = stat?.kind
       if let stat, stat.kind == .symlink, !isLast || followLast {
-        guard links != .refuse, hops < 40 else {
+        guard links != .refuse, walk.mayFollow else {
           throw SystemError(code: .loop, PathResolver.following, path.bytes)
         }
         if links == .trusted, try !isTrusted(stat, in: here) {
@@ -154,13 +153,10 @@ public struct PathResolver: Sendable {
             code: .accessDenied, PathResolver.following,
             AbsolutePath(components: names + [name]).bytes)
         }
-        hops += 1
-        let target = try fileSystem.readLink(at: here.raw, name)
-        if target.first == 0x2f {
+        if walk.follow(try fileSystem.readLink(at: here.raw, name)) {
           stack = [root]
           names = []
         }
-        pending += target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }.reversed()
         continue
       }
       let location = AbsolutePath(components: names + [name])
