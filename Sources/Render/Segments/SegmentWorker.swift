@@ -4,7 +4,7 @@ import Codec
 import Store
 
 /// Encodes segments on one thread.
-struct SegmentWorker: ~Copyable {
+final class SegmentWorker {
   private let ranges: BlobRangeReader
   private let cache: SegmentCache?
   private let codec: SegmentCodec
@@ -20,7 +20,7 @@ struct SegmentWorker: ~Copyable {
     encoderName = codec.encoderName
   }
 
-  mutating func encode(_ segment: Segment) throws -> (EncodedSegment, wasCached: Bool) {
+  func encode(_ segment: Segment) throws -> (EncodedSegment, wasCached: Bool) {
     // Storing a segment costs as little as a cache lookup, and would fill the cache.
     let cache = segment.isStored ? nil : cache
     let key = cache == nil ? Digest.zero : segment.key(encoder: encoderName)
@@ -39,7 +39,7 @@ struct SegmentWorker: ~Copyable {
   }
 
   /// Reads the plain bytes of a segment into the buffer.
-  private mutating func read(_ segment: Segment) throws {
+  private func read(_ segment: Segment) throws {
     plain.reset(capacity: segment.sizeBytes)
     for part in segment.parts {
       switch part {
@@ -56,7 +56,7 @@ struct SegmentWorker: ~Copyable {
     }
   }
 
-  private mutating func read(_ blob: Digest, _ size: UInt64, _ range: Range<UInt64>) throws {
+  private func read(_ blob: Digest, _ size: UInt64, _ range: Range<UInt64>) throws {
     try plain.append(countBytes: range.count) {
       try ranges.read(blob, sizeBytes: size, from: range.lowerBound, into: $0)
     }
