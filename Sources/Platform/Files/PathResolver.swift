@@ -143,7 +143,6 @@ public struct PathResolver: Sendable {
         guard isLast, !followLast else { throw error }
         stat = nil
       }
-      let kind = stat?.kind
       if let stat, stat.kind == .symlink, !isLast || followLast {
         guard links != .refuse, walk.mayFollow else {
           throw SystemError(code: .loop, PathResolver.following, path.bytes)
@@ -166,19 +165,25 @@ public struct PathResolver: Sendable {
           location: ResolvedPath(directory: here, name: name), path: location,
           mountedDirectories: mounted)
       }
-      if kind == nil, let create {
+      if stat == nil, let create {
         try fileSystem.makeDirectoryIfAbsent(at: here.raw, name, create)
       }
-      do {
-        stack.append(try fileSystem.openDirectory(at: here.raw, name))
-        names.append(name)
-      } catch {
-        throw SystemError(code: error.code, error.operation, path.bytes)
-      }
+      stack.append(try open(name, in: here, path))
+      names.append(name)
     }
     return LocatedPath(
       location: ResolvedPath(directory: stack[stack.count - 1], name: [0x2e]),
       path: AbsolutePath(components: names), mountedDirectories: mounted)
+  }
+
+  private func open(
+    _ name: [UInt8], in directory: Descriptor, _ path: AbsolutePath
+  ) throws(SystemError) -> Descriptor {
+    do {
+      return try fileSystem.openDirectory(at: directory.raw, name)
+    } catch {
+      throw SystemError(code: error.code, error.operation, path.bytes)
+    }
   }
 
   /// The operation of errors about links that are not followed.
