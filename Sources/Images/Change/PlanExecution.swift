@@ -141,9 +141,9 @@ extension Workspace {
     let (directory, path) = (tree.location.directory, tree.component.path)
     let cloneSource = try tree.component.cloneSource.map { try locate($0.path) }
     let executor = Executor(
-      fileSystem, try store(), base: directory, cloneSource: cloneSource?.directory,
-      conflictPolicy: .assumeEmpty,
-      token: token, progress: progress)
+      fileSystem, try store(), base: directory,
+      ExecutionOptions(.assumeEmpty, cloneSource: cloneSource?.directory, token: token),
+      progress: progress)
     var reason: String
     do {
       var report = try executor.run(
@@ -215,9 +215,8 @@ extension Workspace {
     _ component: ComponentPlan, _ token: String, _ staged: StagedBlobs?, at location: ResolvedPath
   ) throws -> ApplyReport {
     let executor = Executor(
-      fileSystem, try store(), base: location.directory, conflictPolicy: .failIfChanged,
-      token: token,
-      staged: staged?.take, progress: progress)
+      fileSystem, try store(), base: location.directory,
+      ExecutionOptions(.failIfChanged, token: token, staged: staged?.take), progress: progress)
     var done = try executor.run(
       location.name == component.path.lastComponent
         ? component.plan : component.plan.renamed(to: location.name))

@@ -88,7 +88,7 @@ extension Workspace {
     progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
       fileSystem, try store(), base: location.directory,
-      conflictPolicy: overwriting ? .overwrite : .assumeEmpty, progress: progress)
+      ExecutionOptions(overwriting ? .overwrite : .assumeEmpty), progress: progress)
     let report = try executor.run(plan)
     return outcome(report, entries: report.writtenFiles + plan.directories.count)
   }

@@ -147,8 +147,18 @@ extension ObjectStore {
     _ target: UnsafeMutableRawBufferPointer, from blob: Digest, sizeBytes: UInt64,
     at offset: UInt64, depth: Int = 0
   ) throws {
+    let parts = try parts(of: blob, sizeBytes: sizeBytes)
+    try fill(target, from: parts, of: blob, at: offset, depth: depth)
+  }
+
+  /// Fills `target` with the bytes of a blob whose parts are known.
+  /// - Throws: `missing`; `damaged`, also if the blob ends before `target` is full.
+  public func fill(
+    _ target: UnsafeMutableRawBufferPointer, from parts: BlobParts, of blob: Digest,
+    at offset: UInt64, depth: Int = 0
+  ) throws {
     var filledBytes = 0
-    for part in try parts(of: blob, sizeBytes: sizeBytes).starting(at: offset) {
+    for part in parts.starting(at: offset) {
       guard filledBytes < target.count else { break }
       if case .reconstruction(let reconstruction) = part.source {
         let count = min(
@@ -171,7 +181,7 @@ extension ObjectStore {
     }
     guard filledBytes == target.count else {
       throw StoreError.damaged(
-        "blob \(blob.hex)", "has fewer than \(sizeBytes) bytes")
+        "blob \(blob.hex)", "has fewer bytes than its tree records")
     }
   }
 }

@@ -120,11 +120,16 @@ public struct BlobIngester: ~Copyable {
         return (id, total)
       }
       let alignedStart = BlobIngester.blocks(in: start)
-      windows.append(windows.removeFirst())
-      if let from = window.baseAddress, let to = windows[0].baseAddress {
-        to.copyMemory(from: from + alignedStart, byteCount: filled - alignedStart)
-      }
+      rotateWindows(keeping: alignedStart..<filled)
       (start, filled, copied) = (start - alignedStart, filled - alignedStart, whole - alignedStart)
+    }
+  }
+
+  /// Moves a range of the first window to the beginning of the next one.
+  private mutating func rotateWindows(keeping range: Range<Int>) {
+    windows.append(windows.removeFirst())
+    if let from = windows.last?.baseAddress, let to = windows[0].baseAddress {
+      to.copyMemory(from: from + range.lowerBound, byteCount: range.count)
     }
   }
 
