@@ -102,13 +102,7 @@ public struct RecipeCandidate: Sendable {
   /// - Throws: `FileChangedError` if the file has changed; `StoreError`, `SystemError`.
   public func storeRaw(_ store: ObjectStore) throws -> UInt64 {
     let session = try store.beginSession()
-    let hasReader = Monitor(false)
-    try session.run { worker in
-      let isFirst = hasReader.withLock { taken in
-        defer { taken = true }
-        return !taken
-      }
-      guard isFirst else { return }
+    try session.runOnce { worker in
       var ingester = BlobIngester(hashesConcurrently: true)
       let stored = try ingester.ingest(worker, from: source.stream(from: 0))
       guard stored.id == blob else {

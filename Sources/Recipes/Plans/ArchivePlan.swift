@@ -5,6 +5,7 @@
 // Fields that are equal in all headers (owner, device, most digits of most numbers) become runs of zeros.
 
 import Codec
+import Platform
 import Store
 
 /// Describes how an archive is assembled from blobs.
@@ -97,13 +98,7 @@ public struct ArchivePlan: Sendable {
 
   /// Returns the index of the block that contains the byte at `offset`.
   func indexOfBlock(at offset: UInt64) -> Int {
-    var low = 0
-    var high = blocks.count
-    while low + 1 < high {
-      let middle = (low + high) / 2
-      if blocks[middle].plainOffset <= offset { low = middle } else { high = middle }
-    }
-    return low
+    max(blocks.partitioningIndex { $0.plainOffset > offset } - 1, 0)
   }
 
   /// Decodes a block.
@@ -113,16 +108,12 @@ public struct ArchivePlan: Sendable {
       byteCount: max(block.rawBytes, 1), alignment: 16)
     defer { raw.deallocate() }
     let target = UnsafeMutableRawBufferPointer(rebasing: raw[..<block.rawBytes])
-    var result: Result<ArchivePlanBlock, CodecError> = .failure(.truncated)
-    bytes.withUnsafeBytes { bytes in
-      do throws(CodecError) {
-        try ZstdDecompressor().decompress(
-          UnsafeRawBufferPointer(rebasing: bytes[block.stored]), into: target)
-        var reader = ByteReader(UnsafeRawBufferPointer(target))
-        result = .success(try ArchivePlanBlock(&reader, block))
-      } catch { result = .failure(error) }
+    try bytes.withUnsafeBytes { (bytes) throws(CodecError) in
+      try ZstdDecompressor().decompress(
+        UnsafeRawBufferPointer(rebasing: bytes[block.stored]), into: target)
     }
-    return try result.get()
+    var reader = ByteReader(UnsafeRawBufferPointer(target))
+    return try ArchivePlanBlock(&reader, block)
   }
 }
 
@@ -208,12 +199,6 @@ struct ArchivePlanBlock: Sendable {
 
   /// Returns the index of the record that contains the byte at `offset`.
   func indexOfRecord(at offset: UInt64) -> Int {
-    var low = 0
-    var high = records.count
-    while low + 1 < high {
-      let middle = (low + high) / 2
-      if records[middle].offset <= offset { low = middle } else { high = middle }
-    }
-    return low
+    max(records.partitioningIndex { $0.offset > offset } - 1, 0)
   }
 }

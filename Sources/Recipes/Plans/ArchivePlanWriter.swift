@@ -1,6 +1,7 @@
 // The writer of archive plans (docs/format.md, "Plans"): the counterpart of `ArchivePlan.decode`.
 
 import Codec
+import Platform
 
 /// Writes the plan of an archive, record by record.
 public struct ArchivePlanWriter: ~Copyable {
@@ -79,15 +80,11 @@ public struct ArchivePlanWriter: ~Copyable {
     if plainBytes == 0 { return }
     let raw = encodeBlock()
     var packed = [UInt8](repeating: 0, count: ZstdCompressor.bound(raw.count))
-    var result: Result<Int, CodecError> = .failure(.truncated)
-    raw.withUnsafeBytes { raw in
-      packed.withUnsafeMutableBytes { packed in
-        do throws(CodecError) {
-          result = .success(try compressor.compress(raw, into: packed))
-        } catch { result = .failure(error) }
+    let length = try raw.withUnsafeBytes { [compressor] (raw) throws(CodecError) in
+      try packed.withUnsafeMutableBytes { (packed) throws(CodecError) in
+        try compressor.compress(raw, into: packed)
       }
     }
-    let length = try result.get()
     stored += packed[..<length]
     table.varint(plainBytes)
     table.varint(contents.count - contentsBefore)

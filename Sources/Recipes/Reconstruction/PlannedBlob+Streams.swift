@@ -4,6 +4,7 @@
 // 2. Runs that are close together share one read of their plain bytes, about 1 MiB.
 
 import Codec
+import Platform
 import Store
 
 extension PlannedBlob {
@@ -13,7 +14,7 @@ extension PlannedBlob {
     _ plan: DeflatePlan, _ store: ObjectStore, _ depth: Int
   ) throws {
     let limit = offset + UInt64(target.count)
-    var first = indexOfRun(stream.runs, at: offset)
+    var first = stream.runs.partitioningIndex { $0.offset + UInt64($0.sizeBytes) > offset }
     while first < stream.runs.count, stream.runs[first].offset < limit {
       // Neighbouring runs share one read of plain bytes, because each needs the end of the previous ones.
       var last = first
@@ -24,21 +25,6 @@ extension PlannedBlob {
       try encodeGroup(stream, first...last, target, offset, plan, store, depth)
       first = last + 1
     }
-  }
-
-  /// Returns the index of the first run that ends after `offset`.
-  private func indexOfRun(_ runs: [DeflatePlan.Run], at offset: UInt64) -> Int {
-    var low = 0
-    var high = runs.count
-    while low < high {
-      let middle = (low + high) / 2
-      if runs[middle].offset + UInt64(runs[middle].sizeBytes) <= offset {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    return low
   }
 
   /// Encodes a group of runs and copies the requested bytes.

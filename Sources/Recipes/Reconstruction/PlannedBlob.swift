@@ -95,13 +95,7 @@ public final class PlannedBlob: ReconstructedBlob {
   public func indexOfPart(at offset: UInt64) -> Int {
     if offset >= sizeBytes { return partCount }
     if partStarts.isEmpty { return Int(offset / PlannedBlob.partBytes) }
-    var low = 0
-    var high = partStarts.count - 1
-    while low + 1 < high {
-      let middle = (low + high) / 2
-      if partStarts[middle] <= offset { low = middle } else { high = middle }
-    }
-    return low
+    return partStarts.partitioningIndex { $0 > offset } - 1
   }
 
   public func references() throws(StoreError) -> [(id: Digest, sizeBytes: UInt64)] {

@@ -6,17 +6,11 @@ import Platform
 import Store
 
 /// The error for a file that another program changed while it was read.
-public struct FileChangedError: ExplainedError {
-  public let subject: String
-  public let reason: String
-  public let hint: String
-  public var errorCode: ErrorCode { .imageChanged }
+public typealias FileChangedError = Failure<FileChanges>
 
-  public init(_ subject: String, _ reason: String, hint: String = "") {
-    self.subject = subject
-    self.reason = reason
-    self.hint = hint
-  }
+/// Changes of files while they are read, for the errors about them.
+public enum FileChanges: FailureDomain {
+  public static let usualCode = ErrorCode.imageChanged
 }
 
 /// The bytes of a file, of a part of it, or of a blob. Any thread may read it.

@@ -214,13 +214,7 @@ public struct RecipeFinder: Sendable {
     if missing.isEmpty { return }
     progress.begin("storing new contents", totalBytes: analysis.sizeBytes)
     let session = try store.beginSession()
-    let hasReader = Monitor(false)
-    try session.run { [missing, progress] worker in
-      let isFirst = hasReader.withLock { taken in
-        defer { taken = true }
-        return !taken
-      }
-      guard isFirst else { return }
+    try session.runOnce { [missing, progress] worker in
       let ahead = ReadAhead(open)
       var left = missing
       var ids = analysis.contents.makeIterator()

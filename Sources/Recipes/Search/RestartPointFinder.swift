@@ -143,15 +143,10 @@ struct RestartPointFinder {
     let cells = Int(last.plainOffset / RestartPointFinder.spacing)
     if cells < 2 { return [boundaries[0]] }
     let points = Monitor<[Int: InflateBlockScanner.Boundary]>([:])
-    let next = Monitor(1)
+    let indices = SharedIndices(1..<cells)
     try runThreads(processorCount) { [self] _ in
       var reencoder = DeflateReencoder(method)
-      while true {
-        let cell = next.withLock { next in
-          defer { next += 1 }
-          return next
-        }
-        guard cell < cells else { return }
+      while let cell = indices.take() {
         if let restartPoint = try restartPoint(in: cell, among: blocks, &reencoder, failedRestarts)
         {
           points.withLock { $0[cell] = restartPoint }
@@ -166,7 +161,7 @@ struct RestartPointFinder {
     _ failedRestarts: Set<UInt64>
   ) throws -> InflateBlockScanner.Boundary? {
     let target = UInt64(cell) * RestartPointFinder.spacing
-    var index = firstIndex(of: blocks, from: target)
+    var index = blocks.partitioningIndex { $0.plainOffset >= target }
     while index + 1 < blocks.count, blocks[index].plainOffset < target + RestartPointFinder.spacing
     {
       let (at, end) = (blocks[index], blocks[index + 1])
@@ -177,18 +172,6 @@ struct RestartPointFinder {
       if try isReproducible(at, end, &reencoder) { return at }
     }
     return nil
-  }
-
-  private func firstIndex(
-    of blocks: [InflateBlockScanner.Boundary], from plainOffset: UInt64
-  ) -> Int {
-    var low = 0
-    var high = blocks.count
-    while low < high {
-      let middle = (low + high) / 2
-      if blocks[middle].plainOffset < plainOffset { low = middle + 1 } else { high = middle }
-    }
-    return low
   }
 
   /// Returns whether the encoder, restarted at `at`, reproduces the stream up to `end`.

@@ -86,15 +86,22 @@ extension ObjectStore {
     _ blob: any ReconstructedBlob, _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let threads = min(processorCount, blob.partCount)
-    let prefetcher = PartPrefetcher(blob, self, window: 2 * threads)
-    let handles = try startWorkers(threads) { prefetcher.work() }
-    defer {
-      prefetcher.close()
-      for handle in handles { handle.join() }
-    }
-    for index in 0..<blob.partCount {
-      let buffer = try prefetcher.take(index)
-      try body(blob.part(index).offset, UnsafeRawBufferPointer(buffer.bytes))
-    }
+    try runInOrder(
+      threads: threads, window: 2 * threads,
+      makeWorker: {
+        { (part: BlobPart) in
+          try [UInt8](unsafeUninitializedCapacity: part.lengthBytes) { bytes, count in
+            let target = UnsafeMutableRawBufferPointer(bytes)
+            try blob.fill(
+              UnsafeMutableRawBufferPointer(rebasing: target[..<part.lengthBytes]),
+              from: part.offset, in: self, depth: 0)
+            count = part.lengthBytes
+          }
+        }
+      },
+      use: { part, bytes in try bytes.withUnsafeBytes { try body(part.offset, $0) } },
+      produce: { submit in
+        for index in 0..<blob.partCount { try submit(blob.part(index)) }
+      })
   }
 }
