@@ -14,10 +14,10 @@ private func deflatePlan() -> DeflatePlan {
     methods: [.pigz(level: 6), .zlib(level: 1, memoryLevel: 9), DeflateMethod(.stored, level: 0)],
     runs: [
       .init(
-        plainOffset: 0, plainBytes: 131072, offset: 0, sizeBytes: 4000, carry: .none, crc: 77,
+        plain: 0..<131072, encoded: 0..<4000, carry: .none, crc: 77,
         method: 0),
       .init(
-        plainOffset: 131072, plainBytes: 168928, offset: 4000, sizeBytes: 900,
+        plain: 131072..<300_000, encoded: 4000..<4900,
         carry: .init(bits: 3, value: 5), crc: 78, method: 1),
     ])
   return DeflatePlan(

@@ -61,14 +61,18 @@ public struct DeflatePlan: Sendable, Hashable {
     /// The index of its method in the stream's methods.
     public let method: Int
 
+    /// Creates a run.
+    /// - Parameters:
+    ///   - plain: the range of its plain bytes in the inner blob.
+    ///   - encoded: the range of its encoded bytes in the stream.
     public init(
-      plainOffset: UInt64, plainBytes: Int, offset: UInt64, sizeBytes: Int,
-      carry: DeflateReencoder.Carry, crc: UInt32, method: Int
+      plain: Range<UInt64>, encoded: Range<UInt64>, carry: DeflateReencoder.Carry, crc: UInt32,
+      method: Int
     ) {
-      self.plainOffset = plainOffset
-      self.plainBytes = plainBytes
-      self.offset = offset
-      self.sizeBytes = sizeBytes
+      plainOffset = plain.lowerBound
+      plainBytes = plain.count
+      offset = encoded.lowerBound
+      sizeBytes = encoded.count
       self.carry = carry
       self.crc = crc
       self.method = method
@@ -228,8 +232,8 @@ extension DeflatePlan.Stream {
       guard carry.value == value else { throw .corrupt("a run has carried bits outside its mask") }
       runs.append(
         DeflatePlan.Run(
-          plainOffset: plain, plainBytes: Int(plainBytes), offset: offset, sizeBytes: Int(size),
-          carry: carry, crc: try reader.word32(), method: Int(kind >> 3)))
+          plain: plain..<plain + plainBytes, encoded: offset..<offset + size, carry: carry,
+          crc: try reader.word32(), method: Int(kind >> 3)))
       plain += plainBytes
       offset += size
     }

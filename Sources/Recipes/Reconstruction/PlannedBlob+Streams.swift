@@ -8,12 +8,11 @@ import Platform
 import Store
 
 extension PlannedBlob {
-  /// Fills `target` with encoded bytes of a stream, starting at `offset` in the stream.
+  /// Fills memory with encoded bytes of a stream.
   func encode(
-    _ stream: DeflatePlan.Stream, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
-    _ plan: DeflatePlan, _ store: ObjectStore, _ depth: Int
+    _ stream: DeflatePlan.Stream, _ request: FillRequest, _ plan: DeflatePlan
   ) throws {
-    let limit = offset + UInt64(target.count)
+    let (offset, limit) = (request.offset, request.end)
     var first = stream.runs.partitioningIndex { $0.offset + UInt64($0.sizeBytes) > offset }
     while first < stream.runs.count, stream.runs[first].offset < limit {
       // Neighbouring runs share one read of plain bytes, because each needs the end of the previous ones.
@@ -22,16 +21,15 @@ extension PlannedBlob {
         stream.runs[last + 1].plainOffset + UInt64(stream.runs[last + 1].plainBytes)
           - stream.runs[first].plainOffset <= UInt64(PlannedBlob.groupBytes)
       { last += 1 }
-      try encodeGroup(stream, first...last, target, offset, plan, store, depth)
+      try encodeGroup(stream, first...last, request, plan)
       first = last + 1
     }
   }
 
   /// Encodes a group of runs and copies the requested bytes.
   private func encodeGroup(
-    _ stream: DeflatePlan.Stream, _ group: ClosedRange<Int>,
-    _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64, _ plan: DeflatePlan,
-    _ store: ObjectStore, _ depth: Int
+    _ stream: DeflatePlan.Stream, _ group: ClosedRange<Int>, _ request: FillRequest,
+    _ plan: DeflatePlan
   ) throws {
     let runs = stream.runs[group]
     var from = stream.innerBytes
@@ -46,6 +44,7 @@ extension PlannedBlob {
       byteCount: max(Int(to - from), 1), alignment: 64)
     defer { plain.deallocate() }
     let input = UnsafeMutableRawBufferPointer(rebasing: plain[..<Int(to - from)])
+    let (store, depth) = (request.store, request.depth)
     if let inner = over.first(where: { $0.id == stream.inner }) {
       try inner.fill(input, from: from, in: store, depth: depth + 1)
     } else {
@@ -70,13 +69,9 @@ extension PlannedBlob {
       guard count == run.sizeBytes, CRC32.of(UnsafeRawBufferPointer(encoded)) == run.crc else {
         throw encoderMismatchError(plan, method)
       }
-      let low = max(run.offset, offset)
-      let high = min(run.offset + UInt64(run.sizeBytes), offset + UInt64(target.count))
-      if low < high {
-        UnsafeMutableRawBufferPointer(rebasing: target[Int(low - offset)..<Int(high - offset)])
-          .copyMemory(
-            from: UnsafeRawBufferPointer(
-              rebasing: encoded[Int(low - run.offset)..<Int(high - run.offset)]))
+      if let part = request.part(run.offset..<run.offset + UInt64(run.sizeBytes)) {
+        let bytes = encoded[Int(part.offset)..<Int(part.offset) + part.target.count]
+        part.target.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes))
       }
     }
   }

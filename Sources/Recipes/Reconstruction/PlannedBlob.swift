@@ -132,89 +132,50 @@ public final class PlannedBlob: ReconstructedBlob {
     guard offset <= sizeBytes, UInt64(target.count) <= sizeBytes - offset else {
       throw StoreError.damaged("blob \(id.hex)", "ends before the requested range")
     }
+    let request = FillRequest(target: target, offset: offset, store: store, depth: depth)
     switch plan {
-    case .archive(let plan): try fillArchive(plan, target, offset, store, depth)
-    case .deflated(let plan): try fill(plan, target, offset, store, depth)
+    case .archive(let plan): try fill(request, plan)
+    case .deflated(let plan): try fill(request, plan)
     }
   }
 
-  private func fill(
-    _ plan: DeflatePlan, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
-    _ store: ObjectStore, _ depth: Int
-  ) throws {
-    let limit = offset + UInt64(target.count)
+  private func fill(_ request: FillRequest, _ plan: DeflatePlan) throws {
     var position: UInt64 = 0
     for span in plan.spans {
       let start = position
       position += span.sizeBytes
-      let from = max(start, offset)
-      let to = min(position, limit)
-      guard from < to else { continue }
-      let part = UnsafeMutableRawBufferPointer(
-        rebasing: target[Int(from - offset)..<Int(to - offset)])
+      guard let part = request.part(start..<position) else { continue }
       switch span {
-      case .literal(let bytes): part.copyBytes(from: bytes[Int(from - start)..<Int(to - start)])
-      case .blob(let id, let size):
-        try store.fill(part, from: id, sizeBytes: size, at: from - start, depth: depth)
-      case .deflated(let stream):
-        try encode(stream, part, from - start, plan, store, depth)
+      case .literal(let bytes): part.copy(from: bytes)
+      case .blob(let id, let size): try part.fill(from: id, sizeBytes: size)
+      case .deflated(let stream): try encode(stream, part, plan)
       }
     }
   }
 
   // MARK: Archives
 
-  private func fillArchive(
-    _ plan: ArchivePlan, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
-    _ store: ObjectStore, _ depth: Int
-  ) throws {
-    var filledBytes = 0
-    var index = plan.indexOfBlock(at: offset)
-    while filledBytes < target.count {
-      let block = try block(plan, index)
-      let start = offset + UInt64(filledBytes) - plan.blocks[index].plainOffset
-      let count = min(
-        target.count - filledBytes, Int(clamping: plan.blocks[index].plainBytes - start))
-      try fillArchive(
-        plan, block,
-        UnsafeMutableRawBufferPointer(rebasing: target[filledBytes..<filledBytes + count]), start,
-        store, depth)
-      filledBytes += count
+  private func fill(_ request: FillRequest, _ plan: ArchivePlan) throws {
+    var index = plan.indexOfBlock(at: request.offset)
+    while index < plan.blocks.count {
+      let block = plan.blocks[index]
+      guard let part = request.part(block.plainOffset..<block.plainOffset + block.plainBytes)
+      else { return }
+      try fill(part, plan, try self.block(plan, index))
       index += 1
     }
   }
 
-  /// Fills a range that lies in one block.
-  private func fillArchive(
-    _ plan: ArchivePlan, _ block: ArchivePlanBlock, _ target: UnsafeMutableRawBufferPointer,
-    _ offset: UInt64, _ store: ObjectStore, _ depth: Int
-  ) throws {
-    let limit = offset + UInt64(target.count)
-    var index = block.indexOfRecord(at: offset)
-    while index < block.records.count, block.records[index].offset < limit {
-      let record = block.records[index]
-      index += 1
+  private func fill(_ request: FillRequest, _ plan: ArchivePlan, _ block: ArchivePlanBlock) throws {
+    for record in block.records[block.indexOfRecord(at: request.offset)...] {
       let content = record.offset + UInt64(record.literal.count)
       let zeros = content + record.contentBytes
       let next = zeros + record.zeroBytes
-      func part(_ from: UInt64, _ to: UInt64) -> (UnsafeMutableRawBufferPointer, UInt64)? {
-        let (low, high) = (max(from, offset), min(to, limit))
-        guard low < high else { return nil }
-        return (
-          UnsafeMutableRawBufferPointer(
-            rebasing: target[Int(low - offset)..<Int(high - offset)]), low - from
-        )
-      }
-      if let (part, skipped) = part(record.offset, content) {
-        part.copyBytes(
-          from: block.literals[record.literal].dropFirst(Int(skipped)).prefix(part.count))
-      }
-      if let (part, skipped) = part(content, zeros) {
-        try store.fill(
-          part, from: plan.content(record.content), sizeBytes: record.contentBytes, at: skipped,
-          depth: depth)
-      }
-      if let (part, _) = part(zeros, next) { part.initializeMemory(as: UInt8.self, repeating: 0) }
+      request.part(record.offset..<content)?.copy(from: block.literals[record.literal])
+      try request.part(content..<zeros)?
+        .fill(from: plan.content(record.content), sizeBytes: record.contentBytes)
+      request.part(zeros..<next)?.target.initializeMemory(as: UInt8.self, repeating: 0)
+      if next >= request.end { return }
     }
   }
 

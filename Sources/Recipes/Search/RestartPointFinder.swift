@@ -217,8 +217,7 @@ struct RestartPointFinder {
       let bytes = try source.bytes(offset + at.bitOffset / 8..<offset + next.bitOffset / 8)
       runs.append(
         DeflatePlan.Run(
-          plainOffset: at.plainOffset, plainBytes: Int(plainBytes), offset: at.bitOffset / 8,
-          sizeBytes: Int(size),
+          plain: at.plainOffset..<next.plainOffset, encoded: at.bitOffset / 8..<next.bitOffset / 8,
           carry: .init(bits: UInt8(at.bitOffset % 8), value: bytes.first ?? 0),
           crc: CRC32.of(bytes), method: which?[index] ?? 0))
     }

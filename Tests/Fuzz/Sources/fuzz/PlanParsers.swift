@@ -34,10 +34,10 @@ enum PlanSeeds {
       ],
       runs: [
         .init(
-          plainOffset: 0, plainBytes: 131_072, offset: 0, sizeBytes: 700_000, carry: .none, crc: 1,
+          plain: 0..<131_072, encoded: 0..<700_000, carry: .none, crc: 1,
           method: 0),
         .init(
-          plainOffset: 131_072, plainBytes: 68_928, offset: 700_000, sizeBytes: 30_000,
+          plain: 131_072..<200_000, encoded: 700_000..<730_000,
           carry: .init(bits: 5, value: 17), crc: 2, method: 1),
       ])
     let plan = DeflatePlan(
