@@ -24,7 +24,7 @@ extension ArchiveMember {
   }
 
   /// Returns bytes with the zeros that follow them.
-  static func padded(_ bytes: [UInt8]) -> [UInt8] {
+  public static func padded(_ bytes: [UInt8]) -> [UInt8] {
     bytes + [UInt8](repeating: 0, count: paddingBytes(after: UInt64(bytes.count)))
   }
 }

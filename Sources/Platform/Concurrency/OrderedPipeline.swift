@@ -24,18 +24,20 @@ public func runInOrder<Job: Sendable, Result>(
     queue.close()
     for handle in handles { handle.join() }
   }
-  var pendingCount = 0
-  func useNext() throws {
-    let (job, result) = try queue.dequeue()
-    pendingCount -= 1
-    try use(job, result)
+  try withoutActuallyEscaping(use) { use in
+    var pendingCount = 0
+    func useNext() throws {
+      let (job, result) = try queue.dequeue()
+      pendingCount -= 1
+      try use(job, result)
+    }
+    try produce { job in
+      queue.enqueue(job)
+      pendingCount += 1
+      while pendingCount >= window { try useNext() }
+    }
+    while pendingCount > 0 { try useNext() }
   }
-  try produce { job in
-    queue.enqueue(job)
-    pendingCount += 1
-    while pendingCount >= window { try useNext() }
-  }
-  while pendingCount > 0 { try useNext() }
 }
 
 /// The pending jobs. One thread enqueues and dequeues them in order; several run them.

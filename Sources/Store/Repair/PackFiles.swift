@@ -33,7 +33,7 @@ extension Layout {
   }
 }
 
-extension StoreRepair {
+extension PackRepair {
   /// Reads every file that has the name of a pack, or is an intact pack under any name.
   /// - Returns: the files of packs/ first, in the order of their names.
   func readPackFiles() throws -> [PackFile] {

@@ -54,13 +54,9 @@ public struct Layout: Sendable {
   /// The names that opening replaced or skipped.
   let replacedNames: [String]
 
-  static let formatName = Array("format".utf8)
   static let directories = [
     "packs", "doomed", "refs", "tags", "pins", "signatures", "journal", "tmp", "locks", "cache",
   ]
-  static let formatText = "imgstore store\nversion \(newestVersion)\n"
-  /// Version 2 has refs with numbers, and records of removed ones; version 1 is read as well.
-  static let newestVersion = 2
 
   /// Opens the store at `path`, or creates one.
   /// - Parameters:
@@ -97,8 +93,10 @@ public struct Layout: Sendable {
         ? fileSystem.sharingWithGroup() : fileSystem
     }
     var replacedNames: [String] = []
-    if odd == .replace, try restoreFormat(fileSystem, root, name) { replacedNames.append("format") }
-    try prepare(fileSystem, root, path, name, create: create)
+    if odd == .replace, try StoreFormat.restore(fileSystem, root, name) {
+      replacedNames.append("format")
+    }
+    try StoreFormat.prepare(fileSystem, root, path, name, create: create)
     let layout = try mapDirectoryErrors(name) { () throws(SystemError) in
       var isReadOnly = false
       let locks = try directory("locks", fileSystem, root, odd, &isReadOnly, &replacedNames)

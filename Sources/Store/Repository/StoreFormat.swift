@@ -7,19 +7,25 @@
 
 import Platform
 
-extension Layout {
+/// The file `format`.
+enum StoreFormat {
+  static let fileName = Array("format".utf8)
+  static let text = "imgstore store\nversion \(newestVersion)\n"
+  /// Version 2 has refs with numbers, and records of removed ones; version 1 is read as well.
+  static let newestVersion = 2
+
   /// Checks the format file. In an empty directory, writes it if `create` is true.
   static func prepare(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ path: [UInt8], _ name: String, create: Bool
   ) throws(StoreError) {
-    if let text = try readFormat(fileSystem, root, name) {
-      try checkFormat(text, name)
+    if let text = try read(fileSystem, root, name) {
+      try check(text, name)
       return
     }
     let lock = create ? creationLock(fileSystem, root) : nil
     defer { withExtendedLifetime(lock) {} }
-    if create, let text = try readFormat(fileSystem, root, name) {
-      try checkFormat(text, name)
+    if create, let text = try read(fileSystem, root, name) {
+      try check(text, name)
       return
     }
     let names = try mapSystemErrors(name) { () throws(SystemError) in
@@ -28,7 +34,7 @@ extension Layout {
     try requireNoHistory(fileSystem, root, name, names.map { printable($0) })
     // A store whose creation was interrupted contains only empty directories and format.new. ext4 and xfs
     // create lost+found at the top of a file system.
-    let expectedNames = Set(directories + ["format.new", "lost+found"])
+    let expectedNames = Set(Layout.directories + ["format.new", "lost+found"])
     guard names.allSatisfy({ expectedNames.contains(printable($0)) }) else {
       throw StoreError(
         .incompatible, name, "contains other files and is not a store",
@@ -41,7 +47,7 @@ extension Layout {
         code: .storeNotFound)
     }
     try mapSystemErrors(name) { () throws(SystemError) in
-      for directory in directories {
+      for directory in Layout.directories {
         try fileSystem.makeDirectoryIfAbsent(at: root.raw, Array(directory.utf8), .private)
       }
       let new = Array("format.new".utf8)
@@ -51,11 +57,11 @@ extension Layout {
       }
       let file = try fileSystem.openFile(
         at: root.raw, new, [.write, .create, .exclusive, .noFollow])
-      try fileSystem.write(file.raw, Array(formatText.utf8))
+      try fileSystem.write(file.raw, Array(StoreFormat.text.utf8))
       try fileSystem.sync(file.raw)
       let locks = try fileSystem.openDirectory(at: root.raw, Array("locks".utf8))
       try LeasePhase.prepare(fileSystem, locks)
-      try fileSystem.rename(at: root.raw, new, to: root.raw, formatName, exclusively: false)
+      try fileSystem.rename(at: root.raw, new, to: root.raw, fileName, exclusively: false)
       try fileSystem.sync(root.raw)
       try fileSystem.syncParent(of: path)
     }
@@ -94,22 +100,22 @@ extension Layout {
   }
 
   /// Returns the text of the format file; nil if it does not exist.
-  static func readFormat(
+  static func read(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
   ) throws(StoreError) -> String? {
     let stat = try mapSystemErrors(name) { () throws(SystemError) in
-      try fileSystem.statIfPresent(at: root.raw, formatName)
+      try fileSystem.statIfPresent(at: root.raw, fileName)
     }
     guard let stat else { return nil }
     guard stat.kind == .file else {
       throw StoreError(
-        .damaged, name, "has a 'format' that \(kindProblem(of: stat.kind))",
+        .damaged, name, "has a 'format' that \(Layout.kindProblem(of: stat.kind))",
         hint: "Run 'imgstore repair', which restores that file")
     }
     return try mapSystemErrors(name) { () throws(SystemError) in
       // Only the first two lines count, so 4096 bytes are enough.
       let file = try fileSystem.openFile(
-        at: root.raw, formatName, [.read, .noFollow, .nonBlocking])
+        at: root.raw, fileName, [.read, .noFollow, .nonBlocking])
       let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 8)
       defer { buffer.deallocate() }
       let n = try fileSystem.readFully(file.raw, at: 0, into: buffer)
@@ -117,19 +123,19 @@ extension Layout {
     }
   }
 
-  /// Reads the format file again and returns the version that it names.
-  func formatVersion() throws(StoreError) -> Int {
-    let name = "store \(printable(path))"
-    guard let text = try Layout.readFormat(fileSystem, root, name) else {
+  /// Reads the format file of an open store again and returns the version that it names.
+  static func version(of layout: Layout) throws(StoreError) -> Int {
+    let name = "store \(printable(layout.path))"
+    guard let text = try read(layout.fileSystem, layout.root, name) else {
       throw StoreError(.damaged, name, "has no file 'format'")
     }
-    return try Layout.checkFormat(text, name)
+    return try check(text, name)
   }
 
   /// Returns the version that the text of a format file names.
   /// - Throws: `damaged` for other text; `incompatible` for an unknown version.
   @discardableResult
-  private static func checkFormat(_ text: String, _ name: String) throws(StoreError) -> Int {
+  private static func check(_ text: String, _ name: String) throws(StoreError) -> Int {
     let lines = text.split(separator: "\n")
     guard lines.count >= 2, lines[0] == "imgstore store", lines[1].hasPrefix("version "),
       let version = Int(lines[1].dropFirst(8))
