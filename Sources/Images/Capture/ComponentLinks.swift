@@ -80,6 +80,14 @@ struct LivePaths {
     }
   }
 
+  /// Returns the path of a location on this machine as the kernel reports it.
+  func kernelPath(_ location: ResolvedPath) throws(SystemError) -> [UInt8] {
+    let directory = try context.fileSystem.readLink(
+      at: context.fileSystem.workingDirectory,
+      Array("/proc/self/fd/\(location.directory.raw)".utf8))
+    return (directory == [0x2f] ? [] : directory) + [0x2f] + location.name
+  }
+
   /// Returns the location of a component, which need not exist. Links in the directories above it are
   /// followed; a link at the path itself is not.
   /// - Parameter create: whether to create missing directories.

@@ -55,11 +55,13 @@ struct LeftoverRemover {
   ) -> Leftover? {
     let path = parent.bytes + [0x2f] + name
     let leftover = ResolvedPath(directory: directory, name: name)
-    if let mount = TreeBusyCheck.mounts(in: StrategyChooser(context).kernelPath(leftover)).first {
-      let what = "is left from the change, and something is mounted on \(printable(mount.point))"
-      return Leftover(problem: ApplyProblem(path: path, what: what), isMounted: true)
-    }
     do {
+      if let mount = try TreeBusyCheck.mounts(
+        in: LivePaths(context).kernelPath(leftover), context.fileSystem
+      ).first {
+        let what = "is left from the change, and something is mounted on \(printable(mount.point))"
+        return Leftover(problem: ApplyProblem(path: path, what: what), isMounted: true)
+      }
       try StoreProtection(context).treeRemover().remove(at: directory.raw, name)
       return nil
     } catch {

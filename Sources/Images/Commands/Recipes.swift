@@ -5,6 +5,7 @@
 import Codec
 import Ingest
 import Platform
+import Recipes
 import Store
 import XCAT
 

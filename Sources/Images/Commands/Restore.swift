@@ -123,7 +123,7 @@ struct TreeRestorer {
     context.progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
       context.fileSystem, try context.store(), base: location.directory,
-      conflictPolicy: overwriting ? .overwrite : .assumeEmpty, progress: context.progress)
+      ExecutionOptions(overwriting ? .overwrite : .assumeEmpty), progress: context.progress)
     let report = try executor.run(plan)
     return outcome(report, entries: report.writtenFiles + plan.directories.count)
   }

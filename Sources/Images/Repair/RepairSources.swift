@@ -6,7 +6,7 @@
 
 import Ingest
 import Platform
-import Render
+import Recipes
 import Store
 import XCAT
 
@@ -77,7 +77,7 @@ struct RepairSources {
     let own = try context.store().layout
     let other = try ObjectStore(
       context.fileSystem, path: Array(path.utf8), create: false,
-      owner: context.options.storeOwner, maker: DeflateReencoderPool.shared,
+      owner: context.options.storeOwner, reconstructor: PlanReconstructor(),
       report: context.reporter.inform)
     let (a, b) = (
       try context.fileSystem.stat(own.root.raw), try context.fileSystem.stat(other.layout.root.raw)

@@ -4,7 +4,7 @@
 import Codec
 import Glibc
 import Platform
-import Render
+import Recipes
 import Store
 import XCAT
 
@@ -77,7 +77,7 @@ struct Context: Sendable {
     do throws(StoreError) {
       return try ObjectStore(
         fileSystem, path: storePath, create: create, odd: odd, owner: options.storeOwner,
-        maker: DeflateReencoderPool.shared, report: report)
+        reconstructor: PlanReconstructor(), report: report)
     } catch {
       if error.kind == .notFound { try StoreCreation(self).requireStoreMayBeMade() }
       throw error

@@ -104,7 +104,7 @@ struct DirectoryLocker {
         }
       }
       guard let resolved else { continue }
-      let real = StrategyChooser(context).kernelPath(resolved)
+      let real = try LivePaths(context).kernelPath(resolved)
       let missing = path.components.dropFirst(directory.components.count + 1)
       let rest = missing.flatMap { (name: [UInt8]) -> [UInt8] in [0x2f] + name }
       add(real + rest) { LockKey.path($0) }
