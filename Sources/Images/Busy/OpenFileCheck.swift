@@ -58,10 +58,8 @@ struct OpenFileCheck {
 }
 
 /// Remarks on open files that a change replaces.
-struct OpenFileRemarks {
+struct OpenFileRemarks: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns warnings about processes that write to files which the plans replace or remove in place.
   func remarksOnOpenFiles(_ plans: [ComponentPlan]) -> [String] {

@@ -65,10 +65,8 @@ extension [Snapshot.Component] {
 }
 
 /// Locates the paths of the management node below the root.
-struct LivePaths {
+struct LivePaths: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the path of a directory with links resolved; nil if it does not exist.
   func realPath(_ directory: AbsolutePath) throws -> AbsolutePath? {

@@ -32,10 +32,8 @@ struct StrategyInputs {
 }
 
 /// Chooses between a swap and a change in place.
-struct StrategyChooser {
+struct StrategyChooser: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// The number of entries up to which a swap is fast, however few of them change.
   private static let smallTree = 2000

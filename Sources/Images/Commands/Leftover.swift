@@ -13,10 +13,8 @@ struct Leftover {
 }
 
 /// Removes leftovers of interrupted changes.
-struct LeftoverRemover {
+struct LeftoverRemover: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Removes the temporary entries of a change next to the image's files and trees. The plan removes those
   /// inside trees, like all extra entries.

@@ -61,10 +61,8 @@ extension Workspace {
 }
 
 /// Copies entries of snapshots to other places.
-struct TreeRestorer {
+struct TreeRestorer: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func restore(
     _ text: String, path: String? = nil, to destination: String, overwriting: Bool = false,

@@ -11,10 +11,8 @@ import Store
 import XCAT
 
 /// Opens the sources that a repair may take objects from.
-struct RepairSources {
+struct RepairSources: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Opens a source of a repair.
   /// - Throws: `ImageError` if it cannot be opened, is of an unsupported kind or is the store itself, and

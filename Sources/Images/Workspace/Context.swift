@@ -8,6 +8,15 @@ import Recipes
 import Store
 import XCAT
 
+/// A part of a command that needs nothing but the context.
+protocol Collaborator: Sendable {
+  init(context: Context)
+}
+
+extension Collaborator {
+  init(_ context: Context) { self.init(context: context) }
+}
+
 /// The shared environment of the commands of a workspace.
 struct Context: Sendable {
   let options: WorkspaceOptions

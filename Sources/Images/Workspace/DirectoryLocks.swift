@@ -33,10 +33,8 @@ enum LockUse {
 }
 
 /// Locks the directories of an image.
-struct DirectoryLocker {
+struct DirectoryLocker: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Locks everything that a command may change or read, including xCAT's own lock. A reader only checks that
   /// xCAT's lock is free: xCAT's commands fail while another process holds it.
