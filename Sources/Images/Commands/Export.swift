@@ -57,10 +57,8 @@ extension Workspace {
 }
 
 /// Exports bundles.
-struct BundleExporter {
+struct BundleExporter: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func export(
     _ request: ExportRequest, report: @escaping (BundleEvent) -> Void = { _ in }

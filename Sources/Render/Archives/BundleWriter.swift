@@ -104,11 +104,9 @@ public struct BundleWriter {
   ) throws -> [UInt8] {
     var totalBytes: UInt64 = 0
     func emit(_ member: TarMember, _ content: ArchiveEntryContent = .none) throws {
-      var header: [UInt8] = []
-      try TarWriter { header += $0 }.begin(member)
       let entry = ArchiveEntry(
-        path: member.path, header: header, content: content,
-        paddingBytes: Int((512 - content.sizeBytes % 512) % 512),
+        path: member.path, header: try member.header(), content: content,
+        paddingBytes: TarMember.paddingBytes(after: content.sizeBytes),
         isCompressed: try isCompressed(content))
       totalBytes += entry.sizeBytes
       try body(entry)
@@ -142,7 +140,7 @@ public struct BundleWriter {
       }
       try file(next)
     }
-    return TarEnd.bytes(after: totalBytes)
+    return TarMember.end(after: totalBytes)
   }
 
   private func describe(
@@ -228,13 +226,5 @@ extension TarMember {
     uid = entry.uid
     gid = entry.gid
     modifiedSeconds = entry.modified.seconds
-  }
-}
-
-/// The end of a tar archive: two blocks of zeros, padded to a record of 10 KiB.
-enum TarEnd {
-  static func bytes(after totalBytes: UInt64) -> [UInt8] {
-    let rest = (10240 - (totalBytes + 1024) % 10240) % 10240
-    return [UInt8](repeating: 0, count: 1024 + Int(rest))
   }
 }
