@@ -16,7 +16,7 @@ public func runInOrder<Job: Sendable, Result>(
   threads: Int, window: Int,
   makeWorker: @escaping @Sendable () throws -> (Job) throws -> Result,
   use: (Job, Result) throws -> Void,
-  produce: (_ submit: (Job) throws -> Void) throws -> Void
+  produce: (_ submit: @escaping (Job) throws -> Void) throws -> Void
 ) throws {
   let queue = OrderedQueue<Job, Result>()
   let handles = try startWorkers(threads) { queue.work(makeWorker) }
