@@ -73,12 +73,10 @@ extension Workspace {
   ) throws -> [RecipeCandidate] {
     let (requests, _) = try requests(definition, latest: latest, additional: others)
     let store = try store()
-    return try RecipeCandidate.find(
+    return try RecipeCandidateFinder(resolver, store, progress: progress).find(
       requests.filter { $0.role == ImageFiles.packed }
         + requests.filter { $0.role != ImageFiles.packed },
-      resolver, cache: try validCache(image, store), latest: latest, store,
-      includesNew: includesNew,
-      progress: progress)
+      cache: try validCache(image, store), latest: latest, includesNew: includesNew)
   }
 
   /// Stores the files that a capture treated as known. The trees that their recipes need are in the store
