@@ -58,12 +58,13 @@ test: test-deps       ## all tests; long sweeps are thinned; FILTER=REGEX picks 
 test-sweep: test-deps ## all tests with whole sweeps, seeds and corpora; an hour or two; FILTER=REGEX
 	@IMGSTORE_SWEEP=all scripts/test.sh $(if $(FILTER),--filter '$(FILTER)')
 
-lint:                 ## formatter, word check (scripts/words.txt), imports, references to documents, codes in comments
+lint:                 ## formatter, words (scripts/words.txt), imports, references, codes in comments, sizes
 	$(SWIFT) format lint --strict --recursive --parallel $(FORMATTED)
 	@scripts/words.py
 	@scripts/imports.py
 	@scripts/doc-references.py
 	@scripts/throws-codes.py
+	@scripts/size-rules.py
 
 format:               ## reformat the code in place
 	$(SWIFT) format format --in-place --recursive --parallel $(FORMATTED)

@@ -106,10 +106,12 @@ public struct Row {
   public func integer(_ column: Int) -> Int64 { sqlite3_column_int64(handle, Int32(column)) }
 
   /// Calls `body` with the bytes of a text or blob. They are valid during the call only.
-  public func withBytes<R>(_ column: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+  public func withBytes<R, E: Error>(
+    _ column: Int, _ body: (UnsafeRawBufferPointer) throws(E) -> R
+  ) throws(E) -> R {
     let index = Int32(column)
     let base = sqlite3_column_blob(handle, index)
-    return body(
+    return try body(
       UnsafeRawBufferPointer(start: base, count: Int(sqlite3_column_bytes(handle, index))))
   }
 

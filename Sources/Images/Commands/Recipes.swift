@@ -83,13 +83,11 @@ struct RecipeConverter: Collaborator {
     let (requests, _) = try ImageCapturer(context).requests(
       definition, latest: latest, additional: others)
     let store = try context.store()
-    return try RecipeCandidate.find(
+    return try RecipeCandidateFinder(context.resolver, store, progress: context.progress).find(
       requests.filter { $0.role == ImageFiles.packed }
         + requests.filter { $0.role != ImageFiles.packed },
-      context.resolver, cache: try ImageCapturer(context).validCache(image, store), latest: latest,
-      store,
-      includesNew: includesNew,
-      progress: context.progress)
+      cache: try ImageCapturer(context).validCache(image, store), latest: latest,
+      includesNew: includesNew)
   }
 
   /// Stores the files that a capture treated as known. The trees that their recipes need are in the store

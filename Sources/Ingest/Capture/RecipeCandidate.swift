@@ -18,8 +18,8 @@ public struct RecipeCandidate: Sendable {
   /// Whether the image's latest snapshot has the same content at the same path, so that nothing
   /// must be stored.
   public let isKept: Bool
-  private let fileSystem: any FileSystem
-  private let file: Descriptor
+  fileprivate let fileSystem: any FileSystem
+  fileprivate let file: Descriptor
 
   /// The file's bytes.
   public var source: RandomAccessSource {
@@ -28,6 +28,37 @@ public struct RecipeCandidate: Sendable {
 
   /// The file as input of a capture.
   public var verifiedFiles: VerifiedFile { VerifiedFile(stat: stat, blob: blob) }
+
+  /// Stores the file as chunks.
+  /// - Returns: the growth of the store in bytes.
+  /// - Throws: `FileChangedError` if the file has changed; `StoreError`, `SystemError`.
+  public func storeRaw(_ store: ObjectStore) throws -> UInt64 {
+    let session = try store.beginSession()
+    try session.runOnce { worker in
+      var ingester = BlobIngester(hashesConcurrently: true)
+      let stored = try ingester.ingest(worker, from: source.stream(from: 0))
+      guard stored.id == blob else {
+        throw FileChangedError(
+          printable(path), "changed while it was read", hint: "Take the snapshot again")
+      }
+    }
+    try session.finish()
+    return session.writtenBytes
+  }
+}
+
+/// Finds recipe candidates among the files of an image.
+public struct RecipeCandidateFinder {
+  private let resolver: PathResolver
+  private let store: ObjectStore
+  private let progress: Progress
+
+  /// Creates a finder.
+  public init(_ resolver: PathResolver, _ store: ObjectStore, progress: Progress) {
+    self.resolver = resolver
+    self.store = store
+    self.progress = progress
+  }
 
   /// Finds candidates among the components of an image that are single files.
   ///
@@ -38,9 +69,8 @@ public struct RecipeCandidate: Sendable {
   ///   - latest: the latest snapshot of the image, which is locked.
   ///   - includesNew: whether to include files that the latest snapshot does not contain.
   /// - Throws: `SystemError`, `StoreError`.
-  public static func find(
-    _ requests: [CaptureRoot], _ resolver: PathResolver, cache: StatCache?, latest: Snapshot?,
-    _ store: ObjectStore, includesNew: Bool, progress: Progress
+  public func find(
+    _ requests: [CaptureRoot], cache: StatCache?, latest: Snapshot?, includesNew: Bool
   ) throws -> [RecipeCandidate] {
     let fileSystem = resolver.fileSystem
     var cached: [[UInt8]: StatCache.Entry] = [:]
@@ -59,8 +89,8 @@ public struct RecipeCandidate: Sendable {
           at: location.directory.raw, location.name, [.read, .noFollow, .nonBlocking]),
         let opened = try? fileSystem.stat(file.raw), opened == stat
       else { continue }
-      let latestBlob = try keptBlob(
-        request.path.bytes, stat.size, latest, store, alsoChunks: includesNew)
+      let latestBlob = keptBlob(
+        request.path.bytes, stat.size, latest, alsoChunks: includesNew)
       guard includesNew || latestBlob != nil else { continue }
       let source = RandomAccessSource.file(fileSystem, file, sizeBytes: stat.size)
       guard
@@ -85,32 +115,14 @@ public struct RecipeCandidate: Sendable {
   }
 
   /// Returns the blob at a path in the latest snapshot if it has the current size.
-  private static func keptBlob(
-    _ path: [UInt8], _ sizeBytes: UInt64, _ latest: Snapshot?, _ store: ObjectStore,
-    alsoChunks: Bool
-  ) throws -> Digest? {
+  private func keptBlob(
+    _ path: [UInt8], _ sizeBytes: UInt64, _ latest: Snapshot?, alsoChunks: Bool
+  ) -> Digest? {
     guard let component = latest?.components.first(where: { $0.path == path }),
       case .file(let blob, sizeBytes) = component.entry.content
     else { return nil }
     // An unreadable blob is stored again.
     guard let parts = try? store.parts(of: blob, sizeBytes: sizeBytes) else { return nil }
     return alsoChunks || parts.reconstruction != nil ? blob : nil
-  }
-
-  /// Stores the file as chunks.
-  /// - Returns: the growth of the store in bytes.
-  /// - Throws: `FileChangedError` if the file has changed; `StoreError`, `SystemError`.
-  public func storeRaw(_ store: ObjectStore) throws -> UInt64 {
-    let session = try store.beginSession()
-    try session.runOnce { worker in
-      var ingester = BlobIngester(hashesConcurrently: true)
-      let stored = try ingester.ingest(worker, from: source.stream(from: 0))
-      guard stored.id == blob else {
-        throw FileChangedError(
-          printable(path), "changed while it was read", hint: "Take the snapshot again")
-      }
-    }
-    try session.finish()
-    return session.writtenBytes
   }
 }

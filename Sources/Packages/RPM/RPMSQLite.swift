@@ -27,11 +27,7 @@ enum RPMSQLite {
         throw MalformedDataError("its table of packages is not a plain table")
       }
       try database.statement("SELECT blob FROM Packages ORDER BY hnum").rows { row in
-        var failure: (any Error)?
-        row.withBytes(0) { buffer in
-          do { try body(ByteView(buffer)) } catch { failure = error }
-        }
-        if let failure { throw failure }
+        try row.withBytes(0) { try body(ByteView($0)) }
       }
     } catch let error as SQLiteError {
       throw MalformedDataError(error.message)

@@ -38,7 +38,7 @@ extension GarbageCollection {
         var movedCount = 0
         for pack in packs {
           do throws(SystemError) {
-            try store.index.move(pack, from: layout.packs, to: layout.doomed)
+            try store.index.packNames.move(pack, from: layout.packs, to: layout.doomed)
             movedCount += 1
           } catch {
             // A rename may need space, too. The packs that have moved already will free some.
@@ -82,7 +82,7 @@ extension GarbageCollection {
     if !hidden.isEmpty {
       try store.index.replacePacks { () throws(StoreError) in
         for pack in hidden {
-          try store.index.clearDoomedName(pack)
+          try store.index.packNames.clearDoomedName(pack)
         }
       }
     }
@@ -92,7 +92,7 @@ extension GarbageCollection {
       try mapSystemErrors("the directory doomed/") { () throws(SystemError) in
         let restored = files.filter { stillNeeded.contains($0.pack) }
         for file in restored {
-          try store.index.move(file.pack, from: layout.doomed, to: layout.packs)
+          try store.index.packNames.move(file.pack, from: layout.doomed, to: layout.packs)
         }
         if !restored.isEmpty { try fileSystem.sync(layout.packs.raw) }
         for file in files where !stillNeeded.contains(file.pack) {
@@ -113,8 +113,8 @@ extension GarbageCollection {
 
   /// Returns true if a file in doomed/ does not match its name, and packs/ has the same name.
   private func isHidden(_ pack: Digest) throws(StoreError) -> Bool {
-    guard try store.index.isPresent(pack, in: layout.packs) else { return false }
-    return try !store.index.isSound(pack, in: layout.doomed)
+    guard try store.index.packNames.isPresent(pack, in: layout.packs) else { return false }
+    return try !store.index.packNames.isSound(pack, in: layout.doomed)
   }
 
   /// A copy in packs/ that must be verified before the doomed pack is deleted.

@@ -61,7 +61,7 @@ final class Index: Sendable {
     let shared = try lock(exclusive: false)
     defer { withExtendedLifetime(shared) {} }
     do throws(StoreError) {
-      guard try isStamped() else { return false }
+      guard try files.isStamped() else { return false }
     } catch {
       if layout.isReadOnly { return false }
       throw error
@@ -69,7 +69,7 @@ final class Index: Sendable {
     let listing = try listing()
     do throws(StoreError) {
       let database = try mapDatabaseErrors { () throws(SQLiteError) in
-        try Database(path: path, .read)
+        try Database(path: files.path, .read)
       }
       guard try IndexRows(database).differences(from: listing).isEmpty else { return false }
       connection.withLock { $0 = database }
@@ -139,8 +139,8 @@ final class Index: Sendable {
 
   /// Updates the index from the packs on disk. The caller holds the lock exclusively.
   private func updateLocked() throws(StoreError) {
-    guard try isStamped() else { return try rebuildLocked() }
-    try removeUnfinished()
+    guard try files.isStamped() else { return try rebuildLocked() }
+    try files.removeUnfinished()
     do throws(StoreError) {
       let database = try openToWrite()
       let rows = IndexRows(database)
@@ -148,7 +148,7 @@ final class Index: Sendable {
       if !change.isEmpty {
         try syncPacks(if: !change.missing.isEmpty)
         try rows.apply(change, scan)
-        try stamp()
+        try files.stamp()
         if !change.missing.isEmpty {
           report("index: added \(change.missing.count) packs that it did not list")
         }
@@ -171,15 +171,15 @@ final class Index: Sendable {
     defer { withExtendedLifetime(exclusive) {} }
     // gc may have doomed them as packs of a dead process. Snapshots must not depend on them then.
     let doomed = Set(try doomed(of: packs))
-    guard try isStamped() else {
+    guard try files.isStamped() else {
       // Another program has changed the index since it was opened. The rebuilt index includes these packs.
       return try rebuildLocked()
     }
-    try removeUnfinished()
+    try files.removeUnfinished()
     do throws(StoreError) {
       let database = try openToWrite()
       try IndexRows(database).insert(packs) { doomed.contains($0) }
-      try stamp()
+      try files.stamp()
       connection.withLock { $0 = database }
     } catch {
       guard error.kind == .index else { throw error }
@@ -233,19 +233,20 @@ final class Index: Sendable {
     let listing = try listing()
     let packs = listing.kept + listing.doomed
     try syncPacks(if: !packs.isEmpty)
-    let existed = try clearForRebuild()
+    let existed = try files.clearForRebuild()
     do {
-      try makeNewFile()
+      try files.makeNewFile()
       let database = try mapDatabaseErrors { () throws(SQLiteError) in
-        try Database(path: newPath, .write)
+        try Database(path: files.newPath, .write)
       }
       try fill(try IndexRows(creating: database), listing)
     }
     try mapSystemErrors("the index") { () throws(SystemError) in
       try fileSystem.rename(
-        at: layout.root.raw, Index.newName, to: layout.root.raw, Index.name, exclusively: false)
+        at: layout.root.raw, IndexFiles.newName, to: layout.root.raw, IndexFiles.name,
+        exclusively: false)
     }
-    try stamp()
+    try files.stamp()
     if !isRequested, existed || !packs.isEmpty {
       report(
         existed
@@ -272,7 +273,7 @@ final class Index: Sendable {
 
   private func openToWrite() throws(StoreError) -> Database {
     let database = try mapDatabaseErrors { () throws(SQLiteError) in
-      try Database(path: path, .write)
+      try Database(path: files.path, .write)
     }
     try IndexRows(database).disableSQLiteSync()
     return database

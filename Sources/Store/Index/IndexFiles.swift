@@ -8,11 +8,13 @@
 import Platform
 import SQLite
 
-extension Index {
+/// The files of an index. The caller of each change holds the exclusive lock.
+struct IndexFiles {
+  let layout: Layout
+
   static let name = Array("index.sqlite".utf8)
   static let newName = Array("index.sqlite.new".utf8)
   private static let stampName = Array("index.stamp".utf8)
-  private static let lockName = Array("index".utf8)
   /// The files that SQLite keeps next to a database in journal modes that this index does not use.
   private static let companions = ["-journal", "-wal", "-shm"].map { name + Array($0.utf8) }
   /// The files that an unfinished rebuild may leave. Older versions let SQLite keep a journal of it.
@@ -25,34 +27,20 @@ extension Index {
   private static let stampBytes = 128
   private static let maxStampBytes = 4096
 
-  var path: String { Index.path(in: layout) }
-
-  static func path(in layout: Layout) -> String {
-    String(decoding: layout.path + [0x2f] + Index.name, as: UTF8.self)
-  }
-
-  var newPath: String { String(decoding: layout.path + [0x2f] + Index.newName, as: UTF8.self) }
-
-  /// Takes the lock of the index. Ends the read transaction first (invariant 6 of Index.swift).
-  /// - Returns: nil in a read-only store whose lock file cannot be opened.
-  func lock(exclusive: Bool) throws(StoreError) -> FileLock? {
-    connection.withLock { $0?.endReading() }
-    return try mapSystemErrors("the index") { () throws(SystemError) in
-      try layout.lock(Index.lockName, exclusive: exclusive)
-    }
-  }
+  var path: String { String(decoding: layout.path + [0x2f] + IndexFiles.name, as: UTF8.self) }
+  var newPath: String { String(decoding: layout.path + [0x2f] + IndexFiles.newName, as: UTF8.self) }
 
   /// Returns true if the file is the one that was stamped last.
   func isStamped() throws(StoreError) -> Bool {
     try mapSystemErrors("the index") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
-      guard let stat = try fileSystem.statIfPresent(at: layout.root.raw, Index.name),
+      guard let stat = try fileSystem.statIfPresent(at: layout.root.raw, IndexFiles.name),
         stat.kind == .file,
         case .content(let text) = try layout.read(
-          layout.root, Index.stampName, limitBytes: Index.maxStampBytes),
-        text == Index.stampText(stat)
+          layout.root, IndexFiles.stampName, limitBytes: IndexFiles.maxStampBytes),
+        text == IndexFiles.stampText(stat)
       else { return false }
-      for companion in Index.companions.prefix(2)
+      for companion in IndexFiles.companions.prefix(2)
       where try fileSystem.statIfPresent(at: layout.root.raw, companion) != nil {
         return false
       }
@@ -65,25 +53,16 @@ extension Index {
     try mapSystemErrors("the index") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       let database = try fileSystem.openFile(
-        at: layout.root.raw, Index.name, [.read, .noFollow, .nonBlocking])
+        at: layout.root.raw, IndexFiles.name, [.read, .noFollow, .nonBlocking])
       try fileSystem.sync(database.raw)
-      let text = Index.stampText(try fileSystem.stat(database.raw))
+      let text = IndexFiles.stampText(try fileSystem.stat(database.raw))
       let file = try fileSystem.openFile(
-        at: layout.root.raw, Index.stampName, [.write, .create, .noFollow, .nonBlocking])
+        at: layout.root.raw, IndexFiles.stampName, [.write, .create, .noFollow, .nonBlocking])
       try fileSystem.write(file.raw, text)
       if try fileSystem.stat(file.raw).size != UInt64(text.count) {
         try fileSystem.truncate(file.raw, to: UInt64(text.count))
       }
     }
-  }
-
-  /// Runs `body`, which changes who may read the store's files and none of their bytes: the index stays valid.
-  func keepingStamp(_ body: () throws -> Void) throws {
-    let exclusive = try lock(exclusive: true)
-    defer { withExtendedLifetime(exclusive) {} }
-    let wasStamped = try isStamped()
-    try body()
-    if wasStamped { try stamp() }
   }
 
   private static func stampText(_ stat: FileStat) -> [UInt8] {
@@ -99,14 +78,14 @@ extension Index {
   func makeNewFile() throws(StoreError) {
     try mapSystemErrors("the index") { () throws(SystemError) in
       _ = try layout.fileSystem.openFile(
-        at: layout.root.raw, Index.newName, [.write, .create, .exclusive, .noFollow])
+        at: layout.root.raw, IndexFiles.newName, [.write, .create, .exclusive, .noFollow])
     }
   }
 
   /// Deletes the remains of an interrupted rebuild. The caller holds the exclusive lock.
   func removeUnfinished() throws(StoreError) {
     try mapSystemErrors("the index") { () throws(SystemError) in
-      for name in Index.unfinished where try kind(of: name) == .file {
+      for name in IndexFiles.unfinished where try kind(of: name) == .file {
         try layout.fileSystem.remove(at: layout.root.raw, name, isDirectory: false)
       }
     }
@@ -118,12 +97,14 @@ extension Index {
     try mapSystemErrors("the index") { () throws(SystemError) in
       let fileSystem = layout.fileSystem
       var existed = false
-      for name in [Index.stampName, Index.name] + Index.unfinished + Index.companions {
+      for name in [IndexFiles.stampName, IndexFiles.name] + IndexFiles.unfinished
+        + IndexFiles.companions
+      {
         guard let kind = try kind(of: name) else { continue }
-        if name == Index.name { existed = true }
+        if name == IndexFiles.name { existed = true }
         if kind != .file {
           try layout.quarantine(layout.root, name, as: printable(name))
-        } else if name != Index.name {
+        } else if name != IndexFiles.name {
           try fileSystem.remove(at: layout.root.raw, name, isDirectory: false)
         }
       }
@@ -133,5 +114,29 @@ extension Index {
 
   private func kind(of name: [UInt8]) throws(SystemError) -> FileKind? {
     try layout.fileSystem.statIfPresent(at: layout.root.raw, name)?.kind
+  }
+}
+
+extension Index {
+  private static let lockName = Array("index".utf8)
+
+  var files: IndexFiles { IndexFiles(layout: layout) }
+
+  /// Takes the lock of the index. Ends the read transaction first (invariant 6 of Index.swift).
+  /// - Returns: nil in a read-only store whose lock file cannot be opened.
+  func lock(exclusive: Bool) throws(StoreError) -> FileLock? {
+    connection.withLock { $0?.endReading() }
+    return try mapSystemErrors("the index") { () throws(SystemError) in
+      try layout.lock(Index.lockName, exclusive: exclusive)
+    }
+  }
+
+  /// Runs `body`, which changes who may read the store's files and none of their bytes: the index stays valid.
+  func keepingStamp(_ body: () throws -> Void) throws {
+    let exclusive = try lock(exclusive: true)
+    defer { withExtendedLifetime(exclusive) {} }
+    let wasStamped = try files.isStamped()
+    try body()
+    if wasStamped { try files.stamp() }
   }
 }

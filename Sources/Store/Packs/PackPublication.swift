@@ -15,12 +15,16 @@ import Codec
 import Platform
 
 extension Index {
+  /// The names of the packs in their directories.
+  var packNames: PackNames { PackNames(layout: layout, reader: reader, report: report) }
+
   /// Publishes a complete, synced pack. The caller syncs packs/ afterwards.
   /// - Throws: `refused` if another program keeps creating the name; `system`; `index`.
   func publish(
     _ temporary: TemporaryFile, as name: Digest, sizeBytes: UInt64
   ) throws(StoreError) {
     let bytes = Array(name.hex.utf8)
+    let names = packNames
     func publish() throws(StoreError) -> Bool {
       do throws(SystemError) {
         try temporary.publish(in: layout.packs, as: bytes, exclusively: true)
@@ -30,15 +34,15 @@ extension Index {
         return false
       }
     }
-    if try isPresent(name, in: layout.doomed), try !isSound(name, in: layout.doomed) {
-      try replacePacks { () throws(StoreError) in try clearDoomedName(name) }
+    if try names.isPresent(name, in: layout.doomed), try !names.isSound(name, in: layout.doomed) {
+      try replacePacks { () throws(StoreError) in try names.clearDoomedName(name) }
     }
     if try publish() { return }
-    if try isSound(name, in: layout.packs) { return temporary.discard() }
+    if try names.isSound(name, in: layout.packs) { return temporary.discard() }
     try replacePacks { () throws(StoreError) in
-      try clearName(name)
+      try names.clearName(name)
       if try publish() { return }
-      guard try isSound(name, in: layout.packs) else {
+      guard try names.isSound(name, in: layout.packs) else {
         throw StoreError(
           .refused, "pack \(name.shortHex)",
           "cannot be published: another program keeps creating a file with its name",
@@ -49,6 +53,13 @@ extension Index {
       temporary.discard()
     }
   }
+}
+
+/// The names of the files in packs/ and doomed/.
+struct PackNames {
+  let layout: Layout
+  let reader: PackReader
+  let report: @Sendable (String) -> Void
 
   /// Moves a misplaced file under a pack's name to quarantine/, or to its own name. The caller holds the
   /// exclusive lock.

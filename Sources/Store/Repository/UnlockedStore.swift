@@ -52,9 +52,10 @@ extension UnlockedStore: ObjectSource {
   private func openIndex() throws -> Database {
     // Opening a fifo would block.
     guard
-      try layout.fileSystem.stat(at: layout.root.raw, Index.name, followLink: false).kind == .file
+      try layout.fileSystem.stat(at: layout.root.raw, IndexFiles.name, followLink: false).kind
+        == .file
     else { throw StoreError(.index, "the index", "is not a file") }
-    return try Database(path: Index.path(in: layout), .unlocked)
+    return try Database(path: IndexFiles(layout: layout).path, .unlocked)
   }
 
   private func location(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectLocation? {
