@@ -319,8 +319,10 @@ struct ExportCollection {
     ) { _ in true }
     workspace.progress.begin("archiving", totalBytes: entries.contentBytes)
     var counts = TreeArchiveCounts()
+    // Frames of one size move with every change before them, so the cache would not find them again.
+    let codec: SegmentCodec = form == .cpio ? .gzip : scrubTree == nil ? .zstdFast : .zstd
     let renderer = SegmentRenderer(
-      store, view: view, cache: cache, codec: form == .cpio ? .gzip : .zstd,
+      store, view: view, cache: codec == .zstdFast ? nil : cache, codec: codec,
       progress: workspace.progress)
     _ = try renderer.render(
       { body in
