@@ -11,7 +11,7 @@ import Testing
 private let sizes = SegmentSizes(
   minBytes: 64 << 10, normalBytes: 256 << 10, maxBytes: 1 << 20)
 
-private func cut(_ entries: [ArchiveEntry]) -> [Segment] {
+private func cut(_ entries: [ArchiveEntry], _ sizes: SegmentSizes = sizes) -> [Segment] {
   var cutter = Segmenter(sizes)
   var segments: [Segment] = []
   for entry in entries { cutter.add(entry) { segments.append($0) } }
@@ -30,6 +30,27 @@ private func entries(_ random: inout SplitMix64, _ count: Int) -> [ArchiveEntry]
 }
 
 @Suite struct SegmentCutterTests {
+  @Test(arguments: seeds)
+  func `segments of a fixed size are split anywhere, and only the last is shorter`(_ seed: UInt64) {
+    var random = SplitMix64(seed)
+    let entries = entries(&random, 500)
+    let segments = cut(entries, SegmentSizes(fixedBytes: 100_000))
+    #expect(segments.dropLast().allSatisfy { $0.sizeBytes == 100_000 })
+    #expect((1...100_000).contains(segments.last?.sizeBytes ?? 0))
+    // The ranges of each blob follow one another.
+    var next: [Digest: UInt64] = [:]
+    for case .blob(let blob, _, let range) in segments.flatMap(\.parts) {
+      #expect(range.lowerBound == next[blob, default: 0])
+      next[blob] = range.upperBound
+    }
+    for entry in entries {
+      guard case .blob(let blob, let size) = entry.content, size > 0 else { continue }
+      #expect(next[blob] == size)
+    }
+    #expect(
+      segments.reduce(0) { $0 + UInt64($1.sizeBytes) } == entries.reduce(3) { $0 + $1.sizeBytes })
+  }
+
   @Test(arguments: seeds)
   func `segments contain every byte and do not exceed the maximum length`(_ seed: UInt64) {
     var random = SplitMix64(seed)

@@ -80,7 +80,7 @@ public final class TreeStore {
     let list = try ArchiveEntryList(entry, from: view, as: form, named: Array("rootimg".utf8)) {
       path in path == [0x2e] || keeping?(Array(path.dropFirst(2))) ?? true
     }
-    let (end, counts) = try list.forEach { entry in
+    func append(_ entry: ArchiveEntry) throws {
       try file.write(contentsOf: entry.header)
       if case .blob(let blob, let size) = entry.content {
         try store.read(blob, sizeBytes: size) { _, bytes in try file.write(contentsOf: Data(bytes))
@@ -88,6 +88,7 @@ public final class TreeStore {
       }
       try file.write(contentsOf: [UInt8](repeating: 0, count: entry.paddingBytes))
     }
+    let (end, counts) = try list.forEach(append)
     try file.write(contentsOf: end)
     return counts
   }

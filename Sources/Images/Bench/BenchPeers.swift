@@ -32,7 +32,7 @@ struct BenchPeer {
       switch form.codec {
       case .gzip: ["gzip", "pigz"]
       case .xz: ["xz -T0 --check=crc32"]
-      case .zstd, .zstdFrame: ["zstd -q -T0 -c"]
+      case .zstd, .zstdFrame, .zstdFast: ["zstd -q -T0 -c"]
       }
     return compressors.map { BenchPeer(form, archive + [$0]) }
   }

@@ -312,8 +312,10 @@ struct ExportCollection {
     ) { _ in true }
     context.progress.begin("archiving", totalBytes: entries.contentBytes)
     var counts = TreeArchiveCounts()
+    // Frames of one size move with every change before them, so the cache would not find them again.
+    let codec: SegmentCodec = form == .cpio ? .gzip : scrubTree == nil ? .zstdFast : .zstd
     let renderer = SegmentRenderer(
-      store, view: view, cache: cache, codec: form == .cpio ? .gzip : .zstd,
+      store, view: view, cache: codec == .zstdFast ? nil : cache, codec: codec,
       progress: context.progress)
     _ = try renderer.render(
       { body in

@@ -16,7 +16,7 @@ extension SegmentCodec {
   public var suffix: String {
     switch self {
     case .gzip: "gz"
-    case .zstd, .zstdFrame: "zst"
+    case .zstd, .zstdFrame, .zstdFast: "zst"
     case .xz: "xz"
     }
   }
@@ -25,7 +25,7 @@ extension SegmentCodec {
   var squashfs: SquashfsOptions.Compression {
     switch self {
     case .gzip: .gzip()
-    case .zstd, .zstdFrame: .zstd()
+    case .zstd, .zstdFrame, .zstdFast: .zstd()
     case .xz: .xz()
     }
   }

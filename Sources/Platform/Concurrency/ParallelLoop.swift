@@ -50,5 +50,5 @@ public func parallelForEach<Worker>(
 /// Calls `body` with each index below `count`, on all processors, and waits for all.
 /// - Throws: the first error of `body`; `SystemError` (EAGAIN) if the system refuses a thread.
 public func parallelForEach(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Void) throws {
-  try parallelForEach(count, makeWorker: {}) { try body($1) }
+  try parallelForEach(count, makeWorker: {}, { try body($1) })
 }

@@ -18,11 +18,15 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
   case xz
   /// zstd as one frame without a checksum, for initial ramdisks: the kernel reads only one frame.
   case zstdFrame = "zstd-frame"
+  /// zstd with frames of 1 MiB at a low level, for archives inside of bundles.
+  case zstdFast = "zstd-fast"
 
   /// The level of libdeflate.
   public static let deflateLevel: Int32 = 5
   /// The level of libzstd.
   public static let zstdLevel: Int32 = 12
+  /// The level of libzstd for archives inside of bundles.
+  public static let fastZstdLevel: Int32 = 3
   /// The preset of liblzma.
   public static let xzPreset: UInt32 = 6
 
@@ -32,6 +36,7 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
     case .gzip: SegmentSizes(minBytes: 256 << 10, normalBytes: 768 << 10, maxBytes: 1536 << 10)
     case .zstd, .zstdFrame:
       SegmentSizes(minBytes: 512 << 10, normalBytes: 2 << 20, maxBytes: 4 << 20)
+    case .zstdFast: SegmentSizes(fixedBytes: 1 << 20)
     case .xz: SegmentSizes(minBytes: 2 << 20, normalBytes: 4 << 20, maxBytes: 8 << 20)
     }
   }
@@ -43,6 +48,7 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
     case .gzip: "gzip " + SegmentDeflater.fingerprint(level: SegmentCodec.deflateLevel)
     case .zstd: "zstd " + ZstdCompressor.fingerprint(level: SegmentCodec.zstdLevel)
     case .zstdFrame: "zstd " + ZstdSegmentCompressor.fingerprint(level: SegmentCodec.zstdLevel)
+    case .zstdFast: "zstd " + ZstdCompressor.fingerprint(level: SegmentCodec.fastZstdLevel)
     case .xz: "xz " + XzBlockCompressor.fingerprint(preset: SegmentCodec.xzPreset)
     }
   }
@@ -100,8 +106,9 @@ struct SegmentEncoder: ~Copyable {
     self.codec = codec
     switch codec {
     case .gzip: deflater = SegmentDeflater(level: SegmentCodec.deflateLevel)
-    case .zstd:
-      zstd = ZstdCompressor(level: SegmentCodec.zstdLevel)
+    case .zstd, .zstdFast:
+      zstd = ZstdCompressor(
+        level: codec == .zstd ? SegmentCodec.zstdLevel : SegmentCodec.fastZstdLevel)
       unzstd = ZstdDecompressor()
     case .xz: xz = XzBlockCompressor(preset: SegmentCodec.xzPreset)
     case .zstdFrame: runs = ZstdSegmentCompressor(level: SegmentCodec.zstdLevel)
@@ -116,7 +123,7 @@ struct SegmentEncoder: ~Copyable {
     let payload =
       switch codec {
       case .gzip: isStored ? StoredBlocks.encode(plain) : try deflate(plain)
-      case .zstd: try compressFrame(plain)
+      case .zstd, .zstdFast: try compressFrame(plain)
       case .xz: try xz?.compress(plain) ?? []
       case .zstdFrame: try runs?.compress(plain) ?? []
       }
@@ -168,7 +175,7 @@ struct StreamEnvelope {
   var header: [UInt8] {
     switch codec {
     case .gzip: [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]
-    case .zstd: []
+    case .zstd, .zstdFast: []
     case .xz: XzStream.header
     case .zstdFrame: ZstdSegmentCompressor.header
     }
@@ -197,7 +204,7 @@ struct StreamEnvelope {
       writer.word32(crc.value)
       writer.word32(UInt32(truncatingIfNeeded: plainBytes))
       return writer.bytes
-    case .zstd: return []
+    case .zstd, .zstdFast: return []
     case .xz: return try XzStream.end(of: blocks)
     case .zstdFrame: return ZstdSegmentCompressor.end
     }

@@ -70,6 +70,13 @@ public struct SegmentSizes: Sendable, Equatable {
   public let normalBytes: Int
   /// The size at which a segment ends after any entry.
   public let maxBytes: Int
+  /// Whether all segments but the last have `maxBytes`, whatever they contain.
+  let isFixed: Bool
+
+  /// Creates the sizes of segments that all have one size, except for the last.
+  public init(fixedBytes: Int) {
+    (minBytes, normalBytes, maxBytes, isFixed) = (fixedBytes, fixedBytes, fixedBytes, true)
+  }
 
   /// Creates sizes, which must be ascending.
   public init(minBytes: Int, normalBytes: Int, maxBytes: Int) {
@@ -77,6 +84,7 @@ public struct SegmentSizes: Sendable, Equatable {
     self.minBytes = minBytes
     self.normalBytes = normalBytes
     self.maxBytes = maxBytes
+    isFixed = false
   }
 }
 
@@ -92,6 +100,7 @@ public struct Segmenter {
   public mutating func add(
     _ entry: ArchiveEntry, _ output: (Segment) throws -> Void
   ) rethrows {
+    if sizes.isFixed { return try addFixed(entry, output) }
     let isLarge = entry.content.sizeBytes >= UInt64(sizes.normalBytes)
     if isLarge, open.sizeBytes >= sizes.minBytes { try cut(output) }
     append(entry.header)
@@ -115,8 +124,43 @@ public struct Segmenter {
   public mutating func finish(
     _ trailer: [UInt8], _ output: (Segment) throws -> Void
   ) rethrows {
-    append(trailer)
+    if sizes.isFixed { try addFixed(trailer, output) } else { append(trailer) }
     try cut(output)
+  }
+
+  private mutating func addFixed(
+    _ entry: ArchiveEntry, _ output: (Segment) throws -> Void
+  ) rethrows {
+    try addFixed(entry.header, output)
+    switch entry.content {
+    case .none: break
+    case .bytes(let bytes): try addFixed(bytes, output)
+    case .blob(let blob, let size):
+      try addFixed(size, output) { .blob(blob, sizeBytes: size, range: $0) }
+    case .spool(let spool): try addFixed(spool.sizeBytes, output) { .spool(spool, range: $0) }
+    }
+    try addFixed([UInt8](repeating: 0, count: entry.paddingBytes), output)
+  }
+
+  private mutating func addFixed(
+    _ bytes: [UInt8], _ output: (Segment) throws -> Void
+  ) rethrows {
+    try addFixed(UInt64(bytes.count), output) {
+      .bytes(Array(bytes[Int($0.lowerBound)..<Int($0.upperBound)]))
+    }
+  }
+
+  private mutating func addFixed(
+    _ size: UInt64, _ output: (Segment) throws -> Void, _ part: (Range<UInt64>) -> SegmentPart
+  ) rethrows {
+    var start: UInt64 = 0
+    while start < size {
+      let end = min(size, start + UInt64(sizes.maxBytes - open.sizeBytes))
+      open.parts.append(part(start..<end))
+      open.sizeBytes += Int(end - start)
+      start = end
+      if open.sizeBytes == sizes.maxBytes { try cut(output) }
+    }
   }
 
   private mutating func addRanges(
