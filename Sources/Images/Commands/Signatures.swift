@@ -73,11 +73,6 @@ extension Workspace {
     try SignatureChecker(context).sign(references, with: key)
   }
 
-  /// Returns the numbers of an image's snapshots with a signature of their own. No signature is checked.
-  public func signedNumbers(of image: String) throws -> Set<Int> {
-    try SignatureChecker(context).signedNumbers(of: image)
-  }
-
   /// Returns the signatures of a snapshot.
   /// - Parameters:
   ///   - trusted: the trusted keys; read only if there are signatures.
@@ -129,6 +124,7 @@ struct SignatureChecker: Collaborator {
       committed.number)
   }
 
+  /// Returns the numbers of an image's snapshots with a signature of their own. No signature is checked.
   func signedNumbers(of image: String) throws -> Set<Int> {
     Set(
       try context.store().refs.signatures(of: try ImageName(image)).filter { $0.kind == .signed }

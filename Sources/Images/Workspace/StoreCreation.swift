@@ -30,12 +30,6 @@ extension Workspace {
   public func initializeStore(group: String?, force: Bool = false) throws -> InitializedStore {
     try StoreCreation(context).initializeStore(group: group, force: force)
   }
-
-  /// Checks that the store exists. Commands for all images need this, because they create no store.
-  /// - Throws: `ImageError` (`storeNotFound`); nothing was created.
-  public func requireStore() throws {
-    try StoreCreation(context).requireStore()
-  }
 }
 
 /// Creates stores, and refuses to where one is probably just not mounted.
@@ -79,6 +73,8 @@ struct StoreCreation: Collaborator {
     )
   }
 
+  /// Checks that the store exists. Commands for all images need this, because they create no store.
+  /// - Throws: `ImageError` (`storeNotFound`); nothing was created.
   func requireStore() throws {
     guard let path = context.absentStore else { return }
     throw ImageError(

@@ -28,11 +28,9 @@ public struct SystemError: Error, Sendable, Equatable {
     public static let noSpace = Code(rawValue: 28)
     public static let readOnly = Code(rawValue: 30)
     public static let tooManyLinks = Code(rawValue: 31)
-    public static let nameTooLong = Code(rawValue: 36)
     public static let notEmpty = Code(rawValue: 39)
     public static let notImplemented = Code(rawValue: 38)
     public static let loop = Code(rawValue: 40)
-    public static let noData = Code(rawValue: 61)
     public static let notSupported = Code(rawValue: 95)
     /// EOVERFLOW: a value, such as the number of an owner, does not fit.
     public static let overflow = Code(rawValue: 75)

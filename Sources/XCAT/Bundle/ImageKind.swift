@@ -76,9 +76,6 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// The directory of its lists, below `custom/` and xCAT's own share.
-  var listDirectory: String { self == .install ? "install" : "netboot" }
-
   /// The ramdisk's file name; nil if the kind has none.
   var ramdiskName: String? {
     switch self {
