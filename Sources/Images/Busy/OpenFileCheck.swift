@@ -61,16 +61,17 @@ extension Workspace {
   /// Returns warnings about processes that write to files which the plans replace or remove in place.
   func remarksOnOpenFiles(_ plans: [ComponentPlan]) -> [String] {
     plans.flatMap { component -> [String] in
-      guard component.staging == nil, let location = try? locate(component.path, create: false)
+      guard component.staging == nil, let location = try? locate(component.path, create: false),
+        let tree = try? realPath(location)
       else {
         return []
       }
-      let parent = Array(realPath(location).dropLast(location.name.count))
+      let parent = Array(tree.dropLast(location.name.count))
       let replaced = (component.plan.files + component.plan.links).filter { $0.old?.kind == .file }
       let removed = component.plan.removals.filter { $0.entry.kind == .file }
       let paths = Set((replaced + removed).map { parent + $0.path })
       return paths.isEmpty
-        ? [] : OpenFileCheck(fileSystem).lines(paths, in: realPath(location))
+        ? [] : OpenFileCheck(fileSystem).lines(paths, in: tree)
     }
   }
 }

@@ -175,7 +175,7 @@ extension Workspace {
   ///   at its path.
   private func exchange(_ tree: StagedTree) throws -> String? {
     let (directory, name) = (tree.location.directory.raw, tree.location.name)
-    if let mount = TreeBusyCheck.mounts(in: realPath(tree.location)).first {
+    if let mount = try TreeBusyCheck.mounts(in: realPath(tree.location), fileSystem).first {
       return "something was mounted on \(printable(mount.point)) meanwhile"
     }
     do throws(SystemError) {

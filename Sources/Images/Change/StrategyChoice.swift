@@ -83,9 +83,9 @@ extension Workspace {
     }
     let use = TreeBusyCheck(
       TreeBusyCheck.Request(
-        path: realPath(location), managementPath: component.path,
+        path: try realPath(location), managementPath: component.path,
         stagingRoot: rootPath == [0x2f] ? nil : rootPath, isServed: context.isServed,
-        tree: component.observed, store: try realStorePath()))
+        tree: component.observed, store: try realStorePath()), fileSystem)
     if let mount = use.mounts.first { return try refused("a file system is mounted on \(mount)") }
     if let obstacle = use.obstacles.first { return try refused(obstacle) }
     if !isAsked, let reason = use.reasons.first {
@@ -171,7 +171,7 @@ extension Workspace {
     let directory = try fileSystem.openDirectory(
       at: fileSystem.workingDirectory, path, followLink: true)
     return
-      (try? KernelFileSystem.shared.readLink(
+      (try? fileSystem.readLink(
         at: fileSystem.workingDirectory, Array("/proc/self/fd/\(directory.raw)".utf8))) ?? path
   }
 
@@ -201,11 +201,9 @@ extension Workspace {
   }
 
   /// Returns the path of a location on this machine as the kernel reports it.
-  func realPath(_ location: ResolvedPath) -> [UInt8] {
-    let directory =
-      (try? KernelFileSystem.shared.readLink(
-        at: fileSystem.workingDirectory, Array("/proc/self/fd/\(location.directory.raw)".utf8)))
-      ?? []
+  func realPath(_ location: ResolvedPath) throws(SystemError) -> [UInt8] {
+    let directory = try fileSystem.readLink(
+      at: fileSystem.workingDirectory, Array("/proc/self/fd/\(location.directory.raw)".utf8))
     return (directory == [0x2f] ? [] : directory) + [0x2f] + location.name
   }
 }

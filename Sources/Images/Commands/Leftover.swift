@@ -50,11 +50,11 @@ extension Workspace {
   ) -> Leftover? {
     let path = parent.bytes + [0x2f] + name
     let leftover = ResolvedPath(directory: directory, name: name)
-    if let mount = TreeBusyCheck.mounts(in: realPath(leftover)).first {
-      let what = "is left from the change, and something is mounted on \(printable(mount.point))"
-      return Leftover(problem: ApplyProblem(path: path, what: what), isMounted: true)
-    }
     do {
+      if let mount = try TreeBusyCheck.mounts(in: realPath(leftover), fileSystem).first {
+        let what = "is left from the change, and something is mounted on \(printable(mount.point))"
+        return Leftover(problem: ApplyProblem(path: path, what: what), isMounted: true)
+      }
       try treeRemover().remove(at: directory.raw, name)
       return nil
     } catch {

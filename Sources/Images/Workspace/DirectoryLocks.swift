@@ -97,7 +97,7 @@ extension Workspace {
         }
       }
       guard let resolved else { continue }
-      let real = realPath(resolved)
+      let real = try realPath(resolved)
       let missing = path.components.dropFirst(directory.components.count + 1)
       let rest = missing.flatMap { (name: [UInt8]) -> [UInt8] in [0x2f] + name }
       add(real + rest) { LockKey.path($0) }
