@@ -7,9 +7,7 @@ import XCAT
 
 extension Workspace {
   /// Scans all components of the live image, or of a snapshot, for secrets.
-  public func secrets(
-    _ reference: String
-  ) throws -> (snapshot: CommittedSnapshot, report: SecretReport) {
+  public func secrets(_ reference: String) throws -> SecretReport {
     try SecretReporter(context).secrets(reference)
   }
 }
@@ -20,12 +18,12 @@ struct SecretReporter {
 
   init(_ context: Context) { self.context = context }
 
-  func secrets(
-    _ reference: String
-  ) throws -> (snapshot: CommittedSnapshot, report: SecretReport) {
+  func secrets(_ reference: String) throws -> SecretReport {
     let snapshot = try BundleExporter(context).snapshotOrLive(
       Reference(reference), message: "for secrets", command: "secrets")
-    return (snapshot, try secretReport(of: snapshot.snapshot))
+    var report = try secretReport(of: snapshot.snapshot)
+    report.snapshot = snapshot.name
+    return report
   }
 
   /// Returns the secrets in a snapshot's trees, files and rows.

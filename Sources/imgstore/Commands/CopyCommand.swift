@@ -2,8 +2,6 @@
 
 import ArgumentParser
 import Images
-import Platform
-import Store
 
 struct CopyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -48,7 +46,7 @@ struct CopyCommand: ParsableCommand {
     Terminal.finish()
     let report = outcome.apply.report
     if json.json {
-      try printJSON(CopyJSON(outcome))
+      try printJSON(outcome)
     } else if let copied = outcome.copied {
       print(
         "copied \(outcome.source.name) to \(outcome.directory.text): "

@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import Images
-import Platform
 
 struct RestoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -68,7 +67,7 @@ struct RestoreCommand: ParsableCommand {
     Terminal.finish()
     let report = outcome.report
     if json.json {
-      try printJSON(RestoreJSON(outcome))
+      try printJSON(outcome)
     } else if outcome.isDryRun {
       print(
         "would restore \(outcome.source) to \(outcome.destination): "

@@ -42,7 +42,11 @@ struct ResumeCommand: ParsableCommand {
       name, abandon ? .abandon : back ? .back : .forward, dryRun: dryRun)
     let boot = outcome.revert.flatMap { $0.bootCheck(workspace, nodeset) }
     Terminal.finish()
-    if json.json { try printJSON(ResumeJSON(outcome, boot)) } else { describe(outcome) }
+    if json.json {
+      try printJSON(ResumeJSON(outcome: outcome, boot: boot))
+    } else {
+      describe(outcome)
+    }
     let failures = boot?.printResult(json) ?? []
     try expectNotRefused(outcome.refusal)
     try outcome.revert?.expectNoProblems(failures)

@@ -28,10 +28,3 @@ struct TagCommand: ParsableCommand {
       "\(snapshot.name) is \(image)@\(tag)" + (movedFrom.map { "; moved from \($0)" } ?? ""))
   }
 }
-
-struct TagJSON: JSONDocument {
-  static let kind = "tag"
-  let tag: String
-  let snapshot: String
-  let movedFrom: String?
-}

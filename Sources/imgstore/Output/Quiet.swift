@@ -2,7 +2,7 @@
 // print a report. Commands that show something (log, diff, ls …) print it even with -q.
 
 import ArgumentParser
-import Platform
+import Images
 
 /// A command that prints a report of its work.
 protocol ReportingCommand {
