@@ -1,24 +1,8 @@
 // The JSON forms of entries, notes and their comparison (docs/json.md).
 
-import Glibc
 import Packages
 import Platform
 import Store
-
-/// Returns the time in UTC, for programs: "2026-11-23T01:42:00.123456789Z".
-public func isoText(_ time: Timestamp) -> String {
-  var seconds = time_t(time.seconds)
-  var parts = tm()
-  guard gmtime_r(&seconds, &parts) != nil else { return "\(time.seconds)" }
-  func pad(_ n: some BinaryInteger, _ width: Int) -> String {
-    let text = "\(n)"
-    return String(repeating: "0", count: max(0, width - text.count)) + text
-  }
-  return
-    "\(pad(Int(parts.tm_year) + 1900, 4))-\(pad(parts.tm_mon + 1, 2))-\(pad(parts.tm_mday, 2))T"
-    + "\(pad(parts.tm_hour, 2)):\(pad(parts.tm_min, 2)):\(pad(parts.tm_sec, 2))."
-    + "\(pad(time.nanoseconds, 9))Z"
-}
 
 extension LocatedEntry: JSONDocument {
   public static let form = JSONForm<Self>("Entry", kind: "entry") { key in

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct AddCommand: ParsableCommand {
+struct AddCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "add",
     abstract: "Turn a directory into an image, and set what to leave out",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct CopyCommand: ParsableCommand {
+struct CopyCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "copy",
     abstract: "Copy an image or a snapshot to a new image",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct DefineCommand: ParsableCommand {
+struct DefineCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "define",
     abstract: "Define an image in xCAT's tables, or change its definition",

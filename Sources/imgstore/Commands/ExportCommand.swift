@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct ExportCommand: ParsableCommand {
+struct ExportCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
     abstract: "Write an image to one file, for another management node",

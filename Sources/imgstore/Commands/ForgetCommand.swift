@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct ForgetCommand: ParsableCommand {
+struct ForgetCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "forget",
     abstract: "Remove old snapshots that no rule keeps",

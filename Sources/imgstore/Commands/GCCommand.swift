@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct GCCommand: ParsableCommand {
+struct GCCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "gc", abstract: "Delete data that no snapshot references",
     discussion: """

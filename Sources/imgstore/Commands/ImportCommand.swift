@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct ImportCommand: ParsableCommand {
+struct ImportCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "import",
     abstract: "Create or replace an image from a bundle",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct InitCommand: ParsableCommand {
+struct InitCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "init",
     abstract: "Create a store, or let a group read it",

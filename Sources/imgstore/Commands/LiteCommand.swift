@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct LiteCommand: ParsableCommand {
+struct LiteCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "lite",
     abstract:

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct OptimizeCommand: ParsableCommand {
+struct OptimizeCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "optimize",
     abstract: "Recompress the store, and order data for fast restores",

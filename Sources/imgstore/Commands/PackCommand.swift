@@ -31,7 +31,7 @@ struct CacheLimit: ParsableArguments {
   }
 }
 
-struct PackCommand: ParsableCommand {
+struct PackCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "pack",
     abstract: "Pack the root tree into the file that nodes download",

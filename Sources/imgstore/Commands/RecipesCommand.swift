@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct RecipesCommand: ParsableCommand {
+struct RecipesCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "recipes",
     abstract: "Store packed images as recipes over the files of the tree",

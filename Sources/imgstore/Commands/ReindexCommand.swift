@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct ReindexCommand: ParsableCommand {
+struct ReindexCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "reindex",
     abstract: "Rebuild the index from the packs",

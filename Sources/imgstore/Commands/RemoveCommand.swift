@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct RemoveCommand: ParsableCommand {
+struct RemoveCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "remove",
     abstract: "Remove snapshots, or a directory from the list of images",

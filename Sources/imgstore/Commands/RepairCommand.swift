@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct RepairCommand: ParsableCommand {
+struct RepairCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "repair",
     abstract: "Repair a damaged store from other copies of its data",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct RestoreCommand: ParsableCommand {
+struct RestoreCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore",
     abstract: "Write a tree, directory or file of a snapshot elsewhere",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct ResumeCommand: ParsableCommand {
+struct ResumeCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "resume",
     abstract: "Complete an interrupted change, or roll it back",

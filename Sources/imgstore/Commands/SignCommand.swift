@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct SignCommand: ParsableCommand {
+struct SignCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "sign", abstract: "Sign snapshots",
     discussion: """

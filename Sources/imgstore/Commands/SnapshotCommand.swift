@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct SnapshotCommand: ParsableCommand {
+struct SnapshotCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "snapshot", abstract: "Take a snapshot of an image: definition, tree and files",
     discussion: """

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct TagCommand: ParsableCommand {
+struct TagCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "tag", abstract: "Give a snapshot a name: IMAGE@TAG")
 

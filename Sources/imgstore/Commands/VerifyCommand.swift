@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct VerifyCommand: ParsableCommand {
+struct VerifyCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
     abstract: "Check that every snapshot can be restored",

@@ -138,7 +138,7 @@ struct SignaturesMadeJSON: JSONDocument {
   let key: PublicKey
 
   static let form = JSONForm<Self>(kind: "signed") { key in
-    key("signed") { made in made.snapshots.map { Signed(snapshot: $0, key: made.key) } }
+    key("signed") { document in document.snapshots.map { Signed(snapshot: $0, key: document.key) } }
   }
 
   private struct Signed: JSONObject {

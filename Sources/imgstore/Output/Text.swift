@@ -1,6 +1,5 @@
 // Numbers, sizes, times and tables as text.
 
-import Glibc
 import Images
 
 /// Returns a size in decimal units, with two or three digits: "1.8 GB".
@@ -36,12 +35,7 @@ func count(_ n: some BinaryInteger, _ noun: String) -> String {
 
 /// Returns the local time, to the second.
 func timeText(_ time: Timestamp) -> String {
-  var seconds = time_t(time.seconds)
-  var parts = tm()
-  guard localtime_r(&seconds, &parts) != nil else { return "\(time.seconds)" }
-  func two(_ n: Int32) -> String { n < 10 ? "0\(n)" : "\(n)" }
-  return "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) "
-    + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
+  localTime(time.seconds, "%Y-%m-%d %H:%M:%S")
 }
 
 /// Returns kind and mode as `ls -l` prints them: "-rwsr-xr-x".
