@@ -58,9 +58,10 @@ test: test-deps       ## all tests; long sweeps are thinned; FILTER=REGEX picks 
 test-sweep: test-deps ## all tests with whole sweeps, seeds and corpora; an hour or two; FILTER=REGEX
 	@IMGSTORE_SWEEP=all scripts/test.sh $(if $(FILTER),--filter '$(FILTER)')
 
-lint:                 ## formatter, word check (scripts/words.txt), references to documents, codes in comments, JSON keys
+lint:                 ## formatter, word check (scripts/words.txt), imports, references to documents, codes in comments, JSON keys
 	$(SWIFT) format lint --strict --recursive --parallel $(FORMATTED)
 	@scripts/words.py
+	@scripts/imports.py
 	@scripts/doc-references.py
 	@scripts/throws-codes.py
 	@scripts/json-docs.py --check
@@ -78,12 +79,15 @@ example: build-deps   ## build Examples/ListSnapshots and run it on a small stor
 
 ##@ Long tests (docs/guarantees.md)
 
-.PHONY: release-test boot-test test-damage test-powercut test-faults test-races fuzz
+.PHONY: release-test boot-test test-mutations test-damage test-powercut test-faults test-races fuzz
 release-test: test-deps release  ## the release packs every form, and the usual tools unpack it
 	@scripts/release-test.sh $(BINARY)
 
 boot-test: test-deps release     ## a kernel boots in qemu with ramdisks packed by imgstore; skipped without qemu
 	@scripts/boot-test.sh $(BINARY)
+
+test-mutations: test-deps        ## break each invariant of a change in a copy: its test must fail; NAMES="NAME NAME"
+	@scripts/mutations.py $(NAMES)
 
 test-damage: test-deps release   ## damage a store in 5,000 ways; COUNT=n, SEED=n
 	@python3 Tests/Durability/damage.py --binary $(BINARY) --count $(or $(COUNT),5000) --seed $(or $(SEED),20261128) $(DURABILITY)

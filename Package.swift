@@ -28,8 +28,8 @@ let package = Package(
     .library(
       name: "FuzzedModules",
       targets: [
-        "Archive", "Codec", "Ingest", "Store", "Apply", "Packages", "Platform", "Render", "XCAT",
-        "Signatures", "HostileBundles",
+        "Archive", "Codec", "Ingest", "Recipes", "Store", "Apply", "Packages", "Platform", "Render",
+        "XCAT", "Signatures", "HostileBundles",
       ]),
   ],
   dependencies: [
@@ -62,15 +62,16 @@ let package = Package(
     module("Archive", ["Codec"]),
     module("Packages", ["Codec", "Platform", "SQLite"]),
     module("Store", ["Codec", "Platform", "SQLite"]),
-    module("Ingest", ["Store", "Archive", "Codec", "Platform"]),
+    module("Recipes", ["Store", "Archive", "Codec", "Platform"]),
+    module("Ingest", ["Recipes", "Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),
     module("Apply", ["Store", "Codec", "Platform"]),
-    module("XCAT", ["Archive", "Platform", "SQLite", "CExpat"]),
+    module("XCAT", ["Platform", "SQLite", "CExpat"]),
     module(
       "Images",
       [
-        "XCAT", "Ingest", "Render", "Apply", "Store", "Packages", "Archive", "Codec", "Platform",
-        "Signatures", "CCrypt", "CRE2", "CPCRE2",
+        "XCAT", "Ingest", "Recipes", "Render", "Apply", "Store", "Packages", "Archive", "Codec",
+        "Platform", "Signatures", "CCrypt", "CRE2", "CPCRE2",
       ]),
     .executableTarget(
       name: "imgstore",
@@ -85,34 +86,35 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "Images", "XCAT", "Ingest", "Render", "Archive", "Store", "Codec", "Platform",
+        "Images", "XCAT", "Ingest", "Render", "Archive", "Store", "Platform",
       ],
       path: "Tests/TestSupport", swiftSettings: strict),
     .target(
-      name: "HostileBundles", dependencies: ["Codec", "Platform", "Signatures", "XCAT", "CLzma"],
+      name: "HostileBundles",
+      dependencies: ["Archive", "Codec", "Platform", "Signatures", "XCAT", "CLzma", "CZlib"],
       path: "Tests/HostileBundles",
       swiftSettings: strict),
     moduleTests("Platform", ["Platform"]),
     moduleTests("Codec", ["Codec"]),
     moduleTests("Signatures", ["Signatures", "Codec", "Platform"]),
-    moduleTests("Archive", ["Archive", "Codec"]),
+    moduleTests("Archive", ["Archive", "Codec", "Platform", "HostileBundles"]),
     moduleTests("SQLite", ["SQLite"]),
     moduleTests("Packages", ["Packages", "Platform"]),
-    moduleTests("Store", ["Store", "Codec", "Platform", "SQLite"]),
+    moduleTests("Store", ["Store", "Codec", "Platform"]),
+    moduleTests("Recipes", ["Recipes", "Store", "Codec"]),
     moduleTests(
       "Ingest", ["Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),
     moduleTests(
       "Render", ["Render", "Images", "Ingest", "Archive", "Store", "Codec", "Platform"]),
     moduleTests("Apply", ["Apply", "Ingest", "Store", "Codec", "Platform"]),
-    moduleTests("XCAT", ["XCAT", "Archive", "Platform", "SQLite"]),
+    moduleTests("XCAT", ["XCAT", "Platform"]),
     moduleTests(
       "Images",
       [
-        "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Store", "Archive", "Codec",
-        "Platform", "Signatures",
-        "HostileBundles",
+        "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Recipes", "Store", "Archive",
+        "Codec", "Platform", "Signatures", "HostileBundles",
       ]),
-    moduleTests("CLI", ["Images", "Platform", "Codec", "HostileBundles", "XCAT", "killat"]),
+    moduleTests("CLI", ["Images", "Platform", "HostileBundles", "XCAT", "killat"]),
   ],
   swiftLanguageModes: [.v6]
 )

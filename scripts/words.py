@@ -153,4 +153,5 @@ def main():
     print(f"words: {len(files)} files, no banned words")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,5 @@
-// The error of the module Archive: tar, cpio and compressed streams as pull readers and push writers
-// over byte spans. The module does not depend on stores.
+// The error of the module Archive: pull readers of tar, cpio and compressed streams, and headers of their
+// members. The module does not depend on stores.
 
 import Codec
 

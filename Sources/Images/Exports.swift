@@ -8,6 +8,7 @@
 @_exported import enum Platform.ErrorCategory
 @_exported import enum Platform.ErrorCode
 @_exported import protocol Platform.ExplainedError
+@_exported import struct Platform.Failure
 @_exported import enum Platform.FileKind
 @_exported import struct Platform.InterruptedError
 // The process: arguments, threads, signals, terminal and clock.
@@ -60,5 +61,5 @@
 @_exported import enum XCAT.PackimageCommandLine
 @_exported import enum XCAT.ParseResult
 @_exported import struct XCAT.RemoteFile
-@_exported import struct XCAT.XCATError
+@_exported import typealias XCAT.XCATError
 @_exported import func XCAT.splitExtra

@@ -8,19 +8,14 @@
 import Platform
 
 /// A package database that cannot be read, and the reason.
-public struct PackagesError: ExplainedError {
-  public let subject: String
-  public let reason: String
-  public let hint: String
-  public var errorCode: ErrorCode { .packagesInvalid }
+public typealias PackagesError = Failure<PackagesDomain>
 
-  /// Creates an error.
-  public init(_ subject: String, _ reason: String, hint: String = "") {
-    self.subject = subject
-    self.reason = reason
-    self.hint = hint
-  }
+/// The module Packages, for its errors.
+public enum PackagesDomain: FailureDomain {
+  public static let usualCode = ErrorCode.packagesInvalid
+}
 
+extension PackagesError {
   static func damaged(_ path: [UInt8], _ reason: String) -> PackagesError {
     PackagesError(
       "package database \(printable(path))", reason,

@@ -10,18 +10,11 @@ import Codec
 import Platform
 
 /// A key or a statement that cannot be used, and the reason.
-public struct SignatureError: ExplainedError {
-  public let subject: String
-  public let reason: String
-  public let hint: String
-  public var errorCode: ErrorCode { .signatureRefused }
+public typealias SignatureError = Failure<SignatureDomain>
 
-  /// Creates an error.
-  public init(_ subject: String, _ reason: String, hint: String = "") {
-    self.subject = subject
-    self.reason = reason
-    self.hint = hint
-  }
+/// The module Signatures, for its errors.
+public enum SignatureDomain: FailureDomain {
+  public static let usualCode = ErrorCode.signatureRefused
 }
 
 /// A key that verifies signatures.

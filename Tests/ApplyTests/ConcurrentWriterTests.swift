@@ -77,7 +77,7 @@ private func backdate(_ path: String) throws {
   ) throws -> ApplyReport {
     let files = FaultyFileSystem(.before(n, operation, action))
     let report = try Executor(
-      files, site.store, base: site.root, conflictPolicy: .failIfChanged, threads: 1,
+      files, site.store, base: site.root, ExecutionOptions(.failIfChanged, threads: 1),
       progress: Progress()
     ).run(plan)
     #expect(files.isHit)
@@ -115,7 +115,7 @@ private func backdate(_ path: String) throws {
     try write("OLD", to: directory.path("tree/f"))
     try backdate(directory.path("tree/f"))
     let report = try Executor(
-      kernel, site.store, base: site.root, conflictPolicy: .failIfChanged, progress: Progress()
+      kernel, site.store, base: site.root, ExecutionOptions(.failIfChanged), progress: Progress()
     ).run(plan)
     #expect(report.problems.count == 1)
     #expect(text("tree/f") == "OLD")

@@ -65,8 +65,10 @@ import Testing
     plan.files = [
       Step(action: .write, path: Array("tree/f".utf8), entry: entry(expected), old: entry(old))
     ]
-    return try Executor(kernel, store, base: root, conflictPolicy: .overwrite, progress: Progress())
-      .run(plan)
+    return try Executor(
+      kernel, store, base: root, ExecutionOptions(.overwrite), progress: Progress()
+    )
+    .run(plan)
   }
 
   /// Below one chunk; several chunks; written by all processors.

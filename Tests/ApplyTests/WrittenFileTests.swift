@@ -27,8 +27,10 @@ import Testing
       uid: getuid(), gid: getgid(), modified: Timestamp(seconds: 1_000_000_000, nanoseconds: 5))
     var plan = Plan()
     plan.files = [Step(action: .write, path: Array("tree/f".utf8), entry: entry)]
-    return try Executor(kernel, store, base: root, conflictPolicy: .overwrite, progress: Progress())
-      .run(plan)
+    return try Executor(
+      kernel, store, base: root, ExecutionOptions(.overwrite), progress: Progress()
+    )
+    .run(plan)
   }
 
   private func add(_ text: String, as id: Digest? = nil) throws -> Digest {

@@ -14,17 +14,6 @@ private func tarMembers(_ bytes: [UInt8]) throws -> [(TarMember, [UInt8])] {
   return all
 }
 
-private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
-  let output = Monitor<[UInt8]>([])
-  let tar = TarWriter { bytes in output.withLock { $0 += bytes } }
-  for (member, content) in members {
-    try tar.begin(member)
-    try content.withUnsafeBytes { try tar.write($0) }
-  }
-  try tar.finish()
-  return output.withLock { $0 }
-}
-
 @Suite struct PaxTests {
   private let sample: [(TarMember, [UInt8])] = {
     let long = String(repeating: "long/", count: 40)
@@ -55,14 +44,14 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
   }()
 
   @Test func `extended attributes, nanoseconds and comments read back as written`() throws {
-    let back = try tarMembers(tarBytes(sample))
+    let back = try tarMembers(archiveBytes(sample))
     #expect(back.map(\.0) == sample.map(\.0))
     #expect(back.map(\.1) == sample.map(\.1))
     // Record lengths count their own digits: check every length around the steps.
     for count in Array(80...110) + Array(975...1010) {
       let member = TarMember(
         path: [0x61], kind: .fifo, mode: 0, comment: String(repeating: "c", count: count))
-      #expect(try tarMembers(tarBytes([(member, [])])).first?.0 == member)
+      #expect(try tarMembers(archiveBytes([(member, [])])).first?.0 == member)
     }
   }
 
@@ -70,8 +59,8 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
     throws
   {
     let plain = Array(sample.suffix(1))
-    #expect(try tarBytes(plain).count == 10240)
-    #expect(try !tarBytes(plain).contains(0x78))
+    #expect(try archiveBytes(plain).count == 10240)
+    #expect(try !archiveBytes(plain).contains(0x78))
   }
 
   @Test(.usesTools) func `GNU tar, bsdtar, python and busybox accept comments without a warning`()
@@ -85,7 +74,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
       members[i].0.xattrs = []
       members[i].0.modifiedSeconds = max(members[i].0.modifiedSeconds, 1_000_000_000)
     }
-    try Data(tarBytes(members)).write(to: URL(fileURLWithPath: directory.path("a.tar")))
+    try Data(archiveBytes(members)).write(to: URL(fileURLWithPath: directory.path("a.tar")))
     let python =
       "import sys, tarfile; t = tarfile.open(sys.argv[1]); t.extractall('.'); print(t.getnames())"
     let tools: [[String]] = [
@@ -111,7 +100,7 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
   @Test(.usesTools)
   func `extended attributes are exchanged with GNU tar and bsdtar in both directions`() throws {
     let directory = try TemporaryDirectory()
-    try Data(tarBytes(Array(sample.prefix(1)))).write(
+    try Data(archiveBytes(Array(sample.prefix(1)))).write(
       to: URL(fileURLWithPath: directory.path("a.tar")))
     for (i, tool) in ["tar --xattrs --xattrs-include='*'", "bsdtar --xattrs"].enumerated() {
       let out = try shell(
@@ -153,12 +142,12 @@ private func tarBytes(_ members: [(TarMember, [UInt8])]) throws -> [UInt8] {
       directory.path)
     #expect(
       try tarMembers(fileBytes(directory.path("a.tar"))).map { $0.0.accessList != nil } == [true])
-    #expect(try tarMembers(tarBytes(sample)).allSatisfy { $0.0.accessList == nil })
+    #expect(try tarMembers(archiveBytes(sample)).allSatisfy { $0.0.accessList == nil })
   }
 
   /// Returns an 'x' header.
   private func archive(_ records: [UInt8]) throws -> [UInt8] {
-    let good = try tarBytes([
+    let good = try archiveBytes([
       (TarMember(path: [0x61], kind: .fifo, mode: 0, comment: "c"), [])
     ])
     var block = Array(good.prefix(512))

@@ -39,17 +39,6 @@ func cpioMembers(_ bytes: [UInt8], step: Int = .max) throws -> [(CpioMember, [UI
   return all
 }
 
-func cpioBytes(_ members: [(CpioMember, [UInt8])]) throws -> [UInt8] {
-  let output = Monitor<[UInt8]>([])
-  let cpio = CpioWriter { bytes in output.withLock { $0 += bytes } }
-  for (member, content) in members {
-    try cpio.begin(member)
-    try content.withUnsafeBytes { try cpio.write($0) }
-  }
-  try cpio.finish()
-  return output.withLock { $0 }
-}
-
 /// Members of every kind, with random names, numbers and content.
 func cpioSample(_ seed: UInt64) -> [(CpioMember, [UInt8])] {
   var random = SplitMix64(seed)

@@ -3,6 +3,7 @@
 import Archive
 import Codec
 import Foundation
+import HostileBundles
 import Platform
 import TestSupport
 import Testing
@@ -28,13 +29,14 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
   private func write(_ members: [(TarMember, [UInt8])], level: Int32 = 6) throws -> [UInt8] {
     let output = Monitor<[UInt8]>([])
     let gzip = try GzipWriter(level: level) { bytes in output.withLock { $0 += bytes } }
-    let tar = TarWriter { try gzip.write($0) }
+    var totalBytes = 0
     for (i, (member, content)) in members.enumerated() {
       try gzip.setCompressing(i % 2 == 0)
-      try tar.begin(member)
-      try content.withUnsafeBytes { try tar.write($0) }
+      let bytes = try memberBytes(member, content)
+      totalBytes += bytes.count
+      try bytes.withUnsafeBytes { try gzip.write($0) }
     }
-    try tar.finish()
+    try TarMember.end(after: UInt64(totalBytes)).withUnsafeBytes { try gzip.write($0) }
     try gzip.finish()
     return output.withLock { $0 }
   }
@@ -107,14 +109,7 @@ private func members(_ bytes: [UInt8], step: Int = .max) throws -> [(TarMember, 
     _ seed: UInt64
   ) throws {
     var random = SplitMix64(seed)
-    let output = Monitor<[UInt8]>([])
-    let tar = TarWriter { bytes in output.withLock { $0 += bytes } }
-    for (member, content) in sample(seed) {
-      try tar.begin(member)
-      try content.withUnsafeBytes { try tar.write($0) }
-    }
-    try tar.finish()
-    let good = output.withLock { $0 }
+    let good = try archiveBytes(sample(seed))
     for _ in 0..<400 {
       var bytes = good
       let block = Int.random(in: 0..<bytes.count / 512, using: &random) * 512

@@ -147,12 +147,10 @@ import Testing
   @Test(arguments: [[], ["--back"], ["--abandon"]])
   func `'resume -n' plans and leaves the change unfinished`(_ direction: [String]) throws {
     let node = try node()
-    let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
-      .appendingPathComponent("killat").path
     for operation in 5..<200
     where !FileManager.default.fileExists(atPath: node.directory.path("store/journal/img")) {
       _ = try run(
-        killer,
+        killatBinary,
         arguments: [
           "\(operation)", node.directory.path("count"), binary, "revert", "img@1", "--in-place",
         ], environment: node.environment)

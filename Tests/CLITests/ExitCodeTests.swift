@@ -108,12 +108,10 @@ import Testing
 
   @Test func `a command that an unfinished change blocks exits with 6`() throws {
     let site = try filled()
-    let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
-      .appendingPathComponent("killat").path
     for operation in 5..<200
     where !FileManager.default.fileExists(atPath: site.directory.path("store/journal/img")) {
       _ = try run(
-        killer,
+        killatBinary,
         arguments: [
           "\(operation)", site.directory.path("count"), binary, "revert", "img@1", "--in-place",
         ], environment: site.environment)

@@ -271,13 +271,11 @@ import Testing
 
   @Test func `an image with an unfinished change is marked in every list`() throws {
     let site = try site()
-    let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
-      .appendingPathComponent("killat").path
     // Killed at a later and later change of a file system, until a journal stays behind.
     var images = try site.imgstore("images")
     for operation in 5..<200 where !images.output.contains("(unfinished)") {
       _ = try run(
-        killer,
+        killatBinary,
         arguments: [
           "\(operation)", site.directory.path("count"), binary, "revert", "compute@1", "--in-place",
         ], environment: site.environment)

@@ -222,15 +222,13 @@ private final class DocumentNode: Sendable {
 
   /// Has a revert killed midway.
   private func leaveUnfinished(_ site: DocumentNode) throws {
-    let killer = URL(fileURLWithPath: binary).deletingLastPathComponent()
-      .appendingPathComponent("killat").path
     let number = try #require(
       try run(binary, arguments: ["log", "img"], environment: site.environment).output
         .split(separator: "\n").last?.split(separator: " ").first)
     for operation in 5..<200
     where !FileManager.default.fileExists(atPath: site.directory.path("store/journal/img")) {
       _ = try run(
-        killer,
+        killatBinary,
         arguments: [
           "\(operation)", site.directory.path("count"), binary, "revert", "img\(number)",
           "--in-place",

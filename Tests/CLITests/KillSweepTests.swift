@@ -60,11 +60,9 @@ private struct KillSweep {
   private func kill(
     _ directory: TemporaryDirectory, _ arguments: [String], at operation: Int
   ) throws -> (status: Int32, operations: Int) {
-    let tool = URL(fileURLWithPath: binary).deletingLastPathComponent()
-      .appendingPathComponent("killat").path
     let counts = directory.path("count")
     let result = try TestSupport.run(
-      tool, arguments: ["\(operation)", counts, binary] + arguments,
+      killatBinary, arguments: ["\(operation)", counts, binary] + arguments,
       environment: environment(directory))
     let text = try String(contentsOfFile: counts, encoding: .utf8)
     return (result.status, Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0)

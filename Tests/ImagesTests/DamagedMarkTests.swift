@@ -53,11 +53,6 @@ import Testing
     "sed -i '2s/ ..../ 0000/' tags/img/golden",
   ]
 
-  private func code(_ body: () throws -> Void) -> ErrorCode? {
-    do { try body() } catch let error as any ExplainedError { return error.errorCode } catch {}
-    return nil
-  }
-
   @Test(arguments: tagDamages)
   func `a damaged tag is named and protects, before and after a repair`(_ damage: String) throws {
     let site = try Site()
@@ -77,9 +72,9 @@ import Testing
       #expect(try workspace.damagedMarks(of: "img").map(\.reference) == ["img@golden"])
       #expect(try workspace.history(of: "img").damagedMarks.map(\.name) == ["golden"])
       #expect(try workspace.tags(of: "img").map(\.tag) == ["t2", "t3"])
-      #expect(code { _ = try workspace.find(Reference("img@golden")) } == .damaged)
-      #expect(code { _ = try site.forgetOld() } == .damaged)
-      #expect(code { _ = try workspace.remove(["img@2"]) } == .damaged)
+      #expect(errorCode { _ = try workspace.find(Reference("img@golden")) } == .damaged)
+      #expect(errorCode { _ = try site.forgetOld() } == .damaged)
+      #expect(errorCode { _ = try workspace.remove(["img@2"]) } == .damaged)
       #expect(
         try workspace.verify(deep: false).problems.flatMap { $0.affected.map(\.snapshot) }
           == ["img@golden"])
@@ -116,7 +111,7 @@ import Testing
     _ = try Workspace.test(site.directory, store: "other").snapshot("img", tag: "golden")
     try site.damage("truncate -s 0 tags/img/golden")
     #expect(try !site.repair(from: ["other"]).isClean)
-    #expect(code { _ = try site.forgetOld() } == .damaged)
+    #expect(errorCode { _ = try site.forgetOld() } == .damaged)
   }
 
   @Test func `tag, untag and remove --force resolve a damaged tag`() throws {
@@ -146,7 +141,7 @@ import Testing
   @Test func `swapped tags both return to their places`() throws {
     let site = try Site()
     try site.damage("cd tags/img; mv golden x; mv t2 golden; mv x t2")
-    #expect(code { _ = try site.open().find(Reference("img@golden")) } == .damaged)
+    #expect(errorCode { _ = try site.open().find(Reference("img@golden")) } == .damaged)
     #expect(try site.repair().isClean)
     #expect(
       try site.open().tags(of: "img").map { "\($0.tag) \($0.snapshot.number)" }

@@ -8,11 +8,6 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct DryRunRefusalTests {
-  private func code(_ body: () throws -> Void) -> ErrorCode? {
-    do { try body() } catch let error as any ExplainedError { return error.errorCode } catch {}
-    return nil
-  }
-
   @Test func `a dry run of an import that needs --force has the code of the refusal`() throws {
     let node = try TestNode.fresh()
     let bundle = try node.write(BundleDraft().bundle())
@@ -22,7 +17,7 @@ import Testing
     request.isDryRun = false
     _ = try node.workspace.importBundle(request)
     try node.put("\(ManifestDraft.boot)/kernel", "changed")
-    let real = code { _ = try node.workspace.importBundle(request) }
+    let real = errorCode { _ = try node.workspace.importBundle(request) }
     request.isDryRun = true
     var planned = try node.workspace.importBundle(request)
     #expect(real == .alreadyExists && planned.refusal?.errorCode == real)
@@ -36,7 +31,7 @@ import Testing
     let node = try TestNode.fresh()
     try node.put("/install/postscripts/tinyscript", "genuine\n")
     var request = ImportRequest(try node.write(BundleDraft().bundle()))
-    let real = code { _ = try node.workspace.importBundle(request) }
+    let real = errorCode { _ = try node.workspace.importBundle(request) }
     request.isDryRun = true
     let planned = try node.workspace.importBundle(request)
     #expect(real != nil && planned.refusal?.errorCode == real)
@@ -53,7 +48,7 @@ import Testing
     try shell("echo c >\"$1/f\"", tree)
     #expect(try workspace.revert("img@1", dryRun: true).refusal == nil)
     let lock = try TreeLock(of: "/img/rootimg", below: directory.path("root"))
-    let real = code { _ = try workspace.revert("img@1") }
+    let real = errorCode { _ = try workspace.revert("img@1") }
     let planned = try workspace.revert("img@1", dryRun: true)
     #expect(real == .imageLocked && planned.refusal?.errorCode == real)
     #expect(planned.apply.writes.count == 1, "the plan is complete")
@@ -73,7 +68,7 @@ import Testing
     #expect(planned.refusal?.errorCode == .imageLocked)
     #expect(planned.images.first?.apply.writes.isEmpty == false, "the plan is complete")
     request.isDryRun = false
-    #expect(code { _ = try node.workspace.importBundle(request) } == .imageLocked)
+    #expect(errorCode { _ = try node.workspace.importBundle(request) } == .imageLocked)
     withExtendedLifetime(lock) {}
   }
 

@@ -23,13 +23,6 @@ import Testing
     }
   }
 
-  private func code(_ body: () throws -> Void) -> ErrorCode? {
-    do {
-      try body()
-      return nil
-    } catch { return (error as? any ExplainedError)?.errorCode }
-  }
-
   @Test func `an error caused by an unfinished change has the code unfinished`() throws {
     let log = try workspace.log("img").map(\.committed)
     // A second image with the same root tree.
@@ -38,12 +31,12 @@ import Testing
       operation: .revert, image: "img", started: now(), method: .inPlace, target: log[1].id,
       before: log[0].id, command: "revert", message: "revert to @1")
     try workspace.store().journals.write(journal.encode(), of: try ImageName("img"))
-    #expect(code { _ = try workspace.snapshot("img") } == .changeUnfinished)
-    #expect(code { _ = try workspace.revert(RevertRequest("img@1")) } == .changeUnfinished)
-    #expect(code { _ = try workspace.remove(["img@1"], force: true) } == .changeUnfinished)
-    #expect(code { _ = try workspace.snapshot("twin") } == .changeUnfinished)
-    #expect(code { _ = try workspace.resume("img", .abandon) } == nil)
-    #expect(code { _ = try workspace.resume("img", .forward) } == .nothingToResume)
+    #expect(errorCode { _ = try workspace.snapshot("img") } == .changeUnfinished)
+    #expect(errorCode { _ = try workspace.revert(RevertRequest("img@1")) } == .changeUnfinished)
+    #expect(errorCode { _ = try workspace.remove(["img@1"], force: true) } == .changeUnfinished)
+    #expect(errorCode { _ = try workspace.snapshot("twin") } == .changeUnfinished)
+    #expect(errorCode { _ = try workspace.resume("img", .abandon) } == nil)
+    #expect(errorCode { _ = try workspace.resume("img", .forward) } == .nothingToResume)
   }
 
   @Test func `an interrupted change has the code unfinished for every cause`() throws {
@@ -51,7 +44,7 @@ import Testing
     let failing = try Workspace(workspace.options, fileSystem: files) { _ in }
     var request = RevertRequest("img@1")
     request.method = .inPlace
-    #expect(code { _ = try failing.revert(request) } == .changeUnfinished)
+    #expect(errorCode { _ = try failing.revert(request) } == .changeUnfinished)
   }
 
   @Test(arguments: [
@@ -66,7 +59,7 @@ import Testing
   {
     try shell("cd \"$1\"; \(damage)", directory.path("store"))
     let again = try Workspace(workspace.options) { _ in }
-    let found = code { _ = try again.restore("img@1", to: directory.path("out")) }
+    let found = errorCode { _ = try again.restore("img@1", to: directory.path("out")) }
     #expect(found == expected)
   }
 

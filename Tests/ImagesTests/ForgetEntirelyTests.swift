@@ -11,15 +11,9 @@ import Testing
   private let workspace: Workspace
 
   init() throws {
-    directory = try TemporaryDirectory()
-    workspace = try Workspace(WorkspaceOptions(store: directory.path("store"))) { _ in }
-    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", directory.path("tree"))
-    _ = try workspace.snapshot(directory.path("tree"))
-  }
-
-  private func code(_ body: () throws -> Void) -> ErrorCode? {
-    do { try body() } catch { return (error as? any ExplainedError)?.errorCode }
-    return nil
+    let node = try TestNode.directory("tree", tree: ["etc/hosts": "one\n"])
+    (directory, workspace) = (node.directory, node.workspace)
+    _ = try workspace.snapshot(node.tree)
   }
 
   @Test func `an image that is forgotten entirely is named with its patterns`() throws {
@@ -40,7 +34,7 @@ import Testing
     try shell(
       "python3 -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(open(sys.argv[2]).read())' \"$1\" \"$2\"",
       directory.path("store/xcat/directory.sqlite"), trigger)
-    #expect(code { _ = try workspace.forgetEntirely(["tree"]) } == .tablesInvalid)
+    #expect(errorCode { _ = try workspace.forgetEntirely(["tree"]) } == .tablesInvalid)
     #expect(try workspace.log("tree").count == 1)
     #expect(try workspace.images().first?.isDefined == true)
   }

@@ -8,6 +8,7 @@ import Platform
 import Store
 import TestSupport
 import Testing
+import XCAT
 
 @Suite struct ImageTransactionTests {
   /// A command that changes an image.
@@ -66,8 +67,13 @@ import Testing
       _ = try? node.open(fileSystem: crash).revert(swapping: "img@1")
       try #require(try workspace.unfinished().count == 1)
     }
-    let trace = FileTrace { [node] in
-      command.changesRows ? (try? node.open().stanzas()).map { "\($0.hashValue)" } ?? "" : ""
+    let tables = SQLiteTableBackend(
+      KernelFileSystem.shared, directory: Array(node.directory.path("store/xcat").utf8),
+      mayCreate: false)
+    let trace = FileTrace {
+      guard command.changesRows, let rows = try? tables.rows("linuximage") else { return "" }
+      return rows.map { "\($0["imagename"] ?? "") \($0["kernelver"] ?? "")" }.sorted()
+        .joined(separator: ", ")
     }
     let traced = try node.open(fileSystem: FaultyFileSystem(trace: trace))
     switch command {

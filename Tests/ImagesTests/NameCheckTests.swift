@@ -12,23 +12,20 @@ import Testing
   private let workspace: Workspace
 
   init() throws {
-    directory = try TemporaryDirectory()
-    workspace = try Workspace(WorkspaceOptions(store: directory.path("store"))) { _ in }
-    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", directory.path("tree"))
-    _ = try workspace.snapshot(directory.path("tree"))
-  }
-
-  private func code(_ body: () throws -> Void) -> ErrorCode? {
-    do { try body() } catch { return (error as? any ExplainedError)?.errorCode }
-    return nil
+    let node = try TestNode.directory("tree", tree: ["etc/hosts": "one\n"])
+    (directory, workspace) = (node.directory, node.workspace)
+    _ = try workspace.snapshot(node.tree)
   }
 
   @Test func `several names are checked before the first snapshot`() throws {
-    #expect(code { try workspace.requireImages(["tree", "before update"]) } == .imageNotFound)
+    #expect(errorCode { try workspace.requireImages(["tree", "before update"]) } == .imageNotFound)
     #expect(
-      code { try workspace.requireImages(["tree", directory.path("tree"), directory.path("")]) }
+      errorCode {
+        try workspace.requireImages(["tree", directory.path("tree"), directory.path("")])
+      }
         == nil)
-    #expect(code { try workspace.requireImages([directory.path("nothing")]) } == .imageNotFound)
+    #expect(
+      errorCode { try workspace.requireImages([directory.path("nothing")]) } == .imageNotFound)
     #expect(try workspace.log("tree").count == 1)
   }
 
@@ -46,12 +43,12 @@ import Testing
       #expect(try workspace.find(Reference("tree@\(prefix)")).id == snapshot.id, "\(prefix)")
     }
     #expect(try workspace.find(Reference("tree@\(snapshot.number)")).id == snapshot.id)
-    #expect(code { _ = try workspace.find(Reference("tree@999999")) } == .snapshotNotFound)
+    #expect(errorCode { _ = try workspace.find(Reference("tree@999999")) } == .snapshotNotFound)
   }
 
   @Test(arguments: ["2026-02-30", "2026-11-31", "2025-02-29", "2026-04-31 12:00"])
   func `a day that no calendar has is refused`(_ day: String) {
-    #expect(code { _ = try workspace.find(Reference("tree@\(day)")) } == .invalidReference)
+    #expect(errorCode { _ = try workspace.find(Reference("tree@\(day)")) } == .invalidReference)
   }
 
   @Test func `remove --force takes the number of a far ref, however many digits it has`() throws {

@@ -9,34 +9,29 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct PackedNameTests {
-  private func code(_ body: () throws -> Void) -> ErrorCode? {
-    do { try body() } catch let error as any ExplainedError { return error.errorCode } catch {}
-    return nil
-  }
-
   @Test(arguments: [
     "r.iso", "r.erofs", "r.ext4", "r.qcow2", "r.vhd", "r.dmg", "r.zip", "r.ISO",
     "dir.d/r.rpm", "c.tar", "c.cpio", "c.tar.bz2",
   ])
   func `a name of another format is refused`(_ name: String) {
-    #expect(code { _ = try PackRequest("img", output: name) } == .usage)
+    #expect(errorCode { _ = try PackRequest("img", output: name) } == .usage)
     #expect(
-      code { _ = try PackRequest("img", output: name, method: .cpio, codec: .gzip) } == .usage)
+      errorCode { _ = try PackRequest("img", output: name, method: .cpio, codec: .gzip) } == .usage)
     var export = ExportRequest("img")
     export.destination = .file(name)
-    #expect(code { try TemporaryDirectory.exporting(export) } == .usage)
+    #expect(errorCode { try TemporaryDirectory.exporting(export) } == .usage)
   }
 
   @Test(arguments: ["initrd.img", "r.raw", "kernel.BIN"])
   func `a name for any format needs the format`(_ name: String) throws {
-    #expect(code { _ = try PackRequest("img", output: name) } == .usage)
-    #expect(code { _ = try PackRequest("img", output: name, codec: .zstd) } == .usage)
+    #expect(errorCode { _ = try PackRequest("img", output: name) } == .usage)
+    #expect(errorCode { _ = try PackRequest("img", output: name, codec: .zstd) } == .usage)
     for method in PackMethod.allCases {
       #expect(try PackRequest("img", output: name, method: method).method == method)
     }
     var export = ExportRequest("img")
     export.destination = .file(name)
-    #expect(code { try TemporaryDirectory.exporting(export) } == .usage)
+    #expect(errorCode { try TemporaryDirectory.exporting(export) } == .usage)
   }
 
   @Test func `names that say no format, and directories, are allowed`() throws {

@@ -5,8 +5,8 @@
 import Codec
 import Foundation
 import Images
-import Ingest
 import Platform
+import Recipes
 import Render
 import Store
 import TestSupport
@@ -362,7 +362,7 @@ private func python(_ level: Int) -> String {
     _ = try report(try image.snapshotWithRecipe().result)
     let store = try ObjectStore(
       KernelFileSystem.shared, path: Array(image.directory.path("store").utf8), create: false,
-      maker: OtherMaker(), report: { _ in })
+      reconstructor: PlanReconstructor(reencoder: OtherReencoder()), report: { _ in })
     do {
       _ = try image.stored(store)
       Issue.record("other bytes were believed")
@@ -373,27 +373,10 @@ private func python(_ level: Int) -> String {
     let report = try store.verify(deep: false, progress: Progress())
     #expect(report.problems.contains { $0.reason.contains("zlib 9.9") })
   }
-
-  @Test func `a reconstruction that depends on itself is detected`() throws {
-    let directory = try TemporaryDirectory()
-    let store = try Workspace.test(directory).store(create: true)
-    func digest(_ text: String) -> Digest { SHA256.digest(of: Array(text.utf8)) }
-    func plan(over id: Digest) -> ReconstructionPlan {
-      .deflated(DeflatePlan(fingerprints: [], spans: [.blob(id, sizeBytes: 2 << 20)]))
-    }
-    let (a, b, c) = (digest("a"), digest("b"), digest("c"))
-    #expect(try store.isMade(of: a, plan(over: a), over: []))
-    #expect(
-      try store.isMade(
-        of: a, plan(over: b),
-        over: [ReconstructedBlob(b, plan(over: c)), ReconstructedBlob(c, plan(over: a))]))
-    let looped = [ReconstructedBlob(b, plan(over: c)), ReconstructedBlob(c, plan(over: b))]
-    #expect(try !store.isMade(of: a, plan(over: b), over: looped))
-  }
 }
 
 /// A reencoder with another version of zlib.
-private struct OtherMaker: StreamReencoder {
+private struct OtherReencoder: StreamReencoder {
   func fingerprint(of encoder: DeflateMethod.Encoder) -> String { "zlib 9.9 0123456789abcdef" }
 
   func replay(

@@ -11,20 +11,14 @@ import Testing
   private let workspace: Workspace
 
   init() throws {
-    directory = try TemporaryDirectory()
-    workspace = try Workspace(WorkspaceOptions(store: directory.path("store"))) { _ in }
-    try shell("mkdir -p \"$1/etc\"; echo one >\"$1/etc/hosts\"", directory.path("tree"))
-    _ = try workspace.snapshot(directory.path("tree"))
-  }
-
-  private func code(_ body: () throws -> Void) -> ErrorCode? {
-    do { try body() } catch { return (error as? any ExplainedError)?.errorCode }
-    return nil
+    let node = try TestNode.directory("tree", tree: ["etc/hosts": "one\n"])
+    (directory, workspace) = (node.directory, node.workspace)
+    _ = try workspace.snapshot(node.tree)
   }
 
   @Test func `a restore does not write into a live image unless it is forced`() throws {
     let destination = directory.path("tree/etc/copy")
-    #expect(code { _ = try workspace.restore("tree:etc", to: destination) } != nil)
+    #expect(errorCode { _ = try workspace.restore("tree:etc", to: destination) } != nil)
     #expect(!FileManager.default.fileExists(atPath: destination))
     _ = try workspace.restore("tree:etc", to: directory.path("out"))
     _ = try workspace.restore("tree:etc", to: destination, overwriting: true)
@@ -38,7 +32,8 @@ import Testing
     try shell("ln -s tree \"$1/link\"", directory.path)
     let before = try run("find", directory.path("tree")).output
     #expect(
-      code { _ = try workspace.restore("tree:etc/hosts", to: directory.path(destination)) } != nil)
+      errorCode { _ = try workspace.restore("tree:etc/hosts", to: directory.path(destination)) }
+        != nil)
     #expect(try run("find", directory.path("tree")).output == before)
   }
 
@@ -52,7 +47,8 @@ import Testing
     for force in [false, true] {
       let destination = directory.path("store/new/deep")
       #expect(
-        code { _ = try workspace.restore("tree:etc", to: destination, overwriting: force) } != nil)
+        errorCode { _ = try workspace.restore("tree:etc", to: destination, overwriting: force) }
+          != nil)
     }
     #expect(try run("find", directory.path("store")).output == before)
   }

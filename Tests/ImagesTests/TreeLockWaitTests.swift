@@ -48,16 +48,11 @@ import Testing
     ("copy", { _ = try $0.copy(CopyRequest("img", to: "copy")) }),
   ]
 
-  private func code(_ body: () throws -> Void) -> ErrorCode? {
-    do { try body() } catch let error as any ExplainedError { return error.errorCode } catch {}
-    return nil
-  }
-
   @Test(arguments: 0..<4) func `with --wait a command waits for xCAT's lock`(_ index: Int) throws {
     let (name, run) = Self.commands[index]
     let site = try Site()
     let workspace = try site.open(.atMost(seconds: 600), isReleased: true)
-    #expect(code { try run(workspace) } == nil, "\(name)")
+    #expect(errorCode { try run(workspace) } == nil, "\(name)")
     let lines = site.messages.withLock { $0 }
     #expect(lines.count == 1, "\(name)")
     #expect(lines.first?.contains("\(getpid())") == true, "the holder is named: \(lines)")
@@ -69,7 +64,7 @@ import Testing
     let site = try Site()
     for wait in [LockWait.forever, .atMost(seconds: 0), .atMost(seconds: 0.1)] {
       let workspace = try site.open(wait, isReleased: false)
-      #expect(code { try run(workspace) } == .imageLocked, "\(name)")
+      #expect(errorCode { try run(workspace) } == .imageLocked, "\(name)")
     }
     #expect(site.messages.withLock { $0 }.count == 1, "only the one that waits says so")
   }

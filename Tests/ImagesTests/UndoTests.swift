@@ -78,10 +78,9 @@ import Testing
   {
     let options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
     let whole = try Workspace(options) { _ in }
-    // Usually one of the first numbers interrupts it. Smaller steps follow, because the window may be narrow.
-    let numbers = [10, 3, 1].flatMap { stride(from: 150, to: 1500, by: $0) }
-    for n in numbers {
-      let files = FaultyFileSystem(failing: n, .forGood)
+    // The journal gets its name by a rename.
+    for n in 0..<100 {
+      let files = FaultyFileSystem(.crash(after: n, "rename", {}))
       var request = RevertRequest("img@1")
       request.method = method
       do {

@@ -38,11 +38,6 @@ import Testing
       try FileLock.acquireIfFree(files, at: locks.raw, Array(name.utf8), exclusive: true))
   }
 
-  private func code(_ body: () throws -> Void) -> ErrorCode? {
-    do { try body() } catch let error as any ExplainedError { return error.errorCode } catch {}
-    return nil
-  }
-
   @Test(arguments: ["refs", "tags", "signatures"])
   func `repair does not wait for an image longer than the request allows`(_ target: String) throws {
     let directory = try site()
@@ -58,7 +53,7 @@ import Testing
     for wait in [LockWait.atMost(seconds: 0), .atMost(seconds: 0.1)] {
       let lines = Monitor<[String]>([])
       #expect(
-        code {
+        errorCode {
           _ = try open(directory, wait) { line in lines.withLock { $0.append(line) } }.repair()
         }
           == .imageLocked)
@@ -82,7 +77,7 @@ import Testing
     let descriptor = try files.openDirectory(
       at: files.workingDirectory, Array(directory.path.utf8))
     func take(_ name: String, _ wait: LockWait) -> ErrorCode? {
-      code {
+      errorCode {
         _ = try FileLock.acquire(
           files, at: descriptor.raw, Array(name.utf8), exclusive: true, waiting: wait)
       }

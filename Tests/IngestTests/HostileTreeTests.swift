@@ -10,15 +10,8 @@ import Testing
 
 @Suite struct HostileTreeTests {
   private func tar(_ members: [TarMember], isEnded: Bool = true) throws -> [UInt8] {
-    let output = Monitor<[UInt8]>([])
-    let tar = TarWriter { bytes in output.withLock { $0 += bytes } }
-    for member in members {
-      try tar.begin(member)
-      let content = [UInt8](repeating: 0x61, count: Int(member.sizeBytes))
-      try content.withUnsafeBytes { try tar.write($0) }
-    }
-    if isEnded { try tar.finish() }
-    return output.withLock { $0 }
+    try archiveBytes(
+      members.map { ($0, [UInt8](repeating: 0x61, count: Int($0.sizeBytes))) }, isEnded: isEnded)
   }
 
   private func member(_ path: String, _ kind: TarKind = .file, size: UInt64 = 0) -> TarMember {
@@ -26,16 +19,12 @@ import Testing
   }
 
   private func cpio(_ members: [(CpioMember, String)]) throws -> [UInt8] {
-    let output = Monitor<[UInt8]>([])
-    let cpio = CpioWriter { bytes in output.withLock { $0 += bytes } }
-    for (member, content) in members {
-      var member = member
-      member.sizeBytes = UInt64(content.utf8.count)
-      try cpio.begin(member)
-      try Array(content.utf8).withUnsafeBytes { try cpio.write($0) }
-    }
-    try cpio.finish()
-    return output.withLock { $0 }
+    try archiveBytes(
+      members.map { member, content in
+        var member = member
+        member.sizeBytes = UInt64(content.utf8.count)
+        return (member, Array(content.utf8))
+      })
   }
 
   private func link(_ path: String, inode: UInt32 = 7, mode: UInt16 = 0o644) -> CpioMember {

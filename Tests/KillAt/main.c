@@ -1,7 +1,7 @@
 // killat N COUNT-FILE PROGRAM ARGUMENT...
 //
 // Runs the program and ends it with SIGKILL at its N-th system call that changes a file system, before
-// the kernel does it; counted over all its threads, whoever makes the call (SQLite and libc too). A
+// the kernel does it; counted over all its threads, including the calls of SQLite and libc. A
 // crash between two such calls leaves what a crash at the later one leaves, so a sweep over all N tries
 // every state that a crash can leave. Writes how many calls there were to COUNT-FILE. Exits with 137
 // when it has killed the program, else with the program's own status.

@@ -14,9 +14,10 @@ public final class FileTrace: Sendable {
   }
 
   private let recorded = Monitor<[Operation]>([])
-  /// Is asked at each operation for a state outside of the file system, such as that of a table.
+  /// Is asked before each sync of a file system for a state that no operation shows, such as that of a table.
   private let probe: @Sendable () -> String
 
+  /// - Parameter probe: must not wait for a lock that the traced command holds.
   public init(probe: @escaping @Sendable () -> String = { "" }) { self.probe = probe }
 
   /// The operations. A change of the probed state stands before the operation that first saw it.
@@ -30,9 +31,9 @@ public final class FileTrace: Sendable {
   func add(_ name: String, _ file: Int32) { append(name, FileTrace.path(of: file)) }
 
   private func append(_ name: String, _ path: String) {
-    let state = probe()
+    let state = name == "syncFileSystem" || name == "remove" ? probe() : nil
     recorded.withLock { operations in
-      if operations.last(where: { $0.name == "state" })?.path ?? "" != state {
+      if let state, operations.last(where: { $0.name == "state" })?.path ?? "" != state {
         operations.append(Operation(name: "state", path: state))
       }
       operations.append(Operation(name: name, path: path))

@@ -14,6 +14,10 @@ public let binary =
   ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
   .appendingPathComponent("imgstore").path
 
+/// The program that kills another one before its n-th file operation (Tests/KillAt).
+public let killatBinary =
+  URL(fileURLWithPath: binary).deletingLastPathComponent().appendingPathComponent("killat").path
+
 /// A management node in a temporary directory.
 public final class TestNode: Sendable {
   public let directory: TemporaryDirectory

@@ -70,17 +70,26 @@ public final class TreeStore {
 
   @discardableResult
   public func write(
-    _ entry: Entry, as form: TreeArchiveWriter.Form, to path: String,
+    _ entry: Entry, as form: ArchiveEntryList.Form, to path: String,
     keeping: (([UInt8]) -> Bool)? = nil
   ) throws -> TreeArchiveCounts {
     _ = FileManager.default.createFile(atPath: path, contents: nil)
     let file = try #require(FileHandle(forWritingAtPath: path))
     defer { try? file.close() }
-    return try TreeArchiveWriter(store, progress: Progress()).write(
-      entry, prefix: Array("rootimg".utf8), as: form, keeping: keeping
-    ) { bytes in
-      try file.write(contentsOf: Data(bytes))
+    let view = OverlayTree(store, modified: entry.modified)
+    let list = try ArchiveEntryList(entry, from: view, as: form, named: Array("rootimg".utf8)) {
+      path in path == [0x2e] || keeping?(Array(path.dropFirst(2))) ?? true
     }
+    let (end, counts) = try list.forEach { entry in
+      try file.write(contentsOf: entry.header)
+      if case .blob(let blob, let size) = entry.content {
+        try store.read(blob, sizeBytes: size) { _, bytes in try file.write(contentsOf: Data(bytes))
+        }
+      }
+      try file.write(contentsOf: [UInt8](repeating: 0, count: entry.paddingBytes))
+    }
+    try file.write(contentsOf: end)
+    return counts
   }
 
   /// Returns every path of a tree with its entry, without the properties that `forget` changes.
@@ -109,7 +118,7 @@ public final class TreeStore {
 /// and holes. For cpio they are also attributes, fractions of seconds, times outside its range, and
 /// hard links of symbolic links, which GNU cpio separates. The widest directory keeps enough
 /// entries to be split into leaves.
-public func fit(_ path: String, to form: TreeArchiveWriter.Form) throws {
+public func fit(_ path: String, to form: ArchiveEntryList.Form) throws {
   let result = try run(
     fixture("scripts/trees/fit-tree-to-archive.py"), path, form == .cpio ? "cpio" : "tar")
   try #require(result.didSucceed, "\(result.errors)")

@@ -77,39 +77,53 @@ public enum ConflictPolicy: Sendable {
   case overwrite
 }
 
+/// Returns an open file without a name that contains a blob, once; nil if there is none.
+public typealias StagedFiles = @Sendable (_ blob: Digest, _ sizeBytes: UInt64) -> Descriptor?
+
+/// The way to run a plan.
+public struct ExecutionOptions: Sendable {
+  /// The existing entries that are accepted.
+  public let conflictPolicy: ConflictPolicy
+  /// The directory that the paths of reused data are relative to; nil for the base of the plan.
+  public let cloneSource: Descriptor?
+  /// A part of the temporary names of entries (`Journal.prefix`).
+  public let token: String
+  /// Returns files with content that only need a name.
+  public let staged: StagedFiles?
+  /// The number of threads.
+  public let threads: Int
+
+  /// Creates options.
+  public init(
+    _ conflictPolicy: ConflictPolicy, cloneSource: Descriptor? = nil, token: String = randomName(),
+    staged: StagedFiles? = nil, threads: Int = diskThreadCount
+  ) {
+    self.conflictPolicy = conflictPolicy
+    self.cloneSource = cloneSource
+    self.token = token
+    self.staged = staged
+    self.threads = threads
+  }
+}
+
 /// Runs plans below one directory.
 public final class Executor: Sendable {
   private let fileSystem: any FileSystem
   private let store: ObjectStore
   private let base: Descriptor
-  private let cloneSource: Descriptor?
+  private let options: ExecutionOptions
   private let progress: Progress
-  private let threads: Int
-  private let conflictPolicy: ConflictPolicy
-  private let token: String
-  private let staged: StagedBlobs?
 
   /// Creates an executor.
-  /// - Parameters:
-  ///   - base: the directory that the plan's paths are relative to.
-  ///   - cloneSource: the directory that the paths of reused data are relative to; nil for `base`.
-  ///   - conflictPolicy: the existing entries that are accepted.
-  ///   - token: a part of the temporary names of entries (`Journal.prefix`).
-  ///   - staged: files with content that only need a name.
-  ///   - threads: the number of threads.
+  /// - Parameter base: the directory that the plan's paths are relative to.
   public init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
-    cloneSource: Descriptor? = nil, conflictPolicy: ConflictPolicy, token: String = randomName(),
-    staged: StagedBlobs? = nil, threads: Int = diskThreadCount, progress: Progress
+    _ options: ExecutionOptions, progress: Progress
   ) {
-    self.staged = staged
     self.fileSystem = fileSystem
     self.store = store
     self.base = base
-    self.cloneSource = cloneSource
-    self.conflictPolicy = conflictPolicy
-    self.token = token
-    self.threads = threads
+    self.options = options
     self.progress = progress
   }
 
@@ -140,53 +154,35 @@ public final class Executor: Sendable {
   }
 
   private func makeWorker() -> StepExecutor {
-    StepExecutor(
-      fileSystem, store, base: base, cloneSource: cloneSource, conflictPolicy: conflictPolicy,
-      token: token,
-      staged: staged,
-      progress: progress)
+    StepExecutor(fileSystem, store, base: base, options, progress: progress)
   }
 
   /// Runs independent steps on all threads.
   private func runOnAllThreads(_ steps: [Step], _ first: StepExecutor) throws {
     let batches = batches(steps)
-    let next = Monitor(0)
-    let total = Monitor(ApplyReport())
-    let failed = Monitor(false)
     let blocked = first.blocked
-    let unprotected = Monitor<[[UInt8]: ProtectingFlags]>([:])
-    defer { first.directories.add(unprotected: unprotected.withLock { $0 }) }
-    try runThreads(max(1, min(threads, batches.count))) { _ in
-      let worker = self.makeWorker()
-      worker.blocked = blocked
-      defer {
-        let flags = worker.directories.takeUnprotected()
-        if !flags.isEmpty { unprotected.withLock { $0.merge(flags) { first, _ in first } } }
+    let workers = Monitor<[StepExecutor]>([])
+    defer {
+      for worker in workers.withLock({ $0 }) {
+        first.directories.add(unprotected: worker.directories.takeUnprotected())
       }
-      do {
-        while !failed.withLock({ $0 }) {
-          let i = next.withLock { i in
-            defer { i += 1 }
-            return i
-          }
-          guard i < batches.count else { break }
-          try worker.run(Array(steps[batches[i]]))
-        }
-      } catch {
-        failed.withLock { $0 = true }
-        throw error
-      }
-      let report = worker.report
-      total.withLock { $0 += report }
     }
-    first.report += total.withLock { $0 }
+    try parallelForEach(
+      batches.count, threads: options.threads,
+      makeWorker: {
+        let worker = self.makeWorker()
+        worker.blocked = blocked
+        workers.withLock { $0.append(worker) }
+        return worker
+      }, { worker, i in try worker.run(Array(steps[batches[i]])) })
+    for worker in workers.withLock({ $0 }) { first.report += worker.report }
   }
 
   /// Returns runs of neighbouring steps of at most 2 MiB, because neighbours share frames. If there
   /// are few steps the runs are short: each step may need its own frame, and the load must be
   /// balanced.
   private func batches(_ steps: [Step]) -> [Range<Int>] {
-    let maxSteps = min(max(steps.count / (threads * 8), 1), 256)
+    let maxSteps = min(max(steps.count / (options.threads * 8), 1), 256)
     var batches: [Range<Int>] = []
     var start = 0
     var bytes: UInt64 = 0

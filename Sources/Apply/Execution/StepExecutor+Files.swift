@@ -118,7 +118,7 @@ extension StepExecutor {
   private func linkStaged(
     _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64, _ parent: Descriptor, _ name: [UInt8]
   ) -> Descriptor? {
-    guard entry.holes == nil, let file = staged?.take(blob, sizeBytes: sizeBytes),
+    guard entry.holes == nil, let file = staged?(blob, sizeBytes),
       (try? fileSystem.link(open: file.raw, to: parent.raw, name)) != nil
     else { return nil }
     progress.add(bytes: sizeBytes)

@@ -19,7 +19,7 @@ final class StepExecutor {
   let store: ObjectStore
   let conflictPolicy: ConflictPolicy
   let token: String
-  let staged: StagedBlobs?
+  let staged: StagedFiles?
   let progress: Progress
   let attributes: AttributeWriter
   let contents: ContentWriter
@@ -41,20 +41,19 @@ final class StepExecutor {
 
   init(
     _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
-    cloneSource: Descriptor? = nil,
-    conflictPolicy: ConflictPolicy, token: String, staged: StagedBlobs? = nil, progress: Progress
+    _ options: ExecutionOptions, progress: Progress
   ) {
-    self.staged = staged
+    staged = options.staged
     self.fileSystem = fileSystem
     self.store = store
-    self.conflictPolicy = conflictPolicy
-    self.token = token
+    conflictPolicy = options.conflictPolicy
+    token = options.token
     self.progress = progress
     attributes = AttributeWriter(fileSystem, store)
     contents = ContentWriter(fileSystem, store, progress: progress)
     replacement = EntryReplacement(fileSystem)
     directories = StepDirectories(fileSystem, base: base)
-    self.cloneSource = cloneSource.map { StepDirectories(fileSystem, base: $0) }
+    cloneSource = options.cloneSource.map { StepDirectories(fileSystem, base: $0) }
   }
 
   func run(_ steps: [Step]) throws {

@@ -16,16 +16,18 @@ public final class CpioReader {
   static let maxTargetBytes = 4095
 
   private let source: ByteSource
-  private var remainingBytes = 0
-  private var padding = 0
-  private var current: [UInt8] = []
+  private var stream: ArchiveStream
+  private var current: [UInt8] { stream.current }
   private var isBegun = false
   private var isEnded = false
   private var sum: UInt32 = 0
   private var expectedSum: UInt32?
 
   /// Creates a reader of a plain stream.
-  public init(_ source: @escaping ByteSource) { self.source = source }
+  public init(_ source: @escaping ByteSource) {
+    self.source = source
+    stream = ArchiveStream(source)
+  }
 
   /// Returns the next member; nil after the end mark.
   /// - Throws: `ArchiveError`, and the source's errors.
@@ -39,29 +41,23 @@ public final class CpioReader {
       isEnded = true
       return nil
     }
-    current = name
+    stream.current = name
     let member = try parse(header, name)
-    if member.kind == .file {
-      remainingBytes = Int(header.contentBytes)
-      padding = (4 - remainingBytes % 4) % 4
-      sum = 0
-      // Links without content may have the sum of the content of another member.
-      expectedSum = isSummed && remainingBytes > 0 ? header.sum : nil
-    }
+    stream.remainingBytes = member.sizeBytes
+    stream.padding = CpioMember.paddingBytes(after: member.sizeBytes)
+    sum = 0
+    // Links without content may have the sum of the content of another member.
+    expectedSum = isSummed && member.sizeBytes > 0 ? header.sum : nil
     return member
   }
 
   /// Reads the current member's content, up to the size of `target`.
   /// - Returns: the number of bytes; 0 at the content's end.
   public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
-    let count = min(remainingBytes, target.count)
-    if count == 0 { return 0 }
-    let n = try source(UnsafeMutableRawBufferPointer(rebasing: target[..<count]))
-    guard n > 0 else { throw ArchiveError(member: current, "the archive ends inside this member") }
-    remainingBytes -= n
-    if let expectedSum {
+    let n = try stream.readContent(target)
+    if let expectedSum, n > 0 {
       for byte in target[..<n] { sum &+= UInt32(byte) }
-      guard remainingBytes > 0 || sum == expectedSum else {
+      guard stream.remainingBytes > 0 || sum == expectedSum else {
         throw ArchiveError(member: current, "its content does not have the checksum of its header")
       }
     }
@@ -71,7 +67,7 @@ public final class CpioReader {
   // MARK: Parts
 
   private func readHeader() throws -> (CpioHeader, isSummed: Bool) {
-    let bytes = try readExactly(CpioHeader.size)
+    let bytes = try stream.read(CpioHeader.size)
     guard isBegun || bytes.count >= 6 else { throw ArchiveError("it is not a cpio archive") }
     if bytes.isEmpty { throw endIsMissing() }
     let magic = Array(bytes.prefix(6))
@@ -99,7 +95,7 @@ public final class CpioReader {
     }
     let count = Int(header.nameBytes)
     let pad = (4 - (CpioHeader.size + count) % 4) % 4
-    var name = try readExactly(count + pad)
+    var name = try stream.read(count + pad)
     guard name.count == count + pad else { throw endIsMissing() }
     name.removeLast(pad)
     guard name.popLast() == 0, !name.contains(0) else {
@@ -155,9 +151,9 @@ public final class CpioReader {
         member: current, "its link target has \(header.contentBytes) bytes, which is impossible")
     }
     let count = Int(header.contentBytes)
-    var target = try readExactly(count + (4 - count % 4) % 4)
+    var target = try stream.read(count + (4 - count % 4) % 4)
     guard target.count >= count else {
-      throw ArchiveError(member: current, "the archive ends inside this member")
+      throw stream.endsInsideMember
     }
     target.removeSubrange(count...)
     // The kernel's gen_init_cpio counts the NUL at the target's end.
@@ -175,29 +171,12 @@ public final class CpioReader {
   // MARK: Bytes
 
   private func skipContent() throws {
-    if remainingBytes > 0 {
-      var buffer = [UInt8](repeating: 0, count: min(remainingBytes, 64 << 10))
-      while remainingBytes > 0 { _ = try buffer.withUnsafeMutableBytes { try read($0) } }
+    if expectedSum != nil {
+      var buffer = [UInt8](repeating: 0, count: 64 << 10)
+      while try buffer.withUnsafeMutableBytes({ try read($0) }) > 0 {}
+      expectedSum = nil
     }
-    guard try readExactly(padding).count == padding else {
-      throw ArchiveError(member: current, "the archive ends inside this member")
-    }
-    padding = 0
-  }
-
-  private func readExactly(_ count: Int) throws -> [UInt8] {
-    if count == 0 { return [] }
-    var bytes = [UInt8](repeating: 0, count: count)
-    var done = 0
-    while done < count {
-      let n = try bytes.withUnsafeMutableBytes {
-        try source(UnsafeMutableRawBufferPointer(rebasing: $0[done...]))
-      }
-      if n == 0 { break }
-      done += n
-    }
-    bytes.removeSubrange(done...)
-    return bytes
+    try stream.skipContent()
   }
 
   private func expectZeros() throws {

@@ -12,7 +12,7 @@ extension TarReader {
         guard numbers.count <= 2 * SparseMap.maxParts else {
           throw ArchiveError(member: member.path, "its map of a sparse file is too long")
         }
-        let block = try readExactly(TarBlock.size)
+        let block = try stream.read(TarBlock.size)
         guard block.count == TarBlock.size else {
           throw ArchiveError(member: member.path, "the archive ends inside this member")
         }
@@ -21,7 +21,8 @@ extension TarReader {
         isExtended = block[504] != 0
       }
       return try SparseMap(
-        numbers, sizeBytes: try header.realSize(member: member.path), storedBytes: remainingBytes,
+        numbers, sizeBytes: try header.realSize(member: member.path),
+        storedBytes: stream.remainingBytes,
         member: member.path)
     }
     if pax.sparse.isEmpty, pax.sparseNumbers.isEmpty { return nil }
@@ -42,7 +43,7 @@ extension TarReader {
       }
       let numbers = try readMap(member.path)
       return try SparseMap(
-        numbers, sizeBytes: size, storedBytes: remainingBytes, member: member.path)
+        numbers, sizeBytes: size, storedBytes: stream.remainingBytes, member: member.path)
     }
     var numbers = pax.sparseNumbers
     if let text = pax.sparse["map"] {
@@ -54,7 +55,8 @@ extension TarReader {
           return value
         }
     }
-    return try SparseMap(numbers, sizeBytes: size, storedBytes: remainingBytes, member: member.path)
+    return try SparseMap(
+      numbers, sizeBytes: size, storedBytes: stream.remainingBytes, member: member.path)
   }
 
   /// Reads the map of pax 1.0: lines of decimal digits before the content, padded to a block.
@@ -64,14 +66,14 @@ extension TarReader {
       var digits: [UInt8] = []
       while true {
         if block.isEmpty {
-          guard remainingBytes >= 512 else {
+          guard stream.remainingBytes >= 512 else {
             throw ArchiveError(member: path, "its map of a sparse file is truncated")
           }
-          block = try readExactly(512)[...]
+          block = try stream.read(512)[...]
           guard block.count == 512 else {
             throw ArchiveError(member: path, "the archive ends inside this member")
           }
-          remainingBytes -= 512
+          stream.remainingBytes -= 512
         }
         let byte = block.removeFirst()
         if byte == 0x0a { break }

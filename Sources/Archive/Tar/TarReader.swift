@@ -14,17 +14,12 @@ public final class TarReader {
   /// The maximum of consecutive header records before a member.
   static let maxHeaders = 16
 
-  private let source: ByteSource
-  /// The block that was read ahead.
-  private var ahead: ArraySlice<UInt8> = []
-  /// The stored bytes of the current member that are left.
-  var remainingBytes: UInt64 = 0
-  private var padding = 0
+  var stream: ArchiveStream
   private var sparse: SparseMap?
   /// For a sparse member: the next byte of the file, and the part that contains it or follows it.
   private var position: UInt64 = 0
   private var partIndex = 0
-  private var current: [UInt8] = []
+  private var current: [UInt8] { stream.current }
   /// Whether a header was found: the stream is a tar archive.
   private var isBegun = false
   private var globalPax = PaxRecords()
@@ -32,12 +27,13 @@ public final class TarReader {
   public private(set) var hasEndMark = false
 
   /// Creates a reader of a plain stream.
-  public init(_ source: @escaping ByteSource) { self.source = source }
+  public init(_ source: @escaping ByteSource) { stream = ArchiveStream(source) }
 
   /// Returns the next member; nil at the end.
   /// - Throws: `ArchiveError`, and the source's errors.
   public func next() throws -> TarMember? {
-    try skipContent()
+    sparse = nil
+    try stream.skipContent()
     var pax = globalPax
     var longName: [UInt8]?
     var longTarget: [UInt8]?
@@ -74,7 +70,7 @@ public final class TarReader {
         pax.note(unknown: "access control list of Solaris")
       default:
         var member = try header.member(pax, longName: longName, longTarget: longTarget)
-        current = member.path
+        stream.current = member.path
         try begin(&member, header, pax, storedBytes: try header.storedBytes(pax, size))
         return member
       }
@@ -84,14 +80,14 @@ public final class TarReader {
   /// Reads the current member's content, up to the size of `target`.
   /// - Returns: the number of bytes; 0 at the content's end.
   public func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
-    guard let sparse else { return try readStored(target) }
+    guard let sparse else { return try stream.readContent(target) }
     while partIndex < sparse.parts.count, position >= sparse.parts[partIndex].upperBound {
       partIndex += 1
     }
     let part = partIndex < sparse.parts.count ? sparse.parts[partIndex] : nil
     if let part, position >= part.lowerBound {
       let count = Int(min(part.upperBound - position, UInt64(target.count)))
-      let n = try readStored(UnsafeMutableRawBufferPointer(rebasing: target[..<count]))
+      let n = try stream.readContent(UnsafeMutableRawBufferPointer(rebasing: target[..<count]))
       position += UInt64(n)
       return n
     }
@@ -110,15 +106,6 @@ public final class TarReader {
     position = min(offset, max(part?.lowerBound ?? sparse.sizeBytes, position))
   }
 
-  private func readStored(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
-    let count = Int(min(remainingBytes, UInt64(target.count)))
-    if count == 0 { return 0 }
-    let n = try fill(UnsafeMutableRawBufferPointer(rebasing: target[..<count]))
-    guard n > 0 else { throw ArchiveError(member: current, "the archive ends inside this member") }
-    remainingBytes -= UInt64(n)
-    return n
-  }
-
   // MARK: Members
 
   /// Prepares for a member's content: reads maps of sparse files, and determines whether content
@@ -126,7 +113,8 @@ public final class TarReader {
   private func begin(
     _ member: inout TarMember, _ header: TarHeader, _ pax: PaxRecords, storedBytes: UInt64
   ) throws {
-    (remainingBytes, padding) = (storedBytes, Int((512 - storedBytes % 512) % 512))
+    stream.remainingBytes = storedBytes
+    stream.padding = TarMember.paddingBytes(after: storedBytes)
     (sparse, position, partIndex) = (nil, 0, 0)
     switch member.kind {
     case .file:
@@ -139,43 +127,25 @@ public final class TarReader {
     case .hardLink:
       // Writers disagree whether the size of a hard link means content here, or at its target.
       if storedBytes > 0, pax["size"] == nil, try isHeaderNext() {
-        (remainingBytes, padding) = (0, 0)
+        (stream.remainingBytes, stream.padding) = (0, 0)
       }
-      member.sizeBytes = remainingBytes
+      member.sizeBytes = stream.remainingBytes
     case .directory where header.type == UInt8(ascii: "D"): break
-    default: (remainingBytes, padding) = (0, 0)
+    default: (stream.remainingBytes, stream.padding) = (0, 0)
     }
   }
 
   /// Returns whether a header follows, without consuming the block.
   private func isHeaderNext() throws -> Bool {
-    let block = try readExactly(TarBlock.size)
-    ahead = block[...]
+    let block = try stream.read(TarBlock.size)
+    stream.unread(block)
     return block.count < TarBlock.size || block.allSatisfy { $0 == 0 } || TarHeader(block).isSound
   }
 
   // MARK: Blocks
 
-  private func skipContent() throws {
-    var rest = remainingBytes + UInt64(padding)
-    remainingBytes = 0
-    padding = 0
-    sparse = nil
-    var buffer = [UInt8](repeating: 0, count: Int(min(rest, 64 << 10)))
-    while rest > 0 {
-      let n = try buffer.withUnsafeMutableBytes { buffer in
-        try fill(
-          UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(min(rest, UInt64(buffer.count)))]))
-      }
-      guard n > 0 else {
-        throw ArchiveError(member: current, "the archive ends inside this member")
-      }
-      rest -= UInt64(n)
-    }
-  }
-
   private func readBlock() throws -> [UInt8]? {
-    let block = try readExactly(TarBlock.size)
+    let block = try stream.read(TarBlock.size)
     if block.isEmpty { return nil }
     guard block.count == TarBlock.size else {
       throw isBegun
@@ -194,37 +164,12 @@ public final class TarReader {
     return block
   }
 
-  func readExactly(_ count: Int) throws -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    var done = 0
-    while done < count {
-      let n = try bytes.withUnsafeMutableBytes {
-        try fill(UnsafeMutableRawBufferPointer(rebasing: $0[done...]))
-      }
-      if n == 0 { break }
-      done += n
-    }
-    bytes.removeSubrange(done...)
-    return bytes
-  }
-
-  /// Reads bytes, those that were read ahead first.
-  private func fill(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
-    if ahead.isEmpty { return try source(target) }
-    let n = min(ahead.count, target.count)
-    target.copyBytes(from: ahead.prefix(n))
-    ahead.removeFirst(n)
-    return n
-  }
-
   private func readRecord(_ size: UInt64, limit: UInt64) throws -> [UInt8] {
     guard size <= limit else { throw ArchiveError("a header record has \(size) bytes, too many") }
-    let bytes = try readExactly(Int(size))
-    let pad = try readExactly(Int((512 - size % 512) % 512))
-    guard bytes.count == Int(size), pad.count == Int((512 - size % 512) % 512) else {
-      throw ArchiveError("the archive is cut off")
-    }
-    return bytes
+    let padding = TarMember.paddingBytes(after: size)
+    let bytes = try stream.read(Int(size) + padding)
+    guard bytes.count == Int(size) + padding else { throw ArchiveError("the archive is cut off") }
+    return bytes.dropLast(padding)
   }
 
   private func readText(_ size: UInt64) throws -> [UInt8] {

@@ -27,77 +27,97 @@ extension ArchiveWalk {
     return bytes
   }
 
+  /// A member whose header was read.
+  private struct CpioEntry {
+    var member: WalkedMember
+    /// The header, and the name with its padding.
+    var header: [UInt8]
+    let name: [UInt8]
+    let isSymlink: Bool
+  }
+
   /// Walks one archive, to its end mark.
   func walkCpio(_ reader: PeekingReader, _ sink: ByteSink?) throws {
-    while true {
-      var header = try exactly(110, reader)
-      guard ArchiveWalk.cpioMagics.contains(where: { header.starts(with: $0) }) else {
-        throw ArchiveError("a cpio header is missing")
+    while let entry = try nextEntry(reader, sink) {
+      let member = entry.member
+      if entry.isSymlink || (member.isFile && member.sizeBytes > 0 && visitor.wantsContent(member))
+      {
+        try visitContent(of: entry, reader, sink)
+      } else {
+        try pass(entry, reader, sink)
       }
-      let nameBytes = Int(try hex(header, CpioField.nameSize))
-      guard nameBytes > 1, nameBytes <= 4097 else {
-        throw ArchiveError("a name of \(nameBytes) bytes in a cpio archive is impossible")
-      }
-      let nameField = try exactly(nameBytes + (4 - (110 + nameBytes) % 4) % 4, reader)
-      let path = Array(nameField.prefix(nameBytes - 1).prefix { $0 != 0 })
-      let size = UInt64(try hex(header, CpioField.size))
-      if path == Array("TRAILER!!!".utf8) {
-        try emit(header + nameField, sink)
-        return
-      }
-      let mode = try hex(header, CpioField.mode)
-      let padding = Int((4 - size % 4) % 4)
-      let isLinked = try hex(header, CpioField.links) > 1 && mode & 0o170000 == 0o100000
-      var member = WalkedMember(
-        path: path, isFile: mode & 0o170000 == 0o100000, sizeBytes: size, number: number)
-      number += 1
-      if isLinked {
-        member.inode =
-          Array(header[CpioField.inode..<CpioField.inode + 8])
-          + header[CpioField.deviceMajor..<CpioField.deviceMajor + 16]
-      }
-      if mode & 0o170000 == 0o120000, size <= 4096 {
-        let target = try exactly(Int(size), reader)
-        let pad = try exactly(padding, reader)
-        member.linkTarget = target
-        if try visitor.visit(member, nil) != .leftOut {
-          try emit(header + nameField + target + pad, sink)
-        }
-        continue
-      }
-      if member.isFile, size > 0, visitor.wantsContent(member) {
-        let content = try exactly(Int(size), reader)
-        let pad = try exactly(padding, reader)
-        switch try visitor.visit(member, content) {
-        case .kept: try emit(header + nameField + content + pad, sink)
-        case .leftOut: break
-        case .replaced(let bytes):
-          ArchiveWalk.put(UInt32(clamping: bytes.count), in: &header, at: CpioField.size)
-          if header.starts(with: ArchiveWalk.cpioMagics[1]) {
-            let sum = bytes.reduce(UInt32(0)) { $0 &+ UInt32($1) }
-            ArchiveWalk.put(sum, in: &header, at: CpioField.sum)
-          }
-          let zeros = [UInt8](repeating: 0, count: (4 - bytes.count % 4) % 4)
-          try emit(header + nameField + bytes + zeros, sink)
-        }
-        continue
-      }
-      let action = try visitor.visit(member, nil)
-      let output = action == .leftOut ? nil : sink
-      try emit(header + nameField, output)
-      let content = RemainingBytes(size)
-      if member.isFile, size > 0 {
-        // Content that the visitor reads is also copied to the output.
-        try visitor.look(member) { target in
-          try content.read(target, from: { try reader.read($0) }, passingTo: output)
-        }
-      }
-      try content.drain(from: { try reader.read($0) }, passingTo: output)
-      guard content.count == 0 else {
-        throw ArchiveError(member: path, "the cpio archive is cut off")
-      }
-      try emit(try exactly(padding, reader), output)
     }
+  }
+
+  /// Reads a header; nil for the end mark.
+  private func nextEntry(_ reader: PeekingReader, _ sink: ByteSink?) throws -> CpioEntry? {
+    let header = try exactly(110, reader)
+    guard ArchiveWalk.cpioMagics.contains(where: { header.starts(with: $0) }) else {
+      throw ArchiveError("a cpio header is missing")
+    }
+    let nameBytes = Int(try hex(header, CpioField.nameSize))
+    guard nameBytes > 1, nameBytes <= 4097 else {
+      throw ArchiveError("a name of \(nameBytes) bytes in a cpio archive is impossible")
+    }
+    let name = try exactly(nameBytes + (4 - (110 + nameBytes) % 4) % 4, reader)
+    let path = Array(name.prefix(nameBytes - 1).prefix { $0 != 0 })
+    let size = UInt64(try hex(header, CpioField.size))
+    if path == CpioFormat.endMark {
+      try emit(header + name, sink)
+      return nil
+    }
+    let kind = try hex(header, CpioField.mode) & 0o170000
+    var member = WalkedMember(
+      path: path, isFile: kind == 0o100000, sizeBytes: size, number: number)
+    number += 1
+    if try hex(header, CpioField.links) > 1, member.isFile {
+      member.inode =
+        Array(header[CpioField.inode..<CpioField.inode + 8])
+        + header[CpioField.deviceMajor..<CpioField.deviceMajor + 16]
+    }
+    return CpioEntry(
+      member: member, header: header, name: name, isSymlink: kind == 0o120000 && size <= 4096)
+  }
+
+  /// Shows a link with its target, or a file with its content, to the visitor.
+  private func visitContent(
+    of entry: CpioEntry, _ reader: PeekingReader, _ sink: ByteSink?
+  ) throws {
+    var (header, member) = (entry.header, entry.member)
+    let content = try exactly(Int(member.sizeBytes), reader)
+    let padding = try exactly(CpioMember.paddingBytes(after: member.sizeBytes), reader)
+    if entry.isSymlink { member.linkTarget = content }
+    let action = try visitor.visit(member, entry.isSymlink ? nil : content)
+    if action == .leftOut { return }
+    guard !entry.isSymlink, case .replaced(let bytes) = action else {
+      return try emit(header + entry.name + content + padding, sink)
+    }
+    ArchiveWalk.put(UInt32(clamping: bytes.count), in: &header, at: CpioField.size)
+    if header.starts(with: ArchiveWalk.cpioMagics[1]) {
+      let sum = bytes.reduce(UInt32(0)) { $0 &+ UInt32($1) }
+      ArchiveWalk.put(sum, in: &header, at: CpioField.sum)
+    }
+    try emit(header + entry.name + CpioMember.padded(bytes), sink)
+  }
+
+  /// Shows a member to the visitor, and copies or skips its content.
+  private func pass(_ entry: CpioEntry, _ reader: PeekingReader, _ sink: ByteSink?) throws {
+    let member = entry.member
+    let action = try visitor.visit(member, nil)
+    let output = action == .leftOut ? nil : sink
+    try emit(entry.header + entry.name, output)
+    let content = RemainingBytes(member.sizeBytes)
+    if member.isFile, member.sizeBytes > 0 {
+      // Content that the visitor reads is also copied to the output.
+      try visitor.look(member) { target in
+        try content.read(target, from: { try reader.read($0) }, passingTo: output)
+      }
+    }
+    try content.drain(from: { try reader.read($0) }, passingTo: output)
+    guard content.count == 0 else {
+      throw ArchiveError(member: member.path, "the cpio archive is cut off")
+    }
+    try emit(try exactly(CpioMember.paddingBytes(after: member.sizeBytes), reader), output)
   }
 
   private static func put(_ value: UInt32, in header: inout [UInt8], at offset: Int) {

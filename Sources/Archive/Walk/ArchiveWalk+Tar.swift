@@ -24,51 +24,10 @@ extension ArchiveWalk {
       try emit(header.padding, tee.wasKept ? sink : nil)
       if member.isFile, next.sizeBytes > 0, next.sparse == nil, visitor.wantsContent(member) {
         tee.begin(passingTo: nil)
-        var content = [UInt8](repeating: 0, count: Int(next.sizeBytes))
-        try content.withUnsafeMutableBytes { buffer in
-          var done = 0
-          while done < buffer.count {
-            let n = try tar.read(UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
-            guard n > 0 else { throw ArchiveError(member: next.path, "it ends too early") }
-            done += n
-          }
-        }
-        switch try visitor.visit(member, content) {
-        case .kept:
-          try emit(header.blocks + content, sink)
-          tee.wasKept = true
-        case .leftOut: tee.wasKept = false
-        case .replaced(let bytes):
-          var changed = next
-          changed.sizeBytes = UInt64(bytes.count)
-          changed.comment = nil
-          var blocks: [UInt8] = []
-          try TarWriter { blocks += $0 }.begin(changed)
-          blocks += bytes + [UInt8](repeating: 0, count: (512 - bytes.count % 512) % 512)
-          try emit(blocks, sink)
-          tee.wasKept = false
-        }
-        continue
+        tee.wasKept = try visitContent(of: member, next, header.blocks, tar, sink)
+      } else {
+        tee.wasKept = try pass(member, next, header.blocks, tar, tee, sink)
       }
-      let action = try visitor.visit(member, nil)
-      let output = action == .leftOut ? nil : sink
-      if output == nil, sink != nil, member.isHardLink,
-        header.blocks.count < 512 || header.blocks[header.blocks.count - 356] != UInt8(ascii: "1")
-      {
-        // The reader has read one block ahead, in which another member may begin.
-        throw ArchiveError(member: next.path, "it is a hard link of a form that cannot be left out")
-      }
-      try emit(header.blocks, output)
-      tee.begin(passingTo: output)
-      // Skip holes: a small archive may claim files of many terabytes.
-      func readData(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
-        if next.sparse != nil { tar.skipHole(upTo: next.sizeBytes) }
-        return try tar.read(target)
-      }
-      if member.isFile, next.sizeBytes > 0 { try visitor.look(member, readData) }
-      var buffer = [UInt8](repeating: 0, count: ArchiveWalk.windowBytes)
-      while try buffer.withUnsafeMutableBytes({ try readData($0) }) > 0 {}
-      tee.wasKept = action != .leftOut
     }
     let end = tee.takeHeader()
     try emit(end.padding, tee.wasKept ? sink : nil)
@@ -80,6 +39,61 @@ extension ArchiveWalk {
       }
       try emit(rest, sink)
     }
+  }
+  /// Shows a file with its content to the visitor.
+  /// - Returns: whether the file is in the output, without its padding.
+  private func visitContent(
+    of member: WalkedMember, _ header: TarMember, _ blocks: [UInt8], _ tar: TarReader,
+    _ sink: ByteSink?
+  ) throws -> Bool {
+    var content = [UInt8](repeating: 0, count: Int(header.sizeBytes))
+    try content.withUnsafeMutableBytes { buffer in
+      var done = 0
+      while done < buffer.count {
+        let n = try tar.read(UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
+        guard n > 0 else { throw ArchiveError(member: header.path, "it ends too early") }
+        done += n
+      }
+    }
+    switch try visitor.visit(member, content) {
+    case .kept:
+      try emit(blocks + content, sink)
+      return true
+    case .leftOut: return false
+    case .replaced(let bytes):
+      var changed = header
+      changed.sizeBytes = UInt64(bytes.count)
+      changed.comment = nil
+      try emit(try changed.header() + TarMember.padded(bytes), sink)
+      return false
+    }
+  }
+
+  /// Shows a member to the visitor, and copies or skips its content.
+  /// - Returns: whether the visitor keeps the member.
+  private func pass(
+    _ member: WalkedMember, _ header: TarMember, _ blocks: [UInt8], _ tar: TarReader, _ tee: TarTee,
+    _ sink: ByteSink?
+  ) throws -> Bool {
+    let action = try visitor.visit(member, nil)
+    let output = action == .leftOut ? nil : sink
+    if output == nil, sink != nil, member.isHardLink,
+      blocks.count < 512 || blocks[blocks.count - 356] != UInt8(ascii: "1")
+    {
+      // The reader has read one block ahead, in which another member may begin.
+      throw ArchiveError(member: header.path, "it is a hard link of a form that cannot be left out")
+    }
+    try emit(blocks, output)
+    tee.begin(passingTo: output)
+    // Skip holes: a small archive may claim files of many terabytes.
+    func readData(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
+      if header.sparse != nil { tar.skipHole(upTo: header.sizeBytes) }
+      return try tar.read(target)
+    }
+    if member.isFile, header.sizeBytes > 0 { try visitor.look(member, readData) }
+    var buffer = [UInt8](repeating: 0, count: ArchiveWalk.windowBytes)
+    while try buffer.withUnsafeMutableBytes({ try readData($0) }) > 0 {}
+    return action != .leftOut
   }
 }
 

@@ -83,12 +83,9 @@ public final class ZstdSegmentCompressor {
     if plain.isEmpty { return [] }
     if prelude == nil {
       let plain = ZstdSegmentCompressor.preludeBytes
-      var blocks: [UInt8] = []
-      var failure: CodecError?
-      plain.withUnsafeBytes { bytes in
-        do throws(CodecError) { blocks = try compressUnverified(bytes) } catch { failure = error }
+      let blocks = try plain.withUnsafeBufferPointer { (bytes) throws(CodecError) in
+        try compressUnverified(UnsafeRawBufferPointer(bytes))
       }
-      if let failure { throw failure }
       prelude = (blocks, plain)
     }
     let segment = try compressUnverified(plain)

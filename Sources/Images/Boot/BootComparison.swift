@@ -21,10 +21,8 @@ extension Workspace {
 }
 
 /// Compares boot files with the copies that nodes load.
-struct BootComparison {
+struct BootComparison: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func bootFiles(of image: String) throws -> BootFilesReport? {
     let tables = try context.tables()

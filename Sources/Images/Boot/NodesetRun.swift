@@ -32,10 +32,8 @@ extension Workspace {
 }
 
 /// Runs xCAT's nodeset.
-struct NodesetRun {
+struct NodesetRun: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func requireNodeset() throws {
     guard context.rootPath == [0x2f] else {

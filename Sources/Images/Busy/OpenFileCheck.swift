@@ -58,28 +58,24 @@ struct OpenFileCheck {
 }
 
 /// Remarks on open files that a change replaces.
-struct OpenFileRemarks {
+struct OpenFileRemarks: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns warnings about processes that write to files which the plans replace or remove in place.
   func remarksOnOpenFiles(_ plans: [ComponentPlan]) -> [String] {
     plans.flatMap { component -> [String] in
       guard component.staging == nil,
-        let location = try? LivePaths(context).locate(component.path, create: false)
+        let location = try? LivePaths(context).locate(component.path, create: false),
+        let tree = try? LivePaths(context).kernelPath(location)
       else {
         return []
       }
-      let parent = Array(
-        StrategyChooser(context).kernelPath(location).dropLast(location.name.count))
+      let parent = Array(tree.dropLast(location.name.count))
       let replaced = (component.plan.files + component.plan.links).filter { $0.old?.kind == .file }
       let removed = component.plan.removals.filter { $0.entry.kind == .file }
       let paths = Set((replaced + removed).map { parent + $0.path })
       return paths.isEmpty
-        ? []
-        : OpenFileCheck(context.fileSystem).lines(
-          paths, in: StrategyChooser(context).kernelPath(location))
+        ? [] : OpenFileCheck(context.fileSystem).lines(paths, in: tree)
     }
   }
 }

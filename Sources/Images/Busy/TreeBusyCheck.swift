@@ -16,8 +16,9 @@ struct TreeBusyCheck {
   /// Reasons against moving the tree, which the user may override.
   private(set) var reasons: [String] = []
 
-  private static let files = KernelFileSystem.shared
-  private var files: KernelFileSystem { TreeBusyCheck.files }
+  private let files: any FileSystem
+  private static let maxTextBytes = 16 << 20
+  private static let mountsPath = Array("/proc/self/mountinfo".utf8)
 
   /// The tree to check.
   struct Request {
@@ -34,9 +35,10 @@ struct TreeBusyCheck {
     let store: [UInt8]
   }
 
-  init(_ request: Request) {
-    let scan = SystemScan(TreeBusyCheck.files, tree: request.path)
-    let own = MountTable(parsing: TreeBusyCheck.text(Array("/proc/self/mountinfo".utf8)))
+  init(_ request: Request, _ files: any FileSystem) {
+    self.files = files
+    let scan = SystemScan(files, tree: request.path)
+    let own = MountTable(parsing: text(TreeBusyCheck.mountsPath))
     mounts = own.mounts.filter { isInside($0.point, request.path) }.map { printable($0.point) }
     findSubvolumes(request)
     if isInside(request.store, request.path) {
@@ -52,13 +54,17 @@ struct TreeBusyCheck {
   }
 
   /// Returns the mounts on a tree or below it.
-  static func mounts(in tree: [UInt8]) -> [MountTable.Mount] {
-    MountTable(parsing: text(Array("/proc/self/mountinfo".utf8))).mounts
-      .filter { isInside($0.point, tree) }
+  static func mounts(
+    in tree: [UInt8], _ files: any FileSystem
+  ) throws(SystemError) -> [MountTable.Mount] {
+    let text = try files.readSmallFile(
+      at: files.workingDirectory, mountsPath, limitBytes: maxTextBytes)
+    return MountTable(parsing: text).mounts.filter { isInside($0.point, tree) }
   }
 
-  private static func text(_ path: [UInt8]) -> [UInt8] {
-    (try? files.readSmallFile(at: files.workingDirectory, path, limitBytes: 16 << 20)) ?? []
+  private func text(_ path: [UInt8]) -> [UInt8] {
+    let limit = TreeBusyCheck.maxTextBytes
+    return (try? files.readSmallFile(at: files.workingDirectory, path, limitBytes: limit)) ?? []
   }
 
   // MARK: Subvolumes and mounts
@@ -167,7 +173,7 @@ struct TreeBusyCheck {
     }
     var seen: Set<[UInt8]> = []
     for list in lists {
-      for line in TreeBusyCheck.text(list).split(separator: 0x0a) {
+      for line in text(list).split(separator: 0x0a) {
         let path = exported(line)
         guard path.first == 0x2f, seen.insert(path).inserted else { continue }
         if isInside(path, tree) {

@@ -24,6 +24,7 @@ extension Snapshot.Note {
 
   var isAbsentFile: Bool { kind == .absent && detail == Snapshot.Note.fileDetail }
   var isAbsentDirectory: Bool { kind == .absent && detail == Snapshot.Note.directoryDetail }
+  var isAbsence: Bool { isAbsentFile || isAbsentDirectory }
 }
 
 extension Snapshot {
@@ -35,10 +36,8 @@ extension Snapshot {
 }
 
 /// Records and removes paths that did not exist before a change.
-struct AbsentPaths {
+struct AbsentPaths: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns notes on the missing files, and the outermost missing directories, that `components` will
   /// create.

@@ -65,10 +65,8 @@ extension [Snapshot.Component] {
 }
 
 /// Locates the paths of the management node below the root.
-struct LivePaths {
+struct LivePaths: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the path of a directory with links resolved; nil if it does not exist.
   func realPath(_ directory: AbsolutePath) throws -> AbsolutePath? {
@@ -78,6 +76,14 @@ struct LivePaths {
       guard error.isAbsent else { throw error }
       return nil
     }
+  }
+
+  /// Returns the path of a location on this machine as the kernel reports it.
+  func kernelPath(_ location: ResolvedPath) throws(SystemError) -> [UInt8] {
+    let directory = try context.fileSystem.readLink(
+      at: context.fileSystem.workingDirectory,
+      Array("/proc/self/fd/\(location.directory.raw)".utf8))
+    return (directory == [0x2f] ? [] : directory) + [0x2f] + location.name
   }
 
   /// Returns the location of a component, which need not exist. Links in the directories above it are

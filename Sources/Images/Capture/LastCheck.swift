@@ -27,13 +27,6 @@ struct LastCheck {
 
   /// Records a check that ends now. A read-only store keeps the old time.
   func record() {
-    let temporary = name + Array(".\(randomName())".utf8)
-    do {
-      _ = try fileSystem.openFile(at: directory.raw, temporary, [.write, .create, .exclusive])
-      try fileSystem.rename(
-        at: directory.raw, temporary, to: directory.raw, name, exclusively: false)
-    } catch {
-      try? fileSystem.remove(at: directory.raw, temporary, isDirectory: false)
-    }
+    try? fileSystem.replaceFile(at: directory.raw, name, with: [])
   }
 }

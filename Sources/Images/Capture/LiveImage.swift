@@ -29,10 +29,8 @@ struct LiveImage: Sendable {
 }
 
 /// Captures live images.
-struct ImageCapturer {
+struct ImageCapturer: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the current files of an image: those that its definition names, those that xCAT would find, the
   /// directories of its kits, files from its bundle, and `others`.

@@ -44,10 +44,8 @@ final class LiveLimits {
 }
 
 /// Separates differences that the file systems cause.
-struct LimitFilter {
+struct LimitFilter: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Splits the differences that remain after a change into those that can be removed and those that come
   /// from the limits of the file systems.

@@ -5,10 +5,8 @@ import Platform
 import Store
 
 /// Notices file systems that are not mounted.
-struct MountedDirectories {
+struct MountedDirectories: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Refuses a change of an image while a file system that its snapshots recorded as mounted is not mounted.
   ///

@@ -139,10 +139,8 @@ func snapshotTables(
 // MARK: - On the management node
 
 /// Reads and writes the table rows of a live image.
-struct LiveRows {
+struct LiveRows: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the current rows of the image's state, and those with the given keys.
   func liveRows(

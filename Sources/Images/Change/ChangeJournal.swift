@@ -80,10 +80,8 @@ extension Workspace {
 }
 
 /// Reads and writes the journals of changes.
-struct ChangeJournal {
+struct ChangeJournal: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the journal of an image; nil if no change is unfinished.
   /// - Throws: `StoreError` if it cannot be read.

@@ -8,10 +8,8 @@ import Platform
 import Store
 
 /// Looks for obstacles before a change.
-struct ChangePreflight {
+struct ChangePreflight: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Checks that nothing known would interrupt the plans.
   /// - Throws: `ImageError` with the path and the obstacle; nothing has been changed.

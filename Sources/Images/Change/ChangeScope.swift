@@ -7,10 +7,8 @@ import Store
 import XCAT
 
 /// Limits the effects of a change on files of others.
-struct ChangeScope {
+struct ChangeScope: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the paths that a change of the image to a snapshot's state may modify.
   func changedPaths(of image: ImageName, _ target: Snapshot) throws -> [AbsolutePath] {

@@ -74,10 +74,8 @@ public struct ApplyOutcome: Sendable {
 }
 
 /// Plans the components of a change.
-struct ComponentPlanner {
+struct ComponentPlanner: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Checks that the safety snapshot holds the state that the plans are based on. Otherwise the change could
   /// overwrite entries that changed in between or could not be read.

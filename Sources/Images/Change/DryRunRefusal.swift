@@ -4,10 +4,8 @@
 import Platform
 
 /// Runs the checks of a real run in a dry run.
-struct DryRunRefusal {
+struct DryRunRefusal: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Runs the checks of a real run.
   /// - Returns: the error of the checks in a dry run; nil if they pass.

@@ -27,10 +27,8 @@ struct ReducedTarget {
 }
 
 /// Removes excluded entries from a target.
-struct ExcludedTarget {
+struct ExcludedTarget: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the target of a change without the entries that the image's definition excludes now; nil if the
   /// target has no such entries.

@@ -10,7 +10,7 @@
 // 4. A staged tree is complete and on disk before it is exchanged. A signal until then leaves everything unchanged.
 // 5. Table rows change after all files are on disk.
 // 6. A capture proves the new state. Its ref is written after the proof, and after data and rows are on disk.
-// 7. The old tree of a swap is removed after the ref exists.
+// 7. The old tree of a swap is removed after the ref exists, and then the empty directories around it.
 // 8. The stat cache is saved after the sync. It would confirm files that a power failure can still lose.
 // 9. The journal is removed last, when everything else is on disk.
 //
@@ -158,7 +158,6 @@ struct ImageTransaction<Change: LiveChange> {
       try executor.waitForSyncs(syncs)
       execution.report.problems += try LiveRows(context).applyRows(change.rows)
     }
-    try AbsentPaths(context).removeEmptyDirectories(change.notes)
     // Files that an interrupted run has written may not be on disk yet.
     try executor.sync(paths + change.earlierPaths, syncs)
     return Applied(stage: stage, execution: execution)
@@ -187,8 +186,9 @@ struct ImageTransaction<Change: LiveChange> {
   private func end(_ recorded: Recorded) throws -> ChangeResult {
     let applied = recorded.verified.applied
     let executor = PlanExecutor(context, applied.stage.start.journal.token)
-    if !applied.execution.oldTrees.isEmpty {
+    if !applied.execution.oldTrees.isEmpty || change.notes.contains(where: \.isAbsence) {
       try executor.removeOldTrees(applied.execution)
+      try AbsentPaths(context).removeEmptyDirectories(change.notes)
       // Otherwise an old tree could come back after a power failure, without a journal that names it.
       try executor.sync(paths, syncs)
       try executor.waitForSyncs(syncs)

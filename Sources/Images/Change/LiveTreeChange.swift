@@ -11,10 +11,8 @@ import Store
 import XCAT
 
 /// Changes the live root tree to an edited one.
-struct LiveTreeChange {
+struct LiveTreeChange: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// What a command edits, and how the edit is recorded.
   struct Request {

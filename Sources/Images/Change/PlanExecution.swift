@@ -170,9 +170,9 @@ struct PlanExecutor {
     let (directory, path) = (tree.location.directory, tree.component.path)
     let cloneSource = try tree.component.cloneSource.map { try LivePaths(context).locate($0.path) }
     let executor = Executor(
-      context.fileSystem, try context.store(), base: directory, cloneSource: cloneSource?.directory,
-      conflictPolicy: .assumeEmpty,
-      token: token, progress: context.progress)
+      context.fileSystem, try context.store(), base: directory,
+      ExecutionOptions(.assumeEmpty, cloneSource: cloneSource?.directory, token: token),
+      progress: context.progress)
     var reason: String
     do {
       var report = try executor.run(
@@ -204,9 +204,9 @@ struct PlanExecutor {
   ///   at its path.
   private func exchange(_ tree: StagedTrees.Tree) throws -> String? {
     let (directory, name) = (tree.location.directory.raw, tree.location.name)
-    if let mount = TreeBusyCheck.mounts(in: StrategyChooser(context).kernelPath(tree.location))
-      .first
-    {
+    if let mount = try TreeBusyCheck.mounts(
+      in: LivePaths(context).kernelPath(tree.location), context.fileSystem
+    ).first {
       return "something was mounted on \(printable(mount.point)) meanwhile"
     }
     do throws(SystemError) {
@@ -250,9 +250,8 @@ struct PlanExecutor {
   ) throws -> ApplyReport {
     let executor = Executor(
       context.fileSystem, try context.store(), base: location.directory,
-      conflictPolicy: .failIfChanged,
-      token: token,
-      staged: staged, progress: context.progress)
+      ExecutionOptions(.failIfChanged, token: token, staged: staged?.take),
+      progress: context.progress)
     var done = try executor.run(
       location.name == component.path.lastComponent
         ? component.plan : component.plan.renamed(to: location.name))

@@ -15,10 +15,8 @@ import Store
 import XCAT
 
 /// Keeps what others wrote to trees that were exchanged.
-struct ReplacedTrees {
+struct ReplacedTrees: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Adds to a journal the trees that plans would exchange.
   func naming(exchangesOf plans: [ComponentPlan], in journal: Journal) -> Journal {

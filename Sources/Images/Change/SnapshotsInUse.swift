@@ -5,10 +5,8 @@ import Codec
 import Store
 
 /// Finds the snapshots that unfinished changes need.
-struct SnapshotsInUse {
+struct SnapshotsInUse: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the snapshots that unfinished changes lead to or came from, each with a description of the
   /// change.

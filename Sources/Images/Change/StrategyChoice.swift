@@ -32,10 +32,8 @@ struct StrategyInputs {
 }
 
 /// Chooses between a swap and a change in place.
-struct StrategyChooser {
+struct StrategyChooser: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// The number of entries up to which a swap is fast, however few of them change.
   private static let smallTree = 2000
@@ -88,10 +86,10 @@ struct StrategyChooser {
     }
     let use = TreeBusyCheck(
       TreeBusyCheck.Request(
-        path: kernelPath(location), managementPath: component.path,
+        path: try LivePaths(context).kernelPath(location), managementPath: component.path,
         stagingRoot: context.rootPath == [0x2f] ? nil : context.rootPath,
         isServed: inputs.isServed,
-        tree: component.observed, store: try realStorePath()))
+        tree: component.observed, store: try realStorePath()), context.fileSystem)
     if let mount = use.mounts.first { return try refused("a file system is mounted on \(mount)") }
     if let obstacle = use.obstacles.first { return try refused(obstacle) }
     if !isAsked, let reason = use.reasons.first {
@@ -179,7 +177,7 @@ struct StrategyChooser {
     let directory = try context.fileSystem.openDirectory(
       at: context.fileSystem.workingDirectory, path, followLink: true)
     return
-      (try? KernelFileSystem.shared.readLink(
+      (try? context.fileSystem.readLink(
         at: context.fileSystem.workingDirectory, Array("/proc/self/fd/\(directory.raw)".utf8)))
       ?? path
   }
@@ -207,15 +205,5 @@ struct StrategyChooser {
   /// Returns the temporary name of a tree under construction, and of the old tree during its removal.
   func stagingName(_ token: String, _ index: Int) -> [UInt8] {
     Journal.prefix(token) + Array("-tree\(index)".utf8)
-  }
-
-  /// Returns the path of a location on this machine as the kernel reports it.
-  func kernelPath(_ location: ResolvedPath) -> [UInt8] {
-    let directory =
-      (try? KernelFileSystem.shared.readLink(
-        at: context.fileSystem.workingDirectory,
-        Array("/proc/self/fd/\(location.directory.raw)".utf8)))
-      ?? []
-    return (directory == [0x2f] ? [] : directory) + [0x2f] + location.name
   }
 }

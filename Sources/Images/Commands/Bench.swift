@@ -23,10 +23,8 @@ extension Workspace {
 }
 
 /// Measures how fast images are packed.
-struct BenchRunner {
+struct BenchRunner: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func bench(_ request: BenchRequest) throws -> BenchOutcome {
     let path = try benchTree(request.subject)

@@ -11,10 +11,8 @@ import Platform
 import Store
 
 /// Records the states before and after a change.
-struct ChangeRecorder {
+struct ChangeRecorder: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the snapshot that holds the whole live state: the latest one, the target itself, or a new one.
   /// - Parameter saves: whether a new snapshot may be taken.

@@ -61,10 +61,8 @@ extension Workspace {
 }
 
 /// Copies images.
-struct ImageCopier {
+struct ImageCopier: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func copy(_ request: CopyRequest) throws -> CopyOutcome {
     let start = monotonicSeconds()

@@ -37,10 +37,8 @@ extension Workspace {
 }
 
 /// Changes definitions.
-struct DefinitionEditor {
+struct DefinitionEditor: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func define(_ name: String, _ assignments: [String]) throws -> ImageDefinition {
     let image = try ImageName(name)

@@ -44,10 +44,8 @@ extension Workspace {
 }
 
 /// Converts definitions from and to stanzas and CSV.
-struct DefinitionTextReader {
+struct DefinitionTextReader: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func stanzas() throws -> String {
     try StanzaFile.render(

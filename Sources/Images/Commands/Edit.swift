@@ -26,10 +26,8 @@ extension Workspace {
 }
 
 /// Edits live root trees.
-struct TreeEditor {
+struct TreeEditor: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func edit(
     _ name: String, message: String, command: String,

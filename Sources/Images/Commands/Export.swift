@@ -57,10 +57,8 @@ extension Workspace {
 }
 
 /// Exports bundles.
-struct BundleExporter {
+struct BundleExporter: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func export(
     _ request: ExportRequest, report: @escaping (BundleEvent) -> Void = { _ in }
@@ -102,7 +100,7 @@ struct BundleExporter {
       context, snapshot, collection.view(layout, manifest, files, snapshot),
       install: collection.install, isScrubbed: request.scrubs, key: request.signingKey)
     let members = (files + signatures.files).map { ($0.name, $0.path) }
-    let contentBytes = files.reduce(0) { $0 &+ $1.file.sizeBytes }
+    let contentBytes = files.reduce(0) { $0 &+ $1.sizeBytes }
     let carried = secrets.report(isScrubbed: request.scrubs)
 
     func outcome(_ path: String?, _ sizeBytes: UInt64) -> ExportOutcome {
@@ -122,8 +120,8 @@ struct BundleExporter {
     report(.writing(image: snapshot.snapshot.image))
     let written = try write(destination) { sink in
       try BundleWriter(store, progress: context.progress, cache: cache).write(
-        directory: layout.directory, manifest: manifest, files: files.map(\.file),
-        modified: snapshot.snapshot.created, leading: signatures.files.map(\.file), to: sink)
+        directory: layout.directory, manifest: manifest, files: files,
+        modified: snapshot.snapshot.created, leading: signatures.files, to: sink)
     }
     return outcome(path, written)
   }

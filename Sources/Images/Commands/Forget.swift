@@ -34,10 +34,8 @@ extension Workspace {
 }
 
 /// Removes snapshots by retention rules.
-struct Forgetter {
+struct Forgetter: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func forget(
     _ names: [String], _ policy: RetentionPolicy, force: Bool = false, dryRun: Bool = false

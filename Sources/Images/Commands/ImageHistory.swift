@@ -58,10 +58,8 @@ extension Workspace {
 }
 
 /// Reads the history of an image.
-struct HistoryReader {
+struct HistoryReader: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func log(_ name: String, limit: Int = .max) throws -> [LogEntry] {
     let history = try history(of: name, limit: limit)

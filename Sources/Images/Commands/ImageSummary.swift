@@ -39,10 +39,8 @@ extension Workspace {
 }
 
 /// Lists images.
-struct ImageLister {
+struct ImageLister: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func definedImages() throws -> [String] {
     try StoreCreation(context).requireStore()

@@ -42,10 +42,8 @@ extension Workspace {
 }
 
 /// Imports bundles.
-struct BundleImporter {
+struct BundleImporter: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func importBundle(
     _ request: ImportRequest, report: @escaping (BundleEvent) -> Void = { _ in }

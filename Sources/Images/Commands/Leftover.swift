@@ -13,10 +13,8 @@ struct Leftover {
 }
 
 /// Removes leftovers of interrupted changes.
-struct LeftoverRemover {
+struct LeftoverRemover: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Removes the temporary entries of a change next to the image's files and trees. The plan removes those
   /// inside trees, like all extra entries.
@@ -55,11 +53,13 @@ struct LeftoverRemover {
   ) -> Leftover? {
     let path = parent.bytes + [0x2f] + name
     let leftover = ResolvedPath(directory: directory, name: name)
-    if let mount = TreeBusyCheck.mounts(in: StrategyChooser(context).kernelPath(leftover)).first {
-      let what = "is left from the change, and something is mounted on \(printable(mount.point))"
-      return Leftover(problem: ApplyProblem(path: path, what: what), isMounted: true)
-    }
     do {
+      if let mount = try TreeBusyCheck.mounts(
+        in: LivePaths(context).kernelPath(leftover), context.fileSystem
+      ).first {
+        let what = "is left from the change, and something is mounted on \(printable(mount.point))"
+        return Leftover(problem: ApplyProblem(path: path, what: what), isMounted: true)
+      }
       try StoreProtection(context).treeRemover().remove(at: directory.raw, name)
       return nil
     } catch {

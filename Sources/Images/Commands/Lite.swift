@@ -70,10 +70,8 @@ extension Workspace {
 }
 
 /// Changes root trees to statelite form and back.
-struct LiteConverter {
+struct LiteConverter: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func lite(
     _ request: LiteRequest, report: (LiteEvent) -> Void = { _ in }

@@ -44,10 +44,8 @@ struct LiveCapture {
 }
 
 /// Captures live images for a comparison with a target.
-struct LiveStateCapturer {
+struct LiveStateCapturer: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Captures the live image: the paths of its definition and those of a target.
   /// - Parameters:

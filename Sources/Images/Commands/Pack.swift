@@ -27,10 +27,8 @@ extension Workspace {
 }
 
 /// Packs root trees.
-struct ImagePacker {
+struct ImagePacker: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func pack(
     _ request: PackRequest, report: (PackingEvent) -> Void = { _ in }

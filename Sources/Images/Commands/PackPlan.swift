@@ -41,10 +41,8 @@ extension Workspace {
 }
 
 /// Plans packing.
-struct PackPlanner {
+struct PackPlanner: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func planPack(_ request: PackRequest) throws -> PackPlan {
     let start = monotonicSeconds()

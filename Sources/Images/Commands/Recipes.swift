@@ -5,6 +5,7 @@
 import Codec
 import Ingest
 import Platform
+import Recipes
 import Store
 import XCAT
 
@@ -36,10 +37,8 @@ extension Workspace {
 }
 
 /// Stores packed files as recipes.
-struct RecipeConverter {
+struct RecipeConverter: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func makeRecipes(_ reference: String) throws -> RecipesOutcome {
     let start = monotonicSeconds()

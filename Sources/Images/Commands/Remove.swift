@@ -17,10 +17,8 @@ extension Workspace {
 }
 
 /// Removes snapshots.
-struct SnapshotRemover {
+struct SnapshotRemover: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func remove(
     _ texts: [String], force: Bool = false, dryRun: Bool = false

@@ -27,10 +27,8 @@ extension Workspace {
 }
 
 /// Removes definitions.
-struct DefinitionRemover {
+struct DefinitionRemover: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func removeDefinitions(
     _ names: [String], dryRun: Bool = false

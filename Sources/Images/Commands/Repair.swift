@@ -26,10 +26,8 @@ extension Workspace {
 }
 
 /// Repairs the store.
-struct StoreRepairer {
+struct StoreRepairer: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func repair(_ options: RepairOptions = RepairOptions()) throws -> RepairOutcome {
     let store = try context.store(odd: options.isDryRun ? .passOver : .replace)

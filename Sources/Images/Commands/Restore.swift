@@ -61,10 +61,8 @@ extension Workspace {
 }
 
 /// Copies entries of snapshots to other places.
-struct TreeRestorer {
+struct TreeRestorer: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func restore(
     _ text: String, path: String? = nil, to destination: String, overwriting: Bool = false,
@@ -123,7 +121,7 @@ struct TreeRestorer {
     context.progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
       context.fileSystem, try context.store(), base: location.directory,
-      conflictPolicy: overwriting ? .overwrite : .assumeEmpty, progress: context.progress)
+      ExecutionOptions(overwriting ? .overwrite : .assumeEmpty), progress: context.progress)
     let report = try executor.run(plan)
     return outcome(report, entries: report.writtenFiles + plan.directories.count)
   }

@@ -36,10 +36,8 @@ extension Workspace {
 }
 
 /// Completes interrupted changes, or rolls them back.
-struct ChangeResumer {
+struct ChangeResumer: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func resume(
     _ name: String?, _ direction: ResumeDirection, dryRun: Bool = false

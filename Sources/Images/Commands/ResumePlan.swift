@@ -19,10 +19,8 @@ struct ResumePlan {
 }
 
 /// Plans resumed changes.
-struct ResumePlanner {
+struct ResumePlanner: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Captures the live image, and plans the change to the target or to the state before.
   /// - Parameter storing: whether the captured objects are stored, for a snapshot of unsaved changes.

@@ -21,10 +21,8 @@ extension Workspace {
 }
 
 /// Reverts live images.
-struct ImageReverter {
+struct ImageReverter: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func revert(_ text: String, dryRun: Bool = false) throws -> RevertOutcome {
     var request = RevertRequest(text)

@@ -97,10 +97,8 @@ extension Workspace {
 }
 
 /// Signs snapshots, and checks signatures.
-struct SignatureChecker {
+struct SignatureChecker: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func sign(_ references: [String], with key: SigningKey) throws -> [CommittedSnapshot] {
     let snapshots = try references.map { try SnapshotResolver(context).find(Reference($0)) }

@@ -54,10 +54,8 @@ extension Workspace {
 }
 
 /// Takes snapshots.
-struct SnapshotTaker {
+struct SnapshotTaker: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func snapshot(
     _ name: String, message: String = "", tag: String? = nil, tags: [String] = [],

@@ -48,10 +48,8 @@ extension Workspace {
 }
 
 /// Plans snapshots.
-struct SnapshotPlanner {
+struct SnapshotPlanner: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func planSnapshot(
     _ name: String, tags: [String] = [], movesTag: Bool = false, allowsEmpty: Bool = false,

@@ -88,10 +88,8 @@ extension Workspace {
 }
 
 /// Collects garbage, and reports the use of space.
-struct SpaceReporter {
+struct SpaceReporter: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func collect(_ request: CollectionRequest = CollectionRequest()) throws
     -> CollectionOutcome

@@ -48,10 +48,8 @@ extension Workspace {
 }
 
 /// Compares live images with snapshots.
-struct StatusReader {
+struct StatusReader: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func status(_ name: String) throws -> StatusOutcome {
     let start = monotonicSeconds()

@@ -69,10 +69,8 @@ extension Workspace {
 }
 
 /// Sets and removes tags and pins.
-struct MarkEditor {
+struct MarkEditor: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func tag(
     _ text: String, as tag: String, moving: Bool = false

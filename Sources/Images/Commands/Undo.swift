@@ -19,10 +19,8 @@ extension Workspace {
 }
 
 /// Undoes changes.
-struct ChangeUndoer {
+struct ChangeUndoer: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func undo(_ name: String, _ request: RevertRequest? = nil) throws -> RevertOutcome {
     let image = try SnapshotResolver(context).findHistory(name).image

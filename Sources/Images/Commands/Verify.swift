@@ -26,10 +26,8 @@ extension Workspace {
 }
 
 /// Verifies the store.
-struct StoreVerifier {
+struct StoreVerifier: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func verify(_ request: VerifyRequest) throws -> VerifyReport {
     let store = try context.store()

@@ -14,10 +14,8 @@ extension Workspace {
 }
 
 /// Completes words of command lines.
-struct Completer {
+struct Completer: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func completion(
     at point: CompletionPoint, _ tree: CommandTree, describes: Bool = false

@@ -57,10 +57,8 @@ extension Workspace {
 }
 
 /// Opens the sides of a comparison.
-struct ComparisonReader {
+struct ComparisonReader: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func comparison(
     _ old: String, _ new: String?, paths: [String] = []

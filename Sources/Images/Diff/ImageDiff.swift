@@ -74,10 +74,8 @@ func attributeChanges(
 }
 
 /// Compares two states of an image.
-struct ImageComparer {
+struct ImageComparer: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Compares two states within one read transaction.
   func diff(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {

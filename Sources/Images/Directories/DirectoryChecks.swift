@@ -33,10 +33,8 @@ struct PathInImage {
 }
 
 /// Checks which directories may become images.
-struct DirectoryChecks {
+struct DirectoryChecks: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Checks that a directory can become an image. An absent one can.
   /// - Throws: `ImageError` (`usage`) if it cannot.

@@ -18,10 +18,8 @@ import Store
 import XCAT
 
 /// Collects the exclude lists of an image that is a directory.
-struct DirectoryExcludes {
+struct DirectoryExcludes: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the excludes of an image's tree.
   /// - Parameters:

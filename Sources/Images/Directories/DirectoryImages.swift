@@ -50,10 +50,8 @@ extension Workspace {
 }
 
 /// Makes images of directories.
-struct DirectoryImages {
+struct DirectoryImages: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func addDirectory(
     _ name: String?, at text: String, excludes: [String]? = nil

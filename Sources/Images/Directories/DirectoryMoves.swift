@@ -46,10 +46,8 @@ extension LiveImage {
 }
 
 /// Handles images whose directory has moved.
-struct DirectoryMoves {
+struct DirectoryMoves: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Removes the plans that would change directories of no image or of another one.
   /// - Parameters:

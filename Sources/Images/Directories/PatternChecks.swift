@@ -6,10 +6,8 @@ import Store
 import XCAT
 
 /// Checks exclude patterns for mistakes.
-struct PatternChecks {
+struct PatternChecks: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Checks that each pattern can exclude something.
   /// - Throws: `ImageError` (`invalidPattern`) for a pattern that cannot.

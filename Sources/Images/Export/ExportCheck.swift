@@ -12,10 +12,10 @@ import XCAT
 /// Checks the members and the manifest of a bundle that is about to be written.
 struct ExportCheck {
   private let layout: ExportLayout
-  private let files: [CollectedFile]
+  private let files: [RenderedFile]
   private static let hint = "Nothing was exported, because no import would accept this bundle"
 
-  init(_ layout: ExportLayout, _ files: [CollectedFile]) {
+  init(_ layout: ExportLayout, _ files: [RenderedFile]) {
     self.layout = layout
     self.files = files
   }
@@ -93,8 +93,8 @@ struct ExportCheck {
     }
   }
 
-  private static func kind(of file: CollectedFile) -> (tar: TarKind, file: FileKind) {
-    guard case .entry(let entry) = file.file.source else { return (.file, .file) }
+  private static func kind(of file: RenderedFile) -> (tar: TarKind, file: FileKind) {
+    guard case .entry(let entry) = file.source else { return (.file, .file) }
     return switch entry.content {
     case .symlink(let target): (.symlink(target: target), .symlink)
     case .directory: (.directory, .directory)
@@ -115,7 +115,7 @@ struct ExportCheck {
         above = String(above[..<cut])
         directories.insert(above)
       }
-      switch file.file.source {
+      switch file.source {
       case .entry(let entry) where entry.kind == .directory: directories.insert(file.name)
       case .entry(let entry): contents[file.name] = entry.content
       case .bytes(let bytes):

@@ -9,14 +9,6 @@ import Render
 import Store
 import XCAT
 
-/// A member of the bundle that is ready to be written.
-struct CollectedFile {
-  let name: String
-  /// The path of the source, for messages.
-  let path: String
-  let file: RenderedFile
-}
-
 /// Everything that goes into one bundle.
 struct ExportCollection {
   private let context: Context
@@ -200,7 +192,7 @@ struct ExportCollection {
 
   /// Returns the bundle's contents for signatures.
   func view(
-    _ layout: ExportLayout, _ manifest: [UInt8], _ files: [CollectedFile],
+    _ layout: ExportLayout, _ manifest: [UInt8], _ files: [RenderedFile],
     _ snapshot: CommittedSnapshot
   ) throws -> BundleView {
     var trees: [String: Entry] = [:]
@@ -220,8 +212,8 @@ struct ExportCollection {
   /// Returns the members with their bytes. Directories become one member per entry, and trees are rendered.
   func rendered(
     _ layout: ExportLayout, _ report: (BundleEvent) -> Void
-  ) throws -> [CollectedFile] {
-    var files: [CollectedFile] = []
+  ) throws -> [RenderedFile] {
+    var files: [RenderedFile] = []
     for member in layout.members {
       switch member.source {
       case .bytes(let bytes):
@@ -247,8 +239,8 @@ struct ExportCollection {
 
   private func file(
     _ name: String, _ path: String, _ source: RenderedFile.Source
-  ) -> CollectedFile {
-    CollectedFile(name: name, path: path, file: RenderedFile(name: name, source: source))
+  ) -> RenderedFile {
+    RenderedFile(name: name, path: path, source: source)
   }
 
   private func component(_ path: AbsolutePath) throws -> Snapshot.Component {
@@ -299,41 +291,30 @@ struct ExportCollection {
 
   /// Renders a tree to a compressed archive in an unnamed temporary file. A tar header needs its size first.
   private func tree(
-    _ name: String, _ path: AbsolutePath, _ form: TreeArchiveWriter.Form
-  ) throws -> CollectedFile {
+    _ name: String, _ path: AbsolutePath, _ form: ArchiveEntryList.Form
+  ) throws -> RenderedFile {
     let store = try context.store()
     let stored = try component(path).entry
     let (view, entry) =
       try scrubTree?(stored) ?? (OverlayTree(store, modified: stored.modified), stored)
-    let spool = try Spool(store) { sink in
-      let prefix = Array("rootimg".utf8)
-      switch form {
-      case .cpio: try compress(entry, view, store, prefix, .cpio, .gzip, sink)
-      case .tar where scrubTree != nil:
-        try compress(entry, view, store, prefix, .tar, .zstd, sink)
-      case .tar:
-        let frames = ZstandardFrames(level: 3, sink)
-        let writer = TreeArchiveWriter(store, progress: context.progress)
-        _ = try writer.write(entry, prefix: prefix, as: .tar) { try frames.write($0) }
-        try frames.finish()
-      }
-    }
+    let spool = try Spool(store) { sink in try compress(entry, view, store, form, sink) }
     return file(name, path.text, .spool(spool))
   }
 
   /// Writes a tree as a segmented archive. Segments that did not change since the last run are copied from
   /// the cache.
   private func compress(
-    _ entry: Entry, _ view: OverlayTree, _ store: ObjectStore, _ name: [UInt8],
-    _ form: TreeArchiveWriter.Form, _ codec: SegmentCodec, _ sink: @escaping ByteSink
+    _ entry: Entry, _ view: OverlayTree, _ store: ObjectStore, _ form: ArchiveEntryList.Form,
+    _ sink: @escaping ByteSink
   ) throws {
     let entries = try ArchiveEntryList(
-      entry, from: view, as: form, named: name
+      entry, from: view, as: form, named: Array("rootimg".utf8)
     ) { _ in true }
     context.progress.begin("archiving", totalBytes: entries.contentBytes)
     var counts = TreeArchiveCounts()
     let renderer = SegmentRenderer(
-      store, view: view, cache: cache, codec: codec, progress: context.progress)
+      store, view: view, cache: cache, codec: form == .cpio ? .gzip : .zstd,
+      progress: context.progress)
     _ = try renderer.render(
       { body in
         let (trailer, written) = try entries.forEach(body)
@@ -349,7 +330,7 @@ struct ExportCollection {
 
   /// Appends a directory and all entries below it as separate members.
   private func spread(
-    _ entry: Entry, _ name: String, _ path: AbsolutePath, _ files: inout [CollectedFile]
+    _ entry: Entry, _ name: String, _ path: AbsolutePath, _ files: inout [RenderedFile]
   ) throws {
     files.append(file(name, path.text, .entry(entry)))
     guard let ids = entry.ids else { return }

@@ -241,10 +241,8 @@ struct ImportPreparation {
 }
 
 ///
-struct SnapshotExcludes {
+struct SnapshotExcludes: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns whether the live entry at a path has another content than a component. If the live entry is a
   /// link, its target counts, too. An absent entry does not differ.

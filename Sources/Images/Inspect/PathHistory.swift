@@ -45,10 +45,8 @@ extension Workspace {
 }
 
 /// Follows a path through the history.
-struct PathHistory {
+struct PathHistory: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func log(_ name: String, path: String, limit: Int = .max) throws -> [PathChange] {
     precondition(limit > 0)

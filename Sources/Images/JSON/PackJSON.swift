@@ -1,7 +1,7 @@
 // The JSON forms of packing, recipes and measurements (docs/json.md).
 
-import Ingest
 import Platform
+import Recipes
 import Render
 import Store
 

@@ -72,32 +72,7 @@ public struct EditableTree {
   func resolve(
     _ path: TreePath, followLast: Bool = true
   ) throws -> (path: TreePath, entry: Entry?)? {
-    var resolved: TreePath = []
-    var entry: Entry? = top
-    var remaining = Array(path.reversed())
-    var linkCount = 0
-    while let name = remaining.popLast() {
-      if name == [0x2e] { continue }
-      if name == [0x2e, 0x2e] {
-        resolved = Array(resolved.dropLast())
-        entry = try find(resolved)
-        continue
-      }
-      let next = try entry.flatMap { try view.find([name], in: $0) }
-      if case .symlink(let target) = next?.content, followLast || !remaining.isEmpty {
-        linkCount += 1
-        guard linkCount <= 40 else { return nil }
-        if target.first == 0x2f {
-          resolved = []
-          entry = top
-        }
-        remaining += treePath(target).reversed()
-        continue
-      }
-      resolved.append(name)
-      entry = next
-    }
-    return (resolved, entry)
+    try view.resolve(path, below: top, followLast: followLast, allowsMissing: true)
   }
 
   /// Returns the bytes of a file of at most `maxTextBytes`; nil if the path is absent, another kind or

@@ -21,10 +21,8 @@ struct PackDestination {
 }
 
 /// Finds the place of a packed file.
-struct PackDestinations {
+struct PackDestinations: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the destination that the request names, or the image's own.
   /// - Throws: `ImageError` for a file in the store or in the image, and for a path where another kind of

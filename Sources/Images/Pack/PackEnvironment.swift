@@ -65,10 +65,8 @@ struct PackEnvironment {
 }
 
 /// Describes the management node to pack edits.
-struct PackSite {
+struct PackSite: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the data of this management node for packing an image.
   func packSite(_ image: ImageName, _ definition: ImageDefinition) throws -> PackEnvironment {

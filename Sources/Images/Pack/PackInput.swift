@@ -19,10 +19,8 @@ struct PackInput {
 }
 
 /// Finds the tree to pack.
-struct PackSources {
+struct PackSources: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Finds the image of a request and checks that it can be packed.
   /// - Throws: `ImageError`, with xCAT's sentences if the request is from packimage.

@@ -37,7 +37,7 @@ struct PackRendering {
   }
 
   private func archive(
-    _ form: TreeArchiveWriter.Form, _ cache: SegmentCache, _ makeFile: () throws -> PackedFile
+    _ form: ArchiveEntryList.Form, _ cache: SegmentCache, _ makeFile: () throws -> PackedFile
   ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
     let entries = try store.withReadTransaction {
       try ArchiveEntryList(tree.top, from: tree.view, as: form, keeping: list.keeps)

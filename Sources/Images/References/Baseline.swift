@@ -12,10 +12,8 @@ import Platform
 import Store
 
 /// Finds the snapshot to compare with.
-struct BaselineLookup {
+struct BaselineLookup: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the snapshot that a reference means for `diff` and `revert`.
   /// - Throws: `ImageError` if there is none, or more than one.

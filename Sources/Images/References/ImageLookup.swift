@@ -20,10 +20,8 @@ extension Workspace {
 }
 
 /// Resolves names of images.
-struct ImageResolver {
+struct ImageResolver: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the image that a text names: by its name, by its profile, or by a part that only its name has.
   /// - Parameters:

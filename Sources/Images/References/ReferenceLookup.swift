@@ -22,10 +22,8 @@ extension Workspace {
 }
 
 /// Resolves references to snapshots and entries.
-struct SnapshotResolver {
+struct SnapshotResolver: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func find(_ reference: Reference) throws -> CommittedSnapshot {
     let refs = try context.store().refs

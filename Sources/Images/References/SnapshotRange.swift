@@ -14,10 +14,8 @@ extension Workspace {
 }
 
 /// Expands ranges of snapshots.
-struct RangeExpander {
+struct RangeExpander: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func references(_ texts: [String], includingLost: Bool = false) throws -> [String] {
     try texts.flatMap { text -> [String] in

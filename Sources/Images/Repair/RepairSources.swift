@@ -6,15 +6,13 @@
 
 import Ingest
 import Platform
-import Render
+import Recipes
 import Store
 import XCAT
 
 /// Opens the sources that a repair may take objects from.
-struct RepairSources {
+struct RepairSources: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Opens a source of a repair.
   /// - Throws: `ImageError` if it cannot be opened, is of an unsupported kind or is the store itself, and
@@ -77,7 +75,7 @@ struct RepairSources {
     let own = try context.store().layout
     let other = try ObjectStore(
       context.fileSystem, path: Array(path.utf8), create: false,
-      owner: context.options.storeOwner, maker: DeflateReencoderPool.shared,
+      owner: context.options.storeOwner, reconstructor: PlanReconstructor(),
       report: context.reporter.inform)
     let (a, b) = (
       try context.fileSystem.stat(own.root.raw), try context.fileSystem.stat(other.layout.root.raw)

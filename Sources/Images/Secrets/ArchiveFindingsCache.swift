@@ -48,19 +48,8 @@ struct ArchiveFindingsCache {
     let crc = writer.bytes.withUnsafeBytes { CRC32.of($0) }
     writer.word32(crc)
     guard writer.bytes.count <= ArchiveFindingsCache.maxBytes else { return }
-    let fileSystem = layout.fileSystem
-    let name = name(blob)
-    let temporary = name + Array(".\(randomName())".utf8)
     removeOld()
-    do {
-      let file = try fileSystem.openFile(
-        at: layout.cache.raw, temporary, [.write, .create, .exclusive], mode: 0o600)
-      try fileSystem.write(file.raw, writer.bytes)
-      try fileSystem.rename(
-        at: layout.cache.raw, temporary, to: layout.cache.raw, name, exclusively: false)
-    } catch {
-      try? fileSystem.remove(at: layout.cache.raw, temporary, isDirectory: false)
-    }
+    try? layout.fileSystem.replaceFile(at: layout.cache.raw, name(blob), with: writer.bytes)
   }
 
   /// Deletes all files of the cache when it holds `maxFiles` or more.

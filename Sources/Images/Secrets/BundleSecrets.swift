@@ -101,10 +101,10 @@ struct BundleSecrets {
 
   /// Returns the members of the scrubbed bundle.
   func scrubbed(
-    _ members: [CollectedFile], _ scan: SecretScan, _ context: Context
-  ) throws -> [CollectedFile] {
+    _ members: [RenderedFile], _ scan: SecretScan, _ context: Context
+  ) throws -> [RenderedFile] {
     try members.compactMap { member in
-      guard case .entry(let entry) = member.file.source, let secrets = files[member.path],
+      guard case .entry(let entry) = member.source, let secrets = files[member.path],
         case .file(let blob, let size) = entry.content
       else { return member }
       let source: RenderedFile.Source
@@ -120,9 +120,7 @@ struct BundleSecrets {
         source = .rewritten(
           entry, try ArchiveScrubbing(context, scan).squashfs(blob, size, found, member.path))
       }
-      return CollectedFile(
-        name: member.name, path: member.path,
-        file: RenderedFile(name: member.name, source: source))
+      return RenderedFile(name: member.name, path: member.path, source: source)
     }
   }
 }

@@ -72,15 +72,9 @@ final class KnownCleanFiles: Sendable {
       }), keys.count <= KnownCleanFiles.maxKeys
     else { return }
     let fileSystem = layout.fileSystem
-    let temporary = name + Array(".\(randomName())".utf8)
     do {
-      let file = try fileSystem.openFile(
-        at: layout.cache.raw, temporary, [.write, .create, .exclusive], mode: 0o600)
-      try fileSystem.write(file.raw, KnownCleanFiles.encode(keys))
-      try fileSystem.rename(
-        at: layout.cache.raw, temporary, to: layout.cache.raw, name, exclusively: false)
+      try fileSystem.replaceFile(at: layout.cache.raw, name, with: KnownCleanFiles.encode(keys))
     } catch {
-      try? fileSystem.remove(at: layout.cache.raw, temporary, isDirectory: false)
       return
     }
     // Delete the cache files of other rule sets.

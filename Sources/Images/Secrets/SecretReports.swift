@@ -13,10 +13,8 @@ extension Workspace {
 }
 
 /// Reports the secrets of snapshots and live images.
-struct SecretReporter {
+struct SecretReporter: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func secrets(_ reference: String) throws -> SecretReport {
     let snapshot = try BundleExporter(context).snapshotOrLive(

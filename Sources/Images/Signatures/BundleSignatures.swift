@@ -32,7 +32,7 @@ public struct OriginSignature: Sendable {
 
 /// The signature files of a planned bundle, and remarks about them.
 struct ExportSignatures {
-  private(set) var files: [CollectedFile] = []
+  private(set) var files: [RenderedFile] = []
   private(set) var remarks: [String] = []
 
   /// Collects the signatures for a bundle.
@@ -69,9 +69,8 @@ struct ExportSignatures {
       statements.add(signed)
     }
     files = statements.files.map { name, bytes in
-      CollectedFile(
-        name: name, path: "a signature of \(committed.name)",
-        file: RenderedFile(name: name, source: .bytes(bytes)))
+      RenderedFile(
+        name: name, path: "a signature of \(committed.name)", source: .bytes(bytes))
     }
     if key == nil, let uncovered, !uncovered.isEmpty {
       remarks = [

@@ -66,13 +66,13 @@ struct BundleView {
   /// Creates the view of a planned bundle.
   /// - Parameter trees: the trees of the archives among the files, by name.
   init(
-    manifest bytes: [UInt8], files: [CollectedFile], trees: [String: Entry], modified: Timestamp,
+    manifest bytes: [UInt8], files: [RenderedFile], trees: [String: Entry], modified: Timestamp,
     _ store: ObjectStore
   ) throws {
     manifest = try Manifest.parse(bytes)
     manifestBytes = bytes
     litefile = files.first { $0.name == "litefile.csv" }.flatMap { file in
-      if case .bytes(let bytes) = file.file.source { return bytes }
+      if case .bytes(let bytes) = file.source { return bytes }
       return nil
     }
     func plain(_ sizeBytes: UInt64, _ sha256: Digest) -> Member {
@@ -82,7 +82,7 @@ struct BundleView {
     }
     members["manifest.xml"] = plain(UInt64(bytes.count), SHA256.digest(of: bytes))
     for file in files {
-      switch file.file.source {
+      switch file.source {
       case .bytes(let bytes):
         members[file.name] = plain(UInt64(bytes.count), SHA256.digest(of: bytes))
       case .spool(let spool):

@@ -87,10 +87,8 @@ extension Workspace {
 }
 
 /// Reads and writes signing keys.
-struct SigningKeys {
+struct SigningKeys: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   static let keyDirectory = "/etc/imgstore"
   static let keyName = "signing-key.pem"

@@ -7,10 +7,8 @@ import Signatures
 import Store
 
 /// Writes statements about snapshots.
-struct StatementWriter {
+struct StatementWriter: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the statement about a snapshot.
   /// - Throws: `StoreError` if a tree cannot be read.

@@ -17,10 +17,8 @@ struct TreeProtection {
 }
 
 /// Keeps trees with privileged entries away from users.
-struct TreeProtector {
+struct TreeProtector: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func treeProtection(_ prepared: PreparedImage) throws -> TreeProtection {
     var protection = TreeProtection()

@@ -4,9 +4,18 @@
 import Codec
 import Glibc
 import Platform
-import Render
+import Recipes
 import Store
 import XCAT
+
+/// A part of a command that needs nothing but the context.
+protocol Collaborator: Sendable {
+  init(context: Context)
+}
+
+extension Collaborator {
+  init(_ context: Context) { self.init(context: context) }
+}
 
 /// The shared environment of the commands of a workspace.
 struct Context: Sendable {
@@ -77,7 +86,7 @@ struct Context: Sendable {
     do throws(StoreError) {
       return try ObjectStore(
         fileSystem, path: storePath, create: create, odd: odd, owner: options.storeOwner,
-        maker: DeflateReencoderPool.shared, report: report)
+        reconstructor: PlanReconstructor(), report: report)
     } catch {
       if error.kind == .notFound { try StoreCreation(self).requireStoreMayBeMade() }
       throw error

@@ -33,10 +33,8 @@ enum LockUse {
 }
 
 /// Locks the directories of an image.
-struct DirectoryLocker {
+struct DirectoryLocker: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Locks everything that a command may change or read, including xCAT's own lock. A reader only checks that
   /// xCAT's lock is free: xCAT's commands fail while another process holds it.
@@ -104,7 +102,7 @@ struct DirectoryLocker {
         }
       }
       guard let resolved else { continue }
-      let real = StrategyChooser(context).kernelPath(resolved)
+      let real = try LivePaths(context).kernelPath(resolved)
       let missing = path.components.dropFirst(directory.components.count + 1)
       let rest = missing.flatMap { (name: [UInt8]) -> [UInt8] in [0x2f] + name }
       add(real + rest) { LockKey.path($0) }

@@ -6,10 +6,8 @@ import Store
 import XCAT
 
 /// Takes the locks of images.
-struct ImageLocks {
+struct ImageLocks: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Takes the lock that a command needs to change an image or its history.
   /// - Parameters:

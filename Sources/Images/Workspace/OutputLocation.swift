@@ -24,10 +24,8 @@ extension Workspace {
 }
 
 /// Locates the outputs of commands, which never lie in the store.
-struct OutputLocator {
+struct OutputLocator: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Resolves the path of an output. Trusted links are followed, including one as the last component.
   /// - Parameters:

@@ -3,10 +3,8 @@
 import Platform
 
 /// Makes a temporary store for a dry run.
-struct ScratchStore {
+struct ScratchStore: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Calls `body` with a copy of this context that has an empty temporary store. The store is in `TMPDIR`,
   /// or `/var/tmp`, and is removed afterwards.

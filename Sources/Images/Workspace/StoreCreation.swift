@@ -39,10 +39,8 @@ extension Workspace {
 }
 
 /// Creates stores, and refuses to where one is probably just not mounted.
-struct StoreCreation {
+struct StoreCreation: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   func initializeStore(group: String?, force: Bool = false) throws -> InitializedStore {
     guard !context.storePath.contains(0x0a) else {

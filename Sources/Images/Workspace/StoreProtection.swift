@@ -6,10 +6,8 @@ import Platform
 import Store
 
 /// Keeps the store out of images, outputs and removals.
-struct StoreProtection {
+struct StoreProtection: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns the identity of the store's directory, which does not depend on the path to it; nil if the
   /// directory does not exist.

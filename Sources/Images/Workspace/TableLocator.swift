@@ -9,10 +9,8 @@ import Store
 import XCAT
 
 /// Locates the tables that define images.
-struct TableLocator {
+struct TableLocator: Collaborator {
   let context: Context
-
-  init(_ context: Context) { self.context = context }
 
   /// Returns all tables that define images.
   /// - Throws: `ImageError`: `notFound` if the directory does not exist; `tablesInvalid` for another kind

@@ -222,7 +222,7 @@ struct ArchiveReading: ~Copyable {
       return nil
     }
     let ranges = HoleReader.ranges(between: sparse.holes, sizeBytes: sparse.sizeBytes)
-    var ingester = SparseIngester(KernelFileSystem.shared, worker: worker)
+    var ingester = SparseIngester(worker: worker)
     let id = try ingester.ingest(ranges, sizeBytes: sparse.sizeBytes, window: blobs.window) {
       offset, target in
       tar.skipHole(upTo: offset)

@@ -2,40 +2,23 @@
 // any file. Its holes become runs of chunks of zeros, which are neither read nor hashed.
 
 import Codec
-import Platform
 import Store
 
 /// Ingests one sparse file after another. Belongs to one thread.
 struct SparseIngester {
-  private let fileSystem: any FileSystem
   private let worker: SessionWorker?
   /// Chunks of zeros that the session has stored, by their length.
   private var zeroChunks: [Int: Digest] = [:]
 
   /// Creates an ingester.
   /// - Parameter worker: stores the chunks; nil to hash only.
-  init(_ fileSystem: any FileSystem, worker: SessionWorker?) {
-    self.fileSystem = fileSystem
-    self.worker = worker
-  }
+  init(worker: SessionWorker?) { self.worker = worker }
 
-  /// Ingests `ranges` of a file; all other bytes are zeros.
+  /// Ingests `ranges` of a content in their order; all other bytes are zeros.
   /// - Parameters:
   ///   - ranges: start at multiples of `SparseBlobHasher.blockBytes`.
   ///   - window: memory for at least two chunks.
-  /// - Returns: the blob's id; nil if the file ends before `sizeBytes`.
-  mutating func ingest(
-    _ file: Descriptor, _ ranges: [Range<UInt64>], sizeBytes: UInt64,
-    window: UnsafeMutableRawBufferPointer
-  ) throws -> Digest? {
-    let fileSystem = fileSystem
-    return try ingest(ranges, sizeBytes: sizeBytes, window: window) { offset, target in
-      try fileSystem.readFully(file.raw, at: offset, into: target) == target.count
-    }
-  }
-
-  /// Ingests `ranges` of a content in their order; all other bytes are zeros.
-  /// - Parameter read: fills a buffer from an offset; returns false if the content ends too early.
+  ///   - read: fills a buffer from an offset; returns false if the content ends too early.
   /// - Returns: the blob's id; nil if `read` returned false.
   mutating func ingest(
     _ ranges: [Range<UInt64>], sizeBytes: UInt64, window: UnsafeMutableRawBufferPointer,

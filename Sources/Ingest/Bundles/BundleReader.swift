@@ -58,20 +58,11 @@ public struct BundleReader: Sendable {
     _ source: @escaping @Sendable (UnsafeMutableRawBufferPointer) throws -> Int,
     into session: WriteSession
   ) throws -> [BundledImage] {
-    let images = Monitor<[BundledImage]>([])
-    let hasReader = Monitor(false)
     // One thread reads; the others compress the frames that it fills.
-    try session.run { worker in
-      let isFirst = hasReader.withLock { taken in
-        defer { taken = true }
-        return !taken
-      }
-      guard isFirst else { return }
+    try session.runOnce { worker in
       var state = BundleReadState(worker, progress, staging, forecast, signatureGate)
       try state.read(source)
-      let result = try state.contents.images()
-      images.withLock { $0 = result }
+      return try state.contents.images()
     }
-    return images.withLock { $0 }
   }
 }

@@ -7,48 +7,35 @@ import Platform
 import Store
 
 /// The reason for rejecting a bundle.
-public struct BundleError: ExplainedError {
-  /// The rejected object, such as "member kernel".
-  public let subject: String
-  /// Whether the error is about the bundle as a whole.
-  public let isWhole: Bool
-  /// The reason, as a clause that follows the object.
-  public let reason: String
-  /// The next step for the user, or an empty text.
-  public let hint: String
-  public let form: ReasonForm
-  public var errorCode: ErrorCode { .bundleInvalid }
-  /// Creates an error about a part of a bundle.
-  public init(
-    _ subject: String, _ reason: String, hint: String = "", form: ReasonForm = .predicate
-  ) {
-    self.init(subject, reason, hint: hint, form: form, isWhole: false)
-  }
+public typealias BundleError = Failure<BundleDomain>
 
+/// The rules of bundles, for the errors about them.
+public enum BundleDomain: FailureDomain {
+  public static let usualCode = ErrorCode.bundleInvalid
+}
+
+extension BundleError {
   /// Creates an error about a bundle as a whole. The caller of the reader knows its name.
   public init(whole reason: String, hint: String = "", form: ReasonForm = .predicate) {
-    self.init("the bundle", reason, hint: hint, form: form, isWhole: true)
+    self.init(Self.wholeBundle, reason, hint: hint, form: form)
   }
 
-  private init(
-    _ subject: String, _ reason: String, hint: String, form: ReasonForm, isWhole: Bool
-  ) {
-    self.isWhole = isWhole
-    self.form = form
-    self.subject = subject
-    self.reason = reason
-    self.hint = hint
-  }
+  /// Whether the error is about the bundle as a whole.
+  public var isWhole: Bool { subject == Self.wholeBundle }
+
+  private static var wholeBundle: String { "the bundle" }
 
   /// The hint for bundles that look malicious.
-  public static let distrust = "Nothing was imported; do not trust this bundle"
+  public static var distrust: String { "Nothing was imported; do not trust this bundle" }
   /// The hint for archives that are damaged or have an unsupported format.
-  static let damagedAdvice =
+  static var damagedAdvice: String {
     "Nothing was imported; compare the checksum with its origin's, or write the archive again with "
-    + "GNU tar"
+      + "GNU tar"
+  }
   /// The hint for a bundle that is damaged as a whole, or incomplete.
-  static let incompleteAdvice =
+  static var incompleteAdvice: String {
     "Nothing was imported; compare its checksum with its origin's, and copy or export it again"
+  }
 }
 
 /// A member of a bundle, in the store.
@@ -148,17 +135,7 @@ public struct BundledImage: Sendable {
 
   /// Returns the index of the first name that does not sort before `bound`.
   private func firstIndex(from bound: String) -> Int {
-    var low = 0
-    var high = names.count
-    while low < high {
-      let middle = low + (high - low) / 2
-      if names[middle].utf8.lexicographicallyPrecedes(bound.utf8) {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    return low
+    names.partitioningIndex { !$0.utf8.lexicographicallyPrecedes(bound.utf8) }
   }
 
   /// Resolves a link, also through other links, and returns the name of its target. Returns nil if

@@ -195,19 +195,14 @@ public struct Capture: Sendable {
     _ destination: CaptureDestination
   ) throws -> [AuxiliaryObject] {
     if jobs.isEmpty { return [] }
-    let next = Monitor(0)
+    let indices = SharedIndices(jobs.indices)
     let auxiliary = Monitor<[AuxiliaryObject]>([])
     let fileSystem = fileSystem
     let progress = progress
     let work: @Sendable (SessionWorker?) throws -> Void = { worker in
       var reader = ContentReader(
         fileSystem, walker, descriptors: descriptors, worker: worker, progress: progress)
-      while worker?.shouldStop != true {
-        let i = next.withLock { i in
-          defer { i += 1 }
-          return i
-        }
-        guard i < jobs.count else { break }
+      while worker?.shouldStop != true, let i = indices.take() {
         try reader.run(jobs[i])
       }
       let objects = reader.auxiliaryObjects

@@ -136,14 +136,10 @@ extension ScannedDirectory {
 
   /// Finds a name by binary search; entries are in byte order.
   private func index(of name: [UInt8]) -> Int? {
-    var low = 0
-    var high = entries.count
-    while low < high {
-      let middle = (low + high) / 2
-      let order = entries[middle].name.withUnsafeBytes { compareNames($0, name) }
-      if order == 0 { return middle }
-      if order < 0 { low = middle + 1 } else { high = middle }
+    let index = entries.partitioningIndex {
+      $0.name.withUnsafeBytes { compareNames($0, name) } >= 0
     }
-    return nil
+    guard index < entries.count, entries[index].name == name else { return nil }
+    return index
   }
 }

@@ -67,7 +67,7 @@ struct ContentReader: ~Copyable {
     self.worker = worker
     self.progress = progress
     holes = HoleReader(fileSystem: fileSystem)
-    sparse = SparseIngester(fileSystem, worker: worker)
+    sparse = SparseIngester(worker: worker)
     opener = DirectoryDescriptorCache(fileSystem, descriptors)
   }
 
@@ -197,9 +197,12 @@ struct ContentReader: ~Copyable {
     let holeBytes = claimed.reduce(UInt64(0)) { $0 + UInt64($1.count) }
     guard holeBytes > SparseBlobHasher.minHoleBytes else { return nil }
     let ranges = HoleReader.ranges(between: claimed, sizeBytes: sizeBytes)
-    guard try holes.areZeros(between: ranges, of: file, sizeBytes: sizeBytes),
-      let id = try sparse.ingest(file, ranges, sizeBytes: sizeBytes, window: blobs.window)
-    else { return nil }
+    guard try holes.areZeros(between: ranges, of: file, sizeBytes: sizeBytes) else { return nil }
+    let fileSystem = fileSystem
+    let id = try sparse.ingest(ranges, sizeBytes: sizeBytes, window: blobs.window) {
+      try fileSystem.readFully(file.raw, at: $0, into: $1) == $1.count
+    }
+    guard let id else { return nil }
     let readBytes = ranges.reduce(UInt64(0)) { $0 + UInt64($1.count) }
     return ((id, sizeBytes), addHoles(claimed), readBytes)
   }

@@ -113,20 +113,10 @@ extension StatCache {
     mutating func save(_ layout: Layout, key: Digest, root: UInt64) {
       writer.word64(root)
       writer.word32(CRC32.of(writer.bytes))
-      let fileSystem = layout.fileSystem
-      let name = layout.statCacheName(key)
-      let new = name + Array(".new".utf8)
-      do throws(SystemError) {
-        // The image's lock is held, so no other process uses this name.
-        try? fileSystem.remove(at: layout.cache.raw, new, isDirectory: false)
-        let file = try fileSystem.openFile(
-          at: layout.cache.raw, new, [.write, .create, .exclusive, .noFollow])
-        try fileSystem.write(file.raw, writer.bytes)
-        try fileSystem.rename(
-          at: layout.cache.raw, new, to: layout.cache.raw, name, exclusively: false)
-      } catch {
-        try? fileSystem.remove(at: layout.cache.raw, new, isDirectory: false)
-      }
+      let name = layout.objectCacheName(key)
+      // The image's lock is held, so no other process uses the temporary name.
+      try? layout.fileSystem.replaceFile(
+        at: layout.cache.raw, name, with: writer.bytes, temporary: name + Array(".new".utf8))
     }
   }
 }

@@ -40,7 +40,7 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
     let fileSystem = layout.fileSystem
     guard
       let file = try? fileSystem.openFile(
-        at: layout.cache.raw, layout.statCacheName(key), [.read, .noFollow, .nonBlocking]),
+        at: layout.cache.raw, layout.objectCacheName(key), [.read, .noFollow, .nonBlocking]),
       let stat = try? fileSystem.stat(file.raw), stat.kind == .file
     else { return nil }
     let size = stat.size

@@ -11,12 +11,12 @@ extension Walker {
   /// Returns the entry of a name whose `stat` failed: unreadable, with the kind that the directory
   /// reports.
   func unexamined(
-    _ name: [UInt8], _ error: SystemError, _ directory: ScannedDirectory, _ descriptor: Descriptor,
+    _ name: [UInt8], _ error: SystemError, _ here: OpenedDirectory,
     _ kinds: inout [[UInt8]: FileKind]?
   ) throws(SystemError) -> ScannedEntry {
-    if kinds == nil { kinds = try listKinds(descriptor) }
-    note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
-    return ScannedEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
+    if kinds == nil { kinds = try listKinds(here.descriptor) }
+    note(.unreadable, here.scanned.absolutePath(of: name), "\(error.code)")
+    return ScannedEntry(unreadable: name, kind: kinds?[name] ?? .file, device: here.scanned.device)
   }
 
   func listKinds(_ descriptor: Descriptor) throws(SystemError) -> [[UInt8]: FileKind] {
@@ -30,19 +30,21 @@ extension Walker {
 
   /// Returns the entry of a file that something is mounted on, as it is below the mount.
   func examineCovered(
-    _ name: [UInt8], _ directory: ScannedDirectory, _ descriptor: Descriptor,
-    _ mounts: MountBoundary.Entries, _ kinds: inout [[UInt8]: FileKind]?,
+    _ name: [UInt8], _ here: OpenedDirectory, _ kinds: inout [[UInt8]: FileKind]?,
     _ children: inout [Pending]
   ) throws(SystemError) -> ScannedEntry {
+    let directory = here.scanned
     note(.mountPoint, directory.absolutePath(of: name), "not read")
-    guard let below = try fileSystem.openUncovered(descriptor) else {
-      if kinds == nil { kinds = try listKinds(descriptor) }
+    guard let below = try fileSystem.openUncovered(here.descriptor) else {
+      if kinds == nil { kinds = try listKinds(here.descriptor) }
       note(.unreadable, directory.absolutePath(of: name), "something is mounted on it")
       return ScannedEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
     }
     let stat = try fileSystem.stat(at: below.raw, name, followLink: false)
     var entries: [ScannedEntry] = []
-    try examine(name, stat, nil, directory, below, mounts, &children, &entries)
+    var uncovered = here
+    uncovered.descriptor = below
+    try examine(name, stat, nil, uncovered, &children, &entries)
     entries[0].isCovered = true
     return entries[0]
   }
@@ -52,20 +54,19 @@ extension Walker {
   /// - Throws: `SystemError` if descriptors or memory are exhausted, or the entry vanished; nothing
   ///   is added then.
   func examine(
-    _ name: [UInt8], _ stat: FileStat, _ match: StatCache.Entry?, _ directory: ScannedDirectory,
-    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending],
-    _ entries: inout [ScannedEntry]
+    _ name: [UInt8], _ stat: FileStat, _ match: StatCache.Entry?, _ here: OpenedDirectory,
+    _ children: inout [Pending], _ entries: inout [ScannedEntry]
   ) throws(SystemError) {
     entries.append(ScannedEntry(name: name, stat: stat, content: .node))
     let last = entries.count - 1
     do throws(SystemError) {
-      try fill(&entries[last], match, directory, descriptor, mounts, &children)
+      try fill(&entries[last], match, here, &children)
     } catch {
       if error.isExhaustion || error.isAbsent {
         entries.removeLast()
         throw error
       }
-      note(.unreadable, directory.absolutePath(of: name), "\(error.code)")
+      note(.unreadable, here.scanned.absolutePath(of: name), "\(error.code)")
       entries[last].isCached = false
       switch (stat.kind, entries[last].content) {
       case (.file, _), (.directory, _), (.symlink, .node): entries[last].content = .unreadable
@@ -75,10 +76,10 @@ extension Walker {
   }
 
   private func fill(
-    _ entry: inout ScannedEntry, _ match: StatCache.Entry?, _ directory: ScannedDirectory,
-    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ children: inout [Pending]
+    _ entry: inout ScannedEntry, _ match: StatCache.Entry?, _ here: OpenedDirectory,
+    _ children: inout [Pending]
   ) throws(SystemError) {
-    let stat = entry.stat
+    let (stat, directory, descriptor) = (entry.stat, here.scanned, here.descriptor)
     // Read the target first: a link without its target would be a different link.
     if stat.kind == .symlink {
       entry.content = .symlink(try fileSystem.readLink(at: descriptor.raw, entry.name))
@@ -105,23 +106,22 @@ extension Walker {
         }
       }
     case .directory:
-      try fillDirectory(&entry, match, directory, descriptor, mounts, isUpToDate, &children)
+      try fillDirectory(&entry, match, here, isUpToDate, &children)
     case .symlink, .characterDevice, .blockDevice, .fifo, .socket: entry.flags = []
     }
   }
 
   private func fillDirectory(
-    _ entry: inout ScannedEntry, _ match: StatCache.Entry?, _ directory: ScannedDirectory,
-    _ descriptor: Descriptor, _ mounts: MountBoundary.Entries, _ isUpToDate: Bool,
-    _ children: inout [Pending]
+    _ entry: inout ScannedEntry, _ match: StatCache.Entry?, _ here: OpenedDirectory,
+    _ isUpToDate: Bool, _ children: inout [Pending]
   ) throws(SystemError) {
-    let stat = entry.stat
+    let (stat, directory, descriptor) = (entry.stat, here.scanned, here.descriptor)
     func exclude(_ kind: Snapshot.Note.Kind, _ detail: String) {
       note(kind, directory.absolutePath(of: entry.name), detail)
       entry.content = .excludedDirectory
       entry.isCached = false
     }
-    if mounts.isMounted(entry.name, stat) { return exclude(.mountPoint, "not crossed") }
+    if here.mounts.isMounted(entry.name, stat) { return exclude(.mountPoint, "not crossed") }
     if !isUpToDate, directory.properties?.needsFlagRequest == true {
       entry.flags = try requestFlags(descriptor, entry.name, stat)
     }

@@ -32,6 +32,40 @@ final class Walker: Sendable {
     let location: ResolvedPath
   }
 
+  /// A directory whose entries are examined.
+  struct OpenedDirectory {
+    let scanned: ScannedDirectory
+    var descriptor: Descriptor
+    let mounts: MountBoundary.Entries
+  }
+
+  /// The entries of a directory in the stat cache, for names in ascending order.
+  private struct CachedEntries {
+    private var cursor: StatCache.Cursor?
+    private var next: StatCache.Entry?
+    private var isSkipped = false
+
+    init(_ directory: StatCache.Directory?) {
+      cursor = directory?.cursor()
+      next = cursor?.next()
+    }
+
+    /// Whether each entry was taken.
+    var isMatched: Bool { !isSkipped && next == nil }
+
+    /// Returns the entry of a name.
+    mutating func take(_ name: [UInt8]) -> StatCache.Entry? {
+      while let entry = next {
+        let order = compareNames(entry.name, name)
+        if order > 0 { return nil }
+        next = cursor?.next()
+        if order == 0 { return entry }
+        isSkipped = true
+      }
+      return nil
+    }
+  }
+
   let fileSystem: any FileSystem
   let progress: Progress
   /// The store's directory.
@@ -91,22 +125,12 @@ final class Walker: Sendable {
   private func list(_ pending: Pending) throws(SystemError) -> [Pending] {
     let directory = pending.directory
     var children: [Pending] = []
-    let descriptor: Descriptor
-    let names: [[UInt8]]
-    do {
-      descriptor = try fileSystem.openDirectory(
-        at: pending.location.directory.raw, pending.location.name)
-      names = try fileSystem.names(of: descriptor.raw).sorted(by: precedes)
-    } catch {
-      if error.isExhaustion { throw error }
-      markUnreadable(directory, "\(error.code)")
-      return []
-    }
-    guard let properties = directory.properties else { return [] }
+    guard let (descriptor, names) = try open(pending), let properties = directory.properties
+    else { return [] }
     let mounts = properties.boundary.entries(of: directory.relativePath)
+    let here = OpenedDirectory(scanned: directory, descriptor: descriptor, mounts: mounts)
     var hasExcludes = properties.excludes?.nameEntries(of: directory.relativePath) ?? false
-    var cache = directory.cached?.cursor()
-    var cachedEntry = cache?.next()
+    var cache = CachedEntries(directory.cached)
     var matchesCache = directory.cached != nil
     var summary = ScannedDirectory.Summary()
     var kinds: [[UInt8]: FileKind]?
@@ -115,15 +139,7 @@ final class Walker: Sendable {
     var entries: [ScannedEntry] = []
     entries.reserveCapacity(names.count)
     for name in names {
-      var match: StatCache.Entry?
-      while let next = cachedEntry?.name {
-        let order = compareNames(next, name)
-        if order > 0 { break }
-        if order == 0 { match = cachedEntry.take() }
-        cachedEntry = cache?.next()
-        if order == 0 { break }
-        matchesCache = false
-      }
+      let match = cache.take(name)
       do throws(SystemError) {
         let stat = try fileSystem.stat(at: descriptor.raw, name, followLink: false)
         if isImgstoreEntry(name, stat, directory) {
@@ -136,10 +152,9 @@ final class Walker: Sendable {
           continue
         }
         if stat.kind != .directory, mounts.isMounted(name, stat) {
-          entries.append(
-            try examineCovered(name, directory, descriptor, mounts, &kinds, &children))
+          entries.append(try examineCovered(name, here, &kinds, &children))
         } else {
-          try examine(name, stat, match, directory, descriptor, mounts, &children, &entries)
+          try examine(name, stat, match, here, &children, &entries)
         }
       } catch {
         if error.isExhaustion { throw error }
@@ -148,7 +163,7 @@ final class Walker: Sendable {
           absent.append(name)
           continue
         }
-        entries.append(try unexamined(name, error, directory, descriptor, &kinds))
+        entries.append(try unexamined(name, error, here, &kinds))
       }
       let last = entries.count - 1
       if !entries[last].isCached { matchesCache = false }
@@ -157,9 +172,25 @@ final class Walker: Sendable {
     if hasExcludes { collected.withLock { $0.directoriesWithExcludes.append(directory) } }
     directory.entries = entries
     if !absent.isEmpty { try keepDamaged(absent, directory, descriptor) }
-    directory.complete(summary, matchesCache: matchesCache && cachedEntry == nil)
+    directory.complete(summary, matchesCache: matchesCache && cache.isMatched)
     progress.add(items: UInt64(names.count))
     return children
+  }
+
+  /// Opens a directory and lists its names in byte order; marks it as unreadable and returns nil if that
+  /// fails.
+  private func open(
+    _ pending: Pending
+  ) throws(SystemError) -> (descriptor: Descriptor, names: [[UInt8]])? {
+    do {
+      let descriptor = try fileSystem.openDirectory(
+        at: pending.location.directory.raw, pending.location.name)
+      return (descriptor, try fileSystem.names(of: descriptor.raw).sorted(by: precedes))
+    } catch {
+      if error.isExhaustion { throw error }
+      markUnreadable(pending.directory, "\(error.code)")
+      return nil
+    }
   }
 
   /// Returns whether a pattern excludes the entry, and notes it.

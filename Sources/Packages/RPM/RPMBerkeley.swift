@@ -103,15 +103,11 @@ private struct BerkeleyHash {
     _ body: (ByteView, ByteView) throws(MalformedDataError) -> Void, _ key: [UInt8],
     _ value: [UInt8]
   ) throws(MalformedDataError) {
-    var failure: MalformedDataError?
-    key.withUnsafeBytes { key in
-      value.withUnsafeBytes { value in
-        do throws(MalformedDataError) { try body(ByteView(key), ByteView(value)) } catch {
-          failure = error
-        }
+    try key.withUnsafeBytes { (key) throws(MalformedDataError) in
+      try value.withUnsafeBytes { (value) throws(MalformedDataError) in
+        try body(ByteView(key), ByteView(value))
       }
     }
-    if let failure { throw failure }
   }
 
   private func page(ofBucket bucket: Int) -> Int {

@@ -195,11 +195,7 @@ extension FileSystem {
 
   /// Writes an array at the file's position.
   public func write(_ file: Int32, _ bytes: [UInt8]) throws(SystemError) {
-    var failure: SystemError?
-    bytes.withUnsafeBytes { buffer in
-      do throws(SystemError) { try write(file, buffer) } catch { failure = error }
-    }
-    if let failure { throw failure }
+    try bytes.withUnsafeBytes { (bytes) throws(SystemError) in try write(file, bytes) }
   }
 
   /// Reads exactly `into.count` bytes at `offset`, or fewer at the end of the file.
@@ -230,14 +226,9 @@ extension FileSystem {
     var bytes = [UInt8](repeating: 0, count: Int(size) + 1)
     var done = 0
     while true {
-      var n = 0
-      var failure: SystemError?
-      bytes.withUnsafeMutableBytes { buffer in
-        do throws(SystemError) {
-          n = try read(file.raw, into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
-        } catch { failure = error }
+      let n = try bytes.withUnsafeMutableBytes { (bytes) throws(SystemError) in
+        try read(file.raw, into: UnsafeMutableRawBufferPointer(rebasing: bytes[done...]))
       }
-      if let failure { throw failure }
       if n == 0 { break }
       done += n
       if done == bytes.count {

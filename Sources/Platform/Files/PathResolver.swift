@@ -46,32 +46,6 @@ public enum LinkPolicy: Sendable {
   case refuse
 }
 
-/// The mode of directories that are created on the way to a file.
-public enum NewDirectoryMode: Sendable {
-  /// 0755, whatever the umask: for directories that nodes read from. Their files and the directories
-  /// above protect the content.
-  case readable
-  /// 0777 less the umask, as with mkdir(1): for directories of the caller's own choice.
-  case umask
-}
-
-extension FileSystem {
-  /// Creates a directory, unless it exists.
-  public func makeDirectoryIfAbsent(
-    at directory: Int32, _ name: [UInt8], _ mode: NewDirectoryMode
-  ) throws(SystemError) {
-    do {
-      try makeDirectory(at: directory, name, mode: mode == .readable ? 0o755 : 0o777)
-    } catch {
-      if error.code == .exists { return }
-      throw error
-    }
-    guard mode == .readable else { return }
-    let directory = try openDirectory(at: directory, name)
-    try setMode(directory.raw, 0o755 | (try stat(directory.raw).mode & 0o2000))
-  }
-}
-
 /// Resolves absolute paths below a root directory.
 public struct PathResolver: Sendable {
   /// The file system that paths are resolved on.
@@ -107,7 +81,7 @@ public struct PathResolver: Sendable {
   public func locate(
     target: [UInt8], of link: LocatedPath
   ) throws(SystemError) -> LocatedPath {
-    let parts = target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
+    let parts = target.split(separator: 0x2f).map(Array.init)
     let base = target.first == 0x2f ? [] : link.path.parent.components
     return try locate(
       base + parts, link.path, links: .all, followLast: false, create: nil)
@@ -124,9 +98,8 @@ public struct PathResolver: Sendable {
     var stack: [Descriptor] = [root]
     var names: [[UInt8]] = []
     var mounted: [AbsolutePath] = []
-    var pending = Array(components.reversed())
-    var hops = 0
-    while let name = pending.popLast() {
+    var walk = PathWalk(components)
+    while let name = walk.next() {
       let here = stack[stack.count - 1]
       if name == [0x2e, 0x2e] {
         if stack.count > 1 {
@@ -135,7 +108,7 @@ public struct PathResolver: Sendable {
         }
         continue
       }
-      let isLast = pending.isEmpty
+      let isLast = walk.isAtEnd
       let stat: FileStat?
       do {
         stat = try fileSystem.statIfPresent(at: here.raw, name)
@@ -144,9 +117,8 @@ public struct PathResolver: Sendable {
         guard isLast, !followLast else { throw error }
         stat = nil
       }
-      let kind = stat?.kind
       if let stat, stat.kind == .symlink, !isLast || followLast {
-        guard links != .refuse, hops < 40 else {
+        guard links != .refuse, walk.mayFollow else {
           throw SystemError(code: .loop, PathResolver.following, path.bytes)
         }
         if links == .trusted, try !isTrusted(stat, in: here) {
@@ -154,13 +126,10 @@ public struct PathResolver: Sendable {
             code: .accessDenied, PathResolver.following,
             AbsolutePath(components: names + [name]).bytes)
         }
-        hops += 1
-        let target = try fileSystem.readLink(at: here.raw, name)
-        if target.first == 0x2f {
+        if walk.follow(try fileSystem.readLink(at: here.raw, name)) {
           stack = [root]
           names = []
         }
-        pending += target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }.reversed()
         continue
       }
       let location = AbsolutePath(components: names + [name])
@@ -170,19 +139,25 @@ public struct PathResolver: Sendable {
           location: ResolvedPath(directory: here, name: name), path: location,
           mountedDirectories: mounted)
       }
-      if kind == nil, let create {
+      if stat == nil, let create {
         try fileSystem.makeDirectoryIfAbsent(at: here.raw, name, create)
       }
-      do {
-        stack.append(try fileSystem.openDirectory(at: here.raw, name))
-        names.append(name)
-      } catch {
-        throw SystemError(code: error.code, error.operation, path.bytes)
-      }
+      stack.append(try open(name, in: here, path))
+      names.append(name)
     }
     return LocatedPath(
       location: ResolvedPath(directory: stack[stack.count - 1], name: [0x2e]),
       path: AbsolutePath(components: names), mountedDirectories: mounted)
+  }
+
+  private func open(
+    _ name: [UInt8], in directory: Descriptor, _ path: AbsolutePath
+  ) throws(SystemError) -> Descriptor {
+    do {
+      return try fileSystem.openDirectory(at: directory.raw, name)
+    } catch {
+      throw SystemError(code: error.code, error.operation, path.bytes)
+    }
   }
 
   /// The operation of errors about links that are not followed.

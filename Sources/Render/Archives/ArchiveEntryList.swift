@@ -14,8 +14,41 @@ import Codec
 import Platform
 import Store
 
+/// Counts of written members, and of properties that the format cannot represent.
+public struct TreeArchiveCounts: Sendable, Equatable {
+  /// The number of members, including the top.
+  public var members: UInt64 = 0
+  /// The total size of written files, with each inode counted once.
+  public var contentBytes: UInt64 = 0
+  /// The number of omitted sockets, which belong to a running program.
+  public var skippedSockets = 0
+  /// The number of entries whose extended attributes (capabilities, labels, lists) cpio does not
+  /// store.
+  public var droppedXattrs = 0
+  /// The number of these that are executables with capabilities, such as ping.
+  public var droppedCapabilities = 0
+  /// The number of entries from before 1970 or after 2106, which get the nearest time that cpio can
+  /// represent.
+  public var clampedTimes = 0
+  /// The number of sparse files, whose holes are written as zeros.
+  public var filledSparseFiles = 0
+  /// The omitted paths, relative to the top, that the snapshot could not read.
+  public var missing: [[UInt8]] = []
+
+  /// Creates zero counts.
+  public init() {}
+}
+
 /// Lists a tree and frames its entries.
 public struct ArchiveEntryList {
+  /// The format of the archive.
+  public enum Form: Sendable {
+    /// cpio "newc": times in seconds, no extended attributes, files smaller than 4 GiB.
+    case cpio
+    /// tar in GNU format, with pax headers for extended attributes and nanoseconds.
+    case tar
+  }
+
   private struct ListedEntry {
     let entry: Entry
     /// The path relative to the top; empty for the top itself.
@@ -23,7 +56,7 @@ public struct ArchiveEntryList {
   }
 
   private let view: OverlayTree
-  private let form: TreeArchiveWriter.Form
+  private let form: Form
   /// The name of the top in the archive; find prints "." for its starting point.
   private let name: [UInt8]
   private var listed: [ListedEntry] = []
@@ -45,7 +78,7 @@ public struct ArchiveEntryList {
   /// - Throws: `StoreError`: `refused` for a file of 4 GiB or more in cpio and for a path that is
   ///   too long; `missing`; `damaged`.
   public init(
-    _ top: Entry, from view: OverlayTree, as form: TreeArchiveWriter.Form,
+    _ top: Entry, from view: OverlayTree, as form: Form,
     named name: [UInt8] = [0x2e],
     keeping: (_ path: [UInt8]) -> Bool
   ) throws {
@@ -120,11 +153,11 @@ public struct ArchiveEntryList {
         encoded = try tar.encode(item.entry, tarName(item.path), try xattrs(of: item.entry))
       }
       let content = encoded.hasContent ? self.content(of: item.entry) : .none
-      let unit: UInt64 = form == .cpio ? 4 : 512
-      let size = content.sizeBytes + UInt64(encoded.tailBytes)
       let entry = ArchiveEntry(
         path: item.path, header: encoded.header, content: content,
-        paddingBytes: Int((unit - size % unit) % unit))
+        paddingBytes: form == .cpio
+          ? CpioMember.paddingBytes(after: content.sizeBytes)
+          : TarMember.paddingBytes(after: content.sizeBytes))
       counts.members += 1
       counts.contentBytes &+= content.sizeBytes
       if encoded.hasContent, item.entry.holes != nil { counts.filledSparseFiles += 1 }
@@ -132,7 +165,7 @@ public struct ArchiveEntryList {
       try body(entry)
     }
     let end =
-      form == .cpio ? CpioHeaderEncoder.end(after: totalBytes) : TarEnd.bytes(after: totalBytes)
+      form == .cpio ? CpioMember.end(after: totalBytes) : TarMember.end(after: totalBytes)
     return (end, counts)
   }
 

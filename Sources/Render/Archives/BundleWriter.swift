@@ -30,12 +30,16 @@ public struct RenderedFile: Sendable {
 
   /// The path inside the image's directory.
   public let name: String
+  /// The path of the source, for messages.
+  public let path: String
   /// The attributes and content.
   public let source: Source
 
   /// Creates a member.
-  public init(name: String, source: Source) {
+  /// - Parameter path: the path of the source; nil for the name.
+  public init(name: String, path: String? = nil, source: Source) {
     self.name = name
+    self.path = path ?? name
     self.source = source
   }
 
@@ -100,11 +104,9 @@ public struct BundleWriter {
   ) throws -> [UInt8] {
     var totalBytes: UInt64 = 0
     func emit(_ member: TarMember, _ content: ArchiveEntryContent = .none) throws {
-      var header: [UInt8] = []
-      try TarWriter { header += $0 }.begin(member)
       let entry = ArchiveEntry(
-        path: member.path, header: header, content: content,
-        paddingBytes: Int((512 - content.sizeBytes % 512) % 512),
+        path: member.path, header: try member.header(), content: content,
+        paddingBytes: TarMember.paddingBytes(after: content.sizeBytes),
         isCompressed: try isCompressed(content))
       totalBytes += entry.sizeBytes
       try body(entry)
@@ -138,7 +140,7 @@ public struct BundleWriter {
       }
       try file(next)
     }
-    return TarEnd.bytes(after: totalBytes)
+    return TarMember.end(after: totalBytes)
   }
 
   private func describe(
@@ -224,13 +226,5 @@ extension TarMember {
     uid = entry.uid
     gid = entry.gid
     modifiedSeconds = entry.modified.seconds
-  }
-}
-
-/// The end of a tar archive: two blocks of zeros, padded to a record of 10 KiB.
-enum TarEnd {
-  static func bytes(after totalBytes: UInt64) -> [UInt8] {
-    let rest = (10240 - (totalBytes + 1024) % 10240) % 10240
-    return [UInt8](repeating: 0, count: 1024 + Int(rest))
   }
 }

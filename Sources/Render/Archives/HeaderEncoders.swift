@@ -8,8 +8,6 @@ import Store
 struct EncodedHeader {
   let header: [UInt8]
   let hasContent: Bool
-  /// The number of bytes at the end of the header that count as content: a link's target in cpio.
-  var tailBytes = 0
 }
 
 /// Frames entries as cpio members. Of the links to an inode only the last has content.
@@ -28,10 +26,9 @@ struct CpioHeaderEncoder {
     _ entry: Entry, _ path: [UInt8], _ counts: inout TreeArchiveCounts
   ) throws -> EncodedHeader {
     let kind: CpioKind
-    var tail = 0
     switch entry.content {
     case .directory, .unreadableDirectory: kind = .directory
-    case .symlink(let target): (kind, tail) = (.symlink(target: target), target.count)
+    case .symlink(let target): kind = .symlink(target: target)
     case .device(true, let node): kind = .blockDevice(major: node.major, minor: node.minor)
     case .device(false, let node): kind = .characterDevice(major: node.major, minor: node.minor)
     case .fifo: kind = .fifo
@@ -44,14 +41,11 @@ struct CpioHeaderEncoder {
     let rest = (left[entry.linkGroup] ?? 1) - 1
     if entry.linkGroup != 0 { left[entry.linkGroup] = rest }
     let hasContent = kind == .file && rest == 0
-    var header: [UInt8] = []
-    header.reserveCapacity(128 + path.count + tail)
-    try CpioWriter { header += $0 }.begin(
-      CpioMember(
-        path: path, kind: kind, mode: entry.mode, uid: entry.uid,
-        gid: entry.gid, inode: CpioInode(number: count > 1 ? inode(entry.linkGroup) : 0),
-        links: count, modifiedSeconds: seconds, sizeBytes: hasContent ? entry.sizeBytes : 0))
-    return EncodedHeader(header: header, hasContent: hasContent, tailBytes: tail)
+    let member = CpioMember(
+      path: path, kind: kind, mode: entry.mode, uid: entry.uid,
+      gid: entry.gid, inode: CpioInode(number: count > 1 ? inode(entry.linkGroup) : 0),
+      links: count, modifiedSeconds: seconds, sizeBytes: hasContent ? entry.sizeBytes : 0)
+    return EncodedHeader(header: try member.header(), hasContent: hasContent)
   }
 
   /// Returns an inode number for a link group, derived from the group's name. Only hard links need
@@ -62,16 +56,6 @@ struct CpioHeaderEncoder {
     while !usedNumbers.insert(number).inserted { number &+= 2 }
     inodes[group] = number
     return number
-  }
-
-  /// Returns the end mark, padded to a block of 512 bytes.
-  static func end(after totalBytes: UInt64) -> [UInt8] {
-    var mark: [UInt8] = []
-    // A writer without members writes the mark and its own padding.
-    try? CpioWriter { mark += $0 }.finish()
-    let markBytes = 124
-    let rest = (512 - (totalBytes + UInt64(markBytes)) % 512) % 512
-    return mark.prefix(markBytes) + [UInt8](repeating: 0, count: Int(rest))
   }
 }
 
@@ -108,8 +92,6 @@ struct TarHeaderEncoder {
         firstNames[entry.linkGroup] = name
       }
     }
-    var header: [UInt8] = []
-    try TarWriter { header += $0 }.begin(member)
-    return EncodedHeader(header: header, hasContent: member.kind == .file)
+    return EncodedHeader(header: try member.header(), hasContent: member.kind == .file)
   }
 }

@@ -158,9 +158,7 @@ public final class OverlayTree: ObjectSource {
       if !child.children.isEmpty, subtree != nil || child.puts {
         new = try edit(subtree ?? make(name, .directory(mode: 0o755)), child)
       }
-      var setsTime = false
-      if case .put(.touched) = child.action { setsTime = true }
-      if let before = old, let after = new, !setsTime, after.equalsIgnoringTimes(before) {
+      if let before = old, let after = new, !child.setsTime, after.equalsIgnoringTimes(before) {
         new = before
       }
       if case .keep = child.action {

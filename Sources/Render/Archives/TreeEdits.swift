@@ -35,6 +35,12 @@ public struct TreeEdits: Sendable {
     var action = Action.keep
     var children: [[UInt8]: Node] = [:]
 
+    /// Whether an edit here or below sets a time.
+    var setsTime: Bool {
+      if case .put(.touched) = action { return true }
+      return children.values.contains { $0.setsTime }
+    }
+
     /// Whether an edit adds an entry below, which requires the directory to exist.
     var puts: Bool {
       children.values.contains { child in

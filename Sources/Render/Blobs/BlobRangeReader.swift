@@ -26,22 +26,7 @@ final class BlobRangeReader {
       }
       return
     }
-    var done = 0
-    for part in try parts(blob, sizeBytes).starting(at: offset) {
-      guard done < target.count else { break }
-      try view.store.read(part) { partOffset, bytes in
-        let from = Int(offset + UInt64(done) - partOffset)
-        let count = min(bytes.count - from, target.count - done)
-        UnsafeMutableRawBufferPointer(rebasing: target[done..<done + count]).copyMemory(
-          from: UnsafeRawBufferPointer(rebasing: bytes[from..<from + count]))
-        done += count
-      }
-    }
-    guard done == target.count else {
-      throw StoreError(
-        .damaged, "blob \(blob)", "has fewer than the \(sizeBytes) bytes that its tree records",
-        hint: "Run 'imgstore verify --deep' to see which snapshots are affected")
-    }
+    try view.store.fill(target, from: try parts(blob, sizeBytes), of: blob, at: offset)
   }
 
   private func parts(_ blob: Digest, _ sizeBytes: UInt64) throws -> BlobParts {

@@ -132,15 +132,11 @@ struct SegmentEncoder: ~Copyable {
     _ plain: UnsafeRawBufferPointer
   ) throws(CodecError) -> [UInt8] {
     var frame = [UInt8](repeating: 0, count: ZstdCompressor.bound(plain.count))
-    var failure: CodecError?
-    var size = 0
-    frame.withUnsafeMutableBytes { target in
-      do throws(CodecError) {
-        size = try zstd?.compress(plain, into: target) ?? 0
-        try verifyFrame(UnsafeRawBufferPointer(rebasing: target[..<size]), plain)
-      } catch { failure = error }
+    let size = try frame.withUnsafeMutableBytes { (target) throws(CodecError) in
+      let size = try zstd?.compress(plain, into: target) ?? 0
+      try verifyFrame(UnsafeRawBufferPointer(rebasing: target[..<size]), plain)
+      return size
     }
-    if let failure { throw failure }
     frame.removeSubrange(size...)
     return frame
   }
@@ -184,16 +180,12 @@ struct StreamEnvelope {
     crc.append(segment.crc, countBytes: segment.plainBytes)
     plainBytes &+= segment.plainBytes
     if codec == .xz {
-      var failure: CodecError?
-      segment.bytes.withUnsafeBytes { bytes in
-        do throws(CodecError) {
-          blocks.append(
-            try XzBlockCompressor.size(
-              of: UnsafeRawBufferPointer(rebasing: bytes[segment.payloadRange]),
-              plainBytes: segment.plainBytes))
-        } catch { failure = error }
-      }
-      if let failure { throw failure }
+      blocks.append(
+        try segment.bytes.withUnsafeBytes { (bytes) throws(CodecError) in
+          try XzBlockCompressor.size(
+            of: UnsafeRawBufferPointer(rebasing: bytes[segment.payloadRange]),
+            plainBytes: segment.plainBytes)
+        })
     }
   }
 

@@ -4,8 +4,8 @@ import Codec
 import Store
 
 /// Encodes segments on one thread.
-struct SegmentWorker: ~Copyable {
-  private let view: OverlayTree
+final class SegmentWorker {
+  private let ranges: BlobRangeReader
   private let cache: SegmentCache?
   private let codec: SegmentCodec
   private let encoderName: String
@@ -14,13 +14,13 @@ struct SegmentWorker: ~Copyable {
   private var plain = PlainBuffer()
 
   init(view: OverlayTree, cache: SegmentCache?, codec: SegmentCodec) {
-    self.view = view
+    ranges = BlobRangeReader(view)
     self.cache = cache
     self.codec = codec
     encoderName = codec.encoderName
   }
 
-  mutating func encode(_ segment: Segment) throws -> (EncodedSegment, wasCached: Bool) {
+  func encode(_ segment: Segment) throws -> (EncodedSegment, wasCached: Bool) {
     // Storing a segment costs as little as a cache lookup, and would fill the cache.
     let cache = segment.isStored ? nil : cache
     let key = cache == nil ? Digest.zero : segment.key(encoder: encoderName)
@@ -39,7 +39,7 @@ struct SegmentWorker: ~Copyable {
   }
 
   /// Reads the plain bytes of a segment into the buffer.
-  private mutating func read(_ segment: Segment) throws {
+  private func read(_ segment: Segment) throws {
     plain.reset(capacity: segment.sizeBytes)
     for part in segment.parts {
       switch part {
@@ -56,28 +56,9 @@ struct SegmentWorker: ~Copyable {
     }
   }
 
-  private mutating func read(_ blob: Digest, _ size: UInt64, _ range: Range<UInt64>) throws {
-    if let bytes = view.content(blob), UInt64(bytes.count) == size, range.upperBound <= size {
-      let range = Int(range.lowerBound)..<Int(range.upperBound)
-      bytes.withUnsafeBytes { plain.append(UnsafeRawBufferPointer(rebasing: $0[range])) }
-      return
-    }
-    let store = view.store
-    let before = plain.bytes.count
-    for part in try store.parts(of: blob, sizeBytes: size) {
-      let end = part.offset + UInt64(part.lengthBytes)
-      if end <= range.lowerBound { continue }
-      if part.offset >= range.upperBound { break }
-      let from = Int(max(range.lowerBound, part.offset) - part.offset)
-      let to = Int(min(range.upperBound, end) - part.offset)
-      try store.read(part) { _, bytes in
-        plain.append(UnsafeRawBufferPointer(rebasing: bytes[from..<to]))
-      }
-    }
-    guard UInt64(plain.bytes.count - before) == UInt64(range.count) else {
-      throw StoreError(
-        .damaged, "blob \(blob.hex)", "is shorter than its tree records",
-        hint: SegmentWorker.hint)
+  private func read(_ blob: Digest, _ size: UInt64, _ range: Range<UInt64>) throws {
+    try plain.append(countBytes: range.count) {
+      try ranges.read(blob, sizeBytes: size, from: range.lowerBound, into: $0)
     }
   }
 }
@@ -96,6 +77,15 @@ private struct PlainBuffer: ~Copyable {
     guard capacity > memory.count else { return }
     memory.deallocate()
     memory = .allocate(byteCount: capacity, alignment: 64)
+  }
+
+  /// Appends bytes that `fill` writes, unless they do not fit.
+  mutating func append(
+    countBytes: Int, _ fill: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) throws {
+    guard countBytes <= memory.count - count else { return }
+    try fill(UnsafeMutableRawBufferPointer(rebasing: memory[count..<count + countBytes]))
+    count += countBytes
   }
 
   /// Appends bytes. Bytes that do not fit are dropped; the caller compares the count.

@@ -44,16 +44,14 @@ struct SquashfsData {
   func write(
     _ contents: [SquashfsContent], _ fragments: SquashfsFragments, to output: SquashfsOutput
   ) throws -> SquashfsLayout {
-    let layout = Monitor(
-      SquashfsLayout(locations: Array(repeating: SquashfsBlockLocation(), count: contents.count)))
-    let jobs = Monitor(SquashfsJobs(contents, fragments, blockBytes: options.blockBytes))
-    let (source, options, cache, progress) = (source, options, cache, progress)
+    var layout = SquashfsLayout(
+      locations: Array(repeating: SquashfsBlockLocation(), count: contents.count))
+    var jobs = SquashfsJobs(contents, fragments, blockBytes: options.blockBytes)
     try runInOrder(
-      workers: options.workers, window: options.workers * 4,
-      next: { jobs.withLock { $0.next() } },
-      makeWorker: {
+      threads: options.workers, window: options.workers * 4,
+      makeWorker: { [source, options, cache] in
         let compressor = SquashfsBlockCompressor(source, options, cache)
-        return { job in
+        return { (job: SquashfsJob) in
           switch job {
           case .blocks(let content, let first, let count):
             return try compressor.blocks(contents[content], first: first, count: count)
@@ -67,10 +65,11 @@ struct SquashfsData {
       use: { job, blocks in
         let start = output.offset
         try output.append(blocks.bytes)
-        layout.withLock { $0.add(job, blocks, at: start, contents, options.blockBytes) }
+        layout.add(job, blocks, at: start, contents, options.blockBytes)
         progress.add(bytes: bytes(of: job, contents, fragments))
-      })
-    return layout.withLock { $0 }
+      },
+      produce: { submit in while let job = jobs.next() { try submit(job) } })
+    return layout
   }
 
   private func bytes(
@@ -132,12 +131,8 @@ final class SquashfsOutput: @unchecked Sendable {  // used by one thread at a ti
   }
 
   func write(_ bytes: [UInt8], at position: UInt64) throws(SystemError) {
-    var failure: SystemError?
-    bytes.withUnsafeBytes { buffer in
-      do throws(SystemError) { try fileSystem.write(file, at: position, buffer) } catch {
-        failure = error
-      }
+    try bytes.withUnsafeBytes { (bytes) throws(SystemError) in
+      try fileSystem.write(file, at: position, bytes)
     }
-    if let failure { throw failure }
   }
 }

@@ -17,17 +17,12 @@ final class SquashfsMetadataCompressor {
 
   /// Returns the block in its on-disk format, including the length.
   fileprivate func compress(_ raw: [UInt8]) throws(RenderError) -> [UInt8] {
-    var result: Result<Int?, CodecError> = .success(nil)
-    raw.withUnsafeBytes { buffer in
-      do throws(CodecError) {
-        result = .success(try compressor.compress(buffer, into: packed))
-      } catch {
-        result = .failure(error)
-      }
-    }
     var block: [UInt8] = []
     do throws(CodecError) {
-      if let count = try result.get() {
+      let count = try raw.withUnsafeBytes { (bytes) throws(CodecError) in
+        try compressor.compress(bytes, into: packed)
+      }
+      if let count {
         block.append16(UInt16(count))
         block += packed[..<count]
       } else {

@@ -40,38 +40,9 @@ extension SquashfsReader {
         modifiedSeconds: Int64(modified)), number: number)
     var xattrs = Squashfs.noXattrs
     switch type {
-    case 1:
-      var body = try fields(16, &cursor)
-      let block = try body.word32()
-      _ = try body.word32()
-      let size = try body.word16()
-      inode.listing = (UInt64(block), Int(try body.word16()), UInt64(size))
-    case 8:
-      var body = try fields(24, &cursor)
-      _ = try body.word32()
-      let size = try body.word32()
-      let block = try body.word32()
-      _ = try body.word32()
-      _ = try body.word16()
-      inode.listing = (UInt64(block), Int(try body.word16()), UInt64(size))
-      xattrs = try body.word32()
-    case 2:
-      var body = try fields(16, &cursor)
-      let start = UInt64(try body.word32())
-      let fragment = try body.word32()
-      let offset = try body.word32()
-      inode.member.sizeBytes = UInt64(try body.word32())
-      inode.data = try data(inode.member.sizeBytes, start, fragment, offset, &cursor)
-    case 9:
-      var body = try fields(40, &cursor)
-      let start = try body.word64()
-      inode.member.sizeBytes = try body.word64()
-      _ = try body.word64()
-      _ = try body.word32()
-      let fragment = try body.word32()
-      let offset = try body.word32()
-      xattrs = try body.word32()
-      inode.data = try data(inode.member.sizeBytes, start, fragment, offset, &cursor)
+    case 1, 8: (inode.listing, xattrs) = try listing(isExtended: type == 8, &cursor)
+    case 2, 9:
+      (inode.data, inode.member.sizeBytes, xattrs) = try file(isExtended: type == 9, &cursor)
     case 3, 10:
       var body = try fields(8, &cursor)
       _ = try body.word32()
@@ -98,6 +69,45 @@ extension SquashfsReader {
     if inode.listing != nil { inode.member.kind = .directory }
     if xattrs != Squashfs.noXattrs { inode.member.xattrs = try attributes(xattrs) }
     return inode
+  }
+
+  /// Reads the rest of a directory's inode.
+  private func listing(
+    isExtended: Bool, _ cursor: inout Cursor
+  ) throws -> ((block: UInt64, offset: Int, sizeBytes: UInt64), xattrs: UInt32) {
+    var body = try fields(isExtended ? 24 : 16, &cursor)
+    if !isExtended {
+      let block = try body.word32()
+      _ = try body.word32()
+      let size = try body.word16()
+      return ((UInt64(block), Int(try body.word16()), UInt64(size)), Squashfs.noXattrs)
+    }
+    _ = try body.word32()
+    let size = try body.word32()
+    let block = try body.word32()
+    _ = try body.word32()
+    _ = try body.word16()
+    let offset = Int(try body.word16())
+    return ((UInt64(block), offset, UInt64(size)), try body.word32())
+  }
+
+  /// Reads the rest of a file's inode.
+  private func file(
+    isExtended: Bool, _ cursor: inout Cursor
+  ) throws -> (FileData, sizeBytes: UInt64, xattrs: UInt32) {
+    var body = try fields(isExtended ? 40 : 16, &cursor)
+    let start = isExtended ? try body.word64() : UInt64(try body.word32())
+    var size: UInt64 = 0
+    if isExtended {
+      size = try body.word64()
+      _ = try body.word64()
+      _ = try body.word32()
+    }
+    let fragment = try body.word32()
+    let offset = try body.word32()
+    if !isExtended { size = UInt64(try body.word32()) }
+    let xattrs = isExtended ? try body.word32() : Squashfs.noXattrs
+    return (try data(size, start, fragment, offset, &cursor), size, xattrs)
   }
 
   private func word(_ cursor: inout Cursor) throws -> UInt32 {

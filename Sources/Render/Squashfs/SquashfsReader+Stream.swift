@@ -130,16 +130,14 @@ private final class SquashfsTarStream {
       buffer = try reader.content(reference, block: block)
       block += 1
       if block == blocks {
-        buffer += [UInt8](repeating: 0, count: Int((512 - member.sizeBytes % 512) % 512))
+        buffer += [UInt8](repeating: 0, count: TarMember.paddingBytes(after: member.sizeBytes))
       }
       return true
     }
     if next < members.count {
       let member = members[next].member
       next += 1
-      var header: [UInt8] = []
-      try TarWriter { header += $0 }.begin(member)
-      buffer = header
+      buffer = try member.header()
       block = 0
       blocks =
         member.kind == .file

@@ -97,6 +97,8 @@ public struct Reconstruction: Hashable, Sendable {
   public let plan: Digest
   public let planBytes: UInt64
 
+  /// The maximum size of a plan.
+  public static let maxPlanBytes = 128 << 20
   static let tag: UInt8 = 2
 
   /// Creates a description; `planBytes` is the size of the plan.
@@ -138,7 +140,7 @@ public enum BlobLayout: Hashable, Sendable {
       _ = try reader.byte()
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
       let plan = try reader.digest()
-      let planBytes = try reader.varint(limit: UInt64(ReconstructionPlan.maxBytes), "a plan's size")
+      let planBytes = try reader.varint(limit: UInt64(Reconstruction.maxPlanBytes), "a plan's size")
       try reader.expectEnd()
       guard size > 0, planBytes > 0 else { throw .corrupt("the recipe makes an empty blob") }
       return .reconstruction(Reconstruction(sizeBytes: size, plan: plan, planBytes: planBytes))
@@ -184,7 +186,7 @@ extension ObjectStore {
     case .chunks(let recipe): references.chunks = recipe.runs.map(\.chunk)
     case .reconstruction(let reconstruction):
       references.blobs = [(reconstruction.plan, reconstruction.planBytes)]
-      references.blobs += try plan(reconstruction, of: blob).references()
+      references.blobs += try readPlan(reconstruction, of: blob).references()
     }
     return references
   }

@@ -142,19 +142,7 @@ extension GarbageCollection {
         packsStillNeeded.insert(pack)
         continue
       }
-      var locations: [ObjectName: ObjectLocation] = [:]
-      for frame in contents.frames {
-        var start = 0
-        for (kind, id, length) in frame.objects {
-          let object = ObjectName(kind: kind, id: id)
-          if locations[object].map({ length < $0.length }) ?? true {
-            locations[object] = ObjectLocation(
-              address: FrameAddress(pack: pack, offset: frame.offset),
-              frameBytes: frame.frameBytes, start: start, length: length)
-          }
-          start += length
-        }
-      }
+      let locations = shortestLocations(in: contents, pack)
       for (object, own) in locations where needed.contains(object.kind, object.id) {
         // A blob's longer recipe does not replace its shorter one, because the shorter one was marked.
         let others = [try store.index.keptLocation(object.kind, object.id), returning[object]]
@@ -172,28 +160,51 @@ extension GarbageCollection {
         < (b.location.address.pack, b.location.address.offset, b.location.start)
     }
     for requiredCopy in requiredCopies where !packsStillNeeded.contains(requiredCopy.doomed) {
-      let location = requiredCopy.location
       do {
-        let frame = try reading(location.address.pack) { () throws(StoreError) in
-          try store.packs.frame(location.address, frameBytes: location.frameBytes)
-        }
-        guard
-          frame.header.holds(
-            requiredCopy.object.kind, requiredCopy.object.id, start: location.start,
-            length: location.length)
-        else {
-          throw DamagedPackError(
-            name: location.address.pack,
-            reason: "\(requiredCopy.object.id.hex) is not at the location that the index lists")
-        }
-        try frame.withBytes(start: location.start, length: location.length) {
-          try check(requiredCopy.object.kind, requiredCopy.object.id, $0, in: location.address.pack)
-        }
+        try verify(requiredCopy.object, at: requiredCopy.location)
       } catch let damage as DamagedPackError {
         outcome.damaged.append((damage.name.hex, damage.reason))
         packsStillNeeded.insert(requiredCopy.doomed)
       }
     }
     return packsStillNeeded
+  }
+
+  /// Returns where a pack holds each of its objects. Of several recipes of a blob, the shortest counts.
+  private func shortestLocations(
+    in contents: FinishedPack, _ pack: Digest
+  ) -> [ObjectName: ObjectLocation] {
+    var locations: [ObjectName: ObjectLocation] = [:]
+    for frame in contents.frames {
+      var start = 0
+      for (kind, id, length) in frame.objects {
+        let object = ObjectName(kind: kind, id: id)
+        if locations[object].map({ length < $0.length }) ?? true {
+          locations[object] = ObjectLocation(
+            address: FrameAddress(pack: pack, offset: frame.offset),
+            frameBytes: frame.frameBytes, start: start, length: length)
+        }
+        start += length
+      }
+    }
+    return locations
+  }
+
+  /// Reads an object and verifies it against its id.
+  /// - Throws: `DamagedPackError` if it is not there.
+  private func verify(_ object: ObjectName, at location: ObjectLocation) throws {
+    let pack = location.address.pack
+    let frame = try reading(pack) { () throws(StoreError) in
+      try store.packs.frame(location.address, frameBytes: location.frameBytes)
+    }
+    guard
+      frame.header.holds(object.kind, object.id, start: location.start, length: location.length)
+    else {
+      throw DamagedPackError(
+        name: pack, reason: "\(object.id.hex) is not at the location that the index lists")
+    }
+    try frame.withBytes(start: location.start, length: location.length) {
+      try check(object.kind, object.id, $0, in: pack)
+    }
   }
 }

@@ -220,31 +220,19 @@ struct PackRewriter: Sendable {
 
   private func run(_ work: Work, _ output: @escaping Output) throws {
     if work.jobs.isEmpty { return }
-    let next = Monitor(0)
-    try runThreads(max(1, min(work.tuning.workers, work.jobs.count))) { _ in
-      let encoder = FrameEncoder(work.tuning)
-      let builder = FrameBuilder()
-      while true {
-        let i = next.update { i in
-          defer { i += 1 }
-          return i
+    try parallelForEach(
+      work.jobs.count, threads: work.tuning.workers,
+      makeWorker: { (encoder: FrameEncoder(work.tuning), builder: FrameBuilder()) },
+      { worker, i in
+        switch work.jobs[i] {
+        case .copy(let source):
+          try copy(source, output)
+          progress.add(bytes: UInt64(source.frameBytes))
+        case .encode(let items):
+          try encode(items, work.sources, worker.builder, worker.encoder, output)
+          progress.add(bytes: items.reduce(0) { $0 + UInt64($1.length) })
         }
-        guard i < work.jobs.count else { return }
-        do {
-          switch work.jobs[i] {
-          case .copy(let source):
-            try copy(source, output)
-            progress.add(bytes: UInt64(source.frameBytes))
-          case .encode(let items):
-            try encode(items, work.sources, builder, encoder, output)
-            progress.add(bytes: items.reduce(0) { $0 + UInt64($1.length) })
-          }
-        } catch {
-          next.update { $0 = work.jobs.count }
-          throw error
-        }
-      }
-    }
+      })
   }
 
   private func copy(_ source: Source, _ output: Output) throws {

@@ -131,13 +131,8 @@ struct PackUsage {
 extension [PackUsage.Frame] {
   /// Returns the position of the frame with this offset. Frames are sorted by their offsets.
   fileprivate func position(of offset: UInt64) -> Int? {
-    var low = 0
-    var high = count
-    while low < high {
-      let middle = (low + high) / 2
-      if self[middle].offset < offset { low = middle + 1 } else { high = middle }
-    }
-    return low < count && self[low].offset == offset ? low : nil
+    let index = partitioningIndex { $0.offset >= offset }
+    return index < count && self[index].offset == offset ? index : nil
   }
 }
 

@@ -153,7 +153,7 @@ final class Index: Sendable {
           report("index: added \(change.missing.count) packs that it did not list")
         }
         if !change.lost.isEmpty {
-          layout.removeStatCaches()
+          layout.removeObjectCaches()
           report("index: removed \(change.lost.count) packs that no longer exist")
         }
       }
@@ -227,8 +227,8 @@ final class Index: Sendable {
   }
 
   private func rebuildLocked(isRequested: Bool = false) throws(StoreError) {
-    // The stat caches may refer to packs that no longer exist.
-    layout.removeStatCaches()
+    // The caches may rely on packs that no longer exist.
+    layout.removeObjectCaches()
     let fileSystem = layout.fileSystem
     let listing = try listing()
     let packs = listing.kept + listing.doomed

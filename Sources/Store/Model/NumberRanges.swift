@@ -42,13 +42,8 @@ struct NumberRanges: Equatable {
 
   /// Returns true if the set contains the number, by binary search over the ranges.
   func contains(_ number: Int) -> Bool {
-    var low = 0
-    var high = ranges.count
-    while low < high {
-      let middle = (low + high) / 2
-      if ranges[middle].upperBound < number { low = middle + 1 } else { high = middle }
-    }
-    return low < ranges.count && ranges[low].contains(number)
+    let index = ranges.partitioningIndex { $0.upperBound >= number }
+    return index < ranges.count && ranges[index].contains(number)
   }
 
   /// Returns the numbers that are in this set or in `other`.

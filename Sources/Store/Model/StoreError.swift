@@ -96,7 +96,7 @@ public struct StoreError: ExplainedError {
   }
 
   /// Returns an error of kind `damaged`, with the hint to verify and repair.
-  static func damaged(_ subject: String, _ reason: String) -> StoreError {
+  public static func damaged(_ subject: String, _ reason: String) -> StoreError {
     StoreError(
       .damaged, subject, reason,
       hint: "Run 'imgstore verify --deep' to see which snapshots are affected, then "
@@ -122,7 +122,7 @@ func mapSystemErrors<R>(
 }
 
 /// Runs `body` and rethrows a decoding failure as damage of `subject`.
-func mapCodecErrors<R>(
+public func mapCodecErrors<R>(
   _ subject: @autoclosure () -> String, _ body: () throws(CodecError) -> R
 ) throws(StoreError) -> R {
   do { return try body() } catch { throw .damaged(subject(), "\(error)") }

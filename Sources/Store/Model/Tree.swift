@@ -246,12 +246,8 @@ public enum Tree {
 public func withReader<R>(
   _ bytes: [UInt8], _ body: (inout ByteReader) throws(CodecError) -> R
 ) throws(CodecError) -> R {
-  var result: Result<R, CodecError> = .failure(.truncated)
-  bytes.withUnsafeBytes { buffer in
-    var reader = ByteReader(buffer)
-    do throws(CodecError) { result = .success(try body(&reader)) } catch {
-      result = .failure(error)
-    }
+  try bytes.withUnsafeBytes { (bytes) throws(CodecError) in
+    var reader = ByteReader(bytes)
+    return try body(&reader)
   }
-  return try result.get()
 }

@@ -45,18 +45,8 @@ public struct FrameHeader: Sendable {
 
   /// Returns true if the directory lists this object with this start and length.
   func holds(_ kind: ObjectKind, _ id: Digest, start: Int, length: Int) -> Bool {
-    var low = 0
-    var high = objects.count
-    while low < high {
-      let middle = (low + high) / 2
-      if objects[middle].start < start { low = middle + 1 } else { high = middle }
-    }
-    while low < objects.count, objects[low].start == start {
-      let object = objects[low]
-      if object.id == id, object.kind == kind, object.length == length { return true }
-      low += 1
-    }
-    return false
+    objects[objects.partitioningIndex { $0.start >= start }...].prefix { $0.start == start }
+      .contains { $0.id == id && $0.kind == kind && $0.length == length }
   }
 
   /// The lengths in the fixed part of a header, known before the directory has been read.

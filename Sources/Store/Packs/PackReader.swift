@@ -109,13 +109,9 @@ final class PackReader: Sendable {
     if front.isEmpty { return nil }
     let lengths = try mapCodecErrors(object) { () throws(CodecError) in
       guard front.count == FrameHeader.byteCount else { throw .truncated }
-      var result: Result<FrameHeader.Lengths, CodecError> = .failure(.truncated)
-      front.withUnsafeBytes { buffer in
-        do throws(CodecError) { result = .success(try FrameHeader.parseLengths(buffer)) } catch {
-          result = .failure(error)
-        }
+      return try front.withUnsafeBytes { (front) throws(CodecError) in
+        try FrameHeader.parseLengths(front)
       }
-      return try result.get()
     }
     front += try readBytes(
       file, object, at: offset + UInt64(FrameHeader.byteCount), count: lengths.directoryBytes)
@@ -193,13 +189,10 @@ final class PackReader: Sendable {
       guard header.frameBytes == frameBytes else {
         throw .corrupt("the frame has another length than the index says")
       }
-      var result: Result<DecodedFrame, CodecError> = .failure(.truncated)
-      bytes.withUnsafeBytes { buffer in
-        do throws(CodecError) { result = .success(try decode(header, buffer)) } catch {
-          result = .failure(error)
-        }
+      let frame = try bytes.withUnsafeBytes { (bytes) throws(CodecError) in
+        try decode(header, bytes)
       }
-      return (bytes, try result.get())
+      return (bytes, frame)
     }
   }
 
@@ -263,11 +256,5 @@ final class PackReader: Sendable {
 }
 
 private func parseHeader(_ bytes: [UInt8]) throws(CodecError) -> FrameHeader {
-  var result: Result<FrameHeader, CodecError> = .failure(.truncated)
-  bytes.withUnsafeBytes { buffer in
-    do throws(CodecError) { result = .success(try FrameHeader.parse(buffer)) } catch {
-      result = .failure(error)
-    }
-  }
-  return try result.get()
+  try bytes.withUnsafeBytes { (bytes) throws(CodecError) in try FrameHeader.parse(bytes) }
 }

@@ -1,4 +1,4 @@
-// The plans of a store: which blobs are reconstructed, and by which plan.
+// The reconstructed blobs of a store.
 //
 // 1. A few decoded plans are cached, because ranges of a blob are usually read one after another.
 // 2. A plan's own bytes are chunks: a plan that is a reconstruction itself is damage.
@@ -6,27 +6,23 @@
 import Codec
 import Platform
 
-/// A recently decoded plan, because ranges of a blob are usually read one after another.
-struct CachedPlan: Sendable {
-  let recipe: Reconstruction
-  let blob: ReconstructedBlob
-}
-
 extension ObjectStore {
   private static let maxOpenPlans = 6
+  /// The maximum depth of reconstructions that depend on each other.
+  public static let maxReconstructionDepth = 8
 
   /// Returns the blob that a recipe reconstructs.
   func reconstructedBlob(_ blob: Digest, _ recipe: Reconstruction) throws(StoreError)
-    -> ReconstructedBlob
+    -> any ReconstructedBlob
   {
     let cached = openPlans.withLock { plans in
       plans.first { $0.recipe == recipe && $0.blob.id == blob }
     }
     if let cached { return cached.blob }
-    let reconstruction = ReconstructedBlob(blob, try plan(recipe, of: blob))
+    let reconstruction = try readPlan(recipe, of: blob)
     openPlans.withLock { plans in
       if plans.count >= ObjectStore.maxOpenPlans { plans.removeFirst() }
-      plans.append(CachedPlan(recipe: recipe, blob: reconstruction))
+      plans.append((recipe, reconstruction))
     }
     return reconstruction
   }
@@ -39,36 +35,17 @@ extension ObjectStore {
   ///   wait for the caller.
   public func lockRecipes() throws(StoreError) -> FileLock? { try lockCollectionsIfFree() }
 
-  /// Returns true if a plan depends on `blob`, directly or through other recipes.
-  /// - Parameter others: blobs that are taken from here instead of the store.
-  public func isMade(
-    of blob: Digest, _ plan: ReconstructionPlan, over others: [ReconstructedBlob]
-  ) throws(StoreError) -> Bool {
-    var visited: Set<Digest> = []
-    var pending = try plan.references()
-    while let (id, size) = pending.popLast() {
-      if id == blob { return true }
-      guard size > 0, visited.insert(id).inserted else { continue }
-      if let other = others.first(where: { $0.id == id }) {
-        pending += try other.plan.references()
-      } else if try isRecipe(id, size) {
-        guard case .reconstruction(let recipe) = try recipe(of: id, sizeBytes: size) else {
-          continue
-        }
-        pending += try self.plan(recipe, of: id).references()
-      }
+  /// Reads the plan that a recipe names.
+  /// - Throws: `damaged` if the plan is a reconstruction itself or does not match the recipe; `missing`;
+  ///   `incompatible` if the store has no reconstructor.
+  func readPlan(
+    _ recipe: Reconstruction, of blob: Digest
+  ) throws(StoreError) -> any ReconstructedBlob {
+    guard let reconstructor else {
+      throw StoreError(
+        .incompatible, "blob \(blob.hex)", "needs an encoder, and this program has none",
+        code: .encoderMissing)
     }
-    return false
-  }
-
-  private func isRecipe(_ id: Digest, _ sizeBytes: UInt64) throws(StoreError) -> Bool {
-    if sizeBytes > UInt64(Chunker.maxBytes) { return true }
-    return try !holds(.chunk, id)
-  }
-
-  /// Returns the plan that a recipe names.
-  /// - Throws: `damaged` if the plan is a reconstruction itself or does not match the recipe; `missing`.
-  func plan(_ recipe: Reconstruction, of blob: Digest) throws(StoreError) -> ReconstructionPlan {
     let object = "plan of blob \(blob.hex)"
     let isSmall = recipe.planBytes <= UInt64(Chunker.maxBytes)
     let isChunk = isSmall ? try holds(.chunk, recipe.plan) : false
@@ -79,11 +56,11 @@ extension ObjectStore {
     }
     let bytes = try planBytes(recipe, object)
     return try mapCodecErrors(object) { () throws(CodecError) in
-      let plan = try ReconstructionPlan.decode(bytes)
-      guard plan.sizeBytes == recipe.sizeBytes else {
-        throw .corrupt("the plan makes \(plan.sizeBytes) bytes instead of \(recipe.sizeBytes)")
+      let rebuilt = try reconstructor.blob(blob, plan: bytes)
+      guard rebuilt.sizeBytes == recipe.sizeBytes else {
+        throw .corrupt("the plan makes \(rebuilt.sizeBytes) bytes instead of \(recipe.sizeBytes)")
       }
-      return plan
+      return rebuilt
     }
   }
 
@@ -106,18 +83,25 @@ extension ObjectStore {
   /// Calls `body` with each part of a reconstructed blob, in order, while other threads prepare the next
   /// parts.
   public func read(
-    _ blob: ReconstructedBlob, _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
+    _ blob: any ReconstructedBlob, _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let threads = min(processorCount, blob.partCount)
-    let prefetcher = PartPrefetcher(blob, self, window: 2 * threads)
-    let handles = try startWorkers(threads) { prefetcher.work() }
-    defer {
-      prefetcher.close()
-      for handle in handles { handle.join() }
-    }
-    for index in 0..<blob.partCount {
-      let buffer = try prefetcher.take(index)
-      try body(blob.part(index).offset, UnsafeRawBufferPointer(buffer.bytes))
-    }
+    try runInOrder(
+      threads: threads, window: 2 * threads,
+      makeWorker: {
+        { (part: BlobPart) in
+          try [UInt8](unsafeUninitializedCapacity: part.lengthBytes) { bytes, count in
+            let target = UnsafeMutableRawBufferPointer(bytes)
+            try blob.fill(
+              UnsafeMutableRawBufferPointer(rebasing: target[..<part.lengthBytes]),
+              from: part.offset, in: self, depth: 0)
+            count = part.lengthBytes
+          }
+        }
+      },
+      use: { part, bytes in try bytes.withUnsafeBytes { try body(part.offset, $0) } },
+      produce: { submit in
+        for index in 0..<blob.partCount { try submit(blob.part(index)) }
+      })
   }
 }

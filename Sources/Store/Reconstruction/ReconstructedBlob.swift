@@ -1,230 +1,47 @@
-// A reconstructed blob: any range of it is rebuilt from its plan and the plan's dependencies when it is
-// read.
-//
-// 1. Rebuilt bytes are verified: each run of a deflate stream by its CRC, contents by the checksums of
-//    their frames. Wrong bytes are never returned.
-// 2. Memory: the plan, and for each concurrent range the plain bytes of about 1 MiB, or of one run.
-// 3. Plans that depend on other plans are limited to a depth of `maxDepth`. A plan's own bytes are chunks,
-//    never reconstructed.
+// Blobs that are rebuilt from other blobs when they are read. The caller that opens a store injects the
+// module that reads plans and rebuilds bytes; this module has neither.
 
 import Codec
-import Platform
 
-/// A plan that can be executed. All methods may be called from any thread.
-public final class ReconstructedBlob: Sendable {
-  /// The maximum depth of reconstructions that depend on each other.
-  public static let maxDepth = 8
-  private static let partBytes: UInt64 = 1 << 20
-  static let groupBytes = 1 << 20
-
+/// A blob that a plan rebuilds. All methods may be called from any thread.
+public protocol ReconstructedBlob: AnyObject, Sendable {
   /// The id of the blob.
-  public let id: Digest
-  /// The plan that rebuilds the blob.
-  public let plan: ReconstructionPlan
-  /// Dependencies that the store does not have yet, because a recipe is verified before it is stored.
-  let over: [ReconstructedBlob]
-  /// The offsets of the parts, and the end; empty if all parts have `partBytes` bytes.
-  private let partStarts: [UInt64]
-  private let recentBlocks = Monitor<[(index: Int, block: ArchivePlanBlock)]>([])
-  private static let maxRecentBlocks = 8
-
+  var id: Digest { get }
   /// The size of the blob in bytes.
-  public var sizeBytes: UInt64 { plan.sizeBytes }
-
-  /// Creates a blob from its plan.
-  /// - Parameters:
-  ///   - id: the id of the blob that the plan rebuilds.
-  ///   - over: dependencies that are taken from here instead of the store.
-  public init(_ id: Digest, _ plan: ReconstructionPlan, over: [ReconstructedBlob] = []) {
-    self.id = id
-    self.plan = plan
-    self.over = over
-    partStarts = ReconstructedBlob.starts(of: plan)
-  }
-
-  // MARK: Parts
-
-  private static func starts(of plan: ReconstructionPlan) -> [UInt64] {
-    guard case .deflated(let plan) = plan else { return [] }
-    var starts: [UInt64] = [0]
-    var position: UInt64 = 0
-    func cut(at offset: UInt64) {
-      if let last = starts.last, offset > last { starts.append(offset) }
-    }
-    for span in plan.spans {
-      switch span {
-      case .literal: break
-      case .blob(_, let size):
-        for offset in stride(from: partBytes, to: size, by: Int(partBytes)) {
-          cut(at: position + offset)
-        }
-      case .deflated(let stream):
-        var plain: UInt64 = 0
-        for run in stream.runs {
-          plain += UInt64(run.plainBytes)
-          let runEnd = position + run.offset + UInt64(run.sizeBytes)
-          guard plain >= 2 * UInt64(groupBytes) || runEnd - (starts.last ?? 0) >= partBytes / 2
-          else {
-            continue
-          }
-          cut(at: runEnd)
-          plain = 0
-        }
-      }
-      position += span.sizeBytes
-    }
-    if let last = starts.last, last < plan.sizeBytes { starts.append(plan.sizeBytes) }
-    return starts
-  }
-
-  /// The number of parts.
-  public var partCount: Int {
-    partStarts.isEmpty
-      ? Int((sizeBytes + ReconstructedBlob.partBytes - 1) / ReconstructedBlob.partBytes)
-      : partStarts.count - 1
-  }
-
-  /// Returns a part: about 1 MiB, or one run.
-  public func part(_ index: Int) -> BlobPart {
-    let start: UInt64
-    let end: UInt64
-    if partStarts.isEmpty {
-      start = UInt64(index) * ReconstructedBlob.partBytes
-      end = min(start + ReconstructedBlob.partBytes, sizeBytes)
-    } else {
-      (start, end) = (partStarts[index], partStarts[index + 1])
-    }
-    return BlobPart(offset: start, lengthBytes: Int(end - start), source: .reconstruction(self))
-  }
-
+  var sizeBytes: UInt64 { get }
+  /// The number of parts that are rebuilt separately.
+  var partCount: Int { get }
+  /// Returns the range of a part: about 1 MiB.
+  func range(ofPart index: Int) -> Range<UInt64>
   /// Returns the index of the part that contains the byte at `offset`; `partCount` if there is none.
-  func indexOfPart(at offset: UInt64) -> Int {
-    if offset >= sizeBytes { return partCount }
-    if partStarts.isEmpty { return Int(offset / ReconstructedBlob.partBytes) }
-    var low = 0
-    var high = partStarts.count - 1
-    while low + 1 < high {
-      let middle = (low + high) / 2
-      if partStarts[middle] <= offset { low = middle } else { high = middle }
-    }
-    return low
-  }
-
-  // MARK: Bytes
-
+  func indexOfPart(at offset: UInt64) -> Int
+  /// Returns the blobs that the plan reads, with their sizes. A blob may occur more than once.
+  func references() throws(StoreError) -> [(id: Digest, sizeBytes: UInt64)]
+  /// The reason why the present encoders do not match the plan's; nil if they match.
+  var encoderMismatch: String? { get }
   /// Fills `target` with the bytes of the blob, starting at `offset`.
-  /// - Parameter depth: the number of reconstructions that this one is nested in.
+  /// - Parameter depth: the number of reconstructions that this one is nested in, at most
+  ///   `ObjectStore.maxReconstructionDepth`.
   /// - Throws: `StoreError`: `missing`; `damaged`, also if the blob ends before `target` is full;
   ///   `incompatible` if an encoder no longer produces the bytes that it produced when the plan was
   ///   written.
-  public func fill(
-    _ target: UnsafeMutableRawBufferPointer, from offset: UInt64, in store: ObjectStore,
-    depth: Int = 0
-  ) throws {
-    guard depth < ReconstructedBlob.maxDepth else {
-      throw StoreError.damaged("blob \(id.hex)", "has too many nested reconstructions")
-    }
-    guard offset <= sizeBytes, UInt64(target.count) <= sizeBytes - offset else {
-      throw StoreError.damaged("blob \(id.hex)", "ends before the requested range")
-    }
-    switch plan {
-    case .archive(let plan): try fillArchive(plan, target, offset, store, depth)
-    case .deflated(let plan): try fill(plan, target, offset, store, depth)
-    }
-  }
+  func fill(
+    _ target: UnsafeMutableRawBufferPointer, from offset: UInt64, in store: ObjectStore, depth: Int
+  ) throws
+}
 
-  private func fill(
-    _ plan: DeflatePlan, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
-    _ store: ObjectStore, _ depth: Int
-  ) throws {
-    let limit = offset + UInt64(target.count)
-    var position: UInt64 = 0
-    for span in plan.spans {
-      let start = position
-      position += span.sizeBytes
-      let from = max(start, offset)
-      let to = min(position, limit)
-      guard from < to else { continue }
-      let part = UnsafeMutableRawBufferPointer(
-        rebasing: target[Int(from - offset)..<Int(to - offset)])
-      switch span {
-      case .literal(let bytes): part.copyBytes(from: bytes[Int(from - start)..<Int(to - start)])
-      case .blob(let id, let size):
-        try store.fill(part, from: id, sizeBytes: size, at: from - start, depth: depth)
-      case .deflated(let stream):
-        try encode(stream, part, from - start, plan, store, depth)
-      }
-    }
+extension ReconstructedBlob {
+  /// Returns a part of the blob.
+  public func part(_ index: Int) -> BlobPart {
+    let range = range(ofPart: index)
+    return BlobPart(
+      offset: range.lowerBound, lengthBytes: range.count, source: .reconstruction(self))
   }
+}
 
-  // MARK: Archives
-
-  private func fillArchive(
-    _ plan: ArchivePlan, _ target: UnsafeMutableRawBufferPointer, _ offset: UInt64,
-    _ store: ObjectStore, _ depth: Int
-  ) throws {
-    var filledBytes = 0
-    var index = plan.indexOfBlock(at: offset)
-    while filledBytes < target.count {
-      let block = try block(plan, index)
-      let start = offset + UInt64(filledBytes) - plan.blocks[index].plainOffset
-      let count = min(
-        target.count - filledBytes, Int(clamping: plan.blocks[index].plainBytes - start))
-      try fillArchive(
-        plan, block,
-        UnsafeMutableRawBufferPointer(rebasing: target[filledBytes..<filledBytes + count]), start,
-        store, depth)
-      filledBytes += count
-      index += 1
-    }
-  }
-
-  /// Fills a range that lies in one block.
-  private func fillArchive(
-    _ plan: ArchivePlan, _ block: ArchivePlanBlock, _ target: UnsafeMutableRawBufferPointer,
-    _ offset: UInt64, _ store: ObjectStore, _ depth: Int
-  ) throws {
-    let limit = offset + UInt64(target.count)
-    var index = block.indexOfRecord(at: offset)
-    while index < block.records.count, block.records[index].offset < limit {
-      let record = block.records[index]
-      index += 1
-      let content = record.offset + UInt64(record.literal.count)
-      let zeros = content + record.contentBytes
-      let next = zeros + record.zeroBytes
-      func part(_ from: UInt64, _ to: UInt64) -> (UnsafeMutableRawBufferPointer, UInt64)? {
-        let (low, high) = (max(from, offset), min(to, limit))
-        guard low < high else { return nil }
-        return (
-          UnsafeMutableRawBufferPointer(
-            rebasing: target[Int(low - offset)..<Int(high - offset)]), low - from
-        )
-      }
-      if let (part, skipped) = part(record.offset, content) {
-        part.copyBytes(
-          from: block.literals[record.literal].dropFirst(Int(skipped)).prefix(part.count))
-      }
-      if let (part, skipped) = part(content, zeros) {
-        try store.fill(
-          part, from: plan.content(record.content), sizeBytes: record.contentBytes, at: skipped,
-          depth: depth)
-      }
-      if let (part, _) = part(zeros, next) { part.initializeMemory(as: UInt8.self, repeating: 0) }
-    }
-  }
-
-  /// Returns a decoded block, from the few recent ones if possible.
-  private func block(_ plan: ArchivePlan, _ index: Int) throws(StoreError) -> ArchivePlanBlock {
-    if let recent = recentBlocks.withLock({ $0.first { $0.index == index } }) {
-      return recent.block
-    }
-    let block = try mapCodecErrors("plan of blob \(id.hex)") { () throws(CodecError) in
-      try plan.block(index)
-    }
-    recentBlocks.withLock { recent in
-      if recent.count >= ReconstructedBlob.maxRecentBlocks { recent.removeFirst() }
-      recent.append((index, block))
-    }
-    return block
-  }
+/// Reads plans.
+public protocol BlobReconstructor: Sendable {
+  /// Returns the blob that a plan rebuilds.
+  /// - Throws: `CodecError` if the bytes are not a valid plan.
+  func blob(_ id: Digest, plan: [UInt8]) throws(CodecError) -> any ReconstructedBlob
 }

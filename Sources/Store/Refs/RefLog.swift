@@ -182,7 +182,7 @@ public struct RefLog: Sendable {
     let object = "a new ref of \(image)"
     return try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
-      try makeDirectoryIfAbsent(fileSystem, layout.refs, image.bytes)
+      try fileSystem.makeDirectoryIfAbsent(at: layout.refs.raw, image.bytes, .private)
       let directory = try fileSystem.openDirectory(at: layout.refs.raw, image.bytes)
       let id = SHA256.digest(of: encoded)
       while true {

@@ -157,7 +157,7 @@ extension RefLog {
     try layout.requireWritable(object)
     try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
-      try makeDirectoryIfAbsent(fileSystem, parent, image.bytes)
+      try fileSystem.makeDirectoryIfAbsent(at: parent.raw, image.bytes, .private)
       let directory = try fileSystem.openDirectory(at: parent.raw, image.bytes)
       try TemporaryFile.write(text, in: directory, as: name, exclusively: exclusively, layout)
       try fileSystem.sync(parent.raw)

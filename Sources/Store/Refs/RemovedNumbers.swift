@@ -152,7 +152,7 @@ extension RefLog {
   public func lostNumbers(of image: ImageName) throws(StoreError) -> [Int] {
     let names = try fileNames(of: image)
     let marked = names.compactMap { RefLog.lostNumber($0) }
-    guard try layout.formatVersion() >= 2,
+    guard try StoreFormat.version(of: layout) >= 2,
       case .numbers(let recorded) = try removedRecord(of: image)
     else { return marked.sorted() }
     let present = names.compactMap { RefLog.number($0) }
@@ -190,7 +190,7 @@ extension RefLog {
 
   /// Upgrades a store of format version 1 to version 2, in which gaps have a meaning.
   func upgrade() throws(StoreError) {
-    if try layout.formatVersion() >= 2 { return }
+    if try StoreFormat.version(of: layout) >= 2 { return }
     for image in try everyImage() {
       guard let directory = try open(layout.refs, image) else { continue }
       let highest = try highestNumber(of: image)
@@ -205,7 +205,7 @@ extension RefLog {
     }
     try mapSystemErrors("the file format") { () throws(SystemError) in
       try TemporaryFile.write(
-        Array(Layout.formatText.utf8), in: layout.root, as: Layout.formatName, exclusively: false,
+        Array(StoreFormat.text.utf8), in: layout.root, as: StoreFormat.fileName, exclusively: false,
         layout)
     }
   }

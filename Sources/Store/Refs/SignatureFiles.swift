@@ -133,7 +133,7 @@ extension RefLog {
     }
     try mapSystemErrors(object) { () throws(SystemError) in
       let fileSystem = layout.fileSystem
-      try makeDirectoryIfAbsent(fileSystem, layout.signatures, image.bytes)
+      try fileSystem.makeDirectoryIfAbsent(at: layout.signatures.raw, image.bytes, .private)
       let directory = try fileSystem.openDirectory(at: layout.signatures.raw, image.bytes)
       for (name, bytes) in [(own, statement), (name, signature)] {
         if case .content(let old) = try layout.read(

@@ -10,22 +10,22 @@
 import Codec
 import Platform
 
-extension Layout {
+extension StoreFormat {
   private static let storeNames = Set(
-    directories + [
+    Layout.directories + [
       "format", "format.new", "quarantine", "xcat", "index.sqlite", "index.stamp",
       "index.sqlite.new", "index.sqlite-journal", "index.sqlite.new-journal",
     ])
 
   /// Rewrites a damaged or missing `format`.
   /// - Returns: true if it was written.
-  static func restoreFormat(
+  static func restore(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
   ) throws(StoreError) -> Bool {
     let hasFile = try mapSystemErrors(name) { () throws(SystemError) in
-      try fileSystem.statIfPresent(at: root.raw, formatName) != nil
+      try fileSystem.statIfPresent(at: root.raw, fileName) != nil
     }
-    if hasFile, let text = try? readFormat(fileSystem, root, name), isFormat(text) { return false }
+    if hasFile, let text = try? read(fileSystem, root, name), isFormat(text) { return false }
     return try mapSystemErrors(name) { () throws(SystemError) in
       let names = Set(try fileSystem.names(of: root.raw).map(printable))
       guard names.isSuperset(of: ["packs", "refs", "locks"]), names.isSubset(of: storeNames),
@@ -38,8 +38,8 @@ extension Layout {
         at: root.raw, new, [.write, .create, .truncate, .noFollow, .nonBlocking])
       try fileSystem.write(file.raw, Array("imgstore store\nversion \(version)\n".utf8))
       try fileSystem.sync(file.raw)
-      if hasFile { try moveToQuarantine(fileSystem, root, formatName) }
-      try fileSystem.rename(at: root.raw, new, to: root.raw, formatName, exclusively: true)
+      if hasFile { try Layout.moveToQuarantine(fileSystem, root, fileName) }
+      try fileSystem.rename(at: root.raw, new, to: root.raw, fileName, exclusively: true)
       try fileSystem.sync(root.raw)
       return true
     }

@@ -248,11 +248,11 @@ final class LossScanner {
     }
   }
 
-  private func loss(of reconstruction: ReconstructedBlob, depth: Int) throws -> String? {
-    guard depth < ReconstructedBlob.maxDepth else {
+  private func loss(of reconstruction: any ReconstructedBlob, depth: Int) throws -> String? {
+    guard depth < ObjectStore.maxReconstructionDepth else {
       return "it has too many nested reconstructions"
     }
-    if let mismatch = reconstruction.encoderMismatch(store.maker) { return mismatch }
+    if let mismatch = reconstruction.encoderMismatch { return mismatch }
     var reason: String?
     let references = try store.references(
       of: reconstruction.id, sizeBytes: reconstruction.sizeBytes)

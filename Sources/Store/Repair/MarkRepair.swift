@@ -9,7 +9,9 @@
 import Codec
 import Platform
 
-extension StoreRepair {
+struct MarkRepair: RepairPart {
+  let context: RepairContext
+
   func repairMarks() throws {
     // Marks that were swapped have each other's names, so all of them move before one is restored.
     var misplaced: [MisplacedMark] = []
@@ -61,7 +63,7 @@ extension StoreRepair {
         if let name, try isAtExpectedLocation(mark, kind, name, of: image) { continue }
         if let found = try misplacedMark(of: mark, kind, owner, snapshot) {
           try moveToQuarantine(directory, file, object, as: quarantineName)
-          if let name { misplacedMarks.insert(kind.owner(image, name)) }
+          if let name { context.misplacedMarks.insert(kind.owner(image, name)) }
           misplaced.append(found)
           continue
         }
@@ -112,7 +114,7 @@ extension StoreRepair {
   /// Gives a mark its place, unless an intact one has it.
   private func restore(_ mark: MisplacedMark) throws {
     let owner = mark.kind.owner(mark.image, mark.name)
-    plannedMarks.insert(owner)
+    context.plannedMarks.insert(owner)
     if isDryRun { return note("\(mark.kind) \(owner)", "would be restored") }
     let lock = try lockImage(mark.image)
     defer { withExtendedLifetime(lock) {} }
@@ -128,18 +130,6 @@ extension StoreRepair {
       try refs.setTag(mark.name, of: mark.image, to: mark.number)
     }
     note("\(mark.kind) \(owner)", "was restored")
-  }
-
-  /// Moves a file to quarantine/ and records the action.
-  func moveToQuarantine(
-    _ directory: Descriptor, _ name: [UInt8], _ object: String, as label: String
-  ) throws {
-    note(object, isDryRun ? "would be moved to quarantine/" : "was moved to quarantine/")
-    if isDryRun { return }
-    outcome.quarantined.append(
-      try mapSystemErrors(object) { () throws(SystemError) in
-        try layout.quarantine(directory, name, as: label)
-      })
   }
 }
 

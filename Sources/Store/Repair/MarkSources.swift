@@ -10,7 +10,9 @@
 import Codec
 import Platform
 
-extension StoreRepair {
+struct MarkRestoration: RepairPart {
+  let context: RepairContext
+
   // MARK: Tags and pins
 
   /// Copies the tags and pins that this store lacks or has only as damaged files.
@@ -50,9 +52,9 @@ extension StoreRepair {
     {
       return false
     }
-    if plannedMarks.contains(mark.kind.owner(image, mark.name)) { return false }
+    if context.plannedMarks.contains(mark.kind.owner(image, mark.name)) { return false }
     guard let committed = try? other.refs.read(image, mark.number) else { return false }
-    switch plannedRefs[SnapshotName(image: image, number: mark.number)] {
+    switch context.plannedRefs[SnapshotName(image: image, number: mark.number)] {
     case .snapshot(let snapshot): return SHA256.digest(of: snapshot.encode()) == committed.id
     case .complete: return true
     case .absent: return false
@@ -72,7 +74,7 @@ extension StoreRepair {
   private func restore(_ mark: SourceMark, of image: ImageName, _ source: String) throws {
     let owner = mark.kind.owner(image, mark.name)
     if isDryRun {
-      plannedMarks.insert(owner)
+      context.plannedMarks.insert(owner)
       return note("\(mark.kind) \(owner)", "is in \(source)")
     }
     if let directory = try store.refs.open(store.refs.markDirectory(mark.kind), image),
@@ -93,7 +95,7 @@ extension StoreRepair {
 
   /// Returns true if a repair replaces the file of a mark, or moves it away.
   private func isMoved(_ owner: String) -> Bool {
-    plannedMarks.contains(owner) || misplacedMarks.contains(owner)
+    context.plannedMarks.contains(owner) || context.misplacedMarks.contains(owner)
   }
 
   /// Adds the marks that stay damaged to the losses.
@@ -113,7 +115,7 @@ extension StoreRepair {
     Set(
       try other.refs.everyImage().filter { image in
         try store.refs.numbers(of: image).isEmpty
-          && !plannedRefs.keys.contains { $0.image == image }
+          && !context.plannedRefs.keys.contains { $0.image == image }
       })
   }
 
@@ -130,7 +132,7 @@ extension StoreRepair {
       let marked = Set(try store.refs.fileNames(of: image).compactMap { RefLog.lostNumber($0) })
       let lost = try store.refs.lostNumbers(of: image).filter {
         removed.contains($0) && !marked.contains($0)
-          && plannedRefs[SnapshotName(image: image, number: $0)] == nil
+          && context.plannedRefs[SnapshotName(image: image, number: $0)] == nil
       }
       guard !lost.isEmpty, try adopted != nil || hasSameHistory(image, as: other) else { continue }
       let ranges = NumberRanges(lost)
@@ -140,11 +142,13 @@ extension StoreRepair {
           + snapshotRanges(lost.map { SnapshotName(image: image, number: $0) })
           .joined(separator: ", "))
       if isDryRun {
-        for number in lost { plannedRefs[SnapshotName(image: image, number: number)] = .absent }
+        for number in lost {
+          context.plannedRefs[SnapshotName(image: image, number: number)] = .absent
+        }
         continue
       }
       let highest = try store.refs.highestNumber(of: image)
-      try withHistory(of: image) { directory in
+      try RefRepair(context: context).withHistory(of: image) { directory in
         try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
           try self.store.refs.recordRemoved(image, directory, highest: highest, additional: ranges)
         }

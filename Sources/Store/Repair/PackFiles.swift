@@ -33,7 +33,7 @@ extension Layout {
   }
 }
 
-extension StoreRepair {
+extension PackRepair {
   /// Reads every file that has the name of a pack, or is an intact pack under any name.
   /// - Returns: the files of packs/ first, in the order of their names.
   func readPackFiles() throws -> [PackFile] {
@@ -48,19 +48,10 @@ extension StoreRepair {
     let all = names
     let sizes = try store.index.packSizes()
     progress.begin("reading packs", totalBytes: sizes.values.reduce(0) { $0 &+ $1 })
-    let next = Monitor(0)
     let results = Monitor<[Int: PackFile]>([:])
-    try runThreads(max(1, min(processorCount, all.count))) { [store, progress] _ in
-      while true {
-        let i = next.withLock { i in
-          defer { i += 1 }
-          return i
-        }
-        guard i < all.count else { return }
-        let file = try store.readPackFile(
-          all[i].directory, all[i].name, progress: progress)
-        results.withLock { $0[i] = file }
-      }
+    try parallelForEach(all.count) { [store, progress] i in
+      let file = try store.readPackFile(all[i].directory, all[i].name, progress: progress)
+      results.withLock { $0[i] = file }
     }
     let files = results.withLock { $0 }
     return all.indices.compactMap { files[$0] }.filter { $0.namedPack != nil || $0.isMisnamed }

@@ -10,14 +10,16 @@
 import Codec
 import Platform
 
-extension StoreRepair {
+struct PackRepair: RepairPart {
+  let context: RepairContext
+
   func repairPacks() throws {
     var files = try readPackFiles()
     let unsound = files.filter { !$0.isSound }
     if unsound.isEmpty { return }
     for file in unsound { describe(file) }
     if isDryRun {
-      damagedPacks = unsound
+      context.damagedPacks = unsound
       // An index from before the damage would lead to damaged frames.
       try store.index.rebuild()
       return

@@ -11,7 +11,9 @@
 import Codec
 import Platform
 
-extension StoreRepair {
+struct RefRepair: RepairPart {
+  let context: RepairContext
+
   func repairRefs() throws {
     let names = try mapSystemErrors("the directory refs/") { () throws(SystemError) in
       try layout.fileSystem.names(of: layout.refs.raw)
@@ -30,8 +32,8 @@ extension StoreRepair {
       try withHistory(of: image) { directory in try self.quarantineDamage(image, directory) }
     }
     if isDryRun {
-      for ref in misplacedRefs
-      where try isFree(ref.name.image, ref.name.number, ignoring: movedRefs) {
+      for ref in context.misplacedRefs
+      where try isFree(ref.name.image, ref.name.number, ignoring: context.movedRefs) {
         plan(ref.name.image, ref.name.number, ref.bytes)
       }
     }
@@ -88,11 +90,11 @@ extension StoreRepair {
           let isForeign = try !bytes.starts(with: RefRecord.magic) && isFarOut(number, image)
           let isLost = try !isForeign && !isStray(record, image)
           if isLost, !isDryRun { try mark(number, directory) }
-          if !isLost { plannedRefs[SnapshotName(image: image, number: number)] = .absent }
+          if !isLost { context.plannedRefs[SnapshotName(image: image, number: number)] = .absent }
         }
-        if let number { movedRefs.insert(SnapshotName(image: image, number: number)) }
+        if let number { context.movedRefs.insert(SnapshotName(image: image, number: number)) }
         if let own = record?.number, let image = try? ImageName(record?.snapshot.image ?? "") {
-          misplacedRefs.append((SnapshotName(image: image, number: own), bytes))
+          context.misplacedRefs.append((SnapshotName(image: image, number: own), bytes))
         }
         try moveToQuarantine(directory, name, object, as: label)
       }
@@ -102,7 +104,7 @@ extension StoreRepair {
   /// Records a ref that a dry run would restore.
   private func plan(_ image: ImageName, _ number: Int, _ bytes: [UInt8]) {
     guard isDryRun, let record = try? RefRecord.decode(bytes) else { return }
-    plannedRefs[SnapshotName(image: image, number: number)] = .snapshot(record.snapshot)
+    context.plannedRefs[SnapshotName(image: image, number: number)] = .snapshot(record.snapshot)
   }
 
   /// Returns true if a number is more than one above all others of an image, so that no ref can have got
@@ -191,7 +193,7 @@ extension StoreRepair {
         continue
       }
       try mapSystemErrors("refs/\(image)") { () throws(SystemError) in
-        try makeDirectoryIfAbsent(layout.fileSystem, layout.refs, image.bytes)
+        try layout.fileSystem.makeDirectoryIfAbsent(at: layout.refs.raw, image.bytes, .private)
       }
       try withHistory(of: image) { directory in
         guard try self.isFree(image, number) else { return }
@@ -264,7 +266,7 @@ extension StoreRepair {
       let isWhole = try LossScanner(other, progress: progress).check(
         committed.snapshot, committed.name)
       if isWhole {
-        plannedRefs[SnapshotName(image: image, number: committed.number)] = .complete
+        context.plannedRefs[SnapshotName(image: image, number: committed.number)] = .complete
       }
       return note(
         "ref \(committed.name)",
@@ -279,7 +281,7 @@ extension StoreRepair {
       return
     }
     try mapSystemErrors("refs/\(image)") { () throws(SystemError) in
-      try makeDirectoryIfAbsent(layout.fileSystem, layout.refs, image.bytes)
+      try layout.fileSystem.makeDirectoryIfAbsent(at: layout.refs.raw, image.bytes, .private)
       try layout.fileSystem.sync(layout.refs.raw)
     }
     try withHistory(of: image) { directory in

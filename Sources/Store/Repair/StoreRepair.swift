@@ -30,49 +30,16 @@ extension ObjectStore {
       request.isDryRun && layout.isReadOnly
       ? nil : try lockCollections(waiting: request.waiting, report: report)
     defer { withExtendedLifetime(lock) {} }
-    let run = StoreRepair(self, request, sources, progress, report)
-    try run.run()
-    return run.outcome
+    let context = RepairContext(self, request, sources, progress, report)
+    try StoreRepair(context: context).run()
+    return context.outcome
   }
 }
 
 /// A running repair; locks/gc is held.
-final class StoreRepair {
-  let store: ObjectStore
-  let request: RepairRequest
-  let sources: [RepairSource]
-  let progress: Progress
-  let report: @Sendable (String) -> Void
-  var outcome = RepairOutcome()
-  /// Damaged packs that are still in their directories, in a dry run.
-  var damagedPacks: [PackFile] = []
-  /// Of a dry run: what the sources would give, and refs that would be in their places.
-  let found: RecoverableObjects?
-  var plannedRefs: [SnapshotName: PlannedRef] = [:]
-  /// Of a dry run: the places of the tags and pins that would be moved or restored.
-  var plannedMarks: Set<String> = []
-  /// The marks whose files belong to another name, and move there. A source may have marks of their names.
-  var misplacedMarks: Set<String> = []
-  /// Refs that a dry run would move out of their places, and where such refs belong.
-  var movedRefs: Set<SnapshotName> = []
-  var misplacedRefs: [(name: SnapshotName, bytes: [UInt8])] = []
+struct StoreRepair: RepairPart {
+  let context: RepairContext
   private static let maxRounds = 64
-
-  var layout: Layout { store.layout }
-  var isDryRun: Bool { request.isDryRun }
-
-  init(
-    _ store: ObjectStore, _ request: RepairRequest, _ sources: [RepairSource],
-    _ progress: Progress, _ report: @escaping @Sendable (String) -> Void
-  ) {
-    self.store = store
-    self.request = request
-    self.sources = sources
-    self.progress = progress
-    self.report = report
-    found = request.isDryRun ? RecoverableObjects() : nil
-    outcome.isDryRun = request.isDryRun
-  }
 
   func run() throws {
     let start = monotonicSeconds()
@@ -87,74 +54,62 @@ final class StoreRepair {
     if !isDryRun { try store.refs.upgrade() }
     try store.index.refresh()
     _ = try store.index.checkedIDs()
-    try repairPacks()
+    try PackRepair(context: context).repairPacks()
     if isDryRun {
       var damage = try survey()
-      try addDamagedMarks(to: &damage)
+      try MarkRestoration(context: context).addDamagedMarks(to: &damage)
       outcome.damagedPathCount = damage.pathCount
       outcome.damage = damage.counts
     }
-    try repairRefs()
-    try repairMarks()
-    try repairSignatures()
+    let (refs, marks) = (RefRepair(context: context), MarkRestoration(context: context))
+    try refs.repairRefs()
+    try MarkRepair(context: context).repairMarks()
+    try SignatureRepair(context: context).repairSignatures()
     try restoreLosses()
-    for source in sources {
+    for source in context.sources {
       if case .store(let other, let name) = source {
-        let lost = try imagesWithoutSnapshots(among: other)
-        try restoreRemovedNumbers(from: other, name)
-        try restoreRefs(from: other, name)
+        let lost = try marks.imagesWithoutSnapshots(among: other)
+        try marks.restoreRemovedNumbers(from: other, name)
+        try refs.restoreRefs(from: other, name)
         // A history that is now entirely that of the source has its removed numbers, too.
-        try restoreRemovedNumbers(from: other, name, adopted: lost)
-        try restoreMarks(from: other, name)
+        try marks.restoreRemovedNumbers(from: other, name, adopted: lost)
+        try marks.restoreMarks(from: other, name)
       }
     }
     outcome.losses = try survey()
-    try addDamagedMarks(to: &outcome.losses)
+    try marks.addDamagedMarks(to: &outcome.losses)
     try listProblems()
-  }
-
-  /// Records an action.
-  func note(_ object: String, _ what: String) {
-    outcome.actions.append(.init(object: object, what: what))
-  }
-
-  /// Locks an image, and waits for other processes as long as the request allows.
-  /// - Throws: `busy` if another process still holds the lock.
-  func lockImage(_ image: ImageName) throws(StoreError) -> FileLock {
-    try store.lockImage(image, waiting: request.waiting) { [report] holders in
-      report(
-        "waiting: image \(image) is in use by "
-          + (holders.isEmpty ? "another imgstore process" : holders.joined(separator: ", ")))
-    }
   }
 
   // MARK: Losses
 
   func survey() throws -> Losses {
     var badFrames: Set<FrameAddress> = []
-    for file in damagedPacks {
+    for file in context.damagedPacks {
       guard let pack = file.namedPack else { continue }
       for frame in file.check.badFrames {
         badFrames.insert(FrameAddress(pack: pack, offset: frame.offset))
       }
     }
     if badFrames.isEmpty {
-      return try LossScanner(store, progress: progress, found: found).run(plannedRefs)
+      return try LossScanner(store, progress: progress, found: context.found).run(
+        context.plannedRefs)
     }
-    let bad = Set(damagedPacks.flatMap { $0.check.badObjects.keys })
-    return try LossScanner(store, progress: progress, found: found) { [store] (name: ObjectName) in
+    let bad = Set(context.damagedPacks.flatMap { $0.check.badObjects.keys })
+    return try LossScanner(store, progress: progress, found: context.found) {
+      [store] (name: ObjectName) in
       guard bad.contains(name) else { return false }
       return try store.index.locations(name.kind, name.id).allSatisfy {
         badFrames.contains($0.address)
       }
-    }.run(plannedRefs)
+    }.run(context.plannedRefs)
   }
 
   /// Restores lost objects from the sources, each repeatedly while it helps: a restored directory names
   /// further lost objects below it.
   func restoreLosses() throws {
     var losses = try survey()
-    for source in [quarantineSource] + sources {
+    for source in [PackRepair(context: context).quarantineSource] + context.sources {
       for _ in 0..<StoreRepair.maxRounds {
         if losses.objects.isEmpty { return }
         let restored = try restore(losses, from: source)
@@ -167,8 +122,8 @@ final class StoreRepair {
   /// Restores objects from one source.
   /// - Returns: the number of restored objects.
   private func restore(_ losses: Losses, from source: RepairSource) throws -> Int {
-    let allowed = AllowedObjects(losses, found: found)
-    let foundBefore = found?.count ?? 0
+    let allowed = AllowedObjects(losses, found: context.found)
+    let foundBefore = context.found?.count ?? 0
     let session = try store.beginSession(allowed: allowed)
     do {
       switch source {
@@ -185,7 +140,7 @@ final class StoreRepair {
       outcome.sourceProblems.append(.init(object: source.name, what: text))
     }
     try session.finish()
-    let restored = found.map { $0.count - foundBefore } ?? session.dedup.claimedCount
+    let restored = context.found.map { $0.count - foundBefore } ?? session.dedup.claimedCount
     if restored > 0 {
       outcome.healedObjects += restored
       outcome.healedBytes += session.writtenBytes

@@ -79,7 +79,9 @@ final class StoreSource {
   }
 
   private func copyBlob(_ blob: Digest, _ worker: SessionWorker, depth: Int = 0) throws {
-    guard depth <= ReconstructedBlob.maxDepth, visitedBlobs.insert(blob).inserted else { return }
+    guard depth <= ObjectStore.maxReconstructionDepth, visitedBlobs.insert(blob).inserted else {
+      return
+    }
     if try copy(.chunk, blob, worker) { return }
     guard try other.index.location(.recipe, blob) != nil,
       let bytes = try? other.object(.recipe, blob), let recipe = try? BlobLayout.decode(bytes),

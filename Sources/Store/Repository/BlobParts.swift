@@ -10,7 +10,7 @@ public struct BlobPart: Sendable {
 
   enum Source: Sendable {
     case chunk(Digest)
-    case reconstruction(ReconstructedBlob)
+    case reconstruction(any ReconstructedBlob)
   }
 
   /// Returns the id of the chunk that the part is; nil if the part is reconstructed.
@@ -24,14 +24,14 @@ public struct BlobPart: Sendable {
 public struct BlobParts: Sequence, Sendable {
   fileprivate enum Parts: Sendable {
     case chunks(ChunkList)
-    case reconstruction(ReconstructedBlob)
+    case reconstruction(any ReconstructedBlob)
   }
   private let parts: Parts
   init(_ chunkList: ChunkList) { parts = .chunks(chunkList) }
-  init(_ reconstruction: ReconstructedBlob) { parts = .reconstruction(reconstruction) }
+  init(_ reconstruction: any ReconstructedBlob) { parts = .reconstruction(reconstruction) }
 
   /// Returns the source of the bytes if the blob is reconstructed; nil if its chunks are stored.
-  public var reconstruction: ReconstructedBlob? {
+  public var reconstruction: (any ReconstructedBlob)? {
     if case .reconstruction(let reconstruction) = parts { reconstruction } else { nil }
   }
 

@@ -135,28 +135,30 @@ extension ObjectStore {
       let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: part.lengthBytes, alignment: 64)
       defer { buffer.deallocate() }
-      try reconstruction.fill(buffer, from: part.offset, in: self)
+      try reconstruction.fill(buffer, from: part.offset, in: self, depth: 0)
       try body(part.offset, UnsafeRawBufferPointer(buffer))
     }
   }
 
   /// Fills `target` with the bytes of a blob, starting at `offset`.
+  /// - Parameter depth: the number of reconstructions that this call is nested in.
   /// - Throws: `missing`; `damaged`, also if the blob ends before `target` is full.
   public func fill(
     _ target: UnsafeMutableRawBufferPointer, from blob: Digest, sizeBytes: UInt64,
-    at offset: UInt64
+    at offset: UInt64, depth: Int = 0
   ) throws {
-    try fill(target, from: blob, sizeBytes: sizeBytes, at: offset, depth: 0)
+    let parts = try parts(of: blob, sizeBytes: sizeBytes)
+    try fill(target, from: parts, of: blob, at: offset, depth: depth)
   }
 
-  /// Fills `target` on behalf of a reconstruction.
-  /// - Parameter depth: the number of reconstructions that are nested already.
-  func fill(
-    _ target: UnsafeMutableRawBufferPointer, from blob: Digest, sizeBytes: UInt64,
-    at offset: UInt64, depth: Int
+  /// Fills `target` with the bytes of a blob whose parts are known.
+  /// - Throws: `missing`; `damaged`, also if the blob ends before `target` is full.
+  public func fill(
+    _ target: UnsafeMutableRawBufferPointer, from parts: BlobParts, of blob: Digest,
+    at offset: UInt64, depth: Int = 0
   ) throws {
     var filledBytes = 0
-    for part in try parts(of: blob, sizeBytes: sizeBytes).starting(at: offset) {
+    for part in parts.starting(at: offset) {
       guard filledBytes < target.count else { break }
       if case .reconstruction(let reconstruction) = part.source {
         let count = min(
@@ -179,7 +181,7 @@ extension ObjectStore {
     }
     guard filledBytes == target.count else {
       throw StoreError.damaged(
-        "blob \(blob.hex)", "has fewer than \(sizeBytes) bytes")
+        "blob \(blob.hex)", "has fewer bytes than its tree records")
     }
   }
 }

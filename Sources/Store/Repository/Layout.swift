@@ -54,13 +54,9 @@ public struct Layout: Sendable {
   /// The names that opening replaced or skipped.
   let replacedNames: [String]
 
-  static let formatName = Array("format".utf8)
   static let directories = [
     "packs", "doomed", "refs", "tags", "pins", "signatures", "journal", "tmp", "locks", "cache",
   ]
-  static let formatText = "imgstore store\nversion \(newestVersion)\n"
-  /// Version 2 has refs with numbers, and records of removed ones; version 1 is read as well.
-  static let newestVersion = 2
 
   /// Opens the store at `path`, or creates one.
   /// - Parameters:
@@ -86,7 +82,7 @@ public struct Layout: Sendable {
           code: .storeNotFound)
       }
       root = try mapSystemErrors(name) { () throws(SystemError) in
-        try makePath(fileSystem, path)
+        try fileSystem.makePrivatePath(path)
         return try fileSystem.openDirectory(
           at: fileSystem.workingDirectory, path, followLink: true)
       }
@@ -97,8 +93,10 @@ public struct Layout: Sendable {
         ? fileSystem.sharingWithGroup() : fileSystem
     }
     var replacedNames: [String] = []
-    if odd == .replace, try restoreFormat(fileSystem, root, name) { replacedNames.append("format") }
-    try prepare(fileSystem, root, path, name, create: create)
+    if odd == .replace, try StoreFormat.restore(fileSystem, root, name) {
+      replacedNames.append("format")
+    }
+    try StoreFormat.prepare(fileSystem, root, path, name, create: create)
     let layout = try mapDirectoryErrors(name) { () throws(SystemError) in
       var isReadOnly = false
       let locks = try directory("locks", fileSystem, root, odd, &isReadOnly, &replacedNames)
@@ -158,7 +156,7 @@ public struct Layout: Sendable {
       }
     }
     do throws(SystemError) {
-      try makeDirectoryIfAbsent(fileSystem, root, bytes)
+      try fileSystem.makeDirectoryIfAbsent(at: root.raw, bytes, .private)
     } catch {
       guard error.isReadOnly else { throw error }
       isReadOnly = true
@@ -171,7 +169,7 @@ public struct Layout: Sendable {
   static func moveToQuarantine(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: [UInt8]
   ) throws(SystemError) {
-    try makeDirectoryIfAbsent(fileSystem, root, quarantineName)
+    try fileSystem.makeDirectoryIfAbsent(at: root.raw, quarantineName, .private)
     let target = try fileSystem.openDirectory(at: root.raw, quarantineName)
     try fileSystem.rename(
       at: root.raw, name, to: target.raw, name + Array("-\(randomName())".utf8),
@@ -190,64 +188,20 @@ public struct Layout: Sendable {
     return try fileSystem.openDirectory(at: fileSystem.workingDirectory, name)
   }
 
-  static let statCachePrefix = Array("stat-".utf8)
+  private static let objectCachePrefix = Array("stat-".utf8)
 
-  /// Returns the name of the stat cache with this key in `cache`.
-  public func statCacheName(_ key: Digest) -> [UInt8] {
-    Layout.statCachePrefix + Array(key.shortHex.utf8)
+  /// Returns the name of a file of `cache` that relies on stored objects. The store deletes such files when
+  /// it may have lost objects.
+  public func objectCacheName(_ key: Digest) -> [UInt8] {
+    Layout.objectCachePrefix + Array(key.shortHex.utf8)
   }
 
-  /// Deletes every stat cache. Required when objects may have been lost, because a cache refers to stored
-  /// objects.
-  func removeStatCaches() {
+  /// Deletes the files of `cache` that rely on stored objects.
+  func removeObjectCaches() {
     if isReadOnly { return }
     for name in (try? fileSystem.names(of: cache.raw)) ?? []
-    where name.starts(with: Layout.statCachePrefix) {
+    where name.starts(with: Layout.objectCachePrefix) {
       try? fileSystem.remove(at: cache.raw, name, isDirectory: false)
     }
-  }
-
-  /// Makes the name of the store's directory, or of one above it, durable.
-  static func syncParent(
-    _ fileSystem: any FileSystem, of path: [UInt8]
-  ) throws(SystemError) {
-    let parent = try fileSystem.openDirectory(
-      at: fileSystem.workingDirectory, parentPath(of: path), followLink: true)
-    try fileSystem.sync(parent.raw)
-  }
-
-  /// Creates a directory and the missing ones above it.
-  private static func makePath(_ fileSystem: any FileSystem, _ path: [UInt8]) throws(SystemError) {
-    do {
-      try fileSystem.makeDirectory(at: fileSystem.workingDirectory, path, mode: 0o700)
-    } catch {
-      if error.code == .exists { return }
-      guard error.code == .notFound, let slash = path.lastIndex(of: 0x2f), slash > 0 else {
-        throw error
-      }
-      try makePath(fileSystem, Array(path[..<slash]))
-      try makeDirectoryIfAbsent(fileSystem, nil, path)
-      try syncParent(fileSystem, of: Array(path[..<slash]))
-    }
-  }
-}
-
-/// Returns the path of the directory that contains `path`; "." for a single relative name.
-public func parentPath(of path: [UInt8]) -> [UInt8] {
-  var limit = path.count
-  while limit > 1, path[limit - 1] == 0x2f { limit -= 1 }
-  guard let slash = path[..<limit].lastIndex(of: 0x2f) else { return [0x2e] }
-  return slash == 0 ? [0x2f] : Array(path[..<slash])
-}
-
-/// Creates a directory with mode 0700 unless it exists.
-func makeDirectoryIfAbsent(
-  _ fileSystem: any FileSystem, _ parent: Descriptor?, _ name: [UInt8]
-) throws(SystemError) {
-  do {
-    try fileSystem.makeDirectory(
-      at: parent?.raw ?? fileSystem.workingDirectory, name, mode: 0o700)
-  } catch {
-    if error.code != .exists { throw error }
   }
 }

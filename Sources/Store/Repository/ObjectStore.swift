@@ -10,26 +10,26 @@ public final class ObjectStore: Sendable {
   let packs: PackReader
   let index: Index
   private let leases: Monitor<Lease>
-  /// Re-encodes deflate streams for reconstructions; nil if the caller provided no encoder.
-  let maker: (any StreamReencoder)?
-  let openPlans = Monitor<[CachedPlan]>([])
+  /// Rebuilds blobs from plans; nil if the caller provided no such module.
+  let reconstructor: (any BlobReconstructor)?
+  let openPlans = Monitor<[(recipe: Reconstruction, blob: any ReconstructedBlob)]>([])
 
   /// Opens the store at `path` and brings its index up to date.
   /// - Parameters:
   ///   - create: whether a missing or empty directory becomes a new store.
   ///   - odd: what to do if a directory of the store is another kind of file.
   ///   - owner: who may own the store.
-  ///   - maker: re-encodes deflate streams; nil makes blobs that need one unreadable.
+  ///   - reconstructor: rebuilds blobs from plans; nil makes such blobs unreadable.
   ///   - report: receives a line for each repair of the index.
   /// - Throws: `StoreError`: `incompatible`, `notFound`, `refused`, `damaged`, `missing`, `system`,
   ///   `index`.
   public init(
     _ fileSystem: any FileSystem, path: [UInt8], create: Bool,
     odd: OddLayoutPolicy = .refuse, owner: StoreOwnerPolicy = .trusted,
-    maker: (any StreamReencoder)? = nil,
+    reconstructor: (any BlobReconstructor)? = nil,
     report: @escaping @Sendable (String) -> Void
   ) throws(StoreError) {
-    self.maker = maker
+    self.reconstructor = reconstructor
     layout = try Layout.open(fileSystem, path: path, create: create, odd: odd, owner: owner)
     // Take the lease before reading anything: gc keeps everything that the store sees under its lease.
     leases = Monitor(try Lease.take(layout))

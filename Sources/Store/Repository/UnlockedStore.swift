@@ -79,7 +79,7 @@ extension Layout {
       try fileSystem.openDirectory(at: fileSystem.workingDirectory, path, followLink: true)
     }
     try owner.check(root, fileSystem, name)
-    try prepare(fileSystem, root, path, name, create: false)
+    try StoreFormat.prepare(fileSystem, root, path, name, create: false)
     let layout = try mapSystemErrors(name) { () throws(SystemError) in
       func open(_ name: String) throws(SystemError) -> Descriptor {
         try fileSystem.openDirectory(at: root.raw, Array(name.utf8))

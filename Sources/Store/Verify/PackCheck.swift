@@ -164,18 +164,12 @@ extension PackReader {
     _ bytes: [UInt8], expecting frameBytes: Int
   ) throws(CodecError) -> DecodedFrame {
     guard bytes.count == frameBytes else { throw .truncated }
-    var result: Result<DecodedFrame, CodecError> = .failure(.truncated)
-    bytes.withUnsafeBytes { buffer in
-      do throws(CodecError) {
-        let header = try FrameHeader.parse(buffer)
-        guard header.frameBytes == frameBytes else {
-          throw CodecError.corrupt("the frame has another length than its directory says")
-        }
-        result = .success(try decode(header, buffer))
-      } catch {
-        result = .failure(error)
+    return try bytes.withUnsafeBytes { (buffer) throws(CodecError) in
+      let header = try FrameHeader.parse(buffer)
+      guard header.frameBytes == frameBytes else {
+        throw .corrupt("the frame has another length than its directory says")
       }
+      return try decode(header, buffer)
     }
-    return try result.get()
   }
 }

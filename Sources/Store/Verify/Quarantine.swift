@@ -35,7 +35,7 @@ extension Layout {
     _ directory: Descriptor, _ name: [UInt8], as label: String
   ) throws(SystemError) -> String {
     let isNew = try openQuarantine() == nil
-    try makeDirectoryIfAbsent(fileSystem, root, Layout.quarantineName)
+    try fileSystem.makeDirectoryIfAbsent(at: root.raw, Layout.quarantineName, .private)
     let target = try fileSystem.openDirectory(at: root.raw, Layout.quarantineName)
     if isNew { try fileSystem.sync(root.raw) }
     let base = Array(label.utf8.prefix(Layout.maxLabelBytes))

@@ -105,7 +105,9 @@ extension VerifyRun {
   }
 }
 
-extension StoreRepair {
+struct SignatureRepair: RepairPart {
+  let context: RepairContext
+
   func repairSignatures() throws {
     let (images, problems) = try store.signatureDirectories()
     for problem in problems {

@@ -153,7 +153,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     let name = ObjectName(kind: .recipe, id: blob)
     if goodObjects.contains(name) { return true }
     var parts = 0
-    var reconstruction: ReconstructedBlob?
+    var reconstruction: (any ReconstructedBlob)?
     let hasParts = check(.recipe, blob, snapshot, path) {
       let all = try self.store.parts(of: blob, sizeBytes: sizeBytes)
       reconstruction = all.reconstruction
@@ -182,15 +182,15 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
 
   /// Checks the dependencies of a reconstruction, and whether its encoder is available.
   private func checkReconstruction(
-    _ blob: ReconstructedBlob, _ snapshot: String, _ path: [UInt8]
+    _ blob: any ReconstructedBlob, _ snapshot: String, _ path: [UInt8]
   ) -> Bool {
     reconstructionDepth += 1
     defer { reconstructionDepth -= 1 }
-    guard reconstructionDepth <= ReconstructedBlob.maxDepth else {
+    guard reconstructionDepth <= ObjectStore.maxReconstructionDepth else {
       add("blob \(blob.id.hex)", "has too many nested reconstructions", (snapshot, path))
       return false
     }
-    if let encoderMismatch = blob.encoderMismatch(store.maker) {
+    if let encoderMismatch = blob.encoderMismatch {
       add("blob \(blob.id.hex)", encoderMismatch, (snapshot, path))
       return false
     }
@@ -231,27 +231,19 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     let blobs = largeBlobs.sorted { $0.value.path.lexicographicallyPrecedes($1.value.path) }
     progress.begin(
       "checking large files", totalBytes: blobs.reduce(0) { $0 + $1.value.sizeBytes })
-    let next = Monitor(0)
-    try runThreads(max(1, min(processorCount, blobs.count))) { _ in
-      while true {
-        let i = next.withLock { i in
-          defer { i += 1 }
-          return i
+    try parallelForEach(blobs.count) { i in
+      let (blob, facts) = blobs[i]
+      do {
+        let digest = try self.store.computeID(of: blob, sizeBytes: facts.sizeBytes) {
+          self.progress.add(bytes: $0)
         }
-        guard i < blobs.count else { return }
-        let (blob, facts) = blobs[i]
-        do {
-          let digest = try self.store.computeID(of: blob, sizeBytes: facts.sizeBytes) {
-            self.progress.add(bytes: $0)
-          }
-          if digest != blob {
-            self.add(
-              "blob \(blob.hex)", "its chunks have the SHA-256 \(digest.hex)",
-              (facts.snapshot, facts.path))
-          }
-        } catch let error as StoreError {
-          self.add(error.subject, error.reason, (facts.snapshot, facts.path))
+        if digest != blob {
+          self.add(
+            "blob \(blob.hex)", "its chunks have the SHA-256 \(digest.hex)",
+            (facts.snapshot, facts.path))
         }
+      } catch let error as StoreError {
+        self.add(error.subject, error.reason, (facts.snapshot, facts.path))
       }
     }
   }

@@ -35,6 +35,21 @@ public struct VerifyCoverage: Sendable {
   public var oldestCheck: Int64?
 }
 
+extension VerifyCoverage {
+  fileprivate init(_ packs: [Digest], _ sizes: [Digest: UInt64], _ record: VerifyRecord) {
+    for pack in packs {
+      self.packs += 1
+      bytes &+= sizes[pack] ?? 0
+      if let time = record.times[pack] {
+        oldestCheck = min(oldestCheck ?? time, time)
+      } else {
+        uncheckedPacks += 1
+        uncheckedBytes &+= sizes[pack] ?? 0
+      }
+    }
+  }
+}
+
 extension VerifyRun {
   func checkPacks(_ request: VerifyRequest) throws {
     let start = monotonicSeconds()
@@ -87,17 +102,7 @@ extension VerifyRun {
     for pack in sound.withLock({ $0 }) { record.times[pack] = now }
     record.keep(Set(packs))
     record.save(store.layout)
-    var coverage = VerifyCoverage()
-    for pack in packs {
-      coverage.packs += 1
-      coverage.bytes &+= sizes[pack] ?? 0
-      if let time = record.times[pack] {
-        coverage.oldestCheck = min(coverage.oldestCheck ?? time, time)
-      } else {
-        coverage.uncheckedPacks += 1
-        coverage.uncheckedBytes &+= sizes[pack] ?? 0
-      }
-    }
+    let coverage = VerifyCoverage(packs, sizes, record)
     let checked = next.withLock { $0.pack }
     reportState.withLock { report in
       report.packs = checked

@@ -54,11 +54,9 @@ public final class SessionWorker {
   /// recipe, and the next garbage collection deletes the chunks.
   public func replaceRecipe(of blob: Digest, by recipe: Reconstruction) throws(StoreError) {
     _ = try session.dedup.claim(.recipe, blob)
-    var failure: StoreError?
-    recipe.encode().withUnsafeBytes { bytes in
-      do throws(StoreError) { try append(.recipe, blob, bytes) } catch { failure = error }
+    try recipe.encode().withUnsafeBytes { (bytes) throws(StoreError) in
+      try append(.recipe, blob, bytes)
     }
-    if let failure { throw failure }
   }
 
   /// Adds an object to the current frame.
@@ -82,11 +80,7 @@ public final class SessionWorker {
   /// - Throws: `refused` for an object of more than 16 MiB; `StoreError` of other kinds if it cannot be
   ///   stored.
   public func add(_ kind: ObjectKind, _ id: Digest, _ bytes: [UInt8]) throws(StoreError) {
-    var failure: StoreError?
-    bytes.withUnsafeBytes { buffer in
-      do throws(StoreError) { try add(kind, id, buffer) } catch { failure = error }
-    }
-    if let failure { throw failure }
+    try bytes.withUnsafeBytes { (bytes) throws(StoreError) in try add(kind, id, bytes) }
   }
 
   /// Compresses the current frame, even if it is not full.

@@ -95,6 +95,24 @@ public final class WriteSession: Sendable {
     }
   }
 
+  /// Runs `body` on one of the session's threads, while the others compress the frames that it fills.
+  /// - Throws: errors of `body`; `StoreError`.
+  public func runOnce<R>(_ body: @escaping @Sendable (SessionWorker) throws -> R) throws -> R {
+    let isTaken = Monitor(false)
+    let result = Monitor<R?>(nil)
+    try run { worker in
+      let isFirst = isTaken.withLock { isTaken in
+        defer { isTaken = true }
+        return !isTaken
+      }
+      guard isFirst else { return }
+      let value = try body(worker)
+      result.withLock { $0 = value }
+    }
+    guard let value = result.withLock({ $0 }) else { preconditionFailure("no thread ran the body") }
+    return value
+  }
+
   /// Runs `body` on this thread with a worker, and completes its frame.
   /// - Throws: errors of `body`; `StoreError`.
   public func withWorker<R>(_ body: (SessionWorker) throws -> R) throws -> R {

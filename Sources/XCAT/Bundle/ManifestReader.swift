@@ -65,15 +65,20 @@ extension Manifest {
         if let value = try text(element, in: nil) { manifest.values[element.name] = value }
       }
     }
-    if manifest.directory.isEmpty {
-      manifest.adaptFlatForm()
+    try manifest.finish()
+    return manifest
+  }
+
+  /// Adapts a manifest whose elements were read.
+  private mutating func finish() throws(XCATError) {
+    if directory.isEmpty {
+      adaptFlatForm()
     } else {
-      try manifest.requireOnlyDirectory()
+      try requireOnlyDirectory()
     }
-    guard !manifest.imageName.isEmpty else {
+    guard !imageName.isEmpty else {
       throw XCATError.sentence("The 'imagename' field is not defined in manifest.xml.")
     }
-    return manifest
   }
 
   /// Returns the text of an element without children; nil if it is empty.

@@ -32,10 +32,10 @@ struct DependencyCollector {
     for item in (definition.osimage["environvar"] ?? "").split(separator: ",") {
       let parts = item.split(separator: "=", maxSplits: 1)
       guard parts.count == 2 else { continue }
-      variables[Self.trimmedText(parts[0])] = Self.trimmedText(parts[1])
+      variables[trimmedText(parts[0])] = trimmedText(parts[1])
     }
     self.variables = variables
-    known = Set(Self.exported(definition))
+    known = Set(definition.exportedPaths)
   }
 
   mutating func collect() {
@@ -50,26 +50,9 @@ struct DependencyCollector {
     for path in paths(of: "synclists") { collectSources(ofSynclist: path) }
   }
 
-  /// Returns the absolute paths of the lists and scripts that imgexport takes.
-  private static func exported(_ definition: ImageDefinition) -> [AbsolutePath] {
-    ImageFiles.listAttributes.flatMap { attribute in
-      items(of: attribute, definition).compactMap { AbsolutePath($0) }
-    }
-  }
-
   // MARK: Attributes
 
-  /// Returns the items of a comma list. Items of postinstall include their arguments.
-  static func items(of attribute: String, _ definition: ImageDefinition) -> [String] {
-    let value = definition.osimage[attribute] ?? definition.linuximage[attribute] ?? ""
-    return value.split(separator: ",").map(trimmedText).filter { !$0.isEmpty }
-  }
-
-  private static func trimmedText(_ text: some StringProtocol) -> String {
-    String(decoding: trimmed(Array(text.utf8)), as: UTF8.self)
-  }
-
-  func items(of attribute: String) -> [String] { Self.items(of: attribute, definition) }
+  func items(of attribute: String) -> [String] { definition.items(of: attribute) }
 
   /// Returns the paths of a comma list; an item that is not a path is reported once.
   mutating func paths(of attribute: String) -> [AbsolutePath] {
@@ -184,4 +167,21 @@ struct DependencyCollector {
       "\(referrer) names it, but it cannot be read: \(explained?.reason ?? "\(error)")",
       hint: explained?.hint ?? "")
   }
+}
+
+extension ImageDefinition {
+  /// The absolute paths of the lists and scripts that imgexport takes.
+  fileprivate var exportedPaths: [AbsolutePath] {
+    ImageFiles.listAttributes.flatMap { items(of: $0).compactMap { AbsolutePath($0) } }
+  }
+
+  /// Returns the items of a comma list. Items of postinstall include their arguments.
+  fileprivate func items(of attribute: String) -> [String] {
+    let value = osimage[attribute] ?? linuximage[attribute] ?? ""
+    return value.split(separator: ",").map(trimmedText).filter { !$0.isEmpty }
+  }
+}
+
+private func trimmedText(_ text: some StringProtocol) -> String {
+  String(decoding: trimmed(Array(text.utf8)), as: UTF8.self)
 }

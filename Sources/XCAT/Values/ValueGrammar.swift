@@ -81,33 +81,20 @@ public indirect enum ValueGrammar: Sendable, Equatable {
       }
       return ValueGrammar.faultOfWords(value, mayBeOptions: false)
     case .assignment:
-      guard let equals = value.firstIndex(of: UInt8(ascii: "=")), equals > value.startIndex,
-        value[..<equals].allSatisfy(ValueGrammar.isIdentifier),
-        !(0x30...0x39).contains(value.first ?? 0)
-      else { return "is not NAME=VALUE" }
-      let text = value[(equals + 1)...]
-      return text.isEmpty ? nil : ValueGrammar.faultOfWord(text, mayBeOption: true)
+      return ValueGrammar.faultOfAssignment(value)
     case .mode:
       return value.count <= 4 && value.allSatisfy { (0x30...0x37).contains($0) }
         ? nil : "is not a file mode in octal digits"
     case .comparison:
-      for item in value.split(separator: ValueGrammar.comma) {
-        if let fault = ValueGrammar.faultOfComparison(item) { return fault }
-      }
-      return nil
+      return value.split(separator: ValueGrammar.comma).firstValue(ValueGrammar.faultOfComparison)
     case .oneOf(let texts):
       return texts.contains { value.elementsEqual($0.utf8) }
         ? nil : "is not one of " + texts.joined(separator: "; ")
     case .list(let element):
-      for item in value.split(separator: ValueGrammar.comma, omittingEmptySubsequences: true) {
-        if let fault = element.fault(item) { return fault }
-      }
-      return nil
+      return value.split(separator: ValueGrammar.comma).firstValue(element.fault)
     case .spacedList(let element):
-      for item in value.split(separator: ValueGrammar.comma) {
-        if let fault = element.fault(item.drop { $0 == ValueGrammar.blank }) { return fault }
-      }
-      return nil
+      return value.split(separator: ValueGrammar.comma)
+        .firstValue { element.fault($0.drop { $0 == ValueGrammar.blank }) }
     case .words: return ValueGrammar.faultOfWords(value, mayBeOptions: false)
     case .script(let script):
       let end = value.firstIndex(of: ValueGrammar.blank) ?? value.endIndex
@@ -125,6 +112,14 @@ public indirect enum ValueGrammar: Sendable, Equatable {
   }
 
   // MARK: Words
+
+  private static func faultOfAssignment(_ value: ArraySlice<UInt8>) -> String? {
+    guard let equals = value.firstIndex(of: UInt8(ascii: "=")), equals > value.startIndex,
+      value[..<equals].allSatisfy(isIdentifier), !(0x30...0x39).contains(value.first ?? 0)
+    else { return "is not NAME=VALUE" }
+    let text = value[(equals + 1)...]
+    return text.isEmpty ? nil : faultOfWord(text, mayBeOption: true)
+  }
 
   private static func isIdentifier(_ byte: UInt8) -> Bool {
     switch byte {
@@ -181,5 +176,13 @@ public indirect enum ValueGrammar: Sendable, Equatable {
 
   private static func leadsUp(_ path: ArraySlice<UInt8>) -> Bool {
     path.split(separator: slash).contains { $0.elementsEqual([0x2e, 0x2e]) }
+  }
+}
+
+extension Sequence {
+  /// Returns the first result of `body` that is not nil.
+  fileprivate func firstValue<Value>(_ body: (Element) -> Value?) -> Value? {
+    for element in self { if let value = body(element) { return value } }
+    return nil
   }
 }

@@ -1,6 +1,7 @@
 // Plans of recipes, as damaged or hostile packs may contain them.
 
 import Codec
+import Recipes
 import Store
 
 /// A plan of streams that is read is written as it was; any plan that is read can be asked for its parts
@@ -11,7 +12,7 @@ func fuzzPlan(_ bytes: [UInt8]) {
   if case .deflated(let streams) = plan {
     hold(streams.encode() == bytes, "a plan has one spelling")
   }
-  let reconstruction = ReconstructedBlob(Digest.zero, plan)
+  let reconstruction = PlannedBlob(Digest.zero, plan)
   var end: UInt64 = 0
   for index in 0..<min(reconstruction.partCount, 10_000) {
     let part = reconstruction.part(index)
@@ -33,10 +34,10 @@ enum PlanSeeds {
       ],
       runs: [
         .init(
-          plainOffset: 0, plainBytes: 131_072, offset: 0, sizeBytes: 700_000, carry: .none, crc: 1,
+          plain: 0..<131_072, encoded: 0..<700_000, carry: .none, crc: 1,
           method: 0),
         .init(
-          plainOffset: 131_072, plainBytes: 68_928, offset: 700_000, sizeBytes: 30_000,
+          plain: 131_072..<200_000, encoded: 700_000..<730_000,
           carry: .init(bits: 5, value: 17), crc: 2, method: 1),
       ])
     let plan = DeflatePlan(

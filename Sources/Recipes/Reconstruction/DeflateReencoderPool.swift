@@ -1,0 +1,74 @@
+// Re-encodes the deflate streams of recipes with a pool of encoders, one for each thread and
+// method.
+
+import Codec
+import Platform
+
+/// Encodes parts of deflate streams again. All methods may be called from any thread.
+public protocol StreamReencoder: Sendable {
+  /// Returns a text that identifies the output of the present encoder (`EncoderFingerprint`).
+  func fingerprint(of encoder: DeflateMethod.Encoder) -> String
+
+  /// Encodes one run (`DeflateReencoder.replay`).
+  /// - Parameters:
+  ///   - bytes: the plain bytes of the run, preceded by `history` bytes and followed by the method's
+  ///     lookahead.
+  ///   - isLast: whether the run ends the stream.
+  /// - Returns: the number of bytes written to `target`; bytes that do not fit are dropped.
+  func replay(
+    _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
+    history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
+  ) throws -> Int
+}
+
+/// The deflate encoders of this program.
+public final class DeflateReencoderPool: StreamReencoder {
+  /// The pool that all stores of the process share.
+  public static let shared = DeflateReencoderPool()
+
+  private final class Encoder: @unchecked Sendable {  // one thread at a time takes it from the pool
+    var reencoder: DeflateReencoder
+    init(_ method: DeflateMethod) { reencoder = DeflateReencoder(method) }
+  }
+
+  /// The idle encoders, of a few hundred KiB each.
+  private let idle = Monitor<[Encoder]>([])
+  private static let maxIdle = 2 * processorCount
+
+  /// Creates an empty pool.
+  public init() {}
+
+  public func fingerprint(of encoder: DeflateMethod.Encoder) -> String {
+    EncoderFingerprint.of(encoder)
+  }
+
+  public func replay(
+    _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
+    history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
+  ) throws -> Int {
+    let encoder = acquire(method)
+    defer { release(encoder) }
+    return try encoder.reencoder.replay(
+      bytes, history: history, plainBytes: run.plainBytes, carry: run.carry, isLast: isLast
+    ) { output in
+      let count = min(output.count, target.count)
+      target.copyMemory(from: UnsafeRawBufferPointer(rebasing: output[..<count]))
+      return count
+    }
+  }
+
+  private func acquire(_ method: DeflateMethod) -> Encoder {
+    let known = idle.withLock { idle -> Encoder? in
+      guard let index = idle.lastIndex(where: { $0.reencoder.method == method }) else { return nil }
+      return idle.remove(at: index)
+    }
+    return known ?? Encoder(method)
+  }
+
+  private func release(_ encoder: Encoder) {
+    idle.withLock { idle in
+      idle.append(encoder)
+      if idle.count > DeflateReencoderPool.maxIdle { idle.removeFirst() }
+    }
+  }
+}
