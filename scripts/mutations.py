@@ -10,7 +10,7 @@ does not apply any more, or if the test that it must break passes.
 import os, re, subprocess, sys
 
 SUITE = "ImageTransactionTests"
-TRANSACTION = "Sources/Images/Change/ImageTransaction.swift"
+TRANSACTION = "Sources/Images/Change/Transaction/ImageTransaction.swift"
 # name, file, text, its replacement, the test that must fail
 MUTATIONS = [
     ("skip-journal-sync", "Sources/Store/Repository/TemporaryFile.swift",

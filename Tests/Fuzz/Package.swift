@@ -11,7 +11,10 @@ let package = Package(
     .target(name: "CFuzzer"),
     .executableTarget(
       name: "fuzz",
-      dependencies: ["CFuzzer", .product(name: "FuzzedModules", package: "imgstore")]),
+      dependencies: [
+        "CFuzzer", .product(name: "FuzzedModules", package: "imgstore"),
+        .product(name: "Images", package: "imgstore"),
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

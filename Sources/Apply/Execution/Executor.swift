@@ -86,7 +86,7 @@ public struct ExecutionOptions: Sendable {
   public let conflictPolicy: ConflictPolicy
   /// The directory that the paths of reused data are relative to; nil for the base of the plan.
   public let cloneSource: Descriptor?
-  /// A part of the temporary names of entries (`Journal.prefix`).
+  /// A part of the temporary names of entries (`TemporaryName.prefix`).
   public let token: String
   /// Returns files with content that only need a name.
   public let staged: StagedFiles?

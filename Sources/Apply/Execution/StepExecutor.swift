@@ -260,7 +260,7 @@ final class StepExecutor {
   }
 
   func temporaryName() -> [UInt8] {
-    Journal.prefix(token) + Array("-\(randomName())".utf8)
+    TemporaryName.prefix(token) + Array("-\(randomName())".utf8)
   }
 }
 

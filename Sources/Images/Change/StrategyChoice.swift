@@ -10,6 +10,16 @@ import Ingest
 import Platform
 import Store
 
+/// The method of applying a snapshot to a tree.
+public enum ApplyStrategy: UInt8, Sendable, CaseIterable {
+  /// Chosen from the tree and its users.
+  case automatic = 0
+  /// A new tree is staged next to the live one and exchanged with it in one step.
+  case swap = 1
+  /// The live tree is changed entry by entry, with as few changes as possible.
+  case inPlace = 2
+}
+
 /// The strategy for one tree, with the reason.
 public struct TreeStrategy: Sendable {
   /// The tree's path on the management node.
@@ -204,6 +214,6 @@ struct StrategyChooser: Collaborator {
 
   /// Returns the temporary name of a tree under construction, and of the old tree during its removal.
   func stagingName(_ token: String, _ index: Int) -> [UInt8] {
-    Journal.prefix(token) + Array("-tree\(index)".utf8)
+    TemporaryName.prefix(token) + Array("-tree\(index)".utf8)
   }
 }

@@ -80,7 +80,7 @@ public struct ArchivePlanWriter: ~Copyable {
     if plainBytes == 0 { return }
     let raw = encodeBlock()
     var packed = [UInt8](repeating: 0, count: ZstdCompressor.bound(raw.count))
-    let length = try raw.withUnsafeBytes { [compressor] (raw) throws(CodecError) in
+    let length = try raw.withUnsafeBytes { (raw) throws(CodecError) in
       try packed.withUnsafeMutableBytes { (packed) throws(CodecError) in
         try compressor.compress(raw, into: packed)
       }

@@ -1,7 +1,7 @@
 // Records of a store that are files of their own, and package databases of strangers' trees.
 
-import Apply
 import Codec
+import Images
 import Packages
 import Platform
 import Store

@@ -52,7 +52,7 @@ struct ChangeRecorder: Collaborator {
   func hasUnsavedChanges(
     _ current: ImageState, _ snapshots: [CommittedSnapshot], _ journal: Journal
   ) throws -> Bool {
-    let prefix = Journal.prefix(journal.token)
+    let prefix = TemporaryName.prefix(journal.token)
     func newContents(since base: CommittedSnapshot) throws -> Set<[UInt8]> {
       var paths: Set<[UInt8]> = []
       for change in try ImageComparer(context).diff(

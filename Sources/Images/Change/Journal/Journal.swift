@@ -6,19 +6,10 @@
 // 2. All temporary names of a change contain the journal's token, so that leftovers are recognized
 //    reliably.
 
+import Apply
 import Codec
 import Platform
 import Store
-
-/// The method of applying a snapshot to a tree.
-public enum ApplyStrategy: UInt8, Sendable, CaseIterable {
-  /// Chosen from the tree and its users.
-  case automatic = 0
-  /// A new tree is staged next to the live one and exchanged with it in one step.
-  case swap = 1
-  /// The live tree is changed entry by entry, with as few changes as possible.
-  case inPlace = 2
-}
 
 /// An unfinished change of a live image.
 public struct Journal: Sendable, Equatable {
@@ -78,9 +69,6 @@ public struct Journal: Sendable, Equatable {
   public func values(_ key: String) -> [String] {
     options.filter { $0.key == key }.map(\.value)
   }
-
-  /// Returns the prefix of all temporary names of the change with this token.
-  public static func prefix(_ token: String) -> [UInt8] { Array(".imgstore-\(token)".utf8) }
 }
 
 // MARK: - Encoding

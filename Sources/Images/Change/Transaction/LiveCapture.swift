@@ -68,7 +68,7 @@ struct LiveStateCapturer: Collaborator {
       image, definition, latest: latest ?? target, target: target.snapshot, change: [],
       additional: target.snapshot.requests + target.snapshot.absentPathRequests,
       rows: target.snapshot.keptRows.keys, verifiedFiles: verifiedFiles,
-      leftovers: journal.map { Journal.prefix($0.token) },
+      leftovers: journal.map { TemporaryName.prefix($0.token) },
       into: session.map { .store($0, keeping: memory) } ?? .memory(memory))
     session?.beginFinish()
     return LiveCapture(live: live, source: memory, session: session)

@@ -22,7 +22,7 @@ struct LeftoverRemover: Collaborator {
   func removeLeftovers(
     _ image: ImageName, _ journal: Journal
   ) throws -> [Leftover] {
-    let prefix = Journal.prefix(journal.token)
+    let prefix = TemporaryName.prefix(journal.token)
     let endpoints = [journal.target, journal.before].compactMap { $0 }
       .compactMap { try? ChangeJournal(context).findSnapshot($0, of: image)?.snapshot }
     var directories: Set<AbsolutePath> = []
