@@ -9,6 +9,18 @@
 public protocol JSONValue: Encodable {
   /// Returns the form, and adds the objects in it to `shapes`.
   static func shape(in shapes: JSONShapes) -> JSONShape
+  /// Encodes the value of a key. Plain values have their own functions: the generic one of `JSONEncoder` takes
+  /// twice as long.
+  func add(_ key: JSONKeyName, to object: inout JSONContainer) throws
+}
+
+/// The encoded keys of an object.
+public typealias JSONContainer = KeyedEncodingContainer<JSONKeyName>
+
+extension JSONValue {
+  public func add(_ key: JSONKeyName, to object: inout JSONContainer) throws {
+    try object.encode(self, forKey: key)
+  }
 }
 
 /// A value that is a JSON object with known keys.
@@ -102,9 +114,9 @@ public struct JSONKeys<Root> {
   }
 
   private mutating func encode(_ name: String, _ value: some JSONValue) {
-    if error != nil { return }
+    guard error == nil, var container else { return }
     do {
-      try container?.encode(value, forKey: JSONKeyName(stringValue: name))
+      try value.add(JSONKeyName(stringValue: name), to: &container)
     } catch { self.error = error }
   }
 
@@ -115,10 +127,10 @@ public struct JSONKeys<Root> {
 }
 
 /// The name of a key.
-struct JSONKeyName: CodingKey {
-  let stringValue: String
-  var intValue: Int? { nil }
+public struct JSONKeyName: CodingKey {
+  public let stringValue: String
+  public var intValue: Int? { nil }
 
-  init(stringValue: String) { self.stringValue = stringValue }
-  init?(intValue: Int) { nil }
+  public init(stringValue: String) { self.stringValue = stringValue }
+  public init?(intValue: Int) { nil }
 }

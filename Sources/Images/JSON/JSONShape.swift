@@ -49,24 +49,45 @@ extension JSONEnumeration {
 
 extension String: JSONValue {
   public static func shape(in shapes: JSONShapes) -> JSONShape { .string }
+  public func add(_ key: JSONKeyName, to object: inout JSONContainer) throws {
+    try object.encode(self, forKey: key)
+  }
 }
 extension Bool: JSONValue {
   public static func shape(in shapes: JSONShapes) -> JSONShape { .boolean }
+  public func add(_ key: JSONKeyName, to object: inout JSONContainer) throws {
+    try object.encode(self, forKey: key)
+  }
 }
 extension Double: JSONValue {
   public static func shape(in shapes: JSONShapes) -> JSONShape { .number }
+  public func add(_ key: JSONKeyName, to object: inout JSONContainer) throws {
+    try object.encode(self, forKey: key)
+  }
 }
 extension Int: JSONValue {
   public static func shape(in shapes: JSONShapes) -> JSONShape { .integer(isUnsigned: false) }
+  public func add(_ key: JSONKeyName, to object: inout JSONContainer) throws {
+    try object.encode(self, forKey: key)
+  }
 }
 extension Int64: JSONValue {
   public static func shape(in shapes: JSONShapes) -> JSONShape { .integer(isUnsigned: false) }
+  public func add(_ key: JSONKeyName, to object: inout JSONContainer) throws {
+    try object.encode(self, forKey: key)
+  }
 }
 extension UInt32: JSONValue {
   public static func shape(in shapes: JSONShapes) -> JSONShape { .integer(isUnsigned: true) }
+  public func add(_ key: JSONKeyName, to object: inout JSONContainer) throws {
+    try object.encode(self, forKey: key)
+  }
 }
 extension UInt64: JSONValue {
   public static func shape(in shapes: JSONShapes) -> JSONShape { .integer(isUnsigned: true) }
+  public func add(_ key: JSONKeyName, to object: inout JSONContainer) throws {
+    try object.encode(self, forKey: key)
+  }
 }
 extension Array: JSONValue where Element: JSONValue {
   public static func shape(in shapes: JSONShapes) -> JSONShape {
