@@ -59,12 +59,14 @@ test-sweep: test-deps ## all tests with whole sweeps, seeds and corpora; an hour
 	@IMGSTORE_SWEEP=all scripts/test.sh $(if $(FILTER),--filter '$(FILTER)')
 
 lint:                 ## formatter, words (scripts/words.txt), imports, references, codes in comments, sizes
+lint:                 ## formatter, word check (scripts/words.txt), imports, references to documents, codes in comments, JSON keys
 	$(SWIFT) format lint --strict --recursive --parallel $(FORMATTED)
 	@scripts/words.py
 	@scripts/imports.py
 	@scripts/doc-references.py
 	@scripts/throws-codes.py
 	@scripts/size-rules.py
+	@scripts/json-docs.py --check
 
 format:               ## reformat the code in place
 	$(SWIFT) format format --in-place --recursive --parallel $(FORMATTED)
@@ -122,8 +124,9 @@ docs: build-deps      ## API documentation: dist/docs/; fails on links that lead
 man: release          ## manual pages: dist/man/
 	@rm -rf dist/man && scripts/manual.py $(BINARY) dist/man
 
-schemas: release      ## JSON Schemas of the --json documents: docs/schema/
+schemas: release      ## JSON Schemas of the --json documents: docs/schema/, and the keys in docs/json.md
 	@scripts/schemas.sh $(BINARY) docs/schema
+	@scripts/json-docs.py
 
 completions: release  ## shell completions: dist/completions/
 	@scripts/completions.sh $(BINARY) dist/completions

@@ -76,8 +76,7 @@ let package = Package(
     .executableTarget(
       name: "imgstore",
       dependencies: [
-        "Images", "Apply", "Ingest", "Render", "Store", "Packages", "Platform", "XCAT",
-        "Signatures",
+        "Images",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

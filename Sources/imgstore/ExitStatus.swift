@@ -6,7 +6,6 @@
 //    or with 5 if it found damaged data in the store.
 
 import Images
-import Platform
 
 /// The exit codes of the program.
 enum ExitStatus {

@@ -4,7 +4,6 @@
 import ArgumentParser
 import Glibc
 import Images
-import Platform
 
 // Each command states its name, although the parser could derive it. The parser asks for all names at each
 // start, and deriving one takes 0.07 ms.
@@ -121,14 +120,18 @@ struct ImgStore: ParsableCommand {
       }
       return ExitStatus.usage
     }
-    let command: any ParsableCommand
     do {
-      command = try parseAsRoot(arguments)
+      return run(try parseAsRoot(arguments), arguments, asJSON: words.contains("--json"))
     } catch {
       return report(parserError: error, asJSON: words.contains("--json"))
     }
+  }
+
+  private static func run(
+    _ parsed: any ParsableCommand, _ arguments: [String], asJSON: Bool
+  ) -> Int32 {
     do {
-      var command = command
+      var command = parsed
       Quiet.apply(to: command, arguments)
       Interruption.enableMessages()
       if arguments.contains("--json") { JSONOutput.followSignals() }
@@ -158,14 +161,13 @@ struct ImgStore: ParsableCommand {
       if arguments.contains("--json") {
         JSONOutput.printFailure(ErrorJSON(error))
       } else {
-        Terminal.error(FailedTask(command).message(error))
+        Terminal.error(FailedTask(parsed).message(error))
       }
       return ExitStatus.of(error.errorCode)
     } catch {
       Terminal.finish()
       fflush(nil)
-      return report(
-        parserError: error, asJSON: words.contains("--json"), of: type(of: command))
+      return report(parserError: error, asJSON: asJSON, of: type(of: parsed))
     }
   }
 

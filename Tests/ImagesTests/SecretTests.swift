@@ -45,7 +45,7 @@ import Testing
 
   @Test func `a scan names each planted secret by its path and rule`() throws {
     let node = try node(packs: false)
-    let report = try node.workspace.secrets("img").report
+    let report = try node.workspace.secrets("img")
     let inTree = report.findings.filter { $0.layer == .tree }
     let kinds = Set(SecretPlant.all.map(\.rule))
     #expect(kinds.count >= 40)
@@ -74,7 +74,7 @@ import Testing
   @Test func `public keys and samples are not secrets`() throws {
     let node = try TestNode.toPack()
     try runFixture("scripts/trees/add-public-keys.sh", node.tree)
-    #expect(try node.workspace.secrets("img").report.findings == [])
+    #expect(try node.workspace.secrets("img").findings == [])
   }
 
   @Test func `nested archives and hard links do not hide secrets`() throws {
@@ -87,7 +87,7 @@ import Testing
       (cd x; find . | cpio -o -H newc --quiet | zstd -q) > boot/initrd.img-6.1
       tar cJf opt/backup/etc.tar.xz -C x etc; rm -r x
       """#, node.tree)
-    let report = try node.workspace.secrets("img").report
+    let report = try node.workspace.secrets("img")
     let paths = Set(report.findings.map { printable($0.path) })
     #expect(
       paths == [
@@ -98,13 +98,13 @@ import Testing
 
   @Test func `a second scan reads no contents and finds the same secrets`() throws {
     let node = try node()
-    let first = try node.workspace.secrets("img").report
-    let second = try node.workspace.secrets("img").report
+    let first = try node.workspace.secrets("img")
+    let second = try node.workspace.secrets("img")
     #expect(first.findings == second.findings && !first.findings.isEmpty)
     // Damaged caches make no difference.
     try shell(
       "for f in \"$1\"/cache/secrets-*; do echo x >> \"$f\"; done", node.directory.path("store"))
-    #expect(try node.workspace.secrets("img").report.findings == first.findings)
+    #expect(try node.workspace.secrets("img").findings == first.findings)
   }
 
   @Test func `unchanged files of packages are listed as published, not as secrets`() throws {
@@ -112,7 +112,7 @@ import Testing
     try runFixture("scripts/trees/add-packaged-keys.sh", node.tree)
     for layer in [SecretLayer.tree, .packed] {
       if layer == .packed { try node.pack() }
-      let report = try node.workspace.secrets("img").report
+      let report = try node.workspace.secrets("img")
       let found = report.findings.filter { $0.layer == layer }.map { printable($0.path) }
       #expect(Set(found) == ["usr/lib/python3/test/changed.pem", "opt/key.pem"], "\(layer)")
       let published = report.published.filter { $0.layer == layer }

@@ -1,5 +1,6 @@
 // imgstore define: sets attributes of an image in xCAT's tables.
 
+import Platform
 import Store
 import XCAT
 
@@ -11,6 +12,27 @@ extension Workspace {
   ///   assignment; `XCATError` for an unknown attribute.
   public func define(_ name: String, _ assignments: [String]) throws -> ImageDefinition {
     try DefinitionEditor(context).define(name, assignments)
+  }
+
+  /// Returns the content of a file, or of standard input if the name is "-".
+  /// - Throws: `SystemError`; EFBIG for more than 64 MiB.
+  public func readInput(_ name: String) throws -> [UInt8] {
+    let limit = 64 << 20
+    let files = context.fileSystem
+    if name != "-" {
+      return try files.readSmallFile(
+        at: files.workingDirectory, Array(name.utf8), limitBytes: limit)
+    }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 64 << 10)
+    while true {
+      let n = try buffer.withUnsafeMutableBytes { try files.read(0, into: $0) }
+      if n == 0 { return bytes }
+      bytes += buffer[..<n]
+      guard bytes.count <= limit else {
+        throw SystemError(code: .tooLarge, "read", Array("standard input".utf8))
+      }
+    }
   }
 }
 

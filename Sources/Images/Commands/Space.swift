@@ -74,11 +74,11 @@ extension Workspace {
 
   /// Returns what `gc` would free: unneeded packs, and files of killed commands.
   /// - Throws: `damaged` if a ref cannot be read, as `gc` itself.
-  public func collectionEstimate() throws -> (collectableBytes: UInt64, unfinishedBytes: UInt64) {
+  public func collectionEstimate() throws -> CollectionEstimate {
     let store = try context.store()
-    return (
-      try store.diskUse(progress: context.progress).collectableBytes, try store.unfinishedBytes()
-    )
+    return CollectionEstimate(
+      collectableBytes: try store.diskUse(progress: context.progress).collectableBytes,
+      unfinishedBytes: try store.unfinishedBytes())
   }
 
   /// Returns the counts and sizes of the store.

@@ -16,11 +16,12 @@ extension Workspace {
   }
 
   /// Rebuilds the index from the packs.
-  /// - Returns: the numbers of packs and objects in the new index, and the bytes of the packs.
-  public func reindex() throws -> (packs: Int, objects: Int, storedBytes: UInt64) {
+  public func reindex() throws -> IndexTotals {
     let store = try context.store()
     try store.reindex()
-    return try store.totals()
+    let totals = try store.totals()
+    return IndexTotals(
+      packs: totals.packs, objects: totals.objects, storedBytes: totals.storedBytes)
   }
 }
 

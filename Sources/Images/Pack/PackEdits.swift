@@ -7,7 +7,6 @@
 // 3. An edit that cannot be made is reported. No edit is made partially.
 
 import Codec
-import Glibc
 import Ingest
 import Platform
 import Render
@@ -70,12 +69,7 @@ struct PackEdits {
 
   /// Formats a time as date(1) does in UTC: "Mon Nov 23 05:42:52 UTC 2026".
   private static func date(_ time: Timestamp) -> String {
-    var seconds = time_t(time.seconds)
-    var parts = tm()
-    gmtime_r(&seconds, &parts)
-    var text = [CChar](repeating: 0, count: 64)
-    let n = strftime(&text, text.count, "%a %b %e %H:%M:%S UTC %Y", &parts)
-    return String(decoding: text[..<n].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    utcTime(time.seconds, "%a %b %e %H:%M:%S UTC %Y")
   }
 
   /// Replaces the boot scripts that a statelite run left by those for netboot.

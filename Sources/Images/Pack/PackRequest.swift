@@ -54,7 +54,8 @@ public struct PackRequest: Sendable {
   /// The number of compressing threads.
   public var threads = processorCount
   /// The maximum size of the segment cache in bytes.
-  public var cacheLimitBytes = SegmentCache.defaultLimitBytes
+  public var cacheLimitBytes = PackRequest.defaultCacheLimitBytes
+  public static let defaultCacheLimitBytes = SegmentCache.defaultLimitBytes
   /// Creates a request with the default options.
   public init(_ reference: String) { self.reference = reference }
 

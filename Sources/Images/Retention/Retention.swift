@@ -11,7 +11,6 @@
 // 5. All other snapshots are removed. Without a rule nothing is removed; without a rule about a person's
 //    snapshots none of those is.
 
-import Glibc
 import Store
 
 /// The rules of `forget`: which snapshots it keeps.
@@ -160,14 +159,4 @@ extension RetentionPolicy {
     }
     return reasons
   }
-}
-
-/// Formats a time, in seconds since 1970, as local time with strftime(3).
-func localTime(_ seconds: Int64, _ format: String) -> String {
-  var time = time_t(seconds)
-  var parts = tm()
-  var text = [CChar](repeating: 0, count: 64)
-  guard localtime_r(&time, &parts) != nil else { return "\(seconds)" }
-  let length = strftime(&text, text.count, format, &parts)
-  return String(decoding: text.prefix(length).map(UInt8.init(bitPattern:)), as: UTF8.self)
 }

@@ -78,6 +78,8 @@ public struct SecretReport: Sendable {
   public internal(set) var unexamined: [UnexaminedFile] = []
   /// Whether the output was written without the findings.
   public internal(set) var isScrubbed = false
+  /// The examined snapshot; nil if the report is a part of another outcome.
+  public internal(set) var snapshot: String?
   /// The image is a directory, which xCAT does not know.
   var isOfDirectory = false
 

@@ -7,9 +7,7 @@ import XCAT
 
 extension Workspace {
   /// Scans all components of the live image, or of a snapshot, for secrets.
-  public func secrets(
-    _ reference: String
-  ) throws -> (snapshot: CommittedSnapshot, report: SecretReport) {
+  public func secrets(_ reference: String) throws -> SecretReport {
     try SecretReporter(context).secrets(reference)
   }
 }
@@ -18,12 +16,12 @@ extension Workspace {
 struct SecretReporter: Collaborator {
   let context: Context
 
-  func secrets(
-    _ reference: String
-  ) throws -> (snapshot: CommittedSnapshot, report: SecretReport) {
+  func secrets(_ reference: String) throws -> SecretReport {
     let snapshot = try BundleExporter(context).snapshotOrLive(
       Reference(reference), message: "for secrets", command: "secrets")
-    return (snapshot, try secretReport(of: snapshot.snapshot))
+    var report = try secretReport(of: snapshot.snapshot)
+    report.snapshot = snapshot.name
+    return report
   }
 
   /// Returns the secrets in a snapshot's trees, files and rows.

@@ -5,7 +5,14 @@ import Glibc
 import Platform
 
 /// The user behind a command.
-enum CallerIdentity {
+public enum CallerIdentity {
+  /// The user's home directory in passwd(5), for cron jobs and services without HOME.
+  public static var homeDirectory: String? {
+    guard let home = PasswordFile(KernelFileSystem.shared).user(getuid())?.home, !home.isEmpty
+    else { return nil }
+    return String(validating: home, as: UTF8.self)
+  }
+
   /// Returns the caller as text: "root", "root (alice)" if alice became root, or the number of a user
   /// without a name.
   static func text(_ fileSystem: any FileSystem) -> String {

@@ -153,14 +153,17 @@ struct Context: Sendable {
   }
 }
 
+/// Returns the working directory of the command.
+public func workingDirectory() -> String {
+  guard let raw = getcwd(nil, 0) else { return "." }
+  defer { free(raw) }
+  return String(cString: raw)
+}
+
 /// Returns a path of the command line as an absolute path. "." and ".." are removed lexically; links are not
 /// looked up.
 func absolute(_ path: String) -> String {
-  var fullPath = path
-  if !path.hasPrefix("/"), let raw = getcwd(nil, 0) {
-    fullPath = "\(String(cString: raw))/\(path)"
-    free(raw)
-  }
+  let fullPath = path.hasPrefix("/") ? path : "\(workingDirectory())/\(path)"
   var parts: [Substring] = []
   for part in fullPath.split(separator: "/") where part != "." {
     if part == ".." { parts = parts.dropLast() } else { parts.append(part) }

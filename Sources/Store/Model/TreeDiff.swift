@@ -63,6 +63,15 @@ public struct TreeChange: Sendable {
   /// The path relative to the compared trees; empty for their roots.
   public let path: [UInt8]
   public let kind: Kind
+
+  /// The entry before and after the change.
+  public var sides: (old: Entry?, new: Entry?) {
+    switch kind {
+    case .added(let entry): (nil, entry)
+    case .removed(let entry): (entry, nil)
+    case .changed(let old, let new, _): (old, new)
+    }
+  }
 }
 
 /// Compares trees.

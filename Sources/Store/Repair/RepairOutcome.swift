@@ -35,6 +35,9 @@ public struct RepairOutcome: Sendable {
     public let object: String
     /// The action, as a clause about the subject.
     public let what: String
+
+    /// Creates an action, or a problem with a subject.
+    public init(object: String, what: String) { (self.object, self.what) = (object, what) }
   }
   public internal(set) var actions: [Action] = []
   /// The sources that could not be read completely, with the reasons.

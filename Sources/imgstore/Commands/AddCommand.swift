@@ -2,9 +2,8 @@
 
 import ArgumentParser
 import Images
-import Platform
 
-struct AddCommand: ParsableCommand {
+struct AddCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "add",
     abstract: "Turn a directory into an image, and set what to leave out",
@@ -49,7 +48,7 @@ struct AddCommand: ParsableCommand {
       second == nil ? nil : first, at: second ?? first,
       excludes: noExcludes ? [] : exclude.isEmpty ? nil : exclude)
     Terminal.finish()
-    if json.json { return try printJSON(AddedJSON(added)) }
+    if json.json { return try printJSON(added) }
     let before =
       added.isNew ? "" : added.movedFrom.map { ", no longer \($0)" } ?? ", as before"
     print("\(added.name): the directory \(added.path)\(before)")
@@ -63,28 +62,5 @@ struct AddCommand: ParsableCommand {
       Terminal.warning("'\(printable(pattern.utf8))' matches no file in \(added.path) now")
     }
     if added.entryCount == 0 { Terminal.warning("\(added.path) is empty") }
-  }
-}
-
-struct AddedJSON: JSONDocument {
-  static let kind = "added"
-  let image: String
-  let path: String
-  let excludes: [String]
-  let new: Bool
-  let movedFrom: String?
-  let entries: Int
-  let unmatched: [String]
-  let system: String
-
-  init(_ added: AddOutcome) {
-    image = added.name
-    path = added.path
-    excludes = added.excludes
-    new = added.isNew
-    movedFrom = added.movedFrom
-    entries = added.entryCount
-    unmatched = added.unmatched
-    system = added.system
   }
 }

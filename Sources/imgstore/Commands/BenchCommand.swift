@@ -3,8 +3,6 @@
 import ArgumentParser
 import Glibc
 import Images
-import Platform
-import Render
 
 extension BenchForm {
   static let names = [
@@ -90,7 +88,7 @@ struct BenchCommand: ParsableCommand {
     let outcome = try workspace.bench(request)
     Terminal.finish()
     if let chart { try chart.publish(Array(BenchChart(outcome).svg.utf8)) }
-    if json.json { return try printJSON(BenchJSON(outcome)) }
+    if json.json { return try printJSON(outcome) }
     if !common.quiet { for line in outcome.remarks { Terminal.remark(line) } }
     print(
       "\(outcome.subject): \(count(outcome.entries, "entry")), \(sizeText(outcome.contentBytes)), "
@@ -135,16 +133,6 @@ extension BenchRun.Variant {
     case .warm: "imgstore, warm"
     }
   }
-
-  /// The name of the run in JSON.
-  var key: String {
-    switch self {
-    case .peer: "peer"
-    case .cold: "cold"
-    case .changed: "changed"
-    case .warm: "warm"
-    }
-  }
 }
 
 /// Returns a factor with two digits: "2.4", "31".
@@ -156,45 +144,4 @@ func timesText(_ value: Double) -> String {
 
 private func percentText(_ value: Double) -> String {
   value == value.rounded() ? "\(Int(value)) %" : "\(value) %"
-}
-
-struct BenchJSON: JSONDocument {
-  static let kind = "bench"
-  struct Run: Codable {
-    let form: String
-    let way: String
-    let command: String?
-    let seconds: Double
-    let sizeBytes: UInt64
-    let timesAsFastAsBestPeer: Double?
-  }
-  let subject: String
-  let entries: UInt64
-  let contentBytes: UInt64
-  let changedBytes: UInt64
-  let changePercent: Double
-  let processors: Int
-  let rounds: Int
-  let snapshotSeconds: Double
-  let runs: [Run]
-  let remarks: [String]
-
-  init(_ outcome: BenchOutcome) {
-    subject = outcome.subject
-    entries = outcome.entries
-    contentBytes = outcome.contentBytes
-    changedBytes = outcome.changedBytes
-    changePercent = outcome.changePercent
-    processors = outcome.threads
-    rounds = outcome.rounds
-    snapshotSeconds = outcome.snapshotSeconds
-    remarks = outcome.remarks
-    runs = outcome.runs.map { run in
-      var command: String?
-      if case .peer(let text) = run.variant { command = text }
-      return Run(
-        form: run.form.name, way: run.variant.key, command: command, seconds: run.seconds,
-        sizeBytes: run.sizeBytes, timesAsFastAsBestPeer: outcome.speedUp(run))
-    }
-  }
 }

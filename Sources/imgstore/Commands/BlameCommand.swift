@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import Images
-import Platform
 
 struct BlameCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -36,16 +35,10 @@ struct BlameCommand: ParsableCommand {
     if json.json {
       return try printJSON(
         BlameJSON(
-          snapshot: SnapshotJSON(outcome.origin, tags: tags, pin: pin, full: false),
-          entry: EntryJSON(outcome.found.path, outcome.found.entry)))
+          snapshot: SnapshotJSON(committed: outcome.origin, tags: tags, pin: pin, full: false),
+          entry: outcome.found))
     }
     print(
       table([snapshotCells(outcome.origin, tags) + [printable(outcome.found.path)]]))
   }
-}
-
-struct BlameJSON: JSONDocument {
-  static let kind = "blame"
-  let snapshot: SnapshotJSON
-  let entry: EntryJSON
 }

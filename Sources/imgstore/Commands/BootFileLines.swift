@@ -1,9 +1,8 @@
-// The boot files of an image's nodes (docs/xcat-contract.md): their comparison, their lines and JSON form,
-// and the option --nodeset.
+// The boot files of an image's nodes (docs/xcat-contract.md): their comparison, their lines, and
+// the option --nodeset.
 
 import ArgumentParser
 import Images
-import Platform
 
 /// The option --nodeset: xCAT copies the boot files of the changed image to the nodes.
 struct NodesetOption: ParsableArguments {
@@ -155,43 +154,4 @@ private func bounded(_ command: String) -> String {
   guard text.utf8.count > 1000 else { return text }
   return String(decoding: text.utf8.prefix(300), as: UTF8.self)
     + "… ('imgstore status --json' has all of it in bootFiles.command)"
-}
-
-struct BootFilesJSON: Codable {
-  struct Copy: Codable {
-    let role: String
-    let path: String
-    let source: String
-    let state: String
-  }
-  struct Nodeset: Codable {
-    let command: String
-    let done: Bool
-    let failure: String?
-  }
-  let copies: [Copy]
-  let current: Bool
-  let nodes: [String]
-  let elsewhere: [String]
-  let unclear: [String]
-  let command: String?
-  let problem: String?
-  let nodeset: Nodeset?
-
-  /// - Returns: nil if the boot files were not compared.
-  init?(_ check: BootCheck?) {
-    guard let check, let report = check.report else { return nil }
-    copies = report.copies.map {
-      Copy(role: $0.role, path: $0.path.text, source: $0.source.text, state: $0.state.rawValue)
-    }
-    current = report.stale.isEmpty
-    nodes = report.nodes
-    elsewhere = report.elsewhere
-    unclear = report.unclear
-    command = report.command?.text
-    problem = report.problem
-    nodeset = check.nodeset.map {
-      Nodeset(command: $0.command.text, done: $0.isDone, failure: $0.failure)
-    }
-  }
 }

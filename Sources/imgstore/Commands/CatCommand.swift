@@ -1,10 +1,7 @@
 // imgstore cat.
 
 import ArgumentParser
-import FoundationEssentials
 import Images
-import Platform
-import Store
 
 struct CatCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -62,32 +59,5 @@ struct CatCommand: ParsableCommand {
     }
     Terminal.finish()
     try printJSON(FilesJSON(files: documents))
-  }
-}
-
-/// The document of `cat`.
-struct FilesJSON: JSONDocument {
-  static let kind = "files"
-  /// The largest size of the content of all files together.
-  static let maxBytes: UInt64 = 16 << 20
-  let files: [FileJSON]
-}
-
-/// A file with its content.
-struct FileJSON: Codable {
-  let path: String
-  let sizeBytes: UInt64
-  let sha256: String?
-  /// The content, if it is UTF-8.
-  let text: String?
-  /// The content, if it is not UTF-8.
-  let base64: String?
-
-  init(_ found: LocatedEntry, _ bytes: [UInt8]) {
-    path = printable(found.path)
-    sizeBytes = UInt64(bytes.count)
-    sha256 = found.entry.mayHaveSparseID ? nil : found.entry.blob?.hex
-    text = String(validating: bytes, as: UTF8.self)
-    base64 = text == nil ? Data(bytes).base64EncodedString() : nil
   }
 }

@@ -2,10 +2,8 @@
 
 import ArgumentParser
 import Images
-import Platform
-import Store
 
-struct CopyCommand: ParsableCommand {
+struct CopyCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "copy",
     abstract: "Copy an image or a snapshot to a new image",
@@ -48,7 +46,7 @@ struct CopyCommand: ParsableCommand {
     Terminal.finish()
     let report = outcome.apply.report
     if json.json {
-      try printJSON(CopyJSON(outcome))
+      try printJSON(outcome)
     } else if let copied = outcome.copied {
       print(
         "copied \(outcome.source.name) to \(outcome.directory.text): "

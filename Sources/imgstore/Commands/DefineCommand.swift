@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct DefineCommand: ParsableCommand {
+struct DefineCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "define",
     abstract: "Define an image in xCAT's tables, or change its definition",
@@ -53,12 +53,12 @@ struct DefineCommand: ParsableCommand {
     let workspace = try common.open()
     if let csv {
       let source = name ?? "-"
-      let count = try workspace.define(table: csv, csv: try readInput(source))
+      let count = try workspace.define(table: csv, csv: try workspace.readInput(source))
       Terminal.finish()
       if json.json { return try printJSON(RowsSetJSON(table: csv, rows: count)) }
       print("set \(imgstore.count(count, "row")) of \(csv)")
     } else if let stanzas {
-      let names = try workspace.define(stanzas: try readInput(stanzas), only: name)
+      let names = try workspace.define(stanzas: try workspace.readInput(stanzas), only: name)
       Terminal.finish()
       if json.json { return try printJSON(DefinitionsSetJSON(names: names)) }
       for name in names { print("set \(name)") }

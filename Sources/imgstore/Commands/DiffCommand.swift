@@ -2,9 +2,6 @@
 
 import ArgumentParser
 import Images
-import Packages
-import Platform
-import Store
 
 struct DiffCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -134,7 +131,7 @@ struct DiffCommand: ParsableCommand {
 
   private func show(_ text: TextDiff, _ diff: ImageDiff) throws {
     Terminal.finish()
-    if json.json { return try printJSON(TextDiffJSON(text)) }
+    if json.json { return try printJSON(text) }
     StandardOutput.begin(raw: raw)
     defer { StandardOutput.end() }
     try StandardOutput.write(diff: text.lines)
@@ -191,18 +188,16 @@ struct DiffCommand: ParsableCommand {
     printMessage(
       "\npackages of \(printable(packages.path)) (\(kinds.joined(separator: ", "))): "
         + packageSummary(packages))
-    var groups: [PathOwnershipJSON.Kind: [(TreeChange, String?)]] = [:]
+    var groups: [ChangedPathOwner.Kind: [(TreeChange, String?)]] = [:]
     for change in diff.entries where !change.isTimeOnly {
-      guard let ownership = packages.ownerships[change.path].map(PathOwnershipJSON.init) else {
-        continue
-      }
+      guard let ownership = packages.ownerships[change.path] else { continue }
       groups[ownership.kind, default: []].append((change, ownership.package))
     }
     printMessage(
       "paths: "
-        + PathOwnershipJSON.Kind.allCases.map { "\(groups[$0]?.count ?? 0) \($0.phrase)" }
+        + ChangedPathOwner.Kind.allCases.map { "\(groups[$0]?.count ?? 0) \($0.phrase)" }
         .joined(separator: ", "))
-    for kind in PathOwnershipJSON.Kind.allCases where paths || kind.isSurprising {
+    for kind in ChangedPathOwner.Kind.allCases where paths || kind.isSurprising {
       for (change, package) in groups[kind] ?? [] {
         print("\(kind.rawValue)  \(changeText(change))" + (package.map { "  [\($0)]" } ?? ""))
       }
@@ -224,19 +219,25 @@ struct DiffCommand: ParsableCommand {
 }
 
 extension TreeChange {
-  /// The entry before and after the change.
-  var sides: (old: Entry?, new: Entry?) {
-    switch kind {
-    case .added(let entry): (nil, entry)
-    case .removed(let entry): (entry, nil)
-    case .changed(let old, let new, _): (old, new)
-    }
-  }
-
   /// Whether only the modification time changed.
   var isTimeOnly: Bool {
     if case .changed(_, _, let fields) = kind { fields == .modified } else { false }
   }
+}
+
+extension ChangedPathOwner.Kind {
+  /// The words for the number of paths of this kind.
+  fileprivate var phrase: String {
+    switch self {
+    case .package: "of packages that changed"
+    case .configuration: "changed configuration files"
+    case .modified: "changed in unchanged packages"
+    case .unowned: "of no package"
+    }
+  }
+
+  /// Whether paths of this kind are listed without --paths, because they deserve attention.
+  fileprivate var isSurprising: Bool { self == .configuration || self == .modified }
 }
 
 /// Returns a line of a diff in the colour for its first letter.

@@ -23,7 +23,7 @@ struct DuCommand: ParsableCommand {
     let outcome = try common.open().diskUse(refs, bySnapshot: snapshots)
     Terminal.finish()
     if json.json {
-      try printJSON(DiskUseJSON(outcome))
+      try printJSON(outcome)
       return try expectReadable(outcome.unreadable)
     }
     func size(_ n: UInt64) -> String { bytes ? String(n) : sizeText(n) }

@@ -2,9 +2,8 @@
 
 import ArgumentParser
 import Images
-import XCAT
 
-struct ExportCommand: ParsableCommand {
+struct ExportCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
     abstract: "Write an image to one file, for another management node",
@@ -111,7 +110,7 @@ struct ExportCommand: ParsableCommand {
     _ workspace: Workspace, _ request: ExportRequest, to file: RemoteFile
   ) throws -> ExportOutcome {
     if dryRun { return try workspace.export(request) { _ in } }
-    return try RemoteBundle.send(workspace, to: file) { path in
+    return try RemoteBundle(workspace, say: Terminal.say).send(to: file) { path in
       var request = request
       request.destination = .file(path)
       return try workspace.export(request) { _ in }
@@ -124,7 +123,7 @@ struct ExportCommand: ParsableCommand {
     // The bundle has standard output for itself.
     let isStream = destination == "-" && !dryRun
     if !isStream, json.json {
-      try printJSON(ExportJSON(outcome, destination: destination))
+      try printJSON(ExportJSON(outcome: outcome, destination: destination))
     } else {
       for line in describe(outcome, destination) {
         if !isStream { print(line) } else if !common.quiet { Terminal.remark(line) }

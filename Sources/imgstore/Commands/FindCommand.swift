@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import Images
-import Platform
 
 struct FindCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -2,9 +2,8 @@
 
 import ArgumentParser
 import Images
-import Store
 
-struct ForgetCommand: ParsableCommand {
+struct ForgetCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "forget",
     abstract: "Remove old snapshots that no rule keeps",
@@ -127,7 +126,7 @@ struct ForgetCommand: ParsableCommand {
     let pruned = prune && !dryRun ? try workspace.prune() : nil
     Terminal.finish()
     if json.json {
-      try printJSON(ForgetJSON(outcome, pruned: pruned))
+      try printJSON(ForgetJSON(outcome: outcome, pruned: pruned))
     } else {
       show(outcome, isPruned: pruned?.collection != nil)
       if let collection = pruned?.collection { printReport(collection) }

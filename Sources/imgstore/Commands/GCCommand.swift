@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct GCCommand: ParsableCommand {
+struct GCCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "gc", abstract: "Delete data that no snapshot references",
     discussion: """
@@ -33,7 +33,7 @@ struct GCCommand: ParsableCommand {
     let outcome = try common.open().collect(request)
     Terminal.finish()
     if json.json {
-      try printJSON(CollectionJSON(outcome))
+      try printJSON(outcome)
     } else {
       printReport(outcome)
     }
@@ -41,22 +41,12 @@ struct GCCommand: ParsableCommand {
   }
 
   private func estimate() throws {
-    let (collectable, unfinished) = try common.open().collectionEstimate()
+    let estimate = try common.open().collectionEstimate()
     Terminal.finish()
-    if json.json {
-      return try printJSON(
-        CollectionEstimateJSON(collectableBytes: collectable, unfinishedBytes: unfinished))
-    }
+    if json.json { return try printJSON(estimate) }
+    let unfinished = estimate.unfinishedBytes
     print(
-      "would free \(exactSize(collectable &+ unfinished))"
+      "would free \(exactSize(estimate.collectableBytes &+ unfinished))"
         + (unfinished > 0 ? ", of which \(exactSize(unfinished)) are unfinished files" : ""))
   }
-}
-
-/// The document of `gc --dry-run`.
-struct CollectionEstimateJSON: JSONDocument {
-  static let kind = "collection-estimate"
-  let collectableBytes: UInt64
-  /// The bytes of files that killed commands left, which gc frees in addition.
-  let unfinishedBytes: UInt64
 }

@@ -2,8 +2,6 @@
 
 import ArgumentParser
 import Images
-import Platform
-import Store
 
 struct GrepCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -86,7 +84,7 @@ struct GrepCommand: ParsableCommand {
           try list?.add(
             MatchJSON(
               path: printable(found.path), line: hit.number,
-              text: String(decoding: hit.line, as: UTF8.self), binary: false))
+              text: String(decoding: hit.line, as: UTF8.self), isBinary: false))
           continue
         }
         let number = lineNumber ? StandardOutput.painted("\(hit.number)", .green) + ":" : ""
@@ -113,18 +111,11 @@ struct GrepCommand: ParsableCommand {
       if list != nil {
         try list?.add(
           MatchJSON(
-            path: printable(found.path), line: nil, text: nil, binary: searcher.isBinary))
+            path: printable(found.path), isBinary: searcher.isBinary))
       } else {
         print(filesWithMatches ? spelling : "\(spelling): binary file matches")
       }
     }
     return searcher.hitCount
   }
-}
-
-struct MatchJSON: Codable {
-  let path: String
-  let line: Int?
-  let text: String?
-  let binary: Bool
 }

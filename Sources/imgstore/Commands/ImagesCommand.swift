@@ -36,7 +36,7 @@ struct ImagesCommand: ParsableCommand {
       Terminal.warning("there is no store in \(store)")
     }
     if json.json {
-      try printJSON(ImagesJSON(images: images.map(ImageJSON.init)))
+      try printJSON(ImagesJSON(images: images))
       return try expectReadable(images.flatMap(\.unreadable))
     }
     if images.isEmpty {

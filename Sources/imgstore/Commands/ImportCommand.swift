@@ -2,10 +2,8 @@
 
 import ArgumentParser
 import Images
-import Platform
-import XCAT
 
-struct ImportCommand: ParsableCommand {
+struct ImportCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "import",
     abstract: "Create or replace an image from a bundle",
@@ -96,7 +94,7 @@ struct ImportCommand: ParsableCommand {
     if let host = remote.remoteHost {
       let file = try RemoteFile(host: host, path: bundle)
       workspace.progress.begin("copying from \(file.host)")
-      outcome = try RemoteBundle.fetch(workspace, file) {
+      outcome = try RemoteBundle(workspace, say: Terminal.say).fetch(file) {
         try workspace.importBundle(request($0)) { _ in }
       }
     } else {

@@ -2,9 +2,8 @@
 
 import ArgumentParser
 import Images
-import Platform
 
-struct InitCommand: ParsableCommand {
+struct InitCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "init",
     abstract: "Create a store, or let a group read it",
@@ -39,14 +38,8 @@ struct InitCommand: ParsableCommand {
     if let dir { common.store = dir }
     let store = try common.open().initializeStore(group: group, force: force)
     Terminal.finish()
-    if json.json { return try printJSON(InitJSON(store: store.path, new: store.isNew)) }
+    if json.json { return try printJSON(store) }
     print(store.isNew ? "created a store in \(store.path)" : "the store in \(store.path) exists")
     if let group { print("  members of \(group) can read it") }
   }
-}
-
-struct InitJSON: JSONDocument {
-  static let kind = "init"
-  let store: String
-  let new: Bool
 }

@@ -14,7 +14,7 @@ struct KeyShowCommand: ParsableCommand {
   func run() throws {
     let publicKey = try common.open().signingKey(key.key).publicKey
     Terminal.finish()
-    if json.json { return try printJSON(KeyJSON(publicKey, name: nil)) }
+    if json.json { return try printJSON(KeyJSON(key: publicKey)) }
     print("key \(publicKey.id)")
     print(String(decoding: publicKey.pem, as: UTF8.self), terminator: "")
   }

@@ -2,8 +2,6 @@
 
 import ArgumentParser
 import Images
-import Platform
-import Store
 
 struct ListCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

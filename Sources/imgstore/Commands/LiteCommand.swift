@@ -2,9 +2,8 @@
 
 import ArgumentParser
 import Images
-import Platform
 
-struct LiteCommand: ParsableCommand {
+struct LiteCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "lite",
     abstract:
@@ -38,7 +37,7 @@ struct LiteCommand: ParsableCommand {
     request.cacheLimitBytes = cache.bytes
     let outcome = try common.open().lite(request)
     Terminal.finish()
-    if json.json { try printJSON(LiteJSON(outcome)) } else { describe(outcome) }
+    if json.json { try printJSON(outcome) } else { describe(outcome) }
     try expectNotRefused(outcome.refusal)
     let gaps = outcome.packed.map { gapLines($0.gaps, of: $0.snapshot) } ?? []
     if !gaps.isEmpty { throw CompletedWithWarnings(lines: gaps) }
@@ -69,33 +68,5 @@ struct LiteCommand: ParsableCommand {
   private func report(_ outcome: LiteOutcome) {
     guard let packed = outcome.packed else { return }
     print("packed \(packed.destination): \(sizeText(packed.report.writtenBytes))")
-  }
-}
-
-struct LiteJSON: JSONDocument {
-  static let kind = "lite"
-  let dryRun: Bool
-  let safety: String
-  let recorded: String?
-  let removals: [String]
-  let writes: [String]
-  let attributes: [String]
-  let packed: PackJSON?
-  let remarks: [String]
-  /// The error that the change would end with; only in a dry run.
-  let refused: ErrorJSON.Details?
-  let seconds: Double
-
-  init(_ outcome: LiteOutcome) {
-    dryRun = outcome.isDryRun
-    safety = outcome.safety.name
-    recorded = outcome.recorded?.name
-    removals = outcome.apply.removals.map { printable($0) }
-    writes = outcome.apply.writes.map { printable($0) }
-    attributes = outcome.apply.attributePaths.map { printable($0) }
-    packed = outcome.packed.map { PackJSON($0) }
-    remarks = outcome.remarks
-    refused = outcome.refusal.map(ErrorJSON.Details.init)
-    seconds = outcome.seconds
   }
 }

@@ -2,8 +2,6 @@
 
 import ArgumentParser
 import Images
-import Platform
-import Store
 
 struct LogCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -50,7 +48,7 @@ struct LogCommand: ParsableCommand {
       let changes = try workspace.log(name ?? "", path: path, limit: limit ?? .max)
       Terminal.finish()
       if json.json {
-        return try printJSON(PathHistoryJSON(changes: changes.map(PathChangeJSON.init)))
+        return try printJSON(PathHistoryJSON(changes: changes))
       }
       return try printHistory(changes, workspace.tags(of:))
     }
@@ -70,9 +68,10 @@ struct LogCommand: ParsableCommand {
         SnapshotsJSON(
           snapshots: entries.map {
             SnapshotJSON(
-              $0.committed, tags: $0.tags, pin: $0.pin, full: false, isSigned: $0.isSigned)
-          }, unreadable: UnreadableJSON.list(unreadable),
-          damagedMarks: DamagedMarkJSON.list(damaged)))
+              committed: $0.committed, tags: $0.tags, pin: $0.pin, full: false,
+              isSigned: $0.isSigned)
+          }, unreadable: unreadable,
+          damagedMarks: damaged))
     } else {
       show(entries, unfinished)
     }

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct OptimizeCommand: ParsableCommand {
+struct OptimizeCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "optimize",
     abstract: "Recompress the store, and order data for fast restores",
@@ -33,7 +33,7 @@ struct OptimizeCommand: ParsableCommand {
     let outcome = try common.open().collect(try budget.request(.all(level: level)))
     Terminal.finish()
     if json.json {
-      try printJSON(CollectionJSON(outcome))
+      try printJSON(outcome)
     } else {
       let (verb, bytes) =
         outcome.freedBytes < 0 ? ("took", -outcome.freedBytes) : ("freed", outcome.freedBytes)

@@ -2,8 +2,6 @@
 
 import ArgumentParser
 import Images
-import Platform
-import Render
 
 extension PackMethod: ExpressibleByArgument {}
 extension SegmentCodec: ExpressibleByArgument {
@@ -29,11 +27,11 @@ struct CacheLimit: ParsableArguments {
 
   /// The limit in bytes.
   var bytes: UInt64 {
-    cacheLimit.map { min($0, 1 << 40) << 20 } ?? SegmentCache.defaultLimitBytes
+    cacheLimit.map { min($0, 1 << 40) << 20 } ?? PackRequest.defaultCacheLimitBytes
   }
 }
 
-struct PackCommand: ParsableCommand {
+struct PackCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "pack",
     abstract: "Pack the root tree into the file that nodes download",
@@ -101,7 +99,7 @@ struct PackCommand: ParsableCommand {
     let outcome = try workspace.pack(request)
     Terminal.finish()
     if json.json {
-      try printJSON(PackJSON(outcome))
+      try printJSON(outcome)
     } else {
       describe(outcome)
     }
@@ -113,7 +111,7 @@ struct PackCommand: ParsableCommand {
     let plan = try workspace.planPack(request)
     Terminal.finish()
     if json.json {
-      try printJSON(PackPlanJSON(plan))
+      try printJSON(plan)
     } else {
       for line in plan.remarks { Terminal.warning(line) }
       if plan.needsSnapshot { print("would save the unsaved changes as \(plan.snapshot)") }
@@ -142,79 +140,5 @@ struct PackCommand: ParsableCommand {
     if outcome.isPrivate {
       print("  readable only by you (mode 0600); chmod 644 it for a web server")
     }
-  }
-}
-
-/// The document of `pack --dry-run`.
-struct PackPlanJSON: JSONDocument {
-  static let kind = "pack-plan"
-  let image: String
-  let snapshot: String
-  let needsSnapshot: Bool
-  let destination: String
-  let method: String
-  let compression: String
-  let mode: String
-  let replacedBytes: UInt64?
-  let changesLiveTree: Bool
-  let remarks: [String]
-  /// The error that packing would end with.
-  let refused: ErrorJSON.Details?
-  let seconds: Double
-
-  init(_ plan: PackPlan) {
-    image = plan.image
-    snapshot = plan.snapshot
-    needsSnapshot = plan.needsSnapshot
-    destination = plan.destination
-    method = plan.method.rawValue
-    compression = plan.codec.rawValue
-    mode = "0" + String(plan.mode, radix: 8)
-    replacedBytes = plan.replacedBytes
-    changesLiveTree = plan.changesLiveTree
-    remarks = plan.remarks
-    refused = plan.refusal.map(ErrorJSON.Details.init)
-    seconds = plan.seconds
-  }
-}
-
-struct PackJSON: JSONDocument {
-  static let kind = "pack"
-  let snapshot: String
-  let newSnapshot: Bool
-  let destination: String
-  let method: String
-  let compression: String
-  let mode: String
-  let entries: UInt64
-  let sizeBytes: UInt64
-  let plainBytes: UInt64
-  let cachedBytes: UInt64
-  let segments: Int
-  let cachedSegments: Int
-  let droppedXattrs: Int
-  let droppedCapabilities: Int
-  let gaps: [NoteJSON]
-  let remarks: [String]
-  let seconds: Double
-
-  init(_ outcome: PackOutcome) {
-    snapshot = outcome.snapshot.name
-    newSnapshot = outcome.isNewSnapshot
-    destination = outcome.destination
-    method = outcome.method.rawValue
-    compression = outcome.codec.rawValue
-    mode = "0" + String(outcome.mode, radix: 8)
-    entries = outcome.counts.members
-    sizeBytes = outcome.report.writtenBytes
-    plainBytes = outcome.report.plainBytes
-    cachedBytes = outcome.report.cachedPlainBytes
-    segments = outcome.report.segments
-    cachedSegments = outcome.report.cachedSegments
-    droppedXattrs = outcome.counts.droppedXattrs
-    droppedCapabilities = outcome.counts.droppedCapabilities
-    gaps = outcome.gaps.map(NoteJSON.init)
-    remarks = outcome.remarks
-    seconds = outcome.seconds
   }
 }

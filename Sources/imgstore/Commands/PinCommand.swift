@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct PinCommand: ParsableCommand {
+struct PinCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "pin",
     abstract: "Protect snapshots from 'forget'")

@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import Images
-import Platform
 
 struct PinsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -25,7 +24,7 @@ struct PinsCommand: ParsableCommand {
       try printJSON(
         PinsJSON(
           pins: pins.map { PinJSON(snapshot: "\($0.snapshot)", reason: $0.reason) },
-          damagedMarks: DamagedMarkJSON.list(damaged)))
+          damagedMarks: damaged))
       return try expectReadable([], damaged: damaged)
     }
     print(table(pins.map { ["\($0.snapshot)", printable($0.reason.utf8)] }))

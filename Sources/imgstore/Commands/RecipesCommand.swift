@@ -2,10 +2,8 @@
 
 import ArgumentParser
 import Images
-import Ingest
-import Platform
 
-struct RecipesCommand: ParsableCommand {
+struct RecipesCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "recipes",
     abstract: "Store packed images as recipes over the files of the tree",
@@ -29,20 +27,13 @@ struct RecipesCommand: ParsableCommand {
   func run() throws {
     let outcome = try common.open().makeRecipes(ref)
     Terminal.finish()
-    if json.json { return try printJSON(RecipesJSON(outcome)) }
-    let newRecipes = outcome.results.count { $0.isMade }
+    if json.json { return try printJSON(outcome) }
+    let newRecipes = outcome.results.count { $0.report != nil }
     print(
       "\(outcome.snapshot.name): \(count(newRecipes, "new recipe"))"
         + (outcome.alreadyMade > 0 ? ", \(outcome.alreadyMade) from before" : "")
         + "; \(secondsText(outcome.seconds))")
     for result in outcome.results { print("  " + recipeText(result)) }
-  }
-}
-
-extension RecipeResult {
-  /// Whether the file is stored as a new recipe.
-  var isMade: Bool {
-    if case .stored = outcome { true } else { false }
   }
 }
 
@@ -55,48 +46,5 @@ func recipeText(_ result: RecipeResult) -> String {
     return "\(printable(result.path)): a recipe\(encoders) over \(count(report.contents, "file")), "
       + "\(report.newContents) of them new; \(sizeText(report.storedBytes)) for "
       + sizeText(result.sizeBytes)
-  }
-}
-
-struct RecipeJSON: Codable {
-  let path: String
-  let sizeBytes: UInt64
-  let made: Bool
-  let why: String?
-  let encoders: [String]?
-  let contents: Int?
-  let newContents: Int?
-  let storedBytes: UInt64?
-
-  init(_ result: RecipeResult) {
-    path = printable(result.path)
-    sizeBytes = result.sizeBytes
-    made = result.isMade
-    switch result.outcome {
-    case .none(let reason):
-      why = reason
-      (encoders, contents, newContents, storedBytes) = (nil, nil, nil, nil)
-    case .stored(let report):
-      why = nil
-      encoders = report.encoders
-      contents = report.contents
-      newContents = report.newContents
-      storedBytes = report.storedBytes
-    }
-  }
-}
-
-struct RecipesJSON: JSONDocument {
-  static let kind = "recipes"
-  let snapshot: String
-  let recipes: [RecipeJSON]
-  let alreadyMade: Int
-  let seconds: Double
-
-  init(_ outcome: RecipesOutcome) {
-    snapshot = outcome.snapshot.name
-    recipes = outcome.results.map(RecipeJSON.init)
-    alreadyMade = outcome.alreadyMade
-    seconds = outcome.seconds
   }
 }

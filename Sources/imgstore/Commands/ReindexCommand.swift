@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct ReindexCommand: ParsableCommand {
+struct ReindexCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "reindex",
     abstract: "Rebuild the index from the packs",
@@ -17,19 +17,9 @@ struct ReindexCommand: ParsableCommand {
   func run() throws {
     let totals = try common.open().reindex()
     Terminal.finish()
-    if json.json {
-      return try printJSON(
-        ReindexJSON(packs: totals.packs, objects: totals.objects, storedBytes: totals.storedBytes))
-    }
+    if json.json { return try printJSON(totals) }
     print(
       "rebuilt the index: \(count(totals.packs, "pack")), \(count(totals.objects, "object")), "
         + sizeText(totals.storedBytes))
   }
-}
-
-struct ReindexJSON: JSONDocument {
-  static let kind = "reindex"
-  let packs: Int
-  let objects: Int
-  let storedBytes: UInt64
 }

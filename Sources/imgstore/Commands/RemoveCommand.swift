@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct RemoveCommand: ParsableCommand {
+struct RemoveCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "remove",
     abstract: "Remove snapshots, or a directory from the list of images",
@@ -42,7 +42,7 @@ struct RemoveCommand: ParsableCommand {
     let outcome = try common.open().remove(refs, force: force, dryRun: dryRun)
     Terminal.finish()
     if json.json {
-      try printJSON(ForgetJSON(outcome))
+      try printJSON(ForgetJSON(outcome: outcome))
     } else {
       print(table(outcome.forgotten.map(forgottenRow)))
       printReport(outcome)
@@ -55,31 +55,14 @@ extension RemoveCommand {
   private func removeDefinitions() throws {
     let removed = try common.open().removeDefinitions(refs, dryRun: dryRun)
     Terminal.finish()
-    if json.json { return try printJSON(RemovedDefinitionsJSON(removed, dryRun: dryRun)) }
+    if json.json {
+      return try printJSON(RemovedDefinitionsJSON(isDryRun: dryRun, removed: removed))
+    }
     for item in removed {
       let change = dryRun ? "would no longer be an image" : "is no longer an image"
       let verb = item.snapshots == 1 ? "stays" : "stay"
       print(
         "\(item.image): \(item.path) \(change); \(count(item.snapshots, "snapshot")) \(verb)")
-    }
-  }
-}
-
-/// The document of `remove --definition`.
-struct RemovedDefinitionsJSON: JSONDocument {
-  static let kind = "removed-definitions"
-  struct Removed: Codable {
-    let image: String
-    let path: String
-    let snapshots: Int
-  }
-  let dryRun: Bool
-  let removed: [Removed]
-
-  init(_ removed: [RemovedDefinition], dryRun: Bool) {
-    self.dryRun = dryRun
-    self.removed = removed.map {
-      Removed(image: $0.image, path: $0.path, snapshots: $0.snapshots)
     }
   }
 }

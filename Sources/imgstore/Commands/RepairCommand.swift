@@ -2,10 +2,8 @@
 
 import ArgumentParser
 import Images
-import Platform
-import Store
 
-struct RepairCommand: ParsableCommand {
+struct RepairCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "repair",
     abstract: "Repair a damaged store from other copies of its data",
@@ -42,7 +40,7 @@ struct RepairCommand: ParsableCommand {
     let outcome = try common.open().repair(options)
     Terminal.finish()
     if json.json {
-      try printJSON(RepairJSON(outcome))
+      try printJSON(outcome)
     } else {
       for action in outcome.actions { print("\(action.object): \(action.what)") }
       if outcome.actions.isEmpty {
@@ -99,53 +97,5 @@ struct RepairCommand: ParsableCommand {
     if rest > 0 { lines.append("… and \(rest) more losses ('--json' lists them)") }
     lines += outcome.problems.prefix(shown).map { "\($0.object): \($0.reason)" }
     return lines
-  }
-}
-
-/// The JSON form of a repair (docs/json.md).
-struct RepairJSON: JSONDocument {
-  static let kind = "repair"
-  struct Action: Codable {
-    let object: String
-    let what: String
-  }
-  struct Lost: Codable {
-    let snapshot: String
-    let path: String
-    let what: String
-  }
-  let dryRun: Bool
-  let clean: Bool
-  let actions: [Action]
-  let quarantined: [String]
-  let healedObjects: Int
-  let healedBytes: UInt64
-  let sourceProblems: [Action]
-  let damagedPaths: Int?
-  /// All losses: paths, snapshots, tags and pins.
-  let lostPaths: Int
-  let lostSnapshots: Int
-  let lostMarks: Int
-  let lost: [Lost]
-  let problems: [Action]
-  let seconds: Double
-
-  init(_ outcome: RepairOutcome) {
-    dryRun = outcome.isDryRun
-    clean = outcome.isClean
-    actions = outcome.actions.map { Action(object: $0.object, what: $0.what) }
-    quarantined = outcome.quarantined
-    healedObjects = outcome.healedObjects
-    healedBytes = outcome.healedBytes
-    sourceProblems = outcome.sourceProblems.map { Action(object: $0.object, what: $0.what) }
-    damagedPaths = outcome.isDryRun ? outcome.damagedPathCount : nil
-    lostPaths = outcome.losses.pathCount
-    lostSnapshots = outcome.losses.counts.snapshots
-    lostMarks = outcome.losses.counts.marks
-    lost = outcome.losses.paths.map {
-      Lost(snapshot: $0.snapshot, path: printable($0.path), what: $0.reason)
-    }
-    problems = outcome.problems.map { Action(object: $0.object, what: $0.reason) }
-    seconds = outcome.seconds
   }
 }

@@ -1,7 +1,6 @@
 // The snapshot and the entry that REF[:PATH] names, for the commands that look inside a snapshot.
 
 import Images
-import Platform
 
 /// A snapshot and an entry inside it, as REF[:PATH] names them.
 struct ResolvedReference {

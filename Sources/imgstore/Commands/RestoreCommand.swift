@@ -2,9 +2,8 @@
 
 import ArgumentParser
 import Images
-import Platform
 
-struct RestoreCommand: ParsableCommand {
+struct RestoreCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore",
     abstract: "Write a tree, directory or file of a snapshot elsewhere",
@@ -68,7 +67,7 @@ struct RestoreCommand: ParsableCommand {
     Terminal.finish()
     let report = outcome.report
     if json.json {
-      try printJSON(RestoreJSON(outcome))
+      try printJSON(outcome)
     } else if outcome.isDryRun {
       print(
         "would restore \(outcome.source) to \(outcome.destination): "

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct ResumeCommand: ParsableCommand {
+struct ResumeCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "resume",
     abstract: "Complete an interrupted change, or roll it back",
@@ -42,7 +42,11 @@ struct ResumeCommand: ParsableCommand {
       name, abandon ? .abandon : back ? .back : .forward, dryRun: dryRun)
     let boot = outcome.revert.flatMap { $0.bootCheck(workspace, nodeset) }
     Terminal.finish()
-    if json.json { try printJSON(ResumeJSON(outcome, boot)) } else { describe(outcome) }
+    if json.json {
+      try printJSON(ResumeJSON(outcome: outcome, boot: boot))
+    } else {
+      describe(outcome)
+    }
     let failures = boot?.printResult(json) ?? []
     try expectNotRefused(outcome.refusal)
     try outcome.revert?.expectNoProblems(failures)

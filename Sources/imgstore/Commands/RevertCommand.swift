@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct RevertCommand: ParsableCommand {
+struct RevertCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "revert",
     abstract: "Restore the live image to a snapshot: files, tree and table rows",

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import FoundationEssentials
+import Images
 
 struct SchemaCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -37,21 +38,18 @@ enum JSONDocuments {
   /// The types of all documents.
   static var all: [any JSONDocument.Type] {
     [
-      AddedJSON.self, CollectionEstimateJSON.self, InitJSON.self, BenchJSON.self, BlameJSON.self,
-      CollectionJSON.self, CopyJSON.self, DefinitionJSON.self,
-      DefinitionsSetJSON.self, DiffJSON.self, DiskUseJSON.self, EntriesJSON.self, EntryJSON.self,
-      ErrorJSON.self, ExportJSON.self, FilesJSON.self, ForgetJSON.self, ImagesJSON.self,
-      ImportJSON.self, KeyJSON.self, KeysJSON.self, LiteJSON.self, MatchesJSON.self,
-      NewSnapshotsJSON.self, PackJSON.self, PackPlanJSON.self, PathHistoryJSON.self, PinsJSON.self,
-      RecipesJSON.self,
-      RemovedDefinitionsJSON.self,
-      ReindexJSON.self, RepairJSON.self, RestoreJSON.self, ResumeJSON.self, RevertJSON.self,
-      RowsSetJSON.self, SecretsJSON.self, SignaturesMadeJSON.self, SnapshotJSON.self,
-      SnapshotOutcomeJSON.self, SnapshotPlanJSON.self, SnapshotPlansJSON.self, SnapshotsJSON.self,
-      StatisticsJSON.self, StatusJSON.self,
-      StatusesJSON.self, TagJSON.self, TagsJSON.self, TextDiffJSON.self, UnpinJSON.self,
-      UntagJSON.self,
-      VerifyJSON.self,
+      AddOutcome.self, BenchOutcome.self, BlameJSON.self, CollectionEstimate.self,
+      CollectionOutcome.self, CopyOutcome.self, DefinitionJSON.self, DefinitionsSetJSON.self,
+      DiffJSON.self, DiskUseOutcome.self, EntriesJSON.self, ErrorJSON.self, ExportJSON.self,
+      FilesJSON.self, ForgetJSON.self, ImagesJSON.self, ImportJSON.self, IndexTotals.self,
+      InitializedStore.self, KeyJSON.self, KeysJSON.self, LiteOutcome.self, LocatedEntry.self,
+      MatchesJSON.self, NewSnapshotsJSON.self, PackOutcome.self, PackPlan.self,
+      PathHistoryJSON.self, PinsJSON.self, RecipesOutcome.self, RemovedDefinitionsJSON.self,
+      RepairOutcome.self, RestoreOutcome.self, ResumeJSON.self, RevertJSON.self, RowsSetJSON.self,
+      SecretReport.self, SignaturesMadeJSON.self, SnapshotJSON.self, SnapshotOutcomeJSON.self,
+      SnapshotPlan.self, SnapshotPlansJSON.self, SnapshotsJSON.self, StatusJSON.self,
+      StatusesJSON.self, StoreStatistics.self, TagJSON.self, TagsJSON.self, TextDiff.self,
+      UnpinJSON.self, UntagJSON.self, VerifyJSON.self,
     ]
   }
 }

@@ -33,13 +33,14 @@ struct SecretsCommand: ParsableCommand {
       return
     }
     guard let ref else { return }
-    let (snapshot, report) = try common.open().secrets(ref)
+    let report = try common.open().secrets(ref)
     Terminal.finish()
-    if json.json { return try printJSON(SecretsJSON(report, snapshot: snapshot.name)) }
+    if json.json { return try printJSON(report) }
     for line in SecretsText.all(report) { print(line) }
+    let snapshot = report.snapshot ?? ref
     print(
       report.findings.isEmpty
-        ? "\(snapshot.name) has no known secrets"
-        : "\(snapshot.name) has \(SecretsText.summary(report))")
+        ? "\(snapshot) has no known secrets"
+        : "\(snapshot) has \(SecretsText.summary(report))")
   }
 }

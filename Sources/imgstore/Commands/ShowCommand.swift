@@ -2,8 +2,6 @@
 
 import ArgumentParser
 import Images
-import Platform
-import Store
 
 struct ShowCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -53,12 +51,12 @@ struct ShowCommand: ParsableCommand {
         of: snapshot, workspace.trustedKeys(trusted.trustedKeys), recomputes: false) : []
     Terminal.finish()
     if let entry {
-      if json.json { return try printJSON(EntryJSON(entry.path, entry.entry)) }
+      if json.json { return try printJSON(entry) }
       return show(entry)
     }
     if json.json {
       return try printJSON(
-        SnapshotJSON(snapshot, tags: tags, pin: pin, full: true, signatures: signatures))
+        SnapshotJSON(committed: snapshot, tags: tags, pin: pin, full: true, signatures: signatures))
     }
     let nodes = isImage ? NodeCheck(workspace, snapshot.snapshot.image) : nil
     if let problem = nodes?.problem { Terminal.warning(problem) }

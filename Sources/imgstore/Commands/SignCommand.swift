@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct SignCommand: ParsableCommand {
+struct SignCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "sign", abstract: "Sign snapshots",
     discussion: """
@@ -26,11 +26,7 @@ struct SignCommand: ParsableCommand {
     let signed = try workspace.sign(refs, with: key)
     Terminal.finish()
     if json.json {
-      return try printJSON(
-        SignaturesMadeJSON(
-          signed: signed.map {
-            SignedJSON(snapshot: $0.name, id: $0.id.hex, key: key.publicKey.id.hex)
-          }))
+      return try printJSON(SignaturesMadeJSON(snapshots: signed, key: key.publicKey))
     }
     for snapshot in signed { print("signed \(snapshot.name) with \(key.publicKey.id.shortHex)") }
   }

@@ -2,11 +2,8 @@
 
 import ArgumentParser
 import Images
-import Platform
-import Signatures
-import Store
 
-struct SnapshotCommand: ParsableCommand {
+struct SnapshotCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "snapshot", abstract: "Take a snapshot of an image: definition, tree and files",
     discussion: """
@@ -78,7 +75,7 @@ struct SnapshotCommand: ParsableCommand {
         let outcome = try take(name, workspace, signingKey)
         documents.append(
           SnapshotOutcomeJSON(
-            outcome, tags: tag, signedBy: signingKey?.publicKey.id.hex))
+            outcome: outcome, tags: tag, signedBy: signingKey?.publicKey.id.hex))
         if !json.json { describe(outcome, signingKey) }
         problems += remarks(outcome.committed)
       } catch let error as any ExplainedError where images.count > 1 {
@@ -95,7 +92,7 @@ struct SnapshotCommand: ParsableCommand {
       if images.count != 1 {
         try printJSON(
           NewSnapshotsJSON(
-            snapshots: documents, failures: failures.map { SnapshotFailureJSON($0.image, $0.error) }
+            snapshots: documents, failures: failures.map { SnapshotFailure($0.image, $0.error) }
           ))
       }
     }
@@ -128,12 +125,12 @@ struct SnapshotCommand: ParsableCommand {
     Terminal.finish()
     if json.json {
       if images.count == 1, let only = plans.first {
-        try printJSON(SnapshotPlanJSON(only))
+        try printJSON(only)
       } else {
         try printJSON(
           SnapshotPlansJSON(
-            snapshots: plans.map(SnapshotPlanJSON.init),
-            failures: failures.map { SnapshotFailureJSON($0.image, $0.error) }))
+            snapshots: plans,
+            failures: failures.map { SnapshotFailure($0.image, $0.error) }))
       }
     }
     if images.count == 1, let refusal = failures.first?.error {

@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import Images
-import Store
 
 struct StatsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,7 +15,7 @@ struct StatsCommand: ParsableCommand {
     let stats = try common.open().statistics()
     Terminal.finish()
     if json.json {
-      try printJSON(StatisticsJSON(stats))
+      try printJSON(stats)
       return try expectReadable(stats.unreadable)
     }
     let contents = stats.contents

@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import Images
-import Platform
 
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -62,7 +61,7 @@ struct StatusCommand: ParsableCommand {
     let nodes = NodeCheck(workspace, status.snapshot.snapshot.image)
     if collect == nil { Terminal.finish() } else { Terminal.clear() }
     if json.json {
-      let document = StatusJSON(status, boot, nodes)
+      let document = StatusJSON(status: status, boot: boot, nodes: nodes)
       if let collect { collect(document) } else { try printJSON(document) }
     } else if !common.quiet {
       describe(status)

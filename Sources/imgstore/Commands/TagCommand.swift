@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct TagCommand: ParsableCommand {
+struct TagCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "tag", abstract: "Give a snapshot a name: IMAGE@TAG")
 
@@ -27,11 +27,4 @@ struct TagCommand: ParsableCommand {
     print(
       "\(snapshot.name) is \(image)@\(tag)" + (movedFrom.map { "; moved from \($0)" } ?? ""))
   }
-}
-
-struct TagJSON: JSONDocument {
-  static let kind = "tag"
-  let tag: String
-  let snapshot: String
-  let movedFrom: String?
 }

@@ -19,8 +19,8 @@ struct TagsCommand: ParsableCommand {
     if json.json {
       try printJSON(
         TagsJSON(
-          tags: tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)", movedFrom: nil) },
-          damagedMarks: DamagedMarkJSON.list(damaged)))
+          tags: tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)") },
+          damagedMarks: damaged))
       return try expectReadable([], damaged: damaged)
     }
     print(table(tags.map { ["\($0.snapshot.image)@\($0.tag)", "@\($0.snapshot.number)"] }))

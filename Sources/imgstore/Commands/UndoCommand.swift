@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct UndoCommand: ParsableCommand {
+struct UndoCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "undo",
     abstract: "Undo the last revert, import or undo of an image",

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct UnpinCommand: ParsableCommand {
+struct UnpinCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "unpin",
     abstract: "Unpin snapshots, so that 'forget' can remove them")

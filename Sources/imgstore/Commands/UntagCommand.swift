@@ -3,7 +3,7 @@
 import ArgumentParser
 import Images
 
-struct UntagCommand: ParsableCommand {
+struct UntagCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "untag",
     abstract: "Remove a tag, but keep its snapshot")

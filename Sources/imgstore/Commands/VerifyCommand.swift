@@ -2,10 +2,8 @@
 
 import ArgumentParser
 import Images
-import Platform
-import Store
 
-struct VerifyCommand: ParsableCommand {
+struct VerifyCommand: ParsableCommand, ReportingCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
     abstract: "Check that every snapshot can be restored",
@@ -63,7 +61,7 @@ struct VerifyCommand: ParsableCommand {
     Terminal.finish()
     let seconds = monotonicSeconds() - start
     if json.json {
-      try printJSON(VerifyJSON(report, deep: deep, signatures: signed))
+      try printJSON(VerifyJSON(report: report, deep: deep, signatures: signed))
     } else {
       var line = count(report.snapshots, "snapshot")
       if report.coverage != nil {

@@ -9,7 +9,6 @@
 
 import Glibc
 import Images
-import Platform
 
 /// Answers the completion scripts.
 enum CompletionAnswer {

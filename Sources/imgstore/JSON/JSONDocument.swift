@@ -1,30 +1,9 @@
 // The common form of all JSON documents (docs/json.md): one object, with the version of its schema and its
 // kind. A list is inside an object, too, so that more keys can be added.
-//
-// 1. Documents and all values in them use the `Codable` implementation of the compiler. The schemas of
-//    docs/schema are derived from `init(from:)` (JSONSchema.swift); with another implementation they would be
-//    wrong.
-// 2. `JSONDocuments.all` lists every kind.
 
 import FoundationEssentials
 import Glibc
 import Images
-import Platform
-
-/// A document that a command prints with --json.
-protocol JSONDocument: Codable {
-  /// The kind of the document, which is also the name of its schema.
-  static var kind: String { get }
-  /// The version of its schema. It grows when a key is removed or changes its meaning.
-  static var schema: Int { get }
-}
-
-extension JSONDocument {
-  static var schema: Int { 1 }
-}
-
-/// A string with a fixed set of values.
-protocol JSONEnumeration: Codable, CaseIterable, RawRepresentable where RawValue == String {}
 
 /// The keys that every document has.
 enum JSONEnvelopeKey: String, CodingKey, CaseIterable {
@@ -114,7 +93,7 @@ struct JSONList<Document: JSONListDocument> {
   init() {
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     JSONOutput.begin()
-    print("{\"document\":\"\(Document.kind)\",\"\(Document.listKey)\":[", terminator: "")
+    print("{\"document\":\"\(Document.kind)\",\"\(Document.kind)\":[", terminator: "")
   }
 
   mutating func add(_ value: Document.Element) throws {
@@ -126,71 +105,36 @@ struct JSONList<Document: JSONListDocument> {
   mutating func end() { print((isEmpty ? "" : "\n") + "],\"schema\":\(Document.schema)}") }
 }
 
-/// A document that is one list, whose length is unknown when printing begins.
+/// A document that is one list, whose length is unknown when printing begins. The key of the list is the kind.
 protocol JSONListDocument: JSONDocument {
-  associatedtype Element: Codable
-  /// The key of the list.
-  static var listKey: String { get }
+  associatedtype Element: JSONValue
+  var list: [Element] { get }
 }
 
 /// The document of a failed command.
 struct ErrorJSON: JSONDocument {
-  static let kind = "error"
-  struct Details: Codable {
-    let code: ErrorCode
-    let category: ErrorCategory
-    let object: String
-    let message: String
-    let advice: String
-
-    init(_ error: any ExplainedError) {
-      code = error.errorCode
-      category = code.category
-      object = error.subject
-      message = error.reason
-      advice = error.hint
-    }
-
-    fileprivate init(interrupted message: String) {
-      code = .interrupted
-      category = .interrupted
-      object = "the command"
-      self.message = message
-      advice = ""
-    }
-
-    fileprivate init(usage message: String) {
-      code = .usage
-      category = .usage
-      object = ""
-      self.message = message
-      advice = ""
-    }
-  }
-  let error: Details
+  private let error: ErrorDetails
   /// The nodes that boot the image, if the error is that the image has no snapshot.
-  let nodes: [String]?
+  private var nodes: [String]?
 
   /// The failure of a command that a signal ended.
   /// - Parameter message: The state of its work; nil if it has changed nothing.
   init(signal: Int32, _ message: String?) {
-    error = Details(
-      interrupted: message ?? "was interrupted by a signal (\(InterruptedError.name(of: signal)))")
-    nodes = nil
+    error = ErrorDetails(
+      .interrupted, "the command",
+      message ?? "was interrupted by a signal (\(InterruptedError.name(of: signal)))")
   }
 
   init(_ error: any ExplainedError) {
-    self.error = Details(error)
+    self.error = ErrorDetails(error)
     nodes = (error as? UnsnapshottedImage)?.nodes
   }
 
   /// The failure of a command line.
-  init(usage message: String) {
-    error = Details(usage: message)
-    nodes = nil
+  init(usage message: String) { error = ErrorDetails(.usage, "", message) }
+
+  static let form = JSONForm<Self>(kind: "error") { key in
+    key("error", \.error)
+    key("nodes", \.nodes)
   }
 }
-
-extension ErrorCode: JSONEnumeration {}
-extension ErrorCategory: JSONEnumeration {}
-extension SnapshotOrigin: JSONEnumeration {}

@@ -1,159 +1,252 @@
 // The documents that are lists, or that have few keys (docs/json.md).
 
+import FoundationEssentials
 import Images
-import Platform
-import Store
 
 struct ImagesJSON: JSONDocument {
-  static let kind = "images"
-  let images: [ImageJSON]
+  let images: [ImageSummary]
+
+  static let form = JSONForm<Self>(kind: "images") { key in key("images", \.images) }
 }
 
 /// The document of `log`.
 struct SnapshotsJSON: JSONDocument {
-  static let kind = "snapshots"
   let snapshots: [SnapshotJSON]
-  /// The snapshots that are lost or unreadable; nil if there are none.
-  let unreadable: [UnreadableJSON]?
-  /// The damaged tags and pins; nil if there are none.
-  let damagedMarks: [DamagedMarkJSON]?
-}
+  let unreadable: [UnreadableSnapshot]
+  let damagedMarks: [DamagedMark]
 
-/// A tag or pin whose file is damaged.
-struct DamagedMarkJSON: Codable {
-  /// Returns the list of damaged marks; nil if it is empty.
-  static func list(_ marks: [DamagedMark]) -> [DamagedMarkJSON]? {
-    marks.isEmpty ? nil : marks.map(DamagedMarkJSON.init)
-  }
-
-  /// "tag" or "pin".
-  let kind: String
-  /// The reference, such as "compute@golden".
-  let name: String
-  let finding: String
-
-  init(_ mark: DamagedMark) {
-    (kind, name, finding) = ("\(mark.kind)", mark.reference, mark.reason)
+  static let form = JSONForm<Self>(kind: "snapshots") { key in
+    key("snapshots", \.snapshots)
+    key("unreadable") { $0.unreadable.isEmpty ? nil : $0.unreadable }
+    key("damagedMarks") { $0.damagedMarks.isEmpty ? nil : $0.damagedMarks }
   }
 }
 
-struct UnreadableJSON: Codable {
-  /// Returns the list of unreadable snapshots; nil if it is empty.
-  static func list(_ snapshots: [UnreadableSnapshot]) -> [UnreadableJSON]? {
-    snapshots.isEmpty ? nil : snapshots.map(UnreadableJSON.init)
-  }
+/// The document of `status --all`.
+struct StatusesJSON: JSONDocument {
+  let images: [StatusJSON]
 
-  let name: String
-  let number: Int
-  let finding: String
-
-  init(_ snapshot: UnreadableSnapshot) {
-    (name, number, finding) = ("\(snapshot.name)", snapshot.name.number, snapshot.reason)
-  }
+  static let form = JSONForm<Self>(kind: "statuses") { key in key("images", \.images) }
 }
 
 /// The document of `log` with a path.
 struct PathHistoryJSON: JSONDocument {
-  static let kind = "path-history"
-  let changes: [PathChangeJSON]
+  let changes: [PathChange]
+
+  static let form = JSONForm<Self>(kind: "path-history") { key in key("changes", \.changes) }
 }
 
 /// The document of `snapshot` for several images.
 struct NewSnapshotsJSON: JSONDocument {
-  static let kind = "new-snapshots"
   let snapshots: [SnapshotOutcomeJSON]
   /// The images without a snapshot, with the reasons.
-  let failures: [SnapshotFailureJSON]
+  let failures: [SnapshotFailure]
+
+  static let form = JSONForm<Self>(kind: "new-snapshots") { key in
+    key("snapshots", \.snapshots)
+    key("failures", \.failures)
+  }
 }
 
-/// An image whose snapshot failed: its name, and the keys of an error.
-struct SnapshotFailureJSON: Codable {
-  let image: String
-  let code: ErrorCode
-  let category: ErrorCategory
-  let object: String
-  let message: String
-  let advice: String
+/// The document of `snapshot --dry-run` for several images.
+struct SnapshotPlansJSON: JSONDocument {
+  let snapshots: [SnapshotPlan]
+  let failures: [SnapshotFailure]
 
-  init(_ image: String, _ error: any ExplainedError) {
-    (self.image, code, category) = (image, error.errorCode, error.errorCode.category)
-    (object, message, advice) = (error.subject, error.reason, error.hint)
+  static let form = JSONForm<Self>(kind: "snapshot-plans") { key in
+    key("snapshots", \.snapshots)
+    key("failures", \.failures)
+  }
+}
+
+struct BlameJSON: JSONDocument {
+  let snapshot: SnapshotJSON
+  let entry: LocatedEntry
+
+  static let form = JSONForm<Self>(kind: "blame") { key in
+    key("snapshot", \.snapshot)
+    key("entry", \.entry)
   }
 }
 
 /// The document of `ls` and `find`.
 struct EntriesJSON: JSONListDocument {
-  typealias Element = EntryJSON
-  static let kind = "entries"
-  static let listKey = "entries"
-  let entries: [EntryJSON]
+  static let form = JSONForm<Self>(kind: "entries") { key in key("entries", \.list) }
+  let list: [LocatedEntry]
 }
 
 /// The document of `grep`.
 struct MatchesJSON: JSONListDocument {
-  typealias Element = MatchJSON
-  static let kind = "matches"
-  static let listKey = "matches"
-  let matches: [MatchJSON]
+  static let form = JSONForm<Self>(kind: "matches") { key in key("matches", \.list) }
+  let list: [MatchJSON]
+}
+
+/// A line that matches, or a file of which no line is printed.
+struct MatchJSON: JSONObject {
+  let path: String
+  var line: Int?
+  var text: String?
+  let isBinary: Bool
+
+  static let form = JSONForm<Self> { key in
+    key("path", \.path)
+    key("line", \.line)
+    key("text", \.text)
+    key("binary", \.isBinary)
+  }
+}
+
+/// The document of `cat`.
+struct FilesJSON: JSONDocument {
+  /// The largest size of the content of all files together.
+  static let maxBytes: UInt64 = 16 << 20
+  let files: [FileJSON]
+
+  static let form = JSONForm<Self>(kind: "files") { key in key("files", \.files) }
+}
+
+/// A file with its content.
+struct FileJSON: JSONObject {
+  let found: LocatedEntry
+  let bytes: [UInt8]
+  /// The content, if it is UTF-8.
+  private let text: String?
+
+  init(_ found: LocatedEntry, _ bytes: [UInt8]) {
+    (self.found, self.bytes) = (found, bytes)
+    text = String(validating: bytes, as: UTF8.self)
+  }
+
+  static let form = JSONForm<Self> { key in
+    key("path") { printable($0.found.path) }
+    key("sizeBytes") { UInt64($0.bytes.count) }
+    key("sha256") { $0.found.entry.mayHaveSparseID ? nil : $0.found.entry.blob?.hex }
+    key("text", \.text)
+    key("base64") { $0.text == nil ? Data($0.bytes).base64EncodedString() : nil }
+  }
 }
 
 struct KeysJSON: JSONDocument {
-  static let kind = "keys"
   let keys: [KeyJSON]
+
+  static let form = JSONForm<Self>(kind: "keys") { key in key("keys", \.keys) }
 }
 
 /// The document of `sign`.
 struct SignaturesMadeJSON: JSONDocument {
-  static let kind = "signed"
-  let signed: [SignedJSON]
+  let snapshots: [CommittedSnapshot]
+  let key: PublicKey
+
+  static let form = JSONForm<Self>(kind: "signed") { key in
+    key("signed") { document in document.snapshots.map { Signed(snapshot: $0, key: document.key) } }
+  }
+
+  private struct Signed: JSONObject {
+    let snapshot: CommittedSnapshot
+    let key: PublicKey
+
+    static let form = JSONForm<Self>("Signed") { key in
+      key("snapshot", \.snapshot.name)
+      key("id", \.snapshot.id.hex)
+      key("key", \.key.id.hex)
+    }
+  }
+}
+
+struct TagJSON: JSONDocument {
+  let tag: String
+  let snapshot: String
+  var movedFrom: String?
+
+  static let form = JSONForm<Self>(kind: "tag") { key in
+    key("tag", \.tag)
+    key("snapshot", \.snapshot)
+    key("movedFrom", \.movedFrom)
+  }
 }
 
 struct TagsJSON: JSONDocument {
-  static let kind = "tags"
   let tags: [TagJSON]
-  let damagedMarks: [DamagedMarkJSON]?
+  let damagedMarks: [DamagedMark]
+
+  static let form = JSONForm<Self>(kind: "tags") { key in
+    key("tags", \.tags)
+    key("damagedMarks") { $0.damagedMarks.isEmpty ? nil : $0.damagedMarks }
+  }
 }
 
 /// The document of `untag`: the snapshot that had the tag, or IMAGE@TAG if the tag was damaged.
 struct UntagJSON: JSONDocument {
-  static let kind = "untag"
   let snapshot: String
+
+  static let form = JSONForm<Self>(kind: "untag") { key in key("snapshot", \.snapshot) }
 }
 
 /// The document of `pin` and `pins`.
 struct PinsJSON: JSONDocument {
-  static let kind = "pins"
   let pins: [PinJSON]
   /// The damaged pins, in a list of all pins.
-  var damagedMarks: [DamagedMarkJSON]?
+  var damagedMarks: [DamagedMark] = []
+
+  static let form = JSONForm<Self>(kind: "pins") { key in
+    key("pins", \.pins)
+    key("damagedMarks") { $0.damagedMarks.isEmpty ? nil : $0.damagedMarks }
+  }
 }
 
-struct PinJSON: Codable {
+struct PinJSON: JSONObject {
   let snapshot: String
   let reason: String
+
+  static let form = JSONForm<Self> { key in
+    key("snapshot", \.snapshot)
+    key("reason", \.reason)
+  }
 }
 
 /// The document of `unpin`.
 struct UnpinJSON: JSONDocument {
-  static let kind = "unpinned"
   let snapshots: [String]
+
+  static let form = JSONForm<Self>(kind: "unpinned") { key in key("snapshots", \.snapshots) }
 }
 
-/// The pin of a snapshot.
-struct PinnedJSON: Codable {
-  /// The reason; empty if there is none.
-  let reason: String
+/// The document of `define` for one image.
+struct DefinitionJSON: JSONDocument {
+  let name: String
+  let attributes: [String: String]
+
+  static let form = JSONForm<Self>(kind: "definition") { key in
+    key("name", \.name)
+    key("attributes", \.attributes)
+  }
 }
 
 /// The document of `define -z`: the images that were defined.
 struct DefinitionsSetJSON: JSONDocument {
-  static let kind = "definitions-set"
   let names: [String]
+
+  static let form = JSONForm<Self>(kind: "definitions-set") { key in key("names", \.names) }
 }
 
 /// The document of `define --csv`.
 struct RowsSetJSON: JSONDocument {
-  static let kind = "rows-set"
   let table: String
   let rows: Int
+
+  static let form = JSONForm<Self>(kind: "rows-set") { key in
+    key("table", \.table)
+    key("rows", \.rows)
+  }
+}
+
+/// The document of `remove --definition`.
+struct RemovedDefinitionsJSON: JSONDocument {
+  let isDryRun: Bool
+  let removed: [RemovedDefinition]
+
+  static let form = JSONForm<Self>(kind: "removed-definitions") { key in
+    key("dryRun", \.isDryRun)
+    key("removed", \.removed)
+  }
 }

@@ -1,33 +1,9 @@
-// JSON Schemas of the documents that commands print, derived from their Swift types. `ShapeDecoder` decodes
-// each type without input, and records the keys and types that it requests.
+// JSON Schemas of the documents that commands print, derived from their Swift types (JSONObject.swift).
 //
 // The schemas allow unknown keys and unknown values of enumerations, as docs/json.md requires of programs
 // that read documents. The tests forbid them.
 
-/// The JSON form of a Swift type.
-indirect enum JSONShape: Equatable {
-  case string
-  case boolean
-  case number
-  case integer(isUnsigned: Bool)
-  case enumeration([String])
-  case array(of: JSONShape)
-  /// An object whose keys are data.
-  case dictionary(of: JSONShape)
-  /// An object with known keys, by the name of its type.
-  case object(String)
-}
-
-/// The keys of an object.
-struct JSONObjectShape: Equatable {
-  struct Member: Equatable {
-    let key: String
-    let shape: JSONShape
-    /// Whether the key is left out if there is no value.
-    let isOptional: Bool
-  }
-  var members: [Member] = []
-}
+import Images
 
 /// The schema of one kind of document.
 struct JSONSchema {
@@ -37,19 +13,18 @@ struct JSONSchema {
   private let objects: [String: JSONObjectShape]
 
   init<Document: JSONDocument>(of type: Document.Type) throws {
-    let shapes = ShapeCollector()
-    guard case .object(let name) = try shapes.shape(of: type).shape else {
-      throw ShapeError(reason: "\(type) is not encoded as an object")
-    }
+    let shapes = JSONShapes()
+    _ = type.shape(in: shapes)
+    guard shapes.conflicts.isEmpty else { throw JSONSchemaConflict(names: shapes.conflicts) }
     kind = Document.kind
     version = Document.schema
-    top = name
+    top = type.form.name
     objects = shapes.objects
   }
 
   /// The schema as a JSON value: JSON Schema, draft 2020-12.
-  var json: JSONValue {
-    var document = body(of: objects[top] ?? JSONObjectShape())
+  var json: JSONTree {
+    var document = objects[top].map(body) ?? [:]
     var properties = document["properties"]?.object ?? [:]
     properties[JSONEnvelopeKey.schema.rawValue] = .object(["const": .integer(version)])
     properties[JSONEnvelopeKey.document.rawValue] = .object(["const": .string(kind)])
@@ -67,17 +42,17 @@ struct JSONSchema {
     return .object(document)
   }
 
-  private func body(of object: JSONObjectShape) -> [String: JSONValue] {
-    var properties: [String: JSONValue] = [:]
+  private func body(of object: JSONObjectShape) -> [String: JSONTree] {
+    var properties: [String: JSONTree] = [:]
     for member in object.members { properties[member.key] = json(of: member.shape) }
-    let required = object.members.filter { !$0.isOptional }.map { JSONValue.string($0.key) }
+    let required = object.members.filter { !$0.isOptional }.map { JSONTree.string($0.key) }
     return [
       "type": .string("object"), "properties": .object(properties), "required": .array(required),
     ]
   }
 
-  private func json(of shape: JSONShape) -> JSONValue {
-    func type(_ name: String) -> [String: JSONValue] { ["type": .string(name)] }
+  private func json(of shape: JSONShape) -> JSONTree {
+    func type(_ name: String) -> [String: JSONTree] { ["type": .string(name)] }
     switch shape {
     case .string: return .object(type("string"))
     case .boolean: return .object(type("boolean"))
@@ -97,15 +72,20 @@ struct JSONSchema {
   }
 }
 
-/// A JSON value.
-enum JSONValue: Encodable {
+/// Objects with different keys have these names.
+struct JSONSchemaConflict: Error {
+  let names: [String]
+}
+
+/// A JSON value without a type of its own.
+enum JSONTree: Encodable {
   case string(String)
   case integer(Int)
-  case array([JSONValue])
-  case object([String: JSONValue])
+  case array([JSONTree])
+  case object([String: JSONTree])
 
-  var array: [JSONValue]? { if case .array(let values) = self { values } else { nil } }
-  var object: [String: JSONValue]? { if case .object(let values) = self { values } else { nil } }
+  var array: [JSONTree]? { if case .array(let values) = self { values } else { nil } }
+  var object: [String: JSONTree]? { if case .object(let values) = self { values } else { nil } }
 
   func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()

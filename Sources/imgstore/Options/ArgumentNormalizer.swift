@@ -3,7 +3,6 @@
 // imgstore.
 
 import Images
-import Platform
 
 /// A message for a command line that is not parsed further.
 struct UsageMessage: Error {

@@ -1,8 +1,7 @@
 // The limits of one run, for `gc`, `optimize` and `verify`.
 
 import ArgumentParser
-import Platform
-import Store
+import Images
 
 /// The options that limit one run.
 struct BudgetOptions: ParsableArguments {

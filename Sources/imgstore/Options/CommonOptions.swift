@@ -3,7 +3,6 @@
 import ArgumentParser
 import Glibc
 import Images
-import Platform
 
 struct CommonOptions: ParsableArguments {
   @Option(
@@ -113,15 +112,6 @@ struct CommonOptions: ParsableArguments {
       "\(CommonOptions.machineStore) belongs to root; using \(storePath) instead (run with sudo to use it)"
   }
 
-  /// The user's home directory in passwd(5), for cron jobs and services without HOME.
-  private var passwordFileHome: String? {
-    guard let home = PasswordFile(KernelFileSystem.shared).user(getuid())?.home, !home.isEmpty
-    else {
-      return nil
-    }
-    return String(validating: home, as: UTF8.self)
-  }
-
   private var storePath: String {
     if let store { return store }
     if let named = environment("IMGSTORE_STORE") { return named }
@@ -130,7 +120,7 @@ struct CommonOptions: ParsableArguments {
     }
     if isRoot || canReadMachineStore { return CommonOptions.machineStore }
     if let data = environment("XDG_DATA_HOME") { return data + "/imgstore" }
-    return (environment("HOME") ?? passwordFileHome ?? ".") + "/.local/share/imgstore"
+    return (environment("HOME") ?? CallerIdentity.homeDirectory ?? ".") + "/.local/share/imgstore"
   }
 }
 
@@ -156,26 +146,5 @@ struct ExitCodeFlag: ParsableArguments {
   /// - Throws: `DifferencesFound` if the code was requested and there are differences.
   func expectEqual(_ diff: ImageDiff, quiet: Bool) throws {
     if exitCode || quiet, !diff.isEmpty { throw DifferencesFound() }
-  }
-}
-
-/// Returns the content of a file, or of standard input if the name is "-".
-/// - Throws: `SystemError`; EFBIG for more than 64 MiB.
-func readInput(_ name: String) throws -> [UInt8] {
-  let limit = 64 << 20
-  let files = KernelFileSystem.shared
-  if name != "-" {
-    return try files.readSmallFile(
-      at: files.workingDirectory, Array(name.utf8), limitBytes: limit)
-  }
-  var bytes: [UInt8] = []
-  var buffer = [UInt8](repeating: 0, count: 64 << 10)
-  while true {
-    let n = try buffer.withUnsafeMutableBytes { try files.read(0, into: $0) }
-    if n == 0 { return bytes }
-    bytes += buffer[..<n]
-    guard bytes.count <= limit else {
-      throw SystemError(code: .tooLarge, "read", Array("standard input".utf8))
-    }
   }
 }

@@ -1,7 +1,7 @@
 // The task that a failed command could not do, for messages: "cannot revert compute@9: …".
 
 import ArgumentParser
-import Platform
+import Images
 
 /// A command and its operands in words: "revert compute@9".
 struct FailedTask {

@@ -2,7 +2,6 @@
 // its time.
 
 import Images
-import Platform
 
 /// Renders a chart as SVG 1.1.
 struct BenchChart {
@@ -24,7 +23,7 @@ struct BenchChart {
       if run.form.name != last {
         last = run.form.name
         y += 10
-        body += text(16, y + 14, last, size: 14, weight: "bold")
+        body += text(16, y + 14, last, Font(size: 14, weight: "bold"))
         y += BenchChart.groupHeight - 10
       }
       body += bar(run, y)
@@ -40,7 +39,7 @@ struct BenchChart {
       <svg xmlns="http://www.w3.org/2000/svg" width="\(BenchChart.width)" height="\(height)" \
       viewBox="0 0 \(BenchChart.width) \(height)" font-family="sans-serif">
       <rect width="100%" height="100%" fill="#ffffff"/>
-      \(text(16, 30, title, size: 18, weight: "bold"))\(text(16, 50, note, size: 12, fill: "#555555"))\
+      \(text(16, 30, title, Font(size: 18, weight: "bold")))\(text(16, 50, note, Font(size: 12, fill: "#555555")))\
       \(body)</svg>
 
       """
@@ -60,17 +59,23 @@ struct BenchChart {
     }
     if fill != "#b4b4b4", let times = outcome.speedUp(run) { value += ", \(timesText(times))×" }
     let x = BenchChart.labelWidth
-    return text(x - 8, y + 14, run.variant.text(outcome.changePercent), size: 12, anchor: "end")
+    let label = run.variant.text(outcome.changePercent)
+    return text(x - 8, y + 14, label, Font(size: 12, anchor: "end"))
       + "<rect x=\"\(x)\" y=\"\(y)\" width=\"\(length)\" height=\"\(BenchChart.barHeight)\" "
-      + "fill=\"\(fill)\"/>\n" + text(x + length + 6, y + 14, value, size: 12)
+      + "fill=\"\(fill)\"/>\n" + text(x + length + 6, y + 14, value, Font(size: 12))
   }
 
-  private func text(
-    _ x: Int, _ y: Int, _ text: String, size: Int, weight: String = "normal",
-    fill: String = "#1a1a1a", anchor: String = "start"
-  ) -> String {
-    "<text x=\"\(x)\" y=\"\(y)\" font-size=\"\(size)\" font-weight=\"\(weight)\" fill=\"\(fill)\" "
-      + "text-anchor=\"\(anchor)\">\(escaped(text))</text>\n"
+  /// The attributes of a text.
+  private struct Font {
+    let size: Int
+    var weight = "normal"
+    var fill = "#1a1a1a"
+    var anchor = "start"
+  }
+
+  private func text(_ x: Int, _ y: Int, _ text: String, _ font: Font) -> String {
+    "<text x=\"\(x)\" y=\"\(y)\" font-size=\"\(font.size)\" font-weight=\"\(font.weight)\" "
+      + "fill=\"\(font.fill)\" text-anchor=\"\(font.anchor)\">\(escaped(text))</text>\n"
   }
 
   /// Returns a text with XML entities. Control characters are printed as in `printable`, because XML forbids

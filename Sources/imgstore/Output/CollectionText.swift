@@ -1,6 +1,6 @@
 // The reports of `gc` and `optimize`.
 
-import Store
+import Images
 
 /// Prints the space that a collection freed, and the data that it left, and why.
 func printReport(_ outcome: CollectionOutcome) {

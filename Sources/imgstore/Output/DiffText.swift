@@ -2,8 +2,6 @@
 // directory that was added or removed as a whole is one line.
 
 import Images
-import Platform
-import Store
 
 /// Renders the differences of two states.
 struct DiffText {

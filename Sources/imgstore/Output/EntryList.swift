@@ -10,7 +10,7 @@ struct EntryList {
 
   /// Prints an entry: the line, or its JSON form.
   mutating func add(_ found: LocatedEntry, _ line: @autoclosure () -> String) throws {
-    if json == nil { print(line()) } else { try json?.add(EntryJSON(found.path, found.entry)) }
+    if json == nil { print(line()) } else { try json?.add(found) }
   }
 
   /// Ends the document.

@@ -1,7 +1,6 @@
 // The reports of `forget` and `remove`.
 
 import Images
-import Platform
 
 /// Returns the row of a removed snapshot in a table.
 func forgottenRow(_ removed: ForgottenSnapshot) -> [String] {

@@ -1,7 +1,7 @@
 // Folds messages and reports at the width of the terminal, between words. Contents, lists and documents are
 // never folded, because users copy them and programs read them.
 
-import Platform
+import Images
 
 /// Folds lines.
 enum LineFolding {

@@ -2,7 +2,6 @@
 // snapshot.
 
 import Images
-import Platform
 
 /// The result of a search for the nodes of an image.
 struct NodeCheck {

@@ -1,9 +1,6 @@
 // Problems as lines, and the error that ends a command which did its work in part.
 
-import Apply
 import Images
-import Platform
-import Store
 
 /// Ends a command that has listed the readable snapshots. An unreadable snapshot counts as damage.
 /// - Throws: `CompletedWithWarnings` if there are unreadable snapshots.

@@ -2,7 +2,7 @@
 // print a report. Commands that show something (log, diff, ls …) print it even with -q.
 
 import ArgumentParser
-import Platform
+import Images
 
 /// A command that prints a report of its work.
 protocol ReportingCommand {
@@ -44,30 +44,3 @@ func print(_ items: Any..., separator: String = " ", terminator: String = "\n") 
   }
   Swift.print(items.map { "\($0)" }.joined(separator: separator), terminator: terminator)
 }
-
-extension SnapshotCommand: ReportingCommand {}
-extension InitCommand: ReportingCommand {}
-extension AddCommand: ReportingCommand {}
-extension DefineCommand: ReportingCommand {}
-extension CopyCommand: ReportingCommand {}
-extension RevertCommand: ReportingCommand {}
-extension UndoCommand: ReportingCommand {}
-extension ResumeCommand: ReportingCommand {}
-extension RestoreCommand: ReportingCommand {}
-extension PackCommand: ReportingCommand {}
-extension LiteCommand: ReportingCommand {}
-extension ExportCommand: ReportingCommand {}
-extension ImportCommand: ReportingCommand {}
-extension TagCommand: ReportingCommand {}
-extension UntagCommand: ReportingCommand {}
-extension PinCommand: ReportingCommand {}
-extension UnpinCommand: ReportingCommand {}
-extension ForgetCommand: ReportingCommand {}
-extension RemoveCommand: ReportingCommand {}
-extension GCCommand: ReportingCommand {}
-extension OptimizeCommand: ReportingCommand {}
-extension RecipesCommand: ReportingCommand {}
-extension VerifyCommand: ReportingCommand {}
-extension RepairCommand: ReportingCommand {}
-extension ReindexCommand: ReportingCommand {}
-extension SignCommand: ReportingCommand {}

@@ -1,6 +1,6 @@
 // The end of a dry run whose real run would be refused.
 
-import Platform
+import Images
 
 /// Ends a dry run as the real run would end, after it has printed its plan.
 /// - Parameters:

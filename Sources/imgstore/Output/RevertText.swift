@@ -1,8 +1,6 @@
 // The reports of `revert`, `undo` and `resume`.
 
 import Images
-import Platform
-import Store
 
 /// Prints the report of a revert or undo, and of the files that nodes boot now.
 /// - Throws: `CompletedWithWarnings` if the live image does not match the snapshot.
@@ -13,7 +11,7 @@ func reportChange(
   let boot = outcome.bootCheck(workspace, nodeset)
   Terminal.finish()
   if json.json {
-    try printJSON(RevertJSON(outcome, boot))
+    try printJSON(RevertJSON(outcome: outcome, boot: boot))
   } else {
     printReport(outcome, showsAll: options.all)
   }

@@ -1,7 +1,6 @@
 // Secrets as lines: a bounded list for commands that copy them, all of them for `secrets`.
 
 import Images
-import Platform
 
 /// Renders secrets.
 enum SecretsText {

@@ -1,7 +1,6 @@
-// The report of `snapshot --dry-run`, and its JSON form (docs/json.md).
+// The report of `snapshot --dry-run`.
 
 import Images
-import Platform
 
 /// The text of a plan.
 struct SnapshotPlanText {
@@ -30,39 +29,4 @@ struct SnapshotPlanText {
       Terminal.warning(noteText(note))
     }
   }
-}
-
-struct SnapshotPlanJSON: JSONDocument {
-  static let kind = "snapshot-plan"
-  let image: String
-  let addedDirectory: String?
-  /// The name of the snapshot; nil if none would be recorded.
-  let snapshot: String?
-  let entries: UInt64
-  let contentBytes: UInt64
-  /// The differences from the latest snapshot; nil if there is none.
-  let diff: DiffJSON?
-  let notes: [NoteJSON]
-  /// The error that the snapshot would end with.
-  let refused: ErrorJSON.Details?
-  let seconds: Double
-
-  init(_ plan: SnapshotPlan) {
-    image = plan.image
-    addedDirectory = plan.addedDirectory
-    snapshot = plan.number.map { "\(plan.image)@\($0)" }
-    entries = plan.entryCount
-    contentBytes = plan.contentBytes
-    diff = plan.diff.map { DiffJSON($0) }
-    notes = plan.notes.map(NoteJSON.init)
-    refused = plan.refusal.map(ErrorJSON.Details.init)
-    seconds = plan.seconds
-  }
-}
-
-/// The document of `snapshot --dry-run` for several images.
-struct SnapshotPlansJSON: JSONDocument {
-  static let kind = "snapshot-plans"
-  let snapshots: [SnapshotPlanJSON]
-  let failures: [SnapshotFailureJSON]
 }

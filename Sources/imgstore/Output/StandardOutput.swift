@@ -2,7 +2,7 @@
 // contents. In a pipe or file, contents are unchanged bytes.
 
 @preconcurrency import Glibc  // for "stdout"
-import Platform
+import Images
 
 /// Colours, the pager, and contents of files on standard output.
 enum StandardOutput {

@@ -2,8 +2,6 @@
 // cut after its first lines, unless the user asks for all.
 
 import Images
-import Platform
-import Store
 
 /// Prints the plan of a dry run.
 struct StepsText {

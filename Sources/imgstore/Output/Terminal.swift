@@ -3,7 +3,6 @@
 
 import Glibc
 import Images
-import Platform
 import Synchronization
 
 /// The messages on standard error, and the progress line below them.

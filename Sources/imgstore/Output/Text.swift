@@ -1,9 +1,6 @@
 // Numbers, sizes, times and tables as text.
 
-import Glibc
 import Images
-import Platform
-import Store
 
 /// Returns a size in decimal units, with two or three digits: "1.8 GB".
 func sizeText(_ bytes: UInt64) -> String {
@@ -38,27 +35,7 @@ func count(_ n: some BinaryInteger, _ noun: String) -> String {
 
 /// Returns the local time, to the second.
 func timeText(_ time: Timestamp) -> String {
-  var seconds = time_t(time.seconds)
-  var parts = tm()
-  guard localtime_r(&seconds, &parts) != nil else { return "\(time.seconds)" }
-  func two(_ n: Int32) -> String { n < 10 ? "0\(n)" : "\(n)" }
-  return "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) "
-    + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
-}
-
-/// Returns the time in UTC, for programs: "2026-11-23T01:42:00.123456789Z".
-func isoText(_ time: Timestamp) -> String {
-  var seconds = time_t(time.seconds)
-  var parts = tm()
-  guard gmtime_r(&seconds, &parts) != nil else { return "\(time.seconds)" }
-  func pad(_ n: some BinaryInteger, _ width: Int) -> String {
-    let text = "\(n)"
-    return String(repeating: "0", count: max(0, width - text.count)) + text
-  }
-  return
-    "\(pad(Int(parts.tm_year) + 1900, 4))-\(pad(parts.tm_mon + 1, 2))-\(pad(parts.tm_mday, 2))T"
-    + "\(pad(parts.tm_hour, 2)):\(pad(parts.tm_min, 2)):\(pad(parts.tm_sec, 2))."
-    + "\(pad(time.nanoseconds, 9))Z"
+  localTime(time.seconds, "%Y-%m-%d %H:%M:%S")
 }
 
 /// Returns kind and mode as `ls -l` prints them: "-rwsr-xr-x".

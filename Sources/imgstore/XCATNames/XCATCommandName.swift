@@ -9,8 +9,6 @@
 import ArgumentParser
 import Glibc
 import Images
-import Platform
-import XCAT
 
 /// A command of xCAT under whose name this program can run.
 enum XCATCommandName: String {

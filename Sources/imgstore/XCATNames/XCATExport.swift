@@ -2,8 +2,6 @@
 // directory or on another host.
 
 import Images
-import Platform
-import XCAT
 
 /// The command imgexport.
 struct XCATExport {
@@ -69,7 +67,7 @@ struct XCATExport {
     _ workspace: Workspace, _ request: ExportRequest, to remote: RemoteFile
   ) throws -> ExportOutcome {
     do {
-      return try RemoteBundle.send(workspace, to: remote) { file in
+      return try RemoteBundle(workspace, say: Terminal.say).send(to: remote) { file in
         var request = request
         request.destination = .file(file)
         return try workspace.export(request, report: printEvent)

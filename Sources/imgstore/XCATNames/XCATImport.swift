@@ -3,9 +3,6 @@
 
 import Glibc
 import Images
-import Platform
-import Store
-import XCAT
 
 /// The command imgimport.
 struct XCATImport {
@@ -58,7 +55,9 @@ struct XCATImport {
   private func fetch(_ workspace: Workspace, _ remote: RemoteFile) throws -> ImportOutcome {
     XCATConsole.say("Obtaining the image bundle from the remote system \(remote.text)")
     do {
-      return try RemoteBundle.fetch(workspace, remote) { try take($0, workspace) }
+      return try RemoteBundle(workspace, say: Terminal.say).fetch(remote) {
+        try take($0, workspace)
+      }
     } catch let error as TransferError {
       throw XCATMessage(
         "Unable to copy the image bundle \(remote.path) from the remote host "

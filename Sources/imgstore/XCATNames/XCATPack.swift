@@ -2,9 +2,6 @@
 // of statelite nodes.
 
 import Images
-import Platform
-import Render
-import XCAT
 
 /// The command packimage.
 struct XCATPack {
