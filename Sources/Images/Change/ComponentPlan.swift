@@ -109,7 +109,7 @@ struct ComponentPlanner {
   ) throws -> [ComponentPlan] {
     let store = try context.store()
     let paths = Set(live.map(\.path)).union(target.map(\.path)).sorted(by: precedes)
-    let absent = Set(targetNotes.filter(\.isAbsentFile).map(\.path))
+    let absent = Set(targetNotes.filter { $0.code == .createdFile }.map(\.path))
     var plans: [ComponentPlan] = []
     for path in paths {
       guard let absolute = AbsolutePath(path) else { continue }

@@ -25,7 +25,7 @@ struct LiveTreeChange {
     /// A snapshot of the current live tree.
     let before: CommittedSnapshot
     let message: String
-    let command: String
+    let command: RecordedCommand
     /// Whether xCAT's lock on the tree is taken, too; false if the caller holds it.
     var locksTree = false
   }

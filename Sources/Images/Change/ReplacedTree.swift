@@ -106,7 +106,7 @@ struct ReplacedTrees {
     snapshot.created = now()
     snapshot.parent = latest?.id
     snapshot.message = "found in the tree that was replaced: \(journal.message)"
-    snapshot.provenance = context.provenance("resume")
+    snapshot.provenance = context.provenance(.resume)
     snapshot.components =
       (base.snapshot.components.filter { $0.path != path.bytes } + [component])
       .sorted { precedes($0.path, $1.path) }

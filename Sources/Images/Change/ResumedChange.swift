@@ -38,7 +38,7 @@ struct ResumedChange: LiveChange {
     let found = try SnapshotTaker(context).commit(
       image, plan.current.live, notes: [],
       latest: try context.store().refs.latestReadable(of: image),
-      message: "found unfinished: \(journal.message)", command: "resume", isPermanent: false)
+      message: "found unfinished: \(journal.message)", command: .resume, isPermanent: false)
     return .kept(found, isNew: true)
   }
 
@@ -77,7 +77,7 @@ struct ResumedChange: LiveChange {
     }
     return try ChangeRecorder(context).record(
       image, target, proof.verified, isExact: proof.isExact,
-      command: isBack ? "resume --back" : journal.command,
+      command: isBack ? .rollback : RecordedCommand(journal.command),
       message: isBack ? "rolled back: \(journal.message)" : journal.message,
       before: isBack ? plan.target.id : self.before?.id)
   }

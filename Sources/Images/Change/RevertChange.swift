@@ -52,7 +52,7 @@ struct RevertChange: LiveChange {
   func journal(target: Digest, before: Digest?) -> Journal {
     Journal(
       operation: .revert, image: image.text, started: now(), method: request.request.method,
-      target: target, before: before, command: request.command, message: request.message,
+      target: target, before: before, command: request.command.text, message: request.message,
       options: JournalOption.facts(request.request)
         + JournalOption.facts(excludes: plan.current.live.excludes))
   }

@@ -196,12 +196,12 @@ struct PartCombiner {
     }
     guard var desired = location.new else {
       components[location.componentPath] = nil
-      if let path = AbsolutePath(location.componentPath) { notes.append(.absentFile(path)) }
+      if let path = AbsolutePath(location.componentPath) { notes.append(.init(.createdFile, path: path.bytes)) }
       return
     }
     desired.path = location.componentPath
     components[location.componentPath] = desired
-    notes.removeAll { $0.path == location.componentPath && $0.isAbsentFile }
+    notes.removeAll { $0.path == location.componentPath && $0.code == .createdFile }
   }
 
   /// Copies the snapshot's notes on unreadable entries, so that the revert leaves these alone.

@@ -23,7 +23,7 @@ struct ChangeRecorder {
   func takeSafetySnapshot(
     _ image: ImageName, _ current: LiveCapture, _ target: CommittedSnapshot,
     _ plans: [ComponentPlan], saves: Bool,
-    message: String, command: String
+    message: String, command: RecordedCommand
   ) throws -> (snapshot: CommittedSnapshot?, isNew: Bool) {
     let absences = try AbsentPaths(context).absenceNotes(
       of: target.snapshot.components, current.live)
@@ -88,7 +88,7 @@ struct ChangeRecorder {
   ///   - before: the id of the snapshot with the state before; nil if there is none.
   func record(
     _ image: ImageName, _ target: CommittedSnapshot, _ verified: LiveCapture, isExact: Bool,
-    command: String, message: String, before: Digest?
+    command: RecordedCommand, message: String, before: Digest?
   ) throws -> CommittedSnapshot {
     let store = try context.store()
     guard isExact else {
@@ -122,8 +122,8 @@ struct ChangeRecorder {
   }
 
   /// Returns the provenance of a snapshot that records a change.
-  func changeProvenance(_ command: String, before: Digest?) -> [Snapshot.Fact] {
-    context.provenance(command, before: before) + (before == nil ? [Snapshot.noSafety] : [])
+  func changeProvenance(_ command: RecordedCommand, before: Digest?) -> [Snapshot.Fact] {
+    context.provenance(command, before: before) + (before == nil ? [.noSafety] : [])
   }
 
   /// Saves the stat cache of the live files for a snapshot that was just verified or recorded.
@@ -157,7 +157,7 @@ struct ChangeRecorder {
     snapshot.message = change.message
     snapshot.provenance =
       changeProvenance(change.command, before: before)
-      + (change.parts.isEmpty ? [] : [.init(Snapshot.partsKey, change.parts.text)])
+      + (change.parts.isEmpty ? [] : [.init(.parts, change.parts.text)])
     return CommittedSnapshot(
       number: change.target.number, id: snapshot.id, snapshot: snapshot)
   }

@@ -52,7 +52,7 @@ struct ImageReverter {
     let target = try BaselineLookup(context).findBaseline(reference)
     return try change(
       ChangeRequest(
-        image: image, target: target, request: request, parts: parts, command: "revert",
+        image: image, target: target, request: request, parts: parts, command: .revert,
         message: parts.isEmpty
           ? "revert to @\(target.number)" : "revert of \(parts.text) to @\(target.number)"))
   }

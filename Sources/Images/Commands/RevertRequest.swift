@@ -65,8 +65,7 @@ struct ChangeRequest {
   let request: RevertRequest
   /// The parts of the image; empty for the whole image.
   var parts = ImageParts()
-  /// The name of the command.
-  let command: String
+  let command: RecordedCommand
   /// The message of the snapshot that records the change.
   let message: String
 }

@@ -117,7 +117,7 @@ struct SnapshotTaker {
       image, definition, allowsEmpty: allowsEmpty,
       skipIfUnchanged: try skipIfUnchanged && latestStays(image, store),
       recipes: recipes,
-      message: message, command: "snapshot", tuning: tuning)
+      message: message, command: .snapshot, tuning: tuning)
     for tag in tags {
       let number = outcome.committed.number
       let old = try store.refs.setTag(tag, of: image, to: number, moving: movesTag)
@@ -150,7 +150,7 @@ struct SnapshotTaker {
     _ image: ImageName, _ definition: ImageDefinition, additional: [CaptureRoot] = [],
     rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], allowsEmpty: Bool = false,
     skipIfUnchanged: Bool = false, recipes: Bool = false, change: [Entry]? = nil,
-    checking: ((Snapshot) throws -> Void)? = nil, message: String, command: String,
+    checking: ((Snapshot) throws -> Void)? = nil, message: String, command: RecordedCommand,
     before: Digest? = nil, recordsChange: Bool = false,
     tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
@@ -221,7 +221,7 @@ struct SnapshotTaker {
   /// - Parameter isPermanent: whether the live image keeps this state, so that the stat cache is saved.
   func commit(
     _ image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?,
-    message: String, command: String, isPermanent: Bool = true
+    message: String, command: RecordedCommand, isPermanent: Bool = true
   ) throws -> CommittedSnapshot {
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
     snapshot.message = message

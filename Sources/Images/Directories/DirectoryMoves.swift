@@ -63,7 +63,7 @@ struct DirectoryMoves {
   ) throws -> [ComponentPlan] {
     let own = live.definition.directoryPath
     guard own != nil || target.definition.isDirectory else { return plans }
-    let absent = Set(notes.filter(\.isAbsentFile).map(\.path))
+    let absent = Set(notes.filter { $0.code == .createdFile }.map(\.path))
     let allowed = Set(request.allowed.compactMap { AbsolutePath($0) })
     let links = (live.capture.components + target.components).ownTargets
     return try plans.filter { component in

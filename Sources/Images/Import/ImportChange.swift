@@ -67,7 +67,7 @@ struct ImportChange: LiveChange {
       image, plan.existing, additional: plan.requests, rows: prepared.rowKeys,
       notes: try AbsentPaths(context).absenceNotes(of: plan.components.all, plan.live),
       allowsEmpty: true, change: plan.trees,
-      message: "before import of \(request.bundle)", command: "import")
+      message: "before import of \(request.bundle)", command: .importing)
     try ComponentPlanner(context).requireKept(
       plan.live.capture.components, plan.live.notes, in: saved.committed)
     return .kept(saved.committed, isNew: saved.isNew)
@@ -83,7 +83,7 @@ struct ImportChange: LiveChange {
   func journal(target: Digest, before: Digest?) -> Journal {
     Journal(
       operation: .importing, image: image.text, started: now(), method: .automatic,
-      target: target, before: before, command: "import", message: "import of \(request.bundle)",
+      target: target, before: before, command: RecordedCommand.importing.text, message: "import of \(request.bundle)",
       options: JournalOption.facts(request, foreign: plan.foreign)
         + JournalOption.facts(excludes: plan.live.excludes))
   }
@@ -135,7 +135,7 @@ struct ImportChange: LiveChange {
     return Snapshot(
       image: prepared.image.text, created: now(), parent: parent,
       message: "import of \(request.bundle)",
-      provenance: context.provenance("import", before: parent),
+      provenance: context.provenance(.importing, before: parent),
       tables: snapshotTables(plan.rows.definition, plan.rows.kept, excludes: prepared.excludes),
       components: plan.components.all,
       notes: prepared.notes,

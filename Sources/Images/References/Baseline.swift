@@ -52,7 +52,7 @@ struct BaselineLookup {
       guard let candidate = try refs.readIfPresent(image, number) else { continue }
       if let state = target {
         // Skips records of undos, and the snapshots of the change that was undone.
-        guard candidate.snapshot.hasSameState(as: state), !candidate.snapshot.isUndo else {
+        guard candidate.snapshot.hasSameState(as: state), !candidate.snapshot.restoresStateBefore else {
           continue
         }
         target = nil
@@ -61,7 +61,7 @@ struct BaselineLookup {
       case .manual, .imported, .copied: return candidate
       case .safety: continue
       case .change:
-        if candidate.snapshot.isUndo {
+        if candidate.snapshot.restoresStateBefore {
           target = candidate.snapshot
         } else if !candidate.snapshot.recordsParts {
           return candidate
@@ -69,16 +69,5 @@ struct BaselineLookup {
       }
     }
     return nil
-  }
-}
-
-extension Snapshot {
-  /// The provenance key for the restored parts, if a revert did not restore the whole image.
-  static let partsKey = "parts"
-
-  fileprivate var recordsParts: Bool { provenance.contains { $0.key == Snapshot.partsKey } }
-
-  fileprivate var isUndo: Bool {
-    provenance.contains { $0.key == "command" && ["undo", "resume --back"].contains($0.value) }
   }
 }

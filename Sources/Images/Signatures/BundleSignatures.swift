@@ -97,7 +97,7 @@ struct ExportSignatures {
   private static func statement(
     _ context: Context, _ committed: CommittedSnapshot, _ view: BundleView
   ) throws -> Statement {
-    let facts = context.provenance("export")
+    let facts = context.provenance(.export)
     func fact(_ key: String) -> String { facts.first { $0.key == key }?.value ?? "" }
     return Statement(
       subject: .bundle, image: committed.snapshot.image, number: committed.number,

@@ -17,13 +17,10 @@ struct StatementWriter {
   func statement(about committed: CommittedSnapshot) throws -> Statement {
     let store = try context.store()
     let snapshot = committed.snapshot
-    func provenance(_ key: String) -> String {
-      snapshot.provenance.first { $0.key == key }?.value ?? ""
-    }
     return Statement(
       subject: .snapshot, image: snapshot.image, number: committed.number, snapshot: committed.id,
-      parent: snapshot.parent, time: snapshot.created, host: provenance("host"),
-      user: provenance("user"), command: provenance("command"),
+      parent: snapshot.parent, time: snapshot.created, host: snapshot.provenance(.host) ?? "",
+      user: snapshot.provenance(.user) ?? "", command: snapshot.provenance(.command) ?? "",
       message: snapshot.message,
       rows: snapshot.statementRows,
       facts: snapshot.facts.map { .init($0.key, $0.value) },

@@ -104,9 +104,7 @@ struct TreeProtector {
   func wasImported(_ image: ImageName) throws -> Bool {
     let refs = try context.store().refs
     return try refs.numbers(of: image).contains { number in
-      guard let provenance = try? refs.read(image, number).snapshot.provenance else { return false }
-      return provenance.contains(.init("command", "import"))
-        || provenance.contains(.init(Snapshot.originKey, Snapshot.importOrigin))
+      (try? refs.read(image, number).snapshot.recordsImport) ?? false
     }
   }
 
@@ -159,11 +157,4 @@ struct TreeProtector {
       }
     }
   }
-}
-
-extension Snapshot {
-  /// The provenance key for the first source of a copied image's tree.
-  static let originKey = "origin"
-  /// The value of `originKey` for a bundle.
-  static let importOrigin = "import"
 }

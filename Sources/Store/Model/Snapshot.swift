@@ -61,14 +61,29 @@ public struct Snapshot: Hashable, Sendable {
       /// The archive that the tree came from had more attributes of its entries than the snapshot keeps.
       case attributesLost = 20
     }
+    /// A reason for a note of the kind `absent` that decides what a revert does. The raw values are on disk, as
+    /// the note's detail (docs/format.md). They are the sentences that all earlier versions wrote and compare.
+    public enum ReasonCode: String, Sendable, CaseIterable {
+      /// A file that a change created. A revert to the snapshot removes it.
+      case createdFile = "not there before the import"
+      /// A directory that a change created. A revert removes it while it is empty.
+      case createdDirectory = "a folder not there before the import"
+    }
     public var kind: Kind
     public var path: [UInt8]
+    /// A reason code, or text for people.
     public var detail: String
     public init(_ kind: Kind, path: [UInt8], detail: String = "") {
       self.kind = kind
       self.path = path
       self.detail = detail
     }
+    /// Creates a note on a path that did not exist before a change.
+    public init(_ code: ReasonCode, path: [UInt8]) {
+      self.init(.absent, path: path, detail: code.rawValue)
+    }
+    /// The reason code; nil if the detail is text for people.
+    public var code: ReasonCode? { kind == .absent ? ReasonCode(rawValue: detail) : nil }
     /// Returns true if the snapshot is not the exact state because of this note.
     public var isProblem: Bool {
       switch kind {

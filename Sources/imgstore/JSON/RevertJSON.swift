@@ -74,7 +74,7 @@ struct UnfinishedJSON: Codable {
       case .copy: "copy"
       case .packing: "packing"
       }
-    command = change.command
+    command = change.command.text
     user = change.user
     started = isoText(change.started)
     target = change.target
