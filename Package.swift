@@ -65,7 +65,7 @@ let package = Package(
     module("Ingest", ["Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),
     module("Apply", ["Store", "Codec", "Platform"]),
-    module("XCAT", ["Archive", "Platform", "SQLite", "CExpat"]),
+    module("XCAT", ["Archive", "Store", "Platform", "SQLite", "CExpat"]),
     module(
       "Images",
       [

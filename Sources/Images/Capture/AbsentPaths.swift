@@ -14,7 +14,7 @@ extension Snapshot {
   /// The paths of files that did not exist, for a capture of the files that are there now.
   var absentPathRequests: [CaptureRoot] {
     notes.filter { $0.code == .createdFile }.compactMap { AbsolutePath($0.path) }
-      .map { CaptureRoot(role: ImageFiles.extra, path: $0) }
+      .map { CaptureRoot(role: .extra, path: $0) }
   }
 }
 

@@ -145,8 +145,8 @@ enum EmptyStateCheck {
 
   /// Returns the image's root tree if it is empty and the image's directory has no other component.
   private static func onlyEmptyTree(_ live: LiveImage) -> Snapshot.Component? {
-    let own = live.capture.components.filter { ImageFiles.ownedRoles.contains($0.role) }
-    guard own.count == 1, let tree = own.first, tree.role == ImageFiles.rootTree,
+    let own = live.capture.components.filter(\.role.isOwned)
+    guard own.count == 1, let tree = own.first, tree.role == .rootTree,
       case .directory = tree.entry.content, !isFilled(tree.entry)
     else { return nil }
     return tree

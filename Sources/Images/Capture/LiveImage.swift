@@ -43,7 +43,7 @@ struct ImageCapturer {
     var files = try imageFiles(definition, context.installDirectory(tables))
     for (schema, rows) in try LiveRows(context).kitRows(definition, tables) where schema == .kit {
       for directory in rows.compactMap({ $0["kitdir"] }).compactMap({ AbsolutePath($0) }) {
-        files.append(ImageFile(role: ImageFiles.kit, path: directory, isNamed: true))
+        files.append(ImageFile(role: .kit, path: directory, isNamed: true))
       }
     }
     var seen: Set<AbsolutePath> = []
@@ -51,16 +51,11 @@ struct ImageCapturer {
     for file in files where seen.insert(file.path).inserted {
       all.append(CaptureRoot(role: file.role, path: file.path))
     }
-    let carried = (latest?.components ?? []).filter { ImageCapturer.carriedRoles.contains($0.role) }
+    let carried = (latest?.components ?? []).filter(\.role.isCarried)
     for other in carried.compactMap(CaptureRoot.init) + others
     where seen.insert(other.path).inserted { all.append(other) }
     return (all, Set(files.filter(\.isNamed).map(\.path)))
   }
-
-  /// Roles of files that only a bundle named. They stay with the image.
-  private static let carriedRoles: Set<String> = [
-    ImageFiles.extra, ImageFiles.closure, ImageFiles.kit,
-  ]
 
   /// Returns the files of a definition on this management node.
   func imageFiles(
@@ -133,7 +128,7 @@ struct ImageCapturer {
       Snapshot.Note(
         .absent, path: $0.path.bytes,
         detail: definition.isDirectory
-          ? "if it was moved, run 'imgstore add \(image) NEWDIR'" : "named by \($0.role)")
+          ? "if it was moved, run 'imgstore add \(image) NEWDIR'" : "named by \($0.role.text)")
     }
     let missing = try noImageFiles(definition, capture).map { [$0] } ?? []
     return LiveImage(
@@ -151,7 +146,7 @@ struct ImageCapturer {
   ) throws -> Snapshot.Note? {
     guard ["netboot", "statelite"].contains(definition.provisioning),
       !definition.osVersion.contains("esx"),
-      !capture.components.contains(where: { ImageFiles.ownedRoles.contains($0.role) })
+      !capture.components.contains(where: \.role.isOwned)
     else { return nil }
     let directory = ImageFiles.bootDirectory(
       definition, installDirectory: try context.installDirectory(try context.tables()))

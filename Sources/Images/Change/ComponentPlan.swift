@@ -117,7 +117,7 @@ struct ComponentPlanner {
       let desired = target.first { $0.path == path }
       // Several images may share a list, so it is not removed merely because this one named it once. It is
       // removed if the target notes its absence.
-      if desired == nil, let current, !ImageFiles.ownedRoles.contains(current.role),
+      if desired == nil, let current, !current.role.isOwned,
         !absent.contains(path)
       {
         continue

@@ -81,7 +81,7 @@ struct ReplacedTrees {
     let session = try store.beginSession()
     defer { withExtendedLifetime(session) {} }
     let memory = MemoryObjects(over: store)
-    let role = base.snapshot.component(at: path.bytes)?.role ?? ImageFiles.rootTree
+    let role = base.snapshot.component(at: path.bytes)?.role ?? .rootTree
     let captured = try StoreProtection(context).newCapture().run(
       [CaptureRoot(role: role, path: path.parent.appending(name))], cache: nil,
       into: .store(session, keeping: memory))

@@ -109,7 +109,7 @@ struct ChangeRecorder {
       ).committed
     }
     var snapshot = target.snapshot
-    snapshot.components.removeAll { $0.role == Snapshot.Component.formerTree }
+    snapshot.components.removeAll { $0.role == .formerTree }
     if verified.live.definition.isDirectory {
       snapshot.tables = snapshotTables(
         snapshot.definition, snapshot.keptRows, excludes: lists)

@@ -97,7 +97,7 @@ struct LiteConverter {
       try edits.undo()
     } else {
       let wantsFiles =
-        !request.skipsSyncfiles && !ImageFiles.paths(of: "synclists", source.definition).isEmpty
+        !request.skipsSyncfiles && !ImageFiles.paths(of: .synclists, source.definition).isEmpty
       let session = wantsFiles ? try store.beginSession() : nil
       try edits.makeAll(session: session)
       try session?.finish()

@@ -58,7 +58,7 @@ struct ImagePacker {
       || !request.isPackimage && !TableLocator(context).hasXCAT()
     let wantsSyncfiles =
       !isPlain && !request.skipsSyncfiles
-      && !ImageFiles.paths(of: "synclists", source.definition).isEmpty
+      && !ImageFiles.paths(of: .synclists, source.definition).isEmpty
     let session = wantsSyncfiles ? try store.beginSession() : nil
     var edits = PackEdits(original, site)
     if !isPlain { try edits.makeAll(created: created, session: session) }
@@ -139,7 +139,7 @@ struct ImagePacker {
     _ definition: ImageDefinition, leavesOut: Bool = true
   ) throws -> ExcludeList {
     try ExcludeList.parse(
-      files: ImageFiles.paths(of: "exlist", definition),
+      files: ImageFiles.paths(of: .exlist, definition),
       always: leavesOut ? ExcludeList.always : []
     ) { path in
       let location = try context.resolver.resolve(path)
@@ -162,7 +162,7 @@ struct ImagePacker {
     var time = snapshot.snapshot.created
     for number in try refs.numbers(of: image).reversed() where number < snapshot.number {
       guard let earlier = try? refs.read(image, number).snapshot,
-        earlier.components.contains(where: { $0.role == ImageFiles.rootTree && $0.entry == top })
+        earlier.components.contains(where: { $0.role == .rootTree && $0.entry == top })
       else { break }
       time = earlier.created
     }

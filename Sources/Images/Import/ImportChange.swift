@@ -108,7 +108,7 @@ struct ImportChange: LiveChange {
   /// Returns the event that reports the placing of a component.
   private func event(_ component: Snapshot.Component) -> BundleEvent {
     let path = printable(component.path)
-    return component.role == ImageFiles.rootTree ? .placingTree(path: path) : .placing(path: path)
+    return component.role == .rootTree ? .placingTree(path: path) : .placing(path: path)
   }
 
   func willChangeRows() {
@@ -147,7 +147,7 @@ struct ImportChange: LiveChange {
     let store = try context.store()
     // The trees of the bundle were counted when they were read.
     let counted = Set(
-      prepared.components.filter { $0.role == ImageFiles.rootTree && $0.entry.kind == .directory }
+      prepared.components.filter { $0.role == .rootTree && $0.entry.kind == .directory }
         .map(\.path))
     var size = (entries: prepared.entryCount, bytes: prepared.treeBytes)
     for component in plan.components.all where !counted.contains(component.path) {

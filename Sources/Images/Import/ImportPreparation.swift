@@ -110,7 +110,7 @@ struct ImportPreparation {
     try checkMedia(renamed)
     var placer = BundleMemberPlacer(self, bundled)
     for member in layout.members { try placer.place(member) }
-    for kit in layout.members where kit.role == ImageFiles.kit { try placer.placeKit(kit) }
+    for kit in layout.members where kit.role == .kit { try placer.placeKit(kit) }
     try placer.finish(layout)
     var facts = BundleFacts()
     for key in ["postscripts", "postbootscripts"] { facts.values[key] = renamed.values[key] }
@@ -216,7 +216,7 @@ struct ImportPreparation {
     of prepared: PreparedImage, _ store: ObjectStore
   ) throws -> [[String]] {
     guard prepared.definition.isDirectory,
-      let tree = prepared.components.first(where: { $0.role == ImageFiles.rootTree })?.entry
+      let tree = prepared.components.first(where: { $0.role == .rootTree })?.entry
     else { return [] }
     func refuse(_ reason: String) -> BundleError {
       BundleError(

@@ -197,8 +197,8 @@ struct PackSources {
       source.definition, DirectoryExcludes(context).excludes(of: source.image, source.definition),
       latest: latest.snapshot)
     let live = try capturer.run(
-      [CaptureRoot(role: ImageFiles.rootTree, path: tree)]
-        + replaced.map { CaptureRoot(role: ImageFiles.packed, path: $0) },
+      [CaptureRoot(role: .rootTree, path: tree)]
+        + replaced.map { CaptureRoot(role: .packed, path: $0) },
       cache: try ImageCapturer(context).validCache(source.image, store),
       into: .memory(MemoryObjects(over: store)))
     return live.components.contains(where: { $0.path == tree.bytes })

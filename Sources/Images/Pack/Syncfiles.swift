@@ -22,7 +22,7 @@ enum Syncfiles {
     into tree: inout EditableTree, _ site: PackEnvironment, _ session: WriteSession
   ) throws -> [String] {
     var remarks: [String] = []
-    for list in ImageFiles.paths(of: "synclists", site.definition) {
+    for list in ImageFiles.paths(of: .synclists, site.definition) {
       guard let text = try site.read(list) else {
         remarks.append("synclist \(list.text) does not exist: its files are not in the image")
         continue
@@ -154,7 +154,7 @@ enum Syncfiles {
       guard !files.isEmpty else { return }
       var seen: Set<AbsolutePath> = []
       let requests = files.map(\.0).filter { seen.insert($0).inserted }
-        .map { CaptureRoot(role: ImageFiles.extra, path: $0) }
+        .map { CaptureRoot(role: .extra, path: $0) }
       let components = try Capture(site.resolver, progress: Progress()).run(
         requests, cache: nil, into: .store(session)
       ).components

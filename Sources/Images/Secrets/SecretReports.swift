@@ -40,7 +40,7 @@ struct SecretReporter {
         report.findings += DefinitionSecrets.scan(row, table: table.name).findings
       }
     }
-    for component in snapshot.components where !CaptureRoot.isTargetRole(component.role) {
+    for component in snapshot.components where !component.role.isLinkTarget {
       guard let path = AbsolutePath(component.path),
         let entry = snapshot.components.followed(component)?.entry
       else { continue }
@@ -48,7 +48,7 @@ struct SecretReporter {
       case .file:
         report.add(
           try scan.file(path, role: component.role, entry), path.bytes, role: component.role)
-      case .directory where component.role == ImageFiles.rootTree:
+      case .directory where component.role == .rootTree:
         report.add(try scan.tree(entry), .tree, in: path.bytes)
       case .directory: report.add(try scan.directory(entry, at: path), .file, in: path.bytes)
       default: break

@@ -25,7 +25,7 @@ struct TreeProtector {
   func treeProtection(_ prepared: PreparedImage) throws -> TreeProtection {
     var protection = TreeProtection()
     guard isRoot,
-      let tree = prepared.components.first(where: { $0.role == ImageFiles.rootTree }),
+      let tree = prepared.components.first(where: { $0.role == .rootTree }),
       let path = AbsolutePath(tree.path)
     else { return protection }
     let directory = path.parent
@@ -81,7 +81,7 @@ struct TreeProtector {
     of components: [Snapshot.Component], _ definition: ImageDefinition
   ) throws -> AbsolutePath? {
     guard isRoot, definition.provisioning == "statelite",
-      let tree = components.first(where: { $0.role == ImageFiles.rootTree }),
+      let tree = components.first(where: { $0.role == .rootTree }),
       let directory = AbsolutePath(tree.path)?.parent,
       try ImageCapturer(context).statLive(directory) == nil,
       try squashingExport(of: directory) == nil

@@ -4,7 +4,7 @@
 import Codec
 import Platform
 
-/// Holds the content of a snapshot. Only the modules above Store interpret the strings, which are xCAT's.
+/// Holds the content of a snapshot. Only the modules above Store interpret the rows, which are xCAT's.
 public struct Snapshot: Hashable, Sendable {
   /// Rows of one table of the definition; a row maps column names to values.
   public struct Table: Hashable, Sendable {
@@ -18,11 +18,11 @@ public struct Snapshot: Hashable, Sendable {
 
   /// A tree or a file of the image, with the absolute path where it belongs.
   public struct Component: Hashable, Sendable {
-    public var role: String
+    public var role: Role
     public var path: [UInt8]
     /// The root entry; its name is empty.
     public var entry: Entry
-    public init(role: String, path: [UInt8], entry: Entry) {
+    public init(role: Role, path: [UInt8], entry: Entry) {
       self.role = role
       self.path = path
       self.entry = entry

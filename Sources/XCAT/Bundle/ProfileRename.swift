@@ -3,6 +3,7 @@
 // files also move if rootimgdir is unset, so that the source image is never overwritten.
 
 import Platform
+import Store
 
 /// Renames a manifest's profile.
 public enum ProfileRename {
@@ -35,7 +36,7 @@ public enum ProfileRename {
     let custom =
       installDirectory.text + "/custom/\(method == "install" ? "install" : "netboot")/"
       + platform(version)
-    for attribute in ImageFiles.listAttributes {
+    for attribute in FileAttribute.lists.map(\.rawValue) {
       func rename(_ list: String) -> String {
         list.split(separator: ",").map { item in
           let parts = item.split(separator: " ", maxSplits: 1)

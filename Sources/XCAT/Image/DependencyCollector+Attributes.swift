@@ -11,7 +11,7 @@ extension DependencyCollector {
     else { return }
     let referrer = "rootimgdir \(directory.text)"
     if definition.provisioning.contains("netboot") {
-      need(directory.appending(ImageFiles.rootTree), .rootTree, referrer: referrer)
+      need(directory.appending(ImageFiles.rootTreeName), .rootTree, referrer: referrer)
     }
     if definition.provisioning.contains("statelite"), definition.osimage["rootfstype"] == "ramdisk"
     {

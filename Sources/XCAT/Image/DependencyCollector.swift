@@ -2,6 +2,7 @@
 // common rules.
 
 import Platform
+import Store
 
 /// The dependencies collected so far.
 struct DependencyCollector {
@@ -52,8 +53,8 @@ struct DependencyCollector {
 
   /// Returns the absolute paths of the lists and scripts that imgexport takes.
   private static func exported(_ definition: ImageDefinition) -> [AbsolutePath] {
-    ImageFiles.listAttributes.flatMap { attribute in
-      items(of: attribute, definition).compactMap { AbsolutePath($0) }
+    FileAttribute.lists.flatMap { attribute in
+      items(of: attribute.rawValue, definition).compactMap { AbsolutePath($0) }
     }
   }
 

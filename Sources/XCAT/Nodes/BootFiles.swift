@@ -10,11 +10,12 @@
 //    operating system and profile; xCAT itself no longer supports that.
 
 import Platform
+import Store
 
 /// A file of an image that nodes boot a copy of.
 public struct BootFile: Sendable, Hashable {
-  /// "kernel", "ramdisk" or "hypervisor".
-  public let role: String
+  /// Kernel, ramdisk or hypervisor.
+  public let role: Role
   /// The paths in the image's directory; xCAT takes the first that exists.
   public let sources: [AbsolutePath]
   /// The name of the copy.
@@ -33,16 +34,16 @@ public enum BootFiles {
     guard ["netboot", "statelite"].contains(definition.provisioning),
       let directory = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
     else { return [] }
-    func file(_ role: String, _ name: String, else other: String? = nil) -> BootFile {
+    func file(_ role: Role, _ name: String, else other: String? = nil) -> BootFile {
       BootFile(
         role: role, sources: ([name] + [other].compactMap(\.self)).map { directory.appending($0) },
         copyName: name)
     }
     return [
-      file(ImageFiles.kernel, "kernel"),
+      file(.kernel, "kernel"),
       // Old images have initrd.gz, which nodeset first copies to the newer name.
-      file(ImageFiles.ramdisk, ramdisk(of: definition), else: "initrd.gz"),
-      file("hypervisor", "hypervisor"),
+      file(.ramdisk, ramdisk(of: definition), else: "initrd.gz"),
+      file(.hypervisor, "hypervisor"),
     ]
   }
 

@@ -182,7 +182,7 @@ struct BootFilesJSON: Codable {
   init?(_ check: BootCheck?) {
     guard let check, let report = check.report else { return nil }
     copies = report.copies.map {
-      Copy(role: $0.role, path: $0.path.text, source: $0.source.text, state: $0.state.rawValue)
+      Copy(role: $0.role.text, path: $0.path.text, source: $0.source.text, state: $0.state.rawValue)
     }
     current = report.stale.isEmpty
     nodes = report.nodes

@@ -129,7 +129,7 @@ struct TextDiffJSON: JSONDocument {
 
   init(_ text: TextDiff) {
     path = printable(text.path)
-    role = text.role.isEmpty ? nil : text.role
+    role = text.role?.text
     binary = text.isBinary
     diff = String(decoding: text.lines, as: UTF8.self)
   }
