@@ -75,8 +75,7 @@ enum EmptyStateCheck {
       return .noImageFiles(path: note.path, detail: note.detail)
     }
     // The image consists only of its definition: none of the named files exists.
-    if live.capture.components.isEmpty, live.definition.linuximage["rootimgdir"] != nil {
-      let directory = live.definition.linuximage["rootimgdir", default: ""]
+    if live.capture.components.isEmpty, let directory = live.definition.rootImageDirectory {
       return .noImageFiles(path: Array(directory.utf8), detail: "")
     }
     if let path = live.definition.directoryPath,

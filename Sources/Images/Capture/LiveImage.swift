@@ -144,7 +144,7 @@ struct ImageCapturer {
   private func noImageFiles(
     _ definition: ImageDefinition, _ capture: CaptureResult
   ) throws -> Snapshot.Note? {
-    guard ["netboot", "statelite"].contains(definition.provisioning),
+    guard definition.provisioning.isDiskless,
       !definition.osVersion.contains("esx"),
       !capture.components.contains(where: \.role.isOwned)
     else { return nil }

@@ -60,7 +60,7 @@ struct CopyPlan {
     var renamed = try ProfileRename.apply(
       Manifest(osimage: old.osimage, linuximage: old.linuximage), to: profile,
       installDirectory: installDirectory)
-    if let newDirectory { renamed.linuximage["rootimgdir"] = newDirectory.text }
+    if let newDirectory { renamed.setRootImageDirectory(newDirectory.text) }
     definition = renamed.definition
     guard let from = ImageFiles.bootDirectory(old, installDirectory: installDirectory),
       let to = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)

@@ -87,8 +87,8 @@ struct BundleExporter {
       collection.scrub(secrets, scan)
       layout = try ExportLayout(collection.input, installDirectory: collection.install)
     }
-    if snapshot.snapshot.definition.linuximage["template"] == nil,
-      let template = layout.manifest.linuximage["template"]
+    if snapshot.snapshot.definition.template == nil,
+      let template = layout.manifest.template
     {
       report(.foundTemplate(path: template))
     }

@@ -117,7 +117,7 @@ struct ImageImporter {
       &plans,
       StrategyInputs(
         method: .automatic, notes: live.notes,
-        isServed: [existing, prepared.definition].contains { $0.provisioning == "statelite" },
+        isServed: [existing, prepared.definition].contains { $0.provisioning == .statelite },
         entryCount: prepared.entryCount, live: memory, target: store))
     let rows = prepared.rows.changes(from: live.rows, existing, request)
     try context.tables().validate(rows.changes)

@@ -104,7 +104,7 @@ struct LiteConverter {
     }
     let packs =
       !request.undoes
-      && (source.definition.osimage["rootfstype"] ?? request.rootFileSystem) == "ramdisk"
+      && (source.definition.rootFileSystem ?? request.rootFileSystem) == "ramdisk"
     try edits.tree.rebuildHardLinkGroups()
     if packs { try edits.addImageInfo(created) }
     try edits.tree.preserveUnchangedTimes()
@@ -169,13 +169,13 @@ struct LiteConverter {
       throw ImageError.sentence(.notFound, "Cannot find image '\(image)' from the osimage table.")
     }
     // The layout can also be removed if the kind of the image has changed.
-    guard definition.provisioning.contains("statelite") || request.undoes else {
+    guard definition.provisioning.mentions(.statelite) || request.undoes else {
       throw ImageError.sentence(
         "Please make sure that osimage.provmethod is set to statelite before calling this command.")
     }
     guard
       ![definition.osVersion, definition.architecture, definition.profile].contains("")
-        || definition.linuximage["rootimgdir"] != nil && request.undoes
+        || definition.rootImageDirectory != nil && request.undoes
     else {
       throw ImageError.sentence(
         "osimage.osvers, osimage.osarch, and osimage.profile and must be specified for the image "
@@ -192,7 +192,7 @@ struct LiteConverter {
   /// - Throws: `ImageError` with the first faulty row; the others are reported as warnings.
   private func liteRows(_ source: PackInput) throws -> [LiteFile] {
     var rows = try LitefileRows.of(
-      image: source.image.text, groups: source.definition.osimage["groups"] ?? "", context.tables()
+      image: source.image.text, groups: source.definition.groups, context.tables()
     )
     .map { LiteFile(file: $0.file, options: $0.options) }
     var faults = LiteOptions.faults(rows)

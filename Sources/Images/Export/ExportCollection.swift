@@ -149,7 +149,7 @@ struct ExportCollection {
         missing.append(MissingFile(path: needed.path.text, reason: reason))
       }
     }
-    if let target = definition.linuximage["boottarget"] {
+    if let target = definition.bootTarget {
       remarks.append(
         "boottarget names the row '\(printable(target.utf8))' of the table boottarget, which bundles do "
           + "not include: copy it with tabdump and tabrestore")
@@ -173,8 +173,8 @@ struct ExportCollection {
     input.kits = rows(.kit)
     input.kitRepositories = rows(.kitrepo)
     input.kitComponents = rows(.kitcomponent)
-    if state.definition.provisioning == "statelite" {
-      let groups = state.definition.osimage["groups"] ?? ""
+    if state.definition.provisioning == .statelite {
+      let groups = state.definition.groups
       input.litefile = Array(
         try LitefileRows.render(
           image: state.image,

@@ -126,7 +126,7 @@ struct ImportPreparation {
 
   /// Returns remarks on rows that the definition names in tables that bundles do not contain.
   private static func remarks(on manifest: Manifest) -> [String] {
-    guard let target = manifest.linuximage["boottarget"] else { return [] }
+    guard let target = manifest.bootTarget else { return [] }
     return [
       "boottarget names the row '\(printable(target.utf8.prefix(255)))' of the table boottarget, "
         + "which no bundle holds: copy it with tabdump and tabrestore"
@@ -142,9 +142,7 @@ struct ImportPreparation {
     var directories = [
       targets.install.appending(definition.osVersion).appending(definition.architecture)
     ]
-    directories += (definition.linuximage["pkgdir"] ?? "").split(separator: ",").compactMap {
-      AbsolutePath(String($0))
-    }
+    directories += definition.packageDirectories.compactMap { AbsolutePath(String($0)) }
     for directory in directories
     where try ImageCapturer(context).statLive(directory)?.kind == .directory {
       return

@@ -30,7 +30,7 @@ extension ImportTargets {
             + "with '--to DIR', or let bundles write below a directory with '--allow \(above)'")
       }
     }
-    if let text = manifest.linuximage["rootimgdir"] {
+    if let text = manifest.rootImageDirectory {
       guard let path = AbsolutePath(text),
         allowedDirectory(of: path, role: .rootTree) != nil
       else {

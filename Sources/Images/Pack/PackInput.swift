@@ -65,12 +65,12 @@ struct PackSources {
         image: image, definition: definition, directory: directory.parent,
         tree: isLive ? directory : nil, snapshot: snapshot)
     }
-    guard ["netboot", "statelite"].contains(definition.provisioning) else {
+    guard definition.provisioning.isDiskless else {
       throw ImageError(
         .definitionInvalid,
         "image \(image)",
         "cannot be used to build diskless image. Make sure osimage.provmethod is "
-          + "'netboot'.", hint: "Its provmethod is '\(definition.provisioning)'")
+          + "'netboot'.", hint: "Its provmethod is '\(definition.provisioning.text)'")
     }
     let bootDirectory = try imageDirectory(image, definition)
     return PackInput(
@@ -82,14 +82,15 @@ struct PackSources {
   /// - Throws: `ImageError` with packimage's sentence.
   private func requirePackimage(_ image: ImageName, _ definition: ImageDefinition) throws {
     guard
-      [definition.osVersion, definition.architecture, definition.profile, definition.provisioning]
-        .allSatisfy({ !$0.isEmpty })
+      [definition.osVersion, definition.architecture, definition.profile,
+        definition.provisioning.text,
+      ].allSatisfy({ !$0.isEmpty })
     else {
       throw ImageError.sentence(
         "osimage.osvers, osimage.osarch, osimage.profile and osimage.provmethod must be specified "
           + "for the image \(image) in the database.")
     }
-    guard definition.provisioning == "netboot" else {
+    guard definition.provisioning == .netboot else {
       throw ImageError.sentence(
         "'\(image)' cannot be used to build diskless image. Make sure osimage.provmethod is "
           + "'netboot'.")

@@ -41,7 +41,7 @@ enum Syncfiles {
   /// Parses `osimage.environvar`: "A=b,C=d".
   private static func environment(_ definition: ImageDefinition) -> [String: String] {
     var variables: [String: String] = [:]
-    for item in (definition.osimage["environvar"] ?? "").split(separator: ",") {
+    for item in definition.environmentItems {
       let parts = item.split(separator: "=", maxSplits: 1).map { $0.filter { $0 != " " } }
       if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
     }

@@ -105,7 +105,7 @@ struct BundleCoverage {
     }
     var linuximage = manifest.definition.linuximage
     // If the table names no template or list, an export names the one that it found.
-    for role in ["template", "pkglist"] {
+    for role in [FileAttribute.template, .pkglist].map(\.rawValue) {
       guard let path = linuximage[role], !signs("linuximage", role) else { continue }
       let isComponent = statement.items.contains {
         $0.role.utf8.elementsEqual(role.utf8) && $0.path == Array(path.utf8)

@@ -99,9 +99,8 @@ struct SiteReplacements {
         install.appending(definition.osVersion).appending(definition.architecture),
         install.appending("post"),
       ]
-      + ["pkgdir", "otherpkgdir"].flatMap {
-        (definition.linuximage[$0] ?? "").split(separator: ",")
-      }.compactMap { AbsolutePath(String($0)) }
+      + (definition.packageDirectories + (definition.otherPackageDirectories ?? []))
+      .compactMap { AbsolutePath(String($0)) }
     return packages.contains { path.isInside($0) } ? .package : .other
   }
 

@@ -34,7 +34,7 @@ struct TreeProtector {
       if !prepared.privileged.isEmpty {
         protection.remarks = [open + (try adviceOnClosing(path))]
       }
-    } else if prepared.definition.provisioning != "statelite" {
+    } else if prepared.definition.provisioning != .statelite {
       if !prepared.privileged.isEmpty {
         protection.remarks = [open + "nodes fetch files from its directory, so it stays open"]
       }
@@ -80,7 +80,7 @@ struct TreeProtector {
   func closedDirectory(
     of components: [Snapshot.Component], _ definition: ImageDefinition
   ) throws -> AbsolutePath? {
-    guard isRoot, definition.provisioning == "statelite",
+    guard isRoot, definition.provisioning == .statelite,
       let tree = components.first(where: { $0.role == .rootTree }),
       let directory = AbsolutePath(tree.path)?.parent,
       try ImageCapturer(context).statLive(directory) == nil,

@@ -121,8 +121,7 @@ public struct BundleLayout: Sendable {
   private static func list(
     _ manifest: Manifest, _ attribute: String
   ) -> [(path: String, hasArguments: Bool)] {
-    let value = manifest.osimage[attribute] ?? manifest.linuximage[attribute] ?? ""
-    return value.split(separator: ",").compactMap { item in
+    manifest.items(of: attribute).compactMap { item in
       let words = item.split(separator: " ")
       return words.first.map { (String($0), words.count > 1) }
     }
@@ -148,12 +147,12 @@ public struct BundleLayout: Sendable {
       }
       return .directory
     }
-    for field in ["imagename", "provmethod", "profile", "osvers", "osarch"] {
+    for field in ["imagename"] + Manifest.requiredColumns {
       try require(field, manifest.osimage[field] != nil)
     }
     let kind = try ImageKind(manifest.definition, verb: "Importing")
     switch kind {
-    case .install: try require("template", manifest.linuximage["template"] != nil)
+    case .install: try require("template", manifest.template != nil)
     case .stateless:
       for field in ["ramdisk", "kernel", "rootimg"] {
         try require(field, manifest.values[field] != nil)

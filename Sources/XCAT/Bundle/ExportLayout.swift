@@ -44,7 +44,7 @@ public struct ExportLayout: Sendable {
       for extra in input.extras { try add(extra) }
       return
     }
-    for field in ["provmethod", "profile", "osvers", "osarch"]
+    for field in ImageDefinition.requiredColumns
     where definition.osimage[field] == nil {
       missing.append(
         .sentence(
@@ -52,7 +52,7 @@ public struct ExportLayout: Sendable {
           hint: "Set it with 'imgstore define \(input.image) \(field)=…'"))
     }
     // The other mandatory parts depend on the kind.
-    if definition.osimage["provmethod"] == nil { try refuseMissing() }
+    if definition.provisioning.text.isEmpty { try refuseMissing() }
     let kind = try ImageKind(definition, verb: "Exporting")
     manifest = Manifest(
       osimage: definition.osimage.merging(["imagename": input.image]) { $1 },
@@ -201,8 +201,7 @@ public struct ExportLayout: Sendable {
       }
     }
     for attribute in FileAttribute.lists.map(\.rawValue) {
-      let value = manifest.osimage[attribute] ?? manifest.linuximage[attribute] ?? ""
-      for item in value.split(separator: ",") {
+      for item in manifest.items(of: attribute) {
         let words = item.split(separator: " ")
         // xCAT never finds a script with arguments; only a complete bundle carries it.
         guard let word = words.first, words.count == 1 else { continue }

@@ -30,7 +30,7 @@ struct DependencyCollector {
     var variables = [
       "XCATROOT": ImageDependencies.xcatRoot.text, "INSTALLDIR": installDirectory.text,
     ]
-    for item in (definition.osimage["environvar"] ?? "").split(separator: ",") {
+    for item in definition.environmentItems {
       let parts = item.split(separator: "=", maxSplits: 1)
       guard parts.count == 2 else { continue }
       variables[Self.trimmedText(parts[0])] = Self.trimmedText(parts[1])
@@ -62,8 +62,7 @@ struct DependencyCollector {
 
   /// Returns the items of a comma list. Items of postinstall include their arguments.
   static func items(of attribute: String, _ definition: ImageDefinition) -> [String] {
-    let value = definition.osimage[attribute] ?? definition.linuximage[attribute] ?? ""
-    return value.split(separator: ",").map(trimmedText).filter { !$0.isEmpty }
+    definition.items(of: attribute).map(trimmedText).filter { !$0.isEmpty }
   }
 
   private static func trimmedText(_ text: some StringProtocol) -> String {

@@ -47,14 +47,14 @@ public enum ImageFiles {
     _ definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> AbsolutePath? {
     // xCAT's tools accept blanks around a value; they are not part of it.
-    if let text = definition.linuximage["rootimgdir"] { return AbsolutePath(trimmed(text)) }
-    guard ["netboot", "statelite"].contains(definition.provisioning) else { return nil }
-    return directory("netboot", definition, installDirectory)
+    if let text = definition.rootImageDirectory { return AbsolutePath(trimmed(text)) }
+    guard definition.provisioning.isDiskless else { return nil }
+    return directory(.netboot, definition, installDirectory)
   }
 
   /// Returns the reason that `rootimgdir` does not name a directory; nil if it is unset, or names one.
   public static func rootDirectoryFault(_ definition: ImageDefinition) -> String? {
-    guard let text = definition.linuximage["rootimgdir"] else { return nil }
+    guard let text = definition.rootImageDirectory else { return nil }
     let plain = trimmed(text)
     if let path = AbsolutePath(plain) {
       return path.components.isEmpty
@@ -75,19 +75,19 @@ public enum ImageFiles {
     _ definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> AbsolutePath? {
     guard definition.architecture.contains("s390x"),
-      ["netboot", "raw", "sysclone"].contains(definition.provisioning)
+      [.netboot, .raw, .sysclone].contains(definition.provisioning)
     else { return nil }
     return directory(definition.provisioning, definition, installDirectory)
   }
 
   private static func directory(
-    _ family: String, _ definition: ImageDefinition, _ installDirectory: AbsolutePath
+    _ family: ProvisioningMethod, _ definition: ImageDefinition, _ installDirectory: AbsolutePath
   ) -> AbsolutePath? {
     guard !definition.osVersion.isEmpty, !definition.architecture.isEmpty,
       !definition.profile.isEmpty
     else { return nil }
     return AbsolutePath(
-      installDirectory.text + "/\(family)/\(definition.osVersion)/\(definition.architecture)/"
+      installDirectory.text + "/\(family.text)/\(definition.osVersion)/\(definition.architecture)/"
         + definition.profile)
   }
 
@@ -131,9 +131,7 @@ public enum ImageFiles {
 
   /// Returns the absolute paths that an attribute names.
   public static func paths(of attribute: FileAttribute, _ definition: ImageDefinition) -> [AbsolutePath] {
-    let value =
-      definition.osimage[attribute.rawValue] ?? definition.linuximage[attribute.rawValue] ?? ""
-    return value.split(separator: ",").compactMap { item in
+    definition.items(of: attribute.rawValue).compactMap { item in
       var text = item.drop { $0 == " " }
       if attribute == .partitionfile {
         // "s:" is a script; "d:", "s:d:", "c:" and "s:c:" name disks and kernel arguments.
@@ -155,13 +153,12 @@ public enum ImageFiles {
   static func searchedList(
     _ definition: ImageDefinition, _ installDirectory: AbsolutePath, _ view: FileProvider
   ) throws -> ImageFile? {
-    let method = definition.provisioning
     let (attribute, suffix, subdirectory): (FileAttribute, String, String)
-    switch method {
-    case "install": (attribute, suffix, subdirectory) = (.template, "tmpl", "install")
-    case "netboot", "statelite":
+    switch definition.provisioning {
+    case .install: (attribute, suffix, subdirectory) = (.template, "tmpl", "install")
+    case .netboot, .statelite:
       (attribute, suffix, subdirectory) = (.pkglist, "pkglist", "netboot")
-    default: return nil
+    case .sysclone, .raw, .boottarget, .other: return nil
     }
     guard paths(of: attribute, definition).isEmpty, !definition.osVersion.isEmpty else { return nil }
     let version = definition.osVersion

@@ -31,7 +31,7 @@ public enum BootFiles {
   public static func copied(
     of definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> [BootFile] {
-    guard ["netboot", "statelite"].contains(definition.provisioning),
+    guard definition.provisioning.isDiskless,
       let directory = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
     else { return [] }
     func file(_ role: Role, _ name: String, else other: String? = nil) -> BootFile {
@@ -48,9 +48,9 @@ public enum BootFiles {
   }
 
   private static func ramdisk(of definition: ImageDefinition) -> String {
-    guard definition.provisioning == "statelite" else { return "initrd-stateless.gz" }
+    guard definition.provisioning == .statelite else { return "initrd-stateless.gz" }
     let isSUSE = ["sles", "suse"].contains { definition.osVersion.hasPrefix($0) }
-    return definition.osimage["rootfstype"] == "ramdisk" && !isSUSE
+    return definition.rootFileSystem == "ramdisk" && !isSUSE
       ? "initrd-stateless.gz" : "initrd-statelite.gz"
   }
 

@@ -33,7 +33,7 @@ struct ImageJSON: Codable {
   init(_ image: ImageSummary) {
     name = image.name
     defined = image.isDefined
-    provmethod = image.provisioning
+    provmethod = image.provisioning?.text ?? ""
     directory = image.directory
     snapshots = image.snapshots
     latest = image.latest?.id.hex
