@@ -44,9 +44,10 @@ struct AbsentPaths {
         break
       }
     }
-    return notes + directories.sorted { precedes($0.bytes, $1.bytes) }.map {
-      .init(.createdDirectory, path: $0.bytes)
-    }
+    return notes
+      + directories.sorted { precedes($0.bytes, $1.bytes) }.map {
+        .init(.createdDirectory, path: $0.bytes)
+      }
   }
 
   /// Returns the notes of a revert's target, without those on files that other images name by now.
@@ -72,7 +73,9 @@ struct AbsentPaths {
 
   /// Removes the empty directories among those that an import created, deepest first.
   func removeEmptyDirectories(_ notes: [Snapshot.Note]) throws {
-    let createdDirectories = notes.filter { $0.code == .createdDirectory }.compactMap { AbsolutePath($0.path) }
+    let createdDirectories = notes.filter { $0.code == .createdDirectory }.compactMap {
+      AbsolutePath($0.path)
+    }
     var candidates: Set<AbsolutePath> = Set(createdDirectories)
     for note in notes where note.code == .createdFile {
       guard var directory = AbsolutePath(note.path)?.parent,

@@ -62,7 +62,8 @@ struct CopyChange: LiveChange {
   func journal(target: Digest, before: Digest?) -> Journal {
     Journal(
       operation: .copy, image: image.text, started: now(), method: .automatic,
-      target: target, before: before, command: RecordedCommand.copy.text, message: "copy of \(source.name)")
+      target: target, before: before, command: RecordedCommand.copy.text,
+      message: "copy of \(source.name)")
   }
 
   func resolve(_ path: AbsolutePath) throws -> ResolvedPath {

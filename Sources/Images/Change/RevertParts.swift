@@ -196,7 +196,9 @@ struct PartCombiner {
     }
     guard var desired = location.new else {
       components[location.componentPath] = nil
-      if let path = AbsolutePath(location.componentPath) { notes.append(.init(.createdFile, path: path.bytes)) }
+      if let path = AbsolutePath(location.componentPath) {
+        notes.append(.init(.createdFile, path: path.bytes))
+      }
       return
     }
     desired.path = location.componentPath

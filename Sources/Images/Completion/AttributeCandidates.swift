@@ -46,7 +46,8 @@ extension CompletionSource {
     var names = ["definition"]
     if let snapshot = reference.flatMap(snapshot)?.snapshot {
       let roles = Set(snapshot.components.map(\.role))
-      names += roles.map { $0 == .rootTree ? "tree" : $0.text }.filter { !$0.contains("/") }.sorted()
+      names += roles.map { $0 == .rootTree ? "tree" : $0.text }.filter { !$0.contains("/") }
+        .sorted()
       names += snapshot.definition.attributes.map(\.name).filter { !roles.contains(Role($0)) }
     } else {
       names += ["tree"] + [Role.kernel, .ramdisk, .packed].map(\.text)

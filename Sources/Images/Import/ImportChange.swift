@@ -83,7 +83,8 @@ struct ImportChange: LiveChange {
   func journal(target: Digest, before: Digest?) -> Journal {
     Journal(
       operation: .importing, image: image.text, started: now(), method: .automatic,
-      target: target, before: before, command: RecordedCommand.importing.text, message: "import of \(request.bundle)",
+      target: target, before: before, command: RecordedCommand.importing.text,
+      message: "import of \(request.bundle)",
       options: JournalOption.facts(request, foreign: plan.foreign)
         + JournalOption.facts(excludes: plan.live.excludes))
   }

@@ -236,8 +236,7 @@ struct ImportTargets {
   ) -> [Snapshot.Component]? {
     var chain: [Snapshot.Component] = []
     var path = link.path
-    while let next = components.values.first(where: { $0.role == Role.target(of: path) })
-    {
+    while let next = components.values.first(where: { $0.role == Role.target(of: path) }) {
       chain.append(next)
       guard next.entry.kind == .symlink else { break }
       guard chain.count < 40 else { return nil }

@@ -105,7 +105,8 @@ public struct LineSearcher {
     } catch let error as SearchLimitError {
       let line = lineNumber + newlines(buffer[start..<min(error.offset, buffer.count)])
       throw ImageError(
-        (file.isEmpty ? "" : file + ", ") + "line \(line)", "cannot be matched against the pattern with less than \(error.limit)",
+        (file.isEmpty ? "" : file + ", ") + "line \(line)",
+        "cannot be matched against the pattern with less than \(error.limit)",
         hint:
           "Write the pattern without back-references and long repetitions: such a pattern has no limit"
       )

@@ -82,7 +82,8 @@ struct PackSources {
   /// - Throws: `ImageError` with packimage's sentence.
   private func requirePackimage(_ image: ImageName, _ definition: ImageDefinition) throws {
     guard
-      [definition.osVersion, definition.architecture, definition.profile,
+      [
+        definition.osVersion, definition.architecture, definition.profile,
         definition.provisioning.text,
       ].allSatisfy({ !$0.isEmpty })
     else {

@@ -52,7 +52,8 @@ struct BaselineLookup {
       guard let candidate = try refs.readIfPresent(image, number) else { continue }
       if let state = target {
         // Skips records of undos, and the snapshots of the change that was undone.
-        guard candidate.snapshot.hasSameState(as: state), !candidate.snapshot.restoresStateBefore else {
+        guard candidate.snapshot.hasSameState(as: state), !candidate.snapshot.restoresStateBefore
+        else {
           continue
         }
         target = nil

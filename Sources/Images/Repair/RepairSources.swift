@@ -96,7 +96,8 @@ struct RepairSources {
     let root = try context.fileSystem.openDirectory(
       at: context.fileSystem.workingDirectory, [0x2f], followLink: true)
     try offer(
-      [CaptureRoot(role: .other("source"), path: whole)], in: PathResolver(context.fileSystem, root: root),
+      [CaptureRoot(role: .other("source"), path: whole)],
+      in: PathResolver(context.fileSystem, root: root),
       to: session)
   }
 

@@ -90,7 +90,8 @@ struct BundleSecrets {
     }
     if let (path, role) = required.min(by: { $0.key < $1.key }) {
       throw ImageError(
-        .secretsFound, path, "is secret as a whole, but a bundle must contain the image's \(role.text)",
+        .secretsFound, path,
+        "is secret as a whole, but a bundle must contain the image's \(role.text)",
         hint: "Remove the secret from the file, or export without --scrub")
     }
   }

@@ -40,7 +40,8 @@ struct StatementWriter {
     case .unreadableFile, .unreadableDirectory, .unreadableNode: content = .other("unreadable")
     }
     return Statement.Item(
-      role: component.role.text, path: component.path, mode: entry.mode, uid: entry.uid, gid: entry.gid,
+      role: component.role.text, path: component.path, mode: entry.mode, uid: entry.uid,
+      gid: entry.gid,
       seconds: entry.modified.seconds, content: content)
   }
 }

@@ -130,7 +130,9 @@ public enum ImageFiles {
   }
 
   /// Returns the absolute paths that an attribute names.
-  public static func paths(of attribute: FileAttribute, _ definition: ImageDefinition) -> [AbsolutePath] {
+  public static func paths(of attribute: FileAttribute, _ definition: ImageDefinition)
+    -> [AbsolutePath]
+  {
     definition.items(of: attribute.rawValue).compactMap { item in
       var text = item.drop { $0 == " " }
       if attribute == .partitionfile {
@@ -160,7 +162,9 @@ public enum ImageFiles {
       (attribute, suffix, subdirectory) = (.pkglist, "pkglist", "netboot")
     case .sysclone, .raw, .boottarget, .other: return nil
     }
-    guard paths(of: attribute, definition).isEmpty, !definition.osVersion.isEmpty else { return nil }
+    guard paths(of: attribute, definition).isEmpty, !definition.osVersion.isEmpty else {
+      return nil
+    }
     let version = definition.osVersion
     let names = [
       "\(definition.profile).\(version).\(definition.architecture).\(suffix)",

@@ -156,7 +156,8 @@ struct SnapshotJSON: JSONDocument {
     tables = full ? Dictionary(snapshot.tables.map { ($0.name, $0.rows) }) { $0 + $1 } : nil
     pieces =
       full
-      ? snapshot.components.map { Piece(role: $0.role.text, entry: EntryJSON($0.path, $0.entry)) } : nil
+      ? snapshot.components.map { Piece(role: $0.role.text, entry: EntryJSON($0.path, $0.entry)) }
+      : nil
     notes = full ? snapshot.notes.map(NoteJSON.init) : nil
   }
 }
