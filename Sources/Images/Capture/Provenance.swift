@@ -25,6 +25,32 @@ public struct RecordedCommand: Hashable, Sendable {
   public static let secrets = RecordedCommand("secrets")
 }
 
+/// What a new snapshot says about its origin.
+struct SnapshotLabel {
+  /// A change of the live image.
+  struct Change {
+    /// The id of the snapshot with the state before; nil if none was kept.
+    let before: Digest?
+  }
+
+  let command: RecordedCommand
+  var message: String
+  /// The change that the snapshot records, so that `undo` finds it; nil if the live image was not changed.
+  private(set) var change: Change?
+
+  init(_ command: RecordedCommand, _ message: String) {
+    self.command = command
+    self.message = message
+  }
+
+  /// Returns the label of the snapshot that records the change.
+  func recording(before: Digest?) -> SnapshotLabel {
+    var label = self
+    label.change = Change(before: before)
+    return label
+  }
+}
+
 /// A key of provenance. The raw values are on disk.
 enum ProvenanceKey: String {
   case host, user, command, tool
@@ -36,6 +62,15 @@ enum ProvenanceKey: String {
   case parts
   /// The first source of a copied image's tree.
   case origin
+}
+
+extension Context {
+  /// Returns the provenance of a new snapshot.
+  func provenance(_ label: SnapshotLabel) -> [Snapshot.Fact] {
+    guard let change = label.change else { return provenance(label.command) }
+    return provenance(label.command, before: change.before)
+      + (change.before == nil ? [.noSafety] : [])
+  }
 }
 
 extension Snapshot.Fact {

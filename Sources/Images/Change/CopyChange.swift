@@ -30,7 +30,7 @@ struct CopyChange: LiveChange {
       image, ImageDefinition(), additional: components.compactMap(CaptureRoot.init),
       rows: copy.rows.keys,
       notes: try AbsentPaths(context).absenceNotes(of: components, live), allowsEmpty: true,
-      message: "before copy of \(source.name)", command: .copy)
+      label: SnapshotLabel(.copy, "before copy of \(source.name)"))
     return .kept(saved.committed, isNew: saved.isNew)
   }
 

@@ -37,7 +37,7 @@ struct TreeEditor {
   ) throws -> CommittedSnapshot? {
     let image = try ImageResolver(context).image(named: name)
     let before = try BundleExporter(context).snapshotOrLive(
-      Reference(image.text), message: "before \(command.text)", command: command)
+      Reference(image.text), label: SnapshotLabel(command, "before \(command.text)"))
     guard let root = before.snapshot.components.rootTree, let path = AbsolutePath(root.path) else {
       throw ImageError(.filesMissing, "image \(image)", "has no root tree")
     }
@@ -48,7 +48,7 @@ struct TreeEditor {
       tree,
       .init(
         image: image, definition: try ImageCapturer(context).definition(of: image), path: path,
-        before: before, message: message, command: command, locksTree: true)
+        before: before, label: SnapshotLabel(command, message), locksTree: true)
     )?.snapshot
   }
 }

@@ -70,7 +70,7 @@ struct BundleExporter {
     let store = try context.store(create: true)
     let cache = SegmentCache(store.layout)
     let snapshot = try snapshotOrLive(
-      Reference(request.reference), message: "for export", command: .export
+      Reference(request.reference), label: SnapshotLabel(.export, "for export")
     ) { candidate in
       let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
       let collection = try ExportCollection(context, transient, request, store, cache)
@@ -132,7 +132,7 @@ struct BundleExporter {
   /// it has changed.
   /// - Parameter checking: receives the state before it is recorded, and throws if the command cannot use it.
   func snapshotOrLive(
-    _ reference: Reference, message: String, command: RecordedCommand,
+    _ reference: Reference, label: SnapshotLabel,
     checking: ((Snapshot) throws -> Void)? = nil
   ) throws -> CommittedSnapshot {
     guard reference.selector == .latest || reference.selector == .live, !reference.image.isEmpty
@@ -162,8 +162,7 @@ struct BundleExporter {
     let directories = try DirectoryLocker(context).lockDirectories(image, definition, for: .reads)
     defer { withExtendedLifetime((lock, directories)) {} }
     return try SnapshotTaker(context).commitLive(
-      image, definition, skipIfUnchanged: true, checking: checking, message: message,
-      command: command
+      image, definition, skipIfUnchanged: true, checking: checking, label: label
     ).committed
   }
 

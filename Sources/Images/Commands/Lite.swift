@@ -143,7 +143,8 @@ struct LiteConverter {
       edits.tree,
       .init(
         image: source.image, definition: source.definition, path: path, before: before.snapshot,
-        message: request.undoes ? "statelite form removed" : "in statelite form", command: .lite))
+        label: SnapshotLabel(
+          .lite, request.undoes ? "statelite form removed" : "in statelite form")))
     report(.modified(tree: path.text))
     var packed: PackOutcome?
     if packs {

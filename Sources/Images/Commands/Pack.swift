@@ -69,7 +69,7 @@ struct ImagePacker {
         tree,
         .init(
           image: source.image, definition: source.definition, path: path, before: packed.snapshot,
-          message: "as packed", command: .pack))
+          label: SnapshotLabel(.pack, "as packed")))
       if let applied {
         let top = try PackSources(context).rootTree(
           of: applied.snapshot, source.definition, in: source.directory)

@@ -53,9 +53,10 @@ struct ChangeUndoer {
     let isUndo = change.snapshot.command == .undo
     var outcome = try ImageReverter(context).change(
       ChangeRequest(
-        image: image, target: target, request: request, command: .undo,
-        message: "undo of @\(change.number)"
-          + (isUndo ? "" : " (\(change.snapshot.message))")))
+        image: image, target: target, request: request,
+        label: SnapshotLabel(
+          .undo,
+          "undo of @\(change.number)" + (isUndo ? "" : " (\(change.snapshot.message))"))))
     outcome.undone = change
     return outcome
   }

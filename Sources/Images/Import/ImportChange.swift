@@ -67,7 +67,7 @@ struct ImportChange: LiveChange {
       image, plan.existing, additional: plan.requests, rows: prepared.rowKeys,
       notes: try AbsentPaths(context).absenceNotes(of: plan.components.all, plan.live),
       allowsEmpty: true, change: plan.trees,
-      message: "before import of \(request.bundle)", command: .importing)
+      label: SnapshotLabel(.importing, "before import of \(request.bundle)"))
     try ComponentPlanner(context).requireKept(
       plan.live.capture.components, plan.live.notes, in: saved.committed)
     return .kept(saved.committed, isNew: saved.isNew)

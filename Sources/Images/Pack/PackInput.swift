@@ -177,7 +177,7 @@ struct PackSources {
       checking: { [self] candidate in
         let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
         _ = try rootTree(of: transient, source.definition, in: source.directory)
-      }, message: "before packing", command: .pack)
+      }, label: SnapshotLabel(.pack, "before packing"))
     return (
       try rootTree(of: outcome.committed, source.definition, in: source.directory),
       outcome.committed, outcome.committed.number != latest?.number

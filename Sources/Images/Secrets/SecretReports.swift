@@ -24,7 +24,7 @@ struct SecretReporter {
     _ reference: String
   ) throws -> (snapshot: CommittedSnapshot, report: SecretReport) {
     let snapshot = try BundleExporter(context).snapshotOrLive(
-      Reference(reference), message: "for secrets", command: .secrets)
+      Reference(reference), label: SnapshotLabel(.secrets, "for secrets"))
     return (snapshot, try secretReport(of: snapshot.snapshot))
   }
 
