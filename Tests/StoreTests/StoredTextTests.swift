@@ -137,6 +137,25 @@ import Testing
     }
   }
 
+  @Test func `an older program's snapshot before an import has reason codes`() throws {
+    let directory = try TemporaryDirectory()
+    let name = "rhels8.5.0-x86_64-netboot-compute"
+    let store = try ObjectStore(
+      KernelFileSystem.shared, path: Array(directory.path("store").utf8), create: true
+    ) { _ in }
+    // imgstore 0.1.0 wrote the ref: an import of Tests/Fixtures/xcat/stateless.tgz into an empty directory.
+    let ref = try Data(
+      contentsOf: URL(fileURLWithPath: packageRoot + "/Tests/Golden/before-import-0.1.ref"))
+    try FileManager.default.createDirectory(
+      atPath: directory.path("store/refs/\(name)"), withIntermediateDirectories: true)
+    try ref.write(to: URL(fileURLWithPath: directory.path("store/refs/\(name)/0000000001")))
+    let committed = try store.refs.read(ImageName(name), 1)
+    let notes = committed.snapshot.notes
+    #expect(notes.count { $0.code == .createdFile } == 10)
+    #expect(notes.count { $0.code == .createdDirectory } == 3)
+    #expect(ref.range(of: Data(committed.snapshot.encode())) != nil)
+  }
+
   private func withOldStore(_ body: (ObjectStore, String) throws -> Void) throws {
     let directory = try TemporaryDirectory()
     try shell(
