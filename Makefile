@@ -58,8 +58,7 @@ test: test-deps       ## all tests; long sweeps are thinned; FILTER=REGEX picks 
 test-sweep: test-deps ## all tests with whole sweeps, seeds and corpora; an hour or two; FILTER=REGEX
 	@IMGSTORE_SWEEP=all scripts/test.sh $(if $(FILTER),--filter '$(FILTER)')
 
-lint:                 ## formatter, words (scripts/words.txt), imports, references, codes in comments, sizes
-lint:                 ## formatter, word check (scripts/words.txt), imports, references to documents, codes in comments, JSON keys
+lint:                 ## formatter, words, imports, references, codes in comments, sizes, JSON keys
 	$(SWIFT) format lint --strict --recursive --parallel $(FORMATTED)
 	@scripts/words.py
 	@scripts/imports.py

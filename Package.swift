@@ -66,7 +66,7 @@ let package = Package(
     module("Ingest", ["Recipes", "Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),
     module("Apply", ["Store", "Codec", "Platform"]),
-    module("XCAT", ["Platform", "SQLite", "CExpat"]),
+    module("XCAT", ["Store", "Platform", "SQLite", "CExpat"]),
     module(
       "Images",
       [

@@ -6,6 +6,8 @@ struct UnsupportedFormat {
   let description: String
   /// The command that converts it to a tar archive; empty if it is not an archive.
   let remedy: String
+  /// Whether it is a compressed file, of whatever content.
+  var isCompression = false
 
   /// Recognises a format by the first bytes of a file.
   static func of(_ head: some Collection<UInt8>) -> UnsupportedFormat? {
@@ -13,7 +15,8 @@ struct UnsupportedFormat {
     func begins(_ magic: [UInt8]) -> Bool { head.starts(with: magic) }
     func compressed(_ name: String, _ command: String) -> UnsupportedFormat {
       UnsupportedFormat(
-        description: "compressed with \(name)", remedy: "'\(command)' makes a plain one of it")
+        description: "compressed with \(name)", remedy: "'\(command)' makes a plain one of it",
+        isCompression: true)
     }
     if begins([0x04, 0x22, 0x4d, 0x18]) || begins([0x02, 0x21, 0x4c, 0x18]) {
       return compressed("lz4", "lz4 -dc")

@@ -54,7 +54,7 @@ import Testing
     try Data(bytes).write(to: file)
     let session = try store.beginSession()
     _ = try Capture(PathResolver(kernel, root: root), progress: Progress()).run(
-      [CaptureRoot(role: "tree", path: try #require(AbsolutePath(Array("/tree".utf8))))],
+      [CaptureRoot(role: .rootTree, path: try #require(AbsolutePath(Array("/tree".utf8))))],
       cache: nil, into: .store(session))
     try session.finish()
   }

@@ -65,7 +65,7 @@ import Testing
     func captured() throws -> Digest? {
       let memory = MemoryObjects(over: store)
       let result = try Capture(PathResolver(kernel, root: root), progress: Progress()).run(
-        [CaptureRoot(role: "tree", path: try #require(AbsolutePath(Array("/tree".utf8))))],
+        [CaptureRoot(role: .rootTree, path: try #require(AbsolutePath(Array("/tree".utf8))))],
         cache: nil,
         verifiedFiles: [Array("/tree/f".utf8): VerifiedFile(stat: verifiedFiles.stat, blob: lie)],
         into: .memory(memory))

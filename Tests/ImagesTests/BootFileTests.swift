@@ -73,7 +73,7 @@ import XCAT
         cp "$1/install/img/kernel" "$1/tftpboot/xcat/osimage/img/kernel"
         printf x | dd of="$1/tftpboot/xcat/osimage/img/kernel" bs=1 seek=\(offset) conv=notrunc status=none
         """, site.directory.path("root"))
-      #expect(try site.workspace.bootFiles(of: "img")?.stale.map(\.role) == ["kernel"])
+      #expect(try site.workspace.bootFiles(of: "img")?.stale.map(\.role) == [.kernel])
     }
   }
 

@@ -218,7 +218,7 @@ func request(
     _ = try store.refs.append(
       Snapshot(
         image: image, created: now(), parent: nil, message: "", provenance: [], tables: [],
-        components: [.init(role: "kernel", path: Array("/k".utf8), entry: entry)], notes: [],
+        components: [.init(role: .kernel, path: Array("/k".utf8), entry: entry)], notes: [],
         facts: [], entryCount: 1, contentBytes: UInt64(sizeBytes)))
   }
 

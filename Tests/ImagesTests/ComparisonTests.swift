@@ -185,7 +185,7 @@ import Testing
       directory.path)
     let comparison = try workspace.comparison("img", nil)
     let list = try #require(try comparison.lists().first)
-    #expect(list.role == "pkglist")
+    #expect(list.role == .attribute(.pkglist))
     #expect(
       String(decoding: list.lines, as: UTF8.self)
         == "--- img@1:/lists/p.pkglist\n+++ live:/lists/p.pkglist\n@@ -1,2 +1,2 @@\n bash\n-vim\n+emacs\n"

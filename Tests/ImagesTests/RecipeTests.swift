@@ -51,7 +51,7 @@ private struct PackedImage {
 
   func blob() throws -> (id: Digest, sizeBytes: UInt64) {
     let snapshot = try workspace.log("img")[0].committed.snapshot
-    let component = try #require(snapshot.components.first { $0.role == "packed" })
+    let component = try #require(snapshot.components.first { $0.role == .packed })
     guard case .file(let blob, let size) = component.entry.content else {
       throw TestFailure("the packed image is not a file")
     }

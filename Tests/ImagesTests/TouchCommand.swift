@@ -12,7 +12,9 @@ extension Workspace {
   func touch(_ files: [String], of image: String, time: Timestamp = now()) throws
     -> CommittedSnapshot?
   {
-    try edit(image, message: "touch of \(files.joined(separator: ", "))", command: "touch") {
+    try edit(
+      image, message: "touch of \(files.joined(separator: ", "))", command: RecordedCommand("touch")
+    ) {
       tree in
       for file in files {
         guard let entry = try tree.find(file) else { throw TouchError(file: file) }

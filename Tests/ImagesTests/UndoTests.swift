@@ -50,6 +50,24 @@ import Testing
     #expect(try workspace.findEntry("mine", in: #require(undone.safety)).entry.sizeBytes == 5)
   }
 
+  @Test func `an undo is recognised by its command, not by its message`() throws {
+    let directory = try TemporaryDirectory()
+    let workspace = try twoStates(directory)
+    let edit = try workspace.edit(
+      "img", message: "undo of nothing", command: RecordedCommand("touch")
+    ) { tree in
+      let entry = try #require(try tree.find("g"))
+      try tree.change {
+        $0.put([Array("g".utf8)], .touched(entry, Timestamp(seconds: 5, nanoseconds: 0)))
+      }
+    }
+    let number = try #require(edit).number
+    let undo = try #require(try workspace.undo("img").recorded)
+    #expect(undo.snapshot.message == "undo of @\(number) (undo of nothing)")
+    let redo = try #require(try workspace.undo("img").recorded)
+    #expect(redo.snapshot.message == "undo of @\(undo.number)")
+  }
+
   @Test func `an undo after a snapshot is refused`() throws {
     let directory = try TemporaryDirectory()
     let workspace = try twoStates(directory)

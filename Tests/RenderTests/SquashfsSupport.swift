@@ -29,7 +29,7 @@ struct StoredTree {
   private static func snapshot(_ workspace: Workspace) throws -> Entry {
     let snapshot = try workspace.snapshot("img", allowsEmpty: true).committed.snapshot
     #expect(snapshot.isComplete, "\(snapshot.notes)")
-    return try #require(snapshot.components.first { $0.role == "rootimg" }).entry
+    return try #require(snapshot.components.first { $0.role == .rootTree }).entry
   }
 
   /// Takes the snapshot of a changed tree.

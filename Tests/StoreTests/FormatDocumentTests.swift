@@ -107,7 +107,7 @@ import Testing
     #expect(report.objects == 3)
     let committed = try #require(try opened.refs.latest(of: ImageName("demo")))
     let root = try #require(committed.snapshot.components.first)
-    #expect(root.role == "rootimg" && root.path == Array("/demo".utf8))
+    #expect(root.role == .rootTree && root.path == Array("/demo".utf8))
     #expect(try Tree.entries(try #require(root.entry.ids), from: opened) == entries)
     #expect(
       committed.snapshot.encode() == Array(try example("ref")[12..<(example("ref").count - 32)]))

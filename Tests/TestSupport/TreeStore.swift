@@ -23,7 +23,7 @@ public final class TreeStore {
   public func capture(_ path: String) throws -> Entry {
     let root = try files.openDirectory(at: files.workingDirectory, [0x2f], followLink: true)
     let session = try store.beginSession()
-    let request = CaptureRoot(role: "root", path: try #require(AbsolutePath(path)))
+    let request = CaptureRoot(role: .rootTree, path: try #require(AbsolutePath(path)))
     let result = try Capture(PathResolver(files, root: root), progress: Progress()).run(
       [request], cache: nil, into: .store(session))
     try session.finish()

@@ -51,10 +51,10 @@ final class AttributeWriter {
     let hasNewSet = try setXattrs(entry, owner, at: file, [], path)
     let mode = mode(of: entry, owner, path)
     if owner.isChanged || hasNewSet || now.mode != mode {
-      try attempt("mode", path) { () throws(SystemError) in try fileSystem.setMode(file, mode) }
+      try attempt(.mode, path) { () throws(SystemError) in try fileSystem.setMode(file, mode) }
     }
     if now.modified != entry.modified {
-      try attempt("modification time", path) { () throws(SystemError) in
+      try attempt(.modificationTime, path) { () throws(SystemError) in
         try fileSystem.setModified(file, entry.modified)
       }
     }
@@ -70,12 +70,12 @@ final class AttributeWriter {
     let hasNewSet = try setXattrs(entry, owner, at: directory, name, path)
     let mode = mode(of: entry, owner, path)
     if entry.kind != .symlink, owner.isChanged || hasNewSet || now.mode != mode {
-      try attempt("mode", path) { () throws(SystemError) in
+      try attempt(.mode, path) { () throws(SystemError) in
         try fileSystem.setMode(at: directory, name, mode)
       }
     }
     if now.modified != entry.modified {
-      try attempt("modification time", path) { () throws(SystemError) in
+      try attempt(.modificationTime, path) { () throws(SystemError) in
         try fileSystem.setModified(at: directory, name, entry.modified)
       }
     }
@@ -101,7 +101,7 @@ final class AttributeWriter {
     _ entry: Entry, of file: Int32, _ reported: InodeFlags, _ path: [UInt8]
   ) throws(SystemError) {
     if entry.flags.isEmpty, reported.isEmpty { return }
-    try attempt("flags \(entry.flags.letters)", path) { () throws(SystemError) in
+    try attempt(.flags(entry.flags), path) { () throws(SystemError) in
       let now = try fileSystem.inodeFlags(file)
       var target = entry.flags
       // No-copy-on-write can change only while the file is empty.
@@ -115,7 +115,7 @@ final class AttributeWriter {
   /// Sets the flags that a file must have before its content is written.
   func prepare(_ entry: Entry, _ file: Int32, path: [UInt8]) throws {
     guard entry.flags.contains(.noCopyOnWrite) else { return }
-    try attempt("flags C", path) { () throws(SystemError) in
+    try attempt(.flags(.noCopyOnWrite), path) { () throws(SystemError) in
       try fileSystem.setInodeFlags(file, .noCopyOnWrite)
     }
   }
@@ -183,7 +183,7 @@ final class AttributeWriter {
       // Keep a label that the system's policy assigns by itself.
       if present == AttributeWriter.label { continue }
       isChanged = true
-      try attempt("attribute \(printable(present))", path) { () throws(SystemError) in
+      try attempt(.xattr(present), path) { () throws(SystemError) in
         try fileSystem.removeXattr(at: directory, name, name: present)
       }
     }
@@ -192,7 +192,7 @@ final class AttributeWriter {
         note(path, "capabilities were not set, because the owner could not be set")
         continue
       }
-      try attempt("attribute \(printable(attribute.name))", path) { () throws(SystemError) in
+      try attempt(.xattr(attribute.name), path) { () throws(SystemError) in
         if try fileSystem.xattr(at: directory, name, name: attribute.name) == attribute.value {
           return
         }
@@ -213,18 +213,35 @@ final class AttributeWriter {
 
   // MARK: Problems
 
+  /// An attribute that is set separately.
+  private enum Attribute {
+    case mode, modificationTime
+    case flags(InodeFlags)
+    case xattr([UInt8])
+
+    var noun: String {
+      switch self {
+      case .mode: "mode"
+      case .modificationTime: "modification time"
+      case .flags(let flags): "flags \(flags.letters)"
+      case .xattr(let name): "attribute \(printable(name))"
+      }
+    }
+  }
+
   /// Sets one attribute. A refusal becomes a problem.
   private func attempt(
-    _ what: String, _ path: [UInt8], _ body: () throws(SystemError) -> Void
+    _ attribute: Attribute, _ path: [UInt8], _ body: () throws(SystemError) -> Void
   ) throws(SystemError) {
     do throws(SystemError) {
       try body()
     } catch {
-      // An attribute may exceed the size of its inode, or the quota.
-      guard error.isRefusal || what.hasPrefix("attribute") && error.code != .inputOutput else {
+      if case .xattr = attribute, error.code != .inputOutput {
+        // An extended attribute may exceed the size of its inode, or the quota.
+      } else if !error.isRefusal {
         throw error
       }
-      note(path, "the \(what) could not be set: \(error.code)")
+      note(path, "the \(attribute.noun) could not be set: \(error.code)")
     }
   }
 

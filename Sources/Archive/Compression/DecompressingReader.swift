@@ -126,7 +126,7 @@ public final class DecompressingReader {
     } else if begins([0x5d, 0, 0]) {
       form = .compressed(XzDecoder(memoryLimitBytes: memoryLimitBytes, isLegacy: true))
     } else if let other = UnsupportedFormat.of(UnsafeRawBufferPointer(input).prefix(n)),
-      other.description.hasPrefix("compressed")
+      other.isCompression
     {
       throw ArchiveError("it is \(other.description), which is not supported; \(other.remedy)")
     } else {

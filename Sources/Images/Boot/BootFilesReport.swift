@@ -2,6 +2,7 @@
 // directory (`BootFiles`), which a change of the image does not update.
 
 import Platform
+import Store
 import XCAT
 
 /// A copy of a boot file, which nodes load.
@@ -15,8 +16,8 @@ public struct BootCopy: Sendable {
     /// The copy or the image's file cannot be read.
     case unreadable
   }
-  /// The role of the file: "kernel", "ramdisk" or "hypervisor".
-  public let role: String
+  /// The role of the file: kernel, ramdisk or hypervisor.
+  public let role: Role
   public let path: AbsolutePath
   /// The image's file.
   public let source: AbsolutePath

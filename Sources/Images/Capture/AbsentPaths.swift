@@ -10,28 +10,11 @@ import Platform
 import Store
 import XCAT
 
-extension Snapshot.Note {
-  private static let fileDetail = "not there before the import"
-  private static let directoryDetail = "a folder not there before the import"
-
-  static func absentFile(_ path: AbsolutePath) -> Snapshot.Note {
-    Snapshot.Note(.absent, path: path.bytes, detail: fileDetail)
-  }
-
-  static func absentDirectory(_ path: AbsolutePath) -> Snapshot.Note {
-    Snapshot.Note(.absent, path: path.bytes, detail: directoryDetail)
-  }
-
-  var isAbsentFile: Bool { kind == .absent && detail == Snapshot.Note.fileDetail }
-  var isAbsentDirectory: Bool { kind == .absent && detail == Snapshot.Note.directoryDetail }
-  var isAbsence: Bool { isAbsentFile || isAbsentDirectory }
-}
-
 extension Snapshot {
   /// The paths of files that did not exist, for a capture of the files that are there now.
   var absentPathRequests: [CaptureRoot] {
-    notes.filter(\.isAbsentFile).compactMap { AbsolutePath($0.path) }
-      .map { CaptureRoot(role: ImageFiles.extra, path: $0) }
+    notes.filter { $0.code == .createdFile }.compactMap { AbsolutePath($0.path) }
+      .map { CaptureRoot(role: .extra, path: $0) }
   }
 }
 
@@ -50,7 +33,7 @@ struct AbsentPaths: Collaborator {
     var known: Set<AbsolutePath> = []
     for component in components where !there.contains(component.path) {
       guard let path = AbsolutePath(component.path) else { continue }
-      notes.append(.absentFile(path))
+      notes.append(.init(.createdFile, path: path.bytes))
       guard known.insert(path.parent).inserted else { continue }
       for count in path.components.indices.dropFirst() {
         let directory = AbsolutePath(components: Array(path.components[..<count]))
@@ -59,12 +42,15 @@ struct AbsentPaths: Collaborator {
         break
       }
     }
-    return notes + directories.sorted { precedes($0.bytes, $1.bytes) }.map { .absentDirectory($0) }
+    return notes
+      + directories.sorted { precedes($0.bytes, $1.bytes) }.map {
+        .init(.createdDirectory, path: $0.bytes)
+      }
   }
 
   /// Returns the notes of a revert's target, without those on files that other images name by now.
   func effectiveNotes(_ target: Snapshot, of image: ImageName) throws -> [Snapshot.Note] {
-    let absent = target.notes.filter(\.isAbsentFile)
+    let absent = target.notes.filter { $0.code == .createdFile }
     if absent.isEmpty { return target.notes }
     let tables = try context.tables()
     let install = try context.installDirectory(tables)
@@ -75,7 +61,7 @@ struct AbsentPaths: Collaborator {
       }
     }
     return target.notes.filter { note in
-      guard note.isAbsentFile, let other = named[note.path] else { return true }
+      guard note.code == .createdFile, let other = named[note.path] else { return true }
       if (try? ImageCapturer(context).statLive(AbsolutePath(note.path) ?? install)) != nil {
         context.reporter.warn("\(printable(note.path)) was kept: the image \(other) names it")
       }
@@ -85,9 +71,11 @@ struct AbsentPaths: Collaborator {
 
   /// Removes the empty directories among those that an import created, deepest first.
   func removeEmptyDirectories(_ notes: [Snapshot.Note]) throws {
-    let createdDirectories = notes.filter(\.isAbsentDirectory).compactMap { AbsolutePath($0.path) }
+    let createdDirectories = notes.filter { $0.code == .createdDirectory }.compactMap {
+      AbsolutePath($0.path)
+    }
     var candidates: Set<AbsolutePath> = Set(createdDirectories)
-    for note in notes where note.isAbsentFile {
+    for note in notes where note.code == .createdFile {
       guard var directory = AbsolutePath(note.path)?.parent,
         let top = createdDirectories.first(where: { directory.isInside($0) })
       else { continue }

@@ -35,7 +35,7 @@ extension [Snapshot.Component] {
         components.append(part)
       }
     }
-    let role = CaptureRoot.targetRole(of: link.path)
+    let role = Role.target(of: link.path)
     let named = filter { $0.role == role }
     return component(at: AbsolutePath(components: components).bytes)
       ?? (named.count == 1 ? named.first : nil)
@@ -44,12 +44,12 @@ extension [Snapshot.Component] {
   /// The paths of the targets of links in the image's own directory. If the root tree or the kernel is a
   /// link, its target belongs to the image.
   var ownTargets: [AbsolutePath] {
-    var links = filter { ImageFiles.ownedRoles.contains($0.role) && $0.entry.kind == .symlink }
+    var links = filter { $0.role.isOwned && $0.entry.kind == .symlink }
     var targets: [AbsolutePath] = []
     var seen: Set<[UInt8]> = []
     while let link = links.popLast() {
       guard seen.insert(link.path).inserted else { continue }
-      let role = CaptureRoot.targetRole(of: link.path)
+      let role = Role.target(of: link.path)
       for component in self where component.role == role {
         if let path = AbsolutePath(component.path) { targets.append(path) }
         if component.entry.kind == .symlink { links.append(component) }
@@ -60,7 +60,7 @@ extension [Snapshot.Component] {
 
   /// The root tree, links followed; nil if the image has none.
   var rootTree: Snapshot.Component? {
-    first { $0.role == ImageFiles.rootTree }.flatMap(followed)
+    first { $0.role == .rootTree }.flatMap(followed)
   }
 }
 

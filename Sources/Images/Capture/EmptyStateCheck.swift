@@ -75,8 +75,7 @@ enum EmptyStateCheck {
       return .noImageFiles(path: note.path, detail: note.detail)
     }
     // The image consists only of its definition: none of the named files exists.
-    if live.capture.components.isEmpty, live.definition.linuximage["rootimgdir"] != nil {
-      let directory = live.definition.linuximage["rootimgdir", default: ""]
+    if live.capture.components.isEmpty, let directory = live.definition.rootImageDirectory {
       return .noImageFiles(path: Array(directory.utf8), detail: "")
     }
     if let path = live.definition.directoryPath,
@@ -145,8 +144,8 @@ enum EmptyStateCheck {
 
   /// Returns the image's root tree if it is empty and the image's directory has no other component.
   private static func onlyEmptyTree(_ live: LiveImage) -> Snapshot.Component? {
-    let own = live.capture.components.filter { ImageFiles.ownedRoles.contains($0.role) }
-    guard own.count == 1, let tree = own.first, tree.role == ImageFiles.rootTree,
+    let own = live.capture.components.filter(\.role.isOwned)
+    guard own.count == 1, let tree = own.first, tree.role == .rootTree,
       case .directory = tree.entry.content, !isFilled(tree.entry)
     else { return nil }
     return tree

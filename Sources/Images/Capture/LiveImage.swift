@@ -41,7 +41,7 @@ struct ImageCapturer: Collaborator {
     var files = try imageFiles(definition, context.installDirectory(tables))
     for (schema, rows) in try LiveRows(context).kitRows(definition, tables) where schema == .kit {
       for directory in rows.compactMap({ $0["kitdir"] }).compactMap({ AbsolutePath($0) }) {
-        files.append(ImageFile(role: ImageFiles.kit, path: directory, isNamed: true))
+        files.append(ImageFile(role: .kit, path: directory, isNamed: true))
       }
     }
     var seen: Set<AbsolutePath> = []
@@ -49,16 +49,11 @@ struct ImageCapturer: Collaborator {
     for file in files where seen.insert(file.path).inserted {
       all.append(CaptureRoot(role: file.role, path: file.path))
     }
-    let carried = (latest?.components ?? []).filter { ImageCapturer.carriedRoles.contains($0.role) }
+    let carried = (latest?.components ?? []).filter(\.role.isCarried)
     for other in carried.compactMap(CaptureRoot.init) + others
     where seen.insert(other.path).inserted { all.append(other) }
     return (all, Set(files.filter(\.isNamed).map(\.path)))
   }
-
-  /// Roles of files that only a bundle named. They stay with the image.
-  private static let carriedRoles: Set<String> = [
-    ImageFiles.extra, ImageFiles.closure, ImageFiles.kit,
-  ]
 
   /// Returns the files of a definition on this management node.
   func imageFiles(
@@ -131,7 +126,7 @@ struct ImageCapturer: Collaborator {
       Snapshot.Note(
         .absent, path: $0.path.bytes,
         detail: definition.isDirectory
-          ? "if it was moved, run 'imgstore add \(image) NEWDIR'" : "named by \($0.role)")
+          ? "if it was moved, run 'imgstore add \(image) NEWDIR'" : "named by \($0.role.text)")
     }
     let missing = try noImageFiles(definition, capture).map { [$0] } ?? []
     return LiveImage(
@@ -147,9 +142,9 @@ struct ImageCapturer: Collaborator {
   private func noImageFiles(
     _ definition: ImageDefinition, _ capture: CaptureResult
   ) throws -> Snapshot.Note? {
-    guard ["netboot", "statelite"].contains(definition.provisioning),
+    guard definition.provisioning.isDiskless,
       !definition.osVersion.contains("esx"),
-      !capture.components.contains(where: { ImageFiles.ownedRoles.contains($0.role) })
+      !capture.components.contains(where: \.role.isOwned)
     else { return nil }
     let directory = ImageFiles.bootDirectory(
       definition, installDirectory: try context.installDirectory(try context.tables()))

@@ -21,17 +21,14 @@ public enum SnapshotOrigin: String, Sendable, CaseIterable, Codable {
 }
 
 extension Snapshot {
-  private static let commandKey = "command"
-
   /// The origin of the snapshot. Without a command in its provenance, it counts as a person's.
   public var origin: SnapshotOrigin {
-    let command = provenance.first { $0.key == Snapshot.commandKey }?.value ?? ""
-    switch (command, before != nil || hasKeptNothing) {
-    case ("", _), ("snapshot", _): return .manual
-    case ("import", true): return .imported
-    case ("copy", true): return .copied
-    case (_, true): return .change
-    case (_, false): return .safety
+    switch (command ?? .snapshot, before != nil || hasKeptNothing) {
+    case (.snapshot, _): .manual
+    case (.importing, true): .imported
+    case (.copy, true): .copied
+    case (_, true): .change
+    case (_, false): .safety
     }
   }
 }

@@ -170,7 +170,7 @@ struct LiveRows: Collaborator {
   func kitRows(
     _ definition: ImageDefinition, _ tables: any TableBackend
   ) throws -> [(TableSchema, [[String: String]])] {
-    let desired = (definition.osimage["kitcomponents"] ?? "").split(separator: ",").map(String.init)
+    let desired = definition.kitComponentNames
     guard !desired.isEmpty else { return [] }
     let components = try tables.rows("kitcomponent")
     let kitNames = Set(

@@ -33,7 +33,7 @@ struct ChangeScope: Collaborator {
       let bootDirectory = try ImageFiles.bootDirectory(definition, installDirectory: install)
         .flatMap { try ImageCapturer(context).statLive($0) }.map { FileIdentity($0) }
       let lists = Set(
-        try ImageFiles.listAttributes.flatMap { ImageFiles.paths(of: $0, definition) }
+        try FileAttribute.lists.flatMap { ImageFiles.paths(of: $0, definition) }
           .compactMap { try entryIdentity($0) })
       let directory = definition.directoryPath
       let shared = identities.filter { path, identity in

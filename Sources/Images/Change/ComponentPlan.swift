@@ -107,7 +107,7 @@ struct ComponentPlanner: Collaborator {
   ) throws -> [ComponentPlan] {
     let store = try context.store()
     let paths = Set(live.map(\.path)).union(target.map(\.path)).sorted(by: precedes)
-    let absent = Set(targetNotes.filter(\.isAbsentFile).map(\.path))
+    let absent = Set(targetNotes.filter { $0.code == .createdFile }.map(\.path))
     var plans: [ComponentPlan] = []
     for path in paths {
       guard let absolute = AbsolutePath(path) else { continue }
@@ -115,7 +115,7 @@ struct ComponentPlanner: Collaborator {
       let desired = target.first { $0.path == path }
       // Several images may share a list, so it is not removed merely because this one named it once. It is
       // removed if the target notes its absence.
-      if desired == nil, let current, !ImageFiles.ownedRoles.contains(current.role),
+      if desired == nil, let current, !current.role.isOwned,
         !absent.contains(path)
       {
         continue

@@ -122,7 +122,7 @@ struct PartCombiner {
     guard desired != nil || current != nil else {
       throw ImageError(
         .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image",
-        hint: source.components.contains { $0.role == text }
+        hint: source.components.contains { $0.role == Role(text) }
           ? "For a component of the image, write '--component \(text)'"
           : "Paths are inside the root tree, or absolute on the management node; links are not followed"
       )
@@ -148,7 +148,7 @@ struct PartCombiner {
     }
     var pattern = note.map { printable($0.detail.utf8) }
     // An entry that does not exist now has no note.
-    if pattern == nil, location.new?.role == ImageFiles.rootTree, live.definition.isDirectory,
+    if pattern == nil, location.new?.role == .rootTree, live.definition.isDirectory,
       let patterns = try? ExcludePatterns(live.definition.excludes)
     {
       for length in location.below.indices.map({ $0 + 1 }) where pattern == nil {
@@ -196,12 +196,14 @@ struct PartCombiner {
     }
     guard var desired = location.new else {
       components[location.componentPath] = nil
-      if let path = AbsolutePath(location.componentPath) { notes.append(.absentFile(path)) }
+      if let path = AbsolutePath(location.componentPath) {
+        notes.append(.init(.createdFile, path: path.bytes))
+      }
       return
     }
     desired.path = location.componentPath
     components[location.componentPath] = desired
-    notes.removeAll { $0.path == location.componentPath && $0.isAbsentFile }
+    notes.removeAll { $0.path == location.componentPath && $0.code == .createdFile }
   }
 
   /// Copies the snapshot's notes on unreadable entries, so that the revert leaves these alone.
@@ -253,7 +255,7 @@ struct PartCombiner {
       rows = source.keptRows
       return
     }
-    let role = name == "tree" ? ImageFiles.rootTree : name
+    let role = name == "tree" ? .rootTree : Role(name)
     let paths = Set(
       (live.capture.components + source.components).filter { $0.role == role }.map(\.path))
     for path in paths.sorted(by: precedes) {

@@ -44,7 +44,7 @@ struct BenchRunner: Collaborator {
       let image = try ImageResolver(context).image(named: subject)
       let files = try ImageCapturer(context).imageFiles(
         ImageCapturer(context).definition(of: image), context.installDirectory(context.tables()))
-      guard let tree = files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
+      guard let tree = files.first(where: { $0.role == .rootTree })?.path else {
         throw ImageError(
           .notFound, "image \(image)", "has no root tree to pack here",
           hint: "Name a directory by its path instead: 'imgstore bench ./DIR'")
@@ -92,7 +92,7 @@ private struct Bench {
     context.progress.begin("reading the tree")
     let session = try store.beginSession()
     let capture = try StoreProtection(context).newCapture().run(
-      [CaptureRoot(role: ImageFiles.rootTree, path: path)], cache: nil, into: .store(session))
+      [CaptureRoot(role: .rootTree, path: path)], cache: nil, into: .store(session))
     try session.finish()
     guard let top = capture.components.rootTree?.entry, top.kind == .directory else {
       throw ImageError(path.text, "cannot be read as a tree")

@@ -69,7 +69,7 @@ struct ImageCopier: Collaborator {
     let image = try ImageName(request.name)
     try image.requirePlain()
     let source = try BundleExporter(context).snapshotOrLive(
-      Reference(request.reference), message: "for copy", command: "copy")
+      Reference(request.reference), label: SnapshotLabel(.copy, "for copy"))
     let store = try context.store()
     let lock = try ImageLocks(context).lock(
       image, store, isDryRun: request.isDryRun, usesTree: true)

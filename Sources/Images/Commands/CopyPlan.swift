@@ -33,7 +33,7 @@ struct CopyPlan {
     }
     directory = new
     definition = ImageDefinition(directory: new, excludes: source.definition.excludes)
-    components = [Snapshot.Component(role: ImageFiles.rootTree, path: new.bytes, entry: tree.entry)]
+    components = [Snapshot.Component(role: .rootTree, path: new.bytes, entry: tree.entry)]
     origins[new.bytes] = tree.path
     notes = source.notes.filter { $0.isProblem && $0.path.starts(with: tree.path) }.map {
       Snapshot.Note(
@@ -51,16 +51,16 @@ struct CopyPlan {
   ) throws {
     var old = source.definition
     // xCAT finds some lists by the name of the profile. The copy has another profile, so it names them.
-    for component in source.components
-    where ImageFiles.listAttributes.contains(component.role)
-      && ImageFiles.paths(of: component.role, old).isEmpty
-    {
-      try old.set(component.role, printable(component.path))
+    for component in source.components {
+      guard component.role.isList, let attribute = component.role.attribute,
+        ImageFiles.paths(of: attribute, old).isEmpty
+      else { continue }
+      try old.set(attribute.rawValue, printable(component.path))
     }
     var renamed = try ProfileRename.apply(
       Manifest(osimage: old.osimage, linuximage: old.linuximage), to: profile,
       installDirectory: installDirectory)
-    if let newDirectory { renamed.linuximage["rootimgdir"] = newDirectory.text }
+    if let newDirectory { renamed.setRootImageDirectory(newDirectory.text) }
     definition = renamed.definition
     guard let from = ImageFiles.bootDirectory(old, installDirectory: installDirectory),
       let to = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
@@ -78,7 +78,7 @@ struct CopyPlan {
     }
     directory = to
     var newPaths: [AbsolutePath: AbsolutePath] = [:]
-    for attribute in ImageFiles.listAttributes {
+    for attribute in FileAttribute.lists {
       for (oldPath, newPath) in zip(
         ImageFiles.paths(of: attribute, old), ImageFiles.paths(of: attribute, definition))
       { newPaths[oldPath] = newPath }
@@ -93,7 +93,7 @@ struct CopyPlan {
     }
     // The copy has the targets of links instead of the links, so it shares no file that the source may
     // change.
-    for link in source.components where !CaptureRoot.isTargetRole(link.role) {
+    for link in source.components where !link.role.isLinkTarget {
       guard let path = AbsolutePath(link.path), let component = source.components.followed(link)
       else {
         continue

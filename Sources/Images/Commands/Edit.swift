@@ -11,14 +11,14 @@ extension Workspace {
   /// that the edit can be undone, and resumed after an interruption.
   /// - Parameters:
   ///   - message: the message of the snapshot of the edited tree.
-  ///   - command: the name of the command that edits.
+  ///   - command: the command that edits.
   ///   - body: makes the edits. Entries that it does not mention stay.
   /// - Returns: the snapshot of the edited tree; nil if nothing changed.
   /// - Throws: `ImageError`: `imageNotFound`, `filesMissing` if the image has no root tree; errors of `body`;
   ///   otherwise as `revert`.
   @discardableResult
   public func edit(
-    _ name: String, message: String, command: String,
+    _ name: String, message: String, command: RecordedCommand,
     _ body: (inout EditableTree) throws -> Void
   ) throws -> CommittedSnapshot? {
     try TreeEditor(context).edit(name, message: message, command: command, body)
@@ -30,12 +30,12 @@ struct TreeEditor: Collaborator {
   let context: Context
 
   func edit(
-    _ name: String, message: String, command: String,
+    _ name: String, message: String, command: RecordedCommand,
     _ body: (inout EditableTree) throws -> Void
   ) throws -> CommittedSnapshot? {
     let image = try ImageResolver(context).image(named: name)
     let before = try BundleExporter(context).snapshotOrLive(
-      Reference(image.text), message: "before \(command)", command: command)
+      Reference(image.text), label: SnapshotLabel(command, "before \(command.text)"))
     guard let root = before.snapshot.components.rootTree, let path = AbsolutePath(root.path) else {
       throw ImageError(.filesMissing, "image \(image)", "has no root tree")
     }
@@ -46,7 +46,7 @@ struct TreeEditor: Collaborator {
       tree,
       .init(
         image: image, definition: try ImageCapturer(context).definition(of: image), path: path,
-        before: before, message: message, command: command, locksTree: true)
+        before: before, label: SnapshotLabel(command, message), locksTree: true)
     )?.snapshot
   }
 }

@@ -68,7 +68,7 @@ struct BundleExporter: Collaborator {
     let store = try context.store(create: true)
     let cache = SegmentCache(store.layout)
     let snapshot = try snapshotOrLive(
-      Reference(request.reference), message: "for export", command: "export"
+      Reference(request.reference), label: SnapshotLabel(.export, "for export")
     ) { candidate in
       let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
       let collection = try ExportCollection(context, transient, request, store, cache)
@@ -85,8 +85,8 @@ struct BundleExporter: Collaborator {
       collection.scrub(secrets, scan)
       layout = try ExportLayout(collection.input, installDirectory: collection.install)
     }
-    if snapshot.snapshot.definition.linuximage["template"] == nil,
-      let template = layout.manifest.linuximage["template"]
+    if snapshot.snapshot.definition.template == nil,
+      let template = layout.manifest.template
     {
       report(.foundTemplate(path: template))
     }
@@ -130,7 +130,7 @@ struct BundleExporter: Collaborator {
   /// it has changed.
   /// - Parameter checking: receives the state before it is recorded, and throws if the command cannot use it.
   func snapshotOrLive(
-    _ reference: Reference, message: String, command: String,
+    _ reference: Reference, label: SnapshotLabel,
     checking: ((Snapshot) throws -> Void)? = nil
   ) throws -> CommittedSnapshot {
     guard reference.selector == .latest || reference.selector == .live, !reference.image.isEmpty
@@ -160,8 +160,7 @@ struct BundleExporter: Collaborator {
     let directories = try DirectoryLocker(context).lockDirectories(image, definition, for: .reads)
     defer { withExtendedLifetime((lock, directories)) {} }
     return try SnapshotTaker(context).commitLive(
-      image, definition, skipIfUnchanged: true, checking: checking, message: message,
-      command: command
+      image, definition, skipIfUnchanged: true, checking: checking, label: label
     ).committed
   }
 

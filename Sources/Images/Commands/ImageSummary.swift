@@ -9,7 +9,8 @@ public struct ImageSummary: Sendable {
   public let name: String
   /// Whether xCAT's tables or the store's own define it.
   public let isDefined: Bool
-  public let provisioning: String
+  /// The provisioning method; nil if the image is not defined.
+  public let provisioning: ProvisioningMethod?
   /// The path of an image that is a directory; nil for an osimage.
   public let directory: String?
   /// The number of its snapshots.
@@ -52,7 +53,7 @@ struct ImageLister: Collaborator {
     guard let store = try context.storeIfPresent() else {
       return defined.keys.sorted().map { name in
         ImageSummary(
-          name: name, isDefined: true, provisioning: defined[name]?.provisioning ?? "",
+          name: name, isDefined: true, provisioning: defined[name]?.provisioning,
           directory: defined[name]?.directoryPath?.text, snapshots: 0, latest: nil,
           lastChecked: nil, unreadable: [], unfinished: nil)
       }
@@ -68,7 +69,7 @@ struct ImageLister: Collaborator {
       let checked = LastCheck(store, key: context.cacheKey(image)).time
       return ImageSummary(
         name: name, isDefined: defined[name] != nil,
-        provisioning: defined[name]?.provisioning ?? "",
+        provisioning: defined[name]?.provisioning,
         directory: defined[name]?.directoryPath?.text, snapshots: numbers.count,
         latest: latest,
         lastChecked: created.map { max($0, checked ?? $0) },

@@ -102,7 +102,7 @@ struct ImageImporter {
       + (try ImageCapturer(context).imageFiles(prepared.definition, targets.install)).map {
         CaptureRoot(role: $0.role, path: $0.path)
       }
-    let trees = prepared.components.filter { $0.role == ImageFiles.rootTree }.map(\.entry)
+    let trees = prepared.components.filter { $0.role == .rootTree }.map(\.entry)
     let live = try ImageCapturer(context).captureLive(
       image, existing, latest: latest, change: trees,
       additional: requests, rows: prepared.rowKeys, into: .memory(memory))
@@ -117,7 +117,7 @@ struct ImageImporter {
       &plans,
       StrategyInputs(
         method: .automatic, notes: live.notes,
-        isServed: [existing, prepared.definition].contains { $0.provisioning == "statelite" },
+        isServed: [existing, prepared.definition].contains { $0.provisioning == .statelite },
         entryCount: prepared.entryCount, live: memory, target: store))
     let rows = prepared.rows.changes(from: live.rows, existing, request)
     try context.tables().validate(rows.changes)

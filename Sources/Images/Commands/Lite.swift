@@ -95,14 +95,14 @@ struct LiteConverter: Collaborator {
       try edits.undo()
     } else {
       let wantsFiles =
-        !request.skipsSyncfiles && !ImageFiles.paths(of: "synclists", source.definition).isEmpty
+        !request.skipsSyncfiles && !ImageFiles.paths(of: .synclists, source.definition).isEmpty
       let session = wantsFiles ? try store.beginSession() : nil
       try edits.makeAll(session: session)
       try session?.finish()
     }
     let packs =
       !request.undoes
-      && (source.definition.osimage["rootfstype"] ?? request.rootFileSystem) == "ramdisk"
+      && (source.definition.rootFileSystem ?? request.rootFileSystem) == "ramdisk"
     try edits.tree.rebuildHardLinkGroups()
     if packs { try edits.addImageInfo(created) }
     try edits.tree.preserveUnchangedTimes()
@@ -141,7 +141,8 @@ struct LiteConverter: Collaborator {
       edits.tree,
       .init(
         image: source.image, definition: source.definition, path: path, before: before.snapshot,
-        message: request.undoes ? "statelite form removed" : "in statelite form", command: "lite"))
+        label: SnapshotLabel(
+          .lite, request.undoes ? "statelite form removed" : "in statelite form")))
     report(.modified(tree: path.text))
     var packed: PackOutcome?
     if packs {
@@ -167,13 +168,13 @@ struct LiteConverter: Collaborator {
       throw ImageError.sentence(.notFound, "Cannot find image '\(image)' from the osimage table.")
     }
     // The layout can also be removed if the kind of the image has changed.
-    guard definition.provisioning.contains("statelite") || request.undoes else {
+    guard definition.provisioning.mentions(.statelite) || request.undoes else {
       throw ImageError.sentence(
         "Please make sure that osimage.provmethod is set to statelite before calling this command.")
     }
     guard
       ![definition.osVersion, definition.architecture, definition.profile].contains("")
-        || definition.linuximage["rootimgdir"] != nil && request.undoes
+        || definition.rootImageDirectory != nil && request.undoes
     else {
       throw ImageError.sentence(
         "osimage.osvers, osimage.osarch, and osimage.profile and must be specified for the image "
@@ -190,7 +191,7 @@ struct LiteConverter: Collaborator {
   /// - Throws: `ImageError` with the first faulty row; the others are reported as warnings.
   private func liteRows(_ source: PackInput) throws -> [LiteFile] {
     var rows = try LitefileRows.of(
-      image: source.image.text, groups: source.definition.osimage["groups"] ?? "", context.tables()
+      image: source.image.text, groups: source.definition.groups, context.tables()
     )
     .map { LiteFile(file: $0.file, options: $0.options) }
     var faults = LiteOptions.faults(rows)

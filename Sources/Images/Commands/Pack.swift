@@ -56,7 +56,7 @@ struct ImagePacker: Collaborator {
       || !request.isPackimage && !TableLocator(context).hasXCAT()
     let wantsSyncfiles =
       !isPlain && !request.skipsSyncfiles
-      && !ImageFiles.paths(of: "synclists", source.definition).isEmpty
+      && !ImageFiles.paths(of: .synclists, source.definition).isEmpty
     let session = wantsSyncfiles ? try store.beginSession() : nil
     var edits = PackEdits(original, site)
     if !isPlain { try edits.makeAll(created: created, session: session) }
@@ -67,7 +67,7 @@ struct ImagePacker: Collaborator {
         tree,
         .init(
           image: source.image, definition: source.definition, path: path, before: packed.snapshot,
-          message: "as packed", command: "pack"))
+          label: SnapshotLabel(.pack, "as packed")))
       if let applied {
         let top = try PackSources(context).rootTree(
           of: applied.snapshot, source.definition, in: source.directory)
@@ -137,7 +137,7 @@ struct ImagePacker: Collaborator {
     _ definition: ImageDefinition, leavesOut: Bool = true
   ) throws -> ExcludeList {
     try ExcludeList.parse(
-      files: ImageFiles.paths(of: "exlist", definition),
+      files: ImageFiles.paths(of: .exlist, definition),
       always: leavesOut ? ExcludeList.always : []
     ) { path in
       let location = try context.resolver.resolve(path)
@@ -160,7 +160,7 @@ struct ImagePacker: Collaborator {
     var time = snapshot.snapshot.created
     for number in try refs.numbers(of: image).reversed() where number < snapshot.number {
       guard let earlier = try? refs.read(image, number).snapshot,
-        earlier.components.contains(where: { $0.role == ImageFiles.rootTree && $0.entry == top })
+        earlier.components.contains(where: { $0.role == .rootTree && $0.entry == top })
       else { break }
       time = earlier.created
     }

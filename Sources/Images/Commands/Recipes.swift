@@ -70,8 +70,8 @@ struct RecipeConverter: Collaborator {
   /// Returns the components with packed images first. Their contents are then in the store when other files
   /// that contain them, such as a bundle, are examined.
   private func ordered(_ components: [Snapshot.Component]) -> [Snapshot.Component] {
-    components.filter { $0.role == ImageFiles.packed }
-      + components.filter { $0.role != ImageFiles.packed }
+    components.filter { $0.role == .packed }
+      + components.filter { $0.role != .packed }
   }
 
   /// Returns the files of the next snapshot that are stored as recipes, or may be.
@@ -84,8 +84,8 @@ struct RecipeConverter: Collaborator {
       definition, latest: latest, additional: others)
     let store = try context.store()
     return try RecipeCandidateFinder(context.resolver, store, progress: context.progress).find(
-      requests.filter { $0.role == ImageFiles.packed }
-        + requests.filter { $0.role != ImageFiles.packed },
+      requests.filter { $0.role == .packed }
+        + requests.filter { $0.role != .packed },
       cache: try ImageCapturer(context).validCache(image, store), latest: latest,
       includesNew: includesNew)
   }

@@ -63,7 +63,7 @@ struct StoreRepairer: Collaborator {
         }
       }
       try RepairSources(context).offer(Array(requests.values), in: context.resolver, to: session)
-      for request in requests.values where request.role == ImageFiles.packed {
+      for request in requests.values where request.role == .packed {
         guard let location = try? context.resolver.resolve(request.path),
           let file = try? context.fileSystem.openFile(
             at: location.directory.raw, location.name, [.read, .noFollow, .nonBlocking])

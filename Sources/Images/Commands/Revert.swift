@@ -50,9 +50,11 @@ struct ImageReverter: Collaborator {
     let target = try BaselineLookup(context).findBaseline(reference)
     return try change(
       ChangeRequest(
-        image: image, target: target, request: request, parts: parts, command: "revert",
-        message: parts.isEmpty
-          ? "revert to @\(target.number)" : "revert of \(parts.text) to @\(target.number)"))
+        image: image, target: target, request: request, parts: parts,
+        label: SnapshotLabel(
+          .revert,
+          parts.isEmpty
+            ? "revert to @\(target.number)" : "revert of \(parts.text) to @\(target.number)")))
   }
 
   /// Changes the live image to the state of a snapshot. The caller holds the image's lock.

@@ -65,8 +65,6 @@ struct ChangeRequest {
   let request: RevertRequest
   /// The parts of the image; empty for the whole image.
   var parts = ImageParts()
-  /// The name of the command.
-  let command: String
-  /// The message of the snapshot that records the change.
-  let message: String
+  /// The command, and the message of the snapshot that records the change.
+  let label: SnapshotLabel
 }

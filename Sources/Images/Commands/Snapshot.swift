@@ -115,7 +115,7 @@ struct SnapshotTaker: Collaborator {
       image, definition, allowsEmpty: allowsEmpty,
       skipIfUnchanged: try skipIfUnchanged && latestStays(image, store),
       recipes: recipes,
-      message: message, command: "snapshot", tuning: tuning)
+      label: SnapshotLabel(.snapshot, message), tuning: tuning)
     for tag in tags {
       let number = outcome.committed.number
       let old = try store.refs.setTag(tag, of: image, to: number, moving: movesTag)
@@ -140,16 +140,12 @@ struct SnapshotTaker: Collaborator {
   ///   - allowsEmpty: whether a state is recorded without definition and files, or one that
   ///     `EmptyStateCheck` refuses.
   ///   - change: the trees that a change brings; nil if nothing will be changed.
-  ///   - before: the id of the snapshot with the state before the command's change.
-  ///   - recordsChange: whether the command has changed the live image, so that `undo` must find the
-  ///     snapshot.
   ///   - checking: receives the state before it is recorded, and throws if the command cannot use it.
   func commitLive(
     _ image: ImageName, _ definition: ImageDefinition, additional: [CaptureRoot] = [],
     rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], allowsEmpty: Bool = false,
     skipIfUnchanged: Bool = false, recipes: Bool = false, change: [Entry]? = nil,
-    checking: ((Snapshot) throws -> Void)? = nil, message: String, command: String,
-    before: Digest? = nil, recordsChange: Bool = false,
+    checking: ((Snapshot) throws -> Void)? = nil, label: SnapshotLabel,
     tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     let start = monotonicSeconds()
@@ -166,11 +162,8 @@ struct SnapshotTaker: Collaborator {
     try session.finish()
     let stored = try RecipeConverter(context).storeCandidates(candidates, live.capture.components)
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
-    snapshot.message = message
-    snapshot.provenance =
-      recordsChange
-      ? ChangeRecorder(context).changeProvenance(command, before: before)
-      : context.provenance(command, before: before)
+    snapshot.message = label.message
+    snapshot.provenance = context.provenance(label)
     let isSame = latest.map { $0.snapshot.hasSameState(as: snapshot) } ?? false
     let committed: CommittedSnapshot
     // An incomplete state is recorded only once. Repeated records would push complete snapshots out of the
@@ -219,11 +212,11 @@ struct SnapshotTaker: Collaborator {
   /// - Parameter isPermanent: whether the live image keeps this state, so that the stat cache is saved.
   func commit(
     _ image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?,
-    message: String, command: String, isPermanent: Bool = true
+    label: SnapshotLabel, isPermanent: Bool = true
   ) throws -> CommittedSnapshot {
     var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
-    snapshot.message = message
-    snapshot.provenance = context.provenance(command)
+    snapshot.message = label.message
+    snapshot.provenance = context.provenance(label)
     let committed = try context.store().refs.append(snapshot)
     if isPermanent { saveCache(image, live, base: committed.id) }
     return committed

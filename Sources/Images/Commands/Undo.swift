@@ -37,7 +37,7 @@ struct ChangeUndoer: Collaborator {
     }
     var request = request ?? RevertRequest(name)
     // The undo of an import may write to all locations that the import was allowed to write to.
-    if change.snapshot.provenance.contains(where: { $0.key == "command" && $0.value == "import" }) {
+    if change.snapshot.command == .importing {
       request.allowsOutside = true
       request.restoresExcludes = true
     }
@@ -48,12 +48,13 @@ struct ChangeUndoer: Collaborator {
       live == change.snapshot.definition.directoryPath
       && live != target.snapshot.definition.directoryPath
     // The message of an undo of an undo names only the number.
-    let isUndo = change.snapshot.message.hasPrefix("undo of ")
+    let isUndo = change.snapshot.command == .undo
     var outcome = try ImageReverter(context).change(
       ChangeRequest(
-        image: image, target: target, request: request, command: "undo",
-        message: "undo of @\(change.number)"
-          + (isUndo ? "" : " (\(change.snapshot.message))")))
+        image: image, target: target, request: request,
+        label: SnapshotLabel(
+          .undo,
+          "undo of @\(change.number)" + (isUndo ? "" : " (\(change.snapshot.message))"))))
     outcome.undone = change
     return outcome
   }
@@ -88,21 +89,5 @@ struct ChangeUndoer: Collaborator {
       hint:
         "A snapshot changes nothing in the live image. 'imgstore revert \(image)@N' restores any "
         + "snapshot that 'imgstore log \(image)' lists")
-  }
-}
-
-extension Snapshot {
-  /// The key of provenance that names the snapshot of the state before a change.
-  static let beforeKey = "before"
-  /// The key of provenance that marks a change without a safety snapshot.
-  private static let safetyKey = "safety"
-  static let noSafety = Fact(safetyKey, "none")
-
-  /// Whether the snapshot records a change whose state before was not kept.
-  var hasKeptNothing: Bool { provenance.contains(Snapshot.noSafety) }
-
-  /// The id of the snapshot of the state before the change; nil if this snapshot records no change.
-  var before: Digest? {
-    provenance.first { $0.key == Snapshot.beforeKey }.flatMap { Digest(hex: $0.value) }
   }
 }

@@ -16,7 +16,7 @@ extension CompletionSource {
     let (name, value) = (String(word[..<equals]), word[word.index(after: equals)...])
     let kept = name + "="
     if directoryAttributes.contains(name) { return Completion(kept: kept, .directories) }
-    if ImageFiles.listAttributes.contains(name) || name == "partitionfile" {
+    if FileAttribute(rawValue: name) != nil {
       return Completion(kept: kept, .files)
     }
     let values = (knownValues[name] ?? []).filter { $0.hasPrefix(value) }
@@ -46,11 +46,11 @@ extension CompletionSource {
     var names = ["definition"]
     if let snapshot = reference.flatMap(snapshot)?.snapshot {
       let roles = Set(snapshot.components.map(\.role))
-      names += roles.filter { !$0.contains("/") }
-        .map { $0 == ImageFiles.rootTree ? "tree" : $0 }.sorted()
-      names += snapshot.definition.attributes.map(\.name).filter { !roles.contains($0) }
+      names += roles.map { $0 == .rootTree ? "tree" : $0.text }.filter { !$0.contains("/") }
+        .sorted()
+      names += snapshot.definition.attributes.map(\.name).filter { !roles.contains(Role($0)) }
     } else {
-      names += ["tree", ImageFiles.kernel, ImageFiles.ramdisk, ImageFiles.packed]
+      names += ["tree"] + [Role.kernel, .ramdisk, .packed].map(\.text)
     }
     return names.filter { $0.hasPrefix(word) }.map { CompletionCandidate($0) }
   }

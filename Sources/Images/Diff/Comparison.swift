@@ -29,7 +29,8 @@ public struct Comparison: Sendable {
 public struct TextDiff: Sendable {
   /// The absolute path on the management node.
   public let path: [UInt8]
-  public let role: String
+  /// The role of a component; nil for a file of a tree.
+  public let role: Role?
   /// The output of `diff -u`, headers included. Empty if the contents are equal.
   public let lines: [UInt8]
   /// Whether the contents differ and are binary. `lines` then holds one line that says so.
@@ -190,8 +191,6 @@ extension Comparison {
 
   /// The length above which a file is not compared line by line.
   static let textLimitBytes = 64 << 20
-  /// Roles of files that are not for people to read, such as the kernel.
-  private static let machineRoles = ImageFiles.ownedRoles.subtracting([ImageFiles.litefile])
 
   /// Returns one file as a unified diff, with `context` unchanged lines around each change.
   /// - Throws: `ImageError` if an entry at the path is not a file, and (`pathNotFound`) if neither side has
@@ -209,7 +208,7 @@ extension Comparison {
           "\(side.state.name):\(path)", "is a \(entry.entry.kind.noun), not a text file")
       }
     }
-    return try text(before, after, path: shown.path, role: "", context)
+    return try text(before, after, path: shown.path, role: nil, context)
   }
 
   /// Returns a changed file as a unified diff. Returns nil for an entry that is not a file, for equal
@@ -229,7 +228,7 @@ extension Comparison {
     else { return nil }
     return try text(
       entries.old.map { LocatedEntry(path: change.path, entry: $0) },
-      entries.new.map { LocatedEntry(path: change.path, entry: $0) }, path: change.path, role: "",
+      entries.new.map { LocatedEntry(path: change.path, entry: $0) }, path: change.path, role: nil,
       context)
   }
 
@@ -255,13 +254,13 @@ extension Comparison {
     -> Bool
   {
     var (role, hops) = (component.role, 0)
-    while CaptureRoot.isTargetRole(role), hops < 40,
-      let link = components.first(where: { CaptureRoot.targetRole(of: $0.path) == role })
+    while role.isLinkTarget, hops < 40,
+      let link = components.first(where: { Role.target(of: $0.path) == role })
     {
       role = link.role
       hops += 1
     }
-    return Comparison.machineRoles.contains(role)
+    return role.isOwned && role != .litefile
   }
 
   private static func found(_ component: Snapshot.Component) -> LocatedEntry {
@@ -279,7 +278,7 @@ extension Comparison {
   }
 
   private func text(
-    _ before: LocatedEntry?, _ after: LocatedEntry?, path: [UInt8], role: String, _ context: Int
+    _ before: LocatedEntry?, _ after: LocatedEntry?, path: [UInt8], role: Role?, _ context: Int
   ) throws -> TextDiff {
     func result(_ lines: [UInt8], isBinary: Bool = false) -> TextDiff {
       TextDiff(path: path, role: role, lines: lines, isBinary: isBinary)

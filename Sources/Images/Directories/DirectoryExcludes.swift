@@ -106,7 +106,7 @@ struct DirectoryExcludes: Collaborator {
     let recorded = try latest?.components.rootTree.map {
       (top: $0.entry, source: try context.store() as any ObjectSource)
     }
-    return TreeExcludes(lists, role: ImageFiles.rootTree, path: path, recorded: recorded)
+    return TreeExcludes(lists, role: .rootTree, path: path, recorded: recorded)
   }
 
   private func patterns(

@@ -13,19 +13,14 @@ import Platform
 import Store
 import XCAT
 
-extension Snapshot.Component {
-  /// The role of a tree in a directory that is not the image's, but that a move of the image affects.
-  static let formerTree = "formertree"
-}
-
 extension CaptureResult {
   /// Returns the capture with one root tree, that of the image's directory. Others get the role `formerTree`.
   func withOneRootTree(_ definition: ImageDefinition) -> CaptureResult {
     guard let own = definition.directoryPath?.bytes else { return self }
     var capture = self
     for i in capture.components.indices
-    where capture.components[i].role == ImageFiles.rootTree && capture.components[i].path != own {
-      capture.components[i].role = Snapshot.Component.formerTree
+    where capture.components[i].role == .rootTree && capture.components[i].path != own {
+      capture.components[i].role = .formerTree
     }
     return capture
   }
@@ -37,7 +32,7 @@ extension LiveImage {
     let changed = Set(plans.filter { !$0.plan.isEmpty }.map(\.path.bytes))
     var capture = capture
     capture.components.removeAll {
-      $0.role == Snapshot.Component.formerTree && !changed.contains($0.path)
+      $0.role == .formerTree && !changed.contains($0.path)
     }
     return LiveImage(
       definition: definition, rows: rows, capture: capture, notes: notes, cache: cache,
@@ -61,7 +56,7 @@ struct DirectoryMoves: Collaborator {
   ) throws -> [ComponentPlan] {
     let own = live.definition.directoryPath
     guard own != nil || target.definition.isDirectory else { return plans }
-    let absent = Set(notes.filter(\.isAbsentFile).map(\.path))
+    let absent = Set(notes.filter { $0.code == .createdFile }.map(\.path))
     let allowed = Set(request.allowed.compactMap { AbsolutePath($0) })
     let links = (live.capture.components + target.components).ownTargets
     return try plans.filter { component in
@@ -97,7 +92,7 @@ extension ComponentPlan {
   /// Returns whether the component is a tree of a directory image, live or in the target, or a directory that
   /// replaced one.
   fileprivate func isDirectoryOfAnImage(_ live: LiveImage, _ target: Snapshot) -> Bool {
-    let roles = [ImageFiles.rootTree, Snapshot.Component.formerTree]
+    let roles = [Role.rootTree, .formerTree]
     let components = (live.capture.components + target.components).filter { $0.path == path.bytes }
     return components.contains { roles.contains($0.role) }
       || desired == nil && current?.kind == .directory
@@ -109,7 +104,7 @@ extension PreparedImage {
   /// nil.
   func leftDirectory(_ existing: ImageDefinition) -> AbsolutePath? {
     guard let old = existing.directoryPath,
-      let tree = components.first(where: { $0.role == ImageFiles.rootTree }), tree.path != old.bytes
+      let tree = components.first(where: { $0.role == .rootTree }), tree.path != old.bytes
     else { return nil }
     return old
   }

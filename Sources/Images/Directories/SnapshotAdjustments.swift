@@ -41,7 +41,7 @@ extension CommittedSnapshot {
     guard let new = live?.directoryPath?.bytes,
       let old = snapshot.definition.directoryPath?.bytes
     else { return self }
-    let hasFormerTree = snapshot.components.contains { $0.role == Snapshot.Component.formerTree }
+    let hasFormerTree = snapshot.components.contains { $0.role == .formerTree }
     guard new != old || hasFormerTree else { return self }
     func moved(_ path: [UInt8]) -> [UInt8] {
       path == old || path.starts(with: old + [0x2f]) ? new + path.dropFirst(old.count) : path
@@ -50,7 +50,7 @@ extension CommittedSnapshot {
     definition.directory["path"] = live?.directory["path"]
     var copy = snapshot
     copy.tables = snapshotTables(definition, snapshot.keptRows, excludes: snapshot.excludes)
-    copy.components.removeAll { $0.role == Snapshot.Component.formerTree }
+    copy.components.removeAll { $0.role == .formerTree }
     for i in copy.components.indices { copy.components[i].path = moved(copy.components[i].path) }
     copy.components.sort { precedes($0.path, $1.path) }
     for i in copy.notes.indices { copy.notes[i].path = moved(copy.notes[i].path) }

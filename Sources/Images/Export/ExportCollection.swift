@@ -64,7 +64,7 @@ struct ExportCollection {
     for component in captured.components {
       if let path = AbsolutePath(component.path) { components[path] = component }
     }
-    input.files = components.filter { !CaptureRoot.isTargetRole($0.value.role) }
+    input.files = components.filter { !$0.value.role.isLinkTarget }
       .sorted { precedes($0.key.bytes, $1.key.bytes) }
       .map { ($0.value.role, $0.key) }
     try collectRows(request, state, tables)
@@ -94,7 +94,7 @@ struct ExportCollection {
   ) throws -> (components: [Snapshot.Component], gaps: [Snapshot.Note], remarks: [String]) {
     var seen: Set<AbsolutePath> = []
     let requests = paths.filter { seen.insert($0).inserted }.map {
-      CaptureRoot(role: ImageFiles.extra, path: $0)
+      CaptureRoot(role: .extra, path: $0)
     }
     // A bundle of only the snapshot's files needs no session, so a read-only store is enough.
     if requests.isEmpty { return ([], [], []) }
@@ -141,7 +141,7 @@ struct ExportCollection {
         missing.append(MissingFile(path: needed.path.text, reason: reason))
       }
     }
-    if let target = definition.linuximage["boottarget"] {
+    if let target = definition.bootTarget {
       remarks.append(
         "boottarget names the row '\(printable(target.utf8))' of the table boottarget, which bundles do "
           + "not include: copy it with tabdump and tabrestore")
@@ -165,8 +165,8 @@ struct ExportCollection {
     input.kits = rows(.kit)
     input.kitRepositories = rows(.kitrepo)
     input.kitComponents = rows(.kitcomponent)
-    if state.definition.provisioning == "statelite" {
-      let groups = state.definition.osimage["groups"] ?? ""
+    if state.definition.provisioning == .statelite {
+      let groups = state.definition.groups
       input.litefile = Array(
         try LitefileRows.render(
           image: state.image,
@@ -252,8 +252,8 @@ struct ExportCollection {
     guard component.entry.kind == .symlink else { return component }
     let target = Array(components.values).followed(component)
     // A link within a directory that the bundle carries stays a link. Its target replaces any other link.
-    let isCarried = [ImageFiles.extra, ImageFiles.kit].contains(component.role)
-    if isCarried, target.map({ !CaptureRoot.isTargetRole($0.role) }) ?? true { return component }
+    let isCarried = component.role == .extra || component.role == .kit
+    if isCarried, target?.role.isLinkTarget != true { return component }
     guard let target else {
       throw ImageError(
         .filesMissing, path.text, "is a dangling symbolic link",
@@ -286,8 +286,8 @@ struct ExportCollection {
   /// Returns the component at a path, links followed.
   func component(at path: AbsolutePath) throws -> Snapshot.Component { try component(path) }
 
-  /// Returns the role of the component at a path; empty if there is none.
-  func role(of path: AbsolutePath) -> String { components[path]?.role ?? "" }
+  /// Returns the role of the component at a path; nil if there is none.
+  func role(of path: AbsolutePath) -> Role? { components[path]?.role }
 
   /// Renders a tree to a compressed archive in an unnamed temporary file. A tar header needs its size first.
   private func tree(

@@ -58,7 +58,7 @@ struct BundleMemberPlacer {
       guard bundled.isDirectory(member.name) else { throw missingMember(member.name) }
       for name in bundled.names(below: member.name) { used.insert("\(member.name)/\(name)") }
       // xCAT makes a kit's scripts executable in the kit's directory, too.
-      let scripts = member.role == ImageFiles.kit ? "\(member.name)/other_files/" : nil
+      let scripts = member.role == .kit ? "\(member.name)/other_files/" : nil
       add(
         member.role, member.path,
         try bundled.tree(
@@ -78,7 +78,7 @@ struct BundleMemberPlacer {
       return
     }
     // A complete bundle may have files for paths outside the install directory. Only --allow admits them.
-    if member.role == ImageFiles.closure,
+    if member.role == .closure,
       preparation.targets.allowedDirectory(of: member.path, role: member.role) == nil
     {
       used.insert(member.name)
@@ -93,8 +93,8 @@ struct BundleMemberPlacer {
       throw missingMember(member.name)
     }
     used.insert(member.name)
-    if member.role == ImageFiles.extra { extraMembers.append((member.name, member.path.text)) }
-    if member.role == ImageFiles.closure { keepExistingPaths.insert(member.path.bytes) }
+    if member.role == .extra { extraMembers.append((member.name, member.path.text)) }
+    if member.role == .closure { keepExistingPaths.insert(member.path.bytes) }
     add(member.role, member.path, entry)
   }
 
@@ -143,7 +143,7 @@ struct BundleMemberPlacer {
     for name in bundled.names(below: "\(kit.name)/other_files") {
       guard BundleMemberPlacer.isScript("other_files/\(name)") else { continue }
       let path = install.appending("postscripts").appending(name)
-      try copy("\(kit.name)/other_files/\(name)", path, ImageFiles.kit, mode: 0o755)
+      try copy("\(kit.name)/other_files/\(name)", path, .script)
     }
     let plugins = bundled.names(below: "\(kit.name)/plugins")
     if plugins.isEmpty { return }
@@ -155,8 +155,7 @@ struct BundleMemberPlacer {
     }
     for name in plugins {
       try copy(
-        "\(kit.name)/plugins/\(name)", ImportTargets.plugins.appending(name),
-        ImportTargets.pluginRole, mode: 0o644)
+        "\(kit.name)/plugins/\(name)", ImportTargets.plugins.appending(name), .plugin)
     }
     remarks.append(
       "the plugins of the kit \(kit.path.lastComponentText) are installed: restart xcatd")
@@ -172,10 +171,16 @@ struct BundleMemberPlacer {
     return !inside.hasPrefix(".") && !inside.hasSuffix(".env") && !inside.hasSuffix(".exlist")
   }
 
+  /// A file that xCAT copies out of a kit.
+  private enum KitFile {
+    case script, plugin
+    var mode: UInt16 { self == .script ? 0o755 : 0o644 }
+  }
+
   /// Places a copy of a kit's file. A link is replaced by its target. xCAT's `cp -rf` of a directory keeps
   /// the link, and its target may not exist next to the copy.
   private mutating func copy(
-    _ name: String, _ path: AbsolutePath, _ role: String, mode: UInt16
+    _ name: String, _ path: AbsolutePath, _ kind: KitFile
   ) throws {
     guard let item = bundled.entries[name] else { return }
     var source = item
@@ -188,7 +193,7 @@ struct BundleMemberPlacer {
       // A link to a directory: each file of the directory is copied.
       if bundled.isDirectory(target) {
         for inner in bundled.names(below: target) {
-          try copy("\(target)/\(inner)", path.appending(inner), role, mode: mode)
+          try copy("\(target)/\(inner)", path.appending(inner), kind)
         }
         return
       }
@@ -198,9 +203,9 @@ struct BundleMemberPlacer {
     guard case .file = source.content, var entry = source.entry(name: [], owner: owner) else {
       return
     }
-    entry.mode = mode
-    try preparation.targets.check(path, role: role, member: name)
-    add(role, path, entry)
+    entry.mode = kind.mode
+    try preparation.targets.check(path, role: .kit, isPlugin: kind == .plugin, member: name)
+    add(.kit, path, entry)
   }
 
   /// Completes the components: reports members that the manifest does not name, and checks all targets.
@@ -239,11 +244,8 @@ struct BundleMemberPlacer {
 
   // MARK: Helpers
 
-  private mutating func add(_ role: String, _ path: AbsolutePath, _ entry: Entry) {
-    components.append(
-      Snapshot.Component(
-        role: role == ImportTargets.pluginRole ? ImageFiles.kit : role, path: path.bytes,
-        entry: entry))
+  private mutating func add(_ role: Role, _ path: AbsolutePath, _ entry: Entry) {
+    components.append(Snapshot.Component(role: role, path: path.bytes, entry: entry))
   }
 
   private func require(_ name: String) throws(BundleError) -> BundleEntry {

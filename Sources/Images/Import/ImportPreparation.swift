@@ -110,7 +110,7 @@ struct ImportPreparation {
     try checkMedia(renamed)
     var placer = BundleMemberPlacer(self, bundled)
     for member in layout.members { try placer.place(member) }
-    for kit in layout.members where kit.role == ImageFiles.kit { try placer.placeKit(kit) }
+    for kit in layout.members where kit.role == .kit { try placer.placeKit(kit) }
     try placer.finish(layout)
     var facts = BundleFacts()
     for key in ["postscripts", "postbootscripts"] { facts.values[key] = renamed.values[key] }
@@ -126,7 +126,7 @@ struct ImportPreparation {
 
   /// Returns remarks on rows that the definition names in tables that bundles do not contain.
   private static func remarks(on manifest: Manifest) -> [String] {
-    guard let target = manifest.linuximage["boottarget"] else { return [] }
+    guard let target = manifest.bootTarget else { return [] }
     return [
       "boottarget names the row '\(printable(target.utf8.prefix(255)))' of the table boottarget, "
         + "which no bundle holds: copy it with tabdump and tabrestore"
@@ -142,9 +142,7 @@ struct ImportPreparation {
     var directories = [
       targets.install.appending(definition.osVersion).appending(definition.architecture)
     ]
-    directories += (definition.linuximage["pkgdir"] ?? "").split(separator: ",").compactMap {
-      AbsolutePath(String($0))
-    }
+    directories += definition.packageDirectories.compactMap { AbsolutePath(String($0)) }
     for directory in directories
     where try ImageCapturer(context).statLive(directory)?.kind == .directory {
       return
@@ -216,7 +214,7 @@ struct ImportPreparation {
     of prepared: PreparedImage, _ store: ObjectStore
   ) throws -> [[String]] {
     guard prepared.definition.isDirectory,
-      let tree = prepared.components.first(where: { $0.role == ImageFiles.rootTree })?.entry
+      let tree = prepared.components.first(where: { $0.role == .rootTree })?.entry
     else { return [] }
     func refuse(_ reason: String) -> BundleError {
       BundleError(

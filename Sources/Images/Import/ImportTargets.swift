@@ -59,11 +59,10 @@ struct ImportTargets {
     for image in try store.refs.images() {
       guard let latest = try? store.refs.latestReadable(of: image) else { continue }
       for component in latest.snapshot.components {
-        let isFromBundle = [ImageFiles.extra, ImageFiles.closure, ImageFiles.kit].contains(
-          component.role)
         guard
-          component.entry.kind == .directory || component.entry.kind == .symlink && isFromBundle,
-          !CaptureRoot.isTargetRole(component.role), let path = AbsolutePath(component.path)
+          component.entry.kind == .directory
+            || component.entry.kind == .symlink && component.role.isCarried,
+          !component.role.isLinkTarget, let path = AbsolutePath(component.path)
         else { continue }
         paths.insert(path)
       }
@@ -72,19 +71,19 @@ struct ImportTargets {
   }
 
   /// Returns the deepest allowed directory that contains a path; nil if none does.
-  func allowedDirectory(of path: AbsolutePath, role: String) -> AbsolutePath? {
+  /// - Parameter isPlugin: whether the file is a kit's plugin, which only `--trust-plugins` installs.
+  func allowedDirectory(of path: AbsolutePath, role: Role, isPlugin: Bool = false)
+    -> AbsolutePath?
+  {
     // A path with ".." could leave the directory.
     guard !path.components.contains([0x2e, 0x2e]) else { return nil }
-    if let directory, path == directory, role == ImageFiles.rootTree { return path.parent }
+    if let directory, path == directory, role == .rootTree { return path.parent }
     var directories = [install] + allowed
-    if ImageFiles.listAttributes.contains(role) { directories.append(ImportTargets.sharedLists) }
-    if role == ImportTargets.pluginRole { directories.append(ImportTargets.plugins) }
+    if role.isList { directories.append(ImportTargets.sharedLists) }
+    if isPlugin { directories.append(ImportTargets.plugins) }
     return directories.filter { path.isInside($0) && path != $0 }
       .max { $0.components.count < $1.components.count }
   }
-
-  /// The role of kit plugins, which only `--trust-plugins` installs.
-  static let pluginRole = "plugin"
 
   /// The longest path that programs can open (PATH_MAX).
   private static let maxPathBytes = 4095
@@ -94,7 +93,7 @@ struct ImportTargets {
   /// Checks the path of a member.
   /// - Throws: `BundleError` if the path lies below no allowed directory, or if it is too long or too deep
   ///   for other programs.
-  func check(_ path: AbsolutePath, role: String, member: String) throws {
+  func check(_ path: AbsolutePath, role: Role, isPlugin: Bool = false, member: String) throws {
     guard path.bytes.count <= ImportTargets.maxPathBytes,
       path.components.count <= ImportTargets.maxDepth
     else {
@@ -104,7 +103,7 @@ struct ImportTargets {
           + "\(printable(path.bytes.prefix(255)))…",
         hint: "Nothing was imported; do not trust this bundle")
     }
-    guard allowedDirectory(of: path, role: role) != nil else {
+    guard allowedDirectory(of: path, role: role, isPlugin: isPlugin) != nil else {
       throw BundleError(
         "member \(member)",
         "would be written to \(path.text), which is outside \(install.text)",
@@ -215,9 +214,9 @@ struct ImportTargets {
       all.append(component)
     }
     // A bundle without a root tree does not remove the existing one: generated images keep theirs.
-    let bringsTree = prepared.components.contains { $0.role == ImageFiles.rootTree }
+    let bringsTree = prepared.components.contains { $0.role == .rootTree }
     for component in live.capture.components
-    where component.role == ImageFiles.rootTree && !bringsTree
+    where component.role == .rootTree && !bringsTree
       && !all.contains(where: { $0.path == component.path })
     {
       remarks.append(
@@ -237,8 +236,7 @@ struct ImportTargets {
   ) -> [Snapshot.Component]? {
     var chain: [Snapshot.Component] = []
     var path = link.path
-    while let next = components.values.first(where: { $0.role == CaptureRoot.targetRole(of: path) })
-    {
+    while let next = components.values.first(where: { $0.role == Role.target(of: path) }) {
       chain.append(next)
       guard next.entry.kind == .symlink else { break }
       guard chain.count < 40 else { return nil }

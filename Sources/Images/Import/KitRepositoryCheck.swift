@@ -10,8 +10,8 @@ extension ImportPreparation {
   /// - Throws: `ImageError` that names the directory.
   func refuseForeignRepositories(_ manifest: Manifest) throws {
     let names = Set(manifest.kitComponents.compactMap { $0["kitreponame"] }).sorted()
-    guard !names.isEmpty, let text = manifest.linuximage["otherpkgdir"] else { return }
-    let directories = text.split(separator: ",").filter { !$0.hasPrefix("http") }
+    guard !names.isEmpty, let all = manifest.otherPackageDirectories else { return }
+    let directories = all.filter { !$0.hasPrefix("http") }
     let directory = directories.first.map(String.init) ?? "/"
     guard let parent = AbsolutePath(directory) else { return }
     for name in names {

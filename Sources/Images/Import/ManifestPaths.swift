@@ -19,7 +19,7 @@ extension ImportTargets {
     if !manifest.directory.isEmpty {
       let text = manifest.directory["path"] ?? ""
       guard let path = AbsolutePath(text),
-        allowedDirectory(of: path, role: ImageFiles.rootTree) != nil
+        allowedDirectory(of: path, role: .rootTree) != nil
       else {
         let above = AbsolutePath(text).map(\.parent.text) ?? "DIR"
         throw BundleError(
@@ -30,21 +30,21 @@ extension ImportTargets {
             + "with '--to DIR', or let bundles write below a directory with '--allow \(above)'")
       }
     }
-    if let text = manifest.linuximage["rootimgdir"] {
+    if let text = manifest.rootImageDirectory {
       guard let path = AbsolutePath(text),
-        allowedDirectory(of: path, role: ImageFiles.rootTree) != nil
+        allowedDirectory(of: path, role: .rootTree) != nil
       else {
         throw refuse("rootimgdir", printable(text.utf8.prefix(255)))
       }
     }
     let definition = manifest.definition
-    for path in ImageFiles.paths(of: "partitionfile", definition)
-    where allowedDirectory(of: path, role: "pkglist") == nil {
+    for path in ImageFiles.paths(of: .partitionfile, definition)
+    where allowedDirectory(of: path, role: .attribute(.pkglist)) == nil {
       throw refuse("partitionfile", path.text)
     }
     for text in manifest.rawImageFiles ?? [] {
       guard let path = AbsolutePath(text),
-        allowedDirectory(of: path, role: ImageFiles.rawImage) != nil
+        allowedDirectory(of: path, role: .rawImage) != nil
       else {
         throw refuse("rawimagefiles><files", printable(text.utf8.prefix(255)))
       }
@@ -53,7 +53,7 @@ extension ImportTargets {
       ("kitdir", manifest.kits), ("kitrepodir", manifest.kitRepositories),
     ] {
       for text in rows.compactMap({ $0[column] }) {
-        guard let path = AbsolutePath(text), allowedDirectory(of: path, role: ImageFiles.kit) != nil
+        guard let path = AbsolutePath(text), allowedDirectory(of: path, role: .kit) != nil
         else {
           throw refuse(column, printable(text.utf8.prefix(255)))
         }

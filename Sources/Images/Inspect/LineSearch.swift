@@ -17,6 +17,8 @@ public struct LineHit: Sendable {
 /// Searches one file in parts.
 public struct LineSearcher {
   private let pattern: LinePattern
+  /// The file's name in errors; empty if they name only the line.
+  private let file: String
   private var pending: [UInt8] = []
   private var lineNumber = 1
   /// Whether the file contains a NUL.
@@ -28,7 +30,11 @@ public struct LineSearcher {
   /// The size of the blocks that `feed` appends at a time.
   private static let blockBytes = 128 << 10
 
-  public init(_ pattern: LinePattern) { self.pattern = pattern }
+  /// - Parameter file: the file's name in errors; empty if they name only the line.
+  public init(_ pattern: LinePattern, in file: String = "") {
+    self.pattern = pattern
+    self.file = file
+  }
 
   /// Whether the result is final, whatever the rest of the file contains.
   public var isDecided: Bool { isBinary && hitCount > 0 }
@@ -99,7 +105,8 @@ public struct LineSearcher {
     } catch let error as SearchLimitError {
       let line = lineNumber + newlines(buffer[start..<min(error.offset, buffer.count)])
       throw ImageError(
-        "line \(line)", "cannot be matched against the pattern with less than \(error.limit)",
+        (file.isEmpty ? "" : file + ", ") + "line \(line)",
+        "cannot be matched against the pattern with less than \(error.limit)",
         hint:
           "Write the pattern without back-references and long repetitions: such a pattern has no limit"
       )

@@ -46,7 +46,7 @@ extension UnfinishedChange: JSONObject {
       case .packing: "packing"
       }
     }
-    key("command", \.command)
+    key("command", \.command.text)
     key("user", \.user)
     key("started") { isoText($0.started) }
     key("target", \.target)
@@ -128,7 +128,7 @@ extension MissingFile: JSONObject {
 
 extension BootCopy: JSONObject {
   public static let form = JSONForm<Self>("BootFiles.Copy") { key in
-    key("role", \.role)
+    key("role", \.role.text)
     key("path", \.path.text)
     key("source", \.source.text)
     key("state", \.state.rawValue)

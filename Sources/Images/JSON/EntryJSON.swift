@@ -35,7 +35,7 @@ extension LocatedEntry: JSONDocument {
 
 extension Snapshot.Component: JSONObject {
   public static let form = JSONForm<Self>("Snapshot.Piece") { key in
-    key("role", \.role)
+    key("role", \.role.text)
     key("entry") { LocatedEntry(path: $0.path, entry: $0.entry) }
   }
 }
@@ -183,7 +183,7 @@ extension PackageDiff: JSONObject {
 extension TextDiff: JSONDocument {
   public static let form = JSONForm<Self>(kind: "text-diff") { key in
     key("path") { printable($0.path) }
-    key("role") { $0.role.isEmpty ? nil : $0.role }
+    key("role") { $0.role?.text }
     key("binary", \.isBinary)
     key("diff") { String(decoding: $0.lines, as: UTF8.self) }
   }

@@ -7,7 +7,7 @@ extension ImageSummary: JSONObject {
   public static let form = JSONForm<Self>("Image") { key in
     key("name", \.name)
     key("defined", \.isDefined)
-    key("provmethod", \.provisioning)
+    key("provmethod") { $0.provisioning?.text ?? "" }
     key("directory", \.directory)
     key("snapshots", \.snapshots)
     key("latest", \.latest?.id.hex)

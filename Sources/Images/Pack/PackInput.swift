@@ -63,12 +63,12 @@ struct PackSources: Collaborator {
         image: image, definition: definition, directory: directory.parent,
         tree: isLive ? directory : nil, snapshot: snapshot)
     }
-    guard ["netboot", "statelite"].contains(definition.provisioning) else {
+    guard definition.provisioning.isDiskless else {
       throw ImageError(
         .definitionInvalid,
         "image \(image)",
         "cannot be used to build diskless image. Make sure osimage.provmethod is "
-          + "'netboot'.", hint: "Its provmethod is '\(definition.provisioning)'")
+          + "'netboot'.", hint: "Its provmethod is '\(definition.provisioning.text)'")
     }
     let bootDirectory = try imageDirectory(image, definition)
     return PackInput(
@@ -80,14 +80,16 @@ struct PackSources: Collaborator {
   /// - Throws: `ImageError` with packimage's sentence.
   private func requirePackimage(_ image: ImageName, _ definition: ImageDefinition) throws {
     guard
-      [definition.osVersion, definition.architecture, definition.profile, definition.provisioning]
-        .allSatisfy({ !$0.isEmpty })
+      [
+        definition.osVersion, definition.architecture, definition.profile,
+        definition.provisioning.text,
+      ].allSatisfy({ !$0.isEmpty })
     else {
       throw ImageError.sentence(
         "osimage.osvers, osimage.osarch, osimage.profile and osimage.provmethod must be specified "
           + "for the image \(image) in the database.")
     }
-    guard definition.provisioning == "netboot" else {
+    guard definition.provisioning == .netboot else {
       throw ImageError.sentence(
         "'\(image)' cannot be used to build diskless image. Make sure osimage.provmethod is "
           + "'netboot'.")
@@ -173,7 +175,7 @@ struct PackSources: Collaborator {
       checking: { [self] candidate in
         let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
         _ = try rootTree(of: transient, source.definition, in: source.directory)
-      }, message: "before packing", command: "pack")
+      }, label: SnapshotLabel(.pack, "before packing"))
     return (
       try rootTree(of: outcome.committed, source.definition, in: source.directory),
       outcome.committed, outcome.committed.number != latest?.number
@@ -195,8 +197,8 @@ struct PackSources: Collaborator {
       source.definition, DirectoryExcludes(context).excludes(of: source.image, source.definition),
       latest: latest.snapshot)
     let live = try capturer.run(
-      [CaptureRoot(role: ImageFiles.rootTree, path: tree)]
-        + replaced.map { CaptureRoot(role: ImageFiles.packed, path: $0) },
+      [CaptureRoot(role: .rootTree, path: tree)]
+        + replaced.map { CaptureRoot(role: .packed, path: $0) },
       cache: try ImageCapturer(context).validCache(source.image, store),
       into: .memory(MemoryObjects(over: store)))
     return live.components.contains(where: { $0.path == tree.bytes })

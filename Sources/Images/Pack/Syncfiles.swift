@@ -22,7 +22,7 @@ enum Syncfiles {
     into tree: inout EditableTree, _ site: PackEnvironment, _ session: WriteSession
   ) throws -> [String] {
     var remarks: [String] = []
-    for list in ImageFiles.paths(of: "synclists", site.definition) {
+    for list in ImageFiles.paths(of: .synclists, site.definition) {
       guard let text = try site.read(list) else {
         remarks.append("synclist \(list.text) does not exist: its files are not in the image")
         continue
@@ -41,7 +41,7 @@ enum Syncfiles {
   /// Parses `osimage.environvar`: "A=b,C=d".
   private static func environment(_ definition: ImageDefinition) -> [String: String] {
     var variables: [String: String] = [:]
-    for item in (definition.osimage["environvar"] ?? "").split(separator: ",") {
+    for item in definition.environmentItems {
       let parts = item.split(separator: "=", maxSplits: 1).map { $0.filter { $0 != " " } }
       if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
     }
@@ -154,7 +154,7 @@ enum Syncfiles {
       guard !files.isEmpty else { return }
       var seen: Set<AbsolutePath> = []
       let requests = files.map(\.0).filter { seen.insert($0).inserted }
-        .map { CaptureRoot(role: ImageFiles.extra, path: $0) }
+        .map { CaptureRoot(role: .extra, path: $0) }
       let components = try Capture(site.resolver, progress: Progress()).run(
         requests, cache: nil, into: .store(session)
       ).components

@@ -50,7 +50,8 @@ struct BaselineLookup: Collaborator {
       guard let candidate = try refs.readIfPresent(image, number) else { continue }
       if let state = target {
         // Skips records of undos, and the snapshots of the change that was undone.
-        guard candidate.snapshot.hasSameState(as: state), !candidate.snapshot.isUndo else {
+        guard candidate.snapshot.hasSameState(as: state), !candidate.snapshot.restoresStateBefore
+        else {
           continue
         }
         target = nil
@@ -59,7 +60,7 @@ struct BaselineLookup: Collaborator {
       case .manual, .imported, .copied: return candidate
       case .safety: continue
       case .change:
-        if candidate.snapshot.isUndo {
+        if candidate.snapshot.restoresStateBefore {
           target = candidate.snapshot
         } else if !candidate.snapshot.recordsParts {
           return candidate
@@ -67,16 +68,5 @@ struct BaselineLookup: Collaborator {
       }
     }
     return nil
-  }
-}
-
-extension Snapshot {
-  /// The provenance key for the restored parts, if a revert did not restore the whole image.
-  static let partsKey = "parts"
-
-  fileprivate var recordsParts: Bool { provenance.contains { $0.key == Snapshot.partsKey } }
-
-  fileprivate var isUndo: Bool {
-    provenance.contains { $0.key == "command" && ["undo", "resume --back"].contains($0.value) }
   }
 }

@@ -42,7 +42,7 @@ struct ImageResolver: Collaborator {
     let definitions = try tables.definitions()
     let known = Set(stored.map(\.text)).union(definitions.keys).sorted()
     if text.isEmpty { return try onlyImage(known) }
-    let profiles = definitions.filter { $0.value.osimage["profile"] == text }.map(\.key).sorted()
+    let profiles = definitions.filter { $0.value.profile == text }.map(\.key).sorted()
     let parts = text.utf8.count < 3 ? [] : known.filter { $0.contains(text) }
     // A match of a name's last part, after a hyphen, has priority. A new image with a longer name then does
     // not make a short name ambiguous.
@@ -74,7 +74,7 @@ struct ImageResolver: Collaborator {
     if let hint = ImageLookup.hint(forGitReference: text, known) {
       throw ImageError(.imageNotFound, "image '\(text)'", "does not exist", hint: hint)
     }
-    let near = ImageLookup.near(text, known) { definitions[$0]?.osimage["profile"] }
+    let near = ImageLookup.near(text, known) { definitions[$0]?.profile ?? "" }
     if near.isEmpty {
       let meant = try snapshots(named: text, of: stored)
       if !meant.isEmpty {
@@ -243,10 +243,11 @@ enum ImageLookup {
 
   /// Returns the names that differ from a text in few letters, nearest first. Profiles count as names, too.
   static func near(
-    _ text: String, _ names: [String], profile: (String) -> String?
+    _ text: String, _ names: [String], profile: (String) -> String
   ) -> [String] {
     func distance(_ name: String) -> Int? {
-      let short = profile(name) ?? name.split(separator: "-").last.map(String.init) ?? name
+      let own = profile(name)
+      let short = own.isEmpty ? name.split(separator: "-").last.map(String.init) ?? name : own
       return [name, short].filter { Spelling.isNear(text, $0) }
         .map { Spelling.distance(text, $0) }.min()
     }

@@ -94,7 +94,8 @@ struct RepairSources: Collaborator {
     let root = try context.fileSystem.openDirectory(
       at: context.fileSystem.workingDirectory, [0x2f], followLink: true)
     try offer(
-      [CaptureRoot(role: "source", path: whole)], in: PathResolver(context.fileSystem, root: root),
+      [CaptureRoot(role: .other("source"), path: whole)],
+      in: PathResolver(context.fileSystem, root: root),
       to: session)
   }
 

@@ -15,7 +15,7 @@ struct BundleSecrets {
   /// The scan results of single files, by path.
   private(set) var files: [String: FileSecrets] = [:]
   /// The roles of files that are secret as a whole and that the manifest requires, by path.
-  private var required: [String: String] = [:]
+  private var required: [String: Role] = [:]
   /// Single files that are left out as a whole.
   private(set) var leftOut: Set<AbsolutePath> = []
 
@@ -33,8 +33,7 @@ struct BundleSecrets {
         try scanDirectory(path, try collection.component(at: path), scan)
       case .file(let path):
         let component = try collection.component(at: path)
-        guard component.entry.kind == .file else { continue }
-        let role = collection.role(of: path)
+        guard component.entry.kind == .file, let role = collection.role(of: path) else { continue }
         let secrets = try scan.file(path, role: role, component.entry)
         files[path.text] = secrets
         report.add(secrets, path.bytes, role: role)
@@ -53,10 +52,7 @@ struct BundleSecrets {
     return report
   }
 
-  private static func isRequired(_ role: String) -> Bool {
-    ImageFiles.listAttributes.contains(role) || role == "partitionfile"
-      || ImageFiles.ownedRoles.contains(role)
-  }
+  private static func isRequired(_ role: Role) -> Bool { role.attribute != nil || role.isOwned }
 
   private mutating func scanRows(_ manifest: Manifest) {
     for (table, rows) in [
@@ -94,7 +90,8 @@ struct BundleSecrets {
     }
     if let (path, role) = required.min(by: { $0.key < $1.key }) {
       throw ImageError(
-        .secretsFound, path, "is secret as a whole, but a bundle must contain the image's \(role)",
+        .secretsFound, path,
+        "is secret as a whole, but a bundle must contain the image's \(role.text)",
         hint: "Remove the secret from the file, or export without --scrub")
     }
   }
@@ -141,9 +138,9 @@ extension SecretReport {
     }
   }
 
-  mutating func add(_ secrets: FileSecrets, _ path: [UInt8], role: String) {
+  mutating func add(_ secrets: FileSecrets, _ path: [UInt8], role: Role) {
     let layer: SecretLayer =
-      role == ImageFiles.packed ? .packed : role == ImageFiles.ramdisk ? .ramdisk : .file
+      role == .packed ? .packed : role == .ramdisk ? .ramdisk : .file
     switch secrets {
     case .none: break
     case .unexamined(let file): unexamined.append(file)

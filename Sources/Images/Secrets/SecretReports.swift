@@ -18,7 +18,7 @@ struct SecretReporter: Collaborator {
 
   func secrets(_ reference: String) throws -> SecretReport {
     let snapshot = try BundleExporter(context).snapshotOrLive(
-      Reference(reference), message: "for secrets", command: "secrets")
+      Reference(reference), label: SnapshotLabel(.secrets, "for secrets"))
     var report = try secretReport(of: snapshot.snapshot)
     report.snapshot = snapshot.name
     return report
@@ -36,7 +36,7 @@ struct SecretReporter: Collaborator {
         report.findings += DefinitionSecrets.scan(row, table: table.name).findings
       }
     }
-    for component in snapshot.components where !CaptureRoot.isTargetRole(component.role) {
+    for component in snapshot.components where !component.role.isLinkTarget {
       guard let path = AbsolutePath(component.path),
         let entry = snapshot.components.followed(component)?.entry
       else { continue }
@@ -44,7 +44,7 @@ struct SecretReporter: Collaborator {
       case .file:
         report.add(
           try scan.file(path, role: component.role, entry), path.bytes, role: component.role)
-      case .directory where component.role == ImageFiles.rootTree:
+      case .directory where component.role == .rootTree:
         report.add(try scan.tree(entry), .tree, in: path.bytes)
       case .directory: report.add(try scan.directory(entry, at: path), .file, in: path.bytes)
       default: break

@@ -30,9 +30,9 @@ final class SecretScan {
   var rootTree: Entry?
 
   /// Roles whose files must be archives.
-  static let archiveRoles: Set<String> = [ImageFiles.packed, ImageFiles.ramdisk]
+  static let archiveRoles: Set<Role> = [.packed, .ramdisk]
   /// Roles whose files are programs.
-  static let programRoles: Set<String> = [ImageFiles.kernel, "hypervisor"]
+  static let programRoles: Set<Role> = [.kernel, .hypervisor]
 
   init(_ store: ObjectStore, progress: Progress) {
     self.store = store
@@ -72,11 +72,11 @@ final class SecretScan {
   }
 
   /// Scans a file of the image.
-  func file(_ path: AbsolutePath, role: String, _ entry: Entry) throws -> FileSecrets {
+  func file(_ path: AbsolutePath, role: Role, _ entry: Entry) throws -> FileSecrets {
     guard case .file(let blob, let size) = entry.content, size > 0,
       !SecretScan.programRoles.contains(role)
     else { return .none }
-    if role == ImageFiles.rawImage {
+    if role == .rawImage {
       return .unexamined(
         UnexaminedFile(
           path: path.bytes, reason: "is a disk image, which imgstore does not examine",

@@ -34,7 +34,7 @@ struct BundleCoverage {
     self.install = install
     for item in statement.items {
       items[item.path] = item
-      if CaptureRoot.isTargetRole(item.role) { linkTargets[Array(item.role.utf8)] = item }
+      if Role(item.role).isLinkTarget { linkTargets[Array(item.role.utf8)] = item }
     }
   }
 
@@ -105,7 +105,7 @@ struct BundleCoverage {
     }
     var linuximage = manifest.definition.linuximage
     // If the table names no template or list, an export names the one that it found.
-    for role in ["template", "pkglist"] {
+    for role in [FileAttribute.template, .pkglist].map(\.rawValue) {
       guard let path = linuximage[role], !signs("linuximage", role) else { continue }
       let isComponent = statement.items.contains {
         $0.role.utf8.elementsEqual(role.utf8) && $0.path == Array(path.utf8)
@@ -199,7 +199,7 @@ struct BundleCoverage {
     for member in layout.members {
       switch member.shape {
       case .file:
-        if member.role == ImageFiles.litefile {
+        if member.role == .litefile {
           check(member.name, coversLitefile())
         } else if let found = view.members[member.name] {
           check(member.name, covers(found, at: member.path.bytes))
@@ -225,7 +225,7 @@ struct BundleCoverage {
     guard var item = items[path] else { return nil }
     var hops = 0
     while followingLinks, case .link = item.content, hops < 40 {
-      let role = Array(CaptureRoot.targetRole(of: item.path).utf8)
+      let role = Array(Role.target(of: item.path).text.utf8)
       guard let next = linkTargets[role] else { return nil }
       item = next
       hops += 1
@@ -269,7 +269,7 @@ struct BundleCoverage {
     let listing = view.listing(of: member.name)
     return statement.items.contains { item in
       guard item.path.split(separator: 0x2f).last.map(Array.init) == Array(member.name.utf8),
-        item.role.utf8.elementsEqual(member.role.utf8), case .tree(let signed) = item.content
+        item.role.utf8.elementsEqual(member.role.text.utf8), case .tree(let signed) = item.content
       else { return false }
       return signed.members == listing.digest
     }

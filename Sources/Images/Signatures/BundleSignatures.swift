@@ -96,12 +96,14 @@ struct ExportSignatures {
   private static func statement(
     _ context: Context, _ committed: CommittedSnapshot, _ view: BundleView
   ) throws -> Statement {
-    let facts = context.provenance("export")
-    func fact(_ key: String) -> String { facts.first { $0.key == key }?.value ?? "" }
+    let facts = context.provenance(.export)
+    func fact(_ key: ProvenanceKey) -> String {
+      facts.first { $0.key == key.rawValue }?.value ?? ""
+    }
     return Statement(
       subject: .bundle, image: committed.snapshot.image, number: committed.number,
       snapshot: committed.id, parent: committed.snapshot.parent, time: now(),
-      host: fact("host"), user: fact("user"), command: fact("command"),
+      host: fact(.host), user: fact(.user), command: fact(.command),
       message: committed.snapshot.message, rows: [], facts: [], items: view.items)
   }
 }

@@ -15,13 +15,10 @@ struct StatementWriter: Collaborator {
   func statement(about committed: CommittedSnapshot) throws -> Statement {
     let store = try context.store()
     let snapshot = committed.snapshot
-    func provenance(_ key: String) -> String {
-      snapshot.provenance.first { $0.key == key }?.value ?? ""
-    }
     return Statement(
       subject: .snapshot, image: snapshot.image, number: committed.number, snapshot: committed.id,
-      parent: snapshot.parent, time: snapshot.created, host: provenance("host"),
-      user: provenance("user"), command: provenance("command"),
+      parent: snapshot.parent, time: snapshot.created, host: snapshot.provenance(.host) ?? "",
+      user: snapshot.provenance(.user) ?? "", command: snapshot.provenance(.command) ?? "",
       message: snapshot.message,
       rows: snapshot.statementRows,
       facts: snapshot.facts.map { .init($0.key, $0.value) },
@@ -41,7 +38,8 @@ struct StatementWriter: Collaborator {
     case .unreadableFile, .unreadableDirectory, .unreadableNode: content = .other("unreadable")
     }
     return Statement.Item(
-      role: component.role, path: component.path, mode: entry.mode, uid: entry.uid, gid: entry.gid,
+      role: component.role.text, path: component.path, mode: entry.mode, uid: entry.uid,
+      gid: entry.gid,
       seconds: entry.modified.seconds, content: content)
   }
 }

@@ -88,20 +88,19 @@ struct SiteReplacements {
   }
 
   private func effect(
-    of path: AbsolutePath, role: String, _ prepared: PreparedImage
+    of path: AbsolutePath, role: Role, _ prepared: PreparedImage
   ) -> SiteReplacement.Effect {
     let definition = prepared.definition
     if path.isInside(install.appending("postscripts")) { return .postscript }
-    if role == ImageFiles.kit { return .kit }
-    if ImageFiles.listAttributes.contains(role) { return .list }
+    if role == .kit { return .kit }
+    if role.isList { return .list }
     let packages =
       [
         install.appending(definition.osVersion).appending(definition.architecture),
         install.appending("post"),
       ]
-      + ["pkgdir", "otherpkgdir"].flatMap {
-        (definition.linuximage[$0] ?? "").split(separator: ",")
-      }.compactMap { AbsolutePath(String($0)) }
+      + (definition.packageDirectories + (definition.otherPackageDirectories ?? []))
+      .compactMap { AbsolutePath(String($0)) }
     return packages.contains { path.isInside($0) } ? .package : .other
   }
 

@@ -23,7 +23,7 @@ struct TreeProtector: Collaborator {
   func treeProtection(_ prepared: PreparedImage) throws -> TreeProtection {
     var protection = TreeProtection()
     guard isRoot,
-      let tree = prepared.components.first(where: { $0.role == ImageFiles.rootTree }),
+      let tree = prepared.components.first(where: { $0.role == .rootTree }),
       let path = AbsolutePath(tree.path)
     else { return protection }
     let directory = path.parent
@@ -32,7 +32,7 @@ struct TreeProtector: Collaborator {
       if !prepared.privileged.isEmpty {
         protection.remarks = [open + (try adviceOnClosing(path))]
       }
-    } else if prepared.definition.provisioning != "statelite" {
+    } else if prepared.definition.provisioning != .statelite {
       if !prepared.privileged.isEmpty {
         protection.remarks = [open + "nodes fetch files from its directory, so it stays open"]
       }
@@ -78,8 +78,8 @@ struct TreeProtector: Collaborator {
   func closedDirectory(
     of components: [Snapshot.Component], _ definition: ImageDefinition
   ) throws -> AbsolutePath? {
-    guard isRoot, definition.provisioning == "statelite",
-      let tree = components.first(where: { $0.role == ImageFiles.rootTree }),
+    guard isRoot, definition.provisioning == .statelite,
+      let tree = components.first(where: { $0.role == .rootTree }),
       let directory = AbsolutePath(tree.path)?.parent,
       try ImageCapturer(context).statLive(directory) == nil,
       try squashingExport(of: directory) == nil
@@ -102,9 +102,7 @@ struct TreeProtector: Collaborator {
   func wasImported(_ image: ImageName) throws -> Bool {
     let refs = try context.store().refs
     return try refs.numbers(of: image).contains { number in
-      guard let provenance = try? refs.read(image, number).snapshot.provenance else { return false }
-      return provenance.contains(.init("command", "import"))
-        || provenance.contains(.init(Snapshot.originKey, Snapshot.importOrigin))
+      (try? refs.read(image, number).snapshot.recordsImport) ?? false
     }
   }
 
@@ -157,11 +155,4 @@ struct TreeProtector: Collaborator {
       }
     }
   }
-}
-
-extension Snapshot {
-  /// The provenance key for the first source of a copied image's tree.
-  static let originKey = "origin"
-  /// The value of `originKey` for a bundle.
-  static let importOrigin = "import"
 }

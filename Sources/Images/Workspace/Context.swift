@@ -140,16 +140,15 @@ struct Context: Sendable {
 
   /// Returns the facts that a new snapshot records about its origin: host, user, command, tool.
   /// - Parameter before: the snapshot of the state before the command's change; nil if there is none.
-  func provenance(_ command: String, before: Digest? = nil) -> [Snapshot.Fact] {
+  func provenance(_ command: RecordedCommand, before: Digest? = nil) -> [Snapshot.Fact] {
     var host = [CChar](repeating: 0, count: 256)
     gethostname(&host, host.count - 1)
     let name = String(
       decoding: host.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     return [
-      .init("host", name), .init("user", CallerIdentity.text(fileSystem)),
-      .init("command", command),
-      .init("tool", "imgstore \(Workspace.version)"),
-    ] + (before.map { [.init(Snapshot.beforeKey, $0.hex)] } ?? [])
+      .init(.host, name), .init(.user, CallerIdentity.text(fileSystem)),
+      .init(.command, command.text), .init(.tool, "imgstore \(Workspace.version)"),
+    ] + (before.map { [.init(.before, $0.hex)] } ?? [])
   }
 }
 

@@ -7,12 +7,12 @@ import Store
 
 /// A component to capture: a role in the image and an absolute path on the management node.
 public struct CaptureRoot: Hashable, Sendable {
-  /// The component's role in the image, such as "tree".
-  public let role: String
+  /// The component's role in the image.
+  public let role: Role
   /// The component's path.
   public let path: AbsolutePath
   /// Creates a request.
-  public init(role: String, path: AbsolutePath) {
+  public init(role: Role, path: AbsolutePath) {
     self.role = role
     self.path = path
   }

@@ -14,20 +14,11 @@ import Platform
 import Store
 
 extension CaptureRoot {
-  private static let targetPrefix = "target of "
-
   /// Returns the request for the target of a link.
   /// - Parameter link: the path of the link.
   static func target(_ path: AbsolutePath, of link: [UInt8]) -> CaptureRoot {
-    CaptureRoot(role: targetRole(of: link), path: path)
+    CaptureRoot(role: .target(of: link), path: path)
   }
-
-  /// Returns the role of the target of the link at a path.
-  public static func targetRole(of link: [UInt8]) -> String { targetPrefix + printable(link) }
-
-  /// Returns whether components with this role are link targets. Other links and other images may
-  /// have the same target.
-  public static func isTargetRole(_ role: String) -> Bool { role.hasPrefix(targetPrefix) }
 }
 
 /// The located components of a capture.
@@ -223,7 +214,7 @@ struct CaptureRootLocator {
     guard isInside else { return }
     throw StoreError(
       .refused, printable(candidate.request.path.bytes),
-      "belongs to the image (\(candidate.request.role)) but is inside the store",
+      "belongs to the image (\(candidate.request.role.text)) but is inside the store",
       hint: "Move it out of the store's directory, or change the definition")
   }
 

@@ -13,7 +13,7 @@ public struct TreeExcludes: Sendable {
   /// The patterns of excluded paths.
   public let patterns: ExcludeLists
   /// The role of the tree in its `CaptureRoot`.
-  private let role: String
+  private let role: Role
   private let path: AbsolutePath
   /// The tree in the latest snapshot, and the source of its objects.
   private let recorded: (top: Entry, source: any ObjectSource)?
@@ -25,7 +25,7 @@ public struct TreeExcludes: Sendable {
   ///   - path: the tree's path, which may be a link to it.
   ///   - recorded: the tree in the latest snapshot; nil if no snapshot has it.
   public init(
-    _ patterns: ExcludeLists, role: String, path: AbsolutePath,
+    _ patterns: ExcludeLists, role: Role, path: AbsolutePath,
     recorded: (top: Entry, source: any ObjectSource)?
   ) {
     self.patterns = patterns
@@ -36,7 +36,7 @@ public struct TreeExcludes: Sendable {
 
   /// Returns the patterns if they apply to a component.
   func patterns(for request: CaptureRoot) -> ExcludeLists? {
-    let roles = [role, CaptureRoot.targetRole(of: path.bytes)]
+    let roles = [role, .target(of: path.bytes)]
     return roles.contains(request.role) ? patterns : nil
   }
 

@@ -29,7 +29,7 @@ extension Snapshot {
     }
     writer.varint(components.count)
     for component in components {
-      writer.string(component.role)
+      writer.string(component.role.text)
       writer.string(component.path)
       component.entry.encodeAttributes(into: &writer)
       component.entry.encodeIDs(into: &writer)
@@ -74,7 +74,7 @@ extension Snapshot {
       }
       var components: [Component] = []
       for _ in 0..<(try reader.count(bytesEach: 9)) {
-        let role = try reader.text()
+        let role = Role(try reader.text())
         let path = try reader.string()
         var entry = try Entry.decodeAttributes(from: &reader, allowAnyName: true)
         guard entry.name.isEmpty, AbsolutePath(path) != nil else {

@@ -4,7 +4,7 @@
 import Codec
 import Platform
 
-/// Holds the content of a snapshot. Only the modules above Store interpret the strings, which are xCAT's.
+/// Holds the content of a snapshot. Only the modules above Store interpret the rows, which are xCAT's.
 public struct Snapshot: Hashable, Sendable {
   /// Rows of one table of the definition; a row maps column names to values.
   public struct Table: Hashable, Sendable {
@@ -18,11 +18,11 @@ public struct Snapshot: Hashable, Sendable {
 
   /// A tree or a file of the image, with the absolute path where it belongs.
   public struct Component: Hashable, Sendable {
-    public var role: String
+    public var role: Role
     public var path: [UInt8]
     /// The root entry; its name is empty.
     public var entry: Entry
-    public init(role: String, path: [UInt8], entry: Entry) {
+    public init(role: Role, path: [UInt8], entry: Entry) {
       self.role = role
       self.path = path
       self.entry = entry
@@ -61,14 +61,29 @@ public struct Snapshot: Hashable, Sendable {
       /// The archive that the tree came from had more attributes of its entries than the snapshot keeps.
       case attributesLost = 20
     }
+    /// A reason for a note of the kind `absent` that decides what a revert does. The raw values are on disk, as
+    /// the note's detail (docs/format.md). They are the sentences that all earlier versions wrote and compare.
+    public enum ReasonCode: String, Sendable, CaseIterable {
+      /// A file that a change created. A revert to the snapshot removes it.
+      case createdFile = "not there before the import"
+      /// A directory that a change created. A revert removes it while it is empty.
+      case createdDirectory = "a folder not there before the import"
+    }
     public var kind: Kind
     public var path: [UInt8]
+    /// A reason code, or text for people.
     public var detail: String
     public init(_ kind: Kind, path: [UInt8], detail: String = "") {
       self.kind = kind
       self.path = path
       self.detail = detail
     }
+    /// Creates a note on a path that did not exist before a change.
+    public init(_ code: ReasonCode, path: [UInt8]) {
+      self.init(.absent, path: path, detail: code.rawValue)
+    }
+    /// The reason code; nil if the detail is text for people.
+    public var code: ReasonCode? { kind == .absent ? ReasonCode(rawValue: detail) : nil }
     /// Returns true if the snapshot is not the exact state because of this note.
     public var isProblem: Bool {
       switch kind {

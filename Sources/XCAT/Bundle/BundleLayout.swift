@@ -3,6 +3,7 @@
 // of its own, and a statelite image's tree is rootimgtree.gz.
 
 import Platform
+import Store
 
 /// The layout of one image's bundle.
 public struct BundleLayout: Sendable {
@@ -40,19 +41,20 @@ public struct BundleLayout: Sendable {
       let name = try BundleLayout.memberName(source, key)
       if key == "rootimgtree" {
         let path = BundleLayout.treePath(try MemberCollector.path(target, key))
-        try collector.add(name, ImageFiles.rootTree, path, .archivedTree)
+        try collector.add(name, .rootTree, path, .archivedTree)
       } else {
         try collector.add(
-          name, BundleLayout.roles[key] ?? key, try MemberCollector.path(target, key), .file)
+          name, BundleLayout.roles[key] ?? Role(key), try MemberCollector.path(target, key), .file)
       }
     }
-    for attribute in ImageFiles.listAttributes {
-      let sources = BundleLayout.list(manifest, attribute)
-      let targets = BundleLayout.list(renamed, attribute)
+    for attribute in FileAttribute.lists {
+      let column = attribute.rawValue
+      let sources = BundleLayout.list(manifest, column)
+      let targets = BundleLayout.list(renamed, column)
       for (source, target) in zip(sources, targets) {
-        let name = try BundleLayout.memberName(source.path, attribute)
+        let name = try BundleLayout.memberName(source.path, column)
         try collector.add(
-          name, attribute, try MemberCollector.path(target.path, attribute), .file,
+          name, .attribute(attribute), try MemberCollector.path(target.path, column), .file,
           isOptional: source.hasArguments)
       }
     }
@@ -63,7 +65,7 @@ public struct BundleLayout: Sendable {
           renamed.definition, installDirectory: installDirectory)
       else { continue }
       let target = name.hasSuffix(".img") ? name : name + ".img"
-      try collector.add(name, ImageFiles.rawImage, directory.appending(target), .file)
+      try collector.add(name, .rawImage, directory.appending(target), .file)
     }
     for kit in renamed.kits {
       guard let directory = kit["kitdir"] else { continue }
@@ -77,21 +79,21 @@ public struct BundleLayout: Sendable {
           "has a kit named '\(printable(kitName.utf8.prefix(255)))', which is not a file name",
           hint: "Nothing was imported; do not trust this bundle")
       }
-      try collector.add(name, ImageFiles.kit, path.parent.appending(kitName), .directory)
+      try collector.add(name, .kit, path.parent.appending(kitName), .directory)
     }
     for extra in renamed.extras { try collector.add(extra, isDirectory) }
     for item in renamed.closure {
       try collector.add(
-        item.member, item.isTree ? ImageFiles.rootTree : ImageFiles.closure,
+        item.member, item.isTree ? .rootTree : .closure,
         try MemberCollector.path(item.path, "closure"), item.isTree ? .archivedTree : .file)
     }
     members = collector.members
     secondFiles = collector.secondFiles
   }
 
-  private static let roles = [
-    "kernel": ImageFiles.kernel, "ramdisk": ImageFiles.ramdisk, "rootimg": ImageFiles.packed,
-    "litefile": ImageFiles.litefile,
+  private static let roles: [String: Role] = [
+    "kernel": .kernel, "ramdisk": .ramdisk, "rootimg": .packed,
+    "litefile": .litefile,
   ]
 
   /// Returns the path of the tree next to its archive. In xCAT 2.6 the manifest named the archive
@@ -119,8 +121,7 @@ public struct BundleLayout: Sendable {
   private static func list(
     _ manifest: Manifest, _ attribute: String
   ) -> [(path: String, hasArguments: Bool)] {
-    let value = manifest.osimage[attribute] ?? manifest.linuximage[attribute] ?? ""
-    return value.split(separator: ",").compactMap { item in
+    manifest.items(of: attribute).compactMap { item in
       let words = item.split(separator: " ")
       return words.first.map { (String($0), words.count > 1) }
     }
@@ -146,12 +147,12 @@ public struct BundleLayout: Sendable {
       }
       return .directory
     }
-    for field in ["imagename", "provmethod", "profile", "osvers", "osarch"] {
+    for field in ["imagename"] + Manifest.requiredColumns {
       try require(field, manifest.osimage[field] != nil)
     }
     let kind = try ImageKind(manifest.definition, verb: "Importing")
     switch kind {
-    case .install: try require("template", manifest.linuximage["template"] != nil)
+    case .install: try require("template", manifest.template != nil)
     case .stateless:
       for field in ["ramdisk", "kernel", "rootimg"] {
         try require(field, manifest.values[field] != nil)
@@ -183,7 +184,7 @@ private struct MemberCollector {
   private(set) var secondFiles: [AbsolutePath] = []
 
   mutating func add(
-    _ name: String, _ role: String, _ path: AbsolutePath, _ shape: BundleMember.Shape,
+    _ name: String, _ role: Role, _ path: AbsolutePath, _ shape: BundleMember.Shape,
     isOptional: Bool = false
   ) throws(XCATError) {
     guard paths[name] == nil else {
@@ -209,13 +210,13 @@ private struct MemberCollector {
     if !inside.isEmpty, isDirectory("extra/\(inside)") {
       members.append(
         BundleMember(
-          name: "extra/\(inside)", role: ImageFiles.extra, path: destination,
+          name: "extra/\(inside)", role: .extra, path: destination,
           shape: .mergedDirectory))
       return
     }
     let name = try BundleLayout.memberName(extra.source, "extra")
     let member = BundleMember(
-      name: "extra/\(name)", role: ImageFiles.extra, path: destination.appending(name),
+      name: "extra/\(name)", role: .extra, path: destination.appending(name),
       shape: .file)
     if extras.insert(member).inserted { members.append(member) }
   }

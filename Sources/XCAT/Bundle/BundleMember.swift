@@ -1,6 +1,7 @@
 // The members of an image's bundle (docs/xcat-contract.md#bundle-layout).
 
 import Platform
+import Store
 
 /// A member of a bundle and its path on a management node.
 public struct BundleMember: Sendable, Hashable {
@@ -17,8 +18,7 @@ public struct BundleMember: Sendable, Hashable {
 
   /// The name inside the image's directory: "kernel", "extra/myscript1".
   public let name: String
-  /// The role of the file, as in `ImageFiles`.
-  public let role: String
+  public let role: Role
   /// The path on the management node.
   public let path: AbsolutePath
   public let shape: Shape

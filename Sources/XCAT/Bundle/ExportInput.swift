@@ -1,6 +1,7 @@
 // The input of an export, and the members that it results in.
 
 import Platform
+import Store
 
 /// The source of a member's bytes.
 public enum ExportSource: Sendable, Hashable {
@@ -44,7 +45,7 @@ public struct ExportInput: Sendable {
   public var image: String
   public var definition: ImageDefinition
   /// The existing files, with their roles.
-  public var files: [(role: String, path: AbsolutePath)]
+  public var files: [(role: Role, path: AbsolutePath)]
   /// Top-level values of the manifest: `postscripts`, `postbootscripts`.
   public var values: [String: String] = [:]
   /// The extras of this export.
@@ -66,7 +67,7 @@ public struct ExportInput: Sendable {
 
   /// Creates the input with what every export needs.
   public init(
-    image: String, definition: ImageDefinition, files: [(role: String, path: AbsolutePath)]
+    image: String, definition: ImageDefinition, files: [(role: Role, path: AbsolutePath)]
   ) {
     self.image = image
     self.definition = definition

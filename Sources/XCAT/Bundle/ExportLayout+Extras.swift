@@ -1,6 +1,7 @@
 // Places files in a bundle: as flat members, as extras, or under complete/.
 
 import Platform
+import Store
 
 extension ExportLayout {
   mutating func addFlat(_ path: AbsolutePath) throws(XCATError) {
@@ -89,7 +90,7 @@ extension ExportLayout {
     _ path: AbsolutePath, _ installDirectory: AbsolutePath
   ) throws(XCATError) {
     guard let role = input.files.first(where: { $0.path == path })?.role else { return }
-    if role == ImageFiles.rootTree {
+    if role == .rootTree {
       let member = "complete/rootimg.tar.zst"
       manifest.closure.append(.init(member: member, path: try text(path), isTree: true))
       members.append(ExportMember(name: member, source: .tree(path)))

@@ -9,6 +9,7 @@
 //    install directory. Others are under complete/, which xCAT ignores.
 
 import Platform
+import Store
 
 /// A bundle to write.
 public struct ExportLayout: Sendable {
@@ -43,7 +44,7 @@ public struct ExportLayout: Sendable {
       for extra in input.extras { try add(extra) }
       return
     }
-    for field in ["provmethod", "profile", "osvers", "osarch"]
+    for field in ImageDefinition.requiredColumns
     where definition.osimage[field] == nil {
       missing.append(
         .sentence(
@@ -51,7 +52,7 @@ public struct ExportLayout: Sendable {
           hint: "Set it with 'imgstore define \(input.image) \(field)=…'"))
     }
     // The other mandatory parts depend on the kind.
-    if definition.osimage["provmethod"] == nil { try refuseMissing() }
+    if definition.provisioning.text.isEmpty { try refuseMissing() }
     let kind = try ImageKind(definition, verb: "Exporting")
     manifest = Manifest(
       osimage: definition.osimage.merging(["imagename": input.image]) { $1 },
@@ -72,7 +73,7 @@ public struct ExportLayout: Sendable {
   /// Adds the tree of a directory image.
   private mutating func addDirectory(_ installDirectory: AbsolutePath) throws(XCATError) {
     guard let path = input.definition.directoryPath,
-      input.files.contains(where: { $0.role == ImageFiles.rootTree && $0.path == path })
+      input.files.contains(where: { $0.role == .rootTree && $0.path == path })
     else {
       throw XCATError(
         "directory \(input.definition.directory["path"] ?? "")", "is not in the snapshot",
@@ -96,7 +97,7 @@ public struct ExportLayout: Sendable {
 
   // MARK: Boot files
 
-  private func firstFile(_ role: String, _ names: [String]) -> AbsolutePath? {
+  private func firstFile(_ role: Role, _ names: [String]) -> AbsolutePath? {
     for name in names {
       let file = input.files.first {
         $0.role == role && $0.path.lastComponent == Array(name.utf8)
@@ -112,7 +113,7 @@ public struct ExportLayout: Sendable {
     case .esx, .directory: return
     case .install: manifest.values["media"] = "required"
     case .raw:
-      let images = input.files.filter { $0.role == ImageFiles.rawImage }.map(\.path)
+      let images = input.files.filter { $0.role == .rawImage }.map(\.path)
       guard !images.isEmpty else {
         return missing.append(
           .sentence(
@@ -123,9 +124,9 @@ public struct ExportLayout: Sendable {
       manifest.rawImageFiles = images.map(\.text)
       for path in images { try addFlat(path) }
     case .stateless, .statelite:
-      let kernel = firstFile(ImageFiles.kernel, ["kernel"])
+      let kernel = firstFile(.kernel, ["kernel"])
       let name = kind.ramdiskName ?? ""
-      let ramdisk = firstFile(ImageFiles.ramdisk, [name, "initrd.gz", "initrd-diskless.gz"])
+      let ramdisk = firstFile(.ramdisk, [name, "initrd.gz", "initrd-diskless.gz"])
       if ramdisk == nil {
         missing.append(
           .sentence(
@@ -151,7 +152,7 @@ public struct ExportLayout: Sendable {
   }
 
   private mutating func addPacked() throws(XCATError) {
-    guard let packed = firstFile(ImageFiles.packed, ImageFiles.packedNames) else {
+    guard let packed = firstFile(.packed, ImageFiles.packedNames) else {
       return missing.append(
         .sentence(
           .notFound, "Couldn't find compressed rootimg for \(input.image)",
@@ -161,7 +162,7 @@ public struct ExportLayout: Sendable {
   }
 
   private mutating func addTree() throws(XCATError) {
-    guard let tree = input.files.first(where: { $0.role == ImageFiles.rootTree })?.path else {
+    guard let tree = input.files.first(where: { $0.role == .rootTree })?.path else {
       return missing.append(
         .sentence(
           .notFound, "Couldn't locate the root image directory. ",
@@ -179,29 +180,28 @@ public struct ExportLayout: Sendable {
   // MARK: Lists
 
   private mutating func addLists(_ kind: ImageKind) throws(XCATError) {
-    let required: (role: String, what: String)? =
+    let required: (attribute: FileAttribute, what: String)? =
       switch kind {
-      case .install: ("template", "install template")
-      case .stateless, .statelite: ("pkglist", "pkglist file")
+      case .install: (.template, "install template")
+      case .stateless, .statelite: (.pkglist, "pkglist file")
       case .raw, .esx, .directory: nil
       }
-    if let required, ImageFiles.paths(of: required.role, input.definition).isEmpty {
+    if let required, ImageFiles.paths(of: required.attribute, input.definition).isEmpty {
       // xCAT's search found the list; the manifest names it explicitly.
-      let path = input.files.first(where: { $0.role == required.role })?.path
+      let path = input.files.first(where: { $0.role == .attribute(required.attribute) })?.path
       if let path {
-        manifest.linuximage[required.role] = try text(path)
+        manifest.linuximage[required.attribute.rawValue] = try text(path)
       } else {
         missing.append(
           .sentence(
             .notFound, "Couldn't find \(required.what) for \(input.image)",
             hint:
-              "Name one with 'imgstore define \(input.image) \(required.role)=FILE', and export "
+              "Name one with 'imgstore define \(input.image) \(required.attribute.rawValue)=FILE', and export "
               + "again"))
       }
     }
-    for attribute in ImageFiles.listAttributes {
-      let value = manifest.osimage[attribute] ?? manifest.linuximage[attribute] ?? ""
-      for item in value.split(separator: ",") {
+    for attribute in FileAttribute.lists.map(\.rawValue) {
+      for item in manifest.items(of: attribute) {
         let words = item.split(separator: " ")
         // xCAT never finds a script with arguments; only a complete bundle carries it.
         guard let word = words.first, words.count == 1 else { continue }

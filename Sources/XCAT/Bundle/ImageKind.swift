@@ -27,7 +27,7 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
       return
     }
     let method = definition.provisioning
-    let type = (definition.osimage["imagetype"] ?? "").lowercased()
+    let type = definition.imageType.lowercased()
     let object = verb == "Exporting" ? "the definition" : "manifest.xml"
     // xCAT misspells the word in one of its messages only; scripts look for both
     // (docs/xcat-contract.md#messages).
@@ -38,13 +38,13 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
         object, "\(verb) Windows images is not supported: xCAT's bundles hold Linux images",
         hint: "Copy the answer files and the definition by hand")
     }
-    if type == "nim" || type == "aix" || definition.osimage["osname"]?.lowercased() == "aix" {
+    if type == "nim" || type == "aix" || definition.osName.lowercased() == "aix" {
       throw XCATError(
         .unsupported,
         object, "\(verb) AIX images is not supported: NIM keeps their files",
         hint: "Use NIM's own tools for this image")
     }
-    if method == "boottarget" {
+    if method == .boottarget {
       throw XCATError(
         .unsupported,
         object,
@@ -54,23 +54,23 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
     }
     let isZ = definition.architecture.contains("s390x")
     switch method {
-    case "install": self = .install
-    case "statelite": self = .statelite
-    case "netboot" where isZ, "raw" where isZ, "sysclone" where isZ: self = .raw
-    case "netboot": self = definition.osVersion.contains("esx") ? .esx : .stateless
-    case "sysclone":
+    case .install: self = .install
+    case .statelite: self = .statelite
+    case .netboot where isZ, .raw where isZ, .sysclone where isZ: self = .raw
+    case .netboot: self = definition.osVersion.contains("esx") ? .esx : .stateless
+    case .sysclone:
       throw XCATError.sentence(
         "\(verb) images with '\(word)' sysclone is not supported for osarch "
           + "'\(definition.architecture)'",
         hint: "A sysclone image can be bundled on s390x only")
-    case "raw":
+    case .raw:
       throw XCATError.sentence(
         "\(verb) images with '\(word)' raw is not supported for osarch "
           + "'\(definition.architecture)'",
         hint: "Disk images can be bundled on s390x only")
-    default:
+    case .boottarget, .other:
       throw XCATError.sentence(
-        "\(verb) images with '\(word)' \(method) is not supported. Hint: install, netboot, "
+        "\(verb) images with '\(word)' \(method.text) is not supported. Hint: install, netboot, "
           + "statelite, \(verb == "Exporting" ? "or raw" : "sysclone or raw")",
         hint: "Correct the definition's provmethod")
     }

@@ -4,7 +4,7 @@
 import Platform
 
 /// A bundle's manifest.
-public struct Manifest: Sendable, Equatable {
+public struct Manifest: DefinitionRows, Sendable, Equatable {
   /// An additional file or directory.
   public struct Extra: Sendable, Equatable {
     /// The original path of the file or directory, which determines its name in the bundle.
@@ -82,8 +82,7 @@ public struct Manifest: Sendable, Equatable {
   /// Renames the image.
   public mutating func rename(to name: String) {
     if directory.isEmpty {
-      osimage["imagename"] = name
-      linuximage["imagename"] = name
+      setImageName(name)
     } else {
       directory["imagename"] = name
     }

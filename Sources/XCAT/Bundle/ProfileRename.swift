@@ -3,6 +3,7 @@
 // files also move if rootimgdir is unset, so that the source image is never overwritten.
 
 import Platform
+import Store
 
 /// Renames a manifest's profile.
 public enum ProfileRename {
@@ -11,20 +12,21 @@ public enum ProfileRename {
   public static func apply(
     _ manifest: Manifest, to new: String, installDirectory: AbsolutePath
   ) throws(XCATError) -> Manifest {
-    let old = manifest.osimage["profile"] ?? ""
+    let old = manifest.profile
     guard new != old else { return manifest }
     guard !new.isEmpty, !new.contains("/"), new != ".", new != ".." else {
       throw XCATError("profile '\(new)'", "cannot be part of a path")
     }
     var changed = manifest
-    let version = manifest.osimage["osvers"] ?? ""
-    let architecture = manifest.osimage["osarch"] ?? ""
-    let method = manifest.osimage["provmethod"] ?? ""
-    changed.osimage["profile"] = new
+    let version = manifest.osVersion
+    let architecture = manifest.architecture
+    let method = manifest.provisioning
+    changed.setProfile(new)
     let family =
-      architecture == "s390x" && ["raw", "sysclone"].contains(method) ? method : "netboot"
-    let directory = installDirectory.text + "/\(family)/\(version)/\(architecture)/\(new)"
-    if manifest.linuximage["rootimgdir"] != nil { changed.linuximage["rootimgdir"] = directory }
+      architecture == "s390x" && [.raw, .sysclone].contains(method)
+      ? method : ProvisioningMethod.netboot
+    let directory = installDirectory.text + "/\(family.text)/\(version)/\(architecture)/\(new)"
+    if manifest.rootImageDirectory != nil { changed.setRootImageDirectory(directory) }
     for key in Manifest.pathKeys {
       if let path = manifest.values[key] { changed.values[key] = directory + "/" + baseName(path) }
     }
@@ -33,9 +35,9 @@ public enum ProfileRename {
       changed.closure[i].path = directory + "/" + baseName(changed.closure[i].path)
     }
     let custom =
-      installDirectory.text + "/custom/\(method == "install" ? "install" : "netboot")/"
+      installDirectory.text + "/custom/\(method == .install ? "install" : "netboot")/"
       + platform(version)
-    for attribute in ImageFiles.listAttributes {
+    for attribute in FileAttribute.lists.map(\.rawValue) {
       func rename(_ list: String) -> String {
         list.split(separator: ",").map { item in
           let parts = item.split(separator: " ", maxSplits: 1)
@@ -47,9 +49,7 @@ public enum ProfileRename {
       if let list = manifest.osimage[attribute] { changed.osimage[attribute] = rename(list) }
       if let list = manifest.linuximage[attribute] { changed.linuximage[attribute] = rename(list) }
     }
-    let name = "\(version)-\(architecture)-\(method)-\(new)"
-    changed.osimage["imagename"] = name
-    changed.linuximage["imagename"] = name
+    changed.setImageName("\(version)-\(architecture)-\(method.text)-\(new)")
     return changed
   }
 

@@ -10,11 +10,10 @@ extension DependencyCollector {
       let directory = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
     else { return }
     let referrer = "rootimgdir \(directory.text)"
-    if definition.provisioning.contains("netboot") {
-      need(directory.appending(ImageFiles.rootTree), .rootTree, referrer: referrer)
+    if definition.provisioning.mentions(.netboot) {
+      need(directory.appending(ImageFiles.rootTreeName), .rootTree, referrer: referrer)
     }
-    if definition.provisioning.contains("statelite"), definition.osimage["rootfstype"] == "ramdisk"
-    {
+    if definition.provisioning.mentions(.statelite), definition.rootFileSystem == "ramdisk" {
       // nodeset boots such an image from these two (anaconda.pm).
       need(directory.appending("initrd-stateless.gz"), .ramdisk, referrer: referrer)
       need(directory.appending("rootimg-statelite.gz"), .packed, referrer: referrer)

@@ -2,6 +2,7 @@
 // common rules.
 
 import Platform
+import Store
 
 /// The dependencies collected so far.
 struct DependencyCollector {
@@ -29,7 +30,7 @@ struct DependencyCollector {
     var variables = [
       "XCATROOT": ImageDependencies.xcatRoot.text, "INSTALLDIR": installDirectory.text,
     ]
-    for item in (definition.osimage["environvar"] ?? "").split(separator: ",") {
+    for item in definition.environmentItems {
       let parts = item.split(separator: "=", maxSplits: 1)
       guard parts.count == 2 else { continue }
       variables[trimmedText(parts[0])] = trimmedText(parts[1])
@@ -52,7 +53,7 @@ struct DependencyCollector {
 
   // MARK: Attributes
 
-  func items(of attribute: String) -> [String] { definition.items(of: attribute) }
+  func items(of attribute: String) -> [String] { definition.trimmedItems(of: attribute) }
 
   /// Returns the paths of a comma list; an item that is not a path is reported once.
   mutating func paths(of attribute: String) -> [AbsolutePath] {
@@ -172,13 +173,14 @@ struct DependencyCollector {
 extension ImageDefinition {
   /// The absolute paths of the lists and scripts that imgexport takes.
   fileprivate var exportedPaths: [AbsolutePath] {
-    ImageFiles.listAttributes.flatMap { items(of: $0).compactMap { AbsolutePath($0) } }
+    FileAttribute.lists.flatMap { list in
+      trimmedItems(of: list.rawValue).compactMap { AbsolutePath($0) }
+    }
   }
 
   /// Returns the items of a comma list. Items of postinstall include their arguments.
-  fileprivate func items(of attribute: String) -> [String] {
-    let value = osimage[attribute] ?? linuximage[attribute] ?? ""
-    return value.split(separator: ",").map(trimmedText).filter { !$0.isEmpty }
+  fileprivate func trimmedItems(of attribute: String) -> [String] {
+    items(of: attribute).map(trimmedText).filter { !$0.isEmpty }
   }
 }
 

@@ -82,8 +82,11 @@ public struct ImageDependencies: Sendable {
     collector.collect()
     needed = collector.needed
     problems = collector.problems
-    for attribute in ["pkgdir", "otherpkgdir"] {
-      for item in (definition.linuximage[attribute] ?? "").split(separator: ",") {
+    for (attribute, items) in [
+      ("pkgdir", definition.packageDirectories),
+      ("otherpkgdir", definition.otherPackageDirectories ?? []),
+    ] {
+      for item in items {
         media.append(
           ImageMedia(attribute: attribute, location: printable(trimmed(Array(item.utf8)))))
       }

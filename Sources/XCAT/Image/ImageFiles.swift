@@ -3,17 +3,17 @@
 // (docs/xcat-contract.md#image-files, docs/xcat-contract.md#list-search).
 
 import Platform
+import Store
 
 /// A file or tree that belongs, or may belong, to an image.
 public struct ImageFile: Sendable, Hashable {
-  /// The role: one of the names in `ImageFiles`, or an attribute.
-  public let role: String
+  public let role: Role
   public let path: AbsolutePath
   /// Whether an attribute names it, so that its absence is worth a message.
   public let isNamed: Bool
 
   /// Creates a file.
-  public init(role: String, path: AbsolutePath, isNamed: Bool) {
+  public init(role: Role, path: AbsolutePath, isNamed: Bool) {
     self.role = role
     self.path = path
     self.isNamed = isNamed
@@ -22,27 +22,6 @@ public struct ImageFile: Sendable, Hashable {
 
 /// Finds the files of a definition.
 public enum ImageFiles {
-  public static let rootTree = "rootimg"
-  public static let kernel = "kernel"
-  public static let ramdisk = "ramdisk"
-  public static let packed = "packed"
-  public static let litefile = "litefile"
-  public static let rawImage = "rawimage"
-  public static let kit = "kit"
-  public static let extra = "extra"
-  /// A file of a complete bundle that generating the image again needs.
-  public static let closure = "closure"
-
-  /// The roles of files that belong to one image alone: they are deleted when the image loses them.
-  public static let ownedRoles: Set<String> = [
-    rootTree, kernel, ramdisk, packed, litefile, rawImage, "hypervisor",
-  ]
-
-  /// The attributes that name files, all as comma lists, in the order in which xCAT places them.
-  public static let listAttributes = [
-    "template", "pkglist", "synclists", "otherpkglist", "postinstall", "exlist",
-  ]
-
   static let ramdiskNames = [
     "initrd-stateless.gz", "initrd-statelite.gz", "initrd.gz", "initrd-diskless.gz",
   ]
@@ -68,14 +47,14 @@ public enum ImageFiles {
     _ definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> AbsolutePath? {
     // xCAT's tools accept blanks around a value; they are not part of it.
-    if let text = definition.linuximage["rootimgdir"] { return AbsolutePath(trimmed(text)) }
-    guard ["netboot", "statelite"].contains(definition.provisioning) else { return nil }
-    return directory("netboot", definition, installDirectory)
+    if let text = definition.rootImageDirectory { return AbsolutePath(trimmed(text)) }
+    guard definition.provisioning.isDiskless else { return nil }
+    return directory(.netboot, definition, installDirectory)
   }
 
   /// Returns the reason that `rootimgdir` does not name a directory; nil if it is unset, or names one.
   public static func rootDirectoryFault(_ definition: ImageDefinition) -> String? {
-    guard let text = definition.linuximage["rootimgdir"] else { return nil }
+    guard let text = definition.rootImageDirectory else { return nil }
     let plain = trimmed(text)
     if let path = AbsolutePath(plain) {
       return path.components.isEmpty
@@ -96,19 +75,19 @@ public enum ImageFiles {
     _ definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> AbsolutePath? {
     guard definition.architecture.contains("s390x"),
-      ["netboot", "raw", "sysclone"].contains(definition.provisioning)
+      [.netboot, .raw, .sysclone].contains(definition.provisioning)
     else { return nil }
     return directory(definition.provisioning, definition, installDirectory)
   }
 
   private static func directory(
-    _ family: String, _ definition: ImageDefinition, _ installDirectory: AbsolutePath
+    _ family: ProvisioningMethod, _ definition: ImageDefinition, _ installDirectory: AbsolutePath
   ) -> AbsolutePath? {
     guard !definition.osVersion.isEmpty, !definition.architecture.isEmpty,
       !definition.profile.isEmpty
     else { return nil }
     return AbsolutePath(
-      installDirectory.text + "/\(family)/\(definition.osVersion)/\(definition.architecture)/"
+      installDirectory.text + "/\(family.text)/\(definition.osVersion)/\(definition.architecture)/"
         + definition.profile)
   }
 
@@ -118,31 +97,31 @@ public enum ImageFiles {
     _ definition: ImageDefinition, installDirectory: AbsolutePath, in view: FileProvider
   ) throws -> [ImageFile] {
     if definition.isDirectory {
-      return definition.directoryPath.map { [ImageFile(role: rootTree, path: $0, isNamed: true)] }
+      return definition.directoryPath.map { [ImageFile(role: .rootTree, path: $0, isNamed: true)] }
         ?? []
     }
     var files: [ImageFile] = []
     if let directory = bootDirectory(definition, installDirectory: installDirectory) {
-      func add(_ role: String, _ names: [String]) {
+      func add(_ role: Role, _ names: [String]) {
         files += names.map {
           ImageFile(role: role, path: directory.appending($0), isNamed: false)
         }
       }
-      add(rootTree, ["rootimg"])
-      add(kernel, ["kernel"])
-      add(ramdisk, ramdiskNames)
-      add(packed, packedNames + otherPackedNames)
-      add(litefile, ["litefile.csv"])
-      add("hypervisor", ["hypervisor"])
+      add(.rootTree, ["rootimg"])
+      add(.kernel, ["kernel"])
+      add(.ramdisk, ramdiskNames)
+      add(.packed, packedNames + otherPackedNames)
+      add(.litefile, ["litefile.csv"])
+      add(.hypervisor, ["hypervisor"])
     }
     if let directory = rawDirectory(definition, installDirectory: installDirectory) {
       for name in try view.list(directory) where name.suffix(4) == Array(".img".utf8)[...] {
-        files.append(ImageFile(role: rawImage, path: directory.appending(name), isNamed: false))
+        files.append(ImageFile(role: .rawImage, path: directory.appending(name), isNamed: false))
       }
     }
-    for attribute in listAttributes + ["partitionfile"] {
+    for attribute in FileAttribute.allCases {
       for path in paths(of: attribute, definition) {
-        files.append(ImageFile(role: attribute, path: path, isNamed: true))
+        files.append(ImageFile(role: .attribute(attribute), path: path, isNamed: true))
       }
     }
     if let list = try searchedList(definition, installDirectory, view) { files.append(list) }
@@ -151,11 +130,12 @@ public enum ImageFiles {
   }
 
   /// Returns the absolute paths that an attribute names.
-  public static func paths(of attribute: String, _ definition: ImageDefinition) -> [AbsolutePath] {
-    let value = definition.osimage[attribute] ?? definition.linuximage[attribute] ?? ""
-    return value.split(separator: ",").compactMap { item in
+  public static func paths(of attribute: FileAttribute, _ definition: ImageDefinition)
+    -> [AbsolutePath]
+  {
+    definition.items(of: attribute.rawValue).compactMap { item in
       var text = item.drop { $0 == " " }
-      if attribute == "partitionfile" {
+      if attribute == .partitionfile {
         // "s:" is a script; "d:", "s:d:", "c:" and "s:c:" name disks and kernel arguments.
         if text.hasPrefix("s:") { text = text.dropFirst(2) }
       }
@@ -175,14 +155,16 @@ public enum ImageFiles {
   static func searchedList(
     _ definition: ImageDefinition, _ installDirectory: AbsolutePath, _ view: FileProvider
   ) throws -> ImageFile? {
-    let method = definition.provisioning
-    let (role, suffix, subdirectory): (String, String, String)
-    switch method {
-    case "install": (role, suffix, subdirectory) = ("template", "tmpl", "install")
-    case "netboot", "statelite": (role, suffix, subdirectory) = ("pkglist", "pkglist", "netboot")
-    default: return nil
+    let (attribute, suffix, subdirectory): (FileAttribute, String, String)
+    switch definition.provisioning {
+    case .install: (attribute, suffix, subdirectory) = (.template, "tmpl", "install")
+    case .netboot, .statelite:
+      (attribute, suffix, subdirectory) = (.pkglist, "pkglist", "netboot")
+    case .sysclone, .raw, .boottarget, .other: return nil
     }
-    guard paths(of: role, definition).isEmpty, !definition.osVersion.isEmpty else { return nil }
+    guard paths(of: attribute, definition).isEmpty, !definition.osVersion.isEmpty else {
+      return nil
+    }
     let version = definition.osVersion
     let names = [
       "\(definition.profile).\(version).\(definition.architecture).\(suffix)",
@@ -203,7 +185,7 @@ public enum ImageFiles {
       for name in names where !name.contains("/") {
         let path = directory.appending(name)
         if try view.kind(path) == .file {
-          return ImageFile(role: role, path: path, isNamed: false)
+          return ImageFile(role: .attribute(attribute), path: path, isNamed: false)
         }
       }
     }

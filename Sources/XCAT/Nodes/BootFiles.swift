@@ -10,11 +10,12 @@
 //    operating system and profile; xCAT itself no longer supports that.
 
 import Platform
+import Store
 
 /// A file of an image that nodes boot a copy of.
 public struct BootFile: Sendable, Hashable {
-  /// "kernel", "ramdisk" or "hypervisor".
-  public let role: String
+  /// Kernel, ramdisk or hypervisor.
+  public let role: Role
   /// The paths in the image's directory; xCAT takes the first that exists.
   public let sources: [AbsolutePath]
   /// The name of the copy.
@@ -30,26 +31,26 @@ public enum BootFiles {
   public static func copied(
     of definition: ImageDefinition, installDirectory: AbsolutePath
   ) -> [BootFile] {
-    guard ["netboot", "statelite"].contains(definition.provisioning),
+    guard definition.provisioning.isDiskless,
       let directory = ImageFiles.bootDirectory(definition, installDirectory: installDirectory)
     else { return [] }
-    func file(_ role: String, _ name: String, else other: String? = nil) -> BootFile {
+    func file(_ role: Role, _ name: String, else other: String? = nil) -> BootFile {
       BootFile(
         role: role, sources: ([name] + [other].compactMap(\.self)).map { directory.appending($0) },
         copyName: name)
     }
     return [
-      file(ImageFiles.kernel, "kernel"),
+      file(.kernel, "kernel"),
       // Old images have initrd.gz, which nodeset first copies to the newer name.
-      file(ImageFiles.ramdisk, ramdisk(of: definition), else: "initrd.gz"),
-      file("hypervisor", "hypervisor"),
+      file(.ramdisk, ramdisk(of: definition), else: "initrd.gz"),
+      file(.hypervisor, "hypervisor"),
     ]
   }
 
   private static func ramdisk(of definition: ImageDefinition) -> String {
-    guard definition.provisioning == "statelite" else { return "initrd-stateless.gz" }
+    guard definition.provisioning == .statelite else { return "initrd-stateless.gz" }
     let isSUSE = ["sles", "suse"].contains { definition.osVersion.hasPrefix($0) }
-    return definition.osimage["rootfstype"] == "ramdisk" && !isSUSE
+    return definition.rootFileSystem == "ramdisk" && !isSUSE
       ? "initrd-stateless.gz" : "initrd-statelite.gz"
   }
 

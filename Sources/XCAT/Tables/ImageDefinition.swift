@@ -4,7 +4,7 @@
 import Platform
 
 /// An image's definition. The key column, `imagename`, is not in the rows.
-public struct ImageDefinition: Sendable, Hashable {
+public struct ImageDefinition: DefinitionRows, Sendable, Hashable {
   /// The set columns of the row in osimage.
   public var osimage: [String: String]
   /// The set columns of the row in linuximage.
@@ -36,10 +36,6 @@ public struct ImageDefinition: Sendable, Hashable {
   public var isEmpty: Bool { osimage.isEmpty && linuximage.isEmpty && directory.isEmpty }
   /// Whether the image is a directory.
   public var isDirectory: Bool { !directory.isEmpty }
-  public var profile: String { osimage["profile"] ?? "" }
-  public var osVersion: String { osimage["osvers"] ?? "" }
-  public var architecture: String { osimage["osarch"] ?? "" }
-  public var provisioning: String { osimage["provmethod"] ?? "" }
 
   /// The path of a directory image; nil for an osimage of xCAT, and if the path is not valid.
   public var directoryPath: AbsolutePath? {

@@ -56,13 +56,7 @@ struct GrepCommand: ParsableCommand {
     try start.reader.walk(start.found) { found in
       guard found.entry.blob != nil else { return }
       let isOnly = found.path == start.found.path
-      do {
-        hits += try search(start, found, compiled, name: isOnly ? nil : start.spell(found), &list)
-      } catch let error as ImageError where !error.subject.hasPrefix("/") {
-        throw ImageError(
-          error.errorCode, "\(printable(found.path)), \(error.subject)", error.reason,
-          hint: error.hint)
-      }
+      hits += try search(start, found, compiled, name: isOnly ? nil : start.spell(found), &list)
     }
     list?.end()
     if hits == 0 { throw NoMatch() }
@@ -76,7 +70,7 @@ struct GrepCommand: ParsableCommand {
     _ list: inout JSONList<MatchesJSON>?
   ) throws -> Int {
     struct MatchLimitReached: Error {}
-    var searcher = LineSearcher(compiled)
+    var searcher = LineSearcher(compiled, in: printable(found.path))
     var shown: [LineHit] = []
     func show() throws {
       for hit in shown where !filesWithMatches {

@@ -50,7 +50,7 @@ struct ImagesCommand: ParsableCommand {
         image.name
           + (image.unfinished.map { $0.isRunning ? " (changing)" : " (unfinished)" } ?? ""),
         image.directory != nil
-          ? "directory" : image.isDefined ? image.provisioning : "not defined",
+          ? "directory" : image.provisioning?.text ?? "not defined",
         "\(image.snapshots)",
         image.latest.map { timeText($0.snapshot.created) } ?? "-",
       ])

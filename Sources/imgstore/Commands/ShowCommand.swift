@@ -111,7 +111,7 @@ struct ShowCommand: ParsableCommand {
       table(
         snapshot.components.map { component in
           [
-            component.role, modeText(component.entry),
+            component.role.text, modeText(component.entry),
             component.entry.kind == .directory ? "tree" : sizeText(component.entry.sizeBytes),
             (component.entry.blob ?? component.entry.tree)?.shortHex ?? "-",
             printable(component.path),

@@ -14,8 +14,8 @@ import Store
 public struct UnfinishedChange: Sendable {
   public let image: String
   public let operation: Journal.Operation
-  /// The command that started it: "revert", "undo".
-  public let command: String
+  /// The command that started it: `revert`, `undo`.
+  public let command: RecordedCommand
   public let started: Timestamp
   /// The user who started it, like "root (alice)"; nil if the journal does not name one.
   public let user: String?
@@ -28,7 +28,7 @@ public struct UnfinishedChange: Sendable {
   /// A description such as "a revert to compute@3".
   public var description: String {
     switch operation {
-    case .revert: (command == "undo" ? "an undo" : "a revert") + (target.map { " to \($0)" } ?? "")
+    case .revert: (command == .undo ? "an undo" : "a revert") + (target.map { " to \($0)" } ?? "")
     case .importing: "an import" + (target.map { " (\($0))" } ?? "")
     case .copy: "a copy" + (target.map { " (\($0))" } ?? "")
     case .packing: "a change of the tree for nodes" + (target.map { " (\($0))" } ?? "")
@@ -106,7 +106,7 @@ struct ChangeJournal: Collaborator {
   /// Returns a description of an unfinished change.
   func unfinished(_ image: ImageName, _ journal: Journal) throws -> UnfinishedChange {
     UnfinishedChange(
-      image: image.text, operation: journal.operation, command: journal.command,
+      image: image.text, operation: journal.operation, command: RecordedCommand(journal.command),
       started: journal.started, user: journal.values(Journal.userKey).first,
       target: try findSnapshot(journal.target, of: image)?.name,
       before: try journal.before.flatMap { try findSnapshot($0, of: image)?.name },
@@ -156,7 +156,7 @@ struct ChangeJournal: Collaborator {
     // If the snapshots cannot be read now, the error omits their numbers.
     (try? unfinished(image, journal))
       ?? UnfinishedChange(
-        image: image.text, operation: journal.operation, command: journal.command,
+        image: image.text, operation: journal.operation, command: RecordedCommand(journal.command),
         started: journal.started, user: journal.values(Journal.userKey).first, target: nil,
         before: nil, isRunning: true)
   }

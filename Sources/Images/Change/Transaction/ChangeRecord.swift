@@ -20,8 +20,7 @@ struct ChangeRecorder: Collaborator {
   ///   false.
   func takeSafetySnapshot(
     _ image: ImageName, _ current: LiveCapture, _ target: CommittedSnapshot,
-    _ plans: [ComponentPlan], saves: Bool,
-    message: String, command: String
+    _ plans: [ComponentPlan], saves: Bool, label: SnapshotLabel
   ) throws -> (snapshot: CommittedSnapshot?, isNew: Bool) {
     let absences = try AbsentPaths(context).absenceNotes(
       of: target.snapshot.components, current.live)
@@ -43,8 +42,7 @@ struct ChangeRecorder: Collaborator {
     }
     guard saves else { return (nil, false) }
     let safety = try SnapshotTaker(context).commit(
-      image, live, notes: absences, latest: latest, message: message, command: command,
-      isPermanent: false)
+      image, live, notes: absences, latest: latest, label: label, isPermanent: false)
     return (safety, true)
   }
 
@@ -83,16 +81,18 @@ struct ChangeRecorder: Collaborator {
   ///   - verified: the live image after the change.
   ///   - isExact: whether it matches the target. The snapshot then has the target's components; otherwise the
   ///     live image is captured again.
-  ///   - before: the id of the snapshot with the state before; nil if there is none.
+  ///   - label: the label of the snapshot, with the change that it records.
   func record(
     _ image: ImageName, _ target: CommittedSnapshot, _ verified: LiveCapture, isExact: Bool,
-    command: String, message: String, before: Digest?
+    label: SnapshotLabel
   ) throws -> CommittedSnapshot {
     let store = try context.store()
     guard isExact else {
+      var label = label
+      label.message += ", not exact"
       return try SnapshotTaker(context).commitLive(
         image, verified.live.definition, additional: target.snapshot.requests, allowsEmpty: true,
-        message: message + ", not exact", command: command, before: before, recordsChange: true
+        label: label
       ).committed
     }
     let excludes = try DirectoryExcludes(context).excludes(of: image, verified.live.definition)
@@ -103,25 +103,20 @@ struct ChangeRecorder: Collaborator {
       // The exclude patterns differ from those of the target, so the live tree differs, too.
       return try SnapshotTaker(context).commitLive(
         image, verified.live.definition, additional: target.snapshot.requests, allowsEmpty: true,
-        message: message, command: command, before: before, recordsChange: true
+        label: label
       ).committed
     }
     var snapshot = target.snapshot
-    snapshot.components.removeAll { $0.role == Snapshot.Component.formerTree }
+    snapshot.components.removeAll { $0.role == .formerTree }
     if verified.live.definition.isDirectory {
       snapshot.tables = snapshotTables(
         snapshot.definition, snapshot.keptRows, excludes: lists)
     }
     snapshot.created = now()
     snapshot.parent = try store.refs.latestReadable(of: image)?.id
-    snapshot.message = message
-    snapshot.provenance = changeProvenance(command, before: before)
+    snapshot.message = label.message
+    snapshot.provenance = context.provenance(label)
     return try saveCache(of: store.refs.append(snapshot), verified)
-  }
-
-  /// Returns the provenance of a snapshot that records a change.
-  func changeProvenance(_ command: String, before: Digest?) -> [Snapshot.Fact] {
-    context.provenance(command, before: before) + (before == nil ? [Snapshot.noSafety] : [])
   }
 
   /// Saves the stat cache of the live files for a snapshot that was just verified or recorded.
@@ -152,10 +147,10 @@ struct ChangeRecorder: Collaborator {
     let latest = try context.store().refs.latestReadable(of: change.image)
     snapshot.parent = latest?.id
     snapshot.facts = latest?.snapshot.facts ?? snapshot.facts
-    snapshot.message = change.message
+    snapshot.message = change.label.message
     snapshot.provenance =
-      changeProvenance(change.command, before: before)
-      + (change.parts.isEmpty ? [] : [.init(Snapshot.partsKey, change.parts.text)])
+      context.provenance(change.label.recording(before: before))
+      + (change.parts.isEmpty ? [] : [.init(.parts, change.parts.text)])
     return CommittedSnapshot(
       number: change.target.number, id: snapshot.id, snapshot: snapshot)
   }

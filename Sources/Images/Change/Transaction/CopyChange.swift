@@ -30,7 +30,7 @@ struct CopyChange: LiveChange {
       image, ImageDefinition(), additional: components.compactMap(CaptureRoot.init),
       rows: copy.rows.keys,
       notes: try AbsentPaths(context).absenceNotes(of: components, live), allowsEmpty: true,
-      message: "before copy of \(source.name)", command: "copy")
+      label: SnapshotLabel(.copy, "before copy of \(source.name)"))
     return .kept(saved.committed, isNew: saved.isNew)
   }
 
@@ -40,9 +40,9 @@ struct CopyChange: LiveChange {
     snapshot.created = now()
     snapshot.parent = before?.id
     snapshot.message = "copy of \(source.name)"
-    snapshot.provenance = context.provenance("copy", before: before?.id)
+    snapshot.provenance = context.provenance(.copy, before: before?.id)
     if try TreeProtector(context).wasImported(ImageName(source.snapshot.image)) {
-      snapshot.provenance.append(.init(Snapshot.originKey, Snapshot.importOrigin))
+      snapshot.provenance.append(.importOrigin)
     }
     snapshot.tables = snapshotTables(
       copy.definition, copy.rows, excludes: source.snapshot.excludes)
@@ -62,7 +62,8 @@ struct CopyChange: LiveChange {
   func journal(target: Digest, before: Digest?) -> Journal {
     Journal(
       operation: .copy, image: image.text, started: now(), method: .automatic,
-      target: target, before: before, command: "copy", message: "copy of \(source.name)")
+      target: target, before: before, command: RecordedCommand.copy.text,
+      message: "copy of \(source.name)")
   }
 
   func resolve(_ path: AbsolutePath) throws -> ResolvedPath {

@@ -186,7 +186,7 @@ struct ImageTransaction<Change: LiveChange> {
   private func end(_ recorded: Recorded) throws -> ChangeResult {
     let applied = recorded.verified.applied
     let executor = PlanExecutor(context, applied.stage.start.journal.token)
-    if !applied.execution.oldTrees.isEmpty || change.notes.contains(where: \.isAbsence) {
+    if !applied.execution.oldTrees.isEmpty || change.notes.contains(where: { $0.code != nil }) {
       try executor.removeOldTrees(applied.execution)
       try AbsentPaths(context).removeEmptyDirectories(change.notes)
       // Otherwise an old tree could come back after a power failure, without a journal that names it.

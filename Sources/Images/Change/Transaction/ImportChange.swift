@@ -67,7 +67,7 @@ struct ImportChange: LiveChange {
       image, plan.existing, additional: plan.requests, rows: prepared.rowKeys,
       notes: try AbsentPaths(context).absenceNotes(of: plan.components.all, plan.live),
       allowsEmpty: true, change: plan.trees,
-      message: "before import of \(request.bundle)", command: "import")
+      label: SnapshotLabel(.importing, "before import of \(request.bundle)"))
     try ComponentPlanner(context).requireKept(
       plan.live.capture.components, plan.live.notes, in: saved.committed)
     return .kept(saved.committed, isNew: saved.isNew)
@@ -83,7 +83,8 @@ struct ImportChange: LiveChange {
   func journal(target: Digest, before: Digest?) -> Journal {
     Journal(
       operation: .importing, image: image.text, started: now(), method: .automatic,
-      target: target, before: before, command: "import", message: "import of \(request.bundle)",
+      target: target, before: before, command: RecordedCommand.importing.text,
+      message: "import of \(request.bundle)",
       options: JournalOption.facts(request, foreign: plan.foreign)
         + JournalOption.facts(excludes: plan.live.excludes))
   }
@@ -108,7 +109,7 @@ struct ImportChange: LiveChange {
   /// Returns the event that reports the placing of a component.
   private func event(_ component: Snapshot.Component) -> BundleEvent {
     let path = printable(component.path)
-    return component.role == ImageFiles.rootTree ? .placingTree(path: path) : .placing(path: path)
+    return component.role == .rootTree ? .placingTree(path: path) : .placing(path: path)
   }
 
   func willChangeRows() {
@@ -135,7 +136,7 @@ struct ImportChange: LiveChange {
     return Snapshot(
       image: prepared.image.text, created: now(), parent: parent,
       message: "import of \(request.bundle)",
-      provenance: context.provenance("import", before: parent),
+      provenance: context.provenance(.importing, before: parent),
       tables: snapshotTables(plan.rows.definition, plan.rows.kept, excludes: prepared.excludes),
       components: plan.components.all,
       notes: prepared.notes,
@@ -147,7 +148,7 @@ struct ImportChange: LiveChange {
     let store = try context.store()
     // The trees of the bundle were counted when they were read.
     let counted = Set(
-      prepared.components.filter { $0.role == ImageFiles.rootTree && $0.entry.kind == .directory }
+      prepared.components.filter { $0.role == .rootTree && $0.entry.kind == .directory }
         .map(\.path))
     var size = (entries: prepared.entryCount, bytes: prepared.treeBytes)
     for component in plan.components.all where !counted.contains(component.path) {

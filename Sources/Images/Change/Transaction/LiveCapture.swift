@@ -77,7 +77,7 @@ struct LiveStateCapturer: Collaborator {
   /// Returns whether nodes use the tree as their root file system, as with statelite images.
   func isServed(_ current: LiveCapture, _ target: CommittedSnapshot) -> Bool {
     [current.live.definition, target.snapshot.definition].contains {
-      $0.provisioning == "statelite"
+      $0.provisioning == .statelite
     }
   }
 }

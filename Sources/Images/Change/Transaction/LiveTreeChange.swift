@@ -22,8 +22,7 @@ struct LiveTreeChange: Collaborator {
     let path: AbsolutePath
     /// A snapshot of the current live tree.
     let before: CommittedSnapshot
-    let message: String
-    let command: String
+    let label: SnapshotLabel
     /// Whether xCAT's lock on the tree is taken, too; false if the caller holds it.
     var locksTree = false
   }
@@ -64,8 +63,8 @@ struct LiveTreeChange: Collaborator {
     guard plans.contains(where: { !$0.plan.isEmpty }) else { return nil }
     var target = SnapshotTaker(context).newSnapshot(
       of: image, live, notes: [], latest: before)
-    target.message = request.message
-    target.provenance = context.provenance(request.command, before: before.id)
+    target.message = request.label.message
+    target.provenance = context.provenance(request.label.command, before: before.id)
     target.components = target.components.map { $0.path == old.path ? new : $0 }
     let (less, more) = (try TreeCounts(old.entry, in: store), try TreeCounts(tree.top, in: store))
     target.entryCount = target.entryCount &+ more.entries &- less.entries
@@ -74,7 +73,7 @@ struct LiveTreeChange: Collaborator {
       context,
       TreeEditChange(
         context: context, image: image, path: old.path, before: before, edited: target,
-        plans: plans, command: request.command)
+        plans: plans, command: request.label.command)
     ).run()
     var outcome = ComponentPlanner(context).describe(plans, [], [])
     outcome.report = result.report

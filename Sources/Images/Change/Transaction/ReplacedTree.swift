@@ -79,7 +79,7 @@ struct ReplacedTrees: Collaborator {
     let session = try store.beginSession()
     defer { withExtendedLifetime(session) {} }
     let memory = MemoryObjects(over: store)
-    let role = base.snapshot.component(at: path.bytes)?.role ?? ImageFiles.rootTree
+    let role = base.snapshot.component(at: path.bytes)?.role ?? .rootTree
     let captured = try StoreProtection(context).newCapture().run(
       [CaptureRoot(role: role, path: path.parent.appending(name))], cache: nil,
       into: .store(session, keeping: memory))
@@ -104,7 +104,7 @@ struct ReplacedTrees: Collaborator {
     snapshot.created = now()
     snapshot.parent = latest?.id
     snapshot.message = "found in the tree that was replaced: \(journal.message)"
-    snapshot.provenance = context.provenance("resume")
+    snapshot.provenance = context.provenance(.resume)
     snapshot.components =
       (base.snapshot.components.filter { $0.path != path.bytes } + [component])
       .sorted { precedes($0.path, $1.path) }

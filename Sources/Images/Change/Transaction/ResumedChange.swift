@@ -38,7 +38,7 @@ struct ResumedChange: LiveChange {
     let found = try SnapshotTaker(context).commit(
       image, plan.current.live, notes: [],
       latest: try context.store().refs.latestReadable(of: image),
-      message: "found unfinished: \(journal.message)", command: "resume", isPermanent: false)
+      label: SnapshotLabel(.resume, "found unfinished: \(journal.message)"), isPermanent: false)
     return .kept(found, isNew: true)
   }
 
@@ -75,10 +75,13 @@ struct ResumedChange: LiveChange {
       _ = proof.savingCache(context, of: target)
       return nil
     }
+    let label =
+      isBack
+      ? SnapshotLabel(.rollback, "rolled back: \(journal.message)").recording(
+        before: plan.target.id)
+      : SnapshotLabel(RecordedCommand(journal.command), journal.message).recording(
+        before: self.before?.id)
     return try ChangeRecorder(context).record(
-      image, target, proof.verified, isExact: proof.isExact,
-      command: isBack ? "resume --back" : journal.command,
-      message: isBack ? "rolled back: \(journal.message)" : journal.message,
-      before: isBack ? plan.target.id : self.before?.id)
+      image, target, proof.verified, isExact: proof.isExact, label: label)
   }
 }

@@ -36,7 +36,7 @@ struct RevertChange: LiveChange {
   func keepStateBefore() throws -> StateBefore {
     let (snapshot, isNew) = try ChangeRecorder(context).takeSafetySnapshot(
       image, plan.current, request.target, plan.plans, saves: request.request.keepsSafety,
-      message: "before \(request.message)", command: request.command)
+      label: SnapshotLabel(request.label.command, "before \(request.label.message)"))
     return snapshot.map { .kept($0, isNew: isNew) } ?? .declined
   }
 
@@ -52,7 +52,8 @@ struct RevertChange: LiveChange {
   func journal(target: Digest, before: Digest?) -> Journal {
     Journal(
       operation: .revert, image: image.text, started: now(), method: request.request.method,
-      target: target, before: before, command: request.command, message: request.message,
+      target: target, before: before, command: request.label.command.text,
+      message: request.label.message,
       options: JournalOption.facts(request.request)
         + JournalOption.facts(excludes: plan.current.live.excludes))
   }
@@ -71,7 +72,7 @@ struct RevertChange: LiveChange {
   ) throws -> CommittedSnapshot? {
     if plan.combined != nil, proof.isExact { return proof.savingCache(context, of: target) }
     return try ChangeRecorder(context).record(
-      image, target, proof.verified, isExact: proof.isExact, command: request.command,
-      message: request.message, before: before?.id)
+      image, target, proof.verified, isExact: proof.isExact,
+      label: request.label.recording(before: before?.id))
   }
 }

@@ -149,7 +149,7 @@ struct RevertPlanner {
       return []
     }
     let packed = live.capture.components.filter {
-      $0.role == ImageFiles.packed && !changed.contains($0.path)
+      $0.role == .packed && !changed.contains($0.path)
     }
     if packed.isEmpty { return [] }
     let names = packed.map { printable($0.path) }.joined(separator: ", ")

@@ -17,7 +17,7 @@ struct TreeEditChange: LiveChange {
   /// The state with the edited tree.
   let edited: Snapshot
   let plans: [ComponentPlan]
-  let command: String
+  let command: RecordedCommand
 
   var notes: [Snapshot.Note] { [] }
   var rows: [RowChange] { [] }
@@ -32,7 +32,7 @@ struct TreeEditChange: LiveChange {
   func journal(target: Digest, before: Digest?) -> Journal {
     Journal(
       operation: .packing, image: image.text, started: now(), method: .inPlace,
-      target: target, before: before, command: command, message: edited.message)
+      target: target, before: before, command: command.text, message: edited.message)
   }
 
   func resolve(_ path: AbsolutePath) throws -> ResolvedPath {
