@@ -116,7 +116,7 @@ import XCAT
     var imageChanges: [Int] {
       indices {
         Order.changes.contains($0.name) && $0.path.hasPrefix(root + "/")
-          && !$0.path.hasSuffix(".lock") && !$0.path.hasPrefix(root + "/etc/xcat")
+          && !$0.path.hasPrefix(root + "/var/lock") && !$0.path.hasPrefix(root + "/etc/xcat")
       }
     }
     var journalWritten: [Int] {
@@ -242,7 +242,8 @@ import XCAT
     let order = try order(of: command)
     let lastChange = order.lastChange
     let caches = order.caches.filter { $0 > lastChange }
-    #expect(!caches.isEmpty)
+    // A resumed change may find the cache of the interrupted run.
+    #expect(!caches.isEmpty || command.isResume)
     for cache in caches {
       #expect(order.dataSyncs.contains { $0 > lastChange && $0 < cache })
     }
