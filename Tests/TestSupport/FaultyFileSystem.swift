@@ -133,8 +133,9 @@ public final class FaultyFileSystem: FileSystem {
   private func isOfProcess(_ file: Int32, _ path: [UInt8] = []) -> Bool {
     let proc = Array("/proc/".utf8)
     if path.first == 0x2f {
-      return path.starts(with: proc) && path.count > proc.count
-        && (0x30...0x39).contains(path[proc.count])
+      let name = path.dropFirst(proc.count).prefix { $0 != 0x2f }
+      return path.starts(with: proc)
+        && (name.elementsEqual("self".utf8) || name.allSatisfy { (0x30...0x39).contains($0) })
     }
     return processes.withLock { $0.contains(file) }
   }
