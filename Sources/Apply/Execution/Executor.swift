@@ -22,11 +22,6 @@ public struct ApplyProblem: Sendable, Hashable {
     self.isAttribute = isAttribute
     self.isDamage = isDamage
   }
-
-  /// Returns the same problem for another path.
-  public func moved(to path: [UInt8]) -> ApplyProblem {
-    ApplyProblem(path: path, what: what, isAttribute: isAttribute, isDamage: isDamage)
-  }
 }
 
 /// The result of running a plan.
@@ -48,7 +43,7 @@ public struct ApplyReport: Sendable {
   /// Written files with their current attributes. While these are unchanged, a file's content is
   /// known without reading it: a write would change the mtime, which was set to the snapshot's. The
   /// list has at most `maxWrittenFileStates` files, none with holes or several links.
-  public var writtenFileStates: [(path: [UInt8], stat: FileStat, blob: Digest)] = []
+  public var writtenFileStates: [(path: ImagePath, stat: FileStat, blob: Digest)] = []
   static let maxWrittenFileStates = 1 << 16
   /// Creates an empty report.
   public init() {}
@@ -77,39 +72,68 @@ public enum ConflictPolicy: Sendable {
   case overwrite
 }
 
-/// Runs plans below one directory.
-public final class Executor: Sendable {
-  private let fileSystem: any FileSystem
-  private let store: ObjectStore
-  private let base: Descriptor
-  private let cloneSource: Descriptor?
-  private let progress: Progress
-  private let threads: Int
-  private let conflictPolicy: ConflictPolicy
-  private let token: String
-  private let staged: StagedBlobs?
+/// The component that a plan changes.
+public struct ExecutionTarget: Sendable {
+  let location: ResolvedPath
+  let component: [UInt8]
+  let cloneSource: ResolvedPath?
 
-  /// Creates an executor.
+  /// Creates a target.
   /// - Parameters:
-  ///   - base: the directory that the plan's paths are relative to.
-  ///   - cloneSource: the directory that the paths of reused data are relative to; nil for `base`.
+  ///   - location: the entry that the plan's paths are relative to.
+  ///   - component: the path of the component, which begins the paths in the report.
+  ///   - cloneSource: the tree that the paths of reused data are relative to; nil for `location`.
+  public init(_ location: ResolvedPath, component: [UInt8], cloneSource: ResolvedPath? = nil) {
+    self.location = location
+    self.component = component
+    self.cloneSource = cloneSource
+  }
+
+  func address(_ path: RelativePath) -> ImagePath { ImagePath(component: component, path: path) }
+}
+
+/// The way in which a plan is executed.
+public struct ExecutionOptions: Sendable {
+  let conflictPolicy: ConflictPolicy
+  let token: String
+  let staged: StagedBlobs?
+  let threads: Int
+
+  /// Creates options.
+  /// - Parameters:
   ///   - conflictPolicy: the existing entries that are accepted.
   ///   - token: a part of the temporary names of entries (`Journal.prefix`).
   ///   - staged: files with content that only need a name.
   ///   - threads: the number of threads.
   public init(
-    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
-    cloneSource: Descriptor? = nil, conflictPolicy: ConflictPolicy, token: String = randomName(),
-    staged: StagedBlobs? = nil, threads: Int = diskThreadCount, progress: Progress
+    _ conflictPolicy: ConflictPolicy, token: String = randomName(), staged: StagedBlobs? = nil,
+    threads: Int = diskThreadCount
   ) {
-    self.staged = staged
-    self.fileSystem = fileSystem
-    self.store = store
-    self.base = base
-    self.cloneSource = cloneSource
     self.conflictPolicy = conflictPolicy
     self.token = token
+    self.staged = staged
     self.threads = threads
+  }
+}
+
+/// Runs plans of one component.
+public final class Executor: Sendable {
+  private let fileSystem: any FileSystem
+  private let store: ObjectStore
+  private let target: ExecutionTarget
+  private let options: ExecutionOptions
+  private let progress: Progress
+  private var threads: Int { options.threads }
+
+  /// Creates an executor.
+  public init(
+    _ fileSystem: any FileSystem, _ store: ObjectStore, _ target: ExecutionTarget,
+    _ options: ExecutionOptions, progress: Progress
+  ) {
+    self.fileSystem = fileSystem
+    self.store = store
+    self.target = target
+    self.options = options
     self.progress = progress
   }
 
@@ -140,11 +164,7 @@ public final class Executor: Sendable {
   }
 
   private func makeWorker() -> StepExecutor {
-    StepExecutor(
-      fileSystem, store, base: base, cloneSource: cloneSource, conflictPolicy: conflictPolicy,
-      token: token,
-      staged: staged,
-      progress: progress)
+    StepExecutor(fileSystem, store, target, options, progress)
   }
 
   /// Runs independent steps on all threads.
@@ -154,7 +174,7 @@ public final class Executor: Sendable {
     let total = Monitor(ApplyReport())
     let failed = Monitor(false)
     let blocked = first.blocked
-    let unprotected = Monitor<[[UInt8]: ProtectingFlags]>([:])
+    let unprotected = Monitor<[RelativePath: ProtectingFlags]>([:])
     defer { first.directories.add(unprotected: unprotected.withLock { $0 }) }
     try runThreads(max(1, min(threads, batches.count))) { _ in
       let worker = self.makeWorker()

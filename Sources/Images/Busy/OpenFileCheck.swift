@@ -4,6 +4,7 @@
 // The check is only for a warning: processes that cannot be examined are left out.
 
 import Platform
+import Store
 
 /// The processes with files of a tree open for writing.
 struct OpenFileCheck {
@@ -71,11 +72,10 @@ struct OpenFileRemarks {
       else {
         return []
       }
-      let parent = Array(
-        StrategyChooser(context).kernelPath(location).dropLast(location.name.count))
+      let top = StrategyChooser(context).kernelPath(location)
       let replaced = (component.plan.files + component.plan.links).filter { $0.old?.kind == .file }
       let removed = component.plan.removals.filter { $0.entry.kind == .file }
-      let paths = Set((replaced + removed).map { parent + $0.path })
+      let paths = Set((replaced + removed).map { ImagePath(component: top, path: $0.path).bytes })
       return paths.isEmpty
         ? []
         : OpenFileCheck(context.fileSystem).lines(

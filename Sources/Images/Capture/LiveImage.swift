@@ -113,7 +113,7 @@ struct ImageCapturer {
     _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
     target: Snapshot? = nil, change: [Entry]? = nil,
     additional others: [CaptureRoot] = [], rows keys: Set<RowKey> = [],
-    verifiedFiles: [[UInt8]: VerifiedFile] = [:], leftovers prefix: [UInt8]? = nil,
+    verifiedFiles: VerifiedFiles = VerifiedFiles(), leftovers prefix: [UInt8]? = nil,
     into destination: CaptureDestination
   ) throws -> LiveImage {
     try requireProc()

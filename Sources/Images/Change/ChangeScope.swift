@@ -100,7 +100,7 @@ struct ChangeScope {
       kept.plan = Plan()
       kept.plan.skipped = [
         (
-          component.path.lastComponent,
+          .top,
           "it lies outside of the image's own directories; '--allow \(component.path.text)' "
             + "changes it"
         )

@@ -122,13 +122,11 @@ struct ComponentPlanner {
       {
         continue
       }
-      let above = absolute.parent.bytes
-      let prefix = above == [0x2f] ? 1 : above.count + 1
-      var untouchable: [[UInt8]: Planner.Reason] = [:]
+      var untouchable: [RelativePath: Planner.Reason] = [:]
       for (notes, isLive) in [(targetNotes, false), (liveNotes, true)] {
-        for note in notes where note.isUntouchable && note.path.starts(with: path) {
-          untouchable[Array(note.path.dropFirst(prefix))] = Planner.Reason(
-            note.reason, isLive: isLive)
+        for note in notes where note.isUntouchable {
+          guard let address = ImagePath(note.path, in: path) else { continue }
+          untouchable[address.path] = Planner.Reason(note.reason, isLive: isLive)
         }
       }
       let observed = captured?.component(at: path)
@@ -137,8 +135,7 @@ struct ComponentPlanner {
         target: targetSource, live: liveSource, untouchable: untouchable, observed: observed,
         limits: isEqual ? nil : limits?.of(absolute))
       let plan = try store.withReadTransaction {
-        try planner.plan(
-          name: absolute.lastComponent, current: current?.entry, desired: desired?.entry)
+        try planner.plan(current: current?.entry, desired: desired?.entry)
       }
       if !plan.isEmpty || !plan.skipped.isEmpty || !plan.limits.isEmpty {
         plans.append(
@@ -159,8 +156,9 @@ struct ComponentPlanner {
     outcome.chosenMethods = methods
     outcome.attributes = attributes
     for component in plans {
-      let above = component.path.parent.bytes
-      func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
+      func full(_ path: RelativePath) -> [UInt8] {
+        ImagePath(component: component.path.bytes, path: path).bytes
+      }
       outcome.plannedSteps += component.plan.stepCount
       outcome.plannedBytes &+= component.plan.writtenBytes
       outcome.removedBytes &+= component.plan.removedBytes
@@ -173,7 +171,7 @@ struct ComponentPlanner {
         .filter { !written.contains($0.path) }.map { full($0.path) }
       outcome.skipped += component.plan.skipped.map { (full($0.path), $0.reason) }
       outcome.limits += component.plan.limits.map {
-        ApplyProblem(path: full($0.path), what: $0.what, isAttribute: true)
+        ApplyProblem(path: full($0.path), what: $0.reason, isAttribute: true)
       }
     }
     return outcome
@@ -181,11 +179,10 @@ struct ComponentPlanner {
 }
 
 extension ApplyReport {
-  /// The written files, by path.
-  var verifiedFiles: [[UInt8]: VerifiedFile] {
-    Dictionary(
-      writtenFileStates.map { ($0.path, VerifiedFile(stat: $0.stat, blob: $0.blob)) },
-      uniquingKeysWith: { _, last in last })
+  /// The written files, which need not be read again.
+  var verifiedFiles: VerifiedFiles {
+    VerifiedFiles(
+      writtenFileStates.lazy.map { ($0.path, VerifiedFile(stat: $0.stat, blob: $0.blob)) })
   }
 }
 
@@ -209,9 +206,4 @@ extension Snapshot.Note {
   }
 }
 
-extension CapturedComponent: ObservedTree {
-  public func stat(at path: [UInt8]) -> FileStat? {
-    // A plan's paths begin with the component's name.
-    stat(at: path[(path.firstIndex(of: 0x2f).map { $0 + 1 } ?? path.count)...])
-  }
-}
+extension CapturedComponent: ObservedTree {}

@@ -100,11 +100,10 @@ struct LiveTreeChange {
   ) throws {
     for component in plans {
       for (path, reason) in component.plan.skipped {
-        let inside = path.split(separator: 0x2f).dropFirst().map { Array($0) }
-        guard try old.find(inside) != new.find(inside) else { continue }
+        guard try old.find(path) != new.find(path) else { continue }
         throw ImageError(
           .imageChanged,
-          "\(component.path.text)/\(printable(Array(inside.joined(separator: [0x2f]))))",
+          "\(component.path.text)/\(path.text)",
           "cannot be changed to the target: \(reason)",
           hint: "Nothing was changed; unmount what is mounted there, and run the command again")
       }

@@ -112,9 +112,8 @@ struct CopyPlan {
       guard origins.updateValue(component.path, forKey: newPath.bytes) == nil else { continue }
       components.append(
         Snapshot.Component(role: link.role, path: newPath.bytes, entry: component.entry))
-      for note in source.notes where note.isProblem && note.path.starts(with: component.path) {
+      for note in source.notes where note.isProblem && isInside(note.path, component.path) {
         let rest = note.path.dropFirst(component.path.count)
-        guard rest.isEmpty || rest.first == 0x2f else { continue }
         notes.append(Snapshot.Note(note.kind, path: newPath.bytes + rest, detail: note.detail))
       }
     }
@@ -125,11 +124,10 @@ struct CopyPlan {
     }
   }
 
-  /// Returns a path with its prefix `from` replaced.
+  /// Returns a path with its directory `from` replaced.
   private static func moved(
     _ path: AbsolutePath, from: AbsolutePath, to: AbsolutePath
   ) -> AbsolutePath {
-    AbsolutePath(
-      components: to.components + path.components.dropFirst(from.components.count))
+    path.relative(to: from).map { to.appending($0) } ?? path
   }
 }

@@ -52,13 +52,13 @@ struct LiveStateCapturer {
   /// Captures the live image: the paths of its definition and those of a target.
   /// - Parameters:
   ///   - storing: whether the captured objects are stored, for a snapshot that will reference them.
-  ///   - verifiedFiles: the files that were written just now, by path. They are not read again unless
+  ///   - verifiedFiles: the files that were written just now. They are not read again unless
   ///     their attributes have changed.
   ///   - journal: the change that is being resumed. Its leftovers inside trees are captured as entries, so
   ///     that the plan removes them.
   func captureLiveState(
     of image: ImageName, _ target: CommittedSnapshot, storing: Bool,
-    verifiedFiles: [[UInt8]: VerifiedFile] = [:], resuming journal: Journal? = nil
+    verifiedFiles: VerifiedFiles = VerifiedFiles(), resuming journal: Journal? = nil
   ) throws -> LiveCapture {
     let store = try context.store()
     let definition = try context.tables().definition(of: image.text) ?? ImageDefinition()

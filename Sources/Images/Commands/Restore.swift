@@ -95,8 +95,7 @@ struct TreeRestorer {
     }
     let plan: Plan = try {
       var planner = Planner(target: try context.store(), live: try context.store())
-      return try planner.plan(
-        name: location?.name ?? [0x78], current: nil, desired: source.entry)
+      return try planner.plan(current: nil, desired: source.entry)
     }()
     // The size of a sparse file's data is only in its hole map. Replaced entries free space, so there is no
     // check with `overwriting`.
@@ -112,7 +111,9 @@ struct TreeRestorer {
       RestoreOutcome(
         source: snapshot.name + (reference.path.map { ":\($0)" } ?? ""), destination: destination,
         report: report, entries: entries,
-        skipped: plan.skipped
+        skipped: plan.skipped.map {
+          (ImagePath(component: location?.name ?? [0x78], path: $0.path).bytes, $0.reason)
+        }
           + snapshot.snapshot.gaps(below: source.path).filter { $0.kind != .unreadable }
           .map { ($0.path, $0.reason) },
         isDryRun: dryRun, plannedBytes: plan.writtenBytes, seconds: monotonicSeconds() - start)
@@ -122,8 +123,9 @@ struct TreeRestorer {
     }
     context.progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
-      context.fileSystem, try context.store(), base: location.directory,
-      conflictPolicy: overwriting ? .overwrite : .assumeEmpty, progress: context.progress)
+      context.fileSystem, try context.store(),
+      ExecutionTarget(location, component: location.name),
+      ExecutionOptions(overwriting ? .overwrite : .assumeEmpty), progress: context.progress)
     let report = try executor.run(plan)
     return outcome(report, entries: report.writtenFiles + plan.directories.count)
   }
@@ -177,7 +179,7 @@ struct TreeRestorer {
         hint: "Name one of its files with '\(snapshot.name):PATH'; 'imgstore show "
           + "\(snapshot.name)' lists them")
     }
-    return LocatedEntry(path: component.path, entry: component.entry)
+    return LocatedEntry(address: ImagePath(component: component.path), entry: component.entry)
   }
 
   /// Checks that an entry may be replaced. Files do not replace directories, and directories do not replace

@@ -209,8 +209,8 @@ struct SnapshotTaker {
   ) throws -> (live: LiveImage, candidates: [RecipeCandidate]) {
     let candidates = try RecipeConverter(context).recipeCandidates(
       definition, image, latest: latest?.snapshot, additional: additional, includesNew: recipes)
-    let verifiedFiles = Dictionary(
-      candidates.map { ($0.path, $0.verifiedFiles) }, uniquingKeysWith: { first, _ in first })
+    let verifiedFiles = VerifiedFiles(
+      candidates.map { (ImagePath(component: $0.path), $0.verifiedFile) })
     let live = try ImageCapturer(context).captureLive(
       image, definition, latest: latest, change: change, additional: additional, rows: keys,
       verifiedFiles: verifiedFiles, into: .store(session))

@@ -86,8 +86,10 @@ struct StatusReader {
     let lists = try DirectoryExcludes(context).excludes(of: ImageName(image), live.definition)
     var split: (now: [Snapshot.Note], before: [Snapshot.Note]) = ([], [])
     for note in notes {
-      let path = Array(note.path.dropFirst(top.count + 1))
-      let isNow = [false, true].contains { lists.match(path, isDirectory: $0) != nil }
+      let path = ImagePath(note.path, in: top)?.path
+      let isNow = [false, true].contains { isDirectory in
+        path.map { lists.match($0, isDirectory: isDirectory) != nil } ?? false
+      }
       if isNow { split.now.append(note) } else { split.before.append(note) }
     }
     return split
@@ -112,10 +114,10 @@ struct StatusReader {
   }
 
   /// Returns the differences of the live image from a snapshot.
-  /// - Parameter verifiedFiles: the files that were written just now, by path. They are not read again unless
+  /// - Parameter verifiedFiles: the files that were written just now. They are not read again unless
   ///   their attributes have changed.
   func diffLive(
-    _ snapshot: CommittedSnapshot, verifiedFiles: [[UInt8]: VerifiedFile] = [:]
+    _ snapshot: CommittedSnapshot, verifiedFiles: VerifiedFiles = VerifiedFiles()
   ) throws -> (diff: ImageDiff, live: LiveImage) {
     let (diff, live, _) = try lookAtLive(snapshot, verifiedFiles: verifiedFiles)
     return (diff, live)
@@ -124,11 +126,11 @@ struct StatusReader {
   /// Captures the live image without storing it, and compares it with a snapshot.
   /// - Parameters:
   ///   - change: the trees of the change that this comparison verifies; nil if nothing was changed.
-  ///   - verifiedFiles: the files that were written just now, by path. They are not read again unless
+  ///   - verifiedFiles: the files that were written just now. They are not read again unless
   ///     their attributes have changed.
   func lookAtLive(
     _ snapshot: CommittedSnapshot, change: [Entry]? = nil,
-    verifiedFiles: [[UInt8]: VerifiedFile] = [:]
+    verifiedFiles: VerifiedFiles = VerifiedFiles()
   ) throws -> (diff: ImageDiff, live: LiveImage, source: MemoryObjects) {
     let image = try ImageName(snapshot.snapshot.image)
     let store = try context.store()

@@ -104,17 +104,21 @@ struct PathHistory {
 private struct PathProbe {
   private var entries: [Entry] = []
   private let parts: [[UInt8]]
-  let path: [UInt8]
+  /// Nil if the image has no root tree, or no entry can have the path.
+  private let address: ImagePath?
+  var path: [UInt8] { address?.bytes ?? [] }
 
   /// - Parameter neighbour: a probe of the same path in another snapshot. Trees that both have are not read.
   init(_ reader: SnapshotReader, _ text: String, neighbour: PathProbe?) throws {
     guard let (component, parts) = try reader.locateIfPresent(text) else {
       self.parts = []
-      path = []
+      address = nil
       return
     }
     self.parts = parts
-    path = parts.reduce(component.path) { $0 + [0x2f] + $1 }
+    address = RelativePath(names: parts).map {
+      ImagePath(component: component.path, path: $0)
+    }
     var entry = component.entry
     entries.append(entry)
     for (depth, part) in parts.enumerated() {
@@ -134,8 +138,8 @@ private struct PathProbe {
 
   /// The entry at the path; nil if the snapshot does not have it.
   var found: LocatedEntry? {
-    guard entries.count == parts.count + 1, let last = entries.last else { return nil }
-    return LocatedEntry(path: path, entry: last)
+    guard entries.count == parts.count + 1, let last = entries.last, let address else { return nil }
+    return LocatedEntry(address: address, entry: last)
   }
 }
 

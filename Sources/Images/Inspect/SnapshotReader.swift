@@ -86,7 +86,7 @@ public struct SnapshotReader: Sendable {
   /// Returns the entries of a directory with their paths, in byte order. Another entry has none.
   public func children(of found: LocatedEntry) throws -> [LocatedEntry] {
     try children(of: found.entry).map {
-      LocatedEntry(path: found.path + [0x2f] + $0.name, entry: $0)
+      LocatedEntry(address: found.address.appending($0.name), entry: $0)
     }
   }
 

@@ -1,6 +1,7 @@
 // Finds the entry at a path in a tree of the store. Symbolic links on the path are followed as in a chroot at
 // the top of the tree: none leads out of it.
 
+import Platform
 import Store
 
 /// Finds entries below the top of a tree. A path with more than 40 links (the kernel's limit) is absent.
@@ -34,7 +35,8 @@ struct TreeDescent {
       stack.append((part, child))
     }
     guard let last = stack.last else { return nil }
+    let path = RelativePath(components: stack.dropFirst().map(\.name))
     return LocatedEntry(
-      path: stack.dropFirst().reduce(component.path) { $0 + [0x2f] + $1.name }, entry: last.entry)
+      address: ImagePath(component: component.path, path: path), entry: last.entry)
   }
 }

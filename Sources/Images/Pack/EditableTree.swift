@@ -9,17 +9,6 @@ import Platform
 import Render
 import Store
 
-/// A path below the top of a tree, as components.
-typealias TreePath = [[UInt8]]
-
-/// Returns the components of a path such as "etc/shadow" or "/etc/shadow/".
-func treePath(_ text: String) -> TreePath { treePath(Array(text.utf8)) }
-
-/// Returns the components of a path, without ".".
-func treePath(_ bytes: [UInt8]) -> TreePath {
-  bytes.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
-}
-
 /// A tree and its edits.
 public struct EditableTree {
   /// The maximum size of a file that `text` reads.
@@ -54,47 +43,50 @@ public struct EditableTree {
   }
 
   /// Returns the entry at a path; nil if it does not exist. No link is followed.
-  func find(_ path: TreePath) throws -> Entry? { try view.find(path, in: top) }
-
-  /// Returns the entry at a path; nil if it does not exist. No link is followed.
-  public func find(_ text: String) throws -> Entry? { try find(treePath(text)) }
+  public func find(_ path: RelativePath) throws -> Entry? { try view.find(path, in: top) }
 
   /// Returns the entries of a directory; none if it is not a directory.
-  func children(_ path: TreePath) throws -> [Entry] {
+  func children(_ path: RelativePath) throws -> [Entry] {
     guard let ids = try find(path)?.ids else { return [] }
     return try Tree.entries(ids, from: view)
   }
 
   /// Resolves a path, and follows links.
-  /// - Parameter followLast: whether a link as the last component is followed.
+  /// - Parameters:
+  ///   - path: the path as it is written; ".." of the top is the top.
+  ///   - followLast: whether a link as the last component is followed.
   /// - Returns: the path without links, and its entry, or nil as the entry if it does not exist. Nil after
   ///   more than 40 links.
   func resolve(
-    _ path: TreePath, followLast: Bool = true
-  ) throws -> (path: TreePath, entry: Entry?)? {
-    var resolved: TreePath = []
+    _ path: some Collection<UInt8>, followLast: Bool = true
+  ) throws -> (path: RelativePath, entry: Entry?)? {
+    var resolved = RelativePath.top
     var entry: Entry? = top
-    var remaining = Array(path.reversed())
+    func names(_ path: some Collection<UInt8>) -> [[UInt8]] {
+      Array(path).split(separator: UInt8(ascii: "/")).map { Array($0) }.reversed()
+    }
+    var remaining = names(path)
     var linkCount = 0
     while let name = remaining.popLast() {
       if name == [0x2e] { continue }
       if name == [0x2e, 0x2e] {
-        resolved = Array(resolved.dropLast())
+        resolved = resolved.parent
         entry = try find(resolved)
         continue
       }
-      let next = try entry.flatMap { try view.find([name], in: $0) }
+      let child = RelativePath.top.appending(name)
+      let next = try entry.flatMap { try view.find(child, in: $0) }
       if case .symlink(let target) = next?.content, followLast || !remaining.isEmpty {
         linkCount += 1
         guard linkCount <= 40 else { return nil }
-        if target.first == 0x2f {
-          resolved = []
+        if target.first == UInt8(ascii: "/") {
+          resolved = .top
           entry = top
         }
-        remaining += treePath(target).reversed()
+        remaining += names(target)
         continue
       }
-      resolved.append(name)
+      resolved = resolved.appending(name)
       entry = next
     }
     return (resolved, entry)
@@ -102,7 +94,7 @@ public struct EditableTree {
 
   /// Returns the bytes of a file of at most `maxTextBytes`; nil if the path is absent, another kind or
   /// larger.
-  public func text(_ path: String) throws -> [UInt8]? {
+  public func text(_ path: RelativePath) throws -> [UInt8]? {
     guard case .file(let blob, let size) = try find(path)?.content,
       size <= EditableTree.maxTextBytes
     else { return nil }

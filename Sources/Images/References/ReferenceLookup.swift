@@ -222,7 +222,7 @@ struct SnapshotResolver {
   ) throws -> LocatedEntry {
     let store = try context.store()
     var entry = component.entry
-    var path = component.path
+    var address = ImagePath(component: component.path)
     for part in parts {
       guard let ids = entry.ids,
         let child = try Tree.entries(ids, from: store).first(where: { $0.name == part })
@@ -232,14 +232,16 @@ struct SnapshotResolver {
           hint: "'imgstore log IMAGE -- PATH' lists the snapshots in which a path changed")
       }
       entry = child
-      path += [0x2f] + part
+      address = address.appending(part)
     }
-    return LocatedEntry(path: path, entry: entry)
+    return LocatedEntry(address: address, entry: entry)
   }
 }
 
-/// An entry and its full path.
+/// An entry and its address.
 public struct LocatedEntry: Sendable {
-  public let path: [UInt8]
+  public let address: ImagePath
   public let entry: Entry
+  /// The path on the management node.
+  public var path: [UInt8] { address.bytes }
 }

@@ -26,7 +26,7 @@ public struct RecipeCandidate: Sendable {
   }
 
   /// The file as input of a capture.
-  public var verifiedFiles: VerifiedFile { VerifiedFile(stat: stat, blob: blob) }
+  public var verifiedFile: VerifiedFile { VerifiedFile(stat: stat, blob: blob) }
 
   /// Finds candidates among the components of an image that are single files.
   ///
