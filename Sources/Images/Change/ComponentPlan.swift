@@ -73,6 +73,23 @@ public struct ApplyOutcome: Sendable {
   }
 }
 
+/// The components of one side of a change.
+struct PlanSide {
+  let components: [Snapshot.Component]
+  /// Holds the objects of the trees.
+  let source: any ObjectSource
+  /// The notes of the capture, or of the target. A change leaves the paths of some of them alone.
+  let notes: [Snapshot.Note]
+
+  init(
+    _ components: [Snapshot.Component], _ source: any ObjectSource, notes: [Snapshot.Note] = []
+  ) {
+    self.components = components
+    self.source = source
+    self.notes = notes
+  }
+}
+
 /// Plans the components of a change.
 struct ComponentPlanner {
   let context: Context
@@ -97,24 +114,21 @@ struct ComponentPlanner {
   /// Plans the components.
   ///
   /// - Parameters:
-  ///   - live: the live components. Those in the image's own directory are removed if the target lacks them.
-  ///   - liveNotes: the notes of the live capture. Paths in these or in `targetNotes` may be left alone.
-  ///   - captured: the capture of `live`, for comparison when entries are replaced.
+  ///   - live: the live side. Its components in the image's own directory are removed if the target lacks them.
+  ///   - captured: the capture of the live side, for comparison when entries are replaced.
   ///   - limits: the attribute limits of the file systems; nil to plan as if there were none.
   func planComponents(
-    from live: [Snapshot.Component], _ liveSource: any ObjectSource,
-    to target: [Snapshot.Component],
-    _ targetSource: any ObjectSource, liveNotes: [Snapshot.Note], targetNotes: [Snapshot.Note],
-    captured: CaptureResult? = nil, limits: LiveLimits? = nil
+    from live: PlanSide, to target: PlanSide, captured: CaptureResult? = nil,
+    limits: LiveLimits? = nil
   ) throws -> [ComponentPlan] {
     let store = try context.store()
-    let paths = Set(live.map(\.path)).union(target.map(\.path)).sorted(by: precedes)
-    let absent = Set(targetNotes.filter(\.isAbsentFile).map(\.path))
+    let paths = Set((live.components + target.components).map(\.path)).sorted(by: precedes)
+    let absent = Set(target.notes.filter(\.isAbsentFile).map(\.path))
     var plans: [ComponentPlan] = []
     for path in paths {
       guard let absolute = AbsolutePath(path) else { continue }
-      let current = live.first { $0.path == path }
-      let desired = target.first { $0.path == path }
+      let current = live.components.component(at: path)
+      let desired = target.components.component(at: path)
       // Several images may share a list, so it is not removed merely because this one named it once. It is
       // removed if the target notes its absence.
       if desired == nil, let current, !ImageFiles.ownedRoles.contains(current.role),
@@ -123,7 +137,7 @@ struct ComponentPlanner {
         continue
       }
       var untouchable: [RelativePath: Planner.Reason] = [:]
-      for (notes, isLive) in [(targetNotes, false), (liveNotes, true)] {
+      for (notes, isLive) in [(target.notes, false), (live.notes, true)] {
         for note in notes where note.isUntouchable {
           guard let address = ImagePath(note.path, in: path) else { continue }
           untouchable[address.path] = Planner.Reason(note.reason, isLive: isLive)
@@ -132,7 +146,7 @@ struct ComponentPlanner {
       let observed = captured?.component(at: path)
       let isEqual = current?.entry == desired?.entry
       var planner = Planner(
-        target: targetSource, live: liveSource, untouchable: untouchable, observed: observed,
+        target: target.source, live: live.source, untouchable: untouchable, observed: observed,
         limits: isEqual ? nil : limits?.of(absolute))
       let plan = try store.withReadTransaction {
         try planner.plan(current: current?.entry, desired: desired?.entry)

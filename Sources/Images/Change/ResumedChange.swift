@@ -36,9 +36,8 @@ struct ResumedChange: LiveChange {
         plan.current.state, [before, plan.target], journal)
     else { return before.map { .kept($0, isNew: false) } ?? .declined }
     let found = try SnapshotTaker(context).commit(
-      image, plan.current.live, notes: [],
-      latest: try context.store().refs.latestReadable(of: image),
-      message: "found unfinished: \(journal.message)", command: "resume", isPermanent: false)
+      image, plan.current.live, latest: try context.store().refs.latestReadable(of: image),
+      SnapshotRecord(message: "found unfinished: \(journal.message)", command: "resume"))
     return .kept(found, isNew: true)
   }
 
@@ -76,8 +75,7 @@ struct ResumedChange: LiveChange {
       return nil
     }
     return try ChangeRecorder(context).record(
-      image, target, proof.verified, isExact: proof.isExact,
-      command: isBack ? "resume --back" : journal.command,
+      image, target, proof, command: isBack ? "resume --back" : journal.command,
       message: isBack ? "rolled back: \(journal.message)" : journal.message,
       before: isBack ? plan.target.id : self.before?.id)
   }

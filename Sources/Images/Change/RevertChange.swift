@@ -36,7 +36,7 @@ struct RevertChange: LiveChange {
   func keepStateBefore() throws -> StateBefore {
     let (snapshot, isNew) = try ChangeRecorder(context).takeSafetySnapshot(
       image, plan.current, request.target, plan.plans, saves: request.request.keepsSafety,
-      message: "before \(request.message)", command: request.command)
+      SnapshotRecord(message: "before \(request.message)", command: request.command))
     return snapshot.map { .kept($0, isNew: isNew) } ?? .declined
   }
 
@@ -71,7 +71,7 @@ struct RevertChange: LiveChange {
   ) throws -> CommittedSnapshot? {
     if plan.combined != nil, proof.isExact { return proof.savingCache(context, of: target) }
     return try ChangeRecorder(context).record(
-      image, target, proof.verified, isExact: proof.isExact, command: request.command,
-      message: request.message, before: before?.id)
+      image, target, proof, command: request.command, message: request.message,
+      before: before?.id)
   }
 }

@@ -22,8 +22,7 @@ struct ChangeRecorder {
   ///   false.
   func takeSafetySnapshot(
     _ image: ImageName, _ current: LiveCapture, _ target: CommittedSnapshot,
-    _ plans: [ComponentPlan], saves: Bool,
-    message: String, command: String
+    _ plans: [ComponentPlan], saves: Bool, _ record: SnapshotRecord
   ) throws -> (snapshot: CommittedSnapshot?, isNew: Bool) {
     let absences = try AbsentPaths(context).absenceNotes(
       of: target.snapshot.components, current.live)
@@ -44,10 +43,9 @@ struct ChangeRecorder {
       return (candidate, false)
     }
     guard saves else { return (nil, false) }
-    let safety = try SnapshotTaker(context).commit(
-      image, live, notes: absences, latest: latest, message: message, command: command,
-      isPermanent: false)
-    return (safety, true)
+    var record = record
+    record.notes = absences
+    return (try SnapshotTaker(context).commit(image, live, latest: latest, record), true)
   }
 
   /// Returns whether an entry has contents that none of the snapshots has at its path.
@@ -82,31 +80,33 @@ struct ChangeRecorder {
 
   /// Commits the state after a change.
   /// - Parameters:
-  ///   - verified: the live image after the change.
-  ///   - isExact: whether it matches the target. The snapshot then has the target's components; otherwise the
-  ///     live image is captured again.
+  ///   - proof: the comparison of the changed image with the target. If they match, the snapshot has the target's
+  ///     components; otherwise the live image is captured again.
   ///   - before: the id of the snapshot with the state before; nil if there is none.
   func record(
-    _ image: ImageName, _ target: CommittedSnapshot, _ verified: LiveCapture, isExact: Bool,
-    command: String, message: String, before: Digest?
+    _ image: ImageName, _ target: CommittedSnapshot, _ proof: ChangeProof, command: String,
+    message: String, before: Digest?
   ) throws -> CommittedSnapshot {
     let store = try context.store()
-    guard isExact else {
-      return try SnapshotTaker(context).commitLive(
-        image, verified.live.definition, additional: target.snapshot.requests, allowsEmpty: true,
-        message: message + ", not exact", command: command, before: before, recordsChange: true
+    let verified = proof.verified
+    func recordLive(_ message: String) throws -> CommittedSnapshot {
+      try SnapshotTaker(context).commitLive(
+        image,
+        CaptureScope(
+          verified.live.definition, additional: target.snapshot.requests, recipes: .existing),
+        SnapshotRecord(
+          message: message, command: command, allowsEmpty: true, before: before,
+          changesImage: true)
       ).committed
     }
+    guard proof.isExact else { return try recordLive(message + ", not exact") }
     let excludes = try DirectoryExcludes(context).excludes(of: image, verified.live.definition)
     let lists = excludes.lists.map(\.lines)
     if verified.live.excludes != lists
       || !lists.isEmpty && verified.live.capture.components != target.snapshot.components
     {
       // The exclude patterns differ from those of the target, so the live tree differs, too.
-      return try SnapshotTaker(context).commitLive(
-        image, verified.live.definition, additional: target.snapshot.requests, allowsEmpty: true,
-        message: message, command: command, before: before, recordsChange: true
-      ).committed
+      return try recordLive(message)
     }
     var snapshot = target.snapshot
     snapshot.components.removeAll { $0.role == Snapshot.Component.formerTree }
@@ -133,12 +133,9 @@ struct ChangeRecorder {
   ) -> CommittedSnapshot {
     // The comparison ignores mount points, but the cache may only confirm trees that the store has.
     if verified.live.capture.components == committed.snapshot.components,
-      let store = try? context.store(),
       let image = try? ImageName(committed.snapshot.image)
     {
-      verified.live.capture.saveCache(
-        store.layout, key: context.cacheKey(image), base: committed.id,
-        replacing: verified.live.cache)
+      ImageCapturer(context).saveCache(of: verified.live, image, base: committed)
     }
     return committed
   }

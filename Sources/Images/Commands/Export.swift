@@ -162,8 +162,9 @@ struct BundleExporter {
     let directories = try DirectoryLocker(context).lockDirectories(image, definition, for: .reads)
     defer { withExtendedLifetime((lock, directories)) {} }
     return try SnapshotTaker(context).commitLive(
-      image, definition, skipIfUnchanged: true, checking: checking, message: message,
-      command: command
+      image, CaptureScope(definition, recipes: .existing),
+      SnapshotRecord(message: message, command: command, skipIfUnchanged: true),
+      checking: checking
     ).committed
   }
 

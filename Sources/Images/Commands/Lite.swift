@@ -121,8 +121,8 @@ struct LiteConverter {
       let old = [before.snapshot.snapshot.components.content(at: path.bytes)].compactMap { $0 }
       let new = old.map { Snapshot.Component(role: $0.role, path: $0.path, entry: edits.tree.top) }
       let plans = try ComponentPlanner(context).planComponents(
-        from: old, store, to: new, edits.tree.view, liveNotes: before.snapshot.snapshot.notes,
-        targetNotes: [])
+        from: PlanSide(old, store, notes: before.snapshot.snapshot.notes),
+        to: PlanSide(new, edits.tree.view))
       let refusal = try DryRunRefusal(context).refusal(isDryRun: true) {
         try ChangePreflight(context).preflight(plans)
         try LiveTreeChange(context).requireAllChangeable(

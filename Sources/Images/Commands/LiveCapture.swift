@@ -66,11 +66,13 @@ struct LiveStateCapturer {
     let memory = MemoryObjects(over: store)
     // A safety snapshot also covers the paths that only the latest snapshot names.
     let latest = storing ? try store.refs.latestReadable(of: image) : nil
+    var scope = CaptureScope(
+      definition, additional: target.snapshot.requests + target.snapshot.absentPathRequests,
+      rows: target.snapshot.keptRows.keys)
+    (scope.target, scope.change, scope.verifiedFiles) = (target.snapshot, [], verifiedFiles)
+    scope.leftovers = journal.map { Journal.prefix($0.token) }
     let live = try ImageCapturer(context).captureLive(
-      image, definition, latest: latest ?? target, target: target.snapshot, change: [],
-      additional: target.snapshot.requests + target.snapshot.absentPathRequests,
-      rows: target.snapshot.keptRows.keys, verifiedFiles: verifiedFiles,
-      leftovers: journal.map { Journal.prefix($0.token) },
+      image, scope, latest: latest ?? target,
       into: session.map { .store($0, keeping: memory) } ?? .memory(memory))
     session?.beginFinish()
     return LiveCapture(live: live, source: memory, session: session)

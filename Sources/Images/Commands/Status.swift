@@ -114,33 +114,25 @@ struct StatusReader {
   }
 
   /// Returns the differences of the live image from a snapshot.
-  /// - Parameter verifiedFiles: the files that were written just now. They are not read again unless
-  ///   their attributes have changed.
-  func diffLive(
-    _ snapshot: CommittedSnapshot, verifiedFiles: VerifiedFiles = VerifiedFiles()
-  ) throws -> (diff: ImageDiff, live: LiveImage) {
-    let (diff, live, _) = try lookAtLive(snapshot, verifiedFiles: verifiedFiles)
+  func diffLive(_ snapshot: CommittedSnapshot) throws -> (diff: ImageDiff, live: LiveImage) {
+    let (diff, live, _) = try lookAtLive(snapshot)
     return (diff, live)
   }
 
   /// Captures the live image without storing it, and compares it with a snapshot.
-  /// - Parameters:
-  ///   - change: the trees of the change that this comparison verifies; nil if nothing was changed.
-  ///   - verifiedFiles: the files that were written just now. They are not read again unless
-  ///     their attributes have changed.
   func lookAtLive(
-    _ snapshot: CommittedSnapshot, change: [Entry]? = nil,
-    verifiedFiles: VerifiedFiles = VerifiedFiles()
+    _ snapshot: CommittedSnapshot
   ) throws -> (diff: ImageDiff, live: LiveImage, source: MemoryObjects) {
     let image = try ImageName(snapshot.snapshot.image)
     let store = try context.store()
     let memory = MemoryObjects(over: store)
     let definition = try context.tables().definition(of: image.text) ?? ImageDefinition()
     let snapshot = snapshot.relocated(to: definition)
+    var scope = CaptureScope(
+      definition, additional: snapshot.snapshot.requests, rows: snapshot.snapshot.keptRows.keys)
+    scope.target = snapshot.snapshot
     let live = try ImageCapturer(context).captureLive(
-      image, definition, latest: snapshot, target: snapshot.snapshot, change: change,
-      additional: snapshot.snapshot.requests,
-      rows: snapshot.snapshot.keptRows.keys, verifiedFiles: verifiedFiles, into: .memory(memory))
+      image, scope, latest: snapshot, into: .memory(memory))
     return (
       try ImageComparer(context).diff(state(snapshot, store), live.state(from: memory)), live,
       memory

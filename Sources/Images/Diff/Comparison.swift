@@ -115,9 +115,11 @@ struct ComparisonReader {
     let latest = try store.refs.latestReadable(of: image)
     let memory = MemoryObjects(over: store)
     let live = try ImageCapturer(context).captureLive(
-      image, context.tables().definition(of: image.text) ?? ImageDefinition(), latest: latest,
-      additional: latest?.snapshot.requests ?? [], rows: latest?.snapshot.keptRows.keys ?? [],
-      into: .memory(memory))
+      image,
+      CaptureScope(
+        context.tables().definition(of: image.text) ?? ImageDefinition(),
+        additional: latest?.snapshot.requests ?? [], rows: latest?.snapshot.keptRows.keys ?? []),
+      latest: latest, into: .memory(memory))
     return (
       SnapshotReader(
         state: live.state(from: memory, named: "\(image)@live"), store: store,

@@ -63,11 +63,15 @@ struct ImportChange: LiveChange {
   var createsImage: Bool { true }
 
   func keepStateBefore() throws -> StateBefore {
+    var scope = CaptureScope(
+      plan.existing, additional: plan.requests, rows: prepared.rowKeys, recipes: .existing)
+    scope.change = plan.trees
     let saved = try SnapshotTaker(context).commitLive(
-      image, plan.existing, additional: plan.requests, rows: prepared.rowKeys,
-      notes: try AbsentPaths(context).absenceNotes(of: plan.components.all, plan.live),
-      allowsEmpty: true, change: plan.trees,
-      message: "before import of \(request.bundle)", command: "import")
+      image, scope,
+      SnapshotRecord(
+        message: "before import of \(request.bundle)", command: "import",
+        notes: try AbsentPaths(context).absenceNotes(of: plan.components.all, plan.live),
+        allowsEmpty: true))
     try ComponentPlanner(context).requireKept(
       plan.live.capture.components, plan.live.notes, in: saved.committed)
     return .kept(saved.committed, isNew: saved.isNew)
