@@ -66,7 +66,8 @@ struct ImageImporter {
     let result = try ImageTransaction(
       context,
       ImportChange(
-        context, request, targets, prepared, plan, staged, report: report, recorded: recorded)
+        context: context, request: request, targets: targets, prepared: prepared, plan: plan,
+        staged: staged, report: report, recorded: recorded)
     ).run()
     var outcome = plan.outcome
     outcome.report = result.report

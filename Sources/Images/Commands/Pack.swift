@@ -59,24 +59,19 @@ struct ImagePacker {
     let wantsSyncfiles =
       !isPlain && !request.skipsSyncfiles
       && !ImageFiles.paths(of: "synclists", source.definition).isEmpty
+    // Until the end, it protects the files of synclists, which no snapshot may reference.
     let session = wantsSyncfiles ? try store.beginSession() : nil
+    defer { withExtendedLifetime(session) {} }
     var edits = PackEdits(original, site)
     if !isPlain { try edits.makeAll(created: created, session: session) }
     try session?.finish()
     var tree = edits.tree
     if request.changesLiveTree, let path = source.tree {
-      let applied = try LiveTreeChange(context).apply(
-        tree,
-        .init(
-          image: source.image, definition: source.definition, path: path, before: packed.snapshot,
-          message: "as packed", command: "pack"))
-      if let applied {
-        let top = try PackSources(context).rootTree(
-          of: applied.snapshot, source.definition, in: source.directory)
-        packed = (top, applied.snapshot, true)
+      if let changed = try change(path, of: source, to: tree, packed.snapshot) {
+        packed = (changed.top, changed.snapshot, true)
         // The next packing of this tree will use the same time.
-        created = try firstTime(of: top, applied.snapshot, source.image)
-        tree = EditableTree(top, in: tree.view)
+        created = try firstTime(of: changed.top, changed.snapshot, source.image)
+        tree = EditableTree(changed.top, in: tree.view)
       }
     }
     let list = try excludeList(source.definition, leavesOut: !isPlain).addingIncludes(
@@ -90,7 +85,6 @@ struct ImagePacker {
     if destination.isOwn { PackDestinations(context).recordPackMarker(destination) }
     let removed =
       request.isPackimage ? try PackDestinations(context).removeOtherForms(destination) : []
-    withExtendedLifetime(session) {}
     return PackOutcome(
       snapshot: packed.snapshot, isNewSnapshot: packed.isNew, destination: destination.text,
       report: rendered.report, counts: rendered.counts,
@@ -99,6 +93,24 @@ struct ImagePacker {
         + (request.isPackimage ? [] : PackDestinations(context).conflictingImages(destination)),
       method: request.method, codec: request.codec, mode: destination.mode.bits,
       isPrivate: destination.mode.isPrivate, seconds: monotonicSeconds() - start)
+  }
+
+  /// Changes the live tree to the edited one.
+  /// - Returns: the new snapshot and its tree; nil if the live tree equals the edited one.
+  private func change(
+    _ path: AbsolutePath, of source: PackInput, to tree: EditableTree, _ before: CommittedSnapshot
+  ) throws -> (top: Entry, snapshot: CommittedSnapshot)? {
+    let applied = try LiveTreeChange(context).apply(
+      tree,
+      .init(
+        image: source.image, definition: source.definition, path: path, before: before,
+        message: "as packed", command: "pack"))
+    return try applied.map {
+      (
+        try PackSources(context).rootTree(of: $0.snapshot, source.definition, in: source.directory),
+        $0.snapshot
+      )
+    }
   }
 
   /// Checks that a tree is not in statelite form, which `--in-tree` would remove.

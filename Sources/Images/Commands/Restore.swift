@@ -77,26 +77,25 @@ struct TreeRestorer {
       try reference.path.map { try SnapshotResolver(context).findEntry($0, in: snapshot) }
       ?? rootTree(of: snapshot)
     let object = "destination \(destination)"
+    func requireAllowed(_ directory: Descriptor) throws {
+      try StoreProtection(context).requireOutsideStore(directory, object)
+      if !overwriting { try requireOutsideImages(directory, destination, snapshot) }
+    }
     // Before missing directories are created.
     let nearest = try StoreProtection(context).openNearest(destination + "/..")
-    if let nearest {
-      try StoreProtection(context).requireOutsideStore(nearest, object)
-      if !overwriting { try requireOutsideImages(nearest, destination, snapshot) }
-    }
+    if let nearest { try requireAllowed(nearest) }
     let location = try restoreLocation(destination, object, of: source, creates: !dryRun)
     if let location {
-      try StoreProtection(context).requireOutsideStore(location.directory, object)
-      if !overwriting { try requireOutsideImages(location.directory, destination, snapshot) }
+      try requireAllowed(location.directory)
       if overwriting {
         try requireReplaceable(location, by: source.entry.kind, destination)
       } else {
         try requireEmpty(location, destination)
       }
     }
-    let plan: Plan = try {
-      var planner = Planner(target: try context.store(), live: try context.store())
-      return try planner.plan(current: nil, desired: source.entry)
-    }()
+    let store = try context.store()
+    var planner = Planner(target: store, live: store)
+    let plan = try planner.plan(current: nil, desired: source.entry)
     // The size of a sparse file's data is only in its hole map. Replaced entries free space, so there is no
     // check with `overwriting`.
     if !overwriting, let directory = location?.directory ?? nearest {
@@ -123,7 +122,7 @@ struct TreeRestorer {
     }
     context.progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
-      context.fileSystem, try context.store(),
+      context.fileSystem, store,
       ExecutionTarget(location, component: location.name),
       ExecutionOptions(overwriting ? .overwrite : .assumeEmpty), progress: context.progress)
     let report = try executor.run(plan)

@@ -305,16 +305,21 @@ struct ExportCollection {
     let stored = try component(path).entry
     let (view, entry) =
       try scrubTree?(stored) ?? (OverlayTree(store, modified: stored.modified), stored)
+    let top = Array("rootimg".utf8)
     let spool = try Spool(store) { sink in
-      let prefix = Array("rootimg".utf8)
       switch form {
-      case .cpio: try compress(entry, view, store, prefix, .cpio, .gzip, sink)
+      case .cpio:
+        try compress(
+          ArchiveEntryList(entry, from: view, as: .cpio, named: top) { _ in true }, view, .gzip,
+          sink)
       case .tar where scrubTree != nil:
-        try compress(entry, view, store, prefix, .tar, .zstd, sink)
+        try compress(
+          ArchiveEntryList(entry, from: view, as: .tar, named: top) { _ in true }, view, .zstd,
+          sink)
       case .tar:
         let frames = ZstandardFrames(level: 3, sink)
         let writer = TreeArchiveWriter(store, progress: context.progress)
-        _ = try writer.write(entry, prefix: prefix, as: .tar) { try frames.write($0) }
+        _ = try writer.write(entry, prefix: top, as: .tar) { try frames.write($0) }
         try frames.finish()
       }
     }
@@ -324,16 +329,13 @@ struct ExportCollection {
   /// Writes a tree as a segmented archive. Segments that did not change since the last run are copied from
   /// the cache.
   private func compress(
-    _ entry: Entry, _ view: OverlayTree, _ store: ObjectStore, _ name: [UInt8],
-    _ form: TreeArchiveWriter.Form, _ codec: SegmentCodec, _ sink: @escaping ByteSink
+    _ entries: ArchiveEntryList, _ view: OverlayTree, _ codec: SegmentCodec,
+    _ sink: @escaping ByteSink
   ) throws {
-    let entries = try ArchiveEntryList(
-      entry, from: view, as: form, named: name
-    ) { _ in true }
     context.progress.begin("archiving", totalBytes: entries.contentBytes)
     var counts = TreeArchiveCounts()
     let renderer = SegmentRenderer(
-      store, view: view, cache: cache, codec: codec, progress: context.progress)
+      try context.store(), view: view, cache: cache, codec: codec, progress: context.progress)
     _ = try renderer.render(
       { body in
         let (trailer, written) = try entries.forEach(body)

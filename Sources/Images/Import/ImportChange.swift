@@ -32,29 +32,14 @@ struct ImportPlan {
 
 /// The import of one image of a bundle.
 struct ImportChange: LiveChange {
-  private let context: Context
-  private let request: ImportRequest
-  private let targets: ImportTargets
-  private let prepared: PreparedImage
-  private let plan: ImportPlan
+  let context: Context
+  let request: ImportRequest
+  let targets: ImportTargets
+  let prepared: PreparedImage
+  let plan: ImportPlan
   let staged: StagedBlobs?
-  private let report: (BundleEvent) -> Void
-  private let recorded: (CommittedSnapshot) -> Void
-
-  init(
-    _ context: Context, _ request: ImportRequest, _ targets: ImportTargets,
-    _ prepared: PreparedImage, _ plan: ImportPlan, _ staged: StagedBlobs?,
-    report: @escaping (BundleEvent) -> Void, recorded: @escaping (CommittedSnapshot) -> Void
-  ) {
-    self.context = context
-    self.request = request
-    self.targets = targets
-    self.prepared = prepared
-    self.plan = plan
-    self.staged = staged
-    self.report = report
-    self.recorded = recorded
-  }
+  let report: (BundleEvent) -> Void
+  let recorded: (CommittedSnapshot) -> Void
 
   var image: ImageName { prepared.image }
   var plans: [ComponentPlan] { plan.plans }
