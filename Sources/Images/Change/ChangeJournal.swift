@@ -127,16 +127,6 @@ struct ChangeJournal {
     }
   }
 
-  /// Prints a warning if the image has an unfinished change.
-  func warnAboutUnfinishedChange(_ image: ImageName) throws {
-    guard let journal = try journal(of: image) else { return }
-    let change = try unfinished(image, journal)
-    context.reporter.warn(
-      change.isRunning
-        ? "\(change.description) is in progress"
-        : "\(change.summary) and has not finished: \(change.hint)")
-  }
-
   /// Refuses to continue while the image has an unfinished change.
   /// - Throws: `ImageError` (`changeUnfinished`) if it has one.
   func requireNothingUnfinished(_ image: ImageName) throws {

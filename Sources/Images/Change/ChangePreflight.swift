@@ -46,7 +46,7 @@ struct ChangePreflight {
           try context.fileSystem.openDirectory(at: location.directory.raw, location.name), directory
         )
       } catch {
-        guard error.isAbsent || error.code == .loop, !directory.components.isEmpty else {
+        guard error.isAbsent || error.code == .loop, !directory.isRoot else {
           return nil
         }
         directory = directory.parent

@@ -211,7 +211,7 @@ struct LiteConverter {
     .map { LiteFile(file: $0.file, options: $0.options) }
     var faults = LiteOptions.faults(rows)
     for row in rows
-    where AbsolutePath(row.file)?.components.isEmpty ?? true
+    where AbsolutePath(row.file)?.isRoot ?? true
       || row.file.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7f })
     {
       faults.append(

@@ -113,7 +113,6 @@ private final class PCREPattern {
   /// The most steps that the matcher takes for one line: about a second.
   private static let stepLimit: UInt32 = 20_000_000
   private static let memoryLimitKiB: UInt32 = 64 << 10
-  private static let maxCompiledBytes = 16 << 20
 
   private let code: OpaquePointer
   private let data: OpaquePointer

@@ -29,7 +29,7 @@ struct TreeDescent {
         hops += 1
         guard hops <= TreeDescent.maxHops else { return nil }
         if target.first == 0x2f { stack.removeSubrange(1...) }
-        todo += target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }.reversed()
+        todo += writtenComponents(target).reversed()
         continue
       }
       stack.append((part, child))

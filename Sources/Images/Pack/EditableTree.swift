@@ -62,13 +62,9 @@ public struct EditableTree {
   ) throws -> (path: RelativePath, entry: Entry?)? {
     var resolved = RelativePath.top
     var entry: Entry? = top
-    func names(_ path: some Collection<UInt8>) -> [[UInt8]] {
-      Array(path).split(separator: UInt8(ascii: "/")).map { Array($0) }.reversed()
-    }
-    var remaining = names(path)
+    var remaining = Array(writtenComponents(path).reversed())
     var linkCount = 0
     while let name = remaining.popLast() {
-      if name == [0x2e] { continue }
       if name == [0x2e, 0x2e] {
         resolved = resolved.parent
         entry = try find(resolved)
@@ -83,7 +79,7 @@ public struct EditableTree {
           resolved = .top
           entry = top
         }
-        remaining += names(target)
+        remaining += writtenComponents(target).reversed()
         continue
       }
       resolved = resolved.appending(name)

@@ -197,17 +197,10 @@ struct SnapshotResolver {
       throw ImageError(
         .usage, object, "contains a backslash that does not begin \\xHH, \\n, \\t or \\\\")
     }
-    let parts = bytes.split(separator: 0x2f).map(Array.init)
+    let parts = bytes.split(separator: UInt8(ascii: "/")).map(Array.init)
     let components = snapshot.snapshot.components
-    if bytes.first == 0x2f {
-      for component in components {
-        let own = component.path.split(separator: 0x2f).map(Array.init)
-        if parts.starts(with: own) {
-          let top =
-            parts.count == own.count ? component : components.followed(component) ?? component
-          return try descend(top, Array(parts.dropFirst(own.count)), object)
-        }
-      }
+    if bytes.first == UInt8(ascii: "/"), let found = components.containing(parts) {
+      return try descend(found.component, found.below, object)
     }
     guard let tree = components.rootTree else {
       throw ImageError(

@@ -49,7 +49,6 @@ struct SecretExaminer: Sendable {
   /// The id of the rule for passwords by name, and of the one for URLs.
   static let namedRule = "named-value"
   static let urlRule = "url"
-  static let archiveRule = "archive"
 
   /// Directories of a root tree that hold configuration.
   private static let configuration = [

@@ -46,7 +46,7 @@ struct StoreProtection {
           descriptor = try context.fileSystem.openDirectory(
             at: resolved.directory.raw, resolved.name)
         } catch {
-          guard error.isAbsent, !directory.components.isEmpty else { throw error }
+          guard error.isAbsent, !directory.isRoot else { throw error }
           directory = directory.parent
         }
       }

@@ -107,7 +107,7 @@ public struct PathResolver: Sendable {
   public func locate(
     target: [UInt8], of link: LocatedPath
   ) throws(SystemError) -> LocatedPath {
-    let parts = target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
+    let parts = writtenComponents(target)
     let base = target.first == 0x2f ? [] : link.path.parent.components
     return try locate(
       base + parts, link.path, links: .all, followLast: false, create: nil)
@@ -160,7 +160,7 @@ public struct PathResolver: Sendable {
           stack = [root]
           names = []
         }
-        pending += target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }.reversed()
+        pending += writtenComponents(target).reversed()
         continue
       }
       let location = AbsolutePath(components: names + [name])

@@ -41,8 +41,7 @@ public struct RelativePath: Hashable, Sendable {
   /// Parses a path that a person or a table wrote: "/" at the ends, double "/" and "." are dropped.
   /// - Returns: nil if the path contains ".." or a NUL, or a name that is too long.
   public init?(written bytes: some Collection<UInt8>) {
-    let parts = Array(bytes).split(separator: slash).map { Array($0) }.filter { $0 != [0x2e] }
-    self.init(names: parts)
+    self.init(names: writtenComponents(bytes))
   }
 
   /// Checks the components of a path; returns nil if one is not a `FileName`.
@@ -100,6 +99,12 @@ public struct RelativePath: Hashable, Sendable {
     let ends = bytes.indices.filter { bytes[$0] == slash } + [bytes.count]
     return ends.map { RelativePath(joined: Array(bytes[..<$0])) }
   }
+}
+
+/// Returns the components of a path that a person, a table or a symbolic link has, without ".". The walk along the
+/// path interprets "..".
+public func writtenComponents(_ path: some Collection<UInt8>) -> [[UInt8]] {
+  Array(path).split(separator: slash).map { Array($0) }.filter { $0 != [0x2e] }
 }
 
 extension RelativePath: ExpressibleByStringLiteral {
