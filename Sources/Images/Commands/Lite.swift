@@ -146,7 +146,7 @@ struct LiteConverter {
     infoTime: Timestamp?
   ) throws -> LiteEdits {
     var edits = LiteEdits(
-      tree, try PackSite(context).packSite(source.image, source.definition), rows)
+      tree, try PackEnvironments(context).environment(source.image, source.definition), rows)
     if request.undoes {
       try edits.undo()
     } else {

@@ -50,7 +50,7 @@ struct ImagePacker {
 
     context.progress.begin("listing")
     var created = try firstTime(of: packed.top, packed.snapshot, source.image)
-    let site = try PackSite(context).packSite(source.image, source.definition)
+    let site = try PackEnvironments(context).environment(source.image, source.definition)
     let original = EditableTree(packed.top, in: OverlayTree(store, modified: created))
     if request.changesLiveTree { try requireNoStatelite(original, source.image) }
     let isPlain =

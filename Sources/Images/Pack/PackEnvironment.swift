@@ -65,13 +65,13 @@ struct PackEnvironment {
 }
 
 /// Describes the management node to pack edits.
-struct PackSite {
+struct PackEnvironments {
   let context: Context
 
   init(_ context: Context) { self.context = context }
 
   /// Returns the data of this management node for packing an image.
-  func packSite(_ image: ImageName, _ definition: ImageDefinition) throws -> PackEnvironment {
+  func environment(_ image: ImageName, _ definition: ImageDefinition) throws -> PackEnvironment {
     let tables = try context.tables()
     // XCATROOT describes this machine, so it is ignored below a staging root.
     let named =
