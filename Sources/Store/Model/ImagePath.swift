@@ -18,8 +18,9 @@ public struct ImagePath: Hashable, Sendable {
   /// Creates the address of a path on the management node.
   /// - Returns: nil if the path is not inside the component.
   public init?(_ bytes: [UInt8], in component: [UInt8]) {
-    guard isInside(bytes, component),
-      let path = RelativePath(Array(bytes.dropFirst(component.count + 1)))
+    guard isInside(bytes, component) else { return nil }
+    let rest = bytes.dropFirst(component.count)
+    guard let path = RelativePath(Array(rest.first == UInt8(ascii: "/") ? rest.dropFirst() : rest))
     else { return nil }
     self.init(component: component, path: path)
   }
