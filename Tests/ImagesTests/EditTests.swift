@@ -73,8 +73,10 @@ import Testing
         try expect(node, touched: try after.log("img").count == 2, "operation \(n)")
       } else {
         resumed += 1
+        // Before its target is recorded, a change has not touched the image, and the journal is just removed.
+        let hasTarget = try after.log("img").count == 2
         _ = try after.resume("img", direction)
-        try expect(node, touched: direction == .forward, "operation \(n), resumed")
+        try expect(node, touched: direction == .forward && hasTarget, "operation \(n), resumed")
       }
       if !files.isHit { break }
       try #require(n < 5000, "the sweep does not end")

@@ -12,7 +12,7 @@ import Testing
   ])
   func `an unknown ramdisk is unexamined, and not missed as a tar archive`(_ make: String) throws {
     let node = try TestNode.toPack("\(make) > img/initrd-stateless.gz; echo k > img/kernel")
-    let report = try node.workspace.secrets("img").report
+    let report = try node.workspace.secrets("img")
     #expect(report.unexamined.map { printable($0.path) } == ["/img/initrd-stateless.gz"])
     #expect(
       report.unexamined.allSatisfy { !$0.reason.contains("not a tar") }, "\(report.unexamined)")

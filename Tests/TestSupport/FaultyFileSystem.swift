@@ -362,11 +362,13 @@ public final class FaultyFileSystem: FileSystem {
     throws(SystemError)
   {
     try tick("setModified")
+    trace?.add("setModified", at: directory, path)
     try kernel.setModified(at: directory, path, time)
   }
 
   public func setModified(_ file: Int32, _ time: Timestamp) throws(SystemError) {
     try tick("setModified")
+    trace?.add("setModified", file)
     try kernel.setModified(file, time)
   }
 
