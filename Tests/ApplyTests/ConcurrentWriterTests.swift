@@ -77,7 +77,7 @@ private func backdate(_ path: String) throws {
   ) throws -> ApplyReport {
     let files = FaultyFileSystem(.before(n, operation, action))
     let report = try Executor(
-      files, site.store, base: site.root, ExecutionOptions(.failIfChanged, threads: 1),
+      files, site.store, site.target, ExecutionOptions(.failIfChanged, threads: 1),
       progress: Progress()
     ).run(plan)
     #expect(files.isHit)
@@ -90,7 +90,7 @@ private func backdate(_ path: String) throws {
     var plan = Plan()
     plan.files = [
       Step(
-        action: .write, path: Array("tree/f".utf8), entry: try entry("new content"),
+        action: .write, path: "f", entry: try entry("new content"),
         old: try live("tree/f"), seen: isSeen ? try stat("tree/f") : nil)
     ]
     let path = directory.path("tree/f")
@@ -108,14 +108,14 @@ private func backdate(_ path: String) throws {
     var plan = Plan()
     plan.files = [
       Step(
-        action: .write, path: Array("tree/f".utf8), entry: try entry("new"),
+        action: .write, path: "f", entry: try entry("new"),
         old: try live("tree/f"), seen: try stat("tree/f"))
     ]
     usleep(20_000)
     try write("OLD", to: directory.path("tree/f"))
     try backdate(directory.path("tree/f"))
     let report = try Executor(
-      kernel, site.store, base: site.root, ExecutionOptions(.failIfChanged), progress: Progress()
+      kernel, site.store, site.target, ExecutionOptions(.failIfChanged), progress: Progress()
     ).run(plan)
     #expect(report.problems.count == 1)
     #expect(text("tree/f") == "OLD")
@@ -124,7 +124,7 @@ private func backdate(_ path: String) throws {
   @Test(arguments: ["rename", "open"])
   func `a file that appears where the plan creates one is kept`(_ operation: String) throws {
     var plan = Plan()
-    plan.files = [Step(action: .write, path: Array("tree/f".utf8), entry: try entry("new"))]
+    plan.files = [Step(action: .write, path: "f", entry: try entry("new"))]
     let path = directory.path("tree/f")
     let report = try run(plan, before: operation, operation == "open" ? 1 : 0) {
       try? Data("theirs".utf8).write(to: URL(fileURLWithPath: path))
@@ -139,11 +139,11 @@ private func backdate(_ path: String) throws {
     directoryEntry.content = .directory(tree: Tree.encode([]) { _ in }.tree)
     var plan = Plan()
     plan.directories = [
-      Step(action: .makeDirectory, path: Array("tree/d".utf8), entry: directoryEntry)
+      Step(action: .makeDirectory, path: "d", entry: directoryEntry)
     ]
-    plan.files = [Step(action: .write, path: Array("tree/d/f".utf8), entry: try entry("new"))]
+    plan.files = [Step(action: .write, path: "d/f", entry: try entry("new"))]
     plan.finished = [
-      Step(action: .setAttributes, path: Array("tree/d".utf8), entry: directoryEntry)
+      Step(action: .setAttributes, path: "d", entry: directoryEntry)
     ]
     let path = directory.path("tree/d")
     let report = try run(plan, before: "makeDirectory") {
@@ -162,7 +162,7 @@ private func backdate(_ path: String) throws {
     var plan = Plan()
     plan.removals = [
       Step(
-        action: .remove(.file), path: Array("tree/f".utf8), entry: try live("tree/f"),
+        action: .remove(.file), path: "f", entry: try live("tree/f"),
         old: try live("tree/f"), seen: try stat("tree/f"))
     ]
     let path = directory.path("tree/f")
@@ -182,7 +182,7 @@ private func backdate(_ path: String) throws {
     var plan = Plan()
     plan.attributes = [
       Step(
-        action: .setAttributes, path: Array("tree/f".utf8), entry: expected,
+        action: .setAttributes, path: "f", entry: expected,
         old: try live("tree/f"), seen: try stat("tree/f"))
     ]
     let path = directory.path("tree/f")

@@ -1,5 +1,6 @@
 // A store, and an empty directory next to it that plans write into.
 
+import Apply
 import Foundation
 import Platform
 import Store
@@ -11,6 +12,11 @@ struct ExecutorFixture {
   /// `directory`, open.
   let root: Descriptor
   let store: ObjectStore
+  /// The directory, as the component "/tree".
+  var target: ExecutionTarget {
+    ExecutionTarget(
+      ResolvedPath(directory: root, name: Array("tree".utf8)), component: Array("/tree".utf8))
+  }
 
   init() throws {
     directory = try TemporaryDirectory()

@@ -63,10 +63,10 @@ import Testing
   private func replace(_ old: [UInt8], by expected: [UInt8]) throws -> ApplyReport {
     var plan = Plan()
     plan.files = [
-      Step(action: .write, path: Array("tree/f".utf8), entry: entry(expected), old: entry(old))
+      Step(action: .write, path: "f", entry: entry(expected), old: entry(old))
     ]
     return try Executor(
-      kernel, store, base: root, ExecutionOptions(.overwrite), progress: Progress()
+      kernel, store, site.target, ExecutionOptions(.overwrite), progress: Progress()
     )
     .run(plan)
   }

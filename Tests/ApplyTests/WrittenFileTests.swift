@@ -26,9 +26,9 @@ import Testing
       name: Array("f".utf8), content: .file(blob: id, sizeBytes: UInt64(sizeBytes)), mode: 0o644,
       uid: getuid(), gid: getgid(), modified: Timestamp(seconds: 1_000_000_000, nanoseconds: 5))
     var plan = Plan()
-    plan.files = [Step(action: .write, path: Array("tree/f".utf8), entry: entry)]
+    plan.files = [Step(action: .write, path: "f", entry: entry)]
     return try Executor(
-      kernel, store, base: root, ExecutionOptions(.overwrite), progress: Progress()
+      kernel, store, site.target, ExecutionOptions(.overwrite), progress: Progress()
     )
     .run(plan)
   }
@@ -59,7 +59,8 @@ import Testing
     throws
   {
     let report = try write(try add("content"), sizeBytes: 7)
-    let verifiedFiles = try #require(report.writtenFileStates.first)
+    let written = try #require(report.writtenFileStates.first)
+    #expect(written.path == ImagePath(component: Array("/tree".utf8), path: "f"))
     // A lie, to see whether it was believed or the file read.
     let lie = SHA256.digest(of: Array("a lie".utf8))
     func captured() throws -> Digest? {
@@ -67,7 +68,9 @@ import Testing
       let result = try Capture(PathResolver(kernel, root: root), progress: Progress()).run(
         [CaptureRoot(role: .rootTree, path: try #require(AbsolutePath(Array("/tree".utf8))))],
         cache: nil,
-        verifiedFiles: [Array("/tree/f".utf8): VerifiedFile(stat: verifiedFiles.stat, blob: lie)],
+        verifiedFiles: VerifiedFiles([
+          (written.path, VerifiedFile(stat: written.stat, blob: lie))
+        ]),
         into: .memory(memory))
       let ids = try #require(result.components.first?.entry.ids)
       return try Tree.entries(ids, from: memory).first?.blob
@@ -77,7 +80,7 @@ import Testing
     try shell("printf CONTENT >\"$1\"; touch -d @1000000000.000000005 \"$1\"", file)
     #expect(
       try kernel.stat(at: root.raw, Array("tree/f".utf8), followLink: false).modified
-        == verifiedFiles.stat.modified)
+        == written.stat.modified)
     #expect(try captured() == SHA256.digest(of: Array("CONTENT".utf8)))
   }
 }

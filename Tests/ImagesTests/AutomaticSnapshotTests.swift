@@ -92,14 +92,14 @@ import Testing
   @Test func `an unchanged image is recorded if its latest snapshot is automatic`() throws {
     let directory = try TemporaryDirectory()
     let workspace = try site(directory)
-    #expect(try !workspace.snapshot("img", skipIfUnchanged: true).isNew)
+    #expect(try !workspace.snapshot("img", .skipIfUnchanged).isNew)
     try shell("echo two >\"$1/etc/hosts\"", directory.path("root/img/rootimg"))
     _ = try workspace.revert("img@1")
-    #expect(try workspace.planSnapshot("img", skipIfUnchanged: true).number == 4)
-    let outcome = try workspace.snapshot("img", skipIfUnchanged: true)
+    #expect(try workspace.planSnapshot("img", .skipIfUnchanged).number == 4)
+    let outcome = try workspace.snapshot("img", .skipIfUnchanged)
     #expect(outcome.isNew && outcome.committed.snapshot.origin == .manual)
-    #expect(try workspace.planSnapshot("img", skipIfUnchanged: true).number == nil)
-    #expect(try !workspace.snapshot("img", skipIfUnchanged: true).isNew)
+    #expect(try workspace.planSnapshot("img", .skipIfUnchanged).number == nil)
+    #expect(try !workspace.snapshot("img", .skipIfUnchanged).isNew)
   }
 
   @Test func `each snapshot records its origin`() throws {

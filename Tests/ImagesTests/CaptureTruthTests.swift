@@ -93,7 +93,7 @@ import Testing
 
   @Test func `entries that cannot be examined are recorded with their known kind`() throws {
     let (directory, workspace) = try damaged()
-    let snapshot = try workspace.snapshot("img", allowsEmpty: true).committed
+    let snapshot = try workspace.snapshot("img", .allowsEmpty).committed
     #expect(!snapshot.snapshot.isComplete)
     let unreadable = snapshot.snapshot.notes.filter { $0.kind == .unreadable }
     #expect(unreadable.count == 5)
@@ -145,7 +145,7 @@ import Testing
 
   @Test func `every later command names the missing contents of a snapshot`() throws {
     let (directory, workspace) = try damaged()
-    _ = try workspace.snapshot("img", allowsEmpty: true)
+    _ = try workspace.snapshot("img", .allowsEmpty)
     let restored = try workspace.restore("img@1", to: directory.path("out"))
     #expect(
       Set(restored.skipped.map { printable($0.path) }) == [

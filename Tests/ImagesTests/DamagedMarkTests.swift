@@ -17,7 +17,7 @@ import Testing
       let workspace = try Workspace.test(directory)
       for i in 1...3 {
         try shell("echo \(i) >\"$1/f\"", directory.path("root/img/rootimg"))
-        _ = try workspace.snapshot("img", tag: i == 1 ? "golden" : "t\(i)")
+        _ = try workspace.snapshot("img", tags: [i == 1 ? "golden" : "t\(i)"])
       }
       try workspace.store().refs.pin(ImageName("img"), 1, reason: "audit")
       try shell("cp -a \"$1/store\" \"$1/copy\"", directory.path)
@@ -108,7 +108,7 @@ import Testing
 
   @Test func `a source with another snapshot of that number restores no mark`() throws {
     let site = try Site()
-    _ = try Workspace.test(site.directory, store: "other").snapshot("img", tag: "golden")
+    _ = try Workspace.test(site.directory, store: "other").snapshot("img", tags: ["golden"])
     try site.damage("truncate -s 0 tags/img/golden")
     #expect(try !site.repair(from: ["other"]).isClean)
     #expect(errorCode { _ = try site.forgetOld() } == .damaged)

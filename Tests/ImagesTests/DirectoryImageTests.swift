@@ -114,12 +114,12 @@ import Testing
     #expect(status.isClean)
     #expect(status.excluded.map(\.pattern) == ["/tmp/*", "var/cache/*"])
     #expect(status.excluded.map(\.entries) == [2, 1])
-    #expect(try !site.workspace.snapshot("compute", skipIfUnchanged: true).isNew)
+    #expect(try !site.workspace.snapshot("compute", .skipIfUnchanged).isNew)
     // The same without the stat cache.
     try shell("rm -r \"$1/store/cache\"/*", site.directory.path(""))
     let cold = try Workspace(WorkspaceOptions(store: site.directory.path("store"))) { _ in }
     #expect(try cold.status("compute").isClean)
-    #expect(try !cold.snapshot("compute", skipIfUnchanged: true).isNew)
+    #expect(try !cold.snapshot("compute", .skipIfUnchanged).isNew)
   }
 
   @Test(arguments: [ApplyStrategy.automatic, .inPlace])

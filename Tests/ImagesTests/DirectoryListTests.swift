@@ -16,7 +16,7 @@ import Testing
       try site.workspace.snapshot(site.directory.path("srv/empty"))
     }
     #expect(
-      errorCode { _ = try site.workspace.snapshot(site.tree, tag: "-no tag-") } != nil)
+      errorCode { _ = try site.workspace.snapshot(site.tree, tags: ["-no tag-"]) } != nil)
     #expect(try site.workspace.images().isEmpty)
     _ = try site.workspace.snapshot(site.tree)
     #expect(try site.workspace.images().map(\.name) == ["compute"])

@@ -39,7 +39,7 @@ import Testing
       _ = try workspace.forget(["img"], policy)
     }
     #expect(try numbers(workspace) == [1])
-    let asked = try workspace.snapshot("img", allowsEmpty: true)
+    let asked = try workspace.snapshot("img", .allowsEmpty)
     #expect(asked.isNew && asked.committed.number == 2)
   }
 
@@ -77,7 +77,7 @@ import Testing
     let workspace = try Workspace.test(directory)
     try shell("rmdir \"$1\"", directory.path("root/img/rootimg"))
     #expect(throws: ImageError.self) { try workspace.snapshot("img") }
-    #expect(try workspace.snapshot("img", allowsEmpty: true).isNew)
+    #expect(try workspace.snapshot("img", .allowsEmpty).isNew)
   }
 
   @Test func `an incomplete state is recorded once and forgotten before complete ones`() throws {
@@ -85,10 +85,10 @@ import Testing
     _ = try workspace.snapshot("img")
     let root = directory.path("root/img")
     try shell("mv \"$1/rootimg\" \"$1/away\"", root)
-    let first = try workspace.snapshot("img", tag: nil, allowsEmpty: true)
+    let first = try workspace.snapshot("img", .allowsEmpty)
     #expect(first.isNew && !first.committed.snapshot.isComplete)
     for _ in 1...3 {
-      let again = try workspace.snapshot("img", allowsEmpty: true)
+      let again = try workspace.snapshot("img", .allowsEmpty)
       #expect(!again.isNew && again.committed.number == 2 && again.sameAs == 2)
     }
     #expect(try numbers(workspace) == [1, 2])
@@ -110,7 +110,7 @@ import Testing
     let directory = try TemporaryDirectory()
     let workspace = try Workspace.test(directory)
     #expect(throws: ImageError.self) { try workspace.snapshot("img") }
-    #expect(try workspace.snapshot("img", allowsEmpty: true).isNew)
+    #expect(try workspace.snapshot("img", .allowsEmpty).isNew)
     // A state that was recorded on purpose is not reported as a loss later.
     #expect(try workspace.snapshot("img").isNew)
   }

@@ -20,7 +20,7 @@ import Testing
       try differences(directory.path("pristine"), live) == "", "the snapshot changed the tree")
 
     try runFixture("scripts/trees/change-nasty-tree.sh", live)
-    let second = try workspace.snapshot("img", allowsEmpty: true)
+    let second = try workspace.snapshot("img", .allowsEmpty)
     #expect(try workspace.status("img").isClean)
     try copyTree(live, directory.path("changed"))
 

@@ -66,7 +66,7 @@ private struct PackedImage {
     try FileManager.default.moveItem(atPath: packed, toPath: part)
     _ = try workspace.snapshot("img")
     try FileManager.default.moveItem(atPath: part, toPath: packed)
-    let outcome = try workspace.snapshot("img", recipes: true)
+    let outcome = try workspace.snapshot("img", .recipes)
     return (try #require(outcome.recipes.first), outcome.storedBytes)
   }
 }
@@ -150,7 +150,7 @@ private func python(_ level: Int) -> String {
         request.method = method
         request.codec = codec
         _ = try image.workspace.pack(request)
-        _ = try image.workspace.snapshot("img", recipes: true)
+        _ = try image.workspace.snapshot("img", .recipes)
         for deep in [false, true] {
           let report = try image.workspace.verify(deep: deep)
           #expect(report.isClean, "\(method) \(codec) deep \(deep): \(report.problems)")
@@ -200,7 +200,7 @@ private func python(_ level: Int) -> String {
   func `an image that cannot be reproduced is stored in full`(what: String, script: String) throws {
     let image = try PackedImage()
     try image.pack(script)
-    let outcome = try image.workspace.snapshot("img", recipes: true)
+    let outcome = try image.workspace.snapshot("img", .recipes)
     for result in outcome.recipes {
       guard case .none(let reason) = result.outcome else {
         Issue.record("\(what) became a recipe")
@@ -230,7 +230,7 @@ private func python(_ level: Int) -> String {
         }
       }
       try Data(bytes).write(to: URL(fileURLWithPath: image.packed))
-      let outcome = try image.workspace.snapshot("img", recipes: true)
+      let outcome = try image.workspace.snapshot("img", .recipes)
       #expect(outcome.recipes.count == 1, "seed \(seed), round \(round)")
       #expect(try image.stored() == bytes, "seed \(seed), round \(round)")
     }

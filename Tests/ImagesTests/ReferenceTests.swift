@@ -88,7 +88,7 @@ import Testing
     let workspace = try Workspace.test(directory)
     for i in 1...3 {
       try shell("echo \(i) >\"$1\"", directory.path("root/img/rootimg/f"))
-      _ = try workspace.snapshot("img", tag: i == 2 ? "golden" : nil)
+      _ = try workspace.snapshot("img", tags: i == 2 ? ["golden"] : [])
     }
     func number(_ text: String) throws -> Int { try workspace.find(try Reference(text)).number }
     #expect(try number("img") == 3)
@@ -105,7 +105,7 @@ import Testing
       #expect(throws: ImageError.self, "\(absent)") { try number(absent) }
     }
     #expect(throws: (any Error).self, "a taken tag") {
-      try workspace.snapshot("img", tag: "golden")
+      try workspace.snapshot("img", tags: ["golden"])
     }
     #expect(try workspace.log("img").count == 3)
   }

@@ -31,7 +31,7 @@ import Testing
         try shell(
           "cd \"$1\"; echo $2 >etc/changed; rm -f etc/1$2; head -c 200000 /dev/urandom >usr/lib/new$2",
           tree, "\(number)")
-        _ = try workspace.snapshot("img", tag: "t\(number)")
+        _ = try workspace.snapshot("img", tags: ["t\(number)"])
         try shell("cp -a \"$1\" \"$2\"", tree, directory.path("pristine\(number)"))
       }
       try workspace.store().refs.pin(ImageName("img"), 1, reason: "kept")

@@ -51,7 +51,7 @@ import Testing
       chmod 600 etc/ssh/key; echo p >etc/passwd; ln -s /target etc/link; echo a >usr/a; ln usr/a usr/b
       echo deep >usr/gone/deep/file; chmod 751 usr/gone usr/gone/deep; echo kernel >"$2"
       """, tree(directory), directory.path("root/img/kernel"))
-    _ = try workspace.snapshot("img", tag: "golden")
+    _ = try workspace.snapshot("img", tags: ["golden"])
     try shell(change, tree(directory))
     return workspace
   }

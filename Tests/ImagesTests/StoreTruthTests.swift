@@ -18,7 +18,7 @@ import Testing
       for i in $(seq $2); do echo "file $i" >d/$([ $((i%2)) = 0 ] && echo a || echo b)/$i; done
       head -c 600000 /dev/urandom >large
       """, directory.path("root/img/rootimg"), "\(files)")
-    _ = try workspace.snapshot("img", tag: "first")
+    _ = try workspace.snapshot("img", tags: ["first"])
     try shell(
       "cd \"$1\"; rm d/a/2; echo new >d/new; sleep 0.02", directory.path("root/img/rootimg"))
     _ = try workspace.snapshot("img")

@@ -17,8 +17,10 @@ extension Workspace {
     ) {
       tree in
       for file in files {
-        guard let entry = try tree.find(file) else { throw TouchError(file: file) }
-        try tree.change { $0.put(treeComponents(file), .touched(entry, time)) }
+        guard let path = RelativePath(written: file.utf8), let entry = try tree.find(path) else {
+          throw TouchError(file: file)
+        }
+        try tree.change { $0.put(path, .touched(entry, time)) }
       }
     }
   }
@@ -27,8 +29,4 @@ extension Workspace {
 /// A file that does not exist.
 struct TouchError: Error {
   let file: String
-}
-
-private func treeComponents(_ path: String) -> [[UInt8]] {
-  path.utf8.split(separator: 0x2f).map(Array.init)
 }

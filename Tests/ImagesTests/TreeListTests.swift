@@ -10,7 +10,7 @@ import Testing
   /// golden has var/log/messages; then the tree's list excludes var/log.
   private func listed(_ list: String = "var/log/*") throws -> TestNode {
     let site = try TestNode.smallDirectory()
-    _ = try site.workspace.snapshot(site.tree, tag: "golden")
+    _ = try site.workspace.snapshot(site.tree, tags: ["golden"])
     try site.run(
       """
       cd srv/compute; printf '\(list)\\n' >.imgstoreignore; echo s >var/log/secure; mkdir var/log/sa

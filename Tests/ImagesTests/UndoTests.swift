@@ -58,7 +58,7 @@ import Testing
     ) { tree in
       let entry = try #require(try tree.find("g"))
       try tree.change {
-        $0.put([Array("g".utf8)], .touched(entry, Timestamp(seconds: 5, nanoseconds: 0)))
+        $0.put("g", .touched(entry, Timestamp(seconds: 5, nanoseconds: 0)))
       }
     }
     let number = try #require(edit).number

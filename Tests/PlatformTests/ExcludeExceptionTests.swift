@@ -7,17 +7,17 @@ import Testing
   private func lists(_ lines: [String], except kept: [(String, Bool)]) throws -> ExcludeLists {
     var exceptions = ExcludeExceptions()
     for (path, isDirectory) in kept {
-      exceptions.insert(Array(path.utf8), isDirectory: isDirectory)
+      exceptions.insert(try #require(RelativePath(written: path.utf8)), isDirectory: isDirectory)
     }
     var lists = ExcludeLists()
     lists.add(try ExcludePatterns(lines), except: exceptions)
     return lists
   }
 
-  private func isExcluded(_ lists: ExcludeLists, _ path: String, _ isDirectory: Bool = false)
-    -> Bool
-  {
-    lists.match(Array(path.utf8), isDirectory: isDirectory) != nil
+  private func isExcluded(
+    _ lists: ExcludeLists, _ path: RelativePath, _ isDirectory: Bool = false
+  ) -> Bool {
+    lists.match(path, isDirectory: isDirectory) != nil
   }
 
   @Test func `an exception covers exactly one path`() throws {
@@ -38,7 +38,7 @@ import Testing
   @Test func `a list that is added again keeps the exceptions of both`() throws {
     var lists = try lists(["*.log"], except: [("a.log", false), ("b.log", false)])
     var other = ExcludeExceptions()
-    other.insert(Array("b.log".utf8), isDirectory: false)
+    other.insert("b.log", isDirectory: false)
     lists.add(try ExcludePatterns(["*.log"]), except: other)
     #expect(lists.lists.count == 1)
     #expect(isExcluded(lists, "a.log") && !isExcluded(lists, "b.log"))

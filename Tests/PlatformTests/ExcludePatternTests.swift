@@ -41,7 +41,8 @@ import Testing
     lines: [String], path: String, isDirectory: Bool, isExcluded: Bool
   ) throws {
     let patterns = try ExcludePatterns(lines)
-    #expect((patterns.match(Array(path.utf8), isDirectory: isDirectory) != nil) == isExcluded)
+    let path = try #require(RelativePath(written: path.utf8))
+    #expect((patterns.match(path, isDirectory: isDirectory) != nil) == isExcluded)
   }
 
   @Test(arguments: [
@@ -71,7 +72,8 @@ import Testing
   func `a pattern is recognized as one that names the entries of a directory`(
     line: String, directory: String, isNamed: Bool
   ) throws {
-    #expect(try ExcludePatterns([line]).nameEntries(of: Array(directory.utf8)) == isNamed)
+    let directory = try #require(RelativePath(written: directory.utf8))
+    #expect(try ExcludePatterns([line]).nameEntries(of: directory) == isNamed)
   }
 
   /// Random trees and lists: the files that are not excluded are those that `git ls-files --others`
@@ -110,11 +112,8 @@ import Testing
       ).output
       let patterns = try ExcludePatterns(lines)
       let expected = plain.filter { file in
-        let parts = file.split(separator: "/")
-        return !parts.indices.contains { i in
-          patterns.match(
-            Array(parts[...i].joined(separator: "/").utf8), isDirectory: i < parts.count - 1) != nil
-        }
+        guard let path = RelativePath(written: file.utf8) else { return false }
+        return !path.prefixes.contains { patterns.match($0, isDirectory: $0 != path) != nil }
       }
       #expect(
         Set(listed.split(separator: "\n").map(String.init)) == expected,

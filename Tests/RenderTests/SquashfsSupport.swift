@@ -27,7 +27,7 @@ struct StoredTree {
   }
 
   private static func snapshot(_ workspace: Workspace) throws -> Entry {
-    let snapshot = try workspace.snapshot("img", allowsEmpty: true).committed.snapshot
+    let snapshot = try workspace.snapshot("img", .allowsEmpty).committed.snapshot
     #expect(snapshot.isComplete, "\(snapshot.notes)")
     return try #require(snapshot.components.first { $0.role == .rootTree }).entry
   }

@@ -19,7 +19,7 @@ private func randomEntries(_ random: inout SplitMix64, count: Int) -> [Entry] {
   var names: Set<[UInt8]> = []
   while names.count < count {
     let name = random.bytes(Int.random(in: 1...12, using: &random))
-    if isValidName(name) { names.insert(name) }
+    if FileName(name) != nil { names.insert(name) }
   }
   return names.sorted(by: precedes).map { name in
     let content: EntryContent =
@@ -106,7 +106,7 @@ private func randomEntries(_ random: inout SplitMix64, count: Int) -> [Entry] {
       let source = RawSource(Dictionary(damaged) { $1 })
       // Either decoding fails, or every decoded name is valid.
       if let entries = try? Tree.entries(ids, from: source) {
-        #expect(entries.allSatisfy { isValidName($0.name) }, "seed \(seed)")
+        #expect(entries.allSatisfy { FileName($0.name) != nil }, "seed \(seed)")
       }
       for (_, bytes) in damaged {
         _ = try? ChunkList.decode(bytes)

@@ -16,14 +16,14 @@ final class AttributeWriter {
   private let fileSystem: any FileSystem
   private let store: ObjectStore
   private var sets: [Digest: XattrSet] = [:]
-  private var problems: [ApplyProblem] = []
+  private var problems: [(path: RelativePath, what: String)] = []
 
   init(_ fileSystem: any FileSystem, _ store: ObjectStore) {
     self.fileSystem = fileSystem
     self.store = store
   }
 
-  func takeProblems() -> [ApplyProblem] {
+  func takeProblems() -> [(path: RelativePath, what: String)] {
     defer { problems = [] }
     return problems
   }
@@ -41,7 +41,7 @@ final class AttributeWriter {
   /// - Throws: `SystemError` for errors that are not attribute problems; `StoreError` for a damaged
   ///   attribute set.
   func set(
-    _ entry: Entry, of file: Int32, path: [UInt8], now known: FileStat? = nil,
+    _ entry: Entry, of file: Int32, path: RelativePath, now known: FileStat? = nil,
     flags: FlagPolicy = .set
   ) throws {
     let now = try known ?? fileSystem.stat(file)
@@ -62,7 +62,7 @@ final class AttributeWriter {
   }
 
   /// Sets the attributes of a symbolic link, device, fifo or socket.
-  func set(_ entry: Entry, at directory: Int32, _ name: [UInt8], path: [UInt8]) throws {
+  func set(_ entry: Entry, at directory: Int32, _ name: [UInt8], path: RelativePath) throws {
     let now = try fileSystem.stat(at: directory, name, followLink: false)
     let owner = try owner(entry, now, path) { (uid, gid) throws(SystemError) in
       try fileSystem.setOwner(at: directory, name, uid: uid, gid: gid)
@@ -82,7 +82,7 @@ final class AttributeWriter {
   }
 
   /// Notes attributes that the file system changed although it accepted them without an error.
-  func verify(_ entry: Entry, _ written: FileStat, path: [UInt8]) {
+  func verify(_ entry: Entry, _ written: FileStat, path: RelativePath) {
     if problems.last?.path == path { return }
     if written.uid != entry.uid || written.gid != entry.gid {
       note(path, "the owner could not be set: this file system does not store owners")
@@ -98,7 +98,7 @@ final class AttributeWriter {
   /// Sets the inode's flags.
   /// - Parameter reported: the flags that a current stat reports.
   func setFlags(
-    _ entry: Entry, of file: Int32, _ reported: InodeFlags, _ path: [UInt8]
+    _ entry: Entry, of file: Int32, _ reported: InodeFlags, _ path: RelativePath
   ) throws(SystemError) {
     if entry.flags.isEmpty, reported.isEmpty { return }
     try attempt(.flags(entry.flags), path) { () throws(SystemError) in
@@ -113,7 +113,7 @@ final class AttributeWriter {
   }
 
   /// Sets the flags that a file must have before its content is written.
-  func prepare(_ entry: Entry, _ file: Int32, path: [UInt8]) throws {
+  func prepare(_ entry: Entry, _ file: Int32, path: RelativePath) throws {
     guard entry.flags.contains(.noCopyOnWrite) else { return }
     try attempt(.flags(.noCopyOnWrite), path) { () throws(SystemError) in
       try fileSystem.setInodeFlags(file, .noCopyOnWrite)
@@ -131,7 +131,7 @@ final class AttributeWriter {
   }
 
   private func owner(
-    _ entry: Entry, _ now: FileStat, _ path: [UInt8],
+    _ entry: Entry, _ now: FileStat, _ path: RelativePath,
     _ change: (UInt32, UInt32) throws(SystemError) -> Void
   ) throws -> Owner {
     var owner = Owner()
@@ -153,7 +153,7 @@ final class AttributeWriter {
   }
 
   /// Returns the mode that an entry may have with its owner.
-  private func mode(of entry: Entry, _ owner: Owner, _ path: [UInt8]) -> UInt16 {
+  private func mode(of entry: Entry, _ owner: Owner, _ path: RelativePath) -> UInt16 {
     var dropped: UInt16 = 0
     if !owner.hasUser, entry.kind != .directory { dropped |= entry.mode & 0o4000 }
     if !owner.hasGroup { dropped |= entry.mode & 0o2000 }
@@ -174,7 +174,7 @@ final class AttributeWriter {
   /// Sets and removes extended attributes until they equal those of the entry.
   /// - Returns: whether one changed: access control lists change the mode as well.
   private func setXattrs(
-    _ entry: Entry, _ owner: Owner, at directory: Int32, _ name: [UInt8], _ path: [UInt8]
+    _ entry: Entry, _ owner: Owner, at directory: Int32, _ name: [UInt8], _ path: RelativePath
   ) throws -> Bool {
     let target = try entry.xattrs.map(set) ?? XattrSet([])
     var isChanged = false
@@ -231,7 +231,7 @@ final class AttributeWriter {
 
   /// Sets one attribute. A refusal becomes a problem.
   private func attempt(
-    _ attribute: Attribute, _ path: [UInt8], _ body: () throws(SystemError) -> Void
+    _ attribute: Attribute, _ path: RelativePath, _ body: () throws(SystemError) -> Void
   ) throws(SystemError) {
     do throws(SystemError) {
       try body()
@@ -246,8 +246,8 @@ final class AttributeWriter {
   }
 
   /// Adds a problem of an entry whose content is correct.
-  func note(_ path: [UInt8], _ what: String) {
-    problems.append(ApplyProblem(path: path, what: what, isAttribute: true))
+  func note(_ path: RelativePath, _ what: String) {
+    problems.append((path, what))
   }
 }
 

@@ -22,11 +22,6 @@ public struct ApplyProblem: Sendable, Hashable {
     self.isAttribute = isAttribute
     self.isDamage = isDamage
   }
-
-  /// Returns the same problem for another path.
-  public func moved(to path: [UInt8]) -> ApplyProblem {
-    ApplyProblem(path: path, what: what, isAttribute: isAttribute, isDamage: isDamage)
-  }
 }
 
 /// The result of running a plan.
@@ -48,7 +43,7 @@ public struct ApplyReport: Sendable {
   /// Written files with their current attributes. While these are unchanged, a file's content is
   /// known without reading it: a write would change the mtime, which was set to the snapshot's. The
   /// list has at most `maxWrittenFileStates` files, none with holes or several links.
-  public var writtenFileStates: [(path: [UInt8], stat: FileStat, blob: Digest)] = []
+  public var writtenFileStates: [(path: ImagePath, stat: FileStat, blob: Digest)] = []
   static let maxWrittenFileStates = 1 << 16
   /// Creates an empty report.
   public init() {}
@@ -80,49 +75,66 @@ public enum ConflictPolicy: Sendable {
 /// Returns an open file without a name that contains a blob, once; nil if there is none.
 public typealias StagedFiles = @Sendable (_ blob: Digest, _ sizeBytes: UInt64) -> Descriptor?
 
+/// The component that a plan changes.
+public struct ExecutionTarget: Sendable {
+  let location: ResolvedPath
+  let component: [UInt8]
+  let cloneSource: ResolvedPath?
+
+  /// Creates a target.
+  /// - Parameters:
+  ///   - location: the entry that the plan's paths are relative to.
+  ///   - component: the path of the component, which begins the paths in the report.
+  ///   - cloneSource: the tree that the paths of reused data are relative to; nil for `location`.
+  public init(_ location: ResolvedPath, component: [UInt8], cloneSource: ResolvedPath? = nil) {
+    self.location = location
+    self.component = component
+    self.cloneSource = cloneSource
+  }
+
+  func address(_ path: RelativePath) -> ImagePath { ImagePath(component: component, path: path) }
+}
+
 /// The way to run a plan.
 public struct ExecutionOptions: Sendable {
-  /// The existing entries that are accepted.
-  public let conflictPolicy: ConflictPolicy
-  /// The directory that the paths of reused data are relative to; nil for the base of the plan.
-  public let cloneSource: Descriptor?
-  /// A part of the temporary names of entries (`TemporaryName.prefix`).
-  public let token: String
-  /// Returns files with content that only need a name.
-  public let staged: StagedFiles?
-  /// The number of threads.
-  public let threads: Int
+  let conflictPolicy: ConflictPolicy
+  let token: String
+  let staged: StagedFiles?
+  let threads: Int
 
   /// Creates options.
+  /// - Parameters:
+  ///   - conflictPolicy: the existing entries that are accepted.
+  ///   - token: a part of the temporary names of entries (`TemporaryName.prefix`).
+  ///   - staged: returns files with content that only need a name.
+  ///   - threads: the number of threads.
   public init(
-    _ conflictPolicy: ConflictPolicy, cloneSource: Descriptor? = nil, token: String = randomName(),
-    staged: StagedFiles? = nil, threads: Int = diskThreadCount
+    _ conflictPolicy: ConflictPolicy, token: String = randomName(), staged: StagedFiles? = nil,
+    threads: Int = diskThreadCount
   ) {
     self.conflictPolicy = conflictPolicy
-    self.cloneSource = cloneSource
     self.token = token
     self.staged = staged
     self.threads = threads
   }
 }
 
-/// Runs plans below one directory.
+/// Runs plans of one component.
 public final class Executor: Sendable {
   private let fileSystem: any FileSystem
   private let store: ObjectStore
-  private let base: Descriptor
+  private let target: ExecutionTarget
   private let options: ExecutionOptions
   private let progress: Progress
 
   /// Creates an executor.
-  /// - Parameter base: the directory that the plan's paths are relative to.
   public init(
-    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
+    _ fileSystem: any FileSystem, _ store: ObjectStore, _ target: ExecutionTarget,
     _ options: ExecutionOptions, progress: Progress
   ) {
     self.fileSystem = fileSystem
     self.store = store
-    self.base = base
+    self.target = target
     self.options = options
     self.progress = progress
   }
@@ -154,7 +166,7 @@ public final class Executor: Sendable {
   }
 
   private func makeWorker() -> StepExecutor {
-    StepExecutor(fileSystem, store, base: base, options, progress: progress)
+    StepExecutor(fileSystem, store, target, options, progress)
   }
 
   /// Runs independent steps on all threads.

@@ -4,39 +4,40 @@
 import Codec
 import Platform
 
-/// Opens directories by their paths below a base. Belongs to one thread at a time.
+/// Opens the directories of a component. Belongs to one thread at a time.
 final class StepDirectories {
   private let fileSystem: any FileSystem
-  private let base: Descriptor
+  private let top: ResolvedPath
   /// All threads together keep about five hundred open.
   private static let maxOpen = max(16, 512 / diskThreadCount)
   private let opened: OpenDirectories
   /// Directories whose attributes, including flags, a step has set.
-  private var finished: Set<[UInt8]> = []
+  private var finished: Set<RelativePath> = []
   /// Directories whose protecting flags were cleared.
-  private var unprotected: [[UInt8]: ProtectingFlags] = [:]
+  private var unprotected: [RelativePath: ProtectingFlags] = [:]
 
-  init(_ fileSystem: any FileSystem, base: Descriptor) {
+  /// - Parameter share: the number of instances that each thread has.
+  init(_ fileSystem: any FileSystem, _ top: ResolvedPath, share: Int) {
     self.fileSystem = fileSystem
-    self.base = base
-    opened = OpenDirectories(base: base, limit: StepDirectories.maxOpen) {
+    self.top = top
+    opened = OpenDirectories(top, limit: StepDirectories.maxOpen / share) {
       parent, name throws(SystemError) in
       try StepDirectories.open(name, in: parent, fileSystem)
     }
   }
 
   /// Closes a directory that is about to be removed.
-  func forget(_ path: [UInt8]) { opened.forget(path) }
+  func forget(_ path: RelativePath) { opened.forget(path) }
 
   /// Records that a step has set the directory's flags.
-  func noteFinished(_ path: [UInt8]) {
+  func noteFinished(_ path: RelativePath) {
     if unprotected[path] != nil { finished.insert(path) }
   }
 
   /// Changes names in the directory of a path. Protecting flags of the directory and of the named
   /// entry are cleared if they forbid the change.
   func changingNames(
-    in path: [UInt8], _ parent: Descriptor, _ name: [UInt8]?,
+    in path: RelativePath, _ parent: Descriptor, _ name: [UInt8]?,
     _ body: () throws(SystemError) -> Void
   ) throws(SystemError) {
     do throws(SystemError) {
@@ -44,11 +45,9 @@ final class StepDirectories {
     } catch {
       guard error.code == .notPermitted else { throw error }
       var isCleared = false
-      if let slash = path.lastIndex(of: 0x2f),
-        let flags = try ProtectingFlags.clear(fileSystem, parent)
-      {
+      if !path.isTop, let flags = try ProtectingFlags.clear(fileSystem, parent) {
         // The directory's own step sets them again; without one, `restoreFlags` does at the end.
-        unprotected[Array(path[..<slash])] = flags
+        unprotected[path.parent] = flags
         isCleared = true
       }
       var own: ProtectingFlags?
@@ -67,21 +66,21 @@ final class StepDirectories {
     for (path, flags) in takeUnprotected() where !finished.contains(path) { flags.restore() }
   }
 
-  func takeUnprotected() -> [[UInt8]: ProtectingFlags] {
+  func takeUnprotected() -> [RelativePath: ProtectingFlags] {
     defer { unprotected = [:] }
     return unprotected
   }
 
-  func add(unprotected flags: [[UInt8]: ProtectingFlags]) {
+  func add(unprotected flags: [RelativePath: ProtectingFlags]) {
     unprotected.merge(flags) { first, _ in first }
   }
 
-  func locate(_ path: [UInt8]) throws(SystemError) -> (Descriptor, [UInt8]) {
-    guard let slash = path.lastIndex(of: 0x2f) else { return (base, path) }
-    return (try open(Array(path[..<slash])), Array(path[(slash + 1)...]))
+  func locate(_ path: RelativePath) throws(SystemError) -> (Descriptor, [UInt8]) {
+    if path.isTop { return (top.directory, top.name) }
+    return (try open(path.parent), path.lastComponent)
   }
 
-  func open(_ path: [UInt8]) throws(SystemError) -> Descriptor { try opened.open(path) }
+  func open(_ path: RelativePath) throws(SystemError) -> Descriptor { try opened.open(path) }
 
   private static func open(
     _ name: [UInt8], in parent: Descriptor, _ fileSystem: any FileSystem

@@ -41,7 +41,7 @@ extension StepExecutor {
   /// Writes a regular file.
   /// - Parameter source: a file with the same content, whose blocks are shared if possible.
   func writeFile(
-    _ step: Step, _ parent: Descriptor, _ name: [UInt8], cloning source: [UInt8]?
+    _ step: Step, _ parent: Descriptor, _ name: [UInt8], cloning source: RelativePath?
   ) throws {
     let entry = step.entry
     guard case .file(let blob, let sizeBytes) = entry.content else {
@@ -118,7 +118,7 @@ extension StepExecutor {
   private func linkStaged(
     _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64, _ parent: Descriptor, _ name: [UInt8]
   ) -> Descriptor? {
-    guard entry.holes == nil, let file = staged?(blob, sizeBytes),
+    guard entry.holes == nil, let file = options.staged?(blob, sizeBytes),
       (try? fileSystem.link(open: file.raw, to: parent.raw, name)) != nil
     else { return nil }
     progress.add(bytes: sizeBytes)
@@ -135,7 +135,7 @@ extension StepExecutor {
       now.device == written.device,
       now.inode == written.inode, now.size == written.size, now.modified == written.modified
     else { return }
-    report.writtenFileStates.append((step.path, now, blob))
+    report.writtenFileStates.append((target.address(step.path), now, blob))
   }
 
   // MARK: Reuse
@@ -144,9 +144,9 @@ extension StepExecutor {
   /// staged.
   /// - Returns: false if the source cannot be used.
   func reuse(
-    _ source: [UInt8], _ mayLink: Bool, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
+    _ source: RelativePath, _ mayLink: Bool, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) throws -> Bool {
-    let (sourceParent, sourceName) = try (cloneSource ?? directories).locate(source)
+    let (sourceParent, sourceName) = try sourceDirectories.locate(source)
     if canClone, step.entry.kind == .file,
       try cloneFresh(source, step, parent, name)
     {
@@ -170,7 +170,7 @@ extension StepExecutor {
   }
 
   private func cloneFresh(
-    _ source: [UInt8], _ step: Step, _ parent: Descriptor, _ name: [UInt8]
+    _ source: RelativePath, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) throws -> Bool {
     guard let open = try openSource(source, step) else { return false }
     let file = try fileSystem.openFile(
@@ -194,7 +194,7 @@ extension StepExecutor {
 
   /// Shares the blocks of another file.
   /// - Returns: false if this is not possible; the file is then empty.
-  private func clone(_ source: [UInt8], into file: Descriptor, _ step: Step) throws -> Bool {
+  private func clone(_ source: RelativePath, into file: Descriptor, _ step: Step) throws -> Bool {
     guard canClone, let open = try openSource(source, step) else { return false }
     return try clone(open, into: file)
   }
@@ -213,8 +213,8 @@ extension StepExecutor {
   }
 
   /// Opens a file whose data may be reused, or returns nil if it differs from the plan.
-  private func openSource(_ source: [UInt8], _ step: Step) throws(SystemError) -> Descriptor? {
-    let (parent, name) = try (cloneSource ?? directories).locate(source)
+  private func openSource(_ source: RelativePath, _ step: Step) throws(SystemError) -> Descriptor? {
+    let (parent, name) = try sourceDirectories.locate(source)
     let file: Descriptor
     do throws(SystemError) {
       file = try fileSystem.openFile(at: parent.raw, name, [.read, .noFollow, .nonBlocking])

@@ -4,12 +4,20 @@ import Codec
 import Platform
 import Store
 
+/// The first member of a link group, for all directories or for one: quotas of some file systems forbid links
+/// between directories.
+struct LinkLeader: Hashable {
+  let path: RelativePath
+  var directory: RelativePath?
+}
+
 extension StepExecutor {
   func link(
-    _ step: Step, _ target: [UInt8], _ parent: Descriptor, _ name: [UInt8]
+    _ step: Step, _ target: RelativePath, _ parent: Descriptor, _ name: [UInt8]
   ) throws {
-    let directory = target + [0] + step.path[..<(step.path.lastIndex(of: 0x2f) ?? 0)]
-    let leader = otherLeaders[directory] ?? otherLeaders[target] ?? target
+    let everywhere = LinkLeader(path: target)
+    let inDirectory = LinkLeader(path: target, directory: step.path.parent)
+    let leader = otherLeaders[inDirectory] ?? otherLeaders[everywhere] ?? target
     let (leaderParent, leaderName) = try directories.locate(leader)
     do {
       try replace(step, parent, name) { temporary throws(SystemError) in
@@ -18,8 +26,8 @@ extension StepExecutor {
       }
     } catch let error as SystemError {
       switch error.code {
-      case .tooManyLinks: otherLeaders[target] = step.path
-      case .crossDevice: otherLeaders[directory] = step.path
+      case .tooManyLinks: otherLeaders[everywhere] = step.path
+      case .crossDevice: otherLeaders[inDirectory] = step.path
       case .notPermitted, .notSupported, .notImplemented, .accessDenied: break
       default: throw error
       }
@@ -94,9 +102,9 @@ extension StepExecutor {
         try attributes.setFlags(step.entry, of: file.raw, now.flags, step.path)
       } catch {
         guard error.isRecoverable else { throw error }
-        report.problems.append(ApplyProblem(path: step.path, what: error.reason))
+        note(step, error.reason)
       }
     }
-    report.problems += attributes.takeProblems()
+    noteAttributes()
   }
 }

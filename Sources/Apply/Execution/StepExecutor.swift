@@ -17,16 +17,15 @@ import Store
 final class StepExecutor {
   let fileSystem: any FileSystem
   let store: ObjectStore
-  let conflictPolicy: ConflictPolicy
-  let token: String
-  let staged: StagedFiles?
+  let target: ExecutionTarget
+  let options: ExecutionOptions
   let progress: Progress
   let attributes: AttributeWriter
   let contents: ContentWriter
   var replacement: EntryReplacement
-  /// Opens directories of reused data, if these are not below `base`.
-  let cloneSource: StepDirectories?
   let directories: StepDirectories
+  /// Opens the directories of reused data; `directories` if these are of the component itself.
+  let sourceDirectories: StepDirectories
   /// The minimum size of files that are checked for conflicts before their content is written. For
   /// smaller ones the extra system call does not pay off.
   static let earlyCheckBytes: UInt64 = 1 << 20
@@ -34,26 +33,27 @@ final class StepExecutor {
   var canClone = true
   /// Directories that another process created meanwhile, or that collide with other entries.
   /// Nothing is created in them.
-  var blocked: Set<[UInt8]> = []
+  var blocked: Set<RelativePath> = []
   /// Substitutes for the first member of a link group that accepts no more links.
-  var otherLeaders: [[UInt8]: [UInt8]] = [:]
+  var otherLeaders: [LinkLeader: RelativePath] = [:]
   var report = ApplyReport()
 
   init(
-    _ fileSystem: any FileSystem, _ store: ObjectStore, base: Descriptor,
-    _ options: ExecutionOptions, progress: Progress
+    _ fileSystem: any FileSystem, _ store: ObjectStore, _ target: ExecutionTarget,
+    _ options: ExecutionOptions, _ progress: Progress
   ) {
-    staged = options.staged
     self.fileSystem = fileSystem
     self.store = store
-    conflictPolicy = options.conflictPolicy
-    token = options.token
+    self.target = target
+    self.options = options
     self.progress = progress
     attributes = AttributeWriter(fileSystem, store)
     contents = ContentWriter(fileSystem, store, progress: progress)
     replacement = EntryReplacement(fileSystem)
-    directories = StepDirectories(fileSystem, base: base)
-    cloneSource = options.cloneSource.map { StepDirectories(fileSystem, base: $0) }
+    let share = target.cloneSource == nil ? 1 : 2
+    directories = StepDirectories(fileSystem, target.location, share: share)
+    sourceDirectories =
+      target.cloneSource.map { StepDirectories(fileSystem, $0, share: share) } ?? directories
   }
 
   func run(_ steps: [Step]) throws {
@@ -65,23 +65,35 @@ final class StepExecutor {
         }
         try run(step)
       } catch let error as EntryChangedError {
-        report.problems.append(ApplyProblem(path: step.path, what: error.what))
+        note(step, error.what)
       } catch let error as SystemError {
         // Without its top directory, no step of a plan can run.
-        let isTop = step.path.firstIndex(of: 0x2f) == nil
-        guard error.isRecoverable, !(isTop && step.entry.kind == .directory) else {
-          throw SystemError(code: error.code, error.operation, step.path)
+        guard error.isRecoverable, !(step.path.isTop && step.entry.kind == .directory) else {
+          let path = ImagePath(component: target.location.name, path: step.path)
+          throw SystemError(code: error.code, error.operation, path.bytes)
         }
-        report.problems.append(ApplyProblem(path: step.path, what: error.reason))
+        note(step, error.reason)
       } catch let error as StoreError where error.kind == .damaged || error.kind == .missing {
         // The other entries are still written; the existing entry stays.
-        report.problems.append(
-          ApplyProblem(
-            path: step.path, what: "\(error.subject) \(error.reason)", isDamage: true))
+        note(step, "\(error.subject) \(error.reason)", isDamage: true)
       }
       progress.add(items: 1)
     }
-    report.problems += attributes.takeProblems()
+    noteAttributes()
+  }
+
+  // MARK: Problems
+
+  func note(_ step: Step, _ what: String, isDamage: Bool = false) {
+    report.problems.append(
+      ApplyProblem(path: target.address(step.path).bytes, what: what, isDamage: isDamage))
+  }
+
+  /// Reports the attributes that could not be set.
+  func noteAttributes() {
+    report.problems += attributes.takeProblems().map {
+      ApplyProblem(path: target.address($0.path).bytes, what: $0.what, isAttribute: true)
+    }
   }
 
   private func run(_ step: Step) throws {
@@ -112,10 +124,10 @@ final class StepExecutor {
       }
     } catch {
       guard error.code == .exists else { throw error }
-      switch conflictPolicy {
+      switch options.conflictPolicy {
       case .overwrite: return
       case .assumeEmpty:
-        if step.path.firstIndex(of: 0x2f) == nil { return }
+        if step.path.isTop { return }
         blocked.insert(step.path)
         throw EntryChangedError(
           what: "was not written: another entry has this name on this file system")
@@ -126,14 +138,13 @@ final class StepExecutor {
     }
   }
 
-  private func isBlocked(_ path: [UInt8]) -> Bool {
-    if blocked.contains(path) { return true }
-    var end = path.count
-    while let slash = path[..<end].lastIndex(of: 0x2f) {
-      if blocked.contains(Array(path[..<slash])) { return true }
-      end = slash
+  private func isBlocked(_ path: RelativePath) -> Bool {
+    var path = path
+    while !blocked.contains(path) {
+      if path.isTop { return false }
+      path = path.parent
     }
-    return false
+    return true
   }
 
   // MARK: Removals
@@ -192,8 +203,10 @@ final class StepExecutor {
       what: "changed while the image was being changed; it was left alone")
   }
 
-  var assumesEmpty: Bool { if case .assumeEmpty = conflictPolicy { true } else { false } }
-  var failsIfChanged: Bool { if case .failIfChanged = conflictPolicy { true } else { false } }
+  var assumesEmpty: Bool { if case .assumeEmpty = options.conflictPolicy { true } else { false } }
+  var failsIfChanged: Bool {
+    if case .failIfChanged = options.conflictPolicy { true } else { false }
+  }
 
   func replaced(_ step: Step) -> ReplacedEntry {
     guard failsIfChanged else { return .anything }
@@ -260,7 +273,7 @@ final class StepExecutor {
   }
 
   func temporaryName() -> [UInt8] {
-    TemporaryName.prefix(token) + Array("-\(randomName())".utf8)
+    TemporaryName.prefix(options.token) + Array("-\(randomName())".utf8)
   }
 }
 

@@ -26,8 +26,8 @@ public struct TreeRemover: Sendable {
   /// A directory between the top and the current position.
   private struct Level {
     let name: [UInt8]
-    /// The path relative to the top; empty for the top itself.
-    let path: [UInt8]
+    /// The path relative to the top.
+    let path: RelativePath
     let device: UInt64
     let inode: UInt64
     /// The names that remain to be removed.
@@ -50,7 +50,7 @@ public struct TreeRemover: Sendable {
     if let store, try fileSystem.isInside(store, FileIdentity(stat)) {
       throw SystemError(code: .busy, "remove", name)
     }
-    let top = try open(at: directory, name, stat, path: [])
+    let top = try open(at: directory, name, stat, path: .top)
     guard let topDirectory = top.directory else { return 0 }
     let boundary = MountBoundary(of: stat, topDirectory, on: fileSystem)
     var path = [top]
@@ -98,13 +98,13 @@ public struct TreeRemover: Sendable {
         throw SystemError(code: .busy, "remove", name)
       }
       return try open(
-        at: directory, name, stat, path: level.path.isEmpty ? name : level.path + [0x2f] + name)
+        at: directory, name, stat, path: level.path.appending(name))
     }
   }
 
   /// Opens a directory to empty it.
   private func open(
-    at directory: Int32, _ name: [UInt8], _ stat: FileStat, path: [UInt8]
+    at directory: Int32, _ name: [UInt8], _ stat: FileStat, path: RelativePath
   ) throws(SystemError) -> Level {
     if !isRoot, stat.mode & 0o700 != 0o700 {
       try fileSystem.setMode(at: directory, name, 0o700)

@@ -129,7 +129,7 @@ public final class AttributeLimits {
     // An empty nameless file represents all kinds.
     like.content = .file(blob: emptyBlob, sizeBytes: 0)
     do {
-      try writer.set(like, of: file.raw, path: [])
+      try writer.set(like, of: file.raw, path: .top)
       let stat = try fileSystem.stat(file.raw)
       let set = try fileSystem.xattrNames(at: file.raw, []).compactMap { name in
         try fileSystem.xattr(at: file.raw, [], name: name).map {

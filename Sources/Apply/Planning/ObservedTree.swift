@@ -7,8 +7,7 @@ import Store
 /// The live entries of one component, as they were captured.
 public protocol ObservedTree {
   /// Returns an entry's attributes at the time of the capture, or nil if it was not captured.
-  /// - Parameter path: relative to the component's parent directory, as in plans.
-  func stat(at path: [UInt8]) -> FileStat?
+  func stat(at path: RelativePath) -> FileStat?
   /// Returns the number of names that an inode has in the component.
   func nameCount(of stat: FileStat) -> Int
 }

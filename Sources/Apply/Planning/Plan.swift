@@ -3,8 +3,8 @@
 //
 // 1. Steps are idempotent: an interrupted plan can run again from its start.
 // 2. Steps run in the order of `Plan`'s lists. The steps of `files` can run in any order.
-// 3. Paths are relative to the component's parent directory, so that single files and trees need no
-//    distinction.
+// 3. Paths are relative to the component. The path of the component itself is the top, for single
+//    files and for trees.
 
 import Codec
 import Platform
@@ -22,16 +22,16 @@ public struct Step: Sendable {
     case write
     /// Creates an entry whose content exists at another path: shares its blocks, or links it if
     /// `mayLink` states that all attributes are equal. Otherwise like `write`.
-    case reuse(from: [UInt8], mayLink: Bool)
+    case reuse(from: RelativePath, mayLink: Bool)
     /// Makes the entry a hard link to the one at `to`.
-    case link(to: [UInt8])
+    case link(to: RelativePath)
     /// Sets owner, mode, attributes and time of an existing entry.
     case setAttributes
   }
   /// The kind of change.
   public let action: Action
-  /// The entry's path.
-  public let path: [UInt8]
+  /// The entry's path in the component.
+  public let path: RelativePath
   /// The target entry; for `remove`, the removed one.
   public let entry: Entry
   /// The entry that is replaced, as the plan saw it.
@@ -44,7 +44,7 @@ public struct Step: Sendable {
   /// Creates a step.
   /// - Parameter contentBytes: nil for all of the entry's bytes.
   public init(
-    action: Action, path: [UInt8], entry: Entry, old: Entry? = nil, seen: FileStat? = nil,
+    action: Action, path: RelativePath, entry: Entry, old: Entry? = nil, seen: FileStat? = nil,
     contentBytes: UInt64? = nil
   ) {
     self.action = action
@@ -71,9 +71,9 @@ public struct Plan: Sendable {
   /// Directories whose attributes and times are set last, children before parents.
   public var finished: [Step] = []
   /// Entries that are left alone, with the reasons.
-  public var skipped: [(path: [UInt8], reason: String)] = []
+  public var skipped: [(path: RelativePath, reason: String)] = []
   /// Attributes that the file system cannot store as in the snapshot. No step changes them.
-  public var limits: [ApplyProblem] = []
+  public var limits: [(path: RelativePath, reason: String)] = []
 
   /// Creates an empty plan.
   public init() {}
@@ -98,53 +98,12 @@ public struct Plan: Sendable {
   }
 
   /// Returns whether a step changes a directory or an entry in it.
-  /// - Parameter directory: relative to the component; empty for the component itself.
-  public func changes(within directory: [UInt8]) -> Bool {
+  public func changes(within directory: RelativePath) -> Bool {
     [removals, directories, files, links, attributes, finished].contains { steps in
-      steps.contains { step in
-        let path = step.path.drop { $0 != 0x2f }.dropFirst()
-        return directory.isEmpty
-          || path.starts(with: directory)
-            && (path.count == directory.count || path[path.startIndex + directory.count] == 0x2f)
-      }
+      steps.contains { $0.path.isInside(directory) }
     }
   }
 
   /// The total size of the removed files.
   public var removedBytes: UInt64 { removals.reduce(0) { $0 &+ $1.entry.sizeBytes } }
-}
-
-extension Plan {
-  /// Returns the same plan for another name.
-  /// - Parameters:
-  ///   - name: the component's new name.
-  ///   - source: the name of the tree whose data is reused.
-  public func renamed(to name: [UInt8], reusing source: [UInt8] = []) -> Plan {
-    func path(_ path: [UInt8], _ name: [UInt8]) -> [UInt8] {
-      name + path.drop { $0 != 0x2f }
-    }
-    func steps(_ steps: [Step]) -> [Step] {
-      steps.map { step in
-        let action: Step.Action =
-          switch step.action {
-          case .link(let target): .link(to: path(target, name))
-          case .reuse(let from, let mayLink): .reuse(from: path(from, source), mayLink: mayLink)
-          default: step.action
-          }
-        return Step(
-          action: action, path: path(step.path, name), entry: step.entry, old: step.old,
-          seen: step.seen, contentBytes: step.contentBytes)
-      }
-    }
-    var plan = Plan()
-    plan.removals = steps(removals)
-    plan.directories = steps(directories)
-    plan.files = steps(files)
-    plan.links = steps(links)
-    plan.attributes = steps(attributes)
-    plan.finished = steps(finished)
-    plan.skipped = skipped
-    plan.limits = limits
-    return plan
-  }
 }

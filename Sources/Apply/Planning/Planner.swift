@@ -10,7 +10,7 @@ public struct Planner {
   private let live: any ObjectSource
   /// Paths that must not change, including everything below them: mount points, and entries that
   /// could not be read, now or for the snapshot.
-  private let untouchable: [[UInt8]: Reason]
+  private let untouchable: [RelativePath: Reason]
 
   /// The reason for leaving a path alone.
   public struct Reason: Sendable {
@@ -29,10 +29,10 @@ public struct Planner {
   private var plan = Plan()
   private var leaders: [UInt64: Leader] = [:]
   /// Directories without differences. They may still contain the first name of an inode.
-  private var unvisited: [(path: [UInt8], ids: Tree.IDs)] = []
+  private var unvisited: [(path: RelativePath, ids: Tree.IDs)] = []
 
   private struct Leader {
-    let path: [UInt8]
+    let path: RelativePath
     /// Whether it will be a new inode, so that its other links must be created again.
     let isNew: Bool
   }
@@ -41,11 +41,11 @@ public struct Planner {
   /// - Parameters:
   ///   - target: contains the trees of the target.
   ///   - live: contains the trees of the live image.
-  ///   - untouchable: paths that must not change, as in the plan, with the reasons.
+  ///   - untouchable: paths that must not change, with the reasons.
   ///   - observed: the live entries as a capture saw them.
   ///   - limits: the limits of the file system; nil to plan as if it had none.
   public init(
-    target: any ObjectSource, live: any ObjectSource, untouchable: [[UInt8]: Reason] = [:],
+    target: any ObjectSource, live: any ObjectSource, untouchable: [RelativePath: Reason] = [:],
     observed: (any ObservedTree)? = nil, limits: AttributeLimits? = nil
   ) {
     self.target = target
@@ -56,7 +56,7 @@ public struct Planner {
   }
 
   private func step(
-    _ action: Step.Action, _ path: [UInt8], _ entry: Entry, old: Entry?,
+    _ action: Step.Action, _ path: RelativePath, _ entry: Entry, old: Entry?,
     contentBytes: UInt64? = nil
   ) -> Step {
     Step(
@@ -67,27 +67,25 @@ public struct Planner {
   /// Returns the fields that differ, without those that the file system cannot store. The latter
   /// are noted.
   private mutating func fields(
-    _ path: [UInt8], _ current: Entry, _ desired: Entry
+    _ path: RelativePath, _ current: Entry, _ desired: Entry
   ) throws -> ChangedFields {
     let fields = current.changes(to: desired)
     guard !fields.isEmpty, let limits else { return fields }
     let (left, reasons) = try limits.reachable(fields, from: current, live, to: desired)
     // An entry that changes anyway gets as close as possible.
     if left.subtracting(.links).isEmpty {
-      plan.limits += reasons.map { ApplyProblem(path: path, what: $0, isAttribute: true) }
+      plan.limits += reasons.map { (path, $0) }
     }
     return left
   }
 
   /// Returns the plan that changes `current` to `desired`; nil means no entry.
   /// - Throws: `StoreError` if a tree cannot be read; `SystemError`.
-  public mutating func plan(
-    name: [UInt8], current: Entry?, desired: Entry?
-  ) throws -> Plan {
+  public mutating func plan(current: Entry?, desired: Entry?) throws -> Plan {
     plan = Plan()
     leaders = [:]
     unvisited = []
-    try visit(name, current, desired)
+    try visit(.top, current, desired)
     return plan
   }
 
@@ -95,7 +93,7 @@ public struct Planner {
   /// - Returns: whether names or inodes in the parent directory change.
   @discardableResult
   private mutating func visit(
-    _ path: [UInt8], _ current: Entry?, _ desired: Entry?
+    _ path: RelativePath, _ current: Entry?, _ desired: Entry?
   ) throws -> Bool {
     // An existing entry that cannot be read is in no snapshot, so it must not change.
     let reason = untouchable[path]
@@ -122,7 +120,7 @@ public struct Planner {
   }
 
   private mutating func visitDirectory(
-    _ path: [UInt8], _ current: Entry?, _ desired: Entry
+    _ path: RelativePath, _ current: Entry?, _ desired: Entry
   ) throws -> Bool {
     var parentChanges = false
     var existing = current
@@ -144,11 +142,11 @@ public struct Planner {
         // Most entries are equal: skip files without even creating a path, unless some path must be
         // reported as left alone.
         if untouchable.isEmpty, let a, let b, a.linkGroup == 0, !a.content.isMissing, a == b {
-          if let ids = b.ids { unvisited.append((path + [0x2f] + b.name, ids)) }
+          if let ids = b.ids { unvisited.append((path.appending(b.name), ids)) }
           return
         }
         let name = b?.name ?? a?.name ?? []
-        if try visit(path + [0x2f] + name, a, b) { changesInside = true }
+        if try visit(path.appending(name), a, b) { changesInside = true }
       }
     }
     if try changesInside || existing.map({ try !fields(path, $0, desired).isEmpty }) ?? true {
@@ -158,7 +156,7 @@ public struct Planner {
   }
 
   private mutating func visitFile(
-    _ path: [UInt8], _ current: Entry?, _ desired: Entry
+    _ path: RelativePath, _ current: Entry?, _ desired: Entry
   ) throws -> Bool {
     var existing = current
     if let old = current, old.kind == .directory {
@@ -213,7 +211,7 @@ public struct Planner {
     unvisited = []
     while let (path, ids) = waiting.popLast() {
       for entry in try target.entries(ids) {
-        let below = path + [0x2f] + entry.name
+        let below = path.appending(entry.name)
         if let ids = entry.ids {
           waiting.append((below, ids))
         } else if entry.linkGroup != 0, leaders[entry.linkGroup] == nil {
@@ -228,7 +226,7 @@ public struct Planner {
   /// also so if the change sets another owner, setuid, setgid or capabilities, which must not reach
   /// an inode that another process put there.
   private func needsFreshInode(
-    _ path: [UInt8], _ existing: Entry, _ desired: Entry, _ fields: ChangedFields
+    _ path: RelativePath, _ existing: Entry, _ desired: Entry, _ fields: ChangedFields
   ) throws -> Bool {
     let attributes = fields.subtracting(.links)
     if attributes.isEmpty { return false }
@@ -245,7 +243,7 @@ public struct Planner {
   /// Plans the removal of an entry and all entries below it. A directory stays while an entry in it
   /// stays.
   /// - Returns: whether the entry will be removed.
-  private mutating func remove(_ path: [UInt8], _ entry: Entry) throws -> Bool {
+  private mutating func remove(_ path: RelativePath, _ entry: Entry) throws -> Bool {
     if untouchable[path] != nil || entry.content.isMissing {
       plan.skipped.append(
         (path, untouchable[path]?.text ?? "it cannot be read, so no snapshot contains it"))
@@ -254,12 +252,12 @@ public struct Planner {
     var mustStay = false
     if let ids = entry.ids {
       for child in try live.entries(ids) {
-        if try !remove(path + [0x2f] + child.name, child) { mustStay = true }
+        if try !remove(path.appending(child.name), child) { mustStay = true }
       }
       // An entry that is in no tree, such as the store, still keeps its directory from being
       // removed.
       if let inside = untouchable.first(where: {
-        $0.value.isLive && $0.key.count > path.count && $0.key.starts(with: path + [0x2f])
+        $0.value.isLive && $0.key != path && $0.key.isInside(path)
       }) {
         if !mustStay { plan.skipped.append((inside.key, inside.value.text)) }
         mustStay = true

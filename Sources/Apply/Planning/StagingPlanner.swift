@@ -17,7 +17,7 @@ public struct StagingPlanner {
   private let mayLink: Bool
   private var plan = Plan()
   /// The first member of each link group in the new tree.
-  private var leaders: [UInt64: [UInt8]] = [:]
+  private var leaders: [UInt64: RelativePath] = [:]
 
   /// Creates a planner.
   /// - Parameters:
@@ -30,27 +30,23 @@ public struct StagingPlanner {
     self.live = live
   }
 
-  /// Returns the plan that creates the directory `desired` under `name`.
+  /// Returns the plan that creates the directory `desired`.
   /// - Parameters:
-  ///   - name: the new tree's name.
-  ///   - liveName: the live tree's name in the same directory.
   ///   - current: the live tree; nil if there is none.
   ///   - desired: the target tree.
   /// - Throws: `StoreError` if a tree cannot be read.
-  public mutating func plan(
-    name: [UInt8], liveName: [UInt8], current: Entry?, desired: Entry
-  ) throws -> Plan {
+  public mutating func plan(current: Entry?, desired: Entry) throws -> Plan {
     plan = Plan()
     leaders = [:]
-    try visit(name, liveName, current, desired)
+    try visit(.top, current, desired)
     return plan
   }
 
   private mutating func visit(
-    _ path: [UInt8], _ livePath: [UInt8], _ current: Entry?, _ desired: Entry
+    _ path: RelativePath, _ current: Entry?, _ desired: Entry
   ) throws {
     guard desired.kind == .directory else {
-      try visitFile(path, livePath, current, desired)
+      try visitFile(path, current, desired)
       return
     }
     plan.directories.append(Step(action: .makeDirectory, path: path, entry: desired))
@@ -58,14 +54,14 @@ public struct StagingPlanner {
     let new = try desired.ids.map { try target.entries($0) } ?? []
     try TreeDiff.pairs(old, new) { a, b in
       guard let b else { return }
-      try visit(path + [0x2f] + b.name, livePath + [0x2f] + b.name, a, b)
+      try visit(path.appending(b.name), a, b)
     }
     // Children come before their parents.
     plan.finished.append(Step(action: .setAttributes, path: path, entry: desired))
   }
 
   private mutating func visitFile(
-    _ path: [UInt8], _ livePath: [UInt8], _ current: Entry?, _ desired: Entry
+    _ path: RelativePath, _ current: Entry?, _ desired: Entry
   ) throws {
     if desired.linkGroup != 0 {
       if let leader = leaders[desired.linkGroup] {
@@ -93,7 +89,7 @@ public struct StagingPlanner {
     }
     plan.files.append(
       Step(
-        action: .reuse(from: livePath, mayLink: isSame && mayLink), path: path, entry: desired,
+        action: .reuse(from: path, mayLink: isSame && mayLink), path: path, entry: desired,
         old: current, contentBytes: try target.contentBytes(of: desired)))
   }
 }

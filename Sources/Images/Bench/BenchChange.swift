@@ -13,19 +13,19 @@ extension EditableTree {
   mutating func renewFiles(
     percent: Double, of contentBytes: UInt64, in store: ObjectStore
   ) throws -> UInt64 {
-    var candidates: [(path: TreePath, entry: Entry, blob: Digest, sizeBytes: UInt64)] = []
-    func collect(_ directory: Entry, _ path: TreePath) throws {
+    var candidates: [(path: RelativePath, entry: Entry, blob: Digest, sizeBytes: UInt64)] = []
+    func collect(_ directory: Entry, _ path: RelativePath) throws {
       guard let ids = directory.ids else { return }
       for entry in try Tree.entries(ids, from: view) {
         switch entry.content {
-        case .directory: try collect(entry, path + [entry.name])
+        case .directory: try collect(entry, path.appending(entry.name))
         case .file(let blob, let size) where size > 0 && size <= 32 << 20 && entry.linkGroup == 0:
-          candidates.append((path + [entry.name], entry, blob, size))
+          candidates.append((path.appending(entry.name), entry, blob, size))
         default: break
         }
       }
     }
-    try collect(top, [])
+    try collect(top, .top)
     // Digests serve as random numbers.
     candidates.sort { $0.blob.bytes.lexicographicallyPrecedes($1.blob.bytes) }
     let desired = UInt64(Double(contentBytes) * percent / 100)

@@ -4,6 +4,7 @@
 // The check is only for a warning: processes that cannot be examined are left out.
 
 import Platform
+import Store
 
 /// The processes with files of a tree open for writing.
 struct OpenFileCheck {
@@ -70,10 +71,9 @@ struct OpenFileRemarks: Collaborator {
       else {
         return []
       }
-      let parent = Array(tree.dropLast(location.name.count))
       let replaced = (component.plan.files + component.plan.links).filter { $0.old?.kind == .file }
       let removed = component.plan.removals.filter { $0.entry.kind == .file }
-      let paths = Set((replaced + removed).map { parent + $0.path })
+      let paths = Set((replaced + removed).map { ImagePath(component: tree, path: $0.path).bytes })
       return paths.isEmpty
         ? [] : OpenFileCheck(context.fileSystem).lines(paths, in: tree)
     }

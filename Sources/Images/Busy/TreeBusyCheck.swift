@@ -74,8 +74,8 @@ struct TreeBusyCheck {
     guard let directory = try? files.openDirectory(at: files.workingDirectory, request.path),
       (try? files.volume(of: directory.raw))?.isBtrfs == true
     else { return }
-    var found: [UInt8]?
-    if (try? files.stat(directory.raw))?.inode == Volume.btrfsSubvolumeInode { found = [] }
+    var found: RelativePath?
+    if (try? files.stat(directory.raw))?.inode == Volume.btrfsSubvolumeInode { found = .top }
     request.tree?.forEachEntry { stat, path in
       if stat.kind == .directory, stat.inode == Volume.btrfsSubvolumeInode, found == nil {
         found = path()
@@ -83,8 +83,8 @@ struct TreeBusyCheck {
     }
     guard let found else { return }
     obstacles.append(
-      found.isEmpty
-        ? "it is a btrfs subvolume" : "its directory \(printable(found)) is a btrfs subvolume")
+      found.isTop
+        ? "it is a btrfs subvolume" : "its directory \(found.text) is a btrfs subvolume")
   }
 
   private mutating func findMounts(_ tree: [UInt8], _ own: MountTable, _ scan: SystemScan) {
@@ -221,9 +221,9 @@ struct TreeBusyCheck {
         add(user)
       }
       if stat.kind == .socket, !socketNames.isEmpty,
-        socketNames.contains(Array(path().suffix(while: { $0 != 0x2f })))
+        socketNames.contains(path().lastComponent)
       {
-        add("a socket in it is bound (\(printable(path())))")
+        add("a socket in it is bound (\(path().text))")
       }
     }
     reasons += users.prefix(3)

@@ -13,6 +13,20 @@ extension [Snapshot.Component] {
   /// Returns the component at a path, links followed; nil if there is none.
   func content(at path: [UInt8]) -> Snapshot.Component? { component(at: path).flatMap(followed) }
 
+  /// Returns the component that contains an absolute path on the management node, links to it followed, and the names
+  /// below it; nil if the image has no such component.
+  func containing(
+    _ names: [[UInt8]]
+  ) -> (component: Snapshot.Component, below: [[UInt8]])? {
+    for component in self {
+      let own = writtenComponents(component.path)
+      guard names.starts(with: own) else { continue }
+      let below = [[UInt8]](names.dropFirst(own.count))
+      return (below.isEmpty ? component : followed(component) ?? component, below)
+    }
+    return nil
+  }
+
   /// Returns the component that a link leads to, or the component itself if it is not a link.
   func followed(_ component: Snapshot.Component) -> Snapshot.Component? {
     var component = component
@@ -28,7 +42,7 @@ extension [Snapshot.Component] {
   private func leadingTo(_ target: [UInt8], from link: Snapshot.Component) -> Snapshot.Component? {
     guard let own = AbsolutePath(link.path) else { return nil }
     var components = target.first == 0x2f ? [] : own.parent.components
-    for part in target.split(separator: 0x2f).map({ [UInt8]($0) }) where part != [0x2e] {
+    for part in writtenComponents(target) {
       if part == [0x2e, 0x2e] {
         components = components.dropLast()
       } else {

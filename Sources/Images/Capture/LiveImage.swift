@@ -10,9 +10,11 @@ import XCAT
 struct LiveImage: Sendable {
   let definition: ImageDefinition
   let rows: TableRowSet
-  let capture: CaptureResult
+  var capture: CaptureResult
   let notes: [Snapshot.Note]
   let cache: StatCache?
+  /// The packed files whose content the store has, or gets as recipes, so that the capture did not read them.
+  let candidates: [RecipeCandidate]
   /// The patterns that excluded entries of the root tree: lists of gitignore(5) lines.
   let excludes: [[String]]
 
@@ -25,6 +27,42 @@ struct LiveImage: Sendable {
       name: name, definition: definition, rows: rows, components: capture.components,
       source: source,
       notes: notes)
+  }
+}
+
+/// What a capture of a live image covers.
+struct CaptureScope {
+  let definition: ImageDefinition
+  /// The snapshot that the live image is compared with, or will become. Its excludes apply, too.
+  var target: Snapshot?
+  /// The trees that a change brings, besides the target's; nil if nothing will be changed.
+  var change: [Entry]?
+  /// Files in addition to those that the definition names.
+  var additional: [CaptureRoot] = []
+  /// Table rows in addition to those of the image.
+  var rows: Set<RowKey> = []
+  /// The name prefix of leftovers that are captured like any other entry; nil for none.
+  var leftovers: [UInt8]?
+  var recipes = Recipes.none
+  /// The files that were written just now. They are not read again unless their attributes have changed.
+  var verifiedFiles = VerifiedFiles()
+
+  /// The packed files that are stored as recipes instead of chunks.
+  enum Recipes {
+    case none
+    /// Those that are recipes in the latest snapshot.
+    case existing
+    case all
+  }
+
+  init(
+    _ definition: ImageDefinition, additional: [CaptureRoot] = [], rows: Set<RowKey> = [],
+    recipes: Recipes = .none
+  ) {
+    self.definition = definition
+    self.additional = additional
+    self.rows = rows
+    self.recipes = recipes
   }
 }
 
@@ -97,30 +135,33 @@ struct ImageCapturer: Collaborator {
     }
   }
 
-  /// Captures the live image.
-  /// - Parameters:
-  ///   - others: files to capture in addition to those that the definition names.
-  ///   - target: the snapshot that the live image is compared with, or will become. Its excludes apply, too.
-  ///   - change: the trees that a change brings, besides the target's; nil if nothing will be changed.
+  /// Captures the live image. Requests and stat cache are loaded once.
+  /// - Throws: `ImageError`, `StoreError`, `XCATError`, `SystemError`.
   func captureLive(
-    _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
-    target: Snapshot? = nil, change: [Entry]? = nil,
-    additional others: [CaptureRoot] = [], rows keys: Set<RowKey> = [],
-    verifiedFiles: [[UInt8]: VerifiedFile] = [:], leftovers prefix: [UInt8]? = nil,
+    _ image: ImageName, _ scope: CaptureScope, latest: CommittedSnapshot?,
     into destination: CaptureDestination
   ) throws -> LiveImage {
     try requireProc()
     let store = try context.store()
+    let definition = scope.definition
     let cache = try validCache(image, store)
-    let (requests, named) = try requests(definition, latest: latest?.snapshot, additional: others)
+    let (requests, named) = try requests(
+      definition, latest: latest?.snapshot, additional: scope.additional)
+    let candidates =
+      scope.recipes == .none
+      ? []
+      : try RecipeConverter(context).recipeCandidates(
+        requests, cache, latest: latest?.snapshot, includesNew: scope.recipes == .all)
     var capturer = try StoreProtection(context).newCapture()
-    capturer.capturedLeftovers = prefix
+    capturer.capturedLeftovers = scope.leftovers
     let excludes = try DirectoryExcludes(context).excludes(
-      of: image, definition, and: target, change: change)
+      of: image, definition, and: scope.target, change: scope.change)
     capturer.excludes = try DirectoryExcludes(context).treeExcludes(
       definition, excludes, latest: latest?.snapshot)
     let capture = try capturer.run(
-      requests, cache: cache, verifiedFiles: verifiedFiles, into: destination
+      requests, cache: cache,
+      verifiedFiles: candidates.isEmpty ? scope.verifiedFiles : VerifiedFiles(candidates),
+      into: destination
     ).withOneRootTree(definition)
     let absent = capture.absent.filter { named.contains($0.path) }.map {
       Snapshot.Note(
@@ -131,10 +172,10 @@ struct ImageCapturer: Collaborator {
     let missing = try noImageFiles(definition, capture).map { [$0] } ?? []
     return LiveImage(
       definition: definition,
-      rows: try LiveRows(context).liveRows(image, definition, additional: keys),
+      rows: try LiveRows(context).liveRows(image, definition, additional: scope.rows),
       capture: capture,
       notes: (capture.notes + absent + missing).sorted { precedes($0.path, $1.path) },
-      cache: cache, excludes: excludes.lists.map(\.lines))
+      cache: cache, candidates: candidates, excludes: excludes.lists.map(\.lines))
   }
 
   /// Returns a note if a diskless image's directory is empty or missing: its file system is not mounted, or
@@ -167,6 +208,13 @@ struct ImageCapturer: Collaborator {
     return nil
   }
 
+  /// Saves the stat cache of a captured image for a snapshot with the same components.
+  func saveCache(of live: LiveImage, _ image: ImageName, base: CommittedSnapshot) {
+    guard let layout = try? context.store().layout else { return }
+    live.capture.saveCache(
+      layout, key: context.cacheKey(image), base: base.id, replacing: live.cache)
+  }
+
   /// Returns the definition from xCAT's tables.
   /// - Throws: `ImageError` (`imageNotFound`) if no table defines the image.
   func definition(of image: ImageName) throws -> ImageDefinition {
@@ -188,5 +236,12 @@ extension CaptureRoot {
   init?(_ component: Snapshot.Component) {
     guard let path = AbsolutePath(component.path) else { return nil }
     self.init(role: component.role, path: path)
+  }
+}
+
+extension VerifiedFiles {
+  fileprivate init(_ candidates: [RecipeCandidate]) {
+    self.init(
+      candidates.lazy.map { (path: ImagePath(component: $0.path), file: $0.verifiedFile) })
   }
 }

@@ -1,6 +1,7 @@
 // Lists the entries that an incomplete snapshot lacks. Everything made from the snapshot lacks them too, so
 // every command that uses a snapshot's content names them each time.
 
+import Platform
 import Store
 
 extension Snapshot {
@@ -8,8 +9,7 @@ extension Snapshot {
   /// - Parameter path: limits the notes to this path and those below it. Empty for no limit.
   func gaps(below path: [UInt8] = []) -> [Note] {
     notes.filter { note in
-      note.isProblem && note.kind != .noImageFiles
-        && (path.isEmpty || note.path == path || note.path.starts(with: path + [0x2f]))
+      note.isProblem && note.kind != .noImageFiles && (path.isEmpty || isInside(note.path, path))
     }
   }
 }

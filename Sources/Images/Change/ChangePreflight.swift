@@ -44,7 +44,7 @@ struct ChangePreflight: Collaborator {
           try context.fileSystem.openDirectory(at: location.directory.raw, location.name), directory
         )
       } catch {
-        guard error.isAbsent || error.code == .loop, !directory.components.isEmpty else {
+        guard error.isAbsent || error.code == .loop, !directory.isRoot else {
           return nil
         }
         directory = directory.parent
@@ -79,7 +79,7 @@ struct ChangePreflight: Collaborator {
     else {
       return
     }
-    var subvolumes: [[UInt8]] = []
+    var subvolumes: [RelativePath] = []
     observed.forEachEntry { stat, path in
       if stat.kind == .directory, stat.inode == Volume.btrfsSubvolumeInode {
         subvolumes.append(path())
@@ -87,12 +87,11 @@ struct ChangePreflight: Collaborator {
     }
     for subvolume in subvolumes where component.plan.changes(within: subvolume) {
       var directory = tree
-      for name in subvolume.split(separator: 0x2f) {
-        directory = try context.fileSystem.openDirectory(at: directory.raw, Array(name))
+      for name in subvolume.components {
+        directory = try context.fileSystem.openDirectory(at: directory.raw, name)
       }
       guard context.fileSystem.isInReadOnlySubvolume(directory.raw) else { continue }
-      let path =
-        subvolume.isEmpty ? component.path.text : "\(component.path.text)/\(printable(subvolume))"
+      let path = component.path.appending(subvolume).text
       throw ImageError(
         .readOnly,
         path, "is a read-only btrfs subvolume",
@@ -131,7 +130,7 @@ struct ChangePreflight: Collaborator {
     }
     throw ImageError(
       .accessDenied,
-      "\(component.path.text)\(path.isEmpty ? "" : "/")\(printable(path))",
+      component.path.appending(path).text,
       "has the flag \(flags.letters), but must be changed",
       hint: "Nothing was changed; it takes the capability CAP_LINUX_IMMUTABLE, or 'chattr "
         + "-\(flags.letters)' by somebody who has it")
@@ -233,18 +232,17 @@ extension ComponentPlan {
   var changesTopName: Bool {
     if staging != nil { return true }
     let lists = [plan.removals, plan.directories, plan.files, plan.links]
-    return lists.contains { $0.contains { !$0.path.contains(0x2f) } }
+    return lists.contains { $0.contains { $0.path.isTop } }
   }
 
-  /// The first entry with protecting flags that the change would replace, remove or alter. Its path is
-  /// relative to the component.
-  var firstProtected: (path: [UInt8], flags: InodeFlags)? {
+  /// The first entry with protecting flags that the change would replace, remove or alter.
+  var firstProtected: (path: RelativePath, flags: InodeFlags)? {
     if staging != nil { return observed?.firstProtected }
     for steps in [plan.removals, plan.files, plan.links, plan.attributes, plan.finished] {
       for step in steps {
         let flags = (step.seen?.flags ?? []).intersection(.protecting)
         if !flags.isEmpty {
-          return (Array(step.path.drop { $0 != 0x2f }.dropFirst()), flags)
+          return (step.path, flags)
         }
       }
     }
@@ -253,9 +251,9 @@ extension ComponentPlan {
 }
 
 extension CapturedComponent {
-  /// The first entry with protecting flags. Its path is relative to the component.
-  var firstProtected: (path: [UInt8], flags: InodeFlags)? {
-    var found: (path: [UInt8], flags: InodeFlags)?
+  /// The first entry with protecting flags.
+  var firstProtected: (path: RelativePath, flags: InodeFlags)? {
+    var found: (path: RelativePath, flags: InodeFlags)?
     forEachEntry { stat, path in
       let flags = stat.flags.intersection(.protecting)
       if found == nil, !flags.isEmpty { found = (path(), flags) }

@@ -98,7 +98,7 @@ struct ChangeScope: Collaborator {
       kept.plan = Plan()
       kept.plan.skipped = [
         (
-          component.path.lastComponent,
+          .top,
           "it lies outside of the image's own directories; '--allow \(component.path.text)' "
             + "changes it"
         )

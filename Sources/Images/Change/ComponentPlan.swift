@@ -73,6 +73,23 @@ public struct ApplyOutcome: Sendable {
   }
 }
 
+/// The components of one side of a change.
+struct PlanSide {
+  let components: [Snapshot.Component]
+  /// Holds the objects of the trees.
+  let source: any ObjectSource
+  /// The notes of the capture, or of the target. A change leaves the paths of some of them alone.
+  let notes: [Snapshot.Note]
+
+  init(
+    _ components: [Snapshot.Component], _ source: any ObjectSource, notes: [Snapshot.Note] = []
+  ) {
+    self.components = components
+    self.source = source
+    self.notes = notes
+  }
+}
+
 /// Plans the components of a change.
 struct ComponentPlanner: Collaborator {
   let context: Context
@@ -95,24 +112,21 @@ struct ComponentPlanner: Collaborator {
   /// Plans the components.
   ///
   /// - Parameters:
-  ///   - live: the live components. Those in the image's own directory are removed if the target lacks them.
-  ///   - liveNotes: the notes of the live capture. Paths in these or in `targetNotes` may be left alone.
-  ///   - captured: the capture of `live`, for comparison when entries are replaced.
+  ///   - live: the live side. Its components in the image's own directory are removed if the target lacks them.
+  ///   - captured: the capture of the live side, for comparison when entries are replaced.
   ///   - limits: the attribute limits of the file systems; nil to plan as if there were none.
   func planComponents(
-    from live: [Snapshot.Component], _ liveSource: any ObjectSource,
-    to target: [Snapshot.Component],
-    _ targetSource: any ObjectSource, liveNotes: [Snapshot.Note], targetNotes: [Snapshot.Note],
-    captured: CaptureResult? = nil, limits: LiveLimits? = nil
+    from live: PlanSide, to target: PlanSide, captured: CaptureResult? = nil,
+    limits: LiveLimits? = nil
   ) throws -> [ComponentPlan] {
     let store = try context.store()
-    let paths = Set(live.map(\.path)).union(target.map(\.path)).sorted(by: precedes)
-    let absent = Set(targetNotes.filter { $0.code == .createdFile }.map(\.path))
+    let paths = Set((live.components + target.components).map(\.path)).sorted(by: precedes)
+    let absent = Set(target.notes.filter { $0.code == .createdFile }.map(\.path))
     var plans: [ComponentPlan] = []
     for path in paths {
       guard let absolute = AbsolutePath(path) else { continue }
-      let current = live.first { $0.path == path }
-      let desired = target.first { $0.path == path }
+      let current = live.components.component(at: path)
+      let desired = target.components.component(at: path)
       // Several images may share a list, so it is not removed merely because this one named it once. It is
       // removed if the target notes its absence.
       if desired == nil, let current, !current.role.isOwned,
@@ -120,23 +134,20 @@ struct ComponentPlanner: Collaborator {
       {
         continue
       }
-      let above = absolute.parent.bytes
-      let prefix = above == [0x2f] ? 1 : above.count + 1
-      var untouchable: [[UInt8]: Planner.Reason] = [:]
-      for (notes, isLive) in [(targetNotes, false), (liveNotes, true)] {
-        for note in notes where note.isUntouchable && note.path.starts(with: path) {
-          untouchable[Array(note.path.dropFirst(prefix))] = Planner.Reason(
-            note.reason, isLive: isLive)
+      var untouchable: [RelativePath: Planner.Reason] = [:]
+      for (notes, isLive) in [(target.notes, false), (live.notes, true)] {
+        for note in notes where note.isUntouchable {
+          guard let address = ImagePath(note.path, in: path) else { continue }
+          untouchable[address.path] = Planner.Reason(note.reason, isLive: isLive)
         }
       }
       let observed = captured?.component(at: path)
       let isEqual = current?.entry == desired?.entry
       var planner = Planner(
-        target: targetSource, live: liveSource, untouchable: untouchable, observed: observed,
+        target: target.source, live: live.source, untouchable: untouchable, observed: observed,
         limits: isEqual ? nil : limits?.of(absolute))
       let plan = try store.withReadTransaction {
-        try planner.plan(
-          name: absolute.lastComponent, current: current?.entry, desired: desired?.entry)
+        try planner.plan(current: current?.entry, desired: desired?.entry)
       }
       if !plan.isEmpty || !plan.skipped.isEmpty || !plan.limits.isEmpty {
         plans.append(
@@ -157,8 +168,9 @@ struct ComponentPlanner: Collaborator {
     outcome.chosenMethods = methods
     outcome.attributes = attributes
     for component in plans {
-      let above = component.path.parent.bytes
-      func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
+      func full(_ path: RelativePath) -> [UInt8] {
+        ImagePath(component: component.path.bytes, path: path).bytes
+      }
       outcome.plannedSteps += component.plan.stepCount
       outcome.plannedBytes &+= component.plan.writtenBytes
       outcome.removedBytes &+= component.plan.removedBytes
@@ -171,7 +183,7 @@ struct ComponentPlanner: Collaborator {
         .filter { !written.contains($0.path) }.map { full($0.path) }
       outcome.skipped += component.plan.skipped.map { (full($0.path), $0.reason) }
       outcome.limits += component.plan.limits.map {
-        ApplyProblem(path: full($0.path), what: $0.what, isAttribute: true)
+        ApplyProblem(path: full($0.path), what: $0.reason, isAttribute: true)
       }
     }
     return outcome
@@ -179,11 +191,10 @@ struct ComponentPlanner: Collaborator {
 }
 
 extension ApplyReport {
-  /// The written files, by path.
-  var verifiedFiles: [[UInt8]: VerifiedFile] {
-    Dictionary(
-      writtenFileStates.map { ($0.path, VerifiedFile(stat: $0.stat, blob: $0.blob)) },
-      uniquingKeysWith: { _, last in last })
+  /// The written files, which need not be read again.
+  var verifiedFiles: VerifiedFiles {
+    VerifiedFiles(
+      writtenFileStates.lazy.map { ($0.path, VerifiedFile(stat: $0.stat, blob: $0.blob)) })
   }
 }
 
@@ -207,9 +218,4 @@ extension Snapshot.Note {
   }
 }
 
-extension CapturedComponent: ObservedTree {
-  public func stat(at path: [UInt8]) -> FileStat? {
-    // A plan's paths begin with the component's name.
-    stat(at: path[(path.firstIndex(of: 0x2f).map { $0 + 1 } ?? path.count)...])
-  }
-}
+extension CapturedComponent: ObservedTree {}

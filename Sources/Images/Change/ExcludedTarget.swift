@@ -14,12 +14,12 @@ import XCAT
 struct ReducedTarget {
   let state: CombinedState
   /// The topmost excluded entries, inside the root tree.
-  let paths: [TreePath]
+  let paths: [RelativePath]
 
   /// The remark on a change to the target.
   /// - Parameter name: the name of the snapshot.
   func remark(_ name: String) -> String {
-    let shown = paths.prefix(3).map { printable(Array($0.joined(separator: [0x2f]))) }
+    let shown = paths.prefix(3).map { $0.text }
     return "\(paths.count) \(paths.count == 1 ? "entry" : "entries") of \(name) "
       + "\(paths.count == 1 ? "is" : "are") excluded now, and not changed: "
       + shown.joined(separator: ", ") + (paths.count > 3 ? " …" : "")
@@ -73,22 +73,21 @@ private struct ExcludedEntrySearch {
   }
 
   /// Returns the topmost excluded entries.
-  func paths(in tree: Entry) throws -> [TreePath] {
-    var paths: [TreePath] = []
-    func visit(_ entry: Entry, _ path: TreePath) throws {
+  func paths(in tree: Entry) throws -> [RelativePath] {
+    var paths: [RelativePath] = []
+    func visit(_ entry: Entry, _ path: RelativePath) throws {
       guard let ids = entry.ids else { return }
       for child in try Tree.entries(ids, from: store) {
-        let inside = path + [child.name]
+        let inside = path.appending(child.name)
         let isDirectory = child.kind == .directory
-        if patterns.match(Array(inside.joined(separator: [0x2f])), isDirectory: isDirectory) != nil
-        {
+        if patterns.match(inside, isDirectory: isDirectory) != nil {
           paths.append(inside)
         } else if isDirectory {
           try visit(child, inside)
         }
       }
     }
-    try visit(tree, [])
+    try visit(tree, .top)
     return paths
   }
 }

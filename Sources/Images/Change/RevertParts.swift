@@ -56,7 +56,7 @@ struct PartCombiner {
   private var rows: TableRowSet
   private var edits: [[UInt8]: TreeEdits] = [:]
   /// The directories that the edits create, by component.
-  private var createdDirectories: [[UInt8]: Set<TreePath>] = [:]
+  private var createdDirectories: [[UInt8]: Set<RelativePath>] = [:]
 
   init(_ capture: LiveCapture, _ source: CommittedSnapshot, _ store: ObjectStore) {
     live = capture.live
@@ -102,59 +102,60 @@ struct PartCombiner {
 
   /// A path of a partial revert, in both states.
   private struct PathspecLocation {
-    let componentPath: [UInt8]
+    let path: ImagePath
     let old: Snapshot.Component?
     let new: Snapshot.Component?
-    let below: TreePath
+    var component: [UInt8] { path.component }
+    var below: RelativePath { path.path }
   }
 
   private mutating func bring(path text: String) throws {
     let location = try locate(text)
     try requireNotExcluded(location, text)
-    if location.below.isEmpty { return try bring(whole: location, text) }
+    if location.below.isTop { return try bring(whole: location, text) }
     guard let tree = location.old, tree.entry.ids != nil else {
       throw ImageError(
-        .pathNotFound, text, "lies in \(printable(location.componentPath)), which is not live",
+        .pathNotFound, text, "lies in \(printable(location.component)), which is not live",
         hint: "Revert that first")
     }
     let desired = try location.new.flatMap { try view.find(location.below, in: $0.entry) }
     let current = try view.find(location.below, in: tree.entry)
-    guard desired != nil || current != nil else {
-      throw ImageError(
-        .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image",
-        hint: source.components.contains { $0.role == Role(text) }
-          ? "For a component of the image, write '--component \(text)'"
-          : "Paths are inside the root tree, or absolute on the management node; links are not followed"
-      )
-    }
+    guard desired != nil || current != nil else { throw notFound(text) }
     honourNotes(at: location)
     guard let desired else {
-      edits[location.componentPath, default: TreeEdits()].remove(location.below)
+      edits[location.component, default: TreeEdits()].remove(location.below)
       return
     }
     if desired == current { return }
     if let component = location.new {
       try makeDirectories(above: location, in: tree, from: component)
     }
-    edits[location.componentPath, default: TreeEdits()].put(
+    edits[location.component, default: TreeEdits()].put(
       location.below, .copied(desired, number: 1))
+  }
+
+  private func notFound(_ text: String) -> ImageError {
+    ImageError(
+      .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image",
+      hint: source.components.contains { $0.role == Role(text) }
+        ? "For a component of the image, write '--component \(text)'"
+        : "Paths are inside the root tree, or absolute on the management node; links are not followed"
+    )
   }
 
   /// Refuses excluded entries. A revert leaves them alone, so it must not seem to restore one.
   private func requireNotExcluded(_ location: PathspecLocation, _ text: String) throws {
-    let whole = location.componentPath + location.below.flatMap { [0x2f] + $0 }
-    let note = live.notes.first { note in
-      note.kind == .excluded && (whole == note.path || whole.starts(with: note.path + [0x2f]))
+    let note = live.notes.first {
+      $0.kind == .excluded && isInside(location.path.bytes, $0.path)
     }
     var pattern = note.map { printable($0.detail.utf8) }
     // An entry that does not exist now has no note.
     if pattern == nil, location.new?.role == .rootTree, live.definition.isDirectory,
       let patterns = try? ExcludePatterns(live.definition.excludes)
     {
-      for length in location.below.indices.map({ $0 + 1 }) where pattern == nil {
-        let inside = Array(location.below.prefix(length).joined(separator: [0x2f]))
+      for inside in location.below.prefixes where pattern == nil {
         let isDirectory =
-          try length < location.below.count
+          try inside != location.below
           || location.new.flatMap { try view.find(location.below, in: $0.entry) }?.kind
             == .directory
         pattern = patterns.match(inside, isDirectory: isDirectory)?.text
@@ -170,12 +171,11 @@ struct PartCombiner {
   private mutating func makeDirectories(
     above location: PathspecLocation, in tree: Snapshot.Component, from source: Snapshot.Component
   ) throws {
-    for count in 1..<max(1, location.below.count) {
-      let directory = Array(location.below[..<count])
-      if createdDirectories[location.componentPath]?.contains(directory) == true { continue }
+    for directory in location.below.prefixes.dropLast() {
+      if createdDirectories[location.component]?.contains(directory) == true { continue }
       if let there = try view.find(directory, in: tree.entry) {
         if there.kind == .directory { continue }
-        let name = printable(Array(directory.joined(separator: [0x2f])))
+        let name = directory.text
         throw ImageError(
           .unsupported, "\(sourceName):\(name)",
           "is a directory, but a \(there.kind.noun) in the live image",
@@ -184,8 +184,8 @@ struct PartCombiner {
       guard let desired = try view.find(directory, in: source.entry), desired.ids != nil else {
         continue
       }
-      edits[location.componentPath, default: TreeEdits()].put(directory, .emptied(desired))
-      createdDirectories[location.componentPath, default: []].insert(directory)
+      edits[location.component, default: TreeEdits()].put(directory, .emptied(desired))
+      createdDirectories[location.component, default: []].insert(directory)
     }
   }
 
@@ -195,22 +195,21 @@ struct PartCombiner {
         .pathNotFound, "\(sourceName):\(text)", "is neither in that snapshot nor in the live image")
     }
     guard var desired = location.new else {
-      components[location.componentPath] = nil
-      if let path = AbsolutePath(location.componentPath) {
+      components[location.component] = nil
+      if let path = AbsolutePath(location.component) {
         notes.append(.init(.createdFile, path: path.bytes))
       }
       return
     }
-    desired.path = location.componentPath
-    components[location.componentPath] = desired
-    notes.removeAll { $0.path == location.componentPath && $0.code == .createdFile }
+    desired.path = location.component
+    components[location.component] = desired
+    notes.removeAll { $0.path == location.component && $0.code == .createdFile }
   }
 
   /// Copies the snapshot's notes on unreadable entries, so that the revert leaves these alone.
   private mutating func honourNotes(at location: PathspecLocation) {
-    let whole = location.componentPath + location.below.flatMap { [0x2f] + $0 }
     notes += source.notes.filter { note in
-      note.isUntouchable && note.path.starts(with: whole) && !notes.contains(note)
+      note.isUntouchable && isInside(note.path, location.path.bytes) && !notes.contains(note)
     }
   }
 
@@ -222,29 +221,34 @@ struct PartCombiner {
     guard !bytes.isEmpty else {
       throw ImageError(.usage, "the path", "is empty", hint: "Write '/' for the whole root tree")
     }
-    let parts = treePath(bytes)
-    guard !parts.contains([0x2e, 0x2e]) else {
+    guard !bytes.split(separator: UInt8(ascii: "/")).contains([0x2e, 0x2e]) else {
       throw ImageError(.usage, "path \(text)", "contains '..'", hint: "Write it without")
     }
-    if bytes.first == 0x2f {
+    guard let path = RelativePath(written: bytes) else { throw notFound(text) }
+    if let absolute = AbsolutePath(bytes) {
       let all = Set(live.capture.components.map(\.path)).union(source.components.map(\.path))
-      let above = all.filter { parts.starts(with: treePath($0)) }
-      if let component = above.max(by: { $0.count < $1.count }) {
-        return PathspecLocation(
-          componentPath: component, old: components[component],
-          new: source.component(at: component),
-          below: Array(parts.dropFirst(treePath(component).count)))
+      let above = all.compactMap { AbsolutePath($0) }.filter { absolute.isInside($0) }
+      if let component = above.max(by: { $0.bytes.count < $1.bytes.count }),
+        let below = absolute.relative(to: component)
+      {
+        return location(ImagePath(component: component.bytes, path: below))
       }
     }
     let (old, new) = (live.capture.components.rootTree, source.components.rootTree)
-    guard let path = old?.path ?? new?.path else {
+    guard let tree = old?.path ?? new?.path else {
       throw ImageError(
         .pathNotFound, "\(sourceName):\(text)",
         "is not a file of the image, and the image has no root tree",
         hint: "'imgstore show \(sourceName)' lists the files of the image")
     }
     return PathspecLocation(
-      componentPath: path, old: old.flatMap { components[$0.path] }, new: new, below: parts)
+      path: ImagePath(component: tree, path: path), old: old.flatMap { components[$0.path] },
+      new: new)
+  }
+
+  private func location(_ path: ImagePath) -> PathspecLocation {
+    PathspecLocation(
+      path: path, old: components[path.component], new: source.component(at: path.component))
   }
 
   // MARK: Components
@@ -259,10 +263,7 @@ struct PartCombiner {
     let paths = Set(
       (live.capture.components + source.components).filter { $0.role == role }.map(\.path))
     for path in paths.sorted(by: precedes) {
-      try bring(
-        whole: PathspecLocation(
-          componentPath: path, old: components[path], new: source.component(at: path), below: []),
-        name)
+      try bring(whole: location(ImagePath(component: path)), name)
     }
     let isAttribute = try bring(attribute: name)
     guard isAttribute || !paths.isEmpty else {

@@ -86,7 +86,7 @@ struct StrategyChooser: Collaborator {
       return (nil, reason)
     }
     if !isAsked, let (path, flags) = component.observed?.firstProtected {
-      return (nil, "\(printable(path)) has the flag \(flags.letters)")
+      return (nil, "\(path.text) has the flag \(flags.letters)")
     }
     let location = try LivePaths(context).locate(component.path)
     if let tree = try context.fileSystem.statIfPresent(at: location.directory.raw, location.name),
@@ -121,15 +121,20 @@ struct StrategyChooser: Collaborator {
   }
 
   private func untouchableContent(_ component: ComponentPlan, _ notes: [Snapshot.Note]) -> String? {
-    let inside = component.path.bytes + [0x2f]
-    if let note = notes.first(where: { $0.kind == .subvolume && $0.path.starts(with: inside) }) {
+    let top = component.path.bytes
+    if let note = notes.first(where: {
+      $0.kind == .subvolume && $0.path != top && isInside($0.path, top)
+    }) {
       return "\(printable(note.path)) is a btrfs subvolume"
     }
-    if let note = notes.first(where: { $0.isUntouchable && $0.path.starts(with: inside) }) {
+    if let note = notes.first(where: {
+      $0.isUntouchable && $0.path != top && isInside($0.path, top)
+    }) {
       return "it contains \(printable(note.path)), which a revert does not change: \(note.reason)"
     }
     return component.plan.skipped.first.map {
-      "it contains \(printable($0.path)), which a revert does not change: \($0.reason)"
+      let path = ImagePath(component: component.path.lastComponent, path: $0.path).bytes
+      return "it contains \(printable(path)), which a revert does not change: \($0.reason)"
     }
   }
 
@@ -202,12 +207,10 @@ struct StrategyChooser: Collaborator {
         var planner = StagingPlanner(
           target: inputs.target, live: cloneSource.source, mayLink: false)
         return try planner.plan(
-          name: component.path.lastComponent, liveName: cloneSource.path.lastComponent,
           current: cloneSource.entry, desired: desired)
       }
       var planner = StagingPlanner(target: inputs.target, live: inputs.live)
       return try planner.plan(
-        name: component.path.lastComponent, liveName: component.path.lastComponent,
         current: component.current, desired: desired)
     }
   }

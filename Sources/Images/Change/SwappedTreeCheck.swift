@@ -22,20 +22,18 @@ struct SwappedTreeCheck: Sendable {
 
   private struct PendingDirectory: Sendable {
     let location: ResolvedPath
-    /// The path relative to the tree's top.
-    let path: [UInt8]
+    let path: RelativePath
     let captured: CapturedDirectory?
   }
 
   /// Returns the path of an entry that differs from the capture; nil if there is none.
   /// - Parameter name: the tree's current name.
-  /// - Returns: a path relative to the top, which is empty for the top itself.
-  func firstDifference(at directory: Descriptor, _ name: [UInt8]) throws -> [UInt8]? {
+  func firstDifference(at directory: Descriptor, _ name: [UInt8]) throws -> RelativePath? {
     let stat = try fileSystem.stat(at: directory.raw, name, followLink: false)
-    guard stat.kind == .directory else { return [] }
+    guard stat.kind == .directory else { return .top }
     let top = PendingDirectory(
-      location: ResolvedPath(directory: directory, name: name), path: [], captured: captured)
-    let found = Monitor<[UInt8]?>(nil)
+      location: ResolvedPath(directory: directory, name: name), path: .top, captured: captured)
+    let found = Monitor<RelativePath?>(nil)
     try WorkStack().run([top], threads: diskThreadCount) { pending in
       if found.withLock({ $0 }) != nil { return [] }
       return try compare(pending) { path in found.withLock { $0 = $0 ?? path } }
@@ -47,14 +45,14 @@ struct SwappedTreeCheck: Sendable {
   /// - Parameter differs: receives the path of the first entry that differs from the capture.
   /// - Returns: the directories in it.
   private func compare(
-    _ pending: PendingDirectory, _ differs: ([UInt8]) -> Void
+    _ pending: PendingDirectory, _ differs: (RelativePath) -> Void
   ) throws(SystemError) -> [PendingDirectory] {
     let open = try fileSystem.openDirectory(
       at: pending.location.directory.raw, pending.location.name)
     var below: [PendingDirectory] = []
     for name in try fileSystem.names(of: open.raw) {
       guard let now = try fileSystem.statIfPresent(at: open.raw, name) else { continue }
-      let path = { pending.path.isEmpty ? name : pending.path + [0x2f] + name }
+      let path = { pending.path.appending(name) }
       guard let seen = pending.captured?.stat(of: name), now.isUnchanged(since: seen) else {
         differs(path())
         return []

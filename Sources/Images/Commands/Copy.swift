@@ -111,17 +111,18 @@ struct ImageCopier: Collaborator {
     try MountedDirectories(context).requireMounted(
       source.snapshot.notes, image: source.snapshot.image)
     let live = try ImageCapturer(context).captureLive(
-      image, target.definition, latest: nil,
-      additional: target.components.compactMap(CaptureRoot.init),
-      rows: target.rows.keys, into: .memory(memory))
+      image,
+      CaptureScope(
+        target.definition, additional: target.components.compactMap(CaptureRoot.init),
+        rows: target.rows.keys), latest: nil, into: .memory(memory))
     let shared = live.capture.components
     try checkShared(shared, target)
     let new = target.components.filter { component in !shared.contains { $0.path == component.path }
     }
     let components = (new + shared).sorted { precedes($0.path, $1.path) }
     var plans = try ComponentPlanner(context).planComponents(
-      from: shared, memory, to: components, store, liveNotes: live.notes,
-      targetNotes: [], captured: live.capture)
+      from: PlanSide(shared, memory, notes: live.notes), to: PlanSide(components, store),
+      captured: live.capture)
     try setCloneSources(&plans, target, source, store)
     let methods = try StrategyChooser(context).chooseMethods(
       &plans,

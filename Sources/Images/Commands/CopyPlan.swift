@@ -77,6 +77,21 @@ struct CopyPlan {
         hint: "Give it another profile with --profile")
     }
     directory = to
+    try addComponents(
+      of: source, in: from,
+      newPaths: CopyPlan.newPaths(source, old, definition, installDirectory))
+    for (key, columns) in source.keptRows.present where key.table == TableSchema.litefile.name {
+      var moved = key.key
+      moved["image"] = image.text
+      rows.present[RowKey(table: key.table, key: moved)] = columns
+    }
+  }
+
+  /// Returns the paths in the copy of files outside its directory.
+  private static func newPaths(
+    _ source: Snapshot, _ old: ImageDefinition, _ definition: ImageDefinition,
+    _ installDirectory: AbsolutePath
+  ) -> [AbsolutePath: AbsolutePath] {
     var newPaths: [AbsolutePath: AbsolutePath] = [:]
     for attribute in FileAttribute.lists {
       for (oldPath, newPath) in zip(
@@ -91,15 +106,22 @@ struct CopyPlan {
         newPaths[path] = CopyPlan.moved(path, from: oldRaw, to: newRaw)
       }
     }
-    // The copy has the targets of links instead of the links, so it shares no file that the source may
-    // change.
+    return newPaths
+  }
+
+  /// Adds the components that the copy does not share with the source. It has the targets of links instead of
+  /// the links, so it shares no file that the source may change.
+  private mutating func addComponents(
+    of source: Snapshot, in from: AbsolutePath, newPaths: [AbsolutePath: AbsolutePath]
+  ) throws {
     for link in source.components where !link.role.isLinkTarget {
       guard let path = AbsolutePath(link.path), let component = source.components.followed(link)
       else {
         continue
       }
       let newPath =
-        path.isInside(from) ? CopyPlan.moved(path, from: from, to: to) : newPaths[path] ?? path
+        path.isInside(from)
+        ? CopyPlan.moved(path, from: from, to: directory) : newPaths[path] ?? path
       guard newPath != path else { continue }
       if let other = origins[newPath.bytes],
         source.component(at: other)?.entry.content != component.entry.content
@@ -112,24 +134,17 @@ struct CopyPlan {
       guard origins.updateValue(component.path, forKey: newPath.bytes) == nil else { continue }
       components.append(
         Snapshot.Component(role: link.role, path: newPath.bytes, entry: component.entry))
-      for note in source.notes where note.isProblem && note.path.starts(with: component.path) {
+      for note in source.notes where note.isProblem && isInside(note.path, component.path) {
         let rest = note.path.dropFirst(component.path.count)
-        guard rest.isEmpty || rest.first == 0x2f else { continue }
         notes.append(Snapshot.Note(note.kind, path: newPath.bytes + rest, detail: note.detail))
       }
     }
-    for (key, columns) in source.keptRows.present where key.table == TableSchema.litefile.name {
-      var moved = key.key
-      moved["image"] = image.text
-      rows.present[RowKey(table: key.table, key: moved)] = columns
-    }
   }
 
-  /// Returns a path with its prefix `from` replaced.
+  /// Returns a path with its directory `from` replaced.
   private static func moved(
     _ path: AbsolutePath, from: AbsolutePath, to: AbsolutePath
   ) -> AbsolutePath {
-    AbsolutePath(
-      components: to.components + path.components.dropFirst(from.components.count))
+    path.relative(to: from).map { to.appending($0) } ?? path
   }
 }

@@ -67,15 +67,18 @@ struct BundleExporter: Collaborator {
     try request.requireFittingName()
     let store = try context.store(create: true)
     let cache = SegmentCache(store.layout)
+    func collect(
+      _ snapshot: CommittedSnapshot
+    ) throws -> (collection: ExportCollection, layout: ExportLayout) {
+      let collection = try ExportCollection(context, snapshot, request, store, cache)
+      return (
+        collection, try ExportLayout(collection.input, installDirectory: collection.install)
+      )
+    }
     let snapshot = try snapshotOrLive(
       Reference(request.reference), label: SnapshotLabel(.export, "for export")
-    ) { candidate in
-      let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
-      let collection = try ExportCollection(context, transient, request, store, cache)
-      _ = try ExportLayout(collection.input, installDirectory: collection.install)
-    }
-    var collection = try ExportCollection(context, snapshot, request, store, cache)
-    var layout = try ExportLayout(collection.input, installDirectory: collection.install)
+    ) { _ = try collect(CommittedSnapshot(number: 0, id: $0.id, snapshot: $0)) }
+    var (collection, layout) = try collect(snapshot)
     let scan = SecretScan(store, progress: context.progress)
     scan.rootTree = snapshot.snapshot.components.rootTree?.entry
     let secrets = try BundleSecrets(collection, layout, scan)
@@ -99,31 +102,26 @@ struct BundleExporter: Collaborator {
     let signatures = try ExportSignatures(
       context, snapshot, collection.view(layout, manifest, files, snapshot),
       install: collection.install, isScrubbed: request.scrubs, key: request.signingKey)
-    let members = (files + signatures.files).map { ($0.name, $0.path) }
+    var writtenBytes: UInt64 = 0
+    if !request.isDryRun {
+      report(.writing(image: snapshot.snapshot.image))
+      writtenBytes = try write(destination) { sink in
+        try BundleWriter(store, progress: context.progress, cache: cache).write(
+          directory: layout.directory, manifest: manifest, files: files,
+          modified: snapshot.snapshot.created, leading: signatures.files, to: sink)
+      }
+    }
     let contentBytes = files.reduce(0) { $0 &+ $1.sizeBytes }
-    let carried = secrets.report(isScrubbed: request.scrubs)
-
-    func outcome(_ path: String?, _ sizeBytes: UInt64) -> ExportOutcome {
-      ExportOutcome(
-        snapshot: snapshot, destination: path, sizeBytes: sizeBytes, contentBytes: contentBytes,
-        members: members, gaps: snapshot.snapshot.gaps() + collection.gaps,
-        missing: collection.missing,
-        remarks: collection.remarks + signatures.remarks
-          + ExportCheck.remarks(
-            layout.manifest, contentBytes: contentBytes,
-            sizeBytes: sizeBytes == 0 ? contentBytes : sizeBytes),
-        secrets: carried, isDryRun: request.isDryRun,
-        seconds: monotonicSeconds() - start)
-    }
-    let path = destination?.path.text
-    if request.isDryRun { return outcome(path, 0) }
-    report(.writing(image: snapshot.snapshot.image))
-    let written = try write(destination) { sink in
-      try BundleWriter(store, progress: context.progress, cache: cache).write(
-        directory: layout.directory, manifest: manifest, files: files,
-        modified: snapshot.snapshot.created, leading: signatures.files, to: sink)
-    }
-    return outcome(path, written)
+    return ExportOutcome(
+      snapshot: snapshot, destination: destination?.path.text, sizeBytes: writtenBytes,
+      contentBytes: contentBytes, members: (files + signatures.files).map { ($0.name, $0.path) },
+      gaps: snapshot.snapshot.gaps() + collection.gaps, missing: collection.missing,
+      remarks: collection.remarks + signatures.remarks
+        + ExportCheck.remarks(
+          layout.manifest, contentBytes: contentBytes,
+          sizeBytes: writtenBytes == 0 ? contentBytes : writtenBytes),
+      secrets: secrets.report(isScrubbed: request.scrubs), isDryRun: request.isDryRun,
+      seconds: monotonicSeconds() - start)
   }
 
   /// Returns the snapshot that a reference means. A plain name means the live image, which is snapshotted if
@@ -160,7 +158,8 @@ struct BundleExporter: Collaborator {
     let directories = try DirectoryLocker(context).lockDirectories(image, definition, for: .reads)
     defer { withExtendedLifetime((lock, directories)) {} }
     return try SnapshotTaker(context).commitLive(
-      image, definition, skipIfUnchanged: true, checking: checking, label: label
+      image, CaptureScope(definition, recipes: .existing),
+      SnapshotRecord(label, skipIfUnchanged: true), checking: checking
     ).committed
   }
 

@@ -68,41 +68,56 @@ struct Forgetter: Collaborator {
     var kept: [KeptSnapshot] = []
     var unreadable: [SnapshotName] = []
     for image in locked {
-      try store.refs.requireKnownProtection(of: image)
-      let allTags = try store.refs.tags(of: image)
-      let pins = try store.refs.pins(of: image)
-      var all: [CommittedSnapshot] = []
-      for number in try store.refs.numbers(of: image) {
-        do throws(StoreError) {
-          all.append(try store.refs.read(image, number))
-        } catch {
-          guard error.kind == .damaged else { throw error }
-          unreadable.append(SnapshotName(image: image, number: number))
-        }
-      }
-      func tags(of number: Int) -> [String] {
-        allTags.filter { $0.value == number }.keys.sorted()
-      }
+      let (candidates, damaged) = try candidates(of: image, inUse)
+      unreadable += damaged
       let reasons = policy.reasons(
-        for: all.map {
-          RetentionCandidate(
-            number: $0.number, created: $0.snapshot.created.seconds,
-            isComplete: $0.snapshot.isComplete, tags: tags(of: $0.number), pin: pins[$0.number],
-            underWay: inUse[SnapshotName(image: image, number: $0.number)],
-            isAutomatic: $0.snapshot.origin.isAutomatic)
-        }, force: force, now: now().seconds)
-      for committed in all {
+        for: candidates.map(\.properties), force: force, now: now().seconds)
+      for (committed, properties) in candidates {
         if let keep = reasons[committed.number], !keep.isEmpty {
           kept.append(KeptSnapshot(snapshot: committed, reasons: keep))
         } else {
           forgotten.append(
             ForgottenSnapshot(
               name: SnapshotName(image: image, number: committed.number), snapshot: committed,
-              tags: tags(of: committed.number)))
+              tags: properties.tags))
         }
       }
     }
     return try drop(forgotten, kept: kept, unreadable: unreadable, busy: busy, dryRun: dryRun)
+  }
+
+  /// Returns the snapshots of an image with the properties that a policy considers, and the names of those that
+  /// cannot be read.
+  private func candidates(
+    of image: ImageName, _ inUse: [SnapshotName: String]
+  ) throws -> (
+    [(committed: CommittedSnapshot, properties: RetentionCandidate)], damaged: [SnapshotName]
+  ) {
+    let refs = try context.store().refs
+    try refs.requireKnownProtection(of: image)
+    let tags = try refs.tags(of: image)
+    let pins = try refs.pins(of: image)
+    var candidates: [(committed: CommittedSnapshot, properties: RetentionCandidate)] = []
+    var damaged: [SnapshotName] = []
+    for number in try refs.numbers(of: image) {
+      do throws(StoreError) {
+        let committed = try refs.read(image, number)
+        let snapshot = committed.snapshot
+        candidates.append(
+          (
+            committed,
+            RetentionCandidate(
+              number: number, created: snapshot.created.seconds, isComplete: snapshot.isComplete,
+              tags: tags.filter { $0.value == number }.keys.sorted(), pin: pins[number],
+              underWay: inUse[SnapshotName(image: image, number: number)],
+              isAutomatic: snapshot.origin.isAutomatic)
+          ))
+      } catch {
+        guard error.kind == .damaged else { throw error }
+        damaged.append(SnapshotName(image: image, number: number))
+      }
+    }
+    return (candidates, damaged)
   }
 
   func forgetEntirely(
@@ -147,6 +162,15 @@ struct Forgetter: Collaborator {
       }
     }
     // The rows first: if they cannot be written, no snapshot is removed.
+    let undefined = try undefine(images, dryRun: dryRun)
+    var outcome = try drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
+    outcome.undefined = undefined
+    return outcome
+  }
+
+  /// Removes the images that are directories from the list of images.
+  private func undefine(_ images: [ImageName], dryRun: Bool) throws -> [UndefinedImage] {
+    let store = try context.store()
     var undefined: [UndefinedImage] = []
     for image in images where !dryRun || !store.layout.isReadOnly {
       guard let definition = try context.tables().definition(of: image.text), definition.isDirectory
@@ -162,9 +186,7 @@ struct Forgetter: Collaborator {
           image: image.text, path: definition.directoryPath?.text ?? "",
           excludes: definition.excludes))
     }
-    var outcome = try drop(forgotten, kept: [], unreadable: [], dryRun: dryRun)
-    outcome.undefined = undefined
-    return outcome
+    return undefined
   }
 
   /// Locks the image, even if it has an unfinished change: snapshots that the change needs are not removed.

@@ -66,7 +66,8 @@ struct ImageImporter {
     let result = try ImageTransaction(
       context,
       ImportChange(
-        context, request, targets, prepared, plan, staged, report: report, recorded: recorded)
+        context: context, request: request, targets: targets, prepared: prepared, plan: plan,
+        staged: staged, report: report, recorded: recorded)
     ).run()
     var outcome = plan.outcome
     outcome.report = result.report
@@ -103,15 +104,17 @@ struct ImageImporter {
         CaptureRoot(role: $0.role, path: $0.path)
       }
     let trees = prepared.components.filter { $0.role == .rootTree }.map(\.entry)
+    var scope = CaptureScope(existing, additional: requests, rows: prepared.rowKeys)
+    scope.change = trees
     let live = try ImageCapturer(context).captureLive(
-      image, existing, latest: latest, change: trees,
-      additional: requests, rows: prepared.rowKeys, into: .memory(memory))
+      image, scope, latest: latest, into: .memory(memory))
     try MountedDirectories(context).requireKnownMounts(live.notes)
     let components = try targets.resolveComponents(prepared, live)
     let own = try ownPaths(prepared, existing).union(components.all.map(\.path))
     var plans = try ComponentPlanner(context).planComponents(
-      from: live.capture.components.filter { own.contains($0.path) }, memory, to: components.all,
-      store, liveNotes: live.notes, targetNotes: [], captured: live.capture)
+      from: PlanSide(
+        live.capture.components.filter { own.contains($0.path) }, memory, notes: live.notes),
+      to: PlanSide(components.all, store), captured: live.capture)
     let protection = try TreeProtector(context).treeProtection(prepared)
     let methods = try StrategyChooser(context).chooseMethods(
       &plans,

@@ -88,24 +88,11 @@ struct LiteConverter: Collaborator {
     let store = try context.store()
     let created = try ImagePacker(context).firstTime(of: before.top, before.snapshot, source.image)
 
-    var edits = LiteEdits(
-      EditableTree(before.top, in: OverlayTree(store, modified: created)),
-      try PackSite(context).packSite(source.image, source.definition), rows)
-    if request.undoes {
-      try edits.undo()
-    } else {
-      let wantsFiles =
-        !request.skipsSyncfiles && !ImageFiles.paths(of: .synclists, source.definition).isEmpty
-      let session = wantsFiles ? try store.beginSession() : nil
-      try edits.makeAll(session: session)
-      try session?.finish()
-    }
     let packs =
       !request.undoes
       && (source.definition.rootFileSystem ?? request.rootFileSystem) == "ramdisk"
-    try edits.tree.rebuildHardLinkGroups()
-    if packs { try edits.addImageInfo(created) }
-    try edits.tree.preserveUnchangedTimes()
+    let original = EditableTree(before.top, in: OverlayTree(store, modified: created))
+    let edits = try edited(original, source, rows, request, infoTime: packs ? created : nil)
     func outcome(
       _ recorded: CommittedSnapshot?, _ apply: ApplyOutcome, _ packed: PackOutcome? = nil,
       refusal: (any ExplainedError)? = nil
@@ -116,15 +103,10 @@ struct LiteConverter: Collaborator {
         refusal: refusal)
     }
     if request.isDryRun {
-      let old = [before.snapshot.snapshot.components.content(at: path.bytes)].compactMap { $0 }
-      let new = old.map { Snapshot.Component(role: $0.role, path: $0.path, entry: edits.tree.top) }
-      let plans = try ComponentPlanner(context).planComponents(
-        from: old, store, to: new, edits.tree.view, liveNotes: before.snapshot.snapshot.notes,
-        targetNotes: [])
+      let plans = try planned(edits.tree, at: path, before.snapshot)
       let refusal = try DryRunRefusal(context).refusal(isDryRun: true) {
         try ChangePreflight(context).preflight(plans)
-        try LiveTreeChange(context).requireAllChangeable(
-          plans, EditableTree(before.top, in: edits.tree.view), edits.tree)
+        try LiveTreeChange(context).requireAllChangeable(plans, original, edits.tree)
         if packs {
           _ = try PackDestinations(context).packDestination(
             ImageFiles.statelitePackedName, source.directory)
@@ -133,8 +115,7 @@ struct LiteConverter: Collaborator {
       return outcome(nil, ComponentPlanner(context).describe(plans, [], []), refusal: refusal)
     }
     report(.modifying(tree: path.text))
-    if try EditableTree(before.top, in: edits.tree.view).find(".statelite") == nil, !request.undoes
-    {
+    if try original.find(".statelite") == nil, !request.undoes {
       report(.creating(path: path.text + "/.statelite"))
     }
     let applied = try LiveTreeChange(context).apply(
@@ -155,6 +136,39 @@ struct LiteConverter: Collaborator {
       report(.packed(tree: path.text))
     }
     return outcome(applied?.snapshot, applied?.outcome ?? ApplyOutcome(), packed)
+  }
+
+  /// Returns the edits that the request makes to a tree.
+  /// - Parameter infoTime: the time in opt/xcat/xcatinfo; nil if the tree does not get that file.
+  private func edited(
+    _ tree: EditableTree, _ source: PackInput, _ rows: [LiteFile], _ request: LiteRequest,
+    infoTime: Timestamp?
+  ) throws -> LiteEdits {
+    var edits = LiteEdits(
+      tree, try PackEnvironments(context).environment(source.image, source.definition), rows)
+    if request.undoes {
+      try edits.undo()
+    } else {
+      let wantsFiles =
+        !request.skipsSyncfiles && !ImageFiles.paths(of: .synclists, source.definition).isEmpty
+      let session = wantsFiles ? try context.store().beginSession() : nil
+      try edits.makeAll(session: session)
+      try session?.finish()
+    }
+    try edits.tree.rebuildHardLinkGroups()
+    if let infoTime { try edits.addImageInfo(infoTime) }
+    try edits.tree.preserveUnchangedTimes()
+    return edits
+  }
+
+  private func planned(
+    _ tree: EditableTree, at path: AbsolutePath, _ before: CommittedSnapshot
+  ) throws -> [ComponentPlan] {
+    let old = [before.snapshot.components.content(at: path.bytes)].compactMap { $0 }
+    let new = old.map { Snapshot.Component(role: $0.role, path: $0.path, entry: tree.top) }
+    return try ComponentPlanner(context).planComponents(
+      from: PlanSide(old, try context.store(), notes: before.snapshot.notes),
+      to: PlanSide(new, tree.view))
   }
 
   // MARK: Input
@@ -196,7 +210,7 @@ struct LiteConverter: Collaborator {
     .map { LiteFile(file: $0.file, options: $0.options) }
     var faults = LiteOptions.faults(rows)
     for row in rows
-    where AbsolutePath(row.file)?.components.isEmpty ?? true
+    where AbsolutePath(row.file)?.isRoot ?? true
       || row.file.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7f })
     {
       faults.append(

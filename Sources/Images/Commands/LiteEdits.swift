@@ -61,7 +61,7 @@ struct LiteEdits {
       line.starts(with: name) ? LiteEdits.readOnly(Array(line)) : Array(line)
     }
     let new = Array(lines.joined(separator: [0x0a]))
-    if new != text { try tree.change { $0.put(treePath("etc/fstab"), .fileLike(fstab, new)) } }
+    if new != text { try tree.change { $0.put("etc/fstab", .fileLike(fstab, new)) } }
   }
 
   /// Returns a line with its first word "rw" replaced by "ro".
@@ -82,11 +82,11 @@ struct LiteEdits {
 
   /// Removes the files that dracut left in the tree's tmp.
   private mutating func removeLeftovers() throws {
-    let names = try tree.children([Array("tmp".utf8)]).filter {
+    let names = try tree.children("tmp").filter {
       $0.kind != .directory && $0.name.starts(with: Array("dracut.".utf8))
     }.map(\.name)
     try tree.change { edits in
-      for name in names { edits.remove([Array("tmp".utf8), name]) }
+      for name in names { edits.remove(RelativePath("tmp").appending(name)) }
     }
   }
 
@@ -98,7 +98,7 @@ struct LiteEdits {
       remarks.append("\(path.text) is missing, so etc/init.d/statelite is left out")
       return
     }
-    try tree.change { $0.put(treePath("etc/init.d/statelite"), .file(script, mode: 0o755)) }
+    try tree.change { $0.put("etc/init.d/statelite", .file(script, mode: 0o755)) }
   }
 
   /// Whether the image needs the old script: RHEL 5, and RHEL 6.1 to 6.4 on ppc64.

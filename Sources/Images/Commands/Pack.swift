@@ -48,7 +48,7 @@ struct ImagePacker: Collaborator {
 
     context.progress.begin("listing")
     var created = try firstTime(of: packed.top, packed.snapshot, source.image)
-    let site = try PackSite(context).packSite(source.image, source.definition)
+    let site = try PackEnvironments(context).environment(source.image, source.definition)
     let original = EditableTree(packed.top, in: OverlayTree(store, modified: created))
     if request.changesLiveTree { try requireNoStatelite(original, source.image) }
     let isPlain =
@@ -57,24 +57,19 @@ struct ImagePacker: Collaborator {
     let wantsSyncfiles =
       !isPlain && !request.skipsSyncfiles
       && !ImageFiles.paths(of: .synclists, source.definition).isEmpty
+    // Until the end, it protects the files of synclists, which no snapshot may reference.
     let session = wantsSyncfiles ? try store.beginSession() : nil
+    defer { withExtendedLifetime(session) {} }
     var edits = PackEdits(original, site)
     if !isPlain { try edits.makeAll(created: created, session: session) }
     try session?.finish()
     var tree = edits.tree
     if request.changesLiveTree, let path = source.tree {
-      let applied = try LiveTreeChange(context).apply(
-        tree,
-        .init(
-          image: source.image, definition: source.definition, path: path, before: packed.snapshot,
-          label: SnapshotLabel(.pack, "as packed")))
-      if let applied {
-        let top = try PackSources(context).rootTree(
-          of: applied.snapshot, source.definition, in: source.directory)
-        packed = (top, applied.snapshot, true)
+      if let changed = try change(path, of: source, to: tree, packed.snapshot) {
+        packed = (changed.top, changed.snapshot, true)
         // The next packing of this tree will use the same time.
-        created = try firstTime(of: top, applied.snapshot, source.image)
-        tree = EditableTree(top, in: tree.view)
+        created = try firstTime(of: changed.top, changed.snapshot, source.image)
+        tree = EditableTree(changed.top, in: tree.view)
       }
     }
     let list = try excludeList(source.definition, leavesOut: !isPlain).addingIncludes(
@@ -88,7 +83,6 @@ struct ImagePacker: Collaborator {
     if destination.isOwn { PackDestinations(context).recordPackMarker(destination) }
     let removed =
       request.isPackimage ? try PackDestinations(context).removeOtherForms(destination) : []
-    withExtendedLifetime(session) {}
     return PackOutcome(
       snapshot: packed.snapshot, isNewSnapshot: packed.isNew, destination: destination.text,
       report: rendered.report, counts: rendered.counts,
@@ -97,6 +91,24 @@ struct ImagePacker: Collaborator {
         + (request.isPackimage ? [] : PackDestinations(context).conflictingImages(destination)),
       method: request.method, codec: request.codec, mode: destination.mode.bits,
       isPrivate: destination.mode.isPrivate, seconds: monotonicSeconds() - start)
+  }
+
+  /// Changes the live tree to the edited one.
+  /// - Returns: the new snapshot and its tree; nil if the live tree equals the edited one.
+  private func change(
+    _ path: AbsolutePath, of source: PackInput, to tree: EditableTree, _ before: CommittedSnapshot
+  ) throws -> (top: Entry, snapshot: CommittedSnapshot)? {
+    let applied = try LiveTreeChange(context).apply(
+      tree,
+      .init(
+        image: source.image, definition: source.definition, path: path, before: before,
+        label: SnapshotLabel(.pack, "as packed")))
+    return try applied.map {
+      (
+        try PackSources(context).rootTree(of: $0.snapshot, source.definition, in: source.directory),
+        $0.snapshot
+      )
+    }
   }
 
   /// Checks that a tree is not in statelite form, which `--in-tree` would remove.

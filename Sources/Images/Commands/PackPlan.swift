@@ -100,7 +100,8 @@ struct PackPlanner: Collaborator {
         [tree] + ImageCapturer(context).requests(source.definition, latest: nil).all.map(\.path))
     }
     if needsSnapshot {
-      let plan = try SnapshotPlanner(context).planSnapshot(source.image.text, skipIfUnchanged: true)
+      let plan = try SnapshotPlanner(context).planSnapshot(
+        source.image.text, tags: [], .skipIfUnchanged)
       if let refusal = plan.refusal { throw refusal }
     }
     guard let snapshot, !needsSnapshot || source.tree == nil else { return }

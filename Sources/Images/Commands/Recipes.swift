@@ -77,35 +77,28 @@ struct RecipeConverter: Collaborator {
   /// Returns the files of the next snapshot that are stored as recipes, or may be.
   /// - Parameter includesNew: whether files are examined that are not recipes yet.
   func recipeCandidates(
-    _ definition: ImageDefinition, _ image: ImageName, latest: Snapshot?,
-    additional others: [CaptureRoot], includesNew: Bool
+    _ requests: [CaptureRoot], _ cache: StatCache?, latest: Snapshot?, includesNew: Bool
   ) throws -> [RecipeCandidate] {
-    let (requests, _) = try ImageCapturer(context).requests(
-      definition, latest: latest, additional: others)
-    let store = try context.store()
-    return try RecipeCandidateFinder(context.resolver, store, progress: context.progress).find(
-      requests.filter { $0.role == .packed }
-        + requests.filter { $0.role != .packed },
-      cache: try ImageCapturer(context).validCache(image, store), latest: latest,
-      includesNew: includesNew)
+    try RecipeCandidateFinder(context.resolver, context.store(), progress: context.progress).find(
+      requests.filter { $0.role == .packed } + requests.filter { $0.role != .packed },
+      cache: cache, latest: latest, includesNew: includesNew)
   }
 
   /// Stores the files that a capture treated as known. The trees that their recipes need are in the store
   /// now.
   /// - Returns: the results, and the number of stored bytes.
   func storeCandidates(
-    _ candidates: [RecipeCandidate], _ components: [Snapshot.Component]
+    of live: LiveImage
   ) throws -> (results: [RecipeResult], storedBytes: UInt64) {
     let store = try context.store()
     let finder = RecipeFinder(store, progress: context.progress)
     var results: [RecipeResult] = []
     var storedBytes: UInt64 = 0
-    for candidate in candidates where !candidate.isKept {
+    for candidate in live.candidates where !candidate.isKept {
       // If the file changed in between, the capture has read it instead.
       guard
-        case .file(candidate.blob, _)? = components.first(where: { $0.path == candidate.path })?
-          .entry
-          .content
+        case .file(candidate.blob, _)? = live.capture.components.component(at: candidate.path)?
+          .entry.content
       else { continue }
       let outcome = try finder.storeRecipe(of: candidate.blob, candidate.source)
       switch outcome {

@@ -75,27 +75,25 @@ struct TreeRestorer: Collaborator {
       try reference.path.map { try SnapshotResolver(context).findEntry($0, in: snapshot) }
       ?? rootTree(of: snapshot)
     let object = "destination \(destination)"
+    func requireAllowed(_ directory: Descriptor) throws {
+      try StoreProtection(context).requireOutsideStore(directory, object)
+      if !overwriting { try requireOutsideImages(directory, destination, snapshot) }
+    }
     // Before missing directories are created.
     let nearest = try StoreProtection(context).openNearest(destination + "/..")
-    if let nearest {
-      try StoreProtection(context).requireOutsideStore(nearest, object)
-      if !overwriting { try requireOutsideImages(nearest, destination, snapshot) }
-    }
+    if let nearest { try requireAllowed(nearest) }
     let location = try restoreLocation(destination, object, of: source, creates: !dryRun)
     if let location {
-      try StoreProtection(context).requireOutsideStore(location.directory, object)
-      if !overwriting { try requireOutsideImages(location.directory, destination, snapshot) }
+      try requireAllowed(location.directory)
       if overwriting {
         try requireReplaceable(location, by: source.entry.kind, destination)
       } else {
         try requireEmpty(location, destination)
       }
     }
-    let plan: Plan = try {
-      var planner = Planner(target: try context.store(), live: try context.store())
-      return try planner.plan(
-        name: location?.name ?? [0x78], current: nil, desired: source.entry)
-    }()
+    let store = try context.store()
+    var planner = Planner(target: store, live: store)
+    let plan = try planner.plan(current: nil, desired: source.entry)
     // The size of a sparse file's data is only in its hole map. Replaced entries free space, so there is no
     // check with `overwriting`.
     if !overwriting, let directory = location?.directory ?? nearest {
@@ -110,7 +108,9 @@ struct TreeRestorer: Collaborator {
       RestoreOutcome(
         source: snapshot.name + (reference.path.map { ":\($0)" } ?? ""), destination: destination,
         report: report, entries: entries,
-        skipped: plan.skipped
+        skipped: plan.skipped.map {
+          (ImagePath(component: location?.name ?? [0x78], path: $0.path).bytes, $0.reason)
+        }
           + snapshot.snapshot.gaps(below: source.path).filter { $0.kind != .unreadable }
           .map { ($0.path, $0.reason) },
         isDryRun: dryRun, plannedBytes: plan.writtenBytes, seconds: monotonicSeconds() - start)
@@ -120,7 +120,8 @@ struct TreeRestorer: Collaborator {
     }
     context.progress.begin("restoring", totalBytes: plan.writtenBytes)
     let executor = Executor(
-      context.fileSystem, try context.store(), base: location.directory,
+      context.fileSystem, store,
+      ExecutionTarget(location, component: location.name),
       ExecutionOptions(overwriting ? .overwrite : .assumeEmpty), progress: context.progress)
     let report = try executor.run(plan)
     return outcome(report, entries: report.writtenFiles + plan.directories.count)
@@ -175,7 +176,7 @@ struct TreeRestorer: Collaborator {
         hint: "Name one of its files with '\(snapshot.name):PATH'; 'imgstore show "
           + "\(snapshot.name)' lists them")
     }
-    return LocatedEntry(path: component.path, entry: component.entry)
+    return LocatedEntry(address: ImagePath(component: component.path), entry: component.entry)
   }
 
   /// Checks that an entry may be replaced. Files do not replace directories, and directories do not replace

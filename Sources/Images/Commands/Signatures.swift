@@ -112,16 +112,16 @@ struct SignatureChecker: Collaborator {
   ) throws {
     let store = try context.store()
     let image = try ImageName(committed.snapshot.image)
-    let lock = try ImageLocks(context).lock(image, store, allowsUnfinished: true)
-    defer { withExtendedLifetime(lock) {} }
-    // Under the lock it cannot be removed, but it may have been removed before.
-    guard try store.refs.readIfPresent(image, committed.number)?.id == committed.id else {
-      throw ImageError(
-        .snapshotNotFound, "\(committed.name)", "was removed before it could be signed")
+    try ImageLocks(context).withLock(image, store, allowsUnfinished: true) {
+      // Under the lock it cannot be removed, but it may have been removed before.
+      guard try store.refs.readIfPresent(image, committed.number)?.id == committed.id else {
+        throw ImageError(
+          .snapshotNotFound, "\(committed.name)", "was removed before it could be signed")
+      }
+      try store.refs.addSignature(
+        try key.sign(statement), by: key.publicKey.id, of: statement, kind: .signed, to: image,
+        committed.number)
     }
-    try store.refs.addSignature(
-      try key.sign(statement), by: key.publicKey.id, of: statement, kind: .signed, to: image,
-      committed.number)
   }
 
   /// Returns the numbers of an image's snapshots with a signature of their own. No signature is checked.

@@ -25,25 +25,32 @@ public struct SnapshotOutcome: Sendable {
   public let seconds: Double
 }
 
+/// What a snapshot may do besides recording a state that the image did not have before.
+public struct SnapshotOptions: OptionSet, Sendable {
+  public let rawValue: Int
+  public init(rawValue: Int) { self.rawValue = rawValue }
+  /// Moves tags from other snapshots. Otherwise they must be unused.
+  public static let movesTags = SnapshotOptions(rawValue: 1)
+  /// Stores packed files as recipes, if possible.
+  public static let recipes = SnapshotOptions(rawValue: 2)
+  /// Records a state whose trees are missing, empty or mostly unreadable.
+  public static let allowsEmpty = SnapshotOptions(rawValue: 4)
+  /// Records nothing if the image matches its latest snapshot.
+  public static let skipIfUnchanged = SnapshotOptions(rawValue: 8)
+}
+
 extension Workspace {
   /// Takes a snapshot of the live image.
   /// - Parameters:
   ///   - name: the image, or a directory, which becomes an image.
-  ///   - tag: a tag for the snapshot.
-  ///   - tags: further tags.
-  ///   - movesTag: whether the tags may be moved from other snapshots. Otherwise they must be unused.
-  ///   - recipes: whether packed files are stored as recipes, if possible.
-  ///   - allowsEmpty: whether a state is recorded whose trees are missing, empty or mostly unreadable.
-  ///   - skipIfUnchanged: whether nothing is recorded if the image matches its latest snapshot.
+  ///   - tags: tags for the snapshot.
   /// - Throws: `ImageError`, `StoreError`, `XCATError`, `SystemError`. Nothing is committed then.
   public func snapshot(
-    _ name: String, message: String = "", tag: String? = nil, tags: [String] = [],
-    movesTag: Bool = false, recipes: Bool = false,
-    allowsEmpty: Bool = false, skipIfUnchanged: Bool = false, tuning: StoreTuning = StoreTuning()
+    _ name: String, message: String = "", tags: [String] = [], _ options: SnapshotOptions = [],
+    tuning: StoreTuning = StoreTuning()
   ) throws -> SnapshotOutcome {
     try SnapshotTaker(context).snapshot(
-      name, message: message, tag: tag, tags: tags, movesTag: movesTag, recipes: recipes,
-      allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged, tuning: tuning)
+      name, message: message, tags: tags, options, tuning: tuning)
   }
 
   /// Checks the names of several images before the first snapshot is taken.
@@ -58,16 +65,13 @@ struct SnapshotTaker: Collaborator {
   let context: Context
 
   func snapshot(
-    _ name: String, message: String = "", tag: String? = nil, tags: [String] = [],
-    movesTag: Bool = false, recipes: Bool = false,
-    allowsEmpty: Bool = false, skipIfUnchanged: Bool = false, tuning: StoreTuning = StoreTuning()
+    _ name: String, message: String, tags: [String], _ options: SnapshotOptions,
+    tuning: StoreTuning
   ) throws -> SnapshotOutcome {
     let (image, new) = try DirectoryImages(context).adoptedImage(name)
     do {
       let outcome = try takeSnapshot(
-        of: image, message: message, tags: [tag].compactMap(\.self) + tags, movesTag: movesTag,
-        recipes: recipes, allowsEmpty: allowsEmpty, skipIfUnchanged: skipIfUnchanged, tuning: tuning
-      )
+        of: image, message: message, tags: tags, options, tuning: tuning)
       if let new { context.reporter.inform("\(new.path) is image \(image) now") }
       return outcome
     } catch {
@@ -100,9 +104,10 @@ struct SnapshotTaker: Collaborator {
   }
 
   private func takeSnapshot(
-    of image: ImageName, message: String, tags: [String], movesTag: Bool, recipes: Bool,
-    allowsEmpty: Bool, skipIfUnchanged: Bool, tuning: StoreTuning
+    of image: ImageName, message: String, tags: [String], _ options: SnapshotOptions,
+    tuning: StoreTuning
   ) throws -> SnapshotOutcome {
+    // Without a definition, no store is created.
     _ = try ImageCapturer(context).definition(of: image)
     let store = try context.store(create: true)
     let lock = try ImageLocks(context).lock(image, store, usesTree: true)
@@ -110,15 +115,17 @@ struct SnapshotTaker: Collaborator {
     let definition = try ImageCapturer(context).definition(of: image)
     let directories = try DirectoryLocker(context).lockDirectories(image, definition, for: .reads)
     defer { withExtendedLifetime(directories) {} }
-    for tag in tags { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
+    let movesTags = options.contains(.movesTags)
+    for tag in tags { try store.refs.checkTag(tag, of: image, mayMove: movesTags) }
     let outcome = try commitLive(
-      image, definition, allowsEmpty: allowsEmpty,
-      skipIfUnchanged: try skipIfUnchanged && latestStays(image, store),
-      recipes: recipes,
-      label: SnapshotLabel(.snapshot, message), tuning: tuning)
+      image, CaptureScope(definition, recipes: options.contains(.recipes) ? .all : .existing),
+      SnapshotRecord(
+        SnapshotLabel(.snapshot, message), allowsEmpty: options.contains(.allowsEmpty),
+        skipIfUnchanged: try options.contains(.skipIfUnchanged) && latestStays(image, store)),
+      tuning: tuning)
     for tag in tags {
       let number = outcome.committed.number
-      let old = try store.refs.setTag(tag, of: image, to: number, moving: movesTag)
+      let old = try store.refs.setTag(tag, of: image, to: number, moving: movesTags)
       if let old, old != number {
         context.reporter.inform("tag '\(tag)' moved from @\(old) to @\(number)")
       }
@@ -133,56 +140,42 @@ struct SnapshotTaker: Collaborator {
   }
 
   /// Captures the live image and commits it. The caller holds the image's lock.
-  /// - Parameters:
-  ///   - additional: components to capture in addition to those that the definition names.
-  ///   - keys: table rows to record in addition to those of the image.
-  ///   - notes: further notes of the snapshot.
-  ///   - allowsEmpty: whether a state is recorded without definition and files, or one that
-  ///     `EmptyStateCheck` refuses.
-  ///   - change: the trees that a change brings; nil if nothing will be changed.
-  ///   - checking: receives the state before it is recorded, and throws if the command cannot use it.
+  /// - Parameter checking: receives the state before it is recorded, and throws if the command cannot use it.
   func commitLive(
-    _ image: ImageName, _ definition: ImageDefinition, additional: [CaptureRoot] = [],
-    rows keys: Set<RowKey> = [], notes: [Snapshot.Note] = [], allowsEmpty: Bool = false,
-    skipIfUnchanged: Bool = false, recipes: Bool = false, change: [Entry]? = nil,
-    checking: ((Snapshot) throws -> Void)? = nil, label: SnapshotLabel,
-    tuning: StoreTuning = StoreTuning()
+    _ image: ImageName, _ scope: CaptureScope, _ record: SnapshotRecord,
+    tuning: StoreTuning = StoreTuning(), checking: ((Snapshot) throws -> Void)? = nil
   ) throws -> SnapshotOutcome {
     let start = monotonicSeconds()
     let store = try context.store()
     let latest = try store.refs.latestReadable(of: image)
     let session = try store.beginSession(tuning)
-    let (live, candidates) = try ingestLive(
-      image, definition, latest: latest, additional: additional, rows: keys, recipes: recipes,
-      change: change, into: session)
-    if live.capture.components.isEmpty, definition.isEmpty, !allowsEmpty {
+    let capturer = ImageCapturer(context)
+    let live = try capturer.captureLive(image, scope, latest: latest, into: .store(session))
+    if live.capture.components.isEmpty, live.definition.isEmpty, !record.allowsEmpty {
       throw ImageError(.filesMissing, "image \(image)", "has neither a definition nor files")
     }
     context.progress.begin("syncing")
     try session.finish()
-    let stored = try RecipeConverter(context).storeCandidates(candidates, live.capture.components)
-    var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
-    snapshot.message = label.message
-    snapshot.provenance = context.provenance(label)
+    let stored = try RecipeConverter(context).storeCandidates(of: live)
+    let snapshot = newSnapshot(of: image, live, latest: latest, record)
     let isSame = latest.map { $0.snapshot.hasSameState(as: snapshot) } ?? false
     let committed: CommittedSnapshot
     // An incomplete state is recorded only once. Repeated records would push complete snapshots out of the
     // history.
-    if isSame, skipIfUnchanged || !snapshot.isComplete, let latest {
+    if isSame, record.skipIfUnchanged || !snapshot.isComplete, let latest {
       committed = latest
       LastCheck(store, key: context.cacheKey(image)).record()
     } else {
       try checking?(snapshot)
-      if !allowsEmpty,
-        let reason = try EmptyStateCheck.reason(
-          live, latest: latest?.snapshot, in: store)
+      if !record.allowsEmpty,
+        let reason = try EmptyStateCheck.reason(live, latest: latest?.snapshot, in: store)
       {
-        throw ImageError(reason, of: image, definition)
+        throw ImageError(reason, of: image, live.definition)
       }
       committed = try store.refs.append(snapshot)
       Interruption.announce(nil)
     }
-    saveCache(image, live, base: committed.id)
+    capturer.saveCache(of: live, image, base: committed)
     return SnapshotOutcome(
       committed: committed, sameAs: isSame ? latest?.number : nil,
       isNew: committed.number != latest?.number,
@@ -191,54 +184,46 @@ struct SnapshotTaker: Collaborator {
       seconds: monotonicSeconds() - start)
   }
 
-  /// Captures the live image into a session. The caller finishes the session.
-  /// - Returns: the captured image, and the packed files to store as recipes afterwards.
-  func ingestLive(
-    _ image: ImageName, _ definition: ImageDefinition, latest: CommittedSnapshot?,
-    additional: [CaptureRoot] = [], rows keys: Set<RowKey> = [], recipes: Bool = false,
-    change: [Entry]? = nil, into session: WriteSession
-  ) throws -> (live: LiveImage, candidates: [RecipeCandidate]) {
-    let candidates = try RecipeConverter(context).recipeCandidates(
-      definition, image, latest: latest?.snapshot, additional: additional, includesNew: recipes)
-    let verifiedFiles = Dictionary(
-      candidates.map { ($0.path, $0.verifiedFiles) }, uniquingKeysWith: { first, _ in first })
-    let live = try ImageCapturer(context).captureLive(
-      image, definition, latest: latest, change: change, additional: additional, rows: keys,
-      verifiedFiles: verifiedFiles, into: .store(session))
-    return (live, candidates)
-  }
-
-  /// Commits a capture whose session is finished.
-  /// - Parameter isPermanent: whether the live image keeps this state, so that the stat cache is saved.
+  /// Commits a capture whose session is finished. The live image does not keep the state, so the stat cache is not
+  /// saved.
   func commit(
-    _ image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?,
-    label: SnapshotLabel, isPermanent: Bool = true
+    _ image: ImageName, _ live: LiveImage, latest: CommittedSnapshot?, _ record: SnapshotRecord
   ) throws -> CommittedSnapshot {
-    var snapshot = newSnapshot(of: image, live, notes: notes, latest: latest)
-    snapshot.message = label.message
-    snapshot.provenance = context.provenance(label)
-    let committed = try context.store().refs.append(snapshot)
-    if isPermanent { saveCache(image, live, base: committed.id) }
-    return committed
+    try context.store().refs.append(newSnapshot(of: image, live, latest: latest, record))
   }
 
-  /// Returns the snapshot of a captured image, without message and provenance.
+  /// Returns the snapshot of a captured image.
   func newSnapshot(
-    of image: ImageName, _ live: LiveImage, notes: [Snapshot.Note], latest: CommittedSnapshot?
+    of image: ImageName, _ live: LiveImage, latest: CommittedSnapshot?, _ record: SnapshotRecord
   ) -> Snapshot {
     Snapshot(
-      image: image.text, created: now(), parent: latest?.id, message: "", provenance: [],
+      image: image.text, created: now(), parent: latest?.id, message: record.label.message,
+      provenance: context.provenance(record.label),
       tables: live.tables, components: live.capture.components,
-      notes: (live.notes.filter { $0.kind != .excluded } + notes).sorted {
+      notes: (live.notes.filter { $0.kind != .excluded } + record.notes).sorted {
         precedes($0.path, $1.path)
       },
       facts: latest?.snapshot.facts ?? [], entryCount: live.capture.entryCount,
       contentBytes: live.capture.contentBytes)
   }
+}
 
-  /// Saves the stat cache of the captured files.
-  private func saveCache(_ image: ImageName, _ live: LiveImage, base: Digest) {
-    guard let layout = try? context.store().layout else { return }
-    live.capture.saveCache(layout, key: context.cacheKey(image), base: base, replacing: live.cache)
+/// What a command records with a captured state.
+struct SnapshotRecord {
+  let label: SnapshotLabel
+  /// Notes in addition to those of the capture.
+  var notes: [Snapshot.Note] = []
+  /// Whether a state is recorded without definition and files, or one that `EmptyStateCheck` refuses.
+  var allowsEmpty = false
+  var skipIfUnchanged = false
+
+  init(
+    _ label: SnapshotLabel, notes: [Snapshot.Note] = [], allowsEmpty: Bool = false,
+    skipIfUnchanged: Bool = false
+  ) {
+    self.label = label
+    self.notes = notes
+    self.allowsEmpty = allowsEmpty
+    self.skipIfUnchanged = skipIfUnchanged
   }
 }

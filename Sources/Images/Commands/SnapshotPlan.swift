@@ -38,12 +38,9 @@ extension Workspace {
   /// - Throws: `ImageError` if the image is not found or has an unfinished change; `StoreError`, `XCATError`,
   ///   `SystemError`.
   public func planSnapshot(
-    _ name: String, tags: [String] = [], movesTag: Bool = false, allowsEmpty: Bool = false,
-    skipIfUnchanged: Bool = false
+    _ name: String, tags: [String] = [], _ options: SnapshotOptions = []
   ) throws -> SnapshotPlan {
-    try SnapshotPlanner(context).planSnapshot(
-      name, tags: tags, movesTag: movesTag, allowsEmpty: allowsEmpty,
-      skipIfUnchanged: skipIfUnchanged)
+    try SnapshotPlanner(context).planSnapshot(name, tags: tags, options)
   }
 }
 
@@ -52,8 +49,7 @@ struct SnapshotPlanner: Collaborator {
   let context: Context
 
   func planSnapshot(
-    _ name: String, tags: [String] = [], movesTag: Bool = false, allowsEmpty: Bool = false,
-    skipIfUnchanged: Bool = false
+    _ name: String, tags: [String], _ options: SnapshotOptions
   ) throws -> SnapshotPlan {
     let start = monotonicSeconds()
     let store = try context.store()
@@ -63,20 +59,23 @@ struct SnapshotPlanner: Collaborator {
     let latest = try store.refs.latestReadable(of: image)
     let memory = MemoryObjects(over: store)
     let live = try ImageCapturer(context).captureLive(
-      image, definition, latest: latest, into: .memory(memory))
-    let snapshot = SnapshotTaker(context).newSnapshot(of: image, live, notes: [], latest: latest)
+      image, CaptureScope(definition), latest: latest, into: .memory(memory))
+    let snapshot = SnapshotTaker(context).newSnapshot(
+      of: image, live, latest: latest, SnapshotRecord(SnapshotLabel(.snapshot, "")))
     let isSame = latest?.snapshot.hasSameState(as: snapshot) == true
     let isRecorded = try
       !(isSame
-      && (skipIfUnchanged && SnapshotTaker(context).latestStays(image, store)
+      && (options.contains(.skipIfUnchanged) && SnapshotTaker(context).latestStays(image, store)
         || !snapshot.isComplete))
     let refusal = try DryRunRefusal(context).refusal(isDryRun: true) {
       try store.layout.requireWritable("the history of \(image)")
       try DirectoryLocker(context).expectDirectoriesFree(
         image, ImageCapturer(context).requests(definition, latest: latest?.snapshot).all.map(\.path)
       )
-      for tag in tags { try store.refs.checkTag(tag, of: image, mayMove: movesTag) }
-      if isRecorded, !allowsEmpty,
+      for tag in tags {
+        try store.refs.checkTag(tag, of: image, mayMove: options.contains(.movesTags))
+      }
+      if isRecorded, !options.contains(.allowsEmpty),
         let reason = try EmptyStateCheck.reason(live, latest: latest?.snapshot, in: store)
       {
         throw ImageError(reason, of: image, definition)

@@ -84,8 +84,10 @@ struct StatusReader: Collaborator {
     let lists = try DirectoryExcludes(context).excludes(of: ImageName(image), live.definition)
     var split: (now: [Snapshot.Note], before: [Snapshot.Note]) = ([], [])
     for note in notes {
-      let path = Array(note.path.dropFirst(top.count + 1))
-      let isNow = [false, true].contains { lists.match(path, isDirectory: $0) != nil }
+      let path = ImagePath(note.path, in: top)?.path
+      let isNow = [false, true].contains { isDirectory in
+        path.map { lists.match($0, isDirectory: isDirectory) != nil } ?? false
+      }
       if isNow { split.now.append(note) } else { split.before.append(note) }
     }
     return split
@@ -110,33 +112,25 @@ struct StatusReader: Collaborator {
   }
 
   /// Returns the differences of the live image from a snapshot.
-  /// - Parameter verifiedFiles: the files that were written just now, by path. They are not read again unless
-  ///   their attributes have changed.
-  func diffLive(
-    _ snapshot: CommittedSnapshot, verifiedFiles: [[UInt8]: VerifiedFile] = [:]
-  ) throws -> (diff: ImageDiff, live: LiveImage) {
-    let (diff, live, _) = try lookAtLive(snapshot, verifiedFiles: verifiedFiles)
+  func diffLive(_ snapshot: CommittedSnapshot) throws -> (diff: ImageDiff, live: LiveImage) {
+    let (diff, live, _) = try lookAtLive(snapshot)
     return (diff, live)
   }
 
   /// Captures the live image without storing it, and compares it with a snapshot.
-  /// - Parameters:
-  ///   - change: the trees of the change that this comparison verifies; nil if nothing was changed.
-  ///   - verifiedFiles: the files that were written just now, by path. They are not read again unless
-  ///     their attributes have changed.
   func lookAtLive(
-    _ snapshot: CommittedSnapshot, change: [Entry]? = nil,
-    verifiedFiles: [[UInt8]: VerifiedFile] = [:]
+    _ snapshot: CommittedSnapshot
   ) throws -> (diff: ImageDiff, live: LiveImage, source: MemoryObjects) {
     let image = try ImageName(snapshot.snapshot.image)
     let store = try context.store()
     let memory = MemoryObjects(over: store)
     let definition = try context.tables().definition(of: image.text) ?? ImageDefinition()
     let snapshot = snapshot.relocated(to: definition)
+    var scope = CaptureScope(
+      definition, additional: snapshot.snapshot.requests, rows: snapshot.snapshot.keptRows.keys)
+    scope.target = snapshot.snapshot
     let live = try ImageCapturer(context).captureLive(
-      image, definition, latest: snapshot, target: snapshot.snapshot, change: change,
-      additional: snapshot.snapshot.requests,
-      rows: snapshot.snapshot.keptRows.keys, verifiedFiles: verifiedFiles, into: .memory(memory))
+      image, scope, latest: snapshot, into: .memory(memory))
     return (
       try ImageComparer(context).diff(state(snapshot, store), live.state(from: memory)), live,
       memory

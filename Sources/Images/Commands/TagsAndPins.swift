@@ -118,12 +118,12 @@ struct MarkEditor: Collaborator {
       let image = reference.image.isEmpty && images.count == 1
         ? images.first : try ImageResolver(context).image(named: reference.image)
     else { throw ImageError(.notFound, "reference '\(text)'", "does not name an image") }
-    let lock = try ImageLocks(context).lock(image, store)
-    defer { withExtendedLifetime(lock) {} }
-    let isDamaged = try store.refs.damagedMark(.tag, tag, of: image) != nil
-    let number = isDamaged ? nil : try store.refs.tags(of: image)[tag]
-    try store.refs.removeTag(tag, of: image)
-    return SnapshotName(image: image, number: number ?? 0)
+    return try ImageLocks(context).withLock(image, store) {
+      let isDamaged = try store.refs.damagedMark(.tag, tag, of: image) != nil
+      let number = isDamaged ? nil : try store.refs.tags(of: image)[tag]
+      try store.refs.removeTag(tag, of: image)
+      return SnapshotName(image: image, number: number ?? 0)
+    }
   }
 
   func pin(_ text: String, reason: String = "") throws -> CommittedSnapshot {
@@ -145,11 +145,11 @@ struct MarkEditor: Collaborator {
     let reference = try Reference(text)
     let store = try context.store()
     let image = try ImageName(try SnapshotResolver(context).find(reference).snapshot.image)
-    let lock = try ImageLocks(context).lock(image, store)
-    defer { withExtendedLifetime(lock) {} }
-    // The snapshot may have been removed before the lock was taken.
-    let committed = try SnapshotResolver(context).find(reference)
-    try body(image, committed.number, store.refs)
-    return committed
+    return try ImageLocks(context).withLock(image, store) {
+      // The snapshot may have been removed before the lock was taken.
+      let committed = try SnapshotResolver(context).find(reference)
+      try body(image, committed.number, store.refs)
+      return committed
+    }
   }
 }

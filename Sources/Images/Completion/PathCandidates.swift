@@ -12,8 +12,8 @@ extension CompletionSource {
     let directory = word.lastIndex(of: "/").map { word[...$0] } ?? ""
     let beginning = word.dropFirst(directory.count)
     guard let bytes = bytes(fromPrintable: String(directory)) else { return [] }
-    let parts = bytes.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
-    let isAbsolute = bytes.first == 0x2f
+    let parts = writtenComponents(bytes)
+    let isAbsolute = bytes.first == UInt8(ascii: "/")
     let tree = SnapshotDirectories(components: snapshot.components, source: store)
     let children = tree.children(parts, isAbsolute: isAbsolute)
       .filter { printable($0.key).hasPrefix(beginning) }
@@ -45,7 +45,7 @@ private struct SnapshotDirectories {
     }
     guard isAbsolute else { return children }
     for component in components {
-      let own = pathComponents(component)
+      let own = writtenComponents(component.path)
       guard own.count > parts.count, own.starts(with: parts) else { continue }
       let isLast = own.count == parts.count + 1
       let name = own[parts.count]
@@ -61,17 +61,15 @@ private struct SnapshotDirectories {
   }
 
   private func find(_ parts: [[UInt8]], isAbsolute: Bool) -> Entry? {
-    let above = isAbsolute ? components.first { parts.starts(with: pathComponents($0)) } : nil
-    guard let component = above.map(followed) ?? components.rootTree else { return nil }
-    let below = above.map { Array(parts.dropFirst(pathComponents($0).count)) } ?? parts
-    return try? TreeDescent(source: source).find(component, below, followLast: true)?.entry
+    let found = isAbsolute ? components.containing(parts) : nil
+    guard let component = found.map({ followed($0.component) }) ?? components.rootTree else {
+      return nil
+    }
+    return try? TreeDescent(source: source).find(
+      component, found?.below ?? parts, followLast: true)?.entry
   }
 
   private func followed(_ component: Snapshot.Component) -> Snapshot.Component {
     components.followed(component) ?? component
-  }
-
-  private func pathComponents(_ component: Snapshot.Component) -> [[UInt8]] {
-    component.path.split(separator: 0x2f).map(Array.init)
   }
 }

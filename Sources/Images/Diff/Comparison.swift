@@ -114,9 +114,11 @@ struct ComparisonReader: Collaborator {
     let latest = try store.refs.latestReadable(of: image)
     let memory = MemoryObjects(over: store)
     let live = try ImageCapturer(context).captureLive(
-      image, context.tables().definition(of: image.text) ?? ImageDefinition(), latest: latest,
-      additional: latest?.snapshot.requests ?? [], rows: latest?.snapshot.keptRows.keys ?? [],
-      into: .memory(memory))
+      image,
+      CaptureScope(
+        context.tables().definition(of: image.text) ?? ImageDefinition(),
+        additional: latest?.snapshot.requests ?? [], rows: latest?.snapshot.keptRows.keys ?? []),
+      latest: latest, into: .memory(memory))
     return (
       SnapshotReader(
         state: live.state(from: memory, named: "\(image)@live"), store: store,
@@ -140,7 +142,7 @@ extension ImageState {
     let paired = components.map { component -> Snapshot.Component in
       let candidates = other.components.filter { $0.role == component.role }
       func name(_ component: Snapshot.Component) -> [UInt8] {
-        Array(component.path[(component.path.lastIndex(of: 0x2f) ?? -1).advanced(by: 1)...])
+        ImagePath(component: component.path).name
       }
       let match =
         candidates.count == 1
@@ -170,7 +172,9 @@ extension Comparison {
           isKnown = true
           coveredPaths.insert(found.path)
         }
-        coveredPaths.insert(component.path + parts.flatMap { [0x2f] + $0 })
+        if let path = RelativePath(names: parts) {
+          coveredPaths.insert(ImagePath(component: component.path, path: path).bytes)
+        }
       }
       guard isKnown else {
         throw ImageError(
@@ -181,7 +185,7 @@ extension Comparison {
     var diff = diff
     diff.attributes = []
     diff.entries = diff.entries.filter { change in
-      coveredPaths.contains { change.path == $0 || change.path.starts(with: $0 + [0x2f]) }
+      coveredPaths.contains { isInside(change.path, $0) }
     }
     return Comparison(diff: diff, old: old, new: new, newPaths: newPaths, isWhole: false)
   }
@@ -227,8 +231,9 @@ extension Comparison {
       !components.contains(where: { $0.path == change.path })
     else { return nil }
     return try text(
-      entries.old.map { LocatedEntry(path: change.path, entry: $0) },
-      entries.new.map { LocatedEntry(path: change.path, entry: $0) }, path: change.path, role: nil,
+      entries.old.map { LocatedEntry(address: change.address, entry: $0) },
+      entries.new.map { LocatedEntry(address: change.address, entry: $0) }, path: change.path,
+      role: nil,
       context)
   }
 
@@ -264,17 +269,13 @@ extension Comparison {
   }
 
   private static func found(_ component: Snapshot.Component) -> LocatedEntry {
-    LocatedEntry(path: component.path, entry: component.entry)
+    LocatedEntry(address: ImagePath(component: component.path), entry: component.entry)
   }
 
   /// Returns the real path of an entry of the new side.
-  /// - Parameter path: the path under which the entry is compared.
-  private func newPath(_ path: [UInt8]) -> [UInt8] {
-    for (compared, own) in newPaths {
-      if path == compared { return own }
-      if path.starts(with: compared + [0x2f]) { return own + path.dropFirst(compared.count) }
-    }
-    return path
+  /// - Parameter address: the address under which the entry is compared.
+  private func newPath(_ address: ImagePath) -> [UInt8] {
+    ImagePath(component: newPaths[address.component] ?? address.component, path: address.path).bytes
   }
 
   private func text(
@@ -285,7 +286,7 @@ extension Comparison {
     }
     if let before, let after, before.entry.blob == after.entry.blob { return result([]) }
     let oldName = before.map { "\(diff.old):\(printable($0.path))" } ?? "/dev/null"
-    let newName = after.map { "\(diff.new):\(printable(newPath($0.path)))" } ?? "/dev/null"
+    let newName = after.map { "\(diff.new):\(printable(newPath($0.address)))" } ?? "/dev/null"
     let differ = Array("Binary files \(oldName) and \(newName) differ\n".utf8)
     let limit = UInt64(Comparison.textLimitBytes)
     guard [before, after].allSatisfy({ ($0?.entry.sizeBytes ?? 0) <= limit }) else {

@@ -96,7 +96,7 @@ private func compare(_ old: ImageState, _ new: ImageState) throws -> ImageDiff {
     try compareTrees(
       old.components.first { $0.path == path }?.entry,
       new.components.first { $0.path == path }?.entry,
-      path, old.source, new.source
+      ImagePath(component: path), old.source, new.source
     ) { change in
       if !excluded.hasAncestor(of: change.path, orItself: true),
         !unread.hasAncestor(of: change.path, orItself: false)
@@ -123,8 +123,8 @@ extension Set<[UInt8]> {
 }
 
 private func compareTrees(
-  _ old: Entry?, _ new: Entry?, _ path: [UInt8], _ oldFrom: some ObjectSource,
+  _ old: Entry?, _ new: Entry?, _ address: ImagePath, _ oldFrom: some ObjectSource,
   _ newFrom: some ObjectSource, _ body: (TreeChange) -> Void
 ) throws {
-  try TreeDiff.compare(old, new, path: path, oldFrom: oldFrom, newFrom: newFrom, body)
+  try TreeDiff.compare(old, new, at: address, oldFrom: oldFrom, newFrom: newFrom, body)
 }

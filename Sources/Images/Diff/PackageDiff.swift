@@ -109,9 +109,10 @@ extension Comparison {
   /// - Throws: `PackagesError` if a database cannot be read.
   public func packages() throws -> [PackageDiff] {
     try treePaths.sorted(by: precedes).map { path in
-      let prefix = path + [0x2f]
-      let changes = diff.entries.filter { $0.path.starts(with: prefix) }
-      let paths = Set(changes.map { Array($0.path.dropFirst(prefix.count)) })
+      let changes = diff.entries.compactMap { change in
+        ImagePath(change.path, in: path).map { (path: $0.path, change: change) }
+      }.filter { !$0.path.isTop }
+      let paths = Set(changes.map(\.path.bytes))
       let found = try onBothSides { side in
         try TreePackages(side == 0 ? old : new, tree: path)
       }
@@ -182,12 +183,14 @@ private struct PackageComparison {
   /// Reads files of the new side.
   let reader: SnapshotReader
 
-  func run(_ path: [UInt8], _ entries: [TreeChange]) throws -> PackageDiff {
+  func run(_ path: [UInt8], _ entries: [(path: RelativePath, change: TreeChange)]) throws
+    -> PackageDiff
+  {
     let (changes, unchanged) = compare(old.packages, new.packages)
     var ownerships: [[UInt8]: ChangedPathOwner] = [:]
-    for change in entries {
-      let key = Array(change.path.dropFirst(path.count + 1))
-      ownerships[change.path] = try classify(change, newOwners[key] ?? oldOwners[key] ?? [])
+    for (inside, change) in entries {
+      ownerships[change.path] = try classify(
+        change, newOwners[inside.bytes] ?? oldOwners[inside.bytes] ?? [])
     }
     return PackageDiff(
       path: path, oldKind: old.database?.kind, newKind: new.database?.kind, changes: changes,
@@ -207,12 +210,14 @@ private struct PackageComparison {
     switch change.kind {
     case .removed: return mover == nil ? .configuration(owner.package.name) : ofMover
     case .added(let entry), .changed(_, let entry, _):
-      let isAsShipped = try isShipped(change.path, entry, owner.shipped)
+      let isAsShipped = try isShipped(change.address, entry, owner.shipped)
       return mover != nil && isAsShipped ? ofMover : .configuration(owner.package.name)
     }
   }
 
-  private func isShipped(_ path: [UInt8], _ entry: Entry, _ digest: ShippedDigest?) throws -> Bool {
+  private func isShipped(_ address: ImagePath, _ entry: Entry, _ digest: ShippedDigest?) throws
+    -> Bool
+  {
     guard let blob = entry.blob else { return false }
     switch digest {
     case nil: return false
@@ -221,7 +226,7 @@ private struct PackageComparison {
       // Larger files are not hashed: no configuration file is that large.
       guard entry.sizeBytes <= 16 << 20 else { return false }
       let content = try reader.bytes(
-        of: LocatedEntry(path: path, entry: entry), limitBytes: 16 << 20)
+        of: LocatedEntry(address: address, entry: entry), limitBytes: 16 << 20)
       return MD5.digest(of: content) == bytes
     }
   }

@@ -74,7 +74,7 @@ struct DirectoryChecks: Collaborator {
       if try ImageCapturer(context).statLive(directory).map({ FileIdentity($0) }) == store {
         return true
       }
-      if directory.components.isEmpty { return false }
+      if directory.isRoot { return false }
       directory = directory.parent
     }
   }

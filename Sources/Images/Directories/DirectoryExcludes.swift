@@ -67,20 +67,20 @@ struct DirectoryExcludes: Collaborator {
   }
 
   /// Returns the path of the first entry of a stored tree that a list excludes; nil if it excludes none.
-  func firstEntry(in tree: Entry, excludedBy list: ExcludePatterns) throws -> [UInt8]? {
+  func firstEntry(in tree: Entry, excludedBy list: ExcludePatterns) throws -> RelativePath? {
     if list.isEmpty { return nil }
     let store = try context.store()
-    func search(_ entry: Entry, _ path: [UInt8]) throws -> [UInt8]? {
+    func search(_ entry: Entry, _ path: RelativePath) throws -> RelativePath? {
       guard let ids = entry.ids else { return nil }
       for child in try Tree.entries(ids, from: store) {
-        let inside = path.isEmpty ? child.name : path + [0x2f] + child.name
+        let inside = path.appending(child.name)
         let isDirectory = child.kind == .directory
         if list.match(inside, isDirectory: isDirectory) != nil { return inside }
         if isDirectory, let match = try search(child, inside) { return match }
       }
       return nil
     }
-    return try store.withReadTransaction { try search(tree, []) }
+    return try store.withReadTransaction { try search(tree, .top) }
   }
 
   /// Checks that the list in a snapshot's tree is valid, because commands read it once it is live.
@@ -204,19 +204,21 @@ private final class ExcludedEntryCollector {
   /// The matching entries. If there are any, the list itself is one of them.
   var exceptions: ExcludeExceptions {
     var exceptions = matches
-    if !exceptions.isEmpty { exceptions.insert(ExcludePatterns.fileName, isDirectory: false) }
+    if !exceptions.isEmpty {
+      exceptions.insert(RelativePath.top.appending(ExcludePatterns.fileName), isDirectory: false)
+    }
     return exceptions
   }
 
   func add(_ tree: Entry) throws {
     guard let id = tree.tree, seen.insert(id).inserted else { return }
-    try store.withReadTransaction { try collect(tree, [], isExcluded: false) }
+    try store.withReadTransaction { try collect(tree, .top, isExcluded: false) }
   }
 
-  private func collect(_ entry: Entry, _ path: [UInt8], isExcluded: Bool) throws {
+  private func collect(_ entry: Entry, _ path: RelativePath, isExcluded: Bool) throws {
     guard let ids = entry.ids else { return }
     for child in try Tree.entries(ids, from: store) {
-      let inside = path.isEmpty ? child.name : path + [0x2f] + child.name
+      let inside = path.appending(child.name)
       let isDirectory = child.kind == .directory
       let isOut = isExcluded || list.match(inside, isDirectory: isDirectory) != nil
       if isOut { matches.insert(inside, isDirectory: isDirectory) }

@@ -195,7 +195,7 @@ struct DirectoryImages: Collaborator {
   /// - Throws: `ImageError` (`usage`) for an invalid path or the root.
   func directoryPath(_ text: String) throws -> AbsolutePath {
     guard let path = AbsolutePath(try LivePaths(context).managementPath(text)),
-      !path.components.isEmpty
+      !path.isRoot
     else {
       throw ImageError(
         .usage, "directory '\(text)'", "cannot be an image",

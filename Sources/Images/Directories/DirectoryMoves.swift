@@ -30,13 +30,11 @@ extension LiveImage {
   /// Returns the image without the trees in other directories that a change does not affect.
   func withoutUnchangedFormerTrees(_ plans: [ComponentPlan]) -> LiveImage {
     let changed = Set(plans.filter { !$0.plan.isEmpty }.map(\.path.bytes))
-    var capture = capture
-    capture.components.removeAll {
+    var live = self
+    live.capture.components.removeAll {
       $0.role == .formerTree && !changed.contains($0.path)
     }
-    return LiveImage(
-      definition: definition, rows: rows, capture: capture, notes: notes, cache: cache,
-      excludes: excludes)
+    return live
   }
 }
 

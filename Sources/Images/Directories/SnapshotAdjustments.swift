@@ -44,7 +44,7 @@ extension CommittedSnapshot {
     let hasFormerTree = snapshot.components.contains { $0.role == .formerTree }
     guard new != old || hasFormerTree else { return self }
     func moved(_ path: [UInt8]) -> [UInt8] {
-      path == old || path.starts(with: old + [0x2f]) ? new + path.dropFirst(old.count) : path
+      isInside(path, old) ? new + path.dropFirst(old.count) : path
     }
     var definition = snapshot.definition
     definition.directory["path"] = live?.directory["path"]

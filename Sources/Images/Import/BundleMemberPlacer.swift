@@ -48,9 +48,9 @@ struct BundleMemberPlacer {
       entryCount += tree.entryCount
       treeBytes &+= tree.contentBytes
       notes += tree.losses.map { loss in
-        let path = loss.path.isEmpty ? member.path.bytes : member.path.bytes + [0x2f] + loss.path
+        let path = loss.path.isEmpty ? member.path : member.path.appending(loss.path)
         let more = loss.count > 1 ? "; also of \(loss.count - 1) more" : ""
-        return Snapshot.Note(.attributesLost, path: path, detail: loss.what + more)
+        return Snapshot.Note(.attributesLost, path: path.bytes, detail: loss.what + more)
       }
       add(member.role, member.path, tree.entry)
     case .directory:

@@ -69,8 +69,7 @@ struct ImportLinks {
           stack = [root]
           names = []
         }
-        remaining += target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
-          .reversed()
+        remaining += writtenComponents(target).reversed()
         // The rest of the path comes from the link: each further link is checked.
         if isBelowTop { toTop = 0 }
         continue

@@ -228,7 +228,7 @@ struct ImportPreparation {
       ].filter { !$0.isEmpty }
       for list in lists {
         if let path = try DirectoryExcludes(context).firstEntry(in: tree, excludedBy: list) {
-          throw refuse("exclude \(printable(path.prefix(255))), which is in the bundle")
+          throw refuse("exclude \(printable(path.bytes.prefix(255))), which is in the bundle")
         }
       }
       return lists.map(\.lines)
@@ -238,7 +238,7 @@ struct ImportPreparation {
   }
 }
 
-///
+/// Compares components of a bundle with the live image.
 struct SnapshotExcludes: Collaborator {
   let context: Context
 

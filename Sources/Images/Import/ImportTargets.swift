@@ -32,7 +32,7 @@ struct ImportTargets {
     self.context = context
     install = try context.installDirectory(try context.tables())
     allowed = try request.allowed.map { text in
-      guard let path = AbsolutePath(text), !path.components.isEmpty else {
+      guard let path = AbsolutePath(text), !path.isRoot else {
         throw ImageError(
           .usage, "--allow \(text)", "is not an absolute path below /",
           hint: "Name the directory that the bundle may write below")
@@ -40,7 +40,7 @@ struct ImportTargets {
       return path
     }
     directory = try request.directory.map { text in
-      guard let path = AbsolutePath(text), !path.components.isEmpty else {
+      guard let path = AbsolutePath(text), !path.isRoot else {
         throw ImageError(
           .usage, "--to \(text)", "is not an absolute path below /",
           hint: "Name the directory for the tree")

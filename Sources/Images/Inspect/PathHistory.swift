@@ -12,12 +12,14 @@ import Store
 /// A snapshot in which a path changed.
 public struct PathChange: Sendable {
   public let committed: CommittedSnapshot
-  /// The absolute path in that snapshot, or in the one before if the entry was removed.
-  public let path: [UInt8]
+  /// The address in that snapshot, or in the one before if the entry was removed.
+  public let address: ImagePath
   public let old: Entry?
   public let new: Entry?
   /// The changed fields. Empty for an entry that was added or removed.
   public let fields: ChangedFields
+  /// The path on the management node.
+  public var path: [UInt8] { address.bytes }
 }
 
 /// The snapshot that gave a path its content.
@@ -102,17 +104,20 @@ struct PathHistory: Collaborator {
 private struct PathProbe {
   private var entries: [Entry] = []
   private let parts: [[UInt8]]
-  let path: [UInt8]
+  /// Nil if the image has no root tree, or no entry can have the path.
+  private let address: ImagePath?
 
   /// - Parameter neighbour: a probe of the same path in another snapshot. Trees that both have are not read.
   init(_ reader: SnapshotReader, _ text: String, neighbour: PathProbe?) throws {
     guard let (component, parts) = try reader.locateIfPresent(text) else {
       self.parts = []
-      path = []
+      address = nil
       return
     }
     self.parts = parts
-    path = parts.reduce(component.path) { $0 + [0x2f] + $1 }
+    address = RelativePath(names: parts).map {
+      ImagePath(component: component.path, path: $0)
+    }
     var entry = component.entry
     entries.append(entry)
     for (depth, part) in parts.enumerated() {
@@ -132,8 +137,8 @@ private struct PathProbe {
 
   /// The entry at the path; nil if the snapshot does not have it.
   var found: LocatedEntry? {
-    guard entries.count == parts.count + 1, let last = entries.last else { return nil }
-    return LocatedEntry(path: path, entry: last)
+    guard entries.count == parts.count + 1, let last = entries.last, let address else { return nil }
+    return LocatedEntry(address: address, entry: last)
   }
 }
 
@@ -143,6 +148,7 @@ extension PathChange {
   ) {
     let old = previous?.found
     let new = probe.found
+    guard let address = (new ?? old)?.address else { return nil }
     var fields: ChangedFields = []
     if let old, let new {
       fields = old.entry.changes(to: new.entry)
@@ -150,11 +156,8 @@ extension PathChange {
       if old.entry.tree != new.entry.tree { fields.insert(.content) }
       if old.entry.times != new.entry.times { fields.insert(.modified) }
       if fields.isEmpty { return nil }
-    } else if old == nil, new == nil {
-      return nil
     }
     self.init(
-      committed: committed, path: new?.path ?? old?.path ?? [], old: old?.entry, new: new?.entry,
-      fields: fields)
+      committed: committed, address: address, old: old?.entry, new: new?.entry, fields: fields)
   }
 }

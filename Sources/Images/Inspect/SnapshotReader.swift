@@ -21,7 +21,7 @@ public struct SnapshotReader: Sendable {
   /// Splits a path as a person wrote it into an image component and the path components below it.
   /// - Throws: `ImageError` (`usage`) for an invalid escape, and (`pathNotFound`) for a path that lies in
   ///   no component of an image without a root tree.
-  func locate(_ path: String) throws -> (component: Snapshot.Component, parts: [[UInt8]]) {
+  func locate(_ path: String) throws -> (component: Snapshot.Component, below: [[UInt8]]) {
     if let location = try locateIfPresent(path) { return location }
     throw ImageError(
       .pathNotFound, "\(state.name):\(path)",
@@ -30,27 +30,18 @@ public struct SnapshotReader: Sendable {
   }
 
   /// Does the same as `locate`, but returns nil for a path in no component of an image without a root tree.
-  func locateIfPresent(_ path: String) throws -> (component: Snapshot.Component, parts: [[UInt8]])?
+  func locateIfPresent(_ path: String) throws -> (component: Snapshot.Component, below: [[UInt8]])?
   {
     let object = "\(state.name):\(path)"
     guard let bytes = Platform.bytes(fromPrintable: path) else {
       throw ImageError(
         .usage, object, "contains a backslash that does not begin \\xHH, \\n, \\t or \\\\")
     }
-    let parts = bytes.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
-    if bytes.first == 0x2f {
-      for component in state.components {
-        let own = component.path.split(separator: 0x2f).map(Array.init)
-        guard parts.starts(with: own) else { continue }
-        let top =
-          parts.count == own.count ? component : state.components.followed(component) ?? component
-        return (top, Array(parts.dropFirst(own.count)))
-      }
+    let parts = writtenComponents(bytes)
+    if bytes.first == UInt8(ascii: "/"), let found = state.components.containing(parts) {
+      return found
     }
-    guard let tree = state.components.rootTree else {
-      return nil
-    }
-    return (tree, parts)
+    return state.components.rootTree.map { ($0, parts) }
   }
 
   /// Returns the entry at a path; nil if there is none. Symbolic links on the path are followed.
@@ -86,7 +77,7 @@ public struct SnapshotReader: Sendable {
   /// Returns the entries of a directory with their paths, in byte order. Another entry has none.
   public func children(of found: LocatedEntry) throws -> [LocatedEntry] {
     try children(of: found.entry).map {
-      LocatedEntry(path: found.path + [0x2f] + $0.name, entry: $0)
+      LocatedEntry(address: found.address.appending($0.name), entry: $0)
     }
   }
 

@@ -1,6 +1,7 @@
 // Finds the entry at a path in a tree of the store. Symbolic links on the path are followed as in a chroot at
 // the top of the tree: none leads out of it.
 
+import Platform
 import Store
 
 /// Finds entries below the top of a tree. A path with more than 40 links (the kernel's limit) is absent.
@@ -17,6 +18,6 @@ struct TreeDescent {
         parts, below: component.entry, followLast: followLast, allowsMissing: false), let entry
     else { return nil }
     return LocatedEntry(
-      path: path.reduce(component.path) { $0 + [0x2f] + $1 }, entry: entry)
+      address: ImagePath(component: component.path, path: path), entry: entry)
   }
 }

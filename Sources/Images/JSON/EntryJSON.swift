@@ -36,7 +36,7 @@ extension LocatedEntry: JSONDocument {
 extension Snapshot.Component: JSONObject {
   public static let form = JSONForm<Self>("Snapshot.Piece") { key in
     key("role", \.role.text)
-    key("entry") { LocatedEntry(path: $0.path, entry: $0.entry) }
+    key("entry") { LocatedEntry(address: ImagePath(component: $0.path), entry: $0.entry) }
   }
 }
 
@@ -58,8 +58,8 @@ extension PathChange: JSONObject {
     key("path") { printable($0.path) }
     key("change") { $0.old == nil ? "added" : $0.new == nil ? "removed" : "changed" }
     key("fields", \.fields.names)
-    key("old") { change in change.old.map { LocatedEntry(path: change.path, entry: $0) } }
-    key("new") { change in change.new.map { LocatedEntry(path: change.path, entry: $0) } }
+    key("old") { change in change.old.map { LocatedEntry(address: change.address, entry: $0) } }
+    key("new") { change in change.new.map { LocatedEntry(address: change.address, entry: $0) } }
   }
 }
 
@@ -121,7 +121,7 @@ public struct DiffJSON: JSONDocument {
     }
 
     private func located(_ entry: Entry?) -> LocatedEntry? {
-      entry.map { LocatedEntry(path: change.path, entry: $0) }
+      entry.map { LocatedEntry(address: change.address, entry: $0) }
     }
   }
 }

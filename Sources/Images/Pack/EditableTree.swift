@@ -9,17 +9,6 @@ import Platform
 import Render
 import Store
 
-/// A path below the top of a tree, as components.
-typealias TreePath = [[UInt8]]
-
-/// Returns the components of a path such as "etc/shadow" or "/etc/shadow/".
-func treePath(_ text: String) -> TreePath { treePath(Array(text.utf8)) }
-
-/// Returns the components of a path, without ".".
-func treePath(_ bytes: [UInt8]) -> TreePath {
-  bytes.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
-}
-
 /// A tree and its edits.
 public struct EditableTree {
   /// The maximum size of a file that `text` reads.
@@ -54,30 +43,30 @@ public struct EditableTree {
   }
 
   /// Returns the entry at a path; nil if it does not exist. No link is followed.
-  func find(_ path: TreePath) throws -> Entry? { try view.find(path, in: top) }
-
-  /// Returns the entry at a path; nil if it does not exist. No link is followed.
-  public func find(_ text: String) throws -> Entry? { try find(treePath(text)) }
+  public func find(_ path: RelativePath) throws -> Entry? { try view.find(path, in: top) }
 
   /// Returns the entries of a directory; none if it is not a directory.
-  func children(_ path: TreePath) throws -> [Entry] {
+  func children(_ path: RelativePath) throws -> [Entry] {
     guard let ids = try find(path)?.ids else { return [] }
     return try Tree.entries(ids, from: view)
   }
 
   /// Resolves a path, and follows links.
-  /// - Parameter followLast: whether a link as the last component is followed.
+  /// - Parameters:
+  ///   - path: the path as it is written; ".." of the top is the top.
+  ///   - followLast: whether a link as the last component is followed.
   /// - Returns: the path without links, and its entry, or nil as the entry if it does not exist. Nil after
   ///   more than 40 links.
   func resolve(
-    _ path: TreePath, followLast: Bool = true
-  ) throws -> (path: TreePath, entry: Entry?)? {
-    try view.resolve(path, below: top, followLast: followLast, allowsMissing: true)
+    _ path: some Collection<UInt8>, followLast: Bool = true
+  ) throws -> (path: RelativePath, entry: Entry?)? {
+    try view.resolve(
+      writtenComponents(path), below: top, followLast: followLast, allowsMissing: true)
   }
 
   /// Returns the bytes of a file of at most `maxTextBytes`; nil if the path is absent, another kind or
   /// larger.
-  public func text(_ path: String) throws -> [UInt8]? {
+  public func text(_ path: RelativePath) throws -> [UInt8]? {
     guard case .file(let blob, let size) = try find(path)?.content,
       size <= EditableTree.maxTextBytes
     else { return nil }

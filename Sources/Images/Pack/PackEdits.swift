@@ -49,8 +49,8 @@ struct PackEdits {
   /// Writes opt/xcat/xcatinfo. Its UUID is a hash of the image's name and the tree, its time that of the
   /// snapshot. A file with the right name and UUID stays.
   mutating func addImageInfo(_ created: Timestamp) throws {
-    let path = treePath("opt/xcat/xcatinfo")
-    let before = try tree.text("opt/xcat/xcatinfo")
+    let path: RelativePath = "opt/xcat/xcatinfo"
+    let before = try tree.text(path)
     // The hash covers the tree with this file empty, so a tree that has the file keeps its UUID.
     try tree.change { $0.put(path, .file([], mode: 0o644)) }
     let name = "IMAGENAME='\(site.image)'\nIMAGEUUID='\(imageUUID())'\n"
@@ -77,32 +77,32 @@ struct PackEdits {
     if try tree.find("usr/share/dracut") != nil,
       let backup = try tree.find("etc/rc.sysinit.backup")
     {
-      try tree.change { $0.put(treePath("etc/rc.sysinit"), .stored(backup)) }
+      try tree.change { $0.put("etc/rc.sysinit", .stored(backup)) }
     }
-    let path = "usr/lib/dracut/modules.d/97xcat/install"
+    let path: RelativePath = "usr/lib/dracut/modules.d/97xcat/install"
     guard let script = try tree.find(path), script.kind == .file else { return }
     if let bytes = try site.shared("dracut_033/install.netboot", orOf: ["rh"]) {
-      try tree.change { $0.put(treePath(path), .file(bytes, mode: script.mode)) }
-    } else if let backup = try tree.find(path + ".netboot") {
-      try tree.change { $0.put(treePath(path), .stored(backup)) }
+      try tree.change { $0.put(path, .file(bytes, mode: script.mode)) }
+    } else if let backup = try tree.find("usr/lib/dracut/modules.d/97xcat/install.netboot") {
+      try tree.change { $0.put(path, .stored(backup)) }
     }
   }
 
   private mutating func setTimezone() throws {
     guard let zone = try site.site("timezone"), !zone.isEmpty else { return }
-    let name = treePath("usr/share/zoneinfo/\(zone)")
-    guard !name.contains([0x2e, 0x2e]), let file = try tree.resolve(name), file.entry != nil
+    guard let name = RelativePath(written: "usr/share/zoneinfo/\(zone)".utf8),
+      let file = try tree.resolve(name.bytes), file.entry != nil
     else {
       remarks.append("Unable to set timezone to '\(zone)', check this is a valid timezone")
       return
     }
     try tree.change {
       $0.put(
-        treePath("etc/localtime"), .symlink(target: Array("../usr/share/zoneinfo/\(zone)".utf8)))
+        "etc/localtime", .symlink(target: Array("../usr/share/zoneinfo/\(zone)".utf8)))
     }
     // The packed image gets the zone file and the target of its links even if the exlist excludes them.
     for path in [name, file.path] {
-      let pattern: [UInt8] = path.reduce(into: [0x2e]) { $0 += [0x2f] + $1 }
+      let pattern = Array("./".utf8) + path.bytes
       if !includes.contains(pattern) { includes.append(pattern) }
     }
   }

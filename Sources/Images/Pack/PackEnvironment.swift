@@ -65,11 +65,11 @@ struct PackEnvironment {
 }
 
 /// Describes the management node to pack edits.
-struct PackSite: Collaborator {
+struct PackEnvironments: Collaborator {
   let context: Context
 
   /// Returns the data of this management node for packing an image.
-  func packSite(_ image: ImageName, _ definition: ImageDefinition) throws -> PackEnvironment {
+  func environment(_ image: ImageName, _ definition: ImageDefinition) throws -> PackEnvironment {
     let tables = try context.tables()
     // XCATROOT describes this machine, so it is ignored below a staging root.
     let named =

@@ -171,11 +171,12 @@ struct PackSources: Collaborator {
       return (try rootTree(of: latest, source.definition, in: source.directory), latest, false)
     }
     let outcome = try SnapshotTaker(context).commitLive(
-      source.image, source.definition, skipIfUnchanged: true,
-      checking: { [self] candidate in
-        let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
-        _ = try rootTree(of: transient, source.definition, in: source.directory)
-      }, label: SnapshotLabel(.pack, "before packing"))
+      source.image, CaptureScope(source.definition, recipes: .existing),
+      SnapshotRecord(SnapshotLabel(.pack, "before packing"), skipIfUnchanged: true)
+    ) { [self] candidate in
+      let transient = CommittedSnapshot(number: 0, id: candidate.id, snapshot: candidate)
+      _ = try rootTree(of: transient, source.definition, in: source.directory)
+    }
     return (
       try rootTree(of: outcome.committed, source.definition, in: source.directory),
       outcome.committed, outcome.committed.number != latest?.number

@@ -19,19 +19,19 @@ enum PostscriptCopier {
       return try site.fileSystem.openDirectory(at: resolved.directory.raw, resolved.name)
     }
     guard let directory = source else {
-      try tree.change { $0.remove(treePath("xcatpost")) }
+      try tree.change { $0.remove("xcatpost") }
       return ["\(postscripts.text) does not exist: the packed image has no xcatpost"]
     }
     var copier = Copier(site: site)
-    copier.edits.put(treePath("xcatpost"), .directory(mode: 0o755))
+    copier.edits.put("xcatpost", .directory(mode: 0o755))
     for name in try site.fileSystem.names(of: directory.raw).sorted(by: precedes)
     where name.first != 0x2e {
-      try copier.copy(directory, name, to: treePath("xcatpost") + [name])
+      try copier.copy(directory, name, to: RelativePath("xcatpost").appending(name))
     }
     if !withScript {
       // genimage has copied it.
     } else if let script = try site.read(postscripts.appending("xcatdsklspost")) {
-      copier.edits.put(treePath("opt/xcat/xcatdsklspost"), .file(script, mode: 0o755))
+      copier.edits.put("opt/xcat/xcatdsklspost", .file(script, mode: 0o755))
     } else {
       copier.remarks.append("Could not find the script \(postscripts.text)/xcatdsklspost.")
     }
@@ -48,8 +48,8 @@ enum PostscriptCopier {
 
     init(site: PackEnvironment) { self.site = site }
 
-    mutating func copy(_ directory: Descriptor, _ name: [UInt8], to target: TreePath) throws {
-      guard target.count < 64 else {
+    mutating func copy(_ directory: Descriptor, _ name: [UInt8], to target: RelativePath) throws {
+      guard target.components.count < 64 else {
         throw ImageError("postscripts", "have directories that are nested too deeply")
       }
       let fileSystem = site.fileSystem
@@ -71,7 +71,7 @@ enum PostscriptCopier {
         edits.put(target, .directory(mode: stat.mode & 0o755))
         let child = try fileSystem.openDirectory(at: directory.raw, name)
         for entry in try fileSystem.names(of: child.raw).sorted(by: precedes) {
-          try copy(child, entry, to: target + [entry])
+          try copy(child, entry, to: target.appending(entry))
         }
       default:
         remarks.append("\(printable(name)) in postscripts is a \(stat.kind.noun): left out")

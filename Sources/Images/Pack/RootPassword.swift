@@ -36,7 +36,7 @@ enum RootPassword {
     var new = Array("root:\(password):13880:0:99999:7:::\n".utf8)
     for line in lines where !line.starts(with: Array("root:".utf8)) { new += line + [0x0a] }
     guard new != text else { return [] }
-    try tree.change { $0.put(treePath("etc/shadow"), .fileLike(shadow, new)) }
+    try tree.change { $0.put("etc/shadow", .fileLike(shadow, new)) }
     return []
   }
 

@@ -17,9 +17,9 @@ import XCAT
 /// The statelite layout of a root tree.
 enum Statelite {
   /// The file with the rows of the layout.
-  static let saved = ".statelite/litefile.save"
-  private static let links: TreePath = [Array(".statelite".utf8), Array("tmpfs".utf8)]
-  private static let originals: TreePath = [Array(".default".utf8)]
+  static let saved: RelativePath = ".statelite/litefile.save"
+  private static let links: RelativePath = ".statelite/tmpfs"
+  private static let originals: RelativePath = ".default"
 
   // MARK: Saved rows
 
@@ -30,7 +30,7 @@ enum Statelite {
       guard try tree.find(saved) == nil else {
         throw ImageError(
           .definitionInvalid,
-          saved, "is not a small file",
+          saved.text, "is not a small file",
           hint: "It belongs to liteimg: remove it, or generate the tree again")
       }
       return []
@@ -63,8 +63,8 @@ enum Statelite {
     var remarks: [String] = []
     let rows = try savedRows(tree)
     for row in rows {
-      let path = treePath(row.file)
-      let original = try tree.find(originals + path)
+      guard let path = row.path else { continue }
+      let original = try tree.find(originals.appending(path))
       if row.option.hasPrefix("link"), try isLink(path, in: tree) {
         if original == nil {
           remarks.append("/.default\(row.file) is missing: an empty one replaces it")
@@ -75,29 +75,29 @@ enum Statelite {
       }
     }
     try tree.change { edits in
-      for row in rows {
-        edits.remove(links + treePath(row.file))
-        edits.remove(originals + treePath(row.file))
+      for path in rows.compactMap(\.path) {
+        edits.remove(links.appending(path))
+        edits.remove(originals.appending(path))
       }
-      edits.remove(treePath(saved))
-      edits.remove(treePath("etc/init.d/statelite"))
+      edits.remove(saved)
+      edits.remove("etc/init.d/statelite")
     }
-    for top in [".statelite", ".default"] where try isHollow(treePath(top), in: tree) {
-      try tree.change { $0.remove(treePath(top)) }
+    for top: RelativePath in [".statelite", ".default"] where try isHollow(top, in: tree) {
+      try tree.change { $0.remove(top) }
     }
     return remarks
   }
 
   /// Returns whether a path is a link of liteimg.
-  private static func isLink(_ path: TreePath, in tree: EditableTree) throws -> Bool {
+  private static func isLink(_ path: RelativePath, in tree: EditableTree) throws -> Bool {
     guard case .symlink(let target) = try tree.find(path)?.content else { return false }
     return target.firstRange(of: Array(".statelite/tmpfs".utf8)) != nil
   }
 
   /// Returns whether a path is a directory with only directories in it, at any depth.
-  private static func isHollow(_ path: TreePath, in tree: EditableTree) throws -> Bool {
+  private static func isHollow(_ path: RelativePath, in tree: EditableTree) throws -> Bool {
     guard try tree.find(path)?.kind == .directory else { return false }
-    return try tree.children(path).allSatisfy { try isHollow(path + [$0.name], in: tree) }
+    return try tree.children(path).allSatisfy { try isHollow(path.appending($0.name), in: tree) }
   }
 
   private static func empty(_ row: LiteFile) -> OverlayNode {
@@ -124,17 +124,17 @@ enum Statelite {
         try copy(row, number: copies, in: &tree)
       }
     }
-    try tree.change { $0.put(treePath(saved), .file(text(of: rows, image: image), mode: 0o644)) }
+    try tree.change { $0.put(saved, .file(text(of: rows, image: image), mode: 0o644)) }
     return remarks
   }
 
   private static func link(_ row: LiteFile, in tree: inout EditableTree) throws -> [String] {
-    let path = treePath(row.file)
-    guard let resolved = try tree.resolve(path, followLast: false) else {
+    guard let path = row.path else { return [] }
+    guard let resolved = try tree.resolve(path.bytes, followLast: false) else {
       return [tooManyLinks(row)]
     }
     // A path below a linked directory has been moved with it. It only has to exist.
-    if resolved.path.starts(with: originals) {
+    if resolved.path.isInside(originals) {
       if resolved.entry == nil {
         try tree.change { $0.put(resolved.path, empty(row)) }
       }
@@ -142,7 +142,7 @@ enum Statelite {
     }
     guard resolved.path == path else {
       return [
-        "\(row.file) lies behind a link, at /\(printable(joined(resolved.path))): "
+        "\(row.file) lies behind a link, at /\(resolved.path.text): "
           + "it was not changed"
       ]
     }
@@ -154,21 +154,21 @@ enum Statelite {
     switch resolved.entry?.kind {
     case .symlink:
       // A moved relative link would lead elsewhere: its target is saved instead.
-      let real = try tree.resolve(path)?.entry
+      let real = try tree.resolve(path.bytes)?.entry
       original =
         real.map { $0.kind == .file || $0.kind == .directory ? .stored($0) : empty(row) }
         ?? empty(row)
     case .some: original = resolved.entry.map { .stored($0) } ?? empty(row)
     case .none: original = empty(row)
     }
-    let up = Array(repeatElement("..", count: path.count - 1))
+    let up = Array(repeatElement("..", count: path.components.count - 1))
     let toTop = up.isEmpty ? "." : up.joined(separator: "/")
-    let name = joined(path)
     try tree.change { edits in
-      edits.put(originals + path, original)
+      edits.put(originals.appending(path), original)
       edits.put(
-        links + path, .symlink(target: Array("../../\(toTop)/.default/".utf8) + name))
-      edits.put(path, .symlink(target: Array("\(toTop)/.statelite/tmpfs/".utf8) + name))
+        links.appending(path),
+        .symlink(target: Array("../../\(toTop)/.default/".utf8) + path.bytes))
+      edits.put(path, .symlink(target: Array("\(toTop)/.statelite/tmpfs/".utf8) + path.bytes))
     }
     return []
   }
@@ -176,17 +176,18 @@ enum Statelite {
   private static func copy(
     _ row: LiteFile, number: UInt64, in tree: inout EditableTree
   ) throws {
-    let path = treePath(row.file)
-    if try tree.resolve(path)?.entry == nil { try tree.change { $0.put(path, empty(row)) } }
+    guard let path = row.path else { return }
+    if try tree.resolve(path.bytes)?.entry == nil { try tree.change { $0.put(path, empty(row)) } }
     guard let entry = try tree.find(path) else { return }
-    try tree.change { $0.put(originals + path, .copied(entry, number: number)) }
-  }
-
-  private static func joined(_ path: TreePath) -> [UInt8] {
-    Array(path.joined(separator: [0x2f]))
+    try tree.change { $0.put(originals.appending(path), .copied(entry, number: number)) }
   }
 
   private static func tooManyLinks(_ row: LiteFile) -> String {
     "\(row.file) is behind too many links: it was not changed"
   }
+}
+
+extension LiteFile {
+  /// The path of the file in the root tree; nil if no entry can have it.
+  fileprivate var path: RelativePath? { RelativePath(written: file.utf8) }
 }

@@ -55,7 +55,7 @@ enum Syncfiles {
     var remarks: [String] = []
     private var count = 0
     /// The directories that the present entry of the list has created or changed.
-    private var directories: Set<TreePath> = []
+    private var directories: Set<RelativePath> = []
 
     init(site: PackEnvironment, session: WriteSession, tree: EditableTree) {
       self.site = site
@@ -64,8 +64,8 @@ enum Syncfiles {
     }
 
     mutating func copy(_ copy: SyncCopy) throws {
-      guard let target = try tree.resolve(copy.target.components, followLast: false),
-        let directory = try tree.resolve(copy.target.components)
+      guard let target = try tree.resolve(copy.target.bytes, followLast: false),
+        let directory = try tree.resolve(copy.target.bytes)
       else {
         remarks.append("line \(copy.line): \(copy.target.text) is behind too many links")
         return
@@ -73,18 +73,18 @@ enum Syncfiles {
       // As in rsync, a link to a directory counts as a directory, and a link to a file is replaced.
       let isTargetDirectory = copy.isDirectory || directory.entry?.kind == .directory
       var edits = TreeEdits()
-      var files: [(AbsolutePath, TreePath)] = []
+      var files: [(AbsolutePath, RelativePath)] = []
       directories = []
       for source in copy.sources {
         let isDirectory = try site.fileView.kind(source.path) == .directory
         if isDirectory, source.isContent {
           try spread(source.path, to: directory.path, &edits, &files)
         } else if isTargetDirectory {
-          let path = directory.path + [source.path.lastComponent]
+          let path = directory.path.appending(source.path.lastComponent)
           try add(source.path, isDirectory, to: path, &edits, &files)
         } else if isDirectory {
           try add(
-            source.path, true, to: target.path + [source.path.lastComponent], &edits, &files)
+            source.path, true, to: target.path.appending(source.path.lastComponent), &edits, &files)
         } else {
           try add(source.path, false, to: target.path, &edits, &files)
         }
@@ -94,8 +94,8 @@ enum Syncfiles {
     }
 
     private mutating func add(
-      _ source: AbsolutePath, _ isDirectory: Bool, to path: TreePath, _ edits: inout TreeEdits,
-      _ files: inout [(AbsolutePath, TreePath)]
+      _ source: AbsolutePath, _ isDirectory: Bool, to path: RelativePath, _ edits: inout TreeEdits,
+      _ files: inout [(AbsolutePath, RelativePath)]
     ) throws {
       if isDirectory {
         try spread(source, to: path, &edits, &files)
@@ -107,8 +107,8 @@ enum Syncfiles {
     /// Adds a directory with its entries. As in rsync, an existing directory gets the attributes of the
     /// source.
     private mutating func spread(
-      _ source: AbsolutePath, to path: TreePath, _ edits: inout TreeEdits,
-      _ files: inout [(AbsolutePath, TreePath)]
+      _ source: AbsolutePath, to path: RelativePath, _ edits: inout TreeEdits,
+      _ files: inout [(AbsolutePath, RelativePath)]
     ) throws {
       guard source.components.count < 256, count <= Syncfiles.maxFiles else {
         throw ImageError(
@@ -116,7 +116,7 @@ enum Syncfiles {
           "names a directory, \(source.text), with more than \(Syncfiles.maxFiles) entries or a "
             + "link that leads back into it", hint: "Name the files that nodes need")
       }
-      if directories.insert(path).inserted, let stat = try stat(source), !path.isEmpty {
+      if directories.insert(path).inserted, let stat = try stat(source), !path.isTop {
         var directory = Entry(
           name: [], content: .directory(tree: .zero), mode: stat.mode, uid: stat.uid,
           gid: stat.gid, modified: stat.modified)
@@ -129,10 +129,10 @@ enum Syncfiles {
         }
       }
       for name in try site.fileView.list(source).sorted(by: precedes) {
-        let child = AbsolutePath(components: source.components + [name])
+        let child = source.appending(name)
         switch try stat(child)?.kind {
-        case .directory: try spread(child, to: path + [name], &edits, &files)
-        case .file: files.append((child, path + [name]))
+        case .directory: try spread(child, to: path.appending(name), &edits, &files)
+        case .file: files.append((child, path.appending(name)))
         case .some, .none:
           remarks.append("\(child.text) was left out: it is neither a file nor a directory")
         }
@@ -149,7 +149,7 @@ enum Syncfiles {
 
     /// Stores the files, and adds their entries to the tree.
     private mutating func capture(
-      _ files: [(AbsolutePath, TreePath)], _ line: Int, _ edits: inout TreeEdits
+      _ files: [(AbsolutePath, RelativePath)], _ line: Int, _ edits: inout TreeEdits
     ) throws {
       guard !files.isEmpty else { return }
       var seen: Set<AbsolutePath> = []

@@ -47,7 +47,7 @@ struct ImageResolver: Collaborator {
     // A match of a name's last part, after a hyphen, has priority. A new image with a longer name then does
     // not make a short name ambiguous.
     let ends = parts.filter { $0.hasSuffix("-" + text) }
-    for candidates in [profiles, ends, parts] where !candidates.isEmpty {
+    if let candidates = [profiles, ends, parts].first(where: { !$0.isEmpty }) {
       guard candidates.count == 1, let only = candidates.first else {
         throw ImageError(
           .imageAmbiguous, "image '\(text)'", "is ambiguous: \(ImageLookup.list(candidates))",
@@ -58,36 +58,39 @@ struct ImageResolver: Collaborator {
       }
       return try ImageName(only)
     }
+    throw try unknown(text, known, stored, definitions, mayAdd: mayAdd)
+  }
+
+  /// Returns the error for a text that means no image, with a hint at what it may mean.
+  private func unknown(
+    _ text: String, _ known: [String], _ stored: [ImageName],
+    _ definitions: [String: ImageDefinition], mayAdd: Bool
+  ) throws -> ImageError {
+    func missing(_ hint: String) -> ImageError {
+      ImageError(.imageNotFound, "image '\(text)'", "does not exist", hint: hint)
+    }
     if let path = try? DirectoryImages(context).directoryPath("./\(text)"),
       let there = try ImageCapturer(context).statLive(path)
     {
-      if let error = try DirectoryChecks(context).namesPathInImage(path) { throw error }
+      if let error = try DirectoryChecks(context).namesPathInImage(path) { return error }
       guard there.kind == .directory else {
-        throw try notDefined(ImageName(text), mayAdd: mayAdd || known.isEmpty)
+        return try notDefined(ImageName(text), mayAdd: mayAdd || known.isEmpty)
       }
-      throw ImageError(
-        .imageNotFound, "image '\(text)'", "does not exist",
-        hint:
-          "To snapshot the directory of that name, run 'imgstore snapshot \(shellQuoted("./" + text))'"
+      return missing(
+        "To snapshot the directory of that name, run 'imgstore snapshot \(shellQuoted("./" + text))'"
       )
     }
-    if let hint = ImageLookup.hint(forGitReference: text, known) {
-      throw ImageError(.imageNotFound, "image '\(text)'", "does not exist", hint: hint)
-    }
+    if let hint = ImageLookup.hint(forGitReference: text, known) { return missing(hint) }
     let near = ImageLookup.near(text, known) { definitions[$0]?.profile ?? "" }
     if near.isEmpty {
       let meant = try snapshots(named: text, of: stored)
       if !meant.isEmpty {
-        throw ImageError(
-          .imageNotFound, "image '\(text)'", "does not exist",
-          hint: "Did you mean snapshot \(ImageLookup.list(meant))?")
+        return missing("Did you mean snapshot \(ImageLookup.list(meant))?")
       }
-      if let hint = try? hint(forUnknown: text, known, stored) {
-        throw ImageError(.imageNotFound, "image '\(text)'", "does not exist", hint: hint)
-      }
-      throw try notDefined(ImageName(text), mayAdd: mayAdd || known.isEmpty)
+      if let hint = try? hint(forUnknown: text, known, stored) { return missing(hint) }
+      return try notDefined(ImageName(text), mayAdd: mayAdd || known.isEmpty)
     }
-    throw ImageError(
+    return ImageError(
       .imageNotFound, "image '\(text)'", "is not defined, and has no snapshots",
       hint: "Did you mean \(ImageLookup.list(near))? 'imgstore images' lists all images")
   }

@@ -195,17 +195,10 @@ struct SnapshotResolver: Collaborator {
       throw ImageError(
         .usage, object, "contains a backslash that does not begin \\xHH, \\n, \\t or \\\\")
     }
-    let parts = bytes.split(separator: 0x2f).map(Array.init)
+    let parts = bytes.split(separator: UInt8(ascii: "/")).map(Array.init)
     let components = snapshot.snapshot.components
-    if bytes.first == 0x2f {
-      for component in components {
-        let own = component.path.split(separator: 0x2f).map(Array.init)
-        if parts.starts(with: own) {
-          let top =
-            parts.count == own.count ? component : components.followed(component) ?? component
-          return try descend(top, Array(parts.dropFirst(own.count)), object)
-        }
-      }
+    if bytes.first == UInt8(ascii: "/"), let found = components.containing(parts) {
+      return try descend(found.component, found.below, object)
     }
     guard let tree = components.rootTree else {
       throw ImageError(
@@ -220,7 +213,7 @@ struct SnapshotResolver: Collaborator {
   ) throws -> LocatedEntry {
     let store = try context.store()
     var entry = component.entry
-    var path = component.path
+    var address = ImagePath(component: component.path)
     for part in parts {
       guard let ids = entry.ids,
         let child = try Tree.entries(ids, from: store).first(where: { $0.name == part })
@@ -230,14 +223,16 @@ struct SnapshotResolver: Collaborator {
           hint: "'imgstore log IMAGE -- PATH' lists the snapshots in which a path changed")
       }
       entry = child
-      path += [0x2f] + part
+      address = address.appending(part)
     }
-    return LocatedEntry(path: path, entry: entry)
+    return LocatedEntry(address: address, entry: entry)
   }
 }
 
-/// An entry and its full path.
+/// An entry and its address.
 public struct LocatedEntry: Sendable {
-  public let path: [UInt8]
+  public let address: ImagePath
   public let entry: Entry
+  /// The path on the management node.
+  public var path: [UInt8] { address.bytes }
 }

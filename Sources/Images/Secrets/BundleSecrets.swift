@@ -70,8 +70,7 @@ struct BundleSecrets {
     guard component.entry.kind == .directory else { return }
     let secrets = try scan.directory(component.entry, at: path)
     for found in secrets.found where found.package == nil {
-      let file = AbsolutePath(path.bytes + [0x2f] + found.file)
-      files[file?.text ?? ""] = .plain(
+      files[path.appending(found.file).text] = .plain(
         SecretVerdict(items: found.items, scrubbed: found.scrubbed, isByContent: false))
     }
     report.add(secrets, .file, in: path.bytes)

@@ -87,47 +87,6 @@ enum PublishedFiles {
   }
 }
 
-/// A root tree in the store, with or without edits, for reading its package database.
-final class OverlayRootTree: RootTree {
-  private let view: OverlayTree
-  private let top: Entry
-  private var directories: [[UInt8]: [[UInt8]: Entry]] = [:]
-
-  init(_ view: OverlayTree, _ top: Entry) {
-    self.view = view
-    self.top = top
-  }
-
-  func file(_ path: [UInt8], limitBytes: Int) throws -> [UInt8]? {
-    guard case .file(let blob, let size) = try entry(path)?.content, size <= UInt64(limitBytes)
-    else { return nil }
-    var bytes: [UInt8] = []
-    try view.read(blob, sizeBytes: size) { bytes += $0 }
-    return bytes
-  }
-
-  func directory(_ path: [UInt8]) throws -> [(name: [UInt8], linkTarget: [UInt8]?)] {
-    try entries(path).map { name, entry in
-      if case .symlink(let target) = entry.content { return (name, target) }
-      return (name, nil)
-    }
-  }
-
-  private func entry(_ path: [UInt8]) throws -> Entry? {
-    if path.isEmpty { return top }
-    guard let slash = path.lastIndex(of: 0x2f) else { return try entries([])[path] }
-    return try entries(Array(path[..<slash]))[Array(path[(slash + 1)...])]
-  }
-
-  private func entries(_ path: [UInt8]) throws -> [[UInt8]: Entry] {
-    if let known = directories[path] { return known }
-    let children = try entry(path)?.ids.map { try Tree.entries($0, from: view) } ?? []
-    let entries = Dictionary(children.map { ($0.name, $0) }) { $1 }
-    directories[path] = entries
-    return entries
-  }
-}
-
 /// The package database of an archived root tree. Its files are held in memory.
 final class ArchiveRootTree: RootTree, ArchiveVisitor {
   private let top: [UInt8]

@@ -212,7 +212,7 @@ final class SecretScan {
     let packages: [[UInt8]: String]
     if let rootTree {
       let view = OverlayTree(store, modified: rootTree.modified)
-      packages = PublishedFiles.packages(of: files, in: OverlayRootTree(view, rootTree))
+      packages = PublishedFiles.packages(of: files, in: PackageRootTree(view, rootTree))
     } else {
       let tree = ArchiveRootTree(top: ImageRootName.bytes)
       try ArchiveWalk(tree).run(try open())

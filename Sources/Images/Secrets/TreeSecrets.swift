@@ -15,8 +15,8 @@ struct TreeSecrets: Sendable {
   struct Finding: Sendable {
     /// Relative to the top. A member of an archive follows the archive's path and ":".
     let path: [UInt8]
-    /// The path of the file in the tree.
-    let file: [UInt8]
+    /// The file in the tree.
+    let file: RelativePath
     var items: [SecretVerdict.Item]
     /// The file's bytes in a scrubbed tree; nil if the file is left out.
     var scrubbed: [UInt8]?
@@ -31,11 +31,10 @@ struct TreeSecrets: Sendable {
     var edits = TreeEdits()
     let removed = Set(found.filter { $0.package == nil && $0.scrubbed == nil }.map(\.file))
     for item in found where item.package == nil {
-      let path = item.file.split(separator: 0x2f).map(Array.init)
       if removed.contains(item.file) {
-        edits.remove(path)
+        edits.remove(item.file)
       } else if let bytes = item.scrubbed {
-        edits.put(path, .fileLike(item.entry, bytes))
+        edits.put(item.file, .fileLike(item.entry, bytes))
       }
     }
     return edits
@@ -53,7 +52,7 @@ struct TreeScan {
   var prefix: [UInt8] = []
 
   private struct Candidate: Sendable {
-    let path: [UInt8]
+    let path: RelativePath
     let entry: Entry
     var rules: [SecretRule]
     let isArchive: Bool
@@ -65,31 +64,31 @@ struct TreeScan {
   /// - Throws: `StoreError`.
   func run(_ top: Entry) throws -> TreeSecrets {
     var candidates: [Candidate] = []
-    try store.withReadTransaction { try collect(top, [], &candidates) }
+    try store.withReadTransaction { try collect(top, .top, &candidates) }
     shareRules(&candidates)
     let found = try examine(candidates)
     var result = TreeSecrets(found: found)
     let files = Dictionary(
-      result.found.compactMap { item in item.published.map { (item.file, $0) } }
+      result.found.compactMap { item in item.published.map { (item.file.bytes, $0) } }
     ) { $1 }
     let view = OverlayTree(store, modified: top.modified)
-    let packages = PublishedFiles.packages(of: files, in: OverlayRootTree(view, top))
-    for i in result.found.indices { result.found[i].package = packages[result.found[i].file] }
+    let packages = PublishedFiles.packages(of: files, in: PackageRootTree(view, top))
+    for i in result.found.indices { result.found[i].package = packages[result.found[i].file.bytes] }
     return result
   }
 
   private func collect(
-    _ directory: Entry, _ path: [UInt8], _ candidates: inout [Candidate]
+    _ directory: Entry, _ path: RelativePath, _ candidates: inout [Candidate]
   ) throws {
     guard let ids = directory.ids else { return }
     for entry in try Tree.entries(ids, from: store) {
-      let path = path.isEmpty ? entry.name : path + [0x2f] + entry.name
+      let path = path.appending(entry.name)
       if entry.kind == .directory {
         try collect(entry, path, &candidates)
         continue
       }
       guard case .file(_, let size) = entry.content, size > 0 else { continue }
-      let whole = prefix + path
+      let whole = prefix + path.bytes
       let rules = examiner.paths.rules(for: whole)
       let isArchive = ArchiveNames.mayBeArchive(whole, scope)
       guard !rules.isEmpty || isArchive || examiner.wantsContent(whole, sizeBytes: size, scope)
@@ -140,7 +139,7 @@ struct TreeScan {
     _ candidate: Candidate, _ buffer: inout [UInt8], _ clean: inout [KnownCleanFiles.Key]
   ) throws -> [TreeSecrets.Finding] {
     guard case .file(let blob, let size) = candidate.entry.content else { return [] }
-    let whole = prefix + candidate.path
+    let whole = prefix + candidate.path.bytes
     let isPlaced = examiner.dependsOnPath(candidate.rules, whole, scope)
     let rules = candidate.rules.map(\.id).joined(separator: " ")
     let key = KnownCleanFiles.Key(
@@ -164,7 +163,7 @@ struct TreeScan {
     }
     return [
       TreeSecrets.Finding(
-        path: candidate.path, file: candidate.path, items: verdict.items,
+        path: candidate.path.bytes, file: candidate.path, items: verdict.items,
         scrubbed: verdict.scrubbed, entry: candidate.entry,
         published: scope == .tree
           ? bytes.flatMap { PublishedFiles.candidate(whole, verdict, $0) } : nil)
@@ -219,7 +218,7 @@ struct TreeScan {
     }
     return secrets.found.map { found in
       TreeSecrets.Finding(
-        path: candidate.path + [0x3a] + found.path, file: candidate.path, items: found.items,
+        path: candidate.path.bytes + [0x3a] + found.path, file: candidate.path, items: found.items,
         scrubbed: nil, entry: candidate.entry)
     }
   }

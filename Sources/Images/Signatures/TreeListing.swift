@@ -24,7 +24,7 @@ struct TreeListing {
   /// Lists a tree of the store.
   init(_ top: Entry, from store: ObjectStore) throws {
     var walk = TreeListingWalk(store)
-    try walk.add(top, [])
+    try walk.add(top, .top)
     let (portable, attributes, members) = walk.finish()
     entryCount = walk.entryCount
     memberCount = walk.memberCount
@@ -78,18 +78,18 @@ private struct TreeListingWalk: ~Copyable {
 
   init(_ store: ObjectStore) { self.store = store }
 
-  mutating func add(_ entry: Entry, _ path: [UInt8]) throws {
+  mutating func add(_ entry: Entry, _ path: RelativePath) throws {
     if entry.content.isMissing { return }
     try list(entry, path)
     guard let ids = entry.ids else { return }
     for child in try Tree.entries(ids, from: store) {
-      try add(child, path.isEmpty ? child.name : path + [0x2f] + child.name)
+      try add(child, path.appending(child.name))
     }
   }
 
-  private mutating func list(_ entry: Entry, _ path: [UInt8]) throws {
+  private mutating func list(_ entry: Entry, _ path: RelativePath) throws {
     if entry.kind == .socket { return }
-    let name = Field.bytes(path)
+    let name = Field.bytes(path.bytes)
     let (kind, rest) = try content(entry)
     try listMember(entry, name, kind, rest)
     entryCount += 1
@@ -98,7 +98,7 @@ private struct TreeListingWalk: ~Copyable {
         portable.line([Array("hardlink".utf8), name, Field.bytes(first)])
         return
       }
-      firstNames[entry.linkGroup] = path
+      firstNames[entry.linkGroup] = path.bytes
     }
     let seconds = UInt32(clamping: entry.modified.seconds)
     portable.line(

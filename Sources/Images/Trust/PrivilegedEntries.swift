@@ -56,23 +56,25 @@ struct PrivilegedEntries {
   }
 
   private func find(in component: Snapshot.Component) throws -> [PrivilegedEntry] {
-    var found: [(path: [UInt8], entry: Entry, kinds: [PrivilegedEntry.Kind])] = []
+    var found: [(path: RelativePath, entry: Entry, kinds: [PrivilegedEntry.Kind])] = []
     var capable: [Digest: Bool] = [:]
-    var waiting: [(path: [UInt8], ids: Tree.IDs)] = component.entry.ids.map { [([], $0)] } ?? []
+    var waiting: [(path: RelativePath, ids: Tree.IDs)] =
+      component.entry.ids.map { [(.top, $0)] } ?? []
     while let (path, ids) = waiting.popLast() {
       for entry in try Tree.entries(ids, from: store) {
-        let below = path.isEmpty ? entry.name : path + [0x2f] + entry.name
+        let below = path.appending(entry.name)
         if let ids = entry.ids { waiting.append((below, ids)) }
         let kinds = try kinds(of: entry, &capable)
         if !kinds.isEmpty { found.append((below, entry, kinds)) }
       }
     }
-    let files = Set(found.filter { $0.entry.kind == .file }.map(\.path))
+    let files = Set(found.filter { $0.entry.kind == .file }.map(\.path.bytes))
     let owners = try owners(of: files, component)
-    return found.sorted { precedes($0.path, $1.path) }.map { path, entry, kinds in
+    return found.sorted { precedes($0.path.bytes, $1.path.bytes) }.map { path, entry, kinds in
       PrivilegedEntry(
-        path: component.path + [0x2f] + path, kinds: kinds, detail: detail(entry, kinds),
-        package: owners[path], isStandard: isStandard(entry))
+        path: ImagePath(component: component.path, path: path).bytes, kinds: kinds,
+        detail: detail(entry, kinds),
+        package: owners[path.bytes], isStandard: isStandard(entry))
     }
   }
 

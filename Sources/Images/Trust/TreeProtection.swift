@@ -66,7 +66,7 @@ struct TreeProtector: Collaborator {
     let others = try ImageCapturer(context).fileView.list(directory).filter {
       $0 != path.lastComponent
     }
-    guard !directory.components.isEmpty, others.isEmpty else {
+    guard !directory.isRoot, others.isEmpty else {
       return
         "a directory of its own that is root's alone ('mkdir -m 700'), with the image in it, would "
         + "keep them off its setuid files"

@@ -125,7 +125,7 @@ struct Context: Sendable {
   /// Returns xCAT's install directory, as the site table sets it (`/install` by default).
   func installDirectory(_ tables: any TableBackend) throws -> AbsolutePath {
     let text = try tables.site("installdir") ?? "/install"
-    guard let path = AbsolutePath(text), !path.components.isEmpty else {
+    guard let path = AbsolutePath(text), !path.isRoot else {
       throw ImageError("site.installdir", "is '\(text)', not an absolute path")
     }
     return path

@@ -95,7 +95,7 @@ struct DirectoryLocker: Collaborator {
           resolved = try context.resolver.resolve(
             directory == path.parent ? path : directory, followLast: directory != path.parent)
         } catch {
-          guard error.isAbsent || error.code == .loop, !directory.components.isEmpty else {
+          guard error.isAbsent || error.code == .loop, !directory.isRoot else {
             throw error
           }
           directory = directory.parent

@@ -30,6 +30,15 @@ struct ImageLocks: Collaborator {
     return lock
   }
 
+  /// Runs `body` with the lock of an image, as `lock` takes it.
+  func withLock<R>(
+    _ image: ImageName, _ store: ObjectStore, allowsUnfinished: Bool = false,
+    _ body: () throws -> R
+  ) throws -> R {
+    let lock = try lock(image, store, allowsUnfinished: allowsUnfinished)
+    return try withExtendedLifetime(lock) { try body() }
+  }
+
   /// Takes the lock of an image, and waits for it as long as the options allow.
   /// - Throws: `StoreError` (`busy`) if another process still holds it after that time.
   func lockImage(_ image: ImageName, _ store: ObjectStore) throws -> FileLock {

@@ -44,7 +44,7 @@ struct StoreProtection: Collaborator {
           descriptor = try context.fileSystem.openDirectory(
             at: resolved.directory.raw, resolved.name)
         } catch {
-          guard error.isAbsent, !directory.components.isEmpty else { throw error }
+          guard error.isAbsent, !directory.isRoot else { throw error }
           directory = directory.parent
         }
       }

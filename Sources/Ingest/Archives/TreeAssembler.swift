@@ -248,7 +248,7 @@ struct TreeAssembler {
     if isDirectory, rest.last == 0x2f { rest = rest.dropLast() }
     if isDirectory, rest.isEmpty ? !path.isEmpty : Array(rest) == [0x2e] { return nil }
     let parts = rest.split(separator: 0x2f, omittingEmptySubsequences: false).map { Array($0) }
-    for part in parts where !isValidName(part) {
+    for part in parts where FileName(part) == nil {
       switch part {
       case [0x2e, 0x2e]: throw refusal(path, "leads out of the tree with '..'")
       case []: throw refusal(path, "has an empty component in its name")

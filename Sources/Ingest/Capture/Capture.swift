@@ -31,6 +31,18 @@ public struct VerifiedFile: Sendable {
   }
 }
 
+/// Files whose content is known as long as their attributes are unchanged.
+public struct VerifiedFiles: Sendable {
+  private var components: [[UInt8]: [RelativePath: VerifiedFile]] = [:]
+
+  /// Creates a collection. The last file of a path counts.
+  public init(_ files: some Sequence<(path: ImagePath, file: VerifiedFile)> = []) {
+    for (path, file) in files { components[path.component, default: [:]][path.path] = file }
+  }
+
+  func files(of component: [UInt8]) -> [RelativePath: VerifiedFile] { components[component] ?? [:] }
+}
+
 /// The destination of captured objects.
 public enum CaptureDestination: Sendable {
   /// Stores all objects. `keeping` also keeps the trees in memory for callers that need them at
@@ -71,13 +83,12 @@ public struct Capture: Sendable {
   /// Captures `requests` in the order of their paths.
   /// - Parameters:
   ///   - cache: skips reading files that it lists as unchanged.
-  ///   - verifiedFiles: files whose content is known as long as their attributes are unchanged, by
-  ///     absolute path.
+  ///   - verifiedFiles: files that are not read while their attributes are unchanged.
   /// - Returns: the captured components.
   /// - Throws: `StoreError`; `SystemError` for conditions that affect every entry. Single
   ///   unreadable entries become notes.
   public func run(
-    _ requests: [CaptureRoot], cache: StatCache?, verifiedFiles: [[UInt8]: VerifiedFile] = [:],
+    _ requests: [CaptureRoot], cache: StatCache?, verifiedFiles: VerifiedFiles = VerifiedFiles(),
     into destination: CaptureDestination
   ) throws -> CaptureResult {
     let scanStart = now()
@@ -97,7 +108,7 @@ public struct Capture: Sendable {
     var auxiliary = try read(jobs, walker, located.descriptors, destination)
     located.notes += apply(jobs)
     // Read the remaining names of inodes whose first name meanwhile belongs to another file.
-    let (more, _) = makeJobs(located.live, [:], sharesInodes: false)
+    let (more, _) = makeJobs(located.live, VerifiedFiles(), sharesInodes: false)
     if !more.isEmpty {
       auxiliary += try read(more, walker, located.descriptors, destination)
       located.notes += apply(more)
@@ -140,13 +151,15 @@ public struct Capture: Sendable {
   /// Returns the files to read in walk order: small ones in batches, large ones alone.
   /// - Parameter sharesInodes: whether only the first name of an inode is read.
   private func makeJobs(
-    _ live: ScannedDirectory, _ verifiedFiles: [[UInt8]: VerifiedFile], sharesInodes: Bool = true
+    _ live: ScannedDirectory, _ verifiedFiles: VerifiedFiles, sharesInodes: Bool = true
   ) -> (jobs: [ReadJob], verifiedCount: Int) {
     var verifiedCount = 0
     var jobs: [ReadJob] = []
     var batch: [(directory: ScannedDirectory, index: Int)] = []
     var batchBytes: UInt64 = 0
     var seen: Set<LinkedInode> = []
+    /// Of the component that is being visited.
+    var verified: [RelativePath: VerifiedFile] = [:]
     func flush() {
       if !batch.isEmpty { jobs.append(ReadJob(batch)) }
       batch = []
@@ -159,6 +172,7 @@ public struct Capture: Sendable {
       }
       // Iterate by index: mutating an array during iteration would copy it.
       for i in directory.entries.indices {
+        if directory === live { verified = verifiedFiles.files(of: live.entries[i].name) }
         switch directory.entries[i].content {
         case .directory(let child): visit(child)
         case .unread: schedule(directory, i)
@@ -168,8 +182,8 @@ public struct Capture: Sendable {
     }
     func schedule(_ directory: ScannedDirectory, _ i: Int) {
       let stat = directory.entries[i].stat
-      if !verifiedFiles.isEmpty,
-        let known = verifiedFiles[directory.absolutePath(of: directory.entries[i].name)],
+      if !verified.isEmpty,
+        let known = verified[directory.address(of: directory.entries[i].name).path],
         known.stat == stat
       {
         directory.entries[i].content = .file(blob: known.blob)

@@ -135,7 +135,7 @@ struct CaptureRootLocator {
   /// Returns what the parent directory reveals about a path that cannot be examined itself.
   private func unexamined(_ request: CaptureRoot) -> Candidate? {
     let (path, name) = (request.path, request.path.lastComponent)
-    guard !path.components.isEmpty,
+    guard !path.isRoot,
       let location = try? resolver.resolve(path.parent),
       let directory = try? fileSystem.openDirectory(at: location.directory.raw, location.name),
       let kind = (try? fileSystem.kinds(of: directory.raw))?[name]
@@ -192,7 +192,7 @@ struct CaptureRootLocator {
   private func spelling(
     of located: LocatedPath, _ target: [UInt8], _ link: Candidate
   ) -> AbsolutePath {
-    let parts = target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }
+    let parts = writtenComponents(target)
     guard !parts.isEmpty, !parts.contains([0x2e, 0x2e]) else { return located.path }
     let base = target.first == 0x2f ? [] : link.request.path.parent.components
     let path = AbsolutePath(components: base + parts)

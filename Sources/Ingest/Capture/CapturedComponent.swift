@@ -10,7 +10,7 @@ public final class CapturedComponent {
   private let top: ScannedEntry
   private var counts: [Inode: Int]?
   /// The directory of the latest request, with its path.
-  private var latest: (path: [UInt8], directory: ScannedDirectory)?
+  private var latest: (path: RelativePath, directory: ScannedDirectory)?
 
   private struct Inode: Hashable {
     let device: UInt64
@@ -23,19 +23,14 @@ public final class CapturedComponent {
   public var stat: FileStat { top.stat }
 
   /// Returns an entry's attributes at the time of the capture.
-  /// - Parameter path: relative to the component; empty for the component itself.
-  public func stat(at path: ArraySlice<UInt8>) -> FileStat? {
-    let names = path.split(separator: 0x2f).map { Array($0) }
-    guard let name = names.last else { return top.stat }
-    guard let directory = directory(names.dropLast()) else { return nil }
-    return directory.stat(of: name)
+  public func stat(at path: RelativePath) -> FileStat? {
+    path.isTop ? top.stat : directory(path.parent)?.stat(of: path.lastComponent)
   }
 
-  private func directory(_ names: ArraySlice<[UInt8]>) -> ScannedDirectory? {
+  private func directory(_ path: RelativePath) -> ScannedDirectory? {
     guard case .directory(var directory) = top.content else { return nil }
-    let path = Array(names.joined(separator: [0x2f]))
     if let latest, latest.path == path { return latest.directory }
-    for name in names {
+    for name in path.components {
       guard let child = directory.directory(name) else { return nil }
       directory = child
     }
@@ -86,14 +81,14 @@ public final class CapturedComponent {
   /// Visits the component itself and every entry below it.
   /// - Parameter body: receives the relative path as a function, because most visits do not need
   ///   it.
-  public func forEachEntry(_ body: (FileStat, () -> [UInt8]) -> Void) {
-    body(top.stat) { [] }
+  public func forEachEntry(_ body: (FileStat, () -> RelativePath) -> Void) {
+    body(top.stat) { .top }
     guard case .directory(let directory) = top.content else { return }
     var todo = [directory]
     while let directory = todo.popLast() {
       directory.forEachEntry { entry in
         let stat = entry.pointee.stat
-        body(stat) { directory.path(of: entry.pointee.name) }
+        body(stat) { directory.address(of: entry.pointee.name).path }
         if case .directory(let child) = entry.pointee.content { todo.append(child) }
       }
     }

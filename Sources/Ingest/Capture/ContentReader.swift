@@ -105,7 +105,7 @@ struct ContentReader: ~Copyable {
         before = after
         if attempt == 3 {
           result.note = Snapshot.Note(
-            .changedWhileRead, path: directory.absolutePath(of: entry.name),
+            .changedWhileRead, path: directory.address(of: entry.name).bytes,
             detail: "read three times")
         }
       }
@@ -120,7 +120,7 @@ struct ContentReader: ~Copyable {
       } else {
         result.content = .unreadable
         result.note = Snapshot.Note(
-          .unreadable, path: directory.absolutePath(of: entry.name), detail: "\(error.code)")
+          .unreadable, path: directory.address(of: entry.name).bytes, detail: "\(error.code)")
       }
     }
     return result
@@ -139,7 +139,7 @@ struct ContentReader: ~Copyable {
     ReadResult(
       stat: entry.stat, content: .unreadable, xattrs: nil, holes: nil,
       note: Snapshot.Note(
-        .vanished, path: directory.absolutePath(of: entry.name), detail: "gone before it was read"),
+        .vanished, path: directory.address(of: entry.name).bytes, detail: "gone before it was read"),
       isGone: true)
   }
 

@@ -174,23 +174,22 @@ final class ScannedDirectory: @unchecked Sendable {  // written by one thread at
     depth = (parent?.depth ?? -1) + 1
   }
 
-  /// The path relative to the directory's component; empty for the component itself.
-  var relativePath: [UInt8] {
-    guard let parent, parent.parent != nil else { return [] }
-    let above = parent.relativePath
-    return above.isEmpty ? name : above + [0x2f] + name
-  }
+  /// The path in the directory's component.
+  var relativePath: RelativePath { parent == nil ? .top : address.path }
 
-  func path(of entry: [UInt8]) -> [UInt8] {
-    let here = relativePath
-    return here.isEmpty ? entry : here + [0x2f] + entry
-  }
+  /// The address in the image.
+  var address: ImagePath { parent?.address(of: name) ?? ImagePath(component: name) }
 
-  /// Returns the absolute path of an entry, for messages and notes.
-  func absolutePath(of entry: [UInt8]) -> [UInt8] {
-    guard parent != nil else { return entry }
-    return absolutePath + [0x2f] + entry
+  /// Returns the address of an entry. The entries of the collection of components have the paths of these as
+  /// names.
+  func address(of entry: [UInt8]) -> ImagePath {
+    guard parent != nil else { return ImagePath(component: entry) }
+    var names = [entry]
+    var directory = self
+    while let parent = directory.parent, parent.parent != nil {
+      names.append(directory.name)
+      directory = parent
+    }
+    return ImagePath(component: directory.name, path: RelativePath(components: names.reversed()))
   }
-
-  private var absolutePath: [UInt8] { parent?.absolutePath(of: name) ?? [] }
 }

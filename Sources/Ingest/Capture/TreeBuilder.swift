@@ -120,7 +120,7 @@ struct TreeBuilder {
     collectLinks(root, &members)
     for group in members.values where group.count > 1 {
       guard let (directory, index) = group.first else { continue }
-      let path = directory.path(of: directory.entries[index].name)
+      let path = directory.address(of: directory.entries[index].name).path.bytes
       let name = max(SHA256.digest(of: path).prefix, 1)
       for (directory, index) in group { directory.entries[index].linkGroup = name }
     }

@@ -41,11 +41,10 @@ public struct TreeExcludes: Sendable {
   }
 
   /// Returns the time of a directory in the latest snapshot, or nil if it has no such directory.
-  /// - Parameter directory: the path relative to the tree.
-  func recordedTime(_ directory: [UInt8]) throws -> Timestamp? {
+  func recordedTime(_ directory: RelativePath) throws -> Timestamp? {
     guard let recorded else { return nil }
     var entry = recorded.top
-    for name in directory.split(separator: 0x2f).map({ Array($0) }) {
+    for name in directory.components {
       guard let ids = entry.ids,
         let child = try Tree.entries(ids, from: recorded.source).first(where: { $0.name == name })
       else { return nil }

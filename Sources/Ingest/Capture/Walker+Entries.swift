@@ -15,7 +15,7 @@ extension Walker {
     _ kinds: inout [[UInt8]: FileKind]?
   ) throws(SystemError) -> ScannedEntry {
     if kinds == nil { kinds = try listKinds(here.descriptor) }
-    note(.unreadable, here.scanned.absolutePath(of: name), "\(error.code)")
+    note(.unreadable, here.scanned.address(of: name).bytes, "\(error.code)")
     return ScannedEntry(unreadable: name, kind: kinds?[name] ?? .file, device: here.scanned.device)
   }
 
@@ -34,10 +34,10 @@ extension Walker {
     _ children: inout [Pending]
   ) throws(SystemError) -> ScannedEntry {
     let directory = here.scanned
-    note(.mountPoint, directory.absolutePath(of: name), "not read")
+    note(.mountPoint, directory.address(of: name).bytes, "not read")
     guard let below = try fileSystem.openUncovered(here.descriptor) else {
       if kinds == nil { kinds = try listKinds(here.descriptor) }
-      note(.unreadable, directory.absolutePath(of: name), "something is mounted on it")
+      note(.unreadable, directory.address(of: name).bytes, "something is mounted on it")
       return ScannedEntry(unreadable: name, kind: kinds?[name] ?? .file, device: directory.device)
     }
     let stat = try fileSystem.stat(at: below.raw, name, followLink: false)
@@ -66,7 +66,7 @@ extension Walker {
         entries.removeLast()
         throw error
       }
-      note(.unreadable, here.scanned.absolutePath(of: name), "\(error.code)")
+      note(.unreadable, here.scanned.address(of: name).bytes, "\(error.code)")
       entries[last].isCached = false
       switch (stat.kind, entries[last].content) {
       case (.file, _), (.directory, _), (.symlink, .node): entries[last].content = .unreadable
@@ -117,7 +117,7 @@ extension Walker {
   ) throws(SystemError) {
     let (stat, directory, descriptor) = (entry.stat, here.scanned, here.descriptor)
     func exclude(_ kind: Snapshot.Note.Kind, _ detail: String) {
-      note(kind, directory.absolutePath(of: entry.name), detail)
+      note(kind, directory.address(of: entry.name).bytes, detail)
       entry.content = .excludedDirectory
       entry.isCached = false
     }
@@ -134,7 +134,7 @@ extension Walker {
       if fileSystem.isReadOnlySnapshot(subvolume.raw) {
         return exclude(.subvolumeSnapshot, "not read")
       }
-      note(.subvolume, directory.absolutePath(of: entry.name), "")
+      note(.subvolume, directory.address(of: entry.name).bytes, "")
     }
     let child = ScannedDirectory(
       name: entry.name, parent: directory,
@@ -170,7 +170,7 @@ extension Walker {
 
   func markUnreadable(_ directory: ScannedDirectory, _ reason: String) {
     directory.isUnreadable = true
-    note(.unreadable, directory.parent?.absolutePath(of: directory.name) ?? directory.name, reason)
+    note(.unreadable, directory.address.bytes, reason)
   }
 
   // MARK: Extended attributes

@@ -197,11 +197,11 @@ final class Walker: Sendable {
   private func isExcluded(
     _ name: [UInt8], _ stat: FileStat, _ directory: ScannedDirectory, _ excludes: ExcludeLists
   ) -> Bool {
-    let path = directory.path(of: name)
+    let path = directory.address(of: name).path
     guard let pattern = excludes.match(path, isDirectory: stat.kind == .directory) else {
       return false
     }
-    note(.excluded, directory.absolutePath(of: name), pattern.text)
+    note(.excluded, directory.address(of: name).bytes, pattern.text)
     return true
   }
 
@@ -211,7 +211,7 @@ final class Walker: Sendable {
   ) -> Bool {
     let isStore = stat.kind == .directory && store == FileIdentity(stat)
     guard let detail = isStore ? "the store" : leftover(name) else { return false }
-    note(.ownFiles, directory.absolutePath(of: name), detail)
+    note(.ownFiles, directory.address(of: name).bytes, detail)
     return true
   }
 
@@ -232,7 +232,7 @@ final class Walker: Sendable {
       guard let kind = listed[name],
         (try? fileSystem.stat(at: descriptor.raw, name, followLink: false)) == nil
       else { continue }
-      note(.unreadable, directory.absolutePath(of: name), "\(SystemError.Code.notFound)")
+      note(.unreadable, directory.address(of: name).bytes, "\(SystemError.Code.notFound)")
       directory.entries.append(
         ScannedEntry(unreadable: name, kind: kind, device: directory.device))
       isAdded = true

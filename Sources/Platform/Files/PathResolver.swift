@@ -81,7 +81,7 @@ public struct PathResolver: Sendable {
   public func locate(
     target: [UInt8], of link: LocatedPath
   ) throws(SystemError) -> LocatedPath {
-    let parts = target.split(separator: 0x2f).map(Array.init)
+    let parts = writtenComponents(target)
     let base = target.first == 0x2f ? [] : link.path.parent.components
     return try locate(
       base + parts, link.path, links: .all, followLast: false, create: nil)

@@ -26,7 +26,7 @@ public struct PathWalk {
   /// - Returns: whether the target begins at the root.
   public mutating func follow(_ target: [UInt8]) -> Bool {
     linkCount += 1
-    pending += target.split(separator: 0x2f).map(Array.init).filter { $0 != [0x2e] }.reversed()
+    pending += writtenComponents(target).reversed()
     return target.first == 0x2f
   }
 }

@@ -36,7 +36,7 @@ public final class MountBoundary: Sendable {
   private let mountID: UInt64?
   private let device: UInt64
   /// The names of the mount points below the root, by the path of their directory.
-  private let pointNames: [[UInt8]: Set<[UInt8]>]
+  private let pointNames: [RelativePath: Set<[UInt8]>]
 
   /// Creates the boundary of a tree.
   /// - Parameters:
@@ -78,8 +78,8 @@ public final class MountBoundary: Sendable {
   }
 
   /// Returns the decisions for a directory.
-  /// - Parameter path: the directory's path below the root; empty for the root itself.
-  public func entries(of path: @autoclosure () -> [UInt8]) -> Entries {
+  /// - Parameter path: the directory's path below the root.
+  public func entries(of path: @autoclosure () -> RelativePath) -> Entries {
     Entries(boundary: self, names: pointNames.isEmpty ? [] : pointNames[path()] ?? [])
   }
 }

@@ -114,16 +114,12 @@ public struct MountTable: Sendable {
 
   /// Returns the names of the mount points below a directory, by the path of their parent relative to
   /// the directory.
-  func pointNames(below directory: [UInt8]) -> [[UInt8]: Set<[UInt8]>] {
-    let prefix = directory == [0x2f] ? directory : directory + [0x2f]
-    var names: [[UInt8]: Set<[UInt8]>] = [:]
-    for point in mounts.map(\.point) where point.count > prefix.count && point.starts(with: prefix)
-    {
-      let relative = point.dropFirst(prefix.count)
-      let slash = relative.lastIndex(of: 0x2f)
-      let parent = slash.map { Array(relative[..<$0]) } ?? []
-      let name = slash.map { Array(relative[($0 + 1)...]) } ?? Array(relative)
-      names[parent, default: []].insert(name)
+  func pointNames(below directory: [UInt8]) -> [RelativePath: Set<[UInt8]>] {
+    guard let directory = AbsolutePath(directory) else { return [:] }
+    var names: [RelativePath: Set<[UInt8]>] = [:]
+    for point in mounts.compactMap({ AbsolutePath($0.point) }) where point != directory {
+      guard let path = point.relative(to: directory) else { continue }
+      names[path.parent, default: []].insert(path.lastComponent)
     }
     return names
   }
@@ -154,12 +150,6 @@ public struct MountTable: Sendable {
     }
     return bytes
   }
-}
-
-/// Returns whether an absolute path equals another one, or lies below it.
-public func isInside(_ path: [UInt8], _ other: [UInt8]) -> Bool {
-  if other == [0x2f] { return true }
-  return path.starts(with: other) && (path.count == other.count || path[other.count] == 0x2f)
 }
 
 /// Returns a text with octal escapes ("\040") decoded; mountinfo, exports and swaps use them.

@@ -8,7 +8,7 @@
 /// Entries that patterns do not exclude.
 public struct ExcludeExceptions: Sendable, Hashable {
   /// By path below the top of the tree: whether it is a directory, wherever it is kept.
-  private var directories: [[UInt8]: Bool] = [:]
+  private var directories: [RelativePath: Bool] = [:]
 
   /// Makes an empty collection.
   public init() {}
@@ -17,7 +17,7 @@ public struct ExcludeExceptions: Sendable, Hashable {
 
   /// Adds an entry.
   /// - Parameter path: relative to the top of the tree.
-  public mutating func insert(_ path: [UInt8], isDirectory: Bool) {
+  public mutating func insert(_ path: RelativePath, isDirectory: Bool) {
     directories[path] = (directories[path] ?? true) && isDirectory
   }
 
@@ -31,15 +31,12 @@ public struct ExcludeExceptions: Sendable, Hashable {
   /// Returns the pattern of a list that excludes an entry, itself or with a directory above it; nil where none does,
   /// or where the entry is an exception.
   func match(
-    _ list: ExcludePatterns, _ path: [UInt8], isDirectory: Bool
+    _ list: ExcludePatterns, _ path: RelativePath, isDirectory: Bool
   ) -> ExcludePattern? {
     if isEmpty { return list.match(path, isDirectory: isDirectory) }
     var excluding: ExcludePattern?
-    var end = 0
-    while end < path.count {
-      end = path[end...].dropFirst().firstIndex(of: 0x2f) ?? path.count
-      let above = Array(path[..<end])
-      excluding = excluding ?? list.match(above, isDirectory: end < path.count || isDirectory)
+    for above in path.prefixes {
+      excluding = excluding ?? list.match(above, isDirectory: above != path || isDirectory)
       guard let excluding else { continue }
       guard let isKeptDirectory = directories[above] else { return excluding }
       if !isKeptDirectory { return nil }

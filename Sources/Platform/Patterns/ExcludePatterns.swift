@@ -42,16 +42,16 @@ public struct ExcludePatterns: Sendable, Hashable {
 
   /// Returns the pattern that excludes an entry; nil if none does.
   /// - Parameter path: relative to the top of the tree; no directory above it is excluded.
-  public func match(_ path: [UInt8], isDirectory: Bool) -> ExcludePattern? {
-    let components = path.split(separator: 0x2f)
+  public func match(_ path: RelativePath, isDirectory: Bool) -> ExcludePattern? {
+    let components = path.bytes.split(separator: UInt8(ascii: "/"))
     let last = patterns.last { $0.matches(components, isDirectory: isDirectory) }
     return last.flatMap { $0.isNegated ? nil : $0 }
   }
 
   /// Returns whether a pattern names entries of this directory by its path (as "tmp/*" does for
   /// "tmp"). Excluded entries that appear and disappear there change the directory's time.
-  public func nameEntries(of directory: [UInt8]) -> Bool {
-    let components = directory.split(separator: 0x2f)
+  public func nameEntries(of directory: RelativePath) -> Bool {
+    let components = directory.bytes.split(separator: UInt8(ascii: "/"))
     return patterns.contains { !$0.isNegated && $0.namesEntries(of: components) }
   }
 }
@@ -84,7 +84,7 @@ public struct ExcludeLists: Sendable, Hashable {
   }
 
   /// Returns a pattern that excludes an entry; nil if none does.
-  public func match(_ path: [UInt8], isDirectory: Bool) -> ExcludePattern? {
+  public func match(_ path: RelativePath, isDirectory: Bool) -> ExcludePattern? {
     for (list, exceptions) in zip(lists, exceptions) {
       if let pattern = exceptions.match(list, path, isDirectory: isDirectory) { return pattern }
     }
@@ -92,7 +92,7 @@ public struct ExcludeLists: Sendable, Hashable {
   }
 
   /// Returns whether a pattern names entries of this directory by its path.
-  public func nameEntries(of directory: [UInt8]) -> Bool {
+  public func nameEntries(of directory: RelativePath) -> Bool {
     lists.contains { $0.nameEntries(of: directory) }
   }
 }

@@ -90,11 +90,11 @@ public final class OverlayTree: ObjectSource {
   /// - Throws: `StoreError`.
   public func regrouped(_ top: Entry) throws -> Entry {
     guard created.withLock({ $0.hasMovedLinks }) else { return top }
-    var members: [UInt64: (count: Int, first: [UInt8])] = [:]
-    func count(_ directory: Entry, _ path: [UInt8]) throws {
+    var members: [UInt64: (count: Int, first: RelativePath)] = [:]
+    func count(_ directory: Entry, _ path: RelativePath) throws {
       guard let ids = directory.ids else { return }
       for entry in try Tree.entries(ids, from: self) {
-        let path = path.isEmpty ? entry.name : path + [0x2f] + entry.name
+        let path = path.appending(entry.name)
         if entry.kind == .directory {
           try count(entry, path)
         } else if entry.linkGroup != 0 {
@@ -109,12 +109,12 @@ public final class OverlayTree: ObjectSource {
         if entry.kind == .directory { return try rename(entry) }
         guard let group = members[entry.linkGroup], entry.linkGroup != 0 else { return entry }
         var entry = entry
-        entry.linkGroup = group.count == 1 ? 0 : max(SHA256.digest(of: group.first).prefix, 1)
+        entry.linkGroup = group.count == 1 ? 0 : max(SHA256.digest(of: group.first.bytes).prefix, 1)
         return entry
       }
       return renamed == entries ? directory : try with(directory, renamed)
     }
-    try count(top, [])
+    try count(top, .top)
     return try rename(top)
   }
 
@@ -126,13 +126,11 @@ public final class OverlayTree: ObjectSource {
   }
 
   /// Returns an entry of a tree, or nil if there is none.
-  /// - Parameters:
-  ///   - path: components below `top`.
-  ///   - top: the tree's top directory.
+  /// - Parameter top: the tree's top directory.
   /// - Throws: `StoreError`.
-  public func find(_ path: [[UInt8]], in top: Entry) throws -> Entry? {
+  public func find(_ path: RelativePath, in top: Entry) throws -> Entry? {
     var here = top
-    for name in path {
+    for name in path.components {
       guard let ids = here.ids,
         let next = try Tree.entries(ids, from: self).first(where: { $0.name == name })
       else { return nil }

@@ -57,18 +57,14 @@ public struct TreeEdits: Sendable {
   public var isEmpty: Bool { top.children.isEmpty }
 
   /// Removes an entry and everything below it.
-  /// - Parameter path: components below the top; invalid names are ignored.
-  public mutating func remove(_ path: [[UInt8]]) { set(path, .remove) }
+  public mutating func remove(_ path: RelativePath) { set(path, .remove) }
 
   /// Adds or replaces an entry. Missing parent directories get mode 0755, and replace entries of
   /// other kinds.
-  /// - Parameters:
-  ///   - path: components below the top; invalid names are ignored.
-  ///   - node: the new entry.
-  public mutating func put(_ path: [[UInt8]], _ node: OverlayNode) { set(path, .put(node)) }
+  public mutating func put(_ path: RelativePath, _ node: OverlayNode) { set(path, .put(node)) }
 
-  private mutating func set(_ path: [[UInt8]], _ action: Action) {
-    guard !path.isEmpty, path.allSatisfy(isValidName) else { return }
+  private mutating func set(_ path: RelativePath, _ action: Action) {
+    if path.isTop { return }
     func descend(_ node: inout Node, _ rest: ArraySlice<[UInt8]>) {
       guard let name = rest.first else {
         node = Node(action: action)
@@ -76,6 +72,6 @@ public struct TreeEdits: Sendable {
       }
       descend(&node.children[name, default: Node()], rest.dropFirst())
     }
-    descend(&top, path[...])
+    descend(&top, path.components[...])
   }
 }

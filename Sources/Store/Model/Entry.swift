@@ -128,12 +128,6 @@ public struct Entry: Hashable, Sendable {
   }
 }
 
-/// Returns true if a tree may contain an entry of this name (invariant 1; at most 255 bytes).
-public func isValidName(_ name: [UInt8]) -> Bool {
-  !name.isEmpty && name.count <= 255 && name != [0x2e] && name != [0x2e, 0x2e]
-    && !name.contains(0x2f) && !name.contains(0)
-}
-
 /// Returns true if `a` comes before `b` in byte order, the order of entries in every tree.
 public func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
   a.withUnsafeBytes { compareNames($0, b) } < 0
@@ -202,7 +196,9 @@ extension Entry {
     from reader: inout ByteReader, allowAnyName: Bool = false
   ) throws(CodecError) -> Entry {
     let name = try reader.string()
-    guard allowAnyName || isValidName(name) else { throw .corrupt("an entry has an invalid name") }
+    guard allowAnyName || FileName(name) != nil else {
+      throw .corrupt("an entry has an invalid name")
+    }
     guard let kind = FileKind(rawValue: try reader.byte()) else {
       throw .corrupt("an entry has an unknown kind")
     }

@@ -60,8 +60,8 @@ public struct TreeChange: Sendable {
     case removed(Entry)
     case changed(from: Entry, to: Entry, ChangedFields)
   }
-  /// The path relative to the compared trees; empty for their roots.
-  public let path: [UInt8]
+  /// The address of the entry.
+  public let address: ImagePath
   public let kind: Kind
 
   /// The entry before and after the change.
@@ -72,6 +72,8 @@ public struct TreeChange: Sendable {
     case .changed(let old, let new, _): (old, new)
     }
   }
+  /// The path on the management node.
+  public var path: [UInt8] { address.bytes }
 }
 
 /// Compares trees.
@@ -98,20 +100,20 @@ public enum TreeDiff {
   }
 
   /// Calls `body` for every difference, parents before children, in byte order.
-  /// - Parameter path: the path of the two entries, as a prefix for the reported paths.
+  /// - Parameter address: the address of the two entries.
   /// - Throws: errors of the sources and of `body`.
   public static func compare(
-    _ old: Entry?, _ new: Entry?, path: [UInt8] = [], oldFrom: some ObjectSource,
+    _ old: Entry?, _ new: Entry?, at address: ImagePath, oldFrom: some ObjectSource,
     newFrom: some ObjectSource, _ body: (TreeChange) throws -> Void
   ) throws {
     switch (old, new) {
     case (nil, nil): return
-    case (nil, let new?): try body(TreeChange(path: path, kind: .added(new)))
-    case (let old?, nil): try body(TreeChange(path: path, kind: .removed(old)))
+    case (nil, let new?): try body(TreeChange(address: address, kind: .added(new)))
+    case (let old?, nil): try body(TreeChange(address: address, kind: .removed(old)))
     case (let old?, let new?):
       let fields = old.changes(to: new)
       if !fields.isEmpty {
-        try body(TreeChange(path: path, kind: .changed(from: old, to: new, fields)))
+        try body(TreeChange(address: address, kind: .changed(from: old, to: new, fields)))
       }
     }
     if let oldIDs = old?.ids, let newIDs = new?.ids, oldIDs == newIDs { return }
@@ -120,8 +122,7 @@ public enum TreeDiff {
     try pairs(oldEntries, newEntries) { a, b in
       let name = b?.name ?? a?.name ?? []
       try compare(
-        a, b, path: path.isEmpty ? name : path + [0x2f] + name, oldFrom: oldFrom, newFrom: newFrom,
-        body)
+        a, b, at: address.appending(name), oldFrom: oldFrom, newFrom: newFrom, body)
     }
   }
 }

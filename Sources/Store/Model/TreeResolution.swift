@@ -5,13 +5,14 @@ import Platform
 extension ObjectSource {
   /// Resolves a path below `top`, and follows links as in a chroot at `top`.
   /// - Parameters:
+  ///   - path: the names on the path, with "." and "..".
   ///   - followLast: whether a link as the last component is followed.
   ///   - allowsMissing: whether the path may lead through missing directories.
   /// - Returns: the path without links, and its entry, or nil as the entry if it does not exist. Nil after
   ///   more than 40 links, and for a missing entry unless `allowsMissing` is set.
   public func resolve(
     _ path: [[UInt8]], below top: Entry, followLast: Bool, allowsMissing: Bool
-  ) throws -> (path: [[UInt8]], entry: Entry?)? {
+  ) throws -> (path: RelativePath, entry: Entry?)? {
     var walk = PathWalk(path)
     var stack: [(name: [UInt8], entry: Entry?)] = []
     while let name = walk.next() {
@@ -31,6 +32,9 @@ extension ObjectSource {
       if entry == nil, !allowsMissing { return nil }
       stack.append((name, entry))
     }
-    return (stack.map(\.name), stack.isEmpty ? top : stack[stack.count - 1].entry)
+    return (
+      RelativePath(components: stack.map(\.name)),
+      stack.isEmpty ? top : stack[stack.count - 1].entry
+    )
   }
 }

@@ -222,7 +222,7 @@ private struct MemberCollector {
   }
 
   static func path(_ text: String, _ role: String) throws(XCATError) -> AbsolutePath {
-    guard let path = AbsolutePath(text), !path.components.isEmpty, !text.hasSuffix("/") else {
+    guard let path = AbsolutePath(text), !path.isRoot, !text.hasSuffix("/") else {
       throw XCATError(
         .bundleInvalid,
         "manifest.xml",

@@ -73,7 +73,7 @@ struct DependencyCollector {
 
   /// Adds a path, or reports it as missing.
   mutating func need(_ path: AbsolutePath, _ role: Dependency.Role, referrer: String) {
-    guard !path.components.isEmpty else {
+    guard !path.isRoot else {
       report(
         .unresolved, referrer, "it names '/', the whole file system",
         hint: "Name the files or directories that the image needs")

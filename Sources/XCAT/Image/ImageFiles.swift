@@ -57,7 +57,7 @@ public enum ImageFiles {
     guard let text = definition.rootImageDirectory else { return nil }
     let plain = trimmed(text)
     if let path = AbsolutePath(plain) {
-      return path.components.isEmpty
+      return path.isRoot
         ? "rootimgdir is '\(text)', which cannot be the directory of an image" : nil
     }
     let shown = printable(text.utf8.prefix(255))

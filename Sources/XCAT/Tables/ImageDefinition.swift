@@ -39,7 +39,7 @@ public struct ImageDefinition: DefinitionRows, Sendable, Hashable {
 
   /// The path of a directory image; nil for an osimage of xCAT, and if the path is not valid.
   public var directoryPath: AbsolutePath? {
-    directory["path"].flatMap { AbsolutePath($0) }.flatMap { $0.components.isEmpty ? nil : $0 }
+    directory["path"].flatMap { AbsolutePath($0) }.flatMap { $0.isRoot ? nil : $0 }
   }
 
   /// The exclude patterns of a directory image, as lines of gitignore(5).

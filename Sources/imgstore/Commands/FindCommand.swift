@@ -47,7 +47,7 @@ struct FindCommand: ParsableCommand {
     defer { StandardOutput.end() }
     var list = try EntryList(json: json.json)
     try start.reader.walk(start.found) { found in
-      let name = found.path.split(separator: 0x2f).last.map(Array.init) ?? []
+      let name = found.address.name
       let isTop = found.path == start.found.path
       if isTop, start.spelling.isEmpty { return }
       guard filter.matches(found.entry, name: name) else { return }

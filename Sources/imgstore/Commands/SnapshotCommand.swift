@@ -113,7 +113,7 @@ struct SnapshotCommand: ParsableCommand, ReportingCommand {
     for name in images {
       do {
         let plan = try workspace.planSnapshot(
-          name, tags: tag, movesTag: moveTag, allowsEmpty: allowEmpty, skipIfUnchanged: ifChanged)
+          name, tags: tag, options)
         plans.append(plan)
         Terminal.clear()
         if !json.json { SnapshotPlanText(plan).printAll() }
@@ -152,12 +152,20 @@ struct SnapshotCommand: ParsableCommand, ReportingCommand {
       failure: failures.count == images.count ? failures.first?.error.errorCode : nil)
   }
 
+  private var options: SnapshotOptions {
+    var options: SnapshotOptions = []
+    if moveTag { options.insert(.movesTags) }
+    if recipes { options.insert(.recipes) }
+    if allowEmpty { options.insert(.allowsEmpty) }
+    if ifChanged { options.insert(.skipIfUnchanged) }
+    return options
+  }
+
   private func take(
     _ name: String, _ workspace: Workspace, _ signingKey: SigningKey?
   ) throws -> SnapshotOutcome {
     let outcome = try workspace.snapshot(
-      name, message: message, tags: tag, movesTag: moveTag, recipes: recipes,
-      allowsEmpty: allowEmpty, skipIfUnchanged: ifChanged)
+      name, message: message, tags: tag, options)
     if let signingKey { _ = try workspace.sign([outcome.committed.name], with: signingKey) }
     return outcome
   }

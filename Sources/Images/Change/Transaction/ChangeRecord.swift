@@ -41,9 +41,8 @@ struct ChangeRecorder: Collaborator {
       return (candidate, false)
     }
     guard saves else { return (nil, false) }
-    let safety = try SnapshotTaker(context).commit(
-      image, live, notes: absences, latest: latest, label: label, isPermanent: false)
-    return (safety, true)
+    let record = SnapshotRecord(label, notes: absences)
+    return (try SnapshotTaker(context).commit(image, live, latest: latest, record), true)
   }
 
   /// Returns whether an entry has contents that none of the snapshots has at its path.
@@ -78,22 +77,26 @@ struct ChangeRecorder: Collaborator {
 
   /// Commits the state after a change.
   /// - Parameters:
-  ///   - verified: the live image after the change.
-  ///   - isExact: whether it matches the target. The snapshot then has the target's components; otherwise the
-  ///     live image is captured again.
+  ///   - proof: the comparison of the changed image with the target. If they match, the snapshot has the target's
+  ///     components; otherwise the live image is captured again.
   ///   - label: the label of the snapshot, with the change that it records.
   func record(
-    _ image: ImageName, _ target: CommittedSnapshot, _ verified: LiveCapture, isExact: Bool,
-    label: SnapshotLabel
+    _ image: ImageName, _ target: CommittedSnapshot, _ proof: ChangeProof, label: SnapshotLabel
   ) throws -> CommittedSnapshot {
     let store = try context.store()
-    guard isExact else {
+    let verified = proof.verified
+    func recordLive(_ label: SnapshotLabel) throws -> CommittedSnapshot {
+      try SnapshotTaker(context).commitLive(
+        image,
+        CaptureScope(
+          verified.live.definition, additional: target.snapshot.requests, recipes: .existing),
+        SnapshotRecord(label, allowsEmpty: true)
+      ).committed
+    }
+    guard proof.isExact else {
       var label = label
       label.message += ", not exact"
-      return try SnapshotTaker(context).commitLive(
-        image, verified.live.definition, additional: target.snapshot.requests, allowsEmpty: true,
-        label: label
-      ).committed
+      return try recordLive(label)
     }
     let excludes = try DirectoryExcludes(context).excludes(of: image, verified.live.definition)
     let lists = excludes.lists.map(\.lines)
@@ -101,10 +104,7 @@ struct ChangeRecorder: Collaborator {
       || !lists.isEmpty && verified.live.capture.components != target.snapshot.components
     {
       // The exclude patterns differ from those of the target, so the live tree differs, too.
-      return try SnapshotTaker(context).commitLive(
-        image, verified.live.definition, additional: target.snapshot.requests, allowsEmpty: true,
-        label: label
-      ).committed
+      return try recordLive(label)
     }
     var snapshot = target.snapshot
     snapshot.components.removeAll { $0.role == .formerTree }
@@ -126,12 +126,9 @@ struct ChangeRecorder: Collaborator {
   ) -> CommittedSnapshot {
     // The comparison ignores mount points, but the cache may only confirm trees that the store has.
     if verified.live.capture.components == committed.snapshot.components,
-      let store = try? context.store(),
       let image = try? ImageName(committed.snapshot.image)
     {
-      verified.live.capture.saveCache(
-        store.layout, key: context.cacheKey(image), base: committed.id,
-        replacing: verified.live.cache)
+      ImageCapturer(context).saveCache(of: verified.live, image, base: committed)
     }
     return committed
   }

@@ -27,10 +27,13 @@ struct CopyChange: LiveChange {
 
   func keepStateBefore() throws -> StateBefore {
     let saved = try SnapshotTaker(context).commitLive(
-      image, ImageDefinition(), additional: components.compactMap(CaptureRoot.init),
-      rows: copy.rows.keys,
-      notes: try AbsentPaths(context).absenceNotes(of: components, live), allowsEmpty: true,
-      label: SnapshotLabel(.copy, "before copy of \(source.name)"))
+      image,
+      CaptureScope(
+        ImageDefinition(), additional: components.compactMap(CaptureRoot.init),
+        rows: copy.rows.keys, recipes: .existing),
+      SnapshotRecord(
+        SnapshotLabel(.copy, "before copy of \(source.name)"),
+        notes: try AbsentPaths(context).absenceNotes(of: components, live), allowsEmpty: true))
     return .kept(saved.committed, isNew: saved.isNew)
   }
 

@@ -32,29 +32,14 @@ struct ImportPlan {
 
 /// The import of one image of a bundle.
 struct ImportChange: LiveChange {
-  private let context: Context
-  private let request: ImportRequest
-  private let targets: ImportTargets
-  private let prepared: PreparedImage
-  private let plan: ImportPlan
+  let context: Context
+  let request: ImportRequest
+  let targets: ImportTargets
+  let prepared: PreparedImage
+  let plan: ImportPlan
   let staged: StagedBlobs?
-  private let report: (BundleEvent) -> Void
-  private let recorded: (CommittedSnapshot) -> Void
-
-  init(
-    _ context: Context, _ request: ImportRequest, _ targets: ImportTargets,
-    _ prepared: PreparedImage, _ plan: ImportPlan, _ staged: StagedBlobs?,
-    report: @escaping (BundleEvent) -> Void, recorded: @escaping (CommittedSnapshot) -> Void
-  ) {
-    self.context = context
-    self.request = request
-    self.targets = targets
-    self.prepared = prepared
-    self.plan = plan
-    self.staged = staged
-    self.report = report
-    self.recorded = recorded
-  }
+  let report: (BundleEvent) -> Void
+  let recorded: (CommittedSnapshot) -> Void
 
   var image: ImageName { prepared.image }
   var plans: [ComponentPlan] { plan.plans }
@@ -63,11 +48,15 @@ struct ImportChange: LiveChange {
   var createsImage: Bool { true }
 
   func keepStateBefore() throws -> StateBefore {
+    var scope = CaptureScope(
+      plan.existing, additional: plan.requests, rows: prepared.rowKeys, recipes: .existing)
+    scope.change = plan.trees
     let saved = try SnapshotTaker(context).commitLive(
-      image, plan.existing, additional: plan.requests, rows: prepared.rowKeys,
-      notes: try AbsentPaths(context).absenceNotes(of: plan.components.all, plan.live),
-      allowsEmpty: true, change: plan.trees,
-      label: SnapshotLabel(.importing, "before import of \(request.bundle)"))
+      image, scope,
+      SnapshotRecord(
+        SnapshotLabel(.importing, "before import of \(request.bundle)"),
+        notes: try AbsentPaths(context).absenceNotes(of: plan.components.all, plan.live),
+        allowsEmpty: true))
     try ComponentPlanner(context).requireKept(
       plan.live.capture.components, plan.live.notes, in: saved.committed)
     return .kept(saved.committed, isNew: saved.isNew)

@@ -50,13 +50,13 @@ struct LiveStateCapturer: Collaborator {
   /// Captures the live image: the paths of its definition and those of a target.
   /// - Parameters:
   ///   - storing: whether the captured objects are stored, for a snapshot that will reference them.
-  ///   - verifiedFiles: the files that were written just now, by path. They are not read again unless
+  ///   - verifiedFiles: the files that were written just now. They are not read again unless
   ///     their attributes have changed.
   ///   - journal: the change that is being resumed. Its leftovers inside trees are captured as entries, so
   ///     that the plan removes them.
   func captureLiveState(
     of image: ImageName, _ target: CommittedSnapshot, storing: Bool,
-    verifiedFiles: [[UInt8]: VerifiedFile] = [:], resuming journal: Journal? = nil
+    verifiedFiles: VerifiedFiles = VerifiedFiles(), resuming journal: Journal? = nil
   ) throws -> LiveCapture {
     let store = try context.store()
     let definition = try context.tables().definition(of: image.text) ?? ImageDefinition()
@@ -64,11 +64,13 @@ struct LiveStateCapturer: Collaborator {
     let memory = MemoryObjects(over: store)
     // A safety snapshot also covers the paths that only the latest snapshot names.
     let latest = storing ? try store.refs.latestReadable(of: image) : nil
+    var scope = CaptureScope(
+      definition, additional: target.snapshot.requests + target.snapshot.absentPathRequests,
+      rows: target.snapshot.keptRows.keys)
+    (scope.target, scope.change, scope.verifiedFiles) = (target.snapshot, [], verifiedFiles)
+    scope.leftovers = journal.map { TemporaryName.prefix($0.token) }
     let live = try ImageCapturer(context).captureLive(
-      image, definition, latest: latest ?? target, target: target.snapshot, change: [],
-      additional: target.snapshot.requests + target.snapshot.absentPathRequests,
-      rows: target.snapshot.keptRows.keys, verifiedFiles: verifiedFiles,
-      leftovers: journal.map { TemporaryName.prefix($0.token) },
+      image, scope, latest: latest ?? target,
       into: session.map { .store($0, keeping: memory) } ?? .memory(memory))
     session?.beginFinish()
     return LiveCapture(live: live, source: memory, session: session)

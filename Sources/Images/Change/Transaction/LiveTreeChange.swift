@@ -42,10 +42,11 @@ struct LiveTreeChange: Collaborator {
     defer { withExtendedLifetime((lock, directories, session)) {} }
     // Other files of the image, such as a packed image, may be newer than `before`. The same snapshot records
     // them.
-    let (live, candidates) = try SnapshotTaker(context).ingestLive(
-      image, request.definition, latest: before, into: session)
+    let live = try ImageCapturer(context).captureLive(
+      image, CaptureScope(request.definition, recipes: .existing), latest: before,
+      into: .store(session))
     try session.finish()
-    _ = try RecipeConverter(context).storeCandidates(candidates, live.capture.components)
+    _ = try RecipeConverter(context).storeCandidates(of: live)
     guard let old = live.capture.components.content(at: path.bytes),
       old == before.snapshot.components.content(at: path.bytes)
     else {
@@ -56,15 +57,13 @@ struct LiveTreeChange: Collaborator {
     }
     let new = Snapshot.Component(role: old.role, path: old.path, entry: tree.top)
     let plans = try ComponentPlanner(context).planComponents(
-      from: [old], store, to: [new], store, liveNotes: live.notes, targetNotes: [],
+      from: PlanSide([old], store, notes: live.notes), to: PlanSide([new], store),
       captured: live.capture)
     try ChangePreflight(context).preflight(plans)
     try requireAllChangeable(plans, EditableTree(old.entry, in: tree.view), tree)
     guard plans.contains(where: { !$0.plan.isEmpty }) else { return nil }
     var target = SnapshotTaker(context).newSnapshot(
-      of: image, live, notes: [], latest: before)
-    target.message = request.label.message
-    target.provenance = context.provenance(request.label.command, before: before.id)
+      of: image, live, latest: before, SnapshotRecord(request.label.recording(before: before.id)))
     target.components = target.components.map { $0.path == old.path ? new : $0 }
     let (less, more) = (try TreeCounts(old.entry, in: store), try TreeCounts(tree.top, in: store))
     target.entryCount = target.entryCount &+ more.entries &- less.entries
@@ -97,11 +96,10 @@ struct LiveTreeChange: Collaborator {
   ) throws {
     for component in plans {
       for (path, reason) in component.plan.skipped {
-        let inside = path.split(separator: 0x2f).dropFirst().map { Array($0) }
-        guard try old.find(inside) != new.find(inside) else { continue }
+        guard try old.find(path) != new.find(path) else { continue }
         throw ImageError(
           .imageChanged,
-          "\(component.path.text)/\(printable(Array(inside.joined(separator: [0x2f]))))",
+          "\(component.path.text)/\(path.text)",
           "cannot be changed to the target: \(reason)",
           hint: "Nothing was changed; unmount what is mounted there, and run the command again")
       }

@@ -169,17 +169,12 @@ struct PlanExecutor {
     guard tree.component.desired != nil else { return (ApplyReport(), true) }
     let (directory, path) = (tree.location.directory, tree.component.path)
     let cloneSource = try tree.component.cloneSource.map { try LivePaths(context).locate($0.path) }
-    let executor = Executor(
-      context.fileSystem, try context.store(), base: directory,
-      ExecutionOptions(.assumeEmpty, cloneSource: cloneSource?.directory, token: token),
-      progress: context.progress)
+    let target = ExecutionTarget(
+      ResolvedPath(directory: directory, name: tree.name), component: path.bytes,
+      cloneSource: cloneSource ?? tree.location)
     var reason: String
     do {
-      var report = try executor.run(
-        plan.renamed(to: tree.name, reusing: cloneSource?.name ?? tree.location.name))
-      report.writtenFileStates = report.writtenFileStates.map {
-        (path.bytes + $0.path.dropFirst(tree.name.count), $0.stat, $0.blob)
-      }
+      let report = try executor(target, .assumeEmpty).run(plan)
       guard let problem = report.problems.first else {
         context.progress.begin("syncing")
         try context.fileSystem.syncFileSystem(of: directory.raw)
@@ -236,7 +231,7 @@ struct PlanExecutor {
       } else {
         try context.fileSystem.exchange(at: directory, tree.name, with: directory, name)
       }
-      return "\(printable(tree.component.path.bytes + (path.isEmpty ? [] : [0x2f] + path)))"
+      return "\(tree.component.path.appending(path).text)"
         + " changed while the new tree was built"
     }
     try context.fileSystem.sync(directory)
@@ -248,17 +243,17 @@ struct PlanExecutor {
   private func change(
     _ component: ComponentPlan, at location: ResolvedPath
   ) throws -> ApplyReport {
-    let executor = Executor(
-      context.fileSystem, try context.store(), base: location.directory,
-      ExecutionOptions(.failIfChanged, token: token, staged: staged?.take),
+    try executor(
+      ExecutionTarget(location, component: component.path.bytes), .failIfChanged, staged
+    ).run(component.plan)
+  }
+
+  private func executor(
+    _ target: ExecutionTarget, _ conflictPolicy: ConflictPolicy, _ staged: StagedBlobs? = nil
+  ) throws -> Executor {
+    Executor(
+      context.fileSystem, try context.store(), target,
+      ExecutionOptions(conflictPolicy, token: token, staged: staged?.take),
       progress: context.progress)
-    var done = try executor.run(
-      location.name == component.path.lastComponent
-        ? component.plan : component.plan.renamed(to: location.name))
-    let above = component.path.parent.bytes
-    func full(_ path: [UInt8]) -> [UInt8] { (above == [0x2f] ? [] : above) + [0x2f] + path }
-    done.problems = done.problems.map { $0.moved(to: full($0.path)) }
-    done.writtenFileStates = done.writtenFileStates.map { (full($0.path), $0.stat, $0.blob) }
-    return done
   }
 }

@@ -41,13 +41,14 @@ struct ResumePlanner: Collaborator {
     try current.flush()
     let notes = try AbsentPaths(context).effectiveNotes(goal.snapshot, of: image)
     let foreign = Set(journal.values(JournalOption.foreign))
+    let own = current.live.capture.components.filter {
+      // A rollback restores them, if the state before names them.
+      !foreign.contains(printable($0.path)) || goal.snapshot.component(at: $0.path) != nil
+    }
     var plans = try ComponentPlanner(context).planComponents(
-      from: current.live.capture.components.filter {
-        // A rollback restores them, if the state before names them.
-        !foreign.contains(printable($0.path)) || goal.snapshot.component(at: $0.path) != nil
-      },
-      current.source, to: goal.snapshot.components, store, liveNotes: current.live.notes,
-      targetNotes: notes, captured: current.live.capture, limits: LiveLimits(context))
+      from: PlanSide(own, current.source, notes: current.live.notes),
+      to: PlanSide(goal.snapshot.components, store, notes: notes), captured: current.live.capture,
+      limits: LiveLimits(context))
     plans = try ChangeScope(context).keepOutside(
       plans, [current.live.definition, goal.snapshot.definition],
       current.live.capture.components + goal.snapshot.components, permissions)

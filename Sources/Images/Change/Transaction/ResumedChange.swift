@@ -36,9 +36,8 @@ struct ResumedChange: LiveChange {
         plan.current.state, [before, plan.target], journal)
     else { return before.map { .kept($0, isNew: false) } ?? .declined }
     let found = try SnapshotTaker(context).commit(
-      image, plan.current.live, notes: [],
-      latest: try context.store().refs.latestReadable(of: image),
-      label: SnapshotLabel(.resume, "found unfinished: \(journal.message)"), isPermanent: false)
+      image, plan.current.live, latest: try context.store().refs.latestReadable(of: image),
+      SnapshotRecord(SnapshotLabel(.resume, "found unfinished: \(journal.message)")))
     return .kept(found, isNew: true)
   }
 
@@ -82,6 +81,6 @@ struct ResumedChange: LiveChange {
       : SnapshotLabel(RecordedCommand(journal.command), journal.message).recording(
         before: self.before?.id)
     return try ChangeRecorder(context).record(
-      image, target, proof.verified, isExact: proof.isExact, label: label)
+      image, target, proof, label: label)
   }
 }

@@ -72,7 +72,6 @@ struct RevertChange: LiveChange {
   ) throws -> CommittedSnapshot? {
     if plan.combined != nil, proof.isExact { return proof.savingCache(context, of: target) }
     return try ChangeRecorder(context).record(
-      image, target, proof.verified, isExact: proof.isExact,
-      label: request.label.recording(before: before?.id))
+      image, target, proof, label: request.label.recording(before: before?.id))
   }
 }

@@ -115,9 +115,10 @@ struct RevertPlanner {
     let objects: any ObjectSource = try goal.combined?.view ?? context.store()
     try DirectoryExcludes(context).requireUsableList(of: image, target, objects)
     var plans = try ComponentPlanner(context).planComponents(
-      from: current.live.capture.components, current.source, to: target.components, objects,
-      liveNotes: current.live.notes, targetNotes: goal.notes, captured: current.live.capture,
-      limits: limits)
+      from: PlanSide(
+        current.live.capture.components, current.source, notes: current.live.notes),
+      to: PlanSide(target.components, objects, notes: goal.notes),
+      captured: current.live.capture, limits: limits)
     plans = try ChangeScope(context).keepOutside(
       plans, [current.live.definition, target.definition],
       current.live.capture.components + target.components, request)

@@ -47,10 +47,7 @@ struct TreeEditChange: LiveChange {
     if let problem = proof.report.problems.first(where: { !$0.isAttribute }) {
       throw ImageError(.imageChanged, printable(problem.path), problem.what)
     }
-    let inside = path + [0x2f]
-    if let left = proof.remaining.entries.first(where: {
-      $0.path == path || $0.path.starts(with: inside)
-    }) {
+    if let left = proof.remaining.entries.first(where: { isInside($0.path, path) }) {
       throw ImageError(
         .imageChanged,
         printable(left.path), "does not match the target: another process changed it")
