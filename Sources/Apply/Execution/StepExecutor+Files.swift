@@ -68,7 +68,9 @@ extension StepExecutor {
     }
     do {
       if ready == nil { try attributes.prepare(entry, file.raw, path: step.path) }
-      if let source { isReused = try clone(source, into: file, step) }
+      if let source, let open = try openSource(source, step) {
+        isReused = try clone(open, into: file)
+      }
       // A staged file was hashed when it was staged.
       var isHashed = ready != nil
       if ready == nil, !isReused {
@@ -147,11 +149,7 @@ extension StepExecutor {
     _ source: RelativePath, _ mayLink: Bool, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
   ) throws -> Bool {
     let (sourceParent, sourceName) = try sourceDirectories.locate(source)
-    if canClone, step.entry.kind == .file,
-      try cloneFresh(source, step, parent, name)
-    {
-      return true
-    }
+    if step.entry.kind == .file, try cloneFresh(source, step, parent, name) { return true }
     guard mayLink, let now = try fileSystem.statIfPresent(at: sourceParent.raw, sourceName),
       now.matchesMetadata(step.entry)
     else { return false }
@@ -194,11 +192,6 @@ extension StepExecutor {
 
   /// Shares the blocks of another file.
   /// - Returns: false if this is not possible; the file is then empty.
-  private func clone(_ source: RelativePath, into file: Descriptor, _ step: Step) throws -> Bool {
-    guard canClone, let open = try openSource(source, step) else { return false }
-    return try clone(open, into: file)
-  }
-
   private func clone(_ source: Descriptor, into file: Descriptor) throws(SystemError) -> Bool {
     do throws(SystemError) {
       try fileSystem.clone(source.raw, into: file.raw)
@@ -212,8 +205,9 @@ extension StepExecutor {
     }
   }
 
-  /// Opens a file whose data may be reused, or returns nil if it differs from the plan.
+  /// Opens a file whose data may be reused, or returns nil if it differs from the plan or cannot be cloned.
   private func openSource(_ source: RelativePath, _ step: Step) throws(SystemError) -> Descriptor? {
+    guard canClone else { return nil }
     let (parent, name) = try sourceDirectories.locate(source)
     let file: Descriptor
     do throws(SystemError) {

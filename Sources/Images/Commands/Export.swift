@@ -67,18 +67,14 @@ struct BundleExporter: Collaborator {
     try request.requireFittingName()
     let store = try context.store(create: true)
     let cache = SegmentCache(store.layout)
-    func collect(
-      _ snapshot: CommittedSnapshot
-    ) throws -> (collection: ExportCollection, layout: ExportLayout) {
-      let collection = try ExportCollection(context, snapshot, request, store, cache)
-      return (
-        collection, try ExportLayout(collection.input, installDirectory: collection.install)
-      )
-    }
     let snapshot = try snapshotOrLive(
       Reference(request.reference), label: SnapshotLabel(.export, "for export")
-    ) { _ = try collect(CommittedSnapshot(number: 0, id: $0.id, snapshot: $0)) }
-    var (collection, layout) = try collect(snapshot)
+    ) {
+      let transient = CommittedSnapshot(number: 0, id: $0.id, snapshot: $0)
+      _ = try ExportCollection(context, transient, request, store, cache).layout()
+    }
+    var collection = try ExportCollection(context, snapshot, request, store, cache)
+    var layout = try collection.layout()
     let scan = SecretScan(store, progress: context.progress)
     scan.rootTree = snapshot.snapshot.components.rootTree?.entry
     let secrets = try BundleSecrets(collection, layout, scan)
@@ -86,7 +82,7 @@ struct BundleExporter: Collaborator {
     if request.scrubs {
       try secrets.requireScrubbable()
       collection.scrub(secrets, scan)
-      layout = try ExportLayout(collection.input, installDirectory: collection.install)
+      layout = try collection.layout()
     }
     if snapshot.snapshot.definition.template == nil,
       let template = layout.manifest.template

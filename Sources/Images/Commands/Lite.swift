@@ -103,16 +103,9 @@ struct LiteConverter: Collaborator {
         refusal: refusal)
     }
     if request.isDryRun {
-      let plans = try planned(edits.tree, at: path, before.snapshot)
-      let refusal = try DryRunRefusal(context).refusal(isDryRun: true) {
-        try ChangePreflight(context).preflight(plans)
-        try LiveTreeChange(context).requireAllChangeable(plans, original, edits.tree)
-        if packs {
-          _ = try PackDestinations(context).packDestination(
-            ImageFiles.statelitePackedName, source.directory)
-        }
-      }
-      return outcome(nil, ComponentPlanner(context).describe(plans, [], []), refusal: refusal)
+      let (apply, refusal) = try rehearse(
+        original, edits.tree, at: path, before.snapshot, packingIn: packs ? source.directory : nil)
+      return outcome(nil, apply, refusal: refusal)
     }
     report(.modifying(tree: path.text))
     if try original.find(".statelite") == nil, !request.undoes {
@@ -149,8 +142,7 @@ struct LiteConverter: Collaborator {
     if request.undoes {
       try edits.undo()
     } else {
-      let wantsFiles =
-        !request.skipsSyncfiles && !ImageFiles.paths(of: .synclists, source.definition).isEmpty
+      let wantsFiles = !request.skipsSyncfiles && source.hasSynclists
       let session = wantsFiles ? try context.store().beginSession() : nil
       try edits.makeAll(session: session)
       try session?.finish()
@@ -161,14 +153,26 @@ struct LiteConverter: Collaborator {
     return edits
   }
 
-  private func planned(
-    _ tree: EditableTree, at path: AbsolutePath, _ before: CommittedSnapshot
-  ) throws -> [ComponentPlan] {
+  /// Returns the changes that lead to the edited tree, and the error with which the command would end.
+  /// - Parameter directory: the directory of the packed image; nil if the tree will not be packed.
+  private func rehearse(
+    _ original: EditableTree, _ tree: EditableTree, at path: AbsolutePath,
+    _ before: CommittedSnapshot, packingIn directory: AbsolutePath?
+  ) throws -> (outcome: ApplyOutcome, refusal: (any ExplainedError)?) {
     let old = [before.snapshot.components.content(at: path.bytes)].compactMap { $0 }
     let new = old.map { Snapshot.Component(role: $0.role, path: $0.path, entry: tree.top) }
-    return try ComponentPlanner(context).planComponents(
+    let plans = try ComponentPlanner(context).planComponents(
       from: PlanSide(old, try context.store(), notes: before.snapshot.notes),
       to: PlanSide(new, tree.view))
+    let refusal = try DryRunRefusal(context).refusal(isDryRun: true) {
+      try ChangePreflight(context).preflight(plans)
+      try LiveTreeChange(context).requireAllChangeable(plans, original, tree)
+      if let directory {
+        _ = try PackDestinations(context).packDestination(
+          ImageFiles.statelitePackedName, directory)
+      }
+    }
+    return (ComponentPlanner(context).describe(plans, [], []), refusal)
   }
 
   // MARK: Input

@@ -54,9 +54,7 @@ struct ImagePacker: Collaborator {
     let isPlain =
       try request.isPlain || source.definition.isDirectory
       || !request.isPackimage && !TableLocator(context).hasXCAT()
-    let wantsSyncfiles =
-      !isPlain && !request.skipsSyncfiles
-      && !ImageFiles.paths(of: .synclists, source.definition).isEmpty
+    let wantsSyncfiles = !isPlain && !request.skipsSyncfiles && source.hasSynclists
     // Until the end, it protects the files of synclists, which no snapshot may reference.
     let session = wantsSyncfiles ? try store.beginSession() : nil
     defer { withExtendedLifetime(session) {} }
@@ -64,20 +62,20 @@ struct ImagePacker: Collaborator {
     if !isPlain { try edits.makeAll(created: created, session: session) }
     try session?.finish()
     var tree = edits.tree
-    if request.changesLiveTree, let path = source.tree {
-      if let changed = try change(path, of: source, to: tree, packed.snapshot) {
-        packed = (changed.top, changed.snapshot, true)
-        // The next packing of this tree will use the same time.
-        created = try firstTime(of: changed.top, changed.snapshot, source.image)
-        tree = EditableTree(changed.top, in: tree.view)
-      }
+    if request.changesLiveTree, let path = source.tree,
+      let changed = try change(path, of: source, to: tree, packed.snapshot)
+    {
+      packed = (changed.top, changed.snapshot, true)
+      // The next packing of this tree will use the same time.
+      created = try firstTime(of: changed.top, changed.snapshot, source.image)
+      tree = EditableTree(changed.top, in: tree.view)
     }
     let list = try excludeList(source.definition, leavesOut: !isPlain).addingIncludes(
       edits.includes)
     if let path = source.tree { report(.packing(tree: path.text)) }
-    let rendering = PackRendering(
-      context: context, store: store, tree: tree, list: list, created: created, request: request)
-    let rendered = try rendering.write(
+    let rendered = try PackRendering(
+      context: context, store: store, tree: tree, list: list, created: created, request: request
+    ).write(
       to: PackedFile(
         context.fileSystem, destination.resolved, replacing: replaced, destination.mode))
     if destination.isOwn { PackDestinations(context).recordPackMarker(destination) }

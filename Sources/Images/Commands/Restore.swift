@@ -97,12 +97,11 @@ struct TreeRestorer: Collaborator {
     // The size of a sparse file's data is only in its hole map. Replaced entries free space, so there is no
     // check with `overwriting`.
     if !overwriting, let directory = location?.directory ?? nearest {
-      let bytes = plan.files.reduce(Int64(0)) { sum, step in
-        step.entry.holes == nil ? sum &+ Int64(clamping: step.entry.sizeBytes) : sum
-      }
+      let bytes = plan.files.lazy.filter { $0.entry.holes == nil }
+        .reduce(Int64(0)) { $0 &+ Int64(clamping: $1.entry.sizeBytes) }
       try ChangePreflight(context).requireSpace(
-        bytes: bytes, entries: Int64(plan.directories.count + plan.files.count),
-        on: directory, "destination \(destination)")
+        bytes: bytes, entries: Int64(plan.directories.count + plan.files.count), on: directory,
+        object)
     }
     func outcome(_ report: ApplyReport, entries: Int) -> RestoreOutcome {
       RestoreOutcome(
@@ -119,11 +118,10 @@ struct TreeRestorer: Collaborator {
       return outcome(ApplyReport(), entries: plan.files.count + plan.directories.count)
     }
     context.progress.begin("restoring", totalBytes: plan.writtenBytes)
-    let executor = Executor(
-      context.fileSystem, store,
-      ExecutionTarget(location, component: location.name),
-      ExecutionOptions(overwriting ? .overwrite : .assumeEmpty), progress: context.progress)
-    let report = try executor.run(plan)
+    let report = try Executor(
+      context.fileSystem, store, ExecutionTarget(location, component: location.name),
+      ExecutionOptions(overwriting ? .overwrite : .assumeEmpty), progress: context.progress
+    ).run(plan)
     return outcome(report, entries: report.writtenFiles + plan.directories.count)
   }
 

@@ -283,6 +283,11 @@ struct ExportCollection {
         + "with --allow \(path.parent.text)")
   }
 
+  /// Returns the layout of the bundle.
+  func layout() throws(XCATError) -> ExportLayout {
+    try ExportLayout(input, installDirectory: install)
+  }
+
   /// Returns the component at a path, links followed.
   func component(at path: AbsolutePath) throws -> Snapshot.Component { try component(path) }
 

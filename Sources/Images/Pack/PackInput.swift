@@ -16,6 +16,8 @@ struct PackInput {
   let tree: AbsolutePath?
   /// The snapshot to pack; nil for the live tree.
   let snapshot: CommittedSnapshot?
+
+  var hasSynclists: Bool { !ImageFiles.paths(of: .synclists, definition).isEmpty }
 }
 
 /// Finds the tree to pack.

@@ -68,18 +68,7 @@ public struct BundleLayout: Sendable {
       try collector.add(name, .rawImage, directory.appending(target), .file)
     }
     for kit in renamed.kits {
-      guard let directory = kit["kitdir"] else { continue }
-      let path = try MemberCollector.path(directory, "kitdir")
-      let name = try BundleLayout.memberName(directory, "kitdir")
-      let kitName = kit["kitname"] ?? name
-      guard !kitName.utf8.contains(UInt8(ascii: "/")), kitName != "..", kitName != "." else {
-        throw XCATError(
-          .bundleInvalid,
-          "manifest.xml",
-          "has a kit named '\(printable(kitName.utf8.prefix(255)))', which is not a file name",
-          hint: "Nothing was imported; do not trust this bundle")
-      }
-      try collector.add(name, .kit, path.parent.appending(kitName), .directory)
+      if let directory = kit["kitdir"] { try collector.add(kit: kit["kitname"], directory) }
     }
     for extra in renamed.extras { try collector.add(extra, isDirectory) }
     for item in renamed.closure {
@@ -195,6 +184,20 @@ private struct MemberCollector {
     paths[name] = path
     members.append(
       BundleMember(name: name, role: role, path: path, shape: shape, isOptional: isOptional))
+  }
+
+  mutating func add(kit: String?, _ directory: String) throws(XCATError) {
+    let path = try MemberCollector.path(directory, "kitdir")
+    let name = try BundleLayout.memberName(directory, "kitdir")
+    let kitName = kit ?? name
+    guard !kitName.utf8.contains(UInt8(ascii: "/")), kitName != "..", kitName != "." else {
+      throw XCATError(
+        .bundleInvalid,
+        "manifest.xml",
+        "has a kit named '\(printable(kitName.utf8.prefix(255)))', which is not a file name",
+        hint: "Nothing was imported; do not trust this bundle")
+    }
+    try add(name, .kit, path.parent.appending(kitName), .directory)
   }
 
   mutating func add(_ extra: Manifest.Extra, _ isDirectory: (String) -> Bool) throws(XCATError) {
