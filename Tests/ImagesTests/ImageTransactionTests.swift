@@ -112,11 +112,13 @@ import XCAT
       "makeSymlink", "setMode", "setModified",
     ]
 
-    /// The changes of the image's own files, and of temporary ones next to them. xCAT's lock file is none.
+    /// The changes of the image's own files, and of temporary ones next to them. Files without a name, such as those
+    /// that probe the file system, and xCAT's lock and tables are none.
     var imageChanges: [Int] {
       indices {
         Order.changes.contains($0.name) && $0.path.hasPrefix(root + "/")
-          && !$0.path.hasPrefix(root + "/var/lock") && !$0.path.hasPrefix(root + "/etc/xcat")
+          && !$0.path.hasSuffix(" (deleted)") && !$0.path.hasPrefix(root + "/var/lock")
+          && !$0.path.hasPrefix(root + "/etc/xcat")
       }
     }
     var journalWritten: [Int] {
