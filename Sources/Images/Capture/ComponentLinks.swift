@@ -13,8 +13,8 @@ extension [Snapshot.Component] {
   /// Returns the component at a path, links followed; nil if there is none.
   func content(at path: [UInt8]) -> Snapshot.Component? { component(at: path).flatMap(followed) }
 
-  /// Returns the component that contains an absolute path on the management node, links to it followed, and the names
-  /// below it; nil if the image has no such component.
+  /// Returns the component that contains an absolute path on the management node, links to it followed, and
+  /// the names below it; nil if the image has no such component.
   func containing(
     _ names: [[UInt8]]
   ) -> (component: Snapshot.Component, below: [[UInt8]])? {

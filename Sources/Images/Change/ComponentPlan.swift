@@ -112,7 +112,8 @@ struct ComponentPlanner: Collaborator {
   /// Plans the components.
   ///
   /// - Parameters:
-  ///   - live: the live side. Its components in the image's own directory are removed if the target lacks them.
+  ///   - live: the live side. Its components in the image's own directory are removed if the target lacks
+  ///     them.
   ///   - captured: the capture of the live side, for comparison when entries are replaced.
   ///   - limits: the attribute limits of the file systems; nil to plan as if there were none.
   func planComponents(

@@ -1,5 +1,5 @@
-// Edits of a live root tree by a program that uses this library. The command line has no such command: `lite` and
-// `pack --in-tree` make edits of their own.
+// Edits of a live root tree by a program that uses this library. The command line has no such command: `lite`
+// and `pack --in-tree` make edits of their own.
 
 import Platform
 import Render
@@ -7,8 +7,8 @@ import Store
 import XCAT
 
 extension Workspace {
-  /// Edits the live root tree of an image. The live state is recorded first, and the edited one afterwards, so
-  /// that the edit can be undone, and resumed after an interruption.
+  /// Edits the live root tree of an image. The live state is recorded first, and the edited one afterwards,
+  /// so that the edit can be undone, and resumed after an interruption.
   /// - Parameters:
   ///   - message: the message of the snapshot of the edited tree.
   ///   - command: the command that edits.

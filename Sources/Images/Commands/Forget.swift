@@ -86,8 +86,8 @@ struct Forgetter: Collaborator {
     return try drop(forgotten, kept: kept, unreadable: unreadable, busy: busy, dryRun: dryRun)
   }
 
-  /// Returns the snapshots of an image with the properties that a policy considers, and the names of those that
-  /// cannot be read.
+  /// Returns the snapshots of an image with the properties that a policy considers, and the names of those
+  /// that cannot be read.
   private func candidates(
     of image: ImageName, _ inUse: [SnapshotName: String]
   ) throws -> (

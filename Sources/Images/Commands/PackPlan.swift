@@ -1,5 +1,5 @@
-// imgstore pack --dry-run: what packing would write, and where. Nothing is written: neither the packed file nor
-// a snapshot of unsaved changes.
+// imgstore pack --dry-run: what packing would write, and where. Nothing is written: neither the packed file
+// nor a snapshot of unsaved changes.
 
 import Ingest
 import Platform

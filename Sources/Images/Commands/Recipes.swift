@@ -1,6 +1,7 @@
 // imgstore recipes, and snapshot --recipes: stores packed images as recipes over the trees next to them.
 //
-// It takes as long as packing the images (docs/decisions/0051-packed-image-recipes.md), so a snapshot does it only on request.
+// It takes as long as packing the images (docs/decisions/0051-packed-image-recipes.md), so a snapshot does it
+// only on request.
 
 import Codec
 import Ingest

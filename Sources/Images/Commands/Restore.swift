@@ -39,8 +39,8 @@ extension Workspace {
       text, path: path, to: destination, overwriting: overwriting, dryRun: dryRun)
   }
 
-  /// Checks that the only operand after a reference is a destination, and not a path in the snapshot without a
-  /// destination.
+  /// Checks that the only operand after a reference is a destination, and not a path in the snapshot without
+  /// a destination.
   /// - Throws: `ImageError` (`usage`) for a relative path that the snapshot has and this machine lacks.
   public func requireDestination(_ word: String, for text: String) throws {
     let reference = try PathReference(text)

@@ -19,7 +19,8 @@ extension Workspace {
   /// Resumes an interrupted change.
   /// - Parameters:
   ///   - name: the image; nil if only one image has an unfinished change.
-  ///   - dryRun: whether the change is only planned. Its leftovers next to the trees are not part of the plan.
+  ///   - dryRun: whether the change is only planned. Its leftovers next to the trees are not part of the
+  ///     plan.
   /// - Throws: `ImageError`: `nothingToResume` if there is nothing to resume, `usage` if several images could
   ///   be meant, `changeUnfinished` if no snapshot has the state to restore or a leftover cannot be removed;
   ///   `InterruptedChangeError` if the change must be resumed again.

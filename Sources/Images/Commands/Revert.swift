@@ -1,5 +1,5 @@
-// imgstore revert: restores the live image to a snapshot (RevertPlan.swift, RevertChange.swift, ImageTransaction.swift).
-// The result is recorded as a snapshot, so that another revert can undo it.
+// imgstore revert: restores the live image to a snapshot (RevertPlan.swift, RevertChange.swift,
+// ImageTransaction.swift). The result is recorded as a snapshot, so that another revert can undo it.
 
 import Platform
 import Store

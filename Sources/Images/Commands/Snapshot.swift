@@ -184,8 +184,8 @@ struct SnapshotTaker: Collaborator {
       seconds: monotonicSeconds() - start)
   }
 
-  /// Commits a capture whose session is finished. The live image does not keep the state, so the stat cache is not
-  /// saved.
+  /// Commits a capture whose session is finished. The live image does not keep the state, so the stat cache
+  /// is not saved.
   func commit(
     _ image: ImageName, _ live: LiveImage, latest: CommittedSnapshot?, _ record: SnapshotRecord
   ) throws -> CommittedSnapshot {

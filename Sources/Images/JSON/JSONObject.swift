@@ -1,5 +1,5 @@
-// The JSON form of outcomes and values (docs/json.md). Each type lists its keys once, in `form`. The list gives
-// both the document (`encode`) and the schema of docs/schema (`shape`).
+// The JSON form of outcomes and values (docs/json.md). Each type lists its keys once, in `form`. The list
+// gives both the document (`encode`) and the schema of docs/schema (`shape`).
 //
 // 1. A key has one type in all values: that of its expression.
 // 2. A key is optional, and left out if it has no value, exactly if its expression is optional.
@@ -9,8 +9,8 @@
 public protocol JSONValue: Encodable {
   /// Returns the form, and adds the objects in it to `shapes`.
   static func shape(in shapes: JSONShapes) -> JSONShape
-  /// Encodes the value of a key. Plain values have their own functions: the generic one of `JSONEncoder` takes
-  /// twice as long.
+  /// Encodes the value of a key. Plain values have their own functions: the generic one of `JSONEncoder`
+  /// takes twice as long.
   func add(_ key: JSONKeyName, to object: inout JSONContainer) throws
 }
 
@@ -29,8 +29,8 @@ public protocol JSONObject: JSONValue {
   static var form: JSONForm<Self> { get }
 }
 
-/// A document that a command prints with --json. It is one object, so that more keys can be added. Its form has
-/// a kind.
+/// A document that a command prints with --json. It is one object, so that more keys can be added. Its form
+/// has a kind.
 public protocol JSONDocument: JSONObject {}
 
 /// A string with a fixed set of values.

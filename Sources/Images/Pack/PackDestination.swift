@@ -50,8 +50,8 @@ struct PackDestinations: Collaborator {
       mode: try outputMode(location.resolved))
   }
 
-  /// Returns the mode for a packed file outside of xCAT's directories. It is private, unless the file replaces
-  /// one of the caller's: the administrator may have let nodes read that file.
+  /// Returns the mode for a packed file outside of xCAT's directories. It is private, unless the file
+  /// replaces one of the caller's: the administrator may have let nodes read that file.
   private func outputMode(_ output: ResolvedPath) throws -> PackedFileMode {
     guard let old = try context.fileSystem.statIfPresent(at: output.directory.raw, output.name),
       old.kind == .file, old.uid == geteuid()

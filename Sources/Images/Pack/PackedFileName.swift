@@ -3,7 +3,8 @@
 // 1. The name determines the format unless the caller does. A contradiction is refused.
 // 2. A name without a known ending implies no format.
 // 3. The endings of other well-known formats are refused: the content would not be what the name says.
-// 4. Endings that files of any format have, as in "initrd.img", are refused unless the caller states the format.
+// 4. Endings that files of any format have, as in "initrd.img", are refused unless the caller states the
+//    format.
 
 import Platform
 import Render

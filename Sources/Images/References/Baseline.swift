@@ -30,8 +30,8 @@ struct BaselineLookup: Collaborator {
     return baseline
   }
 
-  /// Returns the baseline of an image whose latest snapshot is not its baseline; nil if it is, or if no person
-  /// chose a snapshot.
+  /// Returns the baseline of an image whose latest snapshot is not its baseline; nil if it is, or if no
+  /// person chose a snapshot.
   func baseline(before latest: CommittedSnapshot) throws -> CommittedSnapshot? {
     guard latest.snapshot.origin.isAutomatic, let baseline = try baseline(from: latest),
       baseline.number != latest.number

@@ -95,8 +95,8 @@ struct ImageResolver: Collaborator {
       hint: "Did you mean \(ImageLookup.list(near))? 'imgstore images' lists all images")
   }
 
-  /// Returns a hint for a text that is not the name of an image, but may be the start of an id or a very short
-  /// part of a name.
+  /// Returns a hint for a text that is not the name of an image, but may be the start of an id or a very
+  /// short part of a name.
   private func hint(
     forUnknown text: String, _ known: [String], _ stored: [ImageName]
   ) throws -> String? {

@@ -1,5 +1,5 @@
-// Decides which findings are published: files that a package of the tree's own database installs. Examples are
-// test keys of Python and sample passwords in configuration files. Everybody has them.
+// Decides which findings are published: files that a package of the tree's own database installs. Examples
+// are test keys of Python and sample passwords in configuration files. Everybody has them.
 //
 // 1. Only a file that its package installed unchanged counts, by the digest in the database.
 // 2. Any file below /usr, except below /usr/local, counts. In /etc only samples count, whose values would be

@@ -1,5 +1,5 @@
-// Finds passwords in text by their names: NAME=VALUE in the syntaxes of configuration files. The caller selects
-// the files.
+// Finds passwords in text by their names: NAME=VALUE in the syntaxes of configuration files. The caller
+// selects the files.
 
 /// Finds values by their names.
 struct ValueFinder {

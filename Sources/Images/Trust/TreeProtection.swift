@@ -59,8 +59,8 @@ struct TreeProtector: Collaborator {
     return protection
   }
 
-  /// What keeps users off a directory's setuid files. The directory's own mode is that of the nodes' root, and the
-  /// directory above may be anybody's.
+  /// What keeps users off a directory's setuid files. The directory's own mode is that of the nodes' root,
+  /// and the directory above may be anybody's.
   private func adviceOnClosing(_ path: AbsolutePath) throws -> String {
     let directory = path.parent
     let others = try ImageCapturer(context).fileView.list(directory).filter {

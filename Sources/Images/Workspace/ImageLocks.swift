@@ -1,5 +1,5 @@
-// The locks of images. A lock belongs to the history of an image and to its live files; `DirectoryLocks` are those of
-// the paths that several images may share.
+// The locks of images. A lock belongs to the history of an image and to its live files; `DirectoryLocks` are
+// those of the paths that several images may share.
 
 import Platform
 import Store

@@ -1,5 +1,5 @@
-// The receiver of a command's messages. It holds closures and not a workspace: a store that held its workspace would
-// never release its lease.
+// The receiver of a command's messages. It holds closures and not a workspace: a store that held its
+// workspace would never release its lease.
 
 import Platform
 

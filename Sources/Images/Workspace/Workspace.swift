@@ -1,5 +1,5 @@
-// The public API: one method for each command. A method only hands the command to a collaborator, which does the work
-// and holds the `Context`.
+// The public API: one method for each command. A method only hands the command to a collaborator, which does
+// the work and holds the `Context`.
 
 import Apply
 import Codec

@@ -128,8 +128,8 @@ public protocol FileSystem: AnyObject, Sendable {
   func lock(
     _ file: Int32, byte: UInt64, exclusive: Bool, wait: Bool
   ) throws(SystemError) -> Bool
-  /// Releases all locks of an open file. Closing it is not enough: a child process has a copy of the descriptor
-  /// until it executes its program.
+  /// Releases all locks of an open file. Closing it is not enough: a child process has a copy of the
+  /// descriptor until it executes its program.
   func unlock(_ file: Int32)
   /// Returns the names of an entry's extended attributes; empty if none are supported. With an empty
   /// path: those of the open file.

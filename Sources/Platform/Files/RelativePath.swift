@@ -101,8 +101,8 @@ public struct RelativePath: Hashable, Sendable {
   }
 }
 
-/// Returns the components of a path that a person, a table or a symbolic link has, without ".". The walk along the
-/// path interprets "..".
+/// Returns the components of a path that a person, a table or a symbolic link has, without ".". The walk
+/// along the path interprets "..".
 public func writtenComponents(_ path: some Collection<UInt8>) -> [[UInt8]] {
   Array(path).split(separator: slash).map { Array($0) }.filter { $0 != [0x2e] }
 }
@@ -126,7 +126,8 @@ func joinedPath(_ directory: [UInt8], _ path: [UInt8]) -> [UInt8] {
   return joined
 }
 
-/// Returns whether a path equals another one, or lies below it. Both are absolute, or relative to one directory.
+/// Returns whether a path equals another one, or lies below it. Both are absolute, or relative to one
+/// directory.
 public func isInside(_ path: [UInt8], _ other: [UInt8]) -> Bool {
   if other == [slash] { return true }
   return path.starts(with: other) && (path.count == other.count || path[other.count] == slash)

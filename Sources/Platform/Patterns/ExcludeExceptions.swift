@@ -2,8 +2,8 @@
 //
 // 1. An exception is one path. Entries below an excluded directory stay excluded, unless they are exceptions,
 //    too.
-// 2. No entry below an exception is excluded if the exception is a file: a directory that replaces a kept file
-//    cannot exclude its own content.
+// 2. No entry below an exception is excluded if the exception is a file: a directory that replaces a kept
+//    file cannot exclude its own content.
 
 /// Entries that patterns do not exclude.
 public struct ExcludeExceptions: Sendable, Hashable {
@@ -28,8 +28,8 @@ public struct ExcludeExceptions: Sendable, Hashable {
     }
   }
 
-  /// Returns the pattern of a list that excludes an entry, itself or with a directory above it; nil where none does,
-  /// or where the entry is an exception.
+  /// Returns the pattern of a list that excludes an entry, itself or with a directory above it; nil where
+  /// none does, or where the entry is an exception.
   func match(
     _ list: ExcludePatterns, _ path: RelativePath, isDirectory: Bool
   ) -> ExcludePattern? {

@@ -5,8 +5,8 @@
 //    other objects are the store's.
 // 2. Equal edits to equal trees give equal trees.
 // 3. Edits cannot leave the tree: they name entries, and no link is followed.
-// 4. An entry that an edit does not change keeps its time, unless the edit sets the time. So repeating an edit changes
-//    nothing.
+// 4. An entry that an edit does not change keeps its time, unless the edit sets the time. So repeating an
+//    edit changes nothing.
 
 import Codec
 import Platform

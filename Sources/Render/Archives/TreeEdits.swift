@@ -17,7 +17,8 @@ public enum OverlayNode: Sendable {
   case emptied(Entry)
   /// An entry of the stored tree at another path.
   case stored(Entry)
-  /// An entry of the stored tree with another time. All other edits keep the times of entries that stay equal.
+  /// An entry of the stored tree with another time. All other edits keep the times of entries that stay
+  /// equal.
   case touched(Entry, Timestamp)
   /// A copy of an entry of the stored tree. Hard links among its files stay links. None links to
   /// the original or to a copy with another number.

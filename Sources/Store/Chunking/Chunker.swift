@@ -2,8 +2,8 @@
 //
 // 1. A cut depends only on the bytes since the last cut, so data after an insertion is cut at its old
 //    places.
-// 2. Cuts affect storage, never ids. `minBytes`, `normalBytes`, `wholeFileBytes` and the gear table may change
-//    in any release: old chunks stay readable, and only deduplication across the change suffers.
+// 2. Cuts affect storage, never ids. `minBytes`, `normalBytes`, `wholeFileBytes` and the gear table may
+//    change in any release: old chunks stay readable, and only deduplication across the change suffers.
 // 3. `maxBytes` is part of the format (docs/format.md, "Object names"). A file without a cut is one chunk and
 //    has no recipe, and readers look for that chunk only up to this size. With a smaller value, readers would
 //    report such files of existing stores as missing; with a larger one, older programs would miss new files.

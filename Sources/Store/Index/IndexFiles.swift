@@ -131,7 +131,8 @@ extension Index {
     }
   }
 
-  /// Runs `body`, which changes who may read the store's files and none of their bytes: the index stays valid.
+  /// Runs `body`, which changes who may read the store's files and none of their bytes: the index stays
+  /// valid.
   func keepingStamp(_ body: () throws -> Void) throws {
     let exclusive = try lock(exclusive: true)
     defer { withExtendedLifetime(exclusive) {} }

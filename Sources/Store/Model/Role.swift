@@ -1,7 +1,7 @@
 // The roles of components: the words that snapshots have on disk (docs/format.md#components-and-roles).
 //
-// 1. `Role(text).text == text` for every text. A role that this version does not know is kept as it is, so that a
-//    snapshot keeps its bytes and its id.
+// 1. `Role(text).text == text` for every text. A role that this version does not know is kept as it is, so
+//    that a snapshot keeps its bytes and its id.
 
 import Platform
 
@@ -33,8 +33,8 @@ public enum Role: Hashable, Sendable {
   case extra
   /// A file of a complete bundle that generating the image again needs.
   case closure
-  /// The target of the symbolic link at a path, in its printed form. Other links and other images may have the
-  /// same target.
+  /// The target of the symbolic link at a path, in its printed form. Other links and other images may have
+  /// the same target.
   case linkTarget(of: String)
   /// A role that this version does not know.
   case other(String)
@@ -105,8 +105,8 @@ public enum Role: Hashable, Sendable {
     }
   }
 
-  /// Whether the file came with a bundle. A capture of the live image keeps such files, because nothing in the
-  /// definition names them.
+  /// Whether the file came with a bundle. A capture of the live image keeps such files, because nothing in
+  /// the definition names them.
   public var isCarried: Bool {
     switch self {
     case .kit, .extra, .closure: true

@@ -61,8 +61,9 @@ public struct Snapshot: Hashable, Sendable {
       /// The archive that the tree came from had more attributes of its entries than the snapshot keeps.
       case attributesLost = 20
     }
-    /// A reason for a note of the kind `absent` that decides what a revert does. The raw values are on disk, as
-    /// the note's detail (docs/format.md). They are the sentences that all earlier versions wrote and compare.
+    /// A reason for a note of the kind `absent` that decides what a revert does. The raw values are on disk,
+    /// as the note's detail (docs/format.md). They are the sentences that all earlier versions wrote and
+    /// compare.
     public enum ReasonCode: String, Sendable, CaseIterable {
       /// A file that a change created. A revert to the snapshot removes it.
       case createdFile = "not there before the import"

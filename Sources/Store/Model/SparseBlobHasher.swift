@@ -1,5 +1,5 @@
-// The id of a sparse blob (docs/format.md, "Object names"): a file whose holes are so large that hashing their
-// zeros would take minutes or hours.
+// The id of a sparse blob (docs/format.md, "Object names"): a file whose holes are so large that hashing
+// their zeros would take minutes or hours.
 //
 // 1. The id is the SHA-256 of a header, the size, and each block of 4096 bytes that is not all zeros,
 //    preceded by its offset. Blocks of zeros are skipped, whether they are in a hole or not.

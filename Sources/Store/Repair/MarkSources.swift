@@ -120,8 +120,9 @@ struct MarkRestoration: RepairPart {
   }
 
   /// Records numbers as removed that another store with the same history records as removed.
-  /// - Parameter adopted: the images whose history was restored from that store as a whole; nil for the images
-  ///   that have had snapshots in common with it before. Refs that were copied to fill gaps are no evidence.
+  /// - Parameter adopted: the images whose history was restored from that store as a whole; nil for the
+  ///   images that have had snapshots in common with it before. Refs that were copied to fill gaps are no
+  ///   evidence.
   func restoreRemovedNumbers(
     from other: ObjectStore, _ source: String, adopted: Set<ImageName>? = nil
   ) throws {

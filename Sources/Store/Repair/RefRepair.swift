@@ -228,8 +228,8 @@ struct RefRepair: RepairPart {
   /// Copies refs from another store for numbers that are lost here.
   ///
   /// A number above all known ones is copied as well, if both stores have the same history so far, or this
-  /// one has no snapshots of the image: a lost newest ref leaves no gap. Gaps are filled only from a store that
-  /// has a snapshot in common, or one that a snapshot of the other store names as its parent.
+  /// one has no snapshots of the image: a lost newest ref leaves no gap. Gaps are filled only from a store
+  /// that has a snapshot in common, or one that a snapshot of the other store names as its parent.
   func restoreRefs(from other: ObjectStore, _ source: String) throws {
     for image in try other.refs.images() {
       let here = try store.refs.numbers(of: image)

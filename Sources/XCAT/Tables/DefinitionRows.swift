@@ -1,5 +1,5 @@
-// The columns of osimage and linuximage that code reads, each named once. The rows themselves stay dictionaries:
-// tables, manifests and snapshots keep columns that imgstore does not know.
+// The columns of osimage and linuximage that code reads, each named once. The rows themselves stay
+// dictionaries: tables, manifests and snapshots keep columns that imgstore does not know.
 
 import Store
 

@@ -105,7 +105,8 @@ struct JSONList<Document: JSONListDocument> {
   mutating func end() { print((isEmpty ? "" : "\n") + "],\"schema\":\(Document.schema)}") }
 }
 
-/// A document that is one list, whose length is unknown when printing begins. The key of the list is the kind.
+/// A document that is one list, whose length is unknown when printing begins. The key of the list is the
+/// kind.
 protocol JSONListDocument: JSONDocument {
   associatedtype Element: JSONValue
   var list: [Element] { get }

@@ -1,5 +1,6 @@
-// The names of xCAT's commands, each with the imgstore command for the same task (docs/coming-from.md). As the
-// program's own name, `imgexport`, `imgimport`, `packimage` and `liteimg` are xCAT's commands (XCATNames).
+// The names of xCAT's commands, each with the imgstore command for the same task (docs/coming-from.md). As
+// the program's own name, `imgexport`, `imgimport`, `packimage` and `liteimg` are xCAT's commands
+// (XCATNames).
 
 /// Answers to the names of xCAT's commands.
 enum XCATCommandHints {

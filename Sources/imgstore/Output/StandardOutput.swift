@@ -5,6 +5,8 @@
 import Images
 
 /// Colours, the pager, and contents of files on standard output.
+///
+/// The variables are not shared: only the thread that runs the command prints, and uses them.
 enum StandardOutput {
   /// Whether the output is coloured: on a terminal, unless NO_COLOR (https://no-color.org) is set.
   nonisolated(unsafe) private static var isColourful = false

@@ -77,8 +77,8 @@ struct ChangeRecorder: Collaborator {
 
   /// Commits the state after a change.
   /// - Parameters:
-  ///   - proof: the comparison of the changed image with the target. If they match, the snapshot has the target's
-  ///     components; otherwise the live image is captured again.
+  ///   - proof: the comparison of the changed image with the target. If they match, the snapshot has the
+  ///     target's components; otherwise the live image is captured again.
   ///   - label: the label of the snapshot, with the change that it records.
   func record(
     _ image: ImageName, _ target: CommittedSnapshot, _ proof: ChangeProof, label: SnapshotLabel

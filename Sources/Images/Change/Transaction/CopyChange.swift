@@ -1,5 +1,5 @@
-// The change that a copy makes, as its transaction sees it. Like an import, it records the new image before its files
-// are placed, so that an interrupted copy can be completed from the store.
+// The change that a copy makes, as its transaction sees it. Like an import, it records the new image before
+// its files are placed, so that an interrupted copy can be completed from the store.
 
 import Apply
 import Codec

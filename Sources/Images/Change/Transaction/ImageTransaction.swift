@@ -1,13 +1,14 @@
-// The change of a live image, from its plan to its end. `revert`, `undo`, `import`, `copy`, `lite`, `pack --in-tree` and
-// `resume` supply a `LiveChange`. This file alone says what must be on disk before what.
+// The change of a live image, from its plan to its end. `revert`, `undo`, `import`, `copy`, `lite`,
+// `pack --in-tree` and `resume` supply a `LiveChange`. This file alone says what must be on disk before what.
 //
 //     planned ─▶ journaled ─▶ staged ─▶ applied ─▶ verified ─▶ recorded ─▶ ended
 //
 // 1. The caller holds the locks of the image and of its directories.
 // 2. A snapshot has the state before, unless the user declined it, before the journal is written.
-// 3. The journal is on disk before anything is written next to the live image or in it. So is the target: a resumed change
-//    reads it from the store.
-// 4. A staged tree is complete and on disk before it is exchanged. A signal until then leaves everything unchanged.
+// 3. The journal is on disk before anything is written next to the live image or in it. So is the target: a
+//    resumed change reads it from the store.
+// 4. A staged tree is complete and on disk before it is exchanged. A signal until then leaves everything
+//    unchanged.
 // 5. Table rows change after all files are on disk.
 // 6. A capture proves the new state. Its ref is written after the proof, and after data and rows are on disk.
 // 7. The old tree of a swap is removed after the ref exists, and then the empty directories around it.
@@ -233,8 +234,8 @@ struct ImageTransaction<Change: LiveChange> {
     try store.journals.remove(image)
   }
 
-  /// Removes the snapshot that the command took of the state before a change that it then did not make, if the
-  /// image has no other one and is not defined. Otherwise the list of images would name an image that was
+  /// Removes the snapshot that the command took of the state before a change that it then did not make, if
+  /// the image has no other one and is not defined. Otherwise the list of images would name an image that was
   /// never created. A snapshot that cannot be removed stays.
   private func removeUnneeded(_ before: StateBefore) {
     guard case .kept(let safety, isNew: true) = before, change.createsImage,

@@ -2,8 +2,8 @@
 //
 // 1. A safety snapshot holds all files that would be overwritten, and notes the paths that do not exist. So a
 //    revert to it removes everything that the import added, including directories and rows.
-// 2. Large files were written while the bundle was read, as files without a name (StagedBlobs). They get their names
-//    when they are placed. If the import ends before that, the system deletes them.
+// 2. Large files were written while the bundle was read, as files without a name (StagedBlobs). They get
+//    their names when they are placed. If the import ends before that, the system deletes them.
 
 import Apply
 import Codec

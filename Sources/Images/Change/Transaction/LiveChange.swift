@@ -1,4 +1,5 @@
-// What a command supplies to an `ImageTransaction`: a plan, and the few decisions that differ between commands.
+// What a command supplies to an `ImageTransaction`: a plan, and the few decisions that differ between
+// commands.
 
 import Apply
 import Codec

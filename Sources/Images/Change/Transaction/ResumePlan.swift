@@ -72,8 +72,8 @@ struct ResumePlanner: Collaborator {
       attributes: attributes, outcome: outcome)
   }
 
-  /// Returns the snapshots of a resumed change with their paths on this machine, and all paths that the change
-  /// may modify.
+  /// Returns the snapshots of a resumed change with their paths on this machine, and all paths that the
+  /// change may modify.
   func relocate(
     _ image: ImageName, _ journal: Journal, target: CommittedSnapshot, goal: CommittedSnapshot
   ) throws -> (target: CommittedSnapshot, goal: CommittedSnapshot, paths: [AbsolutePath]) {

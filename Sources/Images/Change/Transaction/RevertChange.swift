@@ -1,8 +1,8 @@
 // The change that a revert makes, as its transaction sees it.
 //
 // 1. Nothing is changed before a snapshot holds everything that would be lost.
-// 2. A revert to a state that no snapshot has, such as one of parts of an image, records that state first. Others record
-//    the new state once it is proven.
+// 2. A revert to a state that no snapshot has, such as one of parts of an image, records that state first.
+//    Others record the new state once it is proven.
 
 import Apply
 import Codec
@@ -15,7 +15,8 @@ struct RevertChange: LiveChange {
   private let context: Context
   private let request: ChangeRequest
   private let plan: RevertPlan
-  /// Protects the stored objects of a combined state from garbage collection until a snapshot references them.
+  /// Protects the stored objects of a combined state from garbage collection until a snapshot references
+  /// them.
   private let session: WriteSession?
 
   init(_ context: Context, _ request: ChangeRequest, _ plan: RevertPlan) throws {
