@@ -66,6 +66,9 @@ def failing(copy):
 
 
 def main():
+    unknown = set(sys.argv[1:]) - {m[0] for m in MUTATIONS}
+    if unknown:
+        sys.exit(f"no such mutation: {', '.join(sorted(unknown))}; there are {', '.join(m[0] for m in MUTATIONS)}")
     chosen = [m for m in MUTATIONS if m[0] in sys.argv[1:] or len(sys.argv) == 1]
     copy = os.path.abspath(".build/mutations")
     os.makedirs(copy, exist_ok=True)
