@@ -69,15 +69,6 @@ struct CopyChange: LiveChange {
       message: "copy of \(source.name)")
   }
 
-  func resolve(_ path: AbsolutePath) throws -> ResolvedPath {
-    try LivePaths(context).locate(path, create: true)
-  }
-
-  func prepareFiles(_ target: CommittedSnapshot) throws -> Bool {
-    try TreeProtector(context).closeDirectory(of: target.snapshot, resolve: resolve)
-    return false
-  }
-
   func record(
     _ proof: ChangeProof, as target: CommittedSnapshot, before: CommittedSnapshot?
   ) throws -> CommittedSnapshot? {

@@ -10,6 +10,7 @@ import XCAT
 
 /// A planned change of a live image.
 protocol LiveChange {
+  var context: Context { get }
   var image: ImageName { get }
   /// The plans of the components.
   var plans: [ComponentPlan] { get }
@@ -54,9 +55,17 @@ extension LiveChange {
   var earlierPaths: [AbsolutePath] { [] }
   var diffLeadsToTarget: Bool { false }
   var createsImage: Bool { false }
-  func prepareFiles(_ target: CommittedSnapshot) throws -> Bool { false }
   func willChangeRows() {}
   func comparison(_ target: CommittedSnapshot) -> CommittedSnapshot { target }
+
+  func resolve(_ path: AbsolutePath) throws -> ResolvedPath {
+    try LivePaths(context).locate(path, create: true)
+  }
+
+  func prepareFiles(_ target: CommittedSnapshot) throws -> Bool {
+    try TreeProtector(context).closeDirectory(of: target.snapshot, resolve: resolve)
+    return false
+  }
 }
 
 /// The snapshot of the state before a change.

@@ -12,7 +12,7 @@ import XCAT
 
 /// The change of a live image to the state of a snapshot.
 struct RevertChange: LiveChange {
-  private let context: Context
+  let context: Context
   private let request: ChangeRequest
   private let plan: RevertPlan
   /// Protects the stored objects of a combined state from garbage collection until a snapshot references
@@ -57,15 +57,6 @@ struct RevertChange: LiveChange {
       message: request.label.message,
       options: JournalOption.facts(request.request)
         + JournalOption.facts(excludes: plan.current.live.excludes))
-  }
-
-  func resolve(_ path: AbsolutePath) throws -> ResolvedPath {
-    try LivePaths(context).locate(path, create: true)
-  }
-
-  func prepareFiles(_ target: CommittedSnapshot) throws -> Bool {
-    try TreeProtector(context).closeDirectory(of: target.snapshot, resolve: resolve)
-    return false
   }
 
   func record(

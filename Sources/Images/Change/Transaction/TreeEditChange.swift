@@ -39,6 +39,9 @@ struct TreeEditChange: LiveChange {
     try LivePaths(context).locate(path)
   }
 
+  /// The tree exists, so no directory must be created for it.
+  func prepareFiles(_ target: CommittedSnapshot) -> Bool { false }
+
   /// Saves the stat cache.
   /// - Throws: `ImageError` (`imageChanged`) if another process has changed the tree.
   func record(
