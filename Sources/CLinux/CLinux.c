@@ -225,6 +225,7 @@ int clinux_linkat(int from_dir, const uint8_t *from, size_t from_n, int to_dir, 
 }
 const int clinux_o_tmpfile = O_TMPFILE;
 const int clinux_o_direct = O_DIRECT;
+const int clinux_o_path = O_PATH;
 int clinux_link_open(int fd, int to_dir, const uint8_t *to, size_t to_n) {
   C_PATH(b, to, to_n);
   if (linkat(fd, "", to_dir, b, AT_EMPTY_PATH) == 0) return 0;

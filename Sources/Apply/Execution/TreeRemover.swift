@@ -5,6 +5,7 @@
 // 1. Few descriptors are open, however deep the tree is. The remover returns to a parent through
 //    "..", which must lead to the same directory.
 // 2. Protecting flags (`chattr +i`) are cleared. An inode with other names gets them back.
+// 3. Files that have other names are recorded, if the caller asks for it.
 
 import Platform
 
@@ -13,14 +14,21 @@ public struct TreeRemover: Sendable {
   private let fileSystem: any FileSystem
   /// The store's directory, open.
   private let store: Descriptor?
+  /// Receives the files that lose a name.
+  private let unlinked: Monitor<UnlinkedFiles>?
   /// The maximum number of open directories on the current path.
   private static let maxOpenDirectories = 64
 
   /// Creates a remover.
-  /// - Parameter store: the store's directory; a tree that contains it is not removed.
-  public init(_ fileSystem: any FileSystem, store: Descriptor? = nil) {
+  /// - Parameters:
+  ///   - store: the store's directory; a tree that contains it is not removed.
+  ///   - unlinked: receives the files that lose a name.
+  public init(
+    _ fileSystem: any FileSystem, store: Descriptor? = nil, unlinked: Monitor<UnlinkedFiles>? = nil
+  ) {
     self.fileSystem = fileSystem
     self.store = store
+    self.unlinked = unlinked
   }
 
   /// A directory between the top and the current position.
@@ -124,8 +132,12 @@ public struct TreeRemover: Sendable {
   private func removeEntry(
     at directory: Int32, _ name: [UInt8], isDirectory: Bool
   ) throws(SystemError) -> Int {
+    let observed = isDirectory ? nil : try observe(at: directory, name)
     do throws(SystemError) {
       try fileSystem.remove(at: directory, name, isDirectory: isDirectory)
+      if let (file, before) = observed, let after = try? fileSystem.stat(file.raw) {
+        unlinked?.withLock { $0.add(before, after) }
+      }
       return 1
     } catch {
       if error.code == .notFound { return 0 }
@@ -138,6 +150,17 @@ public struct TreeRemover: Sendable {
       try fileSystem.remove(at: directory, name, isDirectory: false)
       return 1
     }
+  }
+
+  /// Returns a handle of a file that has other names, and its attributes, if the caller asked for such files.
+  private func observe(
+    at directory: Int32, _ name: [UInt8]
+  ) throws(SystemError) -> (file: Descriptor, before: FileStat)? {
+    guard unlinked != nil,
+      let file = try? fileSystem.openFile(at: directory, name, [.handle, .noFollow]),
+      let stat = try? fileSystem.stat(file.raw), stat.kind == .file, stat.links > 1
+    else { return nil }
+    return (file, stat)
   }
 
   private func reopen(_ level: Level, from below: Descriptor) throws(SystemError) -> Descriptor {

@@ -70,6 +70,7 @@ int clinux_linkat(int from_dir, const uint8_t *from, size_t from_n, int to_dir, 
                   size_t to_n);
 extern const int clinux_o_tmpfile;
 extern const int clinux_o_direct;
+extern const int clinux_o_path;
 int clinux_link_open(int fd, int to_dir, const uint8_t *to, size_t to_n);
 int clinux_unlinkat(int dir, const uint8_t *path, size_t n, int is_dir);
 int clinux_mkdirat(int dir, const uint8_t *path, size_t n, uint32_t mode);

@@ -215,6 +215,16 @@ struct ImageCapturer: Collaborator {
       layout, key: context.cacheKey(image), base: base.id, replacing: live.cache)
   }
 
+  /// Renews the stat cache of a captured image after files in it lost names elsewhere. Otherwise the next
+  /// capture would read these files once more.
+  func renewCache(of live: LiveImage, _ image: ImageName, after unlinked: UnlinkedFiles) {
+    let key = context.cacheKey(image)
+    guard !unlinked.isEmpty, let layout = try? context.store().layout,
+      let saved = StatCache.load(layout, key: key), saved.isCovered(by: live.capture.components)
+    else { return }
+    live.capture.saveCache(layout, key: key, base: saved.base, after: unlinked)
+  }
+
   /// Returns the definition from xCAT's tables.
   /// - Throws: `ImageError` (`imageNotFound`) if no table defines the image.
   func definition(of image: ImageName) throws -> ImageDefinition {

@@ -27,8 +27,9 @@ struct StoreProtection: Collaborator {
   }
 
   /// Returns a remover that refuses to remove a tree with the store in it.
-  func treeRemover() throws -> TreeRemover {
-    TreeRemover(context.fileSystem, store: try context.store().layout.root)
+  func treeRemover(unlinked: Monitor<UnlinkedFiles>? = nil) throws -> TreeRemover {
+    TreeRemover(
+      context.fileSystem, store: try context.store().layout.root, unlinked: unlinked)
   }
 
   /// Refuses a change that would write a component into the store.

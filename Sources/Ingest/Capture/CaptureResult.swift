@@ -35,14 +35,25 @@ public struct CaptureResult: Sendable {
   ///   - old: the cache that this capture used.
   public func saveCache(_ layout: Layout, key: Digest, base: Digest, replacing old: StatCache?) {
     if let old, !isWorthSaving(old) { return }
-    var writer = StatCache.Writer(base: base, scanStart: scanStart)
+    saveCache(layout, key: key, base: base, after: UnlinkedFiles())
+  }
+
+  /// Saves the stat cache for the next capture.
+  /// - Parameter unlinked: captured files that lost other names after the capture. Their content is still
+  ///   trusted, but not their attributes.
+  public func saveCache(
+    _ layout: Layout, key: Digest, base: Digest, after unlinked: UnlinkedFiles
+  ) {
+    var writer = StatCache.Writer(base: base, scanStart: scanStart, unlinked: unlinked)
     writer.reserve(entries: Int(clamping: entryCount))
     let root = writer.add(live)
     writer.save(layout, key: key, root: root)
   }
 
   private func isWorthSaving(_ old: StatCache) -> Bool {
-    if readBytes > 1 << 20 || readFiles > 64 || verifiedCount > 0 { return true }
+    if old.hasUntrustedAttributes || readBytes > 1 << 20 || readFiles > 64 || verifiedCount > 0 {
+      return true
+    }
     return live.entries.contains { entry in
       guard case .directory(let tree) = entry.content else {
         return !entry.isCached && readFiles > 0

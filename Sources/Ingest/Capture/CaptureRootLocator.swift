@@ -270,9 +270,9 @@ struct CaptureRootLocator {
       located.roots.append((directory, descriptor))
       located.descriptors.trees[ObjectIdentifier(directory)] = descriptor
     case .file:
-      if isUpToDate, let blob = match?.blob {
+      if let match, let blob = match.blob, match.confirmsContent(of: stat) {
         entry.content = .file(blob: blob)
-        entry.holes = match?.holes
+        entry.holes = match.holes
       } else {
         entry.isCached = false
         entry.content = stat.size == 0 ? .file(blob: emptyBlob) : .unread

@@ -84,7 +84,7 @@ public struct RecipeCandidateFinder {
         let stat = try? fileSystem.stat(
           at: location.directory.raw, location.name, followLink: false),
         stat.kind == .file, stat.size >= RecipeFinder.minBytes,
-        cached[request.path.bytes]?.isUpToDate(with: stat) != true,
+        cached[request.path.bytes]?.confirmsContent(of: stat) != true,
         let file = try? fileSystem.openFile(
           at: location.directory.raw, location.name, [.read, .noFollow, .nonBlocking]),
         let opened = try? fileSystem.stat(file.raw), opened == stat

@@ -25,6 +25,9 @@ enum ScannedContent {
   case symlink([UInt8])
   /// A device, fifo or socket, which has only attributes.
   case node
+
+  /// Whether the content need not be read.
+  var isKnown: Bool { if case .unread = self { false } else { true } }
 }
 
 /// An entry as the walk saw it.

@@ -16,10 +16,15 @@ extension StatCache {
     private var writer = ByteWriter()
     /// The start of the walk. Entries that changed after it, or just before, are not trusted.
     private let scanStart: Timestamp
+    /// Files that lost other names after the walk.
+    private let unlinked: UnlinkedFiles
 
-    init(base: Digest, scanStart: Timestamp) {
+    init(base: Digest, scanStart: Timestamp, unlinked: UnlinkedFiles) {
       self.scanStart = scanStart
+      self.unlinked = unlinked
       writer.raw(StatCache.magic)
+      writer.byte(
+        unlinked.isEmpty ? StatCache.plainVersion : StatCache.versionWithUntrustedAttributes)
       writer.digest(base)
     }
 
@@ -59,7 +64,7 @@ extension StatCache {
       if entry.stat.device != device { flags |= Flag.otherDevice }
       writer.word32(UInt32(entry.name.count))
       writer.raw(entry.name)
-      addStat(entry.stat, flags)
+      addStat(renewed(entry.stat, &flags), flags)
       switch entry.content {
       case .file(let blob): writer.digest(blob)
       case .directory:
@@ -95,6 +100,18 @@ extension StatCache {
         put(stat.links, 42)
         writer.raw(UnsafeRawBufferPointer(record))
       }
+    }
+
+    /// Returns the attributes of an entry after its other names were removed.
+    private func renewed(_ stat: FileStat, _ flags: inout UInt8) -> FileStat {
+      guard !unlinked.isEmpty, flags & Flag.trusted != 0,
+        let removal = unlinked.removal(of: FileIdentity(stat)),
+        removal.changedBefore == stat.changed
+      else { return stat }
+      flags |= Flag.untrustedAttributes
+      var stat = stat
+      (stat.changed, stat.links) = (removal.changedAfter, removal.links)
+      return stat
     }
 
     /// Returns whether the last change is so old that any later change must show in the times.

@@ -5,11 +5,14 @@
 //    An equal ctime also implies equal mode, owner, extended attributes and inode flags.
 // 2. Git's racy rule: if an entry changed so recently before the scan that another change could
 //    produce the same times, it is recorded as untrusted.
-// 3. The cache names its base snapshot, from which all its content is reachable. Without that
+// 3. After the removal of other names of a file, its record has the new ctime and link count, and confirms the
+//    content only: attributes are read again. A write changes mtime, but a change of attributes within the
+//    same tick of the clock would not show in ctime.
+// 4. The cache names its base snapshot, from which all its content is reachable. Without that
 //    snapshot, or one with the same components, the cache is useless.
-// 4. The cache is a file in cache/ with a checksum. Any doubt about it means an empty cache.
+// 5. The cache is a file in cache/ with a checksum. Any doubt about it means an empty cache.
 //
-// Layout: "IMGSTAT" 2 | snapshot id 32 | directory records, children before parents | root offset
+// Layout: "IMGSTAT" 2, or 3 if it has records as in 3 | snapshot id 32 | directory records, children before parents | root offset
 // u64 | CRC-32 of all preceding bytes.
 
 import Codec
@@ -18,7 +21,10 @@ import Store
 
 /// The stat cache of one image, loaded.
 public final class StatCache: @unchecked Sendable {  // immutable once loaded
-  static let magic: [UInt8] = Array("IMGSTAT".utf8) + [2]
+  static let magic: [UInt8] = Array("IMGSTAT".utf8)
+  static let plainVersion: UInt8 = 2
+  /// The version of a cache with records that confirm contents only.
+  static let versionWithUntrustedAttributes: UInt8 = 3
 
   private let bytes: UnsafeRawBufferPointer
   /// The snapshot from which all content of the cache is reachable.
@@ -32,6 +38,9 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
   }
 
   deinit { bytes.deallocate() }
+
+  /// Whether the cache has records that confirm contents only.
+  var hasUntrustedAttributes: Bool { bytes[7] == StatCache.versionWithUntrustedAttributes }
 
   var root: Directory { Directory(cache: self, offset: rootOffset, ids: nil) }
 
@@ -50,7 +59,8 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
     var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[(bytes.count - 12)...]))
     guard let base = bytes.baseAddress,
       (try? fileSystem.readFully(file.raw, at: 0, into: buffer)) == buffer.count,
-      bytes.prefix(8).elementsEqual(magic), let offset = try? reader.word64(),
+      bytes.prefix(7).elementsEqual(magic),
+      plainVersion...versionWithUntrustedAttributes ~= bytes[7], let offset = try? reader.word64(),
       let crc = try? reader.word32(), offset < UInt64(bytes.count - 12),
       CRC32.of(UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 4)])) == crc
     else {
@@ -92,6 +102,8 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
     let name: UnsafeRawBufferPointer
     let kind: FileKind
     let isTrusted: Bool
+    /// Whether the record confirms the content only (invariant 3).
+    let hasUntrustedAttributes: Bool
     let inode: UInt64
     let size: UInt64
     let modified: Timestamp
@@ -107,8 +119,13 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
     let linkGroup: UInt64
     let directory: Directory?
 
-    /// Returns whether invariant 1 of this file holds.
+    /// Returns whether the record confirms content and attributes.
     func isUpToDate(with stat: FileStat) -> Bool {
+      confirmsContent(of: stat) && !hasUntrustedAttributes
+    }
+
+    /// Returns whether invariant 1 of this file holds.
+    func confirmsContent(of stat: FileStat) -> Bool {
       isTrusted && kind == stat.kind && inode == stat.inode && device == stat.device
         && modified == stat.modified && changed == stat.changed
         && (kind == .directory || size == stat.size && links == stat.links)
@@ -169,7 +186,8 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
       let inodeFlags = flags & Flag.inodeFlags != 0 ? try reader.byte() : 0
       let ownDevice = flags & Flag.otherDevice != 0 ? try reader.word64() : device
       return Entry(
-        name: name, kind: kind, isTrusted: flags & Flag.trusted != 0, inode: inode, size: size,
+        name: name, kind: kind, isTrusted: flags & Flag.trusted != 0,
+        hasUntrustedAttributes: flags & Flag.untrustedAttributes != 0, inode: inode, size: size,
         modified: modified, changed: changed, links: links, device: ownDevice, blob: blob,
         ids: ids, xattrs: xattrs, holes: holes, flags: InodeFlags(rawValue: inodeFlags),
         linkGroup: linkGroup, directory: directory)
@@ -185,6 +203,7 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
     static let inodeFlags: UInt8 = 32
     /// The entry's device differs from that of the directory's first entry.
     static let otherDevice: UInt8 = 64
+    static let untrustedAttributes: UInt8 = 128
   }
 }
 

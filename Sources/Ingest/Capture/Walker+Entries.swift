@@ -88,7 +88,6 @@ extension Walker {
     if isUpToDate, let match {
       entry.isCached = true
       entry.xattrs = match.xattrs
-      entry.holes = match.holes
       entry.flags = match.flags
     } else {
       entry.xattrs = try readXattrs(descriptor, entry.name)
@@ -96,14 +95,16 @@ extension Walker {
     }
     switch stat.kind {
     case .file:
-      if isUpToDate, let blob = match?.blob {
+      if let match, let blob = match.blob, match.confirmsContent(of: stat) {
         entry.content = .file(blob: blob)
+        entry.holes = match.holes
       } else {
         entry.isCached = false
         entry.content = stat.size == 0 ? .file(blob: emptyBlob) : .unread
-        if stat.size == 0, directory.properties?.needsFlagRequest == true {
-          entry.flags = try requestFlags(descriptor, entry.name, stat)
-        }
+      }
+      // `ContentReader` requests the flags of the files that it reads.
+      if !entry.isCached, entry.content.isKnown, directory.properties?.needsFlagRequest == true {
+        entry.flags = try requestFlags(descriptor, entry.name, stat)
       }
     case .directory:
       try fillDirectory(&entry, match, here, isUpToDate, &children)

@@ -28,6 +28,7 @@ public final class KernelFileSystem: FileSystem {
     if flags.contains(.noFollow) { bits |= O_NOFOLLOW }
     if flags.contains(.nonBlocking) { bits |= O_NONBLOCK | O_NOCTTY }
     if flags.contains(.nameless) { bits |= clinux_o_tmpfile }
+    if flags.contains(.handle) { bits |= clinux_o_path }
     if flags.contains(.direct) { bits |= clinux_o_direct }
     let file = try SystemCall.value(
       clinux_openat(directory, path, path.count, bits, UInt32(mode)), "open", path)

@@ -20,4 +20,6 @@ public struct OpenFlags: OptionSet, Sendable {
   public static let nameless = OpenFlags(rawValue: 256)
   /// Bypasses the page cache: offsets, lengths and memory are multiples of 4096.
   public static let direct = OpenFlags(rawValue: 512)
+  /// Opens a handle of the file, of any kind, without access to its content (O_PATH).
+  public static let handle = OpenFlags(rawValue: 1024)
 }

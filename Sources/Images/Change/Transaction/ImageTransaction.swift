@@ -12,7 +12,8 @@
 // 5. Table rows change after all files are on disk.
 // 6. A capture proves the new state. Its ref is written after the proof, and after data and rows are on disk.
 // 7. The old tree of a swap is removed after the ref exists, and then the empty directories around it.
-// 8. The stat cache is saved after the sync. It would confirm files that a power failure can still lose.
+// 8. The stat cache is saved after the sync. It would confirm files that a power failure can still lose. It is
+//    renewed after the removal of an old tree, which changes the ctime of files that both trees share.
 // 9. The journal is removed last, when everything else is on disk.
 //
 // Each state is a type that only the transition before it creates, so no step can be left out or repeated.
@@ -188,10 +189,12 @@ struct ImageTransaction<Change: LiveChange> {
     let applied = recorded.verified.applied
     let executor = PlanExecutor(context, applied.stage.start.journal.token)
     if !applied.execution.oldTrees.isEmpty || change.notes.contains(where: { $0.code != nil }) {
-      try executor.removeOldTrees(applied.execution)
+      let unlinked = try executor.removeOldTrees(applied.execution)
       try AbsentPaths(context).removeEmptyDirectories(change.notes)
       // Otherwise an old tree could come back after a power failure, without a journal that names it.
       try executor.sync(paths, syncs)
+      ImageCapturer(context).renewCache(
+        of: recorded.verified.proof.verified.live, image, after: unlinked)
       try executor.waitForSyncs(syncs)
     }
     try context.store().journals.remove(image)

@@ -151,11 +151,15 @@ struct PlanExecutor {
   }
 
   /// Removes the old trees after an exchange.
-  func removeOldTrees(_ result: ExecutionResult) throws {
+  /// - Returns: the files that lost a name and have others.
+  func removeOldTrees(_ result: ExecutionResult) throws -> UnlinkedFiles {
     context.progress.begin("removing the old tree")
+    let unlinked = Monitor(UnlinkedFiles())
     for tree in result.oldTrees {
-      try StoreProtection(context).treeRemover().remove(at: tree.directory.raw, tree.name)
+      try StoreProtection(context).treeRemover(unlinked: unlinked).remove(
+        at: tree.directory.raw, tree.name)
     }
+    return unlinked.withLock { $0 }
   }
 
   // MARK: Staged trees
