@@ -135,12 +135,24 @@ session: release      ## the terminal session that the README shows: docs/sessio
 
 ##@ Install and release
 
-.PHONY: install install-files dist version
+.PHONY: install install-files dist deb rpm package-test package-deps version
+package-deps:
+	@scripts/deps.sh --ensure package
+
 install: release man completions  ## binary, xCAT names, manual pages and completions below PREFIX (/usr/local)
 	@$(MAKE) --no-print-directory install-files
 
 dist: release man completions     ## source tarball, static binary and SHA256SUMS: dist/ (docs/release.md)
 	@scripts/dist.sh $(VERSION) $(BINARY)
+
+deb: package-deps release man completions  ## Debian packages: dist/*.deb
+	@scripts/packages.sh deb $(VERSION) $(BINARY)
+
+rpm: package-deps release man completions  ## rpm packages: dist/*.rpm
+	@scripts/packages.sh rpm $(VERSION) $(BINARY)
+
+package-test: package-deps test-deps release man completions  ## install, upgrade and remove the packages in fresh roots
+	@scripts/package-test.sh $(BINARY)
 
 version:                          ## print the version
 	@echo $(VERSION)

@@ -4,7 +4,8 @@
 #   deps.sh --check [GROUP]    names the missing packages, and exits with 1 if there are any
 #   deps.sh --ensure [GROUP]   what `make demo` and `make test` do: as root it installs them and prints which;
 #                              as any other user, or with IMGSTORE_DEPS=check, it only checks
-# GROUP: build (C libraries), test (also the tools that tests compare with; the default), bench (also the peers).
+# GROUP: build (C libraries), test (also the tools that tests compare with; the default), package (what builds and
+# checks packages), bench (also the peers).
 # Without dpkg nothing is checked: then the compiler and the tests say what they lack.
 set -euo pipefail
 
@@ -20,6 +21,7 @@ tools+=(squashfs-tools rpm db5.3-util patch strace xfsprogs btrfs-progs zsh fish
 case $group in
   build) packages+=(python3 git) ;;  # manual pages and their date
   test) packages+=("${tools[@]}") ;;
+  package) packages+=(python3 git debhelper dpkg-dev lintian rpm rpmlint dnf createrepo-c busybox debootstrap) ;;
   bench) packages+=("${tools[@]}" restic borgbackup) ;;
   *) echo "deps.sh: no such group: $group" >&2; exit 2 ;;
 esac

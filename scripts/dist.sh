@@ -27,5 +27,6 @@ cp LICENSE CHANGELOG.md README.md SECURITY.md "$tree/"
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$time" -C "$stage" -cf - "$name-linux-$arch" |
   gzip -9n >"dist/$name-linux-$arch.tar.gz"
 
-(cd dist && sha256sum "$name-source.tar.gz" "$name-linux-$arch.tar.gz" >SHA256SUMS)
+# Packages that `make deb rpm` made before are part of the release.
+(cd dist && find . -maxdepth 1 -name "imgstore*$version*" -type f -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
 cat dist/SHA256SUMS
