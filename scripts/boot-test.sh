@@ -51,6 +51,7 @@ if /bin/busybox sha256sum -s -c /sums && [ "$(/bin/busybox stat -c %h /data/text
 else
   echo "imgstore-boot: WRONG"
 fi
+/bin/busybox sed 's/^/node-file: /' /opt/xcat/xcatinfo
 /bin/busybox poweroff -f
 END
 chmod 755 "$tree/init"
@@ -73,9 +74,27 @@ boot() {
     failed=1
   fi
 }
+# A stand-in of xdsh, which answers for the node that booted: with the file that its /init printed.
+mkdir -p "$work/xcat/bin"
+cat >"$work/xcat/bin/xdsh" <<'END'
+#!/bin/sh
+tr -d '\r' <"$(dirname "$0")/../../console" | sed -n "s/^.*node-file: /$1: /p"
+END
+chmod 755 "$work/xcat/bin/xdsh"
+# The node that booted leads to the snapshot that was packed: EXPECTED.
+which_node() {
+  found=$(XCATROOT=$work/xcat "$binary" which node1 2>&1 || true)
+  case $found in
+    "node1 runs $1,"*) echo "the node runs $1" ;;
+    *) echo "which node1 should find $1, but says: $found"; failed=1 ;;
+  esac
+}
 for form in gzip zstd xz; do
+  echo "$form" >"$tree/etc/form"
   "$binary" pack img -q --compress "$form" --output "$work/initrd" >/dev/null
   boot "$form" "imgstore-boot: [0-9]* files are right, IMAGENAME='img'"
+  number=$("$binary" log img -n 1 | sed -n 's/^@\([0-9]*\) .*/\1/p')
+  which_node "img@$number"
 done
 
 # The same image with secrets, exported without them: the packed image of the bundle boots. Its /init finds all files

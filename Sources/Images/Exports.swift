@@ -39,6 +39,7 @@
 @_exported import struct Store.CommittedSnapshot
 @_exported import struct Store.DamagedMark
 @_exported import struct Store.Entry
+@_exported import struct Store.ImageUUID
 @_exported import struct Store.LossCounts
 @_exported import enum Store.ObjectKind
 @_exported import struct Store.RepairOutcome

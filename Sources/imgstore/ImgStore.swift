@@ -50,7 +50,11 @@ struct ImgStore: ParsableCommand {
           RevertCommand.self, UndoCommand.self, ResumeCommand.self, RestoreCommand.self,
         ]),
       CommandGroup(
-        name: "Nodes", subcommands: [PackCommand.self, LiteCommand.self, BenchCommand.self]),
+        name: "Nodes",
+        subcommands: [
+          PackCommand.self, LiteCommand.self, NodesCommand.self, WhichCommand.self,
+          BenchCommand.self,
+        ]),
       CommandGroup(name: "Exchange", subcommands: [ExportCommand.self, ImportCommand.self]),
       CommandGroup(name: "Signatures", subcommands: [KeyCommand.self, SignCommand.self]),
       CommandGroup(

@@ -274,6 +274,6 @@ struct LiteConverter: Collaborator {
         of: packedSnapshot.snapshot, missing: rendered.counts.missing, list),
       remarks: rendered.remarks,
       method: packing.method, codec: packing.codec, mode: destination.mode.bits,
-      isPrivate: destination.mode.isPrivate, seconds: monotonicSeconds() - start)
+      isPrivate: destination.mode.isPrivate, uuid: nil, seconds: monotonicSeconds() - start)
   }
 }

@@ -35,11 +35,10 @@ struct ImagePacker: Collaborator {
   ) throws -> PackOutcome {
     let start = monotonicSeconds()
     let source = try PackSources(context).packSource(request)
-    let lock =
-      try source.tree.map {
-        try ImageOperationLock.acquire(
-          context.resolver, tree: $0, waiting: ImageLocks(context).treeLockWait)
-      } ?? nil
+    let lock = try source.tree.flatMap {
+      try ImageOperationLock.acquire(
+        context.resolver, tree: $0, waiting: ImageLocks(context).treeLockWait)
+    }
     defer { withExtendedLifetime(lock) {} }
     let destination = try PackDestinations(context).packDestination(source, request)
     let replaced = try replacedEntry(destination.resolved)
@@ -88,7 +87,32 @@ struct ImagePacker: Collaborator {
       remarks: edits.remarks + rendered.remarks + removed
         + (request.isPackimage ? [] : PackDestinations(context).conflictingImages(destination)),
       method: request.method, codec: request.codec, mode: destination.mode.bits,
-      isPrivate: destination.mode.isPrivate, seconds: monotonicSeconds() - start)
+      isPrivate: destination.mode.isPrivate, uuid: try recordBuild(tree, packed.snapshot),
+      seconds: monotonicSeconds() - start)
+  }
+
+  /// Records the snapshot under the UUID that the packed image contains, for `which`.
+  /// - Returns: the UUID; nil if the packed tree has none.
+  private func recordBuild(
+    _ tree: EditableTree, _ snapshot: CommittedSnapshot
+  ) throws -> ImageUUID? {
+    guard let uuid = try tree.text(ImageInfo.path).flatMap({ ImageInfo($0) })?.uuid else {
+      return nil
+    }
+    do {
+      try context.store().builds.write(
+        BuildRecord(
+          uuid: uuid,
+          snapshot: SnapshotName(
+            image: try ImageName(snapshot.snapshot.image), number: snapshot.number),
+          id: snapshot.id, created: now()))
+    } catch {
+      // The packed image is complete.
+      context.reporter.warn(
+        "the snapshot of the packed image is not recorded, so 'imgstore which' may not find it: "
+          + ((error as? any ExplainedError)?.message ?? "\(error)"))
+    }
+    return uuid
   }
 
   /// Changes the live tree to the edited one.

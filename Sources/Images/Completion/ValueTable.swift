@@ -81,7 +81,8 @@ public enum ValueTable {
     "resume": ["name": .image],
     "restore": ["ref": .entry, "dest": .file, "--output": .file],
     "pack": ["ref": .snapshot, "--output": .file],
-    "lite": ["image": .image],
+    "lite": ["image": .image], "nodes": ["name": .image, "--timeout": .free],
+    "which": ["what": .file, "--timeout": .free],
     "bench": [
       "subject": .imageOrDirectory, "--change": .free, "--rounds": .free, "--work": .directory,
       "--plot": .file,

@@ -39,6 +39,7 @@ extension PackOutcome: JSONDocument {
     key("droppedXattrs", \.counts.droppedXattrs)
     key("droppedCapabilities", \.counts.droppedCapabilities)
     key("gaps", \.gaps)
+    key("uuid", \.uuid?.description)
     key("remarks", \.remarks)
     key("seconds", \.seconds)
   }

@@ -92,6 +92,8 @@ public struct PackOutcome: Sendable {
   /// Whether the packed image is a new file that only its owner can read, because it was written to a path
   /// of the user's choice and the tree holds secrets.
   public let isPrivate: Bool
+  /// The UUID in the packed image, by which `which` finds the snapshot; nil if it contains none.
+  public let uuid: ImageUUID?
   /// The duration in seconds.
   public let seconds: Double
 }

@@ -56,7 +56,7 @@ public struct NodesetArguments: Sendable, Equatable {
   }
 
   /// Returns whether a name is a plain word, which neither a shell nor xCAT interprets.
-  static func isPlain(_ name: String) -> Bool {
+  public static func isPlain(_ name: String) -> Bool {
     !name.isEmpty && name.utf8.first != UInt8(ascii: "-")
       && name.utf8.allSatisfy(isWordByte)
   }

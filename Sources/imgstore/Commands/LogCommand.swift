@@ -60,6 +60,9 @@ struct LogCommand: ParsableCommand {
     let changed = entries.map(\.committed.snapshot.image).reduce(into: [String]()) {
       if $0.last != $1 { $0.append($1) }
     }
+    let running = try changed.reduce(into: [String: RunningNodes]()) {
+      $0[$1] = try workspace.lastRunningNodes(of: $1)
+    }
     let unfinished = try changed.flatMap { try workspace.unfinished(of: $0).prefix(1) }
     Terminal.finish()
     if json.json {
@@ -73,12 +76,14 @@ struct LogCommand: ParsableCommand {
           }, unreadable: unreadable,
           damagedMarks: damaged))
     } else {
-      show(entries, unfinished)
+      show(entries, unfinished, running)
     }
     try expectReadable(unreadable, damaged: damaged)
   }
 
-  private func show(_ entries: [LogEntry], _ unfinished: [UnfinishedChange]) {
+  private func show(
+    _ entries: [LogEntry], _ unfinished: [UnfinishedChange], _ running: [String: RunningNodes]
+  ) {
     StandardOutput.begin()
     defer { StandardOutput.end() }
     for change in unfinished { print("(unfinished) \(unfinishedText(change))") }
@@ -89,6 +94,11 @@ struct LogCommand: ParsableCommand {
           var words = entry.tags.map { "[\($0)]" }
           if let pin = entry.pin {
             words.append(pin.isEmpty ? "(pinned)" : "(pinned: \(printable(pin.utf8)))")
+          }
+          if let nodes = running[snapshot.image],
+            let number = nodes.counts[entry.committed.number]
+          {
+            words.append("(\(count(number, "node")) at \(timeText(nodes.asked)))")
           }
           if snapshot.origin.isAutomatic { words.append("(automatic)") }
           if entry.isSigned { words.append("(signed)") }
