@@ -22,6 +22,7 @@
 @_exported import struct Platform.SystemError
 @_exported import struct Platform.TerminalText
 @_exported import struct Platform.Timestamp
+@_exported import struct Platform.WallClock
 @_exported import var Platform.isRoot
 @_exported import func Platform.monotonicSeconds
 @_exported import func Platform.prepareProcess

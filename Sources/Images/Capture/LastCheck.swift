@@ -25,8 +25,11 @@ struct LastCheck {
       .flatMap { $0.kind == .file ? $0.modified : nil }
   }
 
-  /// Records a check that ends now. A read-only store keeps the old time.
-  func record() {
-    try? fileSystem.replaceFile(at: directory.raw, name, with: [])
+  /// Records a check. A read-only store keeps the old time.
+  func record(_ time: Timestamp) {
+    do throws(SystemError) {
+      try fileSystem.replaceFile(at: directory.raw, name, with: [])
+      try fileSystem.setModified(at: directory.raw, name, time)
+    } catch { return }
   }
 }

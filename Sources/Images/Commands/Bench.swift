@@ -73,7 +73,7 @@ private struct Bench {
   private let source: Descriptor
   private let tree: EditableTree
   private var changed: EditableTree
-  private let created = now()
+  private let created: Timestamp
   private(set) var outcome: BenchOutcome
 
   init(
@@ -81,6 +81,7 @@ private struct Bench {
     _ scratch: ScratchDirectory
   ) throws {
     self.context = context
+    created = context.now()
     self.request = request
     self.scratch = scratch
     let fileSystem = context.fileSystem

@@ -39,7 +39,8 @@ struct TreeEditor: Collaborator {
     guard let root = before.snapshot.components.rootTree, let path = AbsolutePath(root.path) else {
       throw ImageError(.filesMissing, "image \(image)", "has no root tree")
     }
-    var tree = EditableTree(root.entry, in: OverlayTree(try context.store(), modified: now()))
+    var tree = EditableTree(
+      root.entry, in: OverlayTree(try context.store(), modified: context.now()))
     try body(&tree)
     try tree.rebuildHardLinkGroups()
     return try LiveTreeChange(context).apply(

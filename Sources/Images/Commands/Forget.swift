@@ -71,7 +71,7 @@ struct Forgetter: Collaborator {
       let (candidates, damaged) = try candidates(of: image, inUse)
       unreadable += damaged
       let reasons = policy.reasons(
-        for: candidates.map(\.properties), force: force, now: now().seconds)
+        for: candidates.map(\.properties), force: force, now: context.now().seconds)
       for (committed, properties) in candidates {
         if let keep = reasons[committed.number], !keep.isEmpty {
           kept.append(KeptSnapshot(snapshot: committed, reasons: keep))

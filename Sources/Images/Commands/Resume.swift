@@ -124,7 +124,7 @@ struct ChangeResumer: Collaborator {
     var change =
       journal.flatMap { try? ChangeJournal(context).unfinished(image, $0) }
       ?? UnfinishedChange(
-        image: image.text, operation: .revert, command: .revert, started: now(), user: nil,
+        image: image.text, operation: .revert, command: .revert, started: context.now(), user: nil,
         target: nil,
         before: nil,
         isRunning: false)

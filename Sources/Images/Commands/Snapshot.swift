@@ -164,7 +164,7 @@ struct SnapshotTaker: Collaborator {
     // history.
     if isSame, record.skipIfUnchanged || !snapshot.isComplete, let latest {
       committed = latest
-      LastCheck(store, key: context.cacheKey(image)).record()
+      LastCheck(store, key: context.cacheKey(image)).record(context.now())
     } else {
       try checking?(snapshot)
       if !record.allowsEmpty,
@@ -197,7 +197,7 @@ struct SnapshotTaker: Collaborator {
     of image: ImageName, _ live: LiveImage, latest: CommittedSnapshot?, _ record: SnapshotRecord
   ) -> Snapshot {
     Snapshot(
-      image: image.text, created: now(), parent: latest?.id, message: record.label.message,
+      image: image.text, created: context.now(), parent: latest?.id, message: record.label.message,
       provenance: context.provenance(record.label),
       tables: live.tables, components: live.capture.components,
       notes: (live.notes.filter { $0.kind != .excluded } + record.notes).sorted {

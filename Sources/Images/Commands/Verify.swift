@@ -31,6 +31,8 @@ struct StoreVerifier: Collaborator {
 
   func verify(_ request: VerifyRequest) throws -> VerifyReport {
     let store = try context.store()
+    var request = request
+    request.clock = context.options.clock
     var report = try store.verify(request, progress: context.progress)
     report.problems += try journalProblems()
     return report

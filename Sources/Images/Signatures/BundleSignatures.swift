@@ -102,7 +102,7 @@ struct ExportSignatures {
     }
     return Statement(
       subject: .bundle, image: committed.snapshot.image, number: committed.number,
-      snapshot: committed.id, parent: committed.snapshot.parent, time: now(),
+      snapshot: committed.id, parent: committed.snapshot.parent, time: context.now(),
       host: fact(.host), user: fact(.user), command: fact(.command),
       message: committed.snapshot.message, rows: [], facts: [], items: view.items)
   }

@@ -54,6 +54,9 @@ struct Context: Sendable {
     }
   }
 
+  /// Returns the time of the workspace's clock.
+  func now() -> Timestamp { options.clock.now() }
+
   // MARK: The store
 
   /// Returns the store, and opens it at the first call.

@@ -20,6 +20,8 @@ public struct WorkspaceOptions: Sendable {
   public var isQuiet = false
   /// How long a command waits for other processes, all of its waits together.
   public var lockWait = LockWait.forever
+  /// The source of the time for records and schedules.
+  public var clock = WallClock.system
   /// The environment: the source of XCATCFG, XCATROOT and PATH, and the environment of xCAT's commands.
   public var environment: [String: String]
 

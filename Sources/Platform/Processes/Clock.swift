@@ -7,6 +7,18 @@ import Glibc
 /// Returns the wall-clock time.
 public func now() -> Timestamp { Timestamp(nanoseconds: clinux_clock_real_ns()) }
 
+/// A source of the wall-clock time. Tests inject their own, so that months pass in a second.
+public struct WallClock: Sendable {
+  /// The clock of the system.
+  public static let system = WallClock { Platform.now() }
+
+  /// Returns the time.
+  public let now: @Sendable () -> Timestamp
+
+  /// Creates a clock.
+  public init(_ now: @escaping @Sendable () -> Timestamp) { self.now = now }
+}
+
 /// Returns the seconds of a clock that never jumps; only differences have a meaning.
 public func monotonicSeconds() -> Double { Double(clinux_clock_monotonic_ns()) / 1e9 }
 

@@ -17,6 +17,8 @@ public struct VerifyRequest: Sendable {
   /// The number of pack bytes after which no pack is started; nil for no limit. A limit implies reading
   /// packs.
   public var maxBytes: UInt64?
+  /// The source of the time at which packs count as checked.
+  public var clock = WallClock.system
   /// Creates the parameters of a verification of the whole store.
   public init(deep: Bool = false) { self.deep = deep }
 
@@ -56,7 +58,8 @@ extension VerifyRun {
     let listing = try store.index.packs()
     // gc may delete packs that it doomed before this verification started.
     let mayDisappear = Set(listing.doomed)
-    var record = VerifyRecord.load(store.layout)
+    let now = request.clock.now().seconds
+    var record = VerifyRecord.load(store.layout, now: now)
     let sizes = try store.index.packSizes()
     let packs =
       request.isPartial
@@ -68,7 +71,6 @@ extension VerifyRun {
     let next = Monitor((pack: 0, bytes: UInt64(0)))
     let sound = Monitor<[Digest]>([])
     let hasUnreadableFrames = Monitor(false)
-    let now = now().seconds
     try runThreads(max(1, min(processorCount, packs.count))) { _ in
       while true {
         let i = next.withLock { next -> Int? in
@@ -146,7 +148,7 @@ struct VerifyRecord {
 
   var times: [Digest: Int64] = [:]
 
-  static func load(_ layout: Layout) -> VerifyRecord {
+  static func load(_ layout: Layout, now: Int64) -> VerifyRecord {
     var record = VerifyRecord()
     guard
       case .content(let bytes)? = try? layout.read(layout.cache, fileName, limitBytes: maxBytes)
@@ -155,12 +157,11 @@ struct VerifyRecord {
     guard let first = lines.first, String(decoding: first, as: UTF8.self) == title else {
       return record
     }
-    let latest = now().seconds
     for line in lines.dropFirst() {
       let words = line.split(separator: 0x20)
       // A time in the future comes from a wrong clock, so the pack counts as never read.
       guard words.count == 2, let pack = Digest(hexDigits: Array(words[0])),
-        let time = Int64(String(decoding: words[1], as: UTF8.self)), time <= latest
+        let time = Int64(String(decoding: words[1], as: UTF8.self)), time <= now
       else { continue }
       record.times[pack] = time
     }

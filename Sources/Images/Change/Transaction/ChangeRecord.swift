@@ -112,7 +112,7 @@ struct ChangeRecorder: Collaborator {
       snapshot.tables = snapshotTables(
         snapshot.definition, snapshot.keptRows, excludes: lists)
     }
-    snapshot.created = now()
+    snapshot.created = context.now()
     snapshot.parent = try store.refs.latestReadable(of: image)?.id
     snapshot.message = label.message
     snapshot.provenance = context.provenance(label)
@@ -140,7 +140,7 @@ struct ChangeRecorder: Collaborator {
     try LiveTreeChange(context).add(state.view, to: session)
     try session.finish()
     var snapshot = state.snapshot
-    snapshot.created = now()
+    snapshot.created = context.now()
     let latest = try context.store().refs.latestReadable(of: change.image)
     snapshot.parent = latest?.id
     snapshot.facts = latest?.snapshot.facts ?? snapshot.facts

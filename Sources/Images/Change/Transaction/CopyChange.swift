@@ -40,7 +40,7 @@ struct CopyChange: LiveChange {
   func target(after before: CommittedSnapshot?) throws -> ChangeTarget {
     var snapshot = source.snapshot
     snapshot.image = image.text
-    snapshot.created = now()
+    snapshot.created = context.now()
     snapshot.parent = before?.id
     snapshot.message = "copy of \(source.name)"
     snapshot.provenance = context.provenance(.copy, before: before?.id)
@@ -64,7 +64,7 @@ struct CopyChange: LiveChange {
 
   func journal(target: Digest, before: Digest?) -> Journal {
     Journal(
-      operation: .copy, image: image.text, started: now(), method: .automatic,
+      operation: .copy, image: image.text, started: context.now(), method: .automatic,
       target: target, before: before, command: RecordedCommand.copy.text,
       message: "copy of \(source.name)")
   }

@@ -71,7 +71,7 @@ struct ImportChange: LiveChange {
 
   func journal(target: Digest, before: Digest?) -> Journal {
     Journal(
-      operation: .importing, image: image.text, started: now(), method: .automatic,
+      operation: .importing, image: image.text, started: context.now(), method: .automatic,
       target: target, before: before, command: RecordedCommand.importing.text,
       message: "import of \(request.bundle)",
       options: JournalOption.facts(request, foreign: plan.foreign)
@@ -123,7 +123,7 @@ struct ImportChange: LiveChange {
   private func snapshot(parent: Digest?) throws -> Snapshot {
     let size = try size()
     return Snapshot(
-      image: prepared.image.text, created: now(), parent: parent,
+      image: prepared.image.text, created: context.now(), parent: parent,
       message: "import of \(request.bundle)",
       provenance: context.provenance(.importing, before: parent),
       tables: snapshotTables(plan.rows.definition, plan.rows.kept, excludes: prepared.excludes),

@@ -101,7 +101,7 @@ struct ReplacedTrees: Collaborator {
       try ChangeRecorder(context).hasUnsavedChanges(state, endpoints, journal)
     else { return nil }
     var snapshot = base.snapshot
-    snapshot.created = now()
+    snapshot.created = context.now()
     snapshot.parent = latest?.id
     snapshot.message = "found in the tree that was replaced: \(journal.message)"
     snapshot.provenance = context.provenance(.resume)

@@ -31,7 +31,7 @@ struct TreeEditChange: LiveChange {
 
   func journal(target: Digest, before: Digest?) -> Journal {
     Journal(
-      operation: .packing, image: image.text, started: now(), method: .inPlace,
+      operation: .packing, image: image.text, started: context.now(), method: .inPlace,
       target: target, before: before, command: command.text, message: edited.message)
   }
 
