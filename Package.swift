@@ -58,6 +58,7 @@ let package = Package(
     module(
       "Codec", ["CZlib", "CZstd", "CZstdExperimental", "CLzma", "CDeflate", "CBzip2", "CCrypto"]),
     module("Signatures", ["Codec", "Platform", "CCrypto"]),
+    module("Configuration", ["Platform"]),
     module("SQLite", ["CSQLite"]),
     module("Archive", ["Codec"]),
     module("Packages", ["Codec", "Platform", "SQLite"]),
@@ -97,6 +98,7 @@ let package = Package(
     moduleTests("Platform", ["Platform"]),
     moduleTests("Codec", ["Codec"]),
     moduleTests("Signatures", ["Signatures", "Codec", "Platform"]),
+    moduleTests("Configuration", ["Configuration", "Platform"]),
     moduleTests("Archive", ["Archive", "Codec", "Platform", "HostileBundles"]),
     moduleTests("SQLite", ["SQLite"]),
     moduleTests("Packages", ["Packages", "Platform"]),

@@ -16,6 +16,7 @@
 @_exported import enum Platform.LockWait
 @_exported import class Platform.Monitor
 @_exported import class Platform.Progress
+@_exported import enum Platform.Quantity
 @_exported import enum Platform.ReasonForm
 // Text for people and for shells.
 @_exported import enum Platform.Spelling

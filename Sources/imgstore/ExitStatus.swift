@@ -17,6 +17,7 @@ enum ExitStatus {
   static let damaged: Int32 = 5
   static let unfinished: Int32 = 6
   static let differs: Int32 = 7
+  static let alreadyRunning: Int32 = 8
 
   /// Returns the exit code of an error.
   static func of(_ code: ErrorCode) -> Int32 {
@@ -26,6 +27,7 @@ enum ExitStatus {
     case .busy: busy
     case .damaged: damaged
     case .unfinished: unfinished
+    case .alreadyRunning: alreadyRunning
     }
   }
 }

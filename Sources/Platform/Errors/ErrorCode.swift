@@ -52,11 +52,15 @@ public enum ErrorCode: String, Sendable, CaseIterable, Codable {
   case secretsFound = "secrets-found"
   /// The image has no change that `undo` could undo.
   case nothingToUndo = "nothing-to-undo"
+  /// A command that the configuration runs before or after a snapshot failed.
+  case hookFailed = "hook-failed"
 
   // MARK: The command line
 
   /// The command line does not fit the command.
   case usage
+  /// A configuration file cannot be read, or has an invalid setting.
+  case configInvalid = "config-invalid"
   /// The text is not a valid name of an image or a tag.
   case invalidName = "invalid-name"
   /// The text is not a valid pattern.
@@ -96,6 +100,9 @@ public enum ErrorCode: String, Sendable, CaseIterable, Codable {
   /// Another process holds a lock of xCAT's tables.
   case tablesLocked = "tables-locked"
 
+  /// Another `maintain` of the store is running.
+  case maintenanceRunning = "maintenance-running"
+
   // MARK: Damage
 
   /// Stored bytes have changed.
@@ -124,6 +131,7 @@ public enum ErrorCategory: String, Sendable, CaseIterable, Codable {
   case damaged
   case unfinished
   case interrupted
+  case alreadyRunning = "already-running"
 }
 
 extension ErrorCode {
@@ -133,13 +141,15 @@ extension ErrorCode {
     case .failed, .alreadyExists, .bundleInvalid, .definitionInvalid, .accessDenied,
       .encoderMissing, .filesMissing, .imageChanged, .imageInUse, .indexUnusable, .noSpace,
       .packagesInvalid, .readOnly, .signatureRefused, .snapshotProtected, .storeIncompatible,
-      .secretsFound, .nothingToUndo, .systemError, .tablesInvalid, .unsupported, .xcatCommandFailed:
+      .secretsFound, .nothingToUndo, .hookFailed, .systemError, .tablesInvalid, .unsupported,
+      .xcatCommandFailed:
       .failed
-    case .usage, .invalidName, .invalidPattern, .invalidReference: .usage
+    case .usage, .configInvalid, .invalidName, .invalidPattern, .invalidReference: .usage
     case .notFound, .nothingToResume, .imageAmbiguous, .imageNotFound, .keyNotFound, .pathNotFound,
       .snapshotNotFound, .storeNotFound, .tagNotFound:
       .notFound
     case .busy, .imageLocked, .storeLocked, .tablesLocked: .busy
+    case .maintenanceRunning: .alreadyRunning
     case .damaged, .journalDamaged, .objectMissing, .snapshotDamaged: .damaged
     case .changeUnfinished: .unfinished
     case .interrupted: .interrupted

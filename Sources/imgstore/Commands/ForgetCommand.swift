@@ -73,7 +73,7 @@ struct ForgetCommand: ParsableCommand, ReportingCommand {
     policy.weekly = keepWeekly
     policy.monthly = keepMonthly
     policy.yearly = keepYearly
-    policy.withinSeconds = keepWithin.flatMap(ForgetCommand.seconds)
+    policy.withinSeconds = keepWithin.flatMap(Quantity.historySeconds)
     policy.automatic = keepAuto
     policy.tagged = keepTagged
     return policy
@@ -86,7 +86,7 @@ struct ForgetCommand: ParsableCommand, ReportingCommand {
     if let one = names.first(where: { $0.contains("@") }) {
       throw ValidationError("forget works by rules: 'imgstore remove \(one)' removes one snapshot.")
     }
-    if let keepWithin, ForgetCommand.seconds(keepWithin) == nil {
+    if let keepWithin, Quantity.historySeconds(keepWithin) == nil {
       throw ValidationError("invalid time '\(keepWithin)'; use 24h, 30d, 8w, 6m or 2y.")
     }
     if entirely, policy.hasRule || all {
@@ -153,17 +153,6 @@ struct ForgetCommand: ParsableCommand, ReportingCommand {
     if !problems.isEmpty {
       throw CompletedWithWarnings(lines: problems, isDamage: isDamage)
     }
-  }
-
-  /// Returns the seconds of a time such as "30d". Months have 31 days, and years 366.
-  static func seconds(_ text: String) -> Int64? {
-    let units: [Character: Int64] = [
-      "h": 3600, "d": 86_400, "w": 7 * 86_400, "m": 31 * 86_400, "y": 366 * 86_400,
-    ]
-    guard let unit = text.last.flatMap({ units[$0] }), let number = Int32(text.dropLast()),
-      number > 0
-    else { return nil }
-    return Int64(number) * unit
   }
 
   private func show(_ outcome: ForgetOutcome, isPruned: Bool) {

@@ -1,0 +1,159 @@
+// Configuration files: good ones with their values, bad ones with the line of each error.
+
+import Configuration
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct ConfigurationTests {
+  /// A bad file: its text, the line of its first error, and a word of the reason or of the hint.
+  private static let bad: [(text: String, line: Int, word: String)] = [
+    ("stor = \"/srv\"", 1, "store"), ("store = 1", 1, "absolute path"),
+    ("store = \"srv\"", 1, "absolute path"),
+    ("store = \"/\"", 1, "absolute path"), ("store = \"/srv/../x\"", 1, "absolute path"),
+    ("store = \"\"", 1, "absolute"),
+    ("store = [\"/srv\"]", 1, "an array"), ("\n\nstore = true", 3, "true"),
+    ("store = \"/a\"\nstore = \"/b\"", 2, "twice"),
+    ("remote = 1", 1, "not a setting"), ("[remote.x]\nurl = \"x\"", 1, "not a setting"),
+    ("[cache]\nsegment = \"1G\"", 2, "segments"), ("[cache]\nsegments = \"1X\"", 2, "size"),
+    ("[cache]\nsegments = -1", 2, "size"), ("[cache]\nsegments = 1.5", 2, "size"),
+    ("cache = 1", 1, "a table"),
+    ("[[cache]]", 1, "a table"),
+    ("[maintain]\nverify-tim = \"1h\"", 2, "verify-time"),
+    ("[maintain]\nverify-time = \"1x\"", 2, "time"),
+    ("[maintain]\nverify-time = \"\"", 2, "time"), ("[maintain]\nverify-time = -1", 2, "time"),
+    ("[maintain]\nverify-bytes = true", 2, "size"), ("[maintain]\noptimize-time = []", 2, "time"),
+    ("[maintain]\noptimize-bytes = \"many\"", 2, "size"),
+    ("[maintain]\nmetrics = \"x.prom\"", 2, "absolute path"),
+    ("[maintain]\nmetrics = 07:00:00", 2, "a date or time"), ("[maintian]", 1, "maintain"),
+    ("[image.compute]\nschedul = \"daily\"", 2, "schedule"),
+    ("[image.compute]\nschedule = \"dayly\"", 2, "daily"),
+    ("[image.compute]\nschedule = 6", 2, "schedule"),
+    ("[image.compute]\nschedule = \"6\"", 2, "schedule"),
+    ("[image.compute]\nschedule = \"30s\"", 2, "schedule"),
+    ("[image.compute]\nexcludes = \"x\"", 2, "list"),
+    ("[image.compute]\nexcludes = [1]", 2, "list"),
+    ("[image.compute]\nexcludes = [\"a/../b\"]", 2, "pattern"),
+    ("[image.compute]\npre-snapshot = \"/bin/true\"", 2, "list"),
+    ("[image.compute]\npre-snapshot = []", 2, "absolute path"),
+    ("[image.compute]\npre-snapshot = [\"true\"]", 2, "absolute path"),
+    ("[image.compute]\npost-snapshot = [\"/bin/true\", 1]", 2, "list"),
+    ("[image.compute]\npost-snapshot = [\"/bin/true\", \"\\u0000\"]", 2, "list"),
+    ("[image.compute.retention]\nkeep-dayly = 7", 2, "keep-daily"),
+    ("[image.compute.retention]\nkeep-daily = -1", 2, "number"),
+    ("[image.compute.retention]\nkeep-daily = \"7\"", 2, "number"),
+    ("[image.compute.retention]\nkeep-daily = 7.0", 2, "number"),
+    ("[image.compute.retention]\nkeep-last = 9999999999", 2, "number"),
+    ("[image.compute.retention]\nkeep-within = 30", 2, "time"),
+    ("[image.compute.retention]\nkeep-within = \"30\"", 2, "time"),
+    ("[image.compute.retention]\nkeep-tagged = 1", 2, "true or false"),
+    ("[image.compute.retention]\nkeep-daily = 0", 1, "0 snapshots"),
+    (
+      "[image.\"*\".retention]\nkeep-last = 2\n[image.compute.retention]\nkeep-last = 0", 3,
+      "0 snapshots"
+    ),
+    ("[image.compute]\nretention = 3", 2, "a table"),
+    ("[image.compute.pack]\nmethd = \"tar\"", 2, "method"),
+    ("[image.compute.pack]\nmethod = \"zip\"", 2, "one of"),
+    ("[image.compute.pack]\ncompress = \"bzip2\"", 2, "one of"),
+    ("[image.compute.pack]\ncompress = 9", 2, "one of"), ("[image.\"\"]", 1, "not the name"),
+    ("[image.\"a/b\"]", 1, "not the name"),
+    ("[image.\"a@1\"]", 1, "not the name"), ("image = []", 1, "a table"),
+    ("[image]\ncompute = 1", 2, "a table"),
+    ("[image.compute", 1, "bracket"), ("store = /srv", 1, "quotes"),
+    ("store = \"/srv", 1, "closing quote"),
+    ("a\u{0}b", 1, "control character"), ("[image.compute.push]", 1, "not a setting"),
+  ]
+
+  private func read(_ text: String) -> (configuration: Configuration, errors: [ConfigurationError])
+  {
+    ConfigurationReader.read(Array(text.utf8), path: "/f")
+  }
+
+  @Test func `a bad setting is reported with its line and a hint`() {
+    #expect(Self.bad.count >= 60)
+    for (text, line, word) in Self.bad {
+      let errors = read(text).errors
+      #expect(errors.first?.line == line, "\(text): \(errors)")
+      #expect(errors.first?.errorCode == .configInvalid)
+      #expect(errors.first?.subject == "/f:\(line)")
+      let all = (errors.first?.reason ?? "") + (errors.first?.hint ?? "")
+      #expect(all.contains(word), "\(text): \(all)")
+    }
+  }
+
+  @Test func `all errors of a file are listed in the order of their lines`() {
+    let errors = read("[maintain]\nx = 1\n[image.a]\ny = 1\nschedule = 1\n").errors
+    #expect(errors.map(\.line) == [2, 4, 5])
+  }
+
+  private static let good = """
+    store = "/srv/imgstore"
+    [cache]
+    segments = "4GiB"
+    [maintain]
+    verify-time = "1h30m"
+    verify-bytes = 50_000_000_000
+    optimize-time = 0
+    optimize-bytes = "20G"
+    metrics = "/var/lib/node/imgstore.prom"
+    [image.compute]
+    schedule = "6h"
+    [image."*"]
+    schedule = "weekly"
+    excludes = ["*.log", "/tmp/*"]
+    [image."*".retention]
+    keep-last = 3
+    keep-daily = 7
+    keep-within = "30d"
+    [image."comp*".retention]
+    keep-daily = 14
+    [image."comp*"]
+    pre-snapshot = ["/usr/bin/sync", "-f", "/install"]
+    [image."*".pack]
+    method = "squashfs"
+    compress = "zstd"
+    """
+
+  @Test func `a good file has its values, and an image has those of the most specific section`() {
+    let (configuration, errors) = read(Self.good)
+    #expect(errors == [])
+    #expect(configuration.store == Setting("/srv/imgstore", .file("/f", line: 1)))
+    #expect(configuration.segmentCacheBytes?.value == 4 << 30)
+    #expect(configuration.maintenance.verifySeconds?.value == 5400)
+    #expect(configuration.maintenance.verifyBytes?.value == 50_000_000_000)
+    #expect(configuration.maintenance.optimizeSeconds?.value == 0)
+    #expect(configuration.maintenance.metrics?.value == "/var/lib/node/imgstore.prom")
+    let compute = configuration.settings(of: "compute")
+    #expect(compute.schedule == Setting(.every(seconds: 21600, text: "6h"), .file("/f", line: 11)))
+    #expect(compute.retention.last?.value == 3 && compute.retention.daily?.value == 14)
+    #expect(compute.retention.within?.value == "30d")
+    #expect(compute.preSnapshot?.value == ["/usr/bin/sync", "-f", "/install"])
+    #expect(compute.excludes?.value == ["*.log", "/tmp/*"])
+    let other = configuration.settings(of: "login")
+    #expect(other.schedule?.value == .each(.weekly) && other.retention.daily?.value == 7)
+    #expect(other.preSnapshot == nil && other.packMethod?.value == "squashfs")
+  }
+
+  @Test func `listed settings are a file with the same settings`() {
+    let configuration = read(Self.good).configuration
+    let text = configuration.listed().map { "\($0.key) = \($0.value)" }.joined(separator: "\n")
+    let (again, errors) = read(text)
+    #expect(errors == [])
+    #expect(again.listed().map(\.key).sorted() == configuration.listed().map(\.key).sorted())
+    #expect(
+      again.settings(of: "compute").listedValues
+        == configuration.settings(of: "compute").listedValues)
+  }
+}
+
+extension ImageSettings {
+  fileprivate var listedValues: [String] {
+    [
+      schedule?.value.text ?? "", "\(retention.last?.value ?? -1)",
+      "\(retention.daily?.value ?? -1)",
+      (excludes?.value ?? []).joined(), (preSnapshot?.value ?? []).joined(),
+      packMethod?.value ?? "",
+    ]
+  }
+}
