@@ -72,7 +72,7 @@ let package = Package(
       "Images",
       [
         "XCAT", "Ingest", "Recipes", "Render", "Apply", "Store", "Packages", "Archive", "Codec",
-        "Platform", "Signatures", "CCrypt", "CRE2", "CPCRE2",
+        "Platform", "Signatures", "Configuration", "CCrypt", "CRE2", "CPCRE2",
       ]),
     .executableTarget(
       name: "imgstore",
@@ -114,7 +114,7 @@ let package = Package(
       "Images",
       [
         "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Recipes", "Store", "Archive",
-        "Codec", "Platform", "Signatures", "HostileBundles",
+        "Codec", "Platform", "Signatures", "Configuration", "HostileBundles",
       ]),
     moduleTests("CLI", ["Images", "Platform", "HostileBundles", "XCAT", "killat"]),
   ],

@@ -4,6 +4,16 @@
 // Outcomes, and the values in them.
 @_exported import struct Apply.ApplyProblem
 @_exported import struct Apply.ApplyReport
+// The configuration.
+@_exported import struct Configuration.Configuration
+@_exported import struct Configuration.ConfigurationError
+@_exported import struct Configuration.ConfigurationFiles
+@_exported import enum Configuration.ConfigurationReader
+@_exported import struct Configuration.ImageSettings
+@_exported import struct Configuration.ListedSetting
+@_exported import struct Configuration.Setting
+@_exported import enum Configuration.SettingOrigin
+@_exported import enum Configuration.TOMLText
 @_exported import struct Packages.Package
 @_exported import enum Platform.ErrorCategory
 @_exported import enum Platform.ErrorCode
@@ -21,6 +31,7 @@
 // Text for people and for shells.
 @_exported import enum Platform.Spelling
 @_exported import struct Platform.SystemError
+@_exported import enum Platform.SystemLog
 @_exported import struct Platform.TerminalText
 @_exported import struct Platform.Timestamp
 @_exported import struct Platform.WallClock

@@ -25,7 +25,8 @@ struct ImgStore: ParsableCommand {
 
       Exit codes: 0 done; 1 failed, nothing changed unless the message says so; 2 usage error; 3 \
       done, with problems that are listed; 4 busy: another process is at work; 5 stored data is \
-      damaged; 6 the image has an unfinished change; 7 a difference was found (--exit-code).
+      damaged; 6 the image has an unfinished change; 7 a difference was found (--exit-code); 8 another maintain \
+      is running.
       """,
     version: "imgstore \(Workspace.version)",
     groupedSubcommands: [
@@ -64,13 +65,14 @@ struct ImgStore: ParsableCommand {
           UnpinCommand.self, ForgetCommand.self,
           RemoveCommand.self,
           GCCommand.self,
-          OptimizeCommand.self, RecipesCommand.self, DuCommand.self,
+          OptimizeCommand.self, RecipesCommand.self, DuCommand.self, MaintainCommand.self,
         ]),
       CommandGroup(
         name: "Store",
         subcommands: [
           InitCommand.self, StatsCommand.self, VerifyCommand.self, RepairCommand.self,
-          ReindexCommand.self, SchemaCommand.self,
+          ReindexCommand.self, ConfigCommand.self, DoctorCommand.self, MetricsCommand.self,
+          SchemaCommand.self,
         ]),
       CommandGroup(name: "Shells", subcommands: [CompletionCommand.self]),
     ])

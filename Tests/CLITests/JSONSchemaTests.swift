@@ -14,6 +14,7 @@ private final class DocumentNode: Sendable {
       "IMGSTORE_STORE": directory.path("store"), "IMGSTORE_ROOT": directory.path("root"),
       "TZ": "UTC",
       "IMGSTORE_CONFIG_DIR": directory.path("config"),
+      "VISUAL": "true",
     ]
   }
 
@@ -67,7 +68,8 @@ private final class DocumentNode: Sendable {
     "snapshot d", "snapshot img d -n", "status d", "status --all", "log --all",
     "remove d --definition -n",
     "remove d --definition", "gc -n", "define --csv osimage OUT.csv",
-    "define -z OUT.stanza", "images",
+    "define -z OUT.stanza", "images", "config edit", "config path", "config check", "config show",
+    "config show img", "maintain -n", "maintain", "doctor",
     "define broken provmethod=netboot rootimgdir=/none", "snapshot img broken",
     // Failures are documents, too.
     "show nobody", "frobnicate", "show", "revert img@1 --bogus", "gc --max-time never",
@@ -106,8 +108,10 @@ private final class DocumentNode: Sendable {
   @Test func `every command accepts --json`() throws {
     let commands = try commands()
     #expect(commands.count > 40)
-    // The script for a shell is not a document, and a schema is JSON without --json.
-    for (path, options) in commands where path != ["completion"] && path != ["json-schema"] {
+    // The script for a shell and the metrics for Prometheus are not documents, and a schema is JSON without
+    // --json.
+    let others = [["completion"], ["json-schema"], ["metrics"]]
+    for (path, options) in commands where !others.contains(path) {
       #expect(options.contains("json"), "\(path)")
     }
   }
@@ -153,7 +157,8 @@ private final class DocumentNode: Sendable {
     for path in try commands().keys {
       #expect(
         Self.lines.contains { ($0 + " ").hasPrefix(path.joined(separator: " ") + " ") }
-          || [["resume"], ["completion"], ["json-schema"]].contains(path), "no document of \(path)")
+          || [["resume"], ["completion"], ["json-schema"], ["metrics"]].contains(path),
+        "no document of \(path)")
     }
   }
 

@@ -132,6 +132,12 @@ int clinux_pipe(int ends[2]);
 int clinux_spawn_stage(const char *program, char *const arguments[], char *const environment[],
                        int dir, int input, int output);
 int clinux_wait(int process);
+// Starts a program, found in PATH, with our standard streams. Returns the process or -errno.
+int clinux_spawn_inheriting(const char *program, char *const arguments[],
+                            char *const environment[]);
+
+// Sends one datagram to a Unix socket without waiting. Returns 0 or -errno.
+int clinux_send_datagram(const char *path, const void *bytes, size_t count);
 // Ends the process (SIGKILL).
 void clinux_kill(int process);
 // Like clinux_write, but a reader that has gone is -EPIPE, never a signal.

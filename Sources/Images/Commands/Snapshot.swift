@@ -70,8 +70,9 @@ struct SnapshotTaker: Collaborator {
   ) throws -> SnapshotOutcome {
     let (image, new) = try DirectoryImages(context).adoptedImage(name)
     do {
-      let outcome = try takeSnapshot(
-        of: image, message: message, tags: tags, options, tuning: tuning)
+      let outcome = try SnapshotHooks(context).around(image) {
+        try takeSnapshot(of: image, message: message, tags: tags, options, tuning: tuning)
+      }
       if let new { context.reporter.inform("\(new.path) is image \(image) now") }
       return outcome
     } catch {

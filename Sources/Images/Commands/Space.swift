@@ -96,8 +96,15 @@ struct SpaceReporter: Collaborator {
   {
     var request = request
     request.waiting = context.lockWait
-    return try context.store().collect(
+    let store = try context.store()
+    let outcome = try store.collect(
       request, progress: context.progress, report: context.reporter.inform)
+    let time = context.now().seconds
+    store.updateMaintenanceRecord { record in
+      record.collected = time
+      if case .all = request.rewriting { record.optimized = time }
+    }
+    return outcome
   }
 
   func diskUse(_ texts: [String], bySnapshot: Bool = false) throws -> DiskUseOutcome {

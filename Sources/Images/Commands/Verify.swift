@@ -35,6 +35,8 @@ struct StoreVerifier: Collaborator {
     request.clock = context.options.clock
     var report = try store.verify(request, progress: context.progress)
     report.problems += try journalProblems()
+    let (time, count) = (context.now().seconds, report.problems.count)
+    store.updateMaintenanceRecord { ($0.verified, $0.problems) = (time, count) }
     return report
   }
 

@@ -48,7 +48,7 @@ public enum ValueTable {
   private static let everyCommand: [String: ValueKind] = [
     "--store": .directory, "--root": .directory, "--xcat-dir": .directory, "--wait": .free,
     "--key": .file, "--trusted-keys": .directory, "--cache-limit": .free, "--max-bytes": .free,
-    "--max-time": .free, "--message": .free, "--remote-host": .free,
+    "--max-time": .free, "--message": .free, "--remote-host": .free, "--config": .file,
   ]
 
   private static let tableNames = TableSchema.all.map(\.name)
@@ -113,6 +113,8 @@ public enum ValueTable {
     "recipes": ["ref": .snapshot],
     "du": ["refs": .snapshot],
     "repair": ["--from": .file],
+    "config show": ["image": .image],
+    "metrics": ["--output": .file],
     "json-schema": ["kind": .free], "help": ["subcommands": .command],
   ]
 }

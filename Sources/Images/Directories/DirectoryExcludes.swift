@@ -1,5 +1,5 @@
-// The excluded paths of a directory image. The patterns of its definition come first, then those of the list
-// at the top of the tree (.imgstoreignore).
+// The excluded paths of a directory image. The patterns of its definition come first, then those of the
+// configuration, then those of the list at the top of the tree (.imgstoreignore).
 //
 // 1. A snapshot records the patterns that were valid when it was taken. A change to that snapshot leaves
 //    alone all paths that these patterns or the present ones exclude, because no snapshot contains them.
@@ -34,6 +34,7 @@ struct DirectoryExcludes: Collaborator {
     var lists = ExcludeLists()
     if let path = definition.directoryPath {
       lists.add(try patterns(of: image, definition.excludes, path))
+      lists.add(try patterns(of: image, configured(image), path))
       let list = try patterns(of: image, ignoreFile(in: path), path)
       lists.add(
         list,
@@ -44,10 +45,16 @@ struct DirectoryExcludes: Collaborator {
     for lines in target?.excludes ?? [] {
       let list = try patterns(of: image, lines, nil)
       let own = [target?.components.rootTree?.entry].compactMap(\.self)
-      let isOwn = lines == definition.excludes || change == nil
+      let isOwn = lines == definition.excludes || lines == configured(image) || change == nil
       lists.add(list, except: isOwn ? .init() : try storedMatches(of: list, in: own))
     }
     return lists
+  }
+
+  /// Returns the patterns of the configuration. Like those of the definition, they are settings of the
+  /// administrator.
+  private func configured(_ image: ImageName) -> [String] {
+    context.settings(of: image).excludes?.value ?? []
   }
 
   /// Returns the trees of the target and of the latest snapshot.

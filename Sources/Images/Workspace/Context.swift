@@ -2,6 +2,7 @@
 // receiver of messages. A collaborator holds a context, never a workspace.
 
 import Codec
+import Configuration
 import Glibc
 import Platform
 import Recipes
@@ -56,6 +57,11 @@ struct Context: Sendable {
 
   /// Returns the time of the workspace's clock.
   func now() -> Timestamp { options.clock.now() }
+
+  /// Returns the settings of an image.
+  func settings(of image: ImageName) -> ImageSettings {
+    options.configuration.settings(of: image.text)
+  }
 
   // MARK: The store
 

@@ -1,5 +1,6 @@
 // The options of a workspace, which the command line fills in.
 
+import Configuration
 import Platform
 import Store
 
@@ -20,6 +21,8 @@ public struct WorkspaceOptions: Sendable {
   public var isQuiet = false
   /// How long a command waits for other processes, all of its waits together.
   public var lockWait = LockWait.forever
+  /// The settings of the configuration files.
+  public var configuration = Configuration()
   /// The source of the time for records and schedules.
   public var clock = WallClock.system
   /// The environment: the source of XCATCFG, XCATROOT and PATH, and the environment of xCAT's commands.

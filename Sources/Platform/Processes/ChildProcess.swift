@@ -54,6 +54,30 @@ public enum ChildProcess {
     return ChildResult(status: status, output: streams.output, errors: streams.errors)
   }
 
+  /// Runs a program, found in PATH, with the standard streams of this process, and waits for it: an editor.
+  /// - Returns: its exit status; 128 + the number of the signal that ended it.
+  /// - Throws: `SystemError` if it cannot be started.
+  public static func runInheriting(
+    _ words: [String], environment: [String: String]
+  ) throws(SystemError) -> Int32 {
+    let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+    let name = Array((words.first ?? "").utf8)
+    guard !words.isEmpty, !(words + variables).contains(where: { $0.utf8.contains(0) }) else {
+      throw SystemError(code: .invalid, "run", name)
+    }
+    let process = withCStrings(words.map { Array($0.utf8) }) { argv in
+      withCStrings(variables.map { Array($0.utf8) }) { envp in
+        clinux_spawn_inheriting(argv[0], argv, envp)
+      }
+    }
+    guard process > 0 else { throw SystemError(code: .init(rawValue: -process), "run", name) }
+    let status = clinux_wait(process)
+    guard status >= 0 else {
+      throw SystemError(code: .init(rawValue: -status), "wait for", name)
+    }
+    return status
+  }
+
   /// Passes a NULL-terminated array of C strings to `body`.
   static func withCStrings<R>(
     _ strings: [[UInt8]], _ body: ([UnsafeMutablePointer<CChar>?]) -> R

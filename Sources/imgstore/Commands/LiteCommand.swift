@@ -34,8 +34,9 @@ struct LiteCommand: ParsableCommand, ReportingCommand {
     request.undoes = undo
     request.isDryRun = dryRun
     request.skipsSyncfiles = nosyncfiles
-    request.cacheLimitBytes = cache.bytes
-    let outcome = try common.open().lite(request)
+    let workspace = try common.open()
+    request.cacheLimitBytes = cache.bytes(workspace.options.configuration)
+    let outcome = try workspace.lite(request)
     Terminal.finish()
     if json.json { try printJSON(outcome) } else { describe(outcome) }
     try expectNotRefused(outcome.refusal)

@@ -21,13 +21,14 @@ extension SegmentCodec: ExpressibleByArgument {
 struct CacheLimit: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Largest size in MiB of the store's segment cache (default: 8192; 0 keeps none)",
+      "Largest size in MiB of the store's segment cache (default: 'cache.segments' of the configuration, else 8192; 0 keeps none)",
       valueName: "MiB"))
   var cacheLimit: UInt64?
 
-  /// The limit in bytes.
-  var bytes: UInt64 {
-    cacheLimit.map { min($0, 1 << 40) << 20 } ?? PackRequest.defaultCacheLimitBytes
+  /// Returns the limit in bytes.
+  func bytes(_ configuration: Configuration) -> UInt64 {
+    cacheLimit.map { min($0, 1 << 40) << 20 } ?? configuration.segmentCacheBytes?.value
+      ?? PackRequest.defaultCacheLimitBytes
   }
 }
 
@@ -63,11 +64,13 @@ struct PackCommand: ParsableCommand, ReportingCommand {
   @Argument(
     help: "Image; with --output, also a snapshot (default: the only image)") var ref: String?
   @Option(
-    name: .shortAndLong, help: "cpio, tar or squashfs (default: by the name of --output, else cpio)"
+    name: .shortAndLong,
+    help: "cpio, tar or squashfs (default: by the name of --output, else as configured, else cpio)"
   )
   var method: PackMethod?
   @Option(
-    name: .shortAndLong, help: "gzip, zstd or xz (default: by the name of --output, else gzip)")
+    name: .shortAndLong,
+    help: "gzip, zstd or xz (default: by the name of --output, else as configured, else gzip)")
   var compress: SegmentCodec?
   @Flag(help: "Leave out the files of synclists") var nosyncfiles = false
   @Flag(help: "Pack the tree unchanged: add no files of the management node, and apply no exlist")
@@ -91,10 +94,15 @@ struct PackCommand: ParsableCommand, ReportingCommand {
     let workspace = try common.open()
     var request = try PackRequest(
       ref ?? workspace.onlyImage(), output: output, method: method, codec: compress)
+    if output == nil {
+      request.use(
+        try workspace.packSettings(request.reference), keepsMethod: method != nil,
+        keepsCodec: compress != nil)
+    }
     request.skipsSyncfiles = nosyncfiles
     request.isPlain = plain
     request.changesLiveTree = inTree
-    request.cacheLimitBytes = cache.bytes
+    request.cacheLimitBytes = cache.bytes(workspace.options.configuration)
     if dryRun { return try plan(request, workspace) }
     let outcome = try workspace.pack(request)
     Terminal.finish()

@@ -39,11 +39,14 @@ enum JSONDocuments {
   static var all: [any JSONDocument.Type] {
     [
       AddOutcome.self, BenchOutcome.self, BlameJSON.self, CollectionEstimate.self,
-      CollectionOutcome.self, CopyOutcome.self, DefinitionJSON.self, DefinitionsSetJSON.self,
+      CollectionOutcome.self, ConfigurationCheckJSON.self, ConfigurationEditJSON.self,
+      ConfigurationJSON.self, ConfigurationPathsJSON.self,
+      CopyOutcome.self, DefinitionJSON.self, DefinitionsSetJSON.self, DoctorReport.self,
       DiffJSON.self, DiskUseOutcome.self, EntriesJSON.self, ErrorJSON.self, ExportJSON.self,
       FilesJSON.self, ForgetJSON.self, ImagesJSON.self, ImportJSON.self, IndexTotals.self,
       InitializedStore.self, KeyJSON.self, KeysJSON.self, LiteOutcome.self, LocatedEntry.self,
-      MatchesJSON.self, NewSnapshotsJSON.self, NodesReport.self, BuildSearch.self, PackOutcome.self,
+      MaintenanceOutcome.self, MatchesJSON.self, NewSnapshotsJSON.self, NodesReport.self,
+      BuildSearch.self, PackOutcome.self,
       PackPlan.self,
       PathHistoryJSON.self, PinsJSON.self, RecipesOutcome.self, RemovedDefinitionsJSON.self,
       RepairOutcome.self, RestoreOutcome.self, ResumeJSON.self, RevertJSON.self, RowsSetJSON.self,

@@ -38,7 +38,9 @@ enum CompletionAnswer {
     let point = CompletionPoint(words, word, tree)
     // If the parser refuses a common option, offer no candidates: they would come from the wrong store.
     guard let options = try? CommonOptions.parse(point.globalOptions.map(expandingHome)),
-      let workspace = try? Workspace(options.workspaceOptions(), warn: { _ in })
+      let workspace = try? Workspace(
+        options.workspaceOptions((try? options.configuration()) ?? Configuration()),
+        warn: { _ in })
     else { return .none }
     return workspace.completion(at: point, tree, describes: describes)
   }

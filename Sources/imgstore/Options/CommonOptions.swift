@@ -7,7 +7,7 @@ import Images
 struct CommonOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Directory of the store (IMGSTORE_STORE; default /var/lib/imgstore, below --root; for users in the XDG data directory)",
+      "Directory of the store (IMGSTORE_STORE, or 'store' of the configuration; default /var/lib/imgstore, below --root; for users in the XDG data directory)",
       valueName: "dir"))
   var store: String?
 
@@ -22,6 +22,12 @@ struct CommonOptions: ParsableArguments {
       "Directory of xCAT's table files (IMGSTORE_XCAT_DIR; default: xCAT's own, else one in the store)",
       valueName: "dir"))
   var xcatDir: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Use only this configuration file (IMGSTORE_CONFIG; default: /etc/imgstore/config.toml, and that of the user)",
+      valueName: "file"))
+  var config: String?
 
   @Flag(
     help: ArgumentHelp(
@@ -45,6 +51,7 @@ struct CommonOptions: ParsableArguments {
     for (name, value) in [
       ("--store", store ?? raw("IMGSTORE_STORE")), ("--root", root ?? raw("IMGSTORE_ROOT")),
       ("--xcat-dir", xcatDir ?? raw("IMGSTORE_XCAT_DIR")),
+      ("--config", config ?? raw("IMGSTORE_CONFIG")),
     ] where value == "" {
       throw ValidationError("The value of \(name), or of its variable, is empty.")
     }
@@ -64,23 +71,51 @@ struct CommonOptions: ParsableArguments {
     warn: @escaping @Sendable (String) -> Void = { Terminal.warning($0) },
     remark: @escaping @Sendable (String) -> Void = { Terminal.remark($0) }
   ) throws -> Workspace {
+    try open(
+      configuration: configuration(), announcesNewStore: announcesNewStore, warn: warn,
+      remark: remark)
+  }
+
+  /// Opens the workspace with a configuration that is loaded already.
+  /// - Parameters:
+  ///   - waits: whether to wait for locks if no option says how long.
+  func open(
+    configuration: Configuration, announcesNewStore: Bool = true, waits: Bool = true,
+    warn: @escaping @Sendable (String) -> Void = { Terminal.warning($0) },
+    remark: @escaping @Sendable (String) -> Void = { Terminal.remark($0) }
+  ) throws -> Workspace {
     let progress = Progress()
-    if let remark = privateStoreRemark { Terminal.remark(remark) }
+    if let remark = privateStoreRemark(configuration) { Terminal.remark(remark) }
     if !quiet, !noProgress { Terminal.show(progress) }
-    var options = workspaceOptions()
-    options.lockWait = try lockWait()
+    var options = workspaceOptions(configuration)
+    options.lockWait = wait == nil && !waits ? .atMost(seconds: 0) : try lockWait()
     options.announcesNewStore = announcesNewStore
     options.isQuiet = quiet
     return try Workspace(options, progress: progress, warn: warn, inform: remark)
   }
 
   /// Returns the locations of the store, the root and the tables.
-  func workspaceOptions() -> WorkspaceOptions {
-    WorkspaceOptions(
-      store: storePath, root: root ?? environment("IMGSTORE_ROOT") ?? "/",
+  func workspaceOptions(_ configuration: Configuration) -> WorkspaceOptions {
+    var options = WorkspaceOptions(
+      store: store(configuration).value, root: stagedRoot ?? "/",
       xcatDirectory: xcatDir ?? environment("IMGSTORE_XCAT_DIR"),
       storeOwner: trustsStore ? .any : .trusted)
+    options.configuration = configuration
+    return options
   }
+
+  private var stagedRoot: String? { root ?? environment("IMGSTORE_ROOT") }
+
+  /// The configuration files that apply.
+  var configurationFiles: ConfigurationFiles {
+    ConfigurationFiles(
+      option: config, environment: WorkspaceOptions(store: "").environment,
+      isStaged: (stagedRoot ?? "/") != "/", isRoot: isRoot)
+  }
+
+  /// Loads the configuration files.
+  /// - Throws: `ConfigurationError`.
+  func configuration() throws -> Configuration { try configurationFiles.load() }
 
   /// Whether the caller names the store.
   var namesStore: Bool { store != nil || environment("IMGSTORE_STORE") != nil }
@@ -97,30 +132,47 @@ struct CommonOptions: ParsableArguments {
 
   private static let machineStore = "/var/lib/imgstore"
 
-  /// Whether this user can read the store of the machine, for instance as a member of its group.
-  private var canReadMachineStore: Bool {
-    access(CommonOptions.machineStore + "/format", R_OK) == 0
+  /// Returns the store of the machine: that of the machine's configuration, or the default one.
+  private func machineStore(_ configuration: Configuration) -> Setting<String> {
+    if let setting = configuration.store, case .file(let path, _) = setting.origin,
+      path.hasPrefix(ConfigurationFiles.systemDirectory + "/")
+    {
+      return setting
+    }
+    return Setting(CommonOptions.machineStore, .builtIn)
   }
 
-  /// The message for a user who may have forgotten sudo; nil if it does not apply.
-  private var privateStoreRemark: String? {
-    guard !isRoot, store == nil, environment("IMGSTORE_STORE") == nil,
-      root == nil, environment("IMGSTORE_ROOT") == nil, !canReadMachineStore,
-      access(CommonOptions.machineStore, F_OK) == 0
+  /// Whether this user can read a store, for instance as a member of its group.
+  private func canRead(_ store: String) -> Bool { access(store + "/format", R_OK) == 0 }
+
+  /// Returns the message for a user who may have forgotten sudo; nil if it does not apply.
+  private func privateStoreRemark(_ configuration: Configuration) -> String? {
+    let machine = machineStore(configuration).value
+    let used = store(configuration)
+    guard !isRoot, stagedRoot == nil, used.origin == .builtIn, !canRead(machine),
+      access(machine, F_OK) == 0
     else { return nil }
     return
-      "\(CommonOptions.machineStore) belongs to root; using \(storePath) instead (run with sudo to use it)"
+      "\(machine) belongs to root; using \(used.value) instead (run with sudo to use it)"
   }
 
-  private var storePath: String {
-    if let store { return store }
-    if let named = environment("IMGSTORE_STORE") { return named }
-    if let root = root ?? environment("IMGSTORE_ROOT"), root != "/" {
-      return root + CommonOptions.machineStore
+  /// Returns the directory of the store: that of the option, of the environment, of the configuration, or
+  /// the default one. A user who cannot read the store of the machine has one of their own.
+  func store(_ configuration: Configuration) -> Setting<String> {
+    if let store { return Setting(store, .option("--store")) }
+    if let named = environment("IMGSTORE_STORE") {
+      return Setting(named, .environment("IMGSTORE_STORE"))
     }
-    if isRoot || canReadMachineStore { return CommonOptions.machineStore }
-    if let data = environment("XDG_DATA_HOME") { return data + "/imgstore" }
-    return (environment("HOME") ?? CallerIdentity.homeDirectory ?? ".") + "/.local/share/imgstore"
+    let machine = machineStore(configuration)
+    if let setting = configuration.store, setting != machine { return setting }
+    if let root = stagedRoot, root != "/" {
+      return machine.origin == .builtIn
+        ? Setting(root + CommonOptions.machineStore, .builtIn) : machine
+    }
+    if isRoot || canRead(machine.value) { return machine }
+    if let data = environment("XDG_DATA_HOME") { return Setting(data + "/imgstore", .builtIn) }
+    let home = environment("HOME") ?? CallerIdentity.homeDirectory ?? "."
+    return Setting(home + "/.local/share/imgstore", .builtIn)
   }
 }
 

@@ -11,9 +11,11 @@ struct FailedTask {
   /// The verbs of commands whose names are not verbs.
   private static let verbs = [
     "bench": "measure", "cat": "print", "diff": "compare", "du": "compute the disk usage",
-    "gc": "collect garbage", "images": "list images", "json-schema": "print schemas",
+    "doctor": "examine the installation", "gc": "collect garbage", "images": "list images",
+    "json-schema": "print schemas",
     "lite": "change", "log": "list snapshots", "ls": "list", "pins": "list pins",
-    "recipes": "find recipes", "secrets": "scan", "stats": "read statistics", "status": "compare",
+    "metrics": "read the metrics", "recipes": "find recipes", "secrets": "scan",
+    "stats": "read statistics", "status": "compare",
     "tags": "list tags",
   ]
 

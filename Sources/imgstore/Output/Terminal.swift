@@ -62,6 +62,15 @@ enum Terminal {
   /// Prints an error.
   static func error(_ text: String) { say("imgstore: \(text)") }
 
+  /// Prints a line of a job that runs unattended. If standard error is the journal of systemd, the line gets a
+  /// priority and fields there.
+  static func log(
+    _ text: String, _ priority: SystemLog.Priority, _ fields: [(name: String, value: String)] = []
+  ) {
+    if SystemLog.isStandardError, SystemLog.send(text, priority, fields) { return }
+    if priority == .warning { warning(text) } else { error(text) }
+  }
+
   /// Prints text on standard error, folded to the width of the terminal, above the progress line.
   static func say(_ text: String) {
     line(LineFolding.folded(text, to: LineFolding.width(of: 2)))
