@@ -5,7 +5,8 @@
 #   deps.sh --ensure [GROUP]   what `make demo` and `make test` do: as root it installs them and prints which;
 #                              as any other user, or with IMGSTORE_DEPS=check, it only checks
 # GROUP: build (C libraries), test (also the tools that tests compare with; the default), package (what builds and
-# checks packages), bench (also the peers).
+# checks packages), monitoring (promtool, whose package also has a server, and systemd-analyze: tests that need them are
+# skipped without), bench (also the peers).
 # Without dpkg nothing is checked: then the compiler and the tests say what they lack.
 set -euo pipefail
 
@@ -22,6 +23,7 @@ case $group in
   build) packages+=(python3 git) ;;  # manual pages and their date
   test) packages+=("${tools[@]}") ;;
   package) packages+=(python3 git debhelper dpkg-dev lintian rpm rpmlint dnf createrepo-c busybox debootstrap) ;;
+  monitoring) packages=(prometheus systemd) ;;
   bench) packages+=("${tools[@]}" restic borgbackup) ;;
   *) echo "deps.sh: no such group: $group" >&2; exit 2 ;;
 esac
