@@ -29,7 +29,7 @@ let package = Package(
       name: "FuzzedModules",
       targets: [
         "Archive", "Codec", "Ingest", "Recipes", "Store", "Apply", "Packages", "Platform", "Render",
-        "XCAT", "Signatures", "HostileBundles",
+        "XCAT", "Signatures", "Configuration", "HostileBundles",
       ]),
   ],
   dependencies: [

@@ -68,25 +68,33 @@ struct SectionReader {
     text(key, "one of " + words.joined(separator: ", ")) { words.contains($0) ? $0 : nil }
   }
 
+  /// The largest size and the longest time: more than any store or night has, and safe to compute with.
+  private static let maxBytes: UInt64 = 1 << 60
+  private static let maxSeconds = 1e9
+
   /// Reads a size: a text such as "20G", or a number of bytes.
   func size(_ key: String) -> Setting<UInt64>? {
     setting(key, "a size such as \"20G\"") { value in
-      switch value {
-      case .string(let text): Quantity.bytes(text)
-      case .integer(let number): UInt64(exactly: number)
-      default: nil
-      }
+      let bytes: UInt64? =
+        switch value {
+        case .string(let text): Quantity.bytes(text)
+        case .integer(let number): UInt64(exactly: number)
+        default: nil
+        }
+      return bytes.flatMap { $0 <= Self.maxBytes ? $0 : nil }
     }
   }
 
   /// Reads a duration: a text such as "30m", or a number of seconds.
   func duration(_ key: String) -> Setting<Double>? {
     setting(key, "a time such as \"30m\"") { value in
-      switch value {
-      case .string(let text): Quantity.seconds(text)
-      case .integer(let number) where number >= 0: Double(number)
-      default: nil
-      }
+      let seconds: Double? =
+        switch value {
+        case .string(let text): Quantity.seconds(text)
+        case .integer(let number): Double(number)
+        default: nil
+        }
+      return seconds.flatMap { (0...Self.maxSeconds).contains($0) ? $0 : nil }
     }
   }
 

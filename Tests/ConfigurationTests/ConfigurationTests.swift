@@ -62,6 +62,12 @@ import Testing
     ("[image]\ncompute = 1", 2, "a table"),
     ("[image.compute", 1, "bracket"), ("store = /srv", 1, "quotes"),
     ("store = \"/srv", 1, "closing quote"),
+    ("[maintain]\nverify-time = 9223372036854775807", 2, "time"),
+    (
+      "[maintain]\nverify-time = \"" + String(repeating: "4294967295d", count: 90_000) + "\"", 2,
+      "time"
+    ),
+    ("[cache]\nsegments = \"99999999999T\"", 2, "size"),
     ("a\u{0}b", 1, "control character"), ("[image.compute.push]", 1, "not a setting"),
   ]
 
@@ -133,6 +139,37 @@ import Testing
     let other = configuration.settings(of: "login")
     #expect(other.schedule?.value == .each(.weekly) && other.retention.daily?.value == 7)
     #expect(other.preSnapshot == nil && other.packMethod?.value == "squashfs")
+  }
+
+  @Test func `whatever a file has, its settings can be listed and read again`() {
+    for seed in seeds {
+      var random = SplitMix64(seed)
+      var accepted = 0
+      for _ in 0..<4000 {
+        var bytes = Array(Self.good.utf8)
+        for _ in 0..<Int.random(in: 1...3, using: &random) {
+          let at = Int.random(in: 0..<bytes.count, using: &random)
+          switch Int.random(in: 0..<3, using: &random) {
+          case 0: bytes.remove(at: at)
+          case 1: bytes[at] = bytes.randomElement(using: &random) ?? 0
+          default: bytes.insert(bytes.randomElement(using: &random) ?? 0, at: at)
+          }
+        }
+        let (configuration, errors) = ConfigurationReader.read(bytes, path: "/f")
+        guard errors.isEmpty else {
+          #expect(errors.allSatisfy { $0.line != nil && !$0.reason.isEmpty })
+          continue
+        }
+        accepted += 1
+        let text = configuration.listed().map { "\($0.key) = \($0.value)" }.joined(separator: "\n")
+        let again = read(text)
+        #expect(again.errors == [], "seed \(seed): \(text)")
+        #expect(
+          again.configuration.listed().map(\.value).sorted()
+            == configuration.listed().map(\.value).sorted(), "seed \(seed)")
+      }
+      #expect(accepted > 100)
+    }
   }
 
   @Test func `listed settings are a file with the same settings`() {

@@ -235,6 +235,18 @@ import Testing
     #expect(again.images.map(\.action) == [.recorded, .notDue] && again.result == .ok)
   }
 
+  @Test func `an osimage that xCAT works on is skipped`() throws {
+    let site = try ClockedNode(TestNode(image: "img"))
+    _ = try site.open().snapshot("img")
+    let lock = try TreeLock(of: "/img/rootimg", below: site.node.path(""))
+    site.advance(Self.day)
+    try site.node.write("x", to: "/img/rootimg/etc/motd")
+    let outcome = try site.open(Self.light).maintain()
+    #expect(outcome.images.map(\.action) == [.busy] && outcome.result == .busy)
+    #expect(try site.history("img").map(\.number) == [1])
+    withExtendedLifetime(lock) {}
+  }
+
   @Test func `a collection at work is reported as busy`() throws {
     let site = try directoryNode()
     let lock = try hold("gc", of: site)

@@ -65,6 +65,7 @@ enum Parser: String, CaseIterable {
   case statement
   case walk
   case squashfs
+  case configuration
 
   /// A function of C's, which captures nothing.
   var target: cfuzzer_target {
@@ -92,6 +93,7 @@ enum Parser: String, CaseIterable {
     case .statement: { data, size in run(fuzzStatement, data, size) }
     case .walk: { data, size in run(fuzzWalk, data, size) }
     case .squashfs: { data, size in run(fuzzSquashfs, data, size) }
+    case .configuration: { data, size in run(fuzzConfiguration, data, size) }
     case .bundle: { data, size in run(fuzzBundle, data, size) }
     case .manifest: { data, size in run(fuzzManifest, data, size) }
     }

@@ -179,7 +179,8 @@ extension Parser {
     case .bundle: return bundles
     case .cpio, .walk: return HostileBundle.archives.flatMap { [$0, plain($0) ?? []] }
     case .reader: return bundles.compactMap { plain($0) } + HostileBundle.plainTrees
-    case .litefile, .csv, .stanza, .pattern, .statement: return TextSeeds.of(self)
+    case .litefile, .csv, .stanza, .pattern, .statement, .configuration:
+      return TextSeeds.of(self)
     case .value, .manifestvalue, .excludes, .synclist, .closure, .name, .terminal, .mounts:
       return GrammarSeeds.of(self)
     case .plan: return PlanSeeds.all()

@@ -1,6 +1,7 @@
 // The parsers of text, and what holds for whatever they are given: what parses renders, and what was
 // rendered parses to the same.
 
+import Configuration
 import Signatures
 import XCAT
 
@@ -78,6 +79,23 @@ func fuzzStatement(_ bytes: [UInt8]) {
   }
 }
 
+/// A configuration file.
+func fuzzConfiguration(_ bytes: [UInt8]) {
+  let (configuration, errors) = ConfigurationReader.read(bytes, path: "/fuzz")
+  let lines = bytes.count { $0 == 0x0a } + 1
+  hold(
+    errors.allSatisfy { (1...lines).contains($0.line ?? 0) && !$0.reason.isEmpty },
+    "an error has its line and a reason")
+  if !errors.isEmpty { return }
+  let listed = configuration.listed()
+  let text = listed.map { "\($0.key) = \($0.value)" }.joined(separator: "\n")
+  let again = ConfigurationReader.read(Array(text.utf8), path: "/again")
+  hold(again.errors.isEmpty, "listed settings are a file without errors")
+  hold(
+    again.configuration.listed().map(\.value).sorted() == listed.map(\.value).sorted(),
+    "listed settings come back")
+}
+
 /// The seeds for fuzzing text.
 enum TextSeeds {
   static func of(_ parser: Parser) -> [[UInt8]] {
@@ -124,6 +142,13 @@ enum TextSeeds {
         "-----BEGIN PRIVATE KEY-----\n"
           + "MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
           + "-----END PRIVATE KEY-----\n",
+      ]
+    case .configuration:
+      texts = [
+        "store = \"/srv\"\n[cache]\nsegments = '4GiB'\n[maintain]\nverify-time = 1_800\n",
+        "[image.\"a*\"]\nschedule = \"6h\"\nexcludes = [\"*.log\", '/tmp/*'] # x\n",
+        "[image]\na.retention = { keep-last = 0x3, keep-tagged = true }\na.pack.method = 'tar'\n",
+        "[[a]]\nb = 1979-05-27 07:32:00.5+01:00\n[a.c]\nd = -1.5e+3\ne = \"\"\"\\\n \\u00e9\"\"\"\n",
       ]
     default: texts = []
     }
