@@ -1,15 +1,46 @@
-// Reads the members of one archive into a tree. The invariants are those of `ArchiveTreeReader`.
+// Reads the members of an archive, or of several layers, into a tree. The invariants are those of
+// `ArchiveTreeReader`.
 
 import Archive
 import Codec
 import Platform
 import Store
 
-/// The state of reading one archive.
-struct ArchiveReading: ~Copyable {
+/// The files whose content maps the names of users and groups to numbers.
+private let accountFiles = ["etc/passwd", "etc/group"].map { Array($0.utf8) }
+private let maxAccountBytes = 4 << 20
+
+/// A tree that the members of archives are added to.
+protocol MemberTree {
+  /// Makes the checks of `addMember` before the content of a member is read.
+  func expectNew(_ path: [UInt8]) throws(BundleError)
+  /// Adds a member.
+  /// - Returns: the number of its inode; nil if the member is not in the tree.
+  mutating func addMember(_ path: [UInt8], _ entry: ScannedEntry) throws(BundleError) -> UInt64?
+  /// Adds another name of an earlier member.
+  /// - Returns: the content of that member, if it is a file.
+  mutating func addLink(_ path: [UInt8], to target: [UInt8]) throws(BundleError) -> Digest?
+  /// Applies a member that only removes others.
+  /// - Returns: whether the member is one.
+  mutating func takeWhiteout(_ path: [UInt8]) throws(BundleError) -> Bool
+  /// Calls `body` with each entry, which it may change in place.
+  func forEachEntry(_ body: (inout ScannedEntry) -> Void)
+}
+
+extension TreeAssembler: MemberTree {
+  mutating func addMember(_ path: [UInt8], _ entry: ScannedEntry) throws(BundleError) -> UInt64? {
+    try add(path, entry)?.entry.stat.inode
+  }
+
+  /// Archives of trees have no whiteouts.
+  func takeWhiteout(_ path: [UInt8]) -> Bool { false }
+}
+
+/// The state of reading one archive, or several layers.
+struct ArchiveReading<Members: MemberTree>: ~Copyable {
   let worker: SessionWorker
   let progress: Progress
-  var tree: TreeAssembler
+  var tree: Members
   var blobs = BlobIngester()
   private let top: [UInt8]
   private let noteHoles: (UInt64) throws -> Void
@@ -18,9 +49,6 @@ struct ArchiveReading: ~Copyable {
   private var pending: [UInt64: PendingLists] = [:]
   /// The contents of etc/passwd and etc/group in the tree, which map names to numbers.
   private var accounts: [[UInt8]: [UInt8]] = [:]
-
-  private static let accountFiles = ["etc/passwd", "etc/group"].map { Array($0.utf8) }
-  private static let maxAccountBytes = 4 << 20
 
   private struct PendingLists {
     let path: [UInt8]
@@ -31,7 +59,7 @@ struct ArchiveReading: ~Copyable {
   }
 
   init(
-    worker: SessionWorker, progress: Progress, top: [UInt8], tree: TreeAssembler,
+    worker: SessionWorker, progress: Progress, top: [UInt8], tree: Members,
     noteHoles: @escaping (UInt64) throws -> Void
   ) {
     self.worker = worker
@@ -57,37 +85,16 @@ struct ArchiveReading: ~Copyable {
     return rest.elementsEqual(top) ? [] : Array(rest)
   }
 
-  // MARK: cpio
-
-  mutating func read(_ cpio: CpioReader) throws {
-    while let member = try cpio.next() {
-      var entry = ScannedEntry(name: [], stat: FileStat(member), content: .node)
-      let isLinked = member.links > 1 && member.kind != .directory
-      var blob: (id: Digest, sizeBytes: UInt64)?
-      switch member.kind {
-      case .symlink(let target): entry.content = .symlink(target)
-      case .file:
-        try tree.expectNew(member.path)
-        if member.sizeBytes > 0 || !isLinked {
-          blob = try ingest(member.path, member.sizeBytes) { try cpio.read($0) }
-        }
-        entry.content = isLinked ? .unread : .file(blob: blob?.id ?? emptyBlob)
-      default: break
-      }
-      if isLinked {
-        try tree.addLinked(member.path, entry, member.inode, blob: blob)
-      } else {
-        _ = try tree.add(member.path, entry)
-      }
-      progress.add(items: 1)
-    }
-  }
-
   // MARK: tar
 
-  mutating func read(_ tar: TarReader, _ source: @escaping ByteSource) throws {
+  /// Reads the members of a tar archive to its end.
+  /// - Parameter mayLackEnd: whether an archive without an end mark is complete, because a digest covers it.
+  mutating func read(
+    _ tar: TarReader, _ source: @escaping ByteSource, mayLackEnd: Bool = false
+  ) throws {
     while let member = try tar.next() {
       progress.add(items: 1)
+      if try tree.takeWhiteout(member.path) { continue }
       for what in member.unknown { lose(what, member.path) }
       if case .hardLink(let target) = member.kind {
         let blob = try tree.addLink(member.path, to: target)
@@ -118,12 +125,12 @@ struct ArchiveReading: ~Copyable {
         entry.content = .file(blob: blob)
       default: break
       }
-      guard let position = try tree.add(member.path, entry), isPending else { continue }
-      pending[position.entry.stat.inode] = PendingLists(
+      guard let inode = try tree.addMember(member.path, entry), isPending else { continue }
+      pending[inode] = PendingLists(
         path: member.path, mode: member.mode, xattrs: xattrs, access: member.accessList,
         inherited: member.defaultList)
     }
-    guard tar.hasEndMark else {
+    guard tar.hasEndMark || mayLackEnd else {
       throw ArchiveError("the archive is cut off: it has no end mark (a block of zeros)")
     }
     guard try hasOnlyZerosLeft(source) else {
@@ -164,8 +171,8 @@ struct ArchiveReading: ~Copyable {
   /// lost, and the mode stays narrowed.
   mutating func resolveLists() throws {
     if pending.isEmpty { return }
-    let users = AccountNumbers(accounts[ArchiveReading.accountFiles[0]] ?? [])
-    let groups = AccountNumbers(accounts[ArchiveReading.accountFiles[1]] ?? [])
+    let users = AccountNumbers(accounts[accountFiles[0]] ?? [])
+    let groups = AccountNumbers(accounts[accountFiles[1]] ?? [])
     var changes: [UInt64: (mode: UInt16, xattrs: Digest?)] = [:]
     for (inode, lists) in pending.sorted(by: { $0.key < $1.key }) {
       var xattrs = lists.xattrs
@@ -238,17 +245,17 @@ struct ArchiveReading: ~Copyable {
     return id
   }
 
-  private mutating func ingest(
+  fileprivate mutating func ingest(
     _ path: [UInt8], _ sizeBytes: UInt64, _ read: (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> (id: Digest, sizeBytes: UInt64) {
     let progress = progress
     let file = inside(path)
-    let isAccounts = ArchiveReading.accountFiles.contains(file)
+    let isAccounts = accountFiles.contains(file)
     var accountBytes: [UInt8] = []
     let blob = try blobs.ingest(worker) { target in
       let n = try read(target)
       progress.add(bytes: UInt64(n))
-      if isAccounts, accountBytes.count < ArchiveReading.maxAccountBytes {
+      if isAccounts, accountBytes.count < maxAccountBytes {
         accountBytes += UnsafeRawBufferPointer(rebasing: target[..<n])
       }
       return n
@@ -258,5 +265,32 @@ struct ArchiveReading: ~Copyable {
       throw ArchiveError(member: path, "it ends too early")
     }
     return blob
+  }
+}
+
+extension ArchiveReading where Members == TreeAssembler {
+  /// Reads the members of a cpio archive to its end.
+  mutating func read(_ cpio: CpioReader) throws {
+    while let member = try cpio.next() {
+      var entry = ScannedEntry(name: [], stat: FileStat(member), content: .node)
+      let isLinked = member.links > 1 && member.kind != .directory
+      var blob: (id: Digest, sizeBytes: UInt64)?
+      switch member.kind {
+      case .symlink(let target): entry.content = .symlink(target)
+      case .file:
+        try tree.expectNew(member.path)
+        if member.sizeBytes > 0 || !isLinked {
+          blob = try ingest(member.path, member.sizeBytes) { try cpio.read($0) }
+        }
+        entry.content = isLinked ? .unread : .file(blob: blob?.id ?? emptyBlob)
+      default: break
+      }
+      if isLinked {
+        try tree.addLinked(member.path, entry, member.inode, blob: blob)
+      } else {
+        _ = try tree.add(member.path, entry)
+      }
+      progress.add(items: 1)
+    }
   }
 }

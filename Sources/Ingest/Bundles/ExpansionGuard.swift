@@ -7,10 +7,14 @@ import Platform
 /// two nested streams may stay within the limit while together they expand a hundred thousand
 /// times.
 final class ExpansionGuard: Sendable {
+  /// The owner of the streams, for messages.
+  private let subject: String
   private let counts = Monitor((source: UInt64(0), plain: UInt64(0), holes: UInt64(0)))
   private let limit = ExpansionLimit.standard
 
-  /// Counts bytes of the bundle as they are read ahead.
+  init(subject: String = "the bundle") { self.subject = subject }
+
+  /// Counts bytes as they are read ahead.
   func noteSource(_ bytes: Int) { counts.withLock { $0.source += UInt64(bytes) } }
 
   func add(_ bytes: UInt64) throws(ArchiveError) {
@@ -20,7 +24,7 @@ final class ExpansionGuard: Sendable {
     }
     guard limit.allows(plain: plain, compressed: source) else {
       throw ArchiveError(
-        "the bundle's \(source) bytes expand more than \(limit.ratio) times, to "
+        "\(subject)'s \(source) bytes expand more than \(limit.ratio) times, to "
           + "\(plain) so far", isExpansionLimit: true)
     }
   }
@@ -33,7 +37,7 @@ final class ExpansionGuard: Sendable {
     }
     guard ExpansionLimit.holes.allows(plain: holes, compressed: source) else {
       throw ArchiveError(
-        "the bundle's \(source) bytes claim holes of \(holes) bytes, more than "
+        "\(subject)'s \(source) bytes claim holes of \(holes) bytes, more than "
           + "\(ExpansionLimit.holes.ratio) times as many")
     }
   }
