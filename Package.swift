@@ -29,7 +29,7 @@ let package = Package(
       name: "FuzzedModules",
       targets: [
         "Archive", "Codec", "Ingest", "Recipes", "Store", "Apply", "Packages", "Platform", "Render",
-        "XCAT", "Signatures", "Configuration", "HostileBundles",
+        "XCAT", "Signatures", "Configuration", "OCI", "HostileBundles",
       ]),
   ],
   dependencies: [
@@ -63,6 +63,7 @@ let package = Package(
     module("Archive", ["Codec"]),
     module("Packages", ["Codec", "Platform", "SQLite"]),
     module("Store", ["Codec", "Platform", "SQLite"]),
+    module("OCI", ["Codec", "Platform"]),
     module("Recipes", ["Store", "Archive", "Codec", "Platform"]),
     module("Ingest", ["Recipes", "Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),
@@ -100,6 +101,7 @@ let package = Package(
     moduleTests("Signatures", ["Signatures", "Codec", "Platform"]),
     moduleTests("Configuration", ["Configuration", "Platform"]),
     moduleTests("Archive", ["Archive", "Codec", "Platform", "HostileBundles"]),
+    moduleTests("OCI", ["OCI", "Codec", "Platform"]),
     moduleTests("SQLite", ["SQLite"]),
     moduleTests("Packages", ["Packages", "Platform"]),
     moduleTests("Store", ["Store", "Codec", "Platform"]),
