@@ -33,7 +33,7 @@ extension SquashfsReader {
         return
       }
       if inode.isSocket { return }
-      if member.kind == .file, let first = numbers.updateValue(path, forKey: inode.number) {
+      if let first = numbers.updateValue(path, forKey: inode.number) {
         numbers[inode.number] = first
         member.kind = .hardLink(target: first)
         (member.sizeBytes, member.xattrs) = (0, [])

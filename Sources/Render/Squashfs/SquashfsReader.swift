@@ -22,6 +22,8 @@ public final class SquashfsReader {
   let read: ReadImage
   let sizeBytes: UInt64
   let decoder: BlockDecoder
+  /// The size of the image.
+  public var imageBytes: UInt64 { sizeBytes }
   /// The block size.
   public let blockBytes: Int
   /// The creation time in seconds since 1970.
