@@ -72,7 +72,7 @@ public struct ArchiveEntryList {
   ///   - view: contains the tree.
   ///   - form: the archive format.
   ///   - name: the name of the top, with which all paths start: "rootimg", or "." for the members
-  ///     of `find .`.
+  ///     of `find .`. In a tar, it may be empty: then paths have no prefix.
   ///   - keeping: returns whether an entry is included, for its path as find prints it: ".",
   ///     "./usr". It is called for every entry, also below excluded directories.
   /// - Throws: `StoreError`: `refused` for a file of 4 GiB or more in cpio and for a path that is
@@ -176,7 +176,8 @@ public struct ArchiveEntryList {
   }
 
   private func tarName(_ path: [UInt8]) -> [UInt8] {
-    path.isEmpty ? name : name + [0x2f] + path
+    if name.isEmpty { return path.isEmpty ? [0x2e] : path }
+    return path.isEmpty ? name : name + [0x2f] + path
   }
 
   private static let capability = Array("security.capability".utf8)
