@@ -81,6 +81,13 @@ public struct RawTar: Sendable {
     content(data)
   }
 
+  /// A GNU long target of a link.
+  public mutating func longTarget(_ name: String) {
+    let data = Array(name.utf8) + [0]
+    header("././@LongLink", type: "K", size: data.count)
+    content(data)
+  }
+
   /// The two blocks of zeros.
   public mutating func end() { bytes += [UInt8](repeating: 0, count: 1024) }
 }

@@ -19,6 +19,8 @@ public struct ArchiveTreeLimits: Sendable {
   public var maxEntries = 5_000_000
   /// The maximum number of bytes of all names and link targets.
   public var maxNameBytes = 512 << 20
+  /// The maximum number of members of all layers of an image. Later members may replace earlier ones.
+  public var maxMembers = 20_000_000
   /// Creates the default limits.
   public init() {}
 }

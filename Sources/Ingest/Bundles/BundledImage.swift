@@ -94,6 +94,8 @@ public struct BundledImage: Sendable {
   public let manifestMember: TarMember?
   /// The files of `complete/signatures/` by name. They are not verified.
   public let signatures: [String: [UInt8]]
+  /// Facts about the origin of the image, which its snapshot records.
+  public let facts: [Snapshot.Fact]
   /// The names in byte order, so that the names below a directory are adjacent. A manifest that
   /// requests a hundred thousand directories does not cause as many scans of all names.
   private let names: [String]
@@ -101,8 +103,9 @@ public struct BundledImage: Sendable {
   init(
     directory: String, manifest: [UInt8], litefile: [UInt8]?, entries: [String: BundleEntry],
     remarks: [String] = [], manifestMember: TarMember? = nil,
-    signatures: [String: [UInt8]] = [:]
+    signatures: [String: [UInt8]] = [:], facts: [Snapshot.Fact] = []
   ) {
+    self.facts = facts
     self.manifestMember = manifestMember
     self.signatures = signatures
     self.remarks = remarks
@@ -111,6 +114,21 @@ public struct BundledImage: Sendable {
     self.litefile = litefile
     self.entries = entries
     names = entries.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  /// The name of the member that is the tree of a directory image.
+  public static let treeName = "complete/rootimg.tar.zst"
+
+  /// Creates an image that consists of one tree, which is not from a bundle.
+  /// - Parameters:
+  ///   - manifest: the bytes of a manifest that names the tree as `treeName`.
+  ///   - facts: facts about the origin of the image.
+  public init(manifest: [UInt8], tree: ArchiveTree, facts: [Snapshot.Fact], remarks: [String]) {
+    let member = TarMember(path: Array(BundledImage.treeName.utf8), kind: .file, mode: 0o644)
+    self.init(
+      directory: "", manifest: manifest, litefile: nil,
+      entries: [BundledImage.treeName: BundleEntry(content: .tree(tree), member: member)],
+      remarks: remarks, facts: facts)
   }
 
   /// Returns whether a directory of this name exists, empty or not.
