@@ -73,7 +73,7 @@ let package = Package(
       "Images",
       [
         "XCAT", "Ingest", "Recipes", "Render", "Apply", "Store", "Packages", "Archive", "Codec",
-        "Platform", "Signatures", "Configuration", "CCrypt", "CRE2", "CPCRE2",
+        "Platform", "Signatures", "Configuration", "OCI", "CCrypt", "CRE2", "CPCRE2",
       ]),
     .executableTarget(
       name: "imgstore",

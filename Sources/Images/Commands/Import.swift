@@ -11,6 +11,7 @@
 // 4. Files are placed first, table rows are set last, all rows of an image in one step.
 
 import Ingest
+import OCI
 import Platform
 import Store
 import XCAT
@@ -61,7 +62,9 @@ struct BundleImporter: Collaborator {
     let signatures = try ImportSignatures(context, request)
     let name = request.bundle
     let (bundled, bundleBytes) = try namingBundle(name) {
-      let content = try read(name, into: session, staging: staged, signatures.gate)
+      let content =
+        try readImage(request, into: session)
+        ?? read(name, into: session, staging: staged, signatures.gate)
       try signatures.requireStatements(content.0)
       return content
     }
@@ -103,6 +106,19 @@ struct BundleImporter: Collaborator {
       refusal: refusal, seconds: monotonicSeconds() - start)
   }
 
+  /// Reads an OCI or squashfs image into a session; returns nil if the request names a bundle.
+  private func readImage(
+    _ request: ImportRequest, into session: WriteSession
+  ) throws -> ([BundledImage], UInt64)? {
+    if let source = try ConfluentReader(context).file(request) {
+      let (image, sizeBytes) = try ConfluentReader(context).read(source, request, into: session)
+      return ([image], sizeBytes)
+    }
+    guard let files = try OCIRecognition(context).files(request) else { return nil }
+    let (image, sizeBytes) = try OCIImageReader(context).read(files, request, into: session)
+    return ([image], sizeBytes)
+  }
+
   /// Runs `body`, which reads or examines the bundle, and adds the bundle's name to its errors.
   private func namingBundle<R>(_ path: String, _ body: () throws -> R) throws -> R {
     let bundle = "bundle \(path == "-" ? "on standard input" : printable(path.utf8))"
@@ -111,6 +127,10 @@ struct BundleImporter: Collaborator {
     } catch let error as BundleError {
       throw BundleError(
         error.isWhole ? bundle : "\(bundle): \(error.subject)", error.reason, hint: error.hint,
+        form: error.form)
+    } catch let error as OCIError {
+      throw ImageError(
+        error.errorCode, "\(bundle): \(error.subject)", error.reason, hint: error.hint,
         form: error.form)
     } catch let error as SystemError where error.path.isEmpty {
       throw ImageError(bundle, passing: error)

@@ -93,7 +93,8 @@ public enum ValueTable {
     ],
     "import": [
       "bundle": .file, "--profile": .free, "--name": .free, "--postscripts": .free,
-      "--allow": .directory, "--to": .directory,
+      "--allow": .directory, "--to": .directory, "--ref": .free, "--platform": .free,
+      "--image-key": .file,
     ],
     "key generate": ["--output": .file],
     "key trust": ["file": .file, "--name": .free],

@@ -12,6 +12,9 @@ struct BundleFacts {
   /// The members of extras, and the path where each was placed.
   var extraMembers: [(name: String, path: String)] = []
 
+  /// Facts about the origin of an image that did not come with a bundle.
+  var origin: [Snapshot.Fact] = []
+
   private static let valuePrefix = "bundle."
   private static let extraSource = "extra-src"
   private static let extraDestination = "extra-dest"
@@ -52,6 +55,6 @@ struct BundleFacts {
           Snapshot.Fact(BundleFacts.memberName, $0.name),
           Snapshot.Fact(BundleFacts.memberPath, $0.path),
         ]
-      }
+      } + origin
   }
 }

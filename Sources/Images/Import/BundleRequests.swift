@@ -54,10 +54,27 @@ public struct ExportRequest: Sendable {
   public init(_ reference: String) { self.reference = reference }
 }
 
+/// What an import reads.
+public enum ImportForm: Sendable {
+  /// A bundle, an OCI image, a squashfs image or a Confluent profile, recognized by its content.
+  case automatic
+  case bundle
+  /// An OCI image: an archive or a layout directory.
+  case oci
+}
+
 /// The options of an import.
 public struct ImportRequest: Sendable {
   /// The bundle: a file, or "-" for standard input. It is a tar, plain or with gzip, xz or zstd.
   public var bundle: String
+  /// What the file is.
+  public var form = ImportForm.automatic
+  /// The name of the OCI image in its layout; nil if there is only one.
+  public var ociReference: String?
+  /// The platform of the OCI image, as OS/ARCH; nil for that of this machine, if there are several.
+  public var platform: String?
+  /// The key file of an encrypted squashfs image; nil for the one where imgutil puts it.
+  public var imageKey: String?
   /// The profile under which the image is imported (`-f`); nil for that of the bundle.
   public var profile: String?
   /// The image's name; nil for the name that follows from profile and bundle.

@@ -116,6 +116,7 @@ struct ImportPreparation {
     for key in ["postscripts", "postbootscripts"] { facts.values[key] = renamed.values[key] }
     facts.extras = renamed.extras
     facts.extraMembers = placer.extraMembers
+    facts.origin = bundled.facts
     return PreparedImage(
       image: image, definition: renamed.definition, components: placer.components,
       keepExistingPaths: placer.keepExistingPaths,

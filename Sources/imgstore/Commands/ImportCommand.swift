@@ -13,14 +13,19 @@ struct ImportCommand: ParsableCommand, ReportingCommand {
       import. It writes only below the install directory. It refuses to replace an image unless you \
       add --force.
 
+      An OCI image or a squashfs image becomes a directory image: give --to DIR. BUNDLE is then an \
+      OCI archive, a layout directory, an archive of 'docker save', a squashfs image or a profile of \
+      Confluent. The command recognizes it by its content; only standard input needs --oci.
+
       Examples:
         imgstore import compute@3.tgz --dry-run
         imgstore import compute@3.tgz -f compute2
         imgstore import chroot@1.tgz --to /srv/images/chroot
         imgstore import backup/compute@3.tgz -R root@mn2
+        imgstore import rocky9.oci.tar --to /srv/images/rocky9
       """)
 
-  @Argument(help: "Bundle (gzip, xz, zstd or plain tar), or '-' for standard input")
+  @Argument(help: "Bundle, OCI image or squashfs image; '-' is standard input")
   var bundle: String
   @Option(
     name: [.customShort("f"), .long],
@@ -32,6 +37,20 @@ struct ImportCommand: ParsableCommand, ReportingCommand {
       "Directory for the tree of a directory image (default: the existing one)",
       valueName: "dir"))
   var to: String?
+  @Flag(help: "Read an OCI image, also from standard input") var oci = false
+  @Option(
+    help: ArgumentHelp(
+      "Name of the OCI image, if there are several", valueName: "name"))
+  var ref: String?
+  @Option(
+    help: ArgumentHelp(
+      "Platform of the OCI image as OS/ARCH (default: this machine's)", valueName: "platform"))
+  var platform: String?
+  @Option(
+    help: ArgumentHelp(
+      "Key file of an encrypted squashfs image (default: where imgutil puts it)",
+      valueName: "file"))
+  var imageKey: String?
   @Flag(help: "Replace an image of the same name, after a snapshot of it")
   var force = false
   @Option(
@@ -124,6 +143,10 @@ struct ImportCommand: ParsableCommand, ReportingCommand {
 
   private func request(_ file: String) -> ImportRequest {
     var request = ImportRequest(file)
+    if oci { request.form = .oci }
+    request.ociReference = ref
+    request.platform = platform
+    request.imageKey = imageKey
     request.profile = profile
     request.name = name
     request.directory = to

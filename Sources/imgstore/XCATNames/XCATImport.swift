@@ -70,6 +70,7 @@ struct XCATImport {
     if arguments.isVerbose { XCATConsole.say("Bundle file is located at \(file)") }
     XCATConsole.say("Unbundling image...")
     var request = ImportRequest(file)
+    request.form = .bundle
     request.profile = arguments.profile.flatMap { $0.isEmpty ? nil : $0 }
     request.nodes = arguments.nodes.flatMap { $0.isEmpty ? nil : $0 }
     // As xCAT does. New privileged files are listed, and a replaced image is snapshotted.
