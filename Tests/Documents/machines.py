@@ -173,7 +173,8 @@ def make_examples(machine):
         "cd /root; imgstore snapshot login; imgstore export compute compute@3.tgz",
         "cp compute@3.tgz /hosts/mn2/backup; cp -a /srv/images/compute chroot",
         "imgstore --store /tmp/other snapshot ./chroot",
-        "imgstore --store /tmp/other export chroot chroot@1.tgz; rm -r chroot /tmp/other")
+        "imgstore --store /tmp/other export chroot chroot@1.tgz",
+        "imgstore --store /tmp/other export chroot rocky9.oci.tar --oci; rm -r chroot /tmp/other")
 
 
 # What comes before the examples of a command, where the machine does not have it.

@@ -89,7 +89,8 @@ public enum ValueTable {
     ],
     "export": [
       "ref": .snapshot, "dest": .file, "--extra": .file, "--postscripts": .free,
-      "--allow": .directory, "--to": .file,
+      "--allow": .directory, "--to": .file, "--layers": .oneOf(["single", "history"]),
+      "--ref": .free, "--platform": .free,
     ],
     "import": [
       "bundle": .file, "--profile": .free, "--name": .free, "--postscripts": .free,

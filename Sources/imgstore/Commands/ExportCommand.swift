@@ -13,6 +13,10 @@ struct ExportCommand: ParsableCommand, ReportingCommand {
       IMAGE@N.tgz in the working directory, or DEST; an interrupted export leaves no partial bundle. \
       xCAT's own imgimport can read the bundle of an xCAT image, too.
 
+      With --oci or --oci-dir, the command writes the root tree as an OCI image instead, for skopeo, \
+      podman, Warewulf and OpenCHAMI. By default it has one layer; --layers history gives each \
+      snapshot a layer, so that a registry keeps the layers of earlier exports.
+
       With --complete, the bundle also contains the root tree and the files that lists include or \
       name, so that another site can generate and pack the image again.
 
@@ -24,6 +28,7 @@ struct ExportCommand: ParsableCommand, ReportingCommand {
         imgstore export compute@golden /backup/ -e /root/notes.txt
         imgstore export compute --scrub
         imgstore export compute --to - | ssh mn2 imgstore import -
+        imgstore export compute compute.oci.tar --oci
       """)
 
   @Argument(help: "Image, or a snapshot of it") var ref: String
@@ -54,6 +59,7 @@ struct ExportCommand: ParsableCommand, ReportingCommand {
       "Same as DEST; '-' is standard output, and messages then go to standard error",
       valueName: "file"))
   var to: String?
+  @OptionGroup var image: OCIExportOptions
   @OptionGroup var remote: RemoteOption
   @Flag(
     name: [.customShort("n"), .long], help: "List the content of the bundle without writing it")
@@ -66,6 +72,7 @@ struct ExportCommand: ParsableCommand, ReportingCommand {
       throw ValidationError("--key names the key for --sign: give both.")
     }
     if dest != nil, to != nil { throw ValidationError("DEST and --to are the same: give one.") }
+    try image.validate(self)
     if let target, target.isEmpty { throw ValidationError("The destination is empty.") }
     if target == "-", remote.remoteHost != nil {
       throw ValidationError("Standard output is not on another host: give '-' or -R, not both.")
@@ -73,10 +80,11 @@ struct ExportCommand: ParsableCommand, ReportingCommand {
   }
 
   /// The destination, from DEST or --to.
-  private var target: String? { to ?? dest }
+  var target: String? { to ?? dest }
 
   func run() throws {
     let workspace = try common.open()
+    if image.isWanted { return try image.run(self, workspace) }
     var request = ExportRequest(ref)
     request.destination = target == "-" ? .standardOutput : .file(target)
     request.extras = try extra.map { try workspace.extra($0) }

@@ -46,7 +46,7 @@ enum JSONDocuments {
       FilesJSON.self, ForgetJSON.self, ImagesJSON.self, ImportJSON.self, IndexTotals.self,
       InitializedStore.self, KeyJSON.self, KeysJSON.self, LiteOutcome.self, LocatedEntry.self,
       MaintenanceOutcome.self, MatchesJSON.self, NewSnapshotsJSON.self, NodesReport.self,
-      BuildSearch.self, PackOutcome.self,
+      BuildSearch.self, OCIExportOutcome.self, PackOutcome.self,
       PackPlan.self,
       PathHistoryJSON.self, PinsJSON.self, RecipesOutcome.self, RemovedDefinitionsJSON.self,
       RepairOutcome.self, RestoreOutcome.self, ResumeJSON.self, RevertJSON.self, RowsSetJSON.self,
