@@ -66,6 +66,8 @@ enum Parser: String, CaseIterable {
   case walk
   case squashfs
   case configuration
+  case json
+  case layer
 
   /// A function of C's, which captures nothing.
   var target: cfuzzer_target {
@@ -94,6 +96,8 @@ enum Parser: String, CaseIterable {
     case .walk: { data, size in run(fuzzWalk, data, size) }
     case .squashfs: { data, size in run(fuzzSquashfs, data, size) }
     case .configuration: { data, size in run(fuzzConfiguration, data, size) }
+    case .json: { data, size in run(fuzzJSON, data, size) }
+    case .layer: { data, size in run(fuzzLayer, data, size) }
     case .bundle: { data, size in run(fuzzBundle, data, size) }
     case .manifest: { data, size in run(fuzzManifest, data, size) }
     }

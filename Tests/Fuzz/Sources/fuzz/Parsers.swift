@@ -186,6 +186,8 @@ extension Parser {
     case .plan: return PlanSeeds.all()
     // scripts/fuzz.sh lets mksquashfs make them.
     case .squashfs: return []
+    case .json: return ImageSeeds.documents
+    case .layer: return ImageSeeds.layers
     case .ref, .journal, .packages: return RecordSeeds.of(self)
     case .tar: return bundles.compactMap { plain($0) }
     case .gzip:

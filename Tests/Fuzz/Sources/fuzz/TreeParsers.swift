@@ -95,6 +95,31 @@ private final class Target {
 
 nonisolated(unsafe) private let target = Target()
 
+/// Two layers as an import reads them: the halves of a plain tar whose header sums are made right, or the
+/// same tar twice.
+func fuzzLayer(_ bytes: [UInt8]) {
+  let tar = withRightSums(bytes)
+  let cut = bytes.count > 1024 && bytes.count % 2 == 0 ? tar.count / 1024 * 512 : tar.count
+  let parts = [Array(tar[..<cut]), cut == tar.count ? tar : Array(tar[cut...])]
+  do {
+    let tree = try target.next().withWorker { worker in
+      var reader = LayerReader(worker: worker, progress: Progress())
+      for part in parts {
+        let input = Input(part, step: 4000)
+        _ = try reader.apply { input.read($0) }
+      }
+      return try reader.finish()
+    }
+    hold(tree.entry.kind == .directory && tree.entryCount > 0, "a tree is a directory")
+  } catch let error as any ExplainedError {
+    hold(!error.messageWithHint.isEmpty, "an error explains itself")
+    hold(
+      error.messageWithHint.unicodeScalars.allSatisfy {
+        $0 == "\n" || $0.properties.generalCategory != .control
+      }, "nothing in it steers a terminal")
+  } catch { hold(false, "an error without words: \(error)") }
+}
+
 /// A bundle as an import reads it: a plain tar whose header sums are made right.
 func fuzzReader(_ bytes: [UInt8]) {
   let input = Input(withRightSums(bytes), step: 4000)
