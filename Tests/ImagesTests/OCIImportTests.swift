@@ -178,6 +178,29 @@ struct OCIImportTests {
     #expect((refused as? any ExplainedError)?.errorCode == .notFound)
   }
 
+  @Test func `a bundle and an OCI image come in through a pipe`() throws {
+    let node = try TestNode.directory(tree: ["etc/motd": "hello\n"])
+    let bundle = try node.bundle("compute.tgz")
+    let archive = node.directory.path("compute.oci.tar")
+    var export = OCIExportRequest("compute@1")
+    export.destination = .archive(archive)
+    _ = try node.workspace.exportOCI(export)
+    let pipe = node.directory.path("pipe")
+    for (source, form) in [(bundle, ImportForm.automatic), (archive, .oci)] {
+      try shell("rm -f \"$1\"; mkfifo \"$1\"", pipe)
+      let bytes = try Data(contentsOf: URL(fileURLWithPath: source))
+      try startDetachedThread {
+        // Waits until the import opens the pipe.
+        FileHandle(forWritingAtPath: pipe)?.write(bytes)
+      }
+      var request = ImportRequest(pipe)
+      request.form = form
+      request.name = "compute"
+      request.replaces = true
+      #expect(try node.workspace.importBundle(request).images.first?.remaining?.isEmpty == true)
+    }
+  }
+
   @Test func `imgimport reads no OCI image`() throws {
     let node = try ImageNode(ImageDraft().archive)
     let error = #expect(throws: (any Error).self) { try node.importing { $0.form = .bundle } }

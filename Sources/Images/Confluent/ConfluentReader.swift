@@ -22,10 +22,14 @@ struct ConfluentReader: Collaborator {
     let files = context.fileSystem
     guard request.form == .automatic, request.bundle != "-",
       var path = AbsolutePath(absolute(request.bundle)),
+      // A pipe can be opened only once, by the reader of bundles.
+      let kind = try? files.statIfPresent(
+        at: files.workingDirectory, path.bytes, followLink: true)?.kind,
+      kind == .file || kind == .directory,
       var file = try? files.openFile(
         at: files.workingDirectory, Array(path.bytes), [.read, .nonBlocking])
     else { return nil }
-    if try files.stat(file.raw).kind == .directory {
+    if kind == .directory {
       guard
         let image = try? files.openFile(
           at: file.raw, ConfluentReader.fileName, [.read, .noFollow, .nonBlocking])

@@ -28,14 +28,14 @@ struct OCIRecognition: Collaborator {
       return try OCIArchiveFiles(nil, context.store(), context.progress)
     }
     let path = Array(absolute(request.bundle).utf8)
-    let file: Descriptor
-    do throws(SystemError) {
-      file = try fileSystem.openFile(at: fileSystem.workingDirectory, path, [.read])
-    } catch {
-      // The reader of bundles reports it.
-      return nil
-    }
-    guard try fileSystem.stat(file.raw).kind != .directory else {
+    // The reader of bundles reports what cannot be examined. A pipe can be opened only once.
+    guard
+      let kind = try? fileSystem.statIfPresent(
+        at: fileSystem.workingDirectory, path, followLink: true)?.kind,
+      isWanted || kind == .file || kind == .directory
+    else { return nil }
+    let file = try fileSystem.openFile(at: fileSystem.workingDirectory, path, [.read])
+    guard kind != .directory else {
       let files = OCIDirectoryFiles(fileSystem: fileSystem, directory: file)
       let isLayout = try files.file("oci-layout") != nil || files.file("index.json") != nil
       return isLayout || isWanted ? files : nil
