@@ -105,7 +105,7 @@ struct ImagePacker: Collaborator {
           uuid: uuid,
           snapshot: SnapshotName(
             image: try ImageName(snapshot.snapshot.image), number: snapshot.number),
-          id: snapshot.id, created: now()))
+          id: snapshot.id, created: context.now()))
     } catch {
       // The packed image is complete.
       context.reporter.warn(

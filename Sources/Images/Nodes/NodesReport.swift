@@ -79,7 +79,7 @@ struct NodeReporter: Collaborator {
     _ nodes: [String], _ image: String, unclear: [String], timeoutSeconds: Int,
     range: ([String]) -> String
   ) throws -> NodesReport {
-    let asked = now()
+    let asked = context.now()
     guard !nodes.isEmpty else {
       return NodesReport(image: image, asked: asked, groups: [], silent: [], unclear: unclear)
     }
