@@ -13,7 +13,7 @@ extension SecretCheck {
   var decidesWithoutContent: Bool {
     switch self {
     case .content, .unlessPublic: true
-    case .contentWith, .keyFormat, .accounts, .installer, .values, .directives, .emptied: false
+    case .keyFormat, .accounts, .installer, .values, .directives, .emptied: false
     }
   }
 
@@ -23,21 +23,24 @@ extension SecretCheck {
     case .content: return bytes.allSatisfy(isBlank) ? .nothing : .wholeFile
     case .unlessPublic:
       return bytes.allSatisfy(isBlank) || SecretCheck.isPublic(bytes) ? .nothing : .wholeFile
-    case .contentWith(let texts):
-      return texts.contains { bytes.contains(text: $0) } ? .wholeFile : .nothing
     case .keyFormat: return KeyFormat.holdsPrivateKey(bytes) ? .wholeFile : .nothing
     case .accounts: return result(SecretCheck.hashes(bytes))
     case .installer: return result(InstallerFile.passwords(bytes))
     case .values(let names):
-      let known = Set(names.map { Array($0.utf8)[...].lowered })
+      let known = Self.words(names)
       return result(ValueFinder(isSecret: { known.contains($0) }, isStrict: false).find(bytes))
     case .directives(let words):
-      return result(SecretCheck.directives(bytes, Set(words.map { Array($0.utf8)[...].lowered })))
+      return result(SecretCheck.directives(bytes, Self.words(words)))
     case .emptied:
       let text = bytes[...].stripped
       if text.allSatisfy(isBlank) || text.starts(with: "uninitialized".utf8) { return .nothing }
       return .stretches([Redaction(range: 0..<bytes.count, replacement: [])])
     }
+  }
+
+  /// Returns the words of a list in lower case.
+  private static func words(_ list: String) -> Set<[UInt8]> {
+    Set(list.utf8.split(separator: ASCII.blank).map { Array($0)[...].lowered })
   }
 
   private func result(_ redactions: [Redaction]) -> SecretCheckResult {

@@ -7,439 +7,197 @@
 // 2. The check of a rule decides whether a file with such a path holds a secret.
 // 3. A scrubbed export leaves a file out, or blanks only the bytes of the secret.
 
-/// A row of the table.
-public struct SecretRule: Sendable {
-  public let id: String
-  public let kind: SecretKind
-  public let patterns: [String]
-  public let check: SecretCheck
-  public let reason: String
-
-  init(
-    _ id: String, _ kind: SecretKind, _ patterns: [String], _ check: SecretCheck, _ reason: String
-  ) {
-    self.id = id
-    self.kind = kind
-    self.patterns = patterns
-    self.check = check
-    self.reason = reason
-  }
-}
-
-/// How a file whose path matches a rule is examined and scrubbed.
-public enum SecretCheck: Sendable {
-  /// Any content is secret: the file is left out.
-  case content
-  /// Any content except public keys and certificates is secret: the file is left out.
-  case unlessPublic
-  /// Content with one of these texts is secret: the file is left out.
-  case contentWith([String])
-  /// A keystore or a DER key is secret: the file is left out.
-  case keyFormat
-  /// Lines of fields that are separated by colons. "*" replaces the hash in the second field.
-  case accounts
-  /// Passwords on lines of kickstart, preseed and AutoYaST files are blanked.
-  case installer
-  /// Values of these names are blanked: NAME=VALUE, NAME: VALUE, "NAME": "VALUE", <NAME>VALUE<.
-  case values([String])
-  /// The rest of a line that starts with one of these words is blanked.
-  case directives([String])
-  /// The file stays, empty.
-  case emptied
-
-  /// The treatment in a scrubbed export, as docs/secrets.md prints it.
-  public var treatment: String {
-    switch self {
-    case .content, .unlessPublic, .contentWith, .keyFormat: "left out"
-    case .accounts: "hashes become `*`"
-    case .installer, .values, .directives: "values blanked"
-    case .emptied: "emptied"
-    }
-  }
-}
-
 extension SecretRule {
   /// All rules, in the order of the documentation.
   public static let table: [SecretRule] = accounts + keys + services + credentials + others
 
-  private static func backups(_ name: String) -> [String] {
-    [name, name + "-", name + "~", name + ".*", name + "_*", "." + name + ".*", name + "+"]
+  /// Returns the patterns of a file in /etc and of its backups.
+  private static func backups(_ name: String) -> String {
+    "etc/% etc/%- etc/%~ etc/%.* etc/%_* etc/.%.* etc/%+".replacing("%", with: name)
   }
-
-  private static func inEtc(_ names: [String]) -> [String] { names.map { "etc/" + $0 } }
 
   private static let accounts = [
     SecretRule(
-      "shadow", .passwordHash,
-      inEtc(backups("shadow") + backups("gshadow") + backups("passwd") + backups("group")),
-      .accounts, "password hash; a locked one can be cracked as well"),
+      "shadow", .passwordHash, .accounts, "password hash; a locked one can be cracked as well",
+      backups("shadow"), backups("gshadow"), backups("passwd"), backups("group")),
     SecretRule(
-      "opasswd", .passwordHash, ["etc/security/opasswd*"], .content, "hashes of earlier passwords"),
+      "opasswd", .passwordHash, .content, "hashes of earlier passwords", "etc/security/opasswd*"),
+    SecretRule("smbpasswd", .sambaSecrets, .content, "password hashes", "smbpasswd smbpasswd.*"),
     SecretRule(
-      "smbpasswd", .sambaSecrets, ["smbpasswd", "smbpasswd.*"], .content, "password hashes"),
+      "kickstart", .kickstartPassword, .installer, "password for an unattended installation",
+      "anaconda-ks.cfg original-ks.cfg initial-setup-ks.cfg *.ks ks.cfg *.tmpl preseed.cfg",
+      "*.preseed preseed/* autoinst.xml *.autoyast autoinst*.xml"),
     SecretRule(
-      "kickstart", .kickstartPassword,
-      [
-        "anaconda-ks.cfg", "original-ks.cfg", "initial-setup-ks.cfg", "*.ks", "ks.cfg", "*.tmpl",
-        "preseed.cfg", "*.preseed", "preseed/*", "autoinst.xml", "*.autoyast", "autoinst*.xml",
-      ], .installer, "password for an unattended installation"),
+      "grub-user", .bootLoaderPassword, .values("GRUB2_PASSWORD"), "boot loader password hash",
+      "grub*/user.cfg grub*/grub.cfg grub/menu.lst"),
     SecretRule(
-      "grub-user", .bootLoaderPassword, ["grub*/user.cfg", "grub*/grub.cfg", "grub/menu.lst"],
-      .values(["GRUB2_PASSWORD"]), "boot loader password hash"),
-    SecretRule(
-      "grub-legacy", .bootLoaderPassword, ["grub/menu.lst", "grub/grub.conf", "etc/lilo.conf"],
-      .directives(["password"]), "boot loader password"),
+      "grub-legacy", .bootLoaderPassword, .directives("password"), "boot loader password",
+      "grub/menu.lst grub/grub.conf etc/lilo.conf"),
   ]
 
   private static let keys = [
     SecretRule(
-      "ssh-host-key", .sshHostKey,
-      [
-        "ssh/ssh_host_*_key", "ssh/ssh_host_key", "hostkeys/ssh_host_*_key",
-        "hostkeys/ssh_host_key",
-      ],
-      .unlessPublic, "SSH host private key"),
+      "ssh-host-key", .sshHostKey, .unlessPublic, "SSH host private key",
+      "ssh/ssh_host_*_key ssh/ssh_host_key hostkeys/ssh_host_*_key hostkeys/ssh_host_key"),
     SecretRule(
-      "ssh-host-key-copy", .sshHostKey, ["ssh/ssh_host_*_key.*", "ssh_host_*_key"], .unlessPublic,
-      "copy of an SSH host private key"),
+      "ssh-host-key-copy", .sshHostKey, .unlessPublic, "copy of an SSH host private key",
+      "ssh/ssh_host_*_key.* ssh_host_*_key"),
     SecretRule(
-      "ssh-user-key", .sshUserKey, [".ssh/id_*", ".ssh/identity", "_ssh/id_*", ".ssh/*_rsa"],
-      .unlessPublic, "user's private SSH key"),
+      "ssh-user-key", .sshUserKey, .unlessPublic, "user's private SSH key",
+      ".ssh/id_* .ssh/identity _ssh/id_* .ssh/*_rsa"),
     SecretRule(
-      "tls-private", .privateKey,
-      ["pki/tls/private/**", "etc/ssl/private/**", "private_keys/**", "etc/letsencrypt/keys/**"],
-      .unlessPublic, "TLS service key"),
+      "tls-private", .privateKey, .unlessPublic, "TLS service key",
+      "pki/tls/private/** etc/ssl/private/** private_keys/** etc/letsencrypt/keys/**"),
+    SecretRule("acme-account", .privateKey, .content, "ACME account key", "private_key.json"),
     SecretRule(
-      "acme-account", .privateKey, ["private_key.json"], .content, "ACME account key"),
+      "key-format", .keystore, .keyFormat, "keystore, or private key in a binary format",
+      "*.p12 *.pfx *.jks *.jceks *.keystore *.bks *.kdb *.kdbx *.der *.pk8 *.p8 *.key *.pem *.ppk"),
+    SecretRule("nss-database", .keystore, .content, "database of private keys", "key3.db key4.db"),
     SecretRule(
-      "key-format", .keystore,
-      [
-        "*.p12", "*.pfx", "*.jks", "*.jceks", "*.keystore", "*.bks", "*.kdb", "*.kdbx", "*.der",
-        "*.pk8", "*.p8", "*.key", "*.pem", "*.ppk",
-      ], .keyFormat, "keystore, or private key in a binary format"),
+      "softhsm", .keystore, .content, "token of a software key store", "softhsm/tokens/**"),
     SecretRule(
-      "nss-database", .keystore, ["key3.db", "key4.db"], .content, "database of private keys"),
+      "gnupg", .pgpKey, .content, "GnuPG private key",
+      "secring.gpg private-keys-v1.d/* trustdb.gpg.secret secring.pgp"),
+    SecretRule("munge", .mungeKey, .content, "munge key", "munge/*.key munge.key"),
     SecretRule(
-      "softhsm", .keystore, ["softhsm/tokens/**"], .content, "token of a software key store"),
+      "keytab", .kerberosKeytab, .content, "Kerberos principal keys",
+      "*.keytab krb5.keytab* keytab"),
     SecretRule(
-      "gnupg", .pgpKey,
-      ["secring.gpg", "private-keys-v1.d/*", "trustdb.gpg.secret", "secring.pgp"], .content,
-      "GnuPG private key"),
-    SecretRule("munge", .mungeKey, ["munge/*.key", "munge.key"], .content, "munge key"),
+      "kdc", .kerberosDatabase, .content, "KDC database or master key",
+      "krb5kdc/principal* krb5kdc/.k5* krb5kdc/stash* .k5.* krb5kdc/*.dump"),
     SecretRule(
-      "keytab", .kerberosKeytab, ["*.keytab", "krb5.keytab*", "keytab"], .content,
-      "Kerberos principal keys"),
-    SecretRule(
-      "kdc", .kerberosDatabase,
-      ["krb5kdc/principal*", "krb5kdc/.k5*", "krb5kdc/stash*", ".k5.*", "krb5kdc/*.dump"], .content,
-      "KDC database or master key"),
-    SecretRule(
-      "kerberos-ticket", .kerberosTicket, ["tmp/krb5cc*", "krb5cc_*"], .content,
-      "user's Kerberos tickets"),
+      "kerberos-ticket", .kerberosTicket, .content, "user's Kerberos tickets",
+      "tmp/krb5cc* krb5cc_*"),
     SecretRule(
       "wireguard", .wireguardKey,
-      ["wireguard/*.conf", "systemd/network/*.netdev", "*.nmconnection"],
-      .values(["PrivateKey", "PresharedKey", "private-key", "preshared-key"]), "tunnel key"),
+      .values("PrivateKey PresharedKey private-key preshared-key"), "tunnel key",
+      "wireguard/*.conf systemd/network/*.netdev *.nmconnection"),
     SecretRule(
-      "wireguard-key", .wireguardKey,
-      ["wireguard/*.key", "wireguard/privatekey*", "wireguard/*psk*"],
-      .content, "tunnel key"),
+      "wireguard-key", .wireguardKey, .content, "tunnel key",
+      "wireguard/*.key wireguard/privatekey* wireguard/*psk*"),
     SecretRule(
-      "vpn", .vpnSecret,
-      [
-        "ipsec.secrets", "ipsec.d/*.secrets", "chap-secrets", "pap-secrets", "srp-secrets",
-        "tinc/*/*.priv", "openvpn/*.key", "openvpn/*auth*.txt",
-        "openvpn/*/*.key", "openvpn/*pass*", "racoon/psk.txt", "vpnc/*.conf",
-      ], .content, "VPN secret"),
+      "vpn", .vpnSecret, .content, "VPN secret",
+      "ipsec.secrets ipsec.d/*.secrets chap-secrets pap-secrets srp-secrets tinc/*/*.priv",
+      "openvpn/*.key openvpn/*auth*.txt openvpn/*/*.key openvpn/*pass* racoon/psk.txt vpnc/*.conf"),
     SecretRule(
-      "swanctl", .vpnSecret, ["swanctl/swanctl.conf", "swanctl/conf.d/*.conf"], .values(["secret"]),
-      "VPN secret"),
+      "swanctl", .vpnSecret, .values("secret"), "VPN secret",
+      "swanctl/swanctl.conf swanctl/conf.d/*.conf"),
     SecretRule(
-      "disk-key", .diskKey,
-      ["cryptsetup-keys.d/*", "etc/luks/*", "etc/luks-keys/*", "luks*.key", "crypto_keyfile*"],
-      .content, "disk encryption key"),
+      "disk-key", .diskKey, .content, "disk encryption key",
+      "cryptsetup-keys.d/* etc/luks/* etc/luks-keys/* luks*.key crypto_keyfile*"),
     SecretRule(
       "system-credential", .systemCredential,
-      [
-        "systemd/credential.secret", "credstore/*", "credstore.encrypted/*",
-        "NetworkManager/secret_key", "sss/secrets/*", "custodia/*.keys",
-      ], .content, "key that encrypts other secrets of the machine"),
+      .content, "key that encrypts other secrets of the machine",
+      "systemd/credential.secret credstore/* credstore.encrypted/* NetworkManager/secret_key",
+      "sss/secrets/* custodia/*.keys"),
   ]
 
   private static let services = [
     SecretRule(
       "network-manager", .networkPassword,
-      ["system-connections/*", "network-scripts/keys-*", "NetworkManager/conf.d/*"],
-      .values([
-        "psk", "password", "wep-key0", "wep-key1", "wep-key2", "wep-key3", "wep-key",
-        "private-key-password", "phase2-private-key-password", "leap-password", "secret", "secrets",
-        "xauth-password", "ipsec-psk", "WPA_PSK", "KEY", "KEY1", "KEY_PASSPHRASE1",
-        "IEEE_8021X_PASSWORD", "IEEE_8021X_PRIVATE_KEY_PASSWORD", "cert-pass",
-      ]), "network password"),
+      .values(
+        """
+        psk password wep-key0 wep-key1 wep-key2 wep-key3 wep-key private-key-password \
+        phase2-private-key-password leap-password secret secrets xauth-password ipsec-psk WPA_PSK \
+        KEY KEY1 KEY_PASSPHRASE1 IEEE_8021X_PASSWORD IEEE_8021X_PRIVATE_KEY_PASSWORD cert-pass
+        """), "network password",
+      "system-connections/* network-scripts/keys-* NetworkManager/conf.d/*"),
     SecretRule(
       "wpa", .networkPassword,
-      ["wpa_supplicant*.conf", "hostapd*.conf", "iwd/*.psk", "iwd/*.8021x", "netplan/*.yaml"],
-      .values([
-        "psk", "password", "wpa_passphrase", "wpa_psk", "sae_password", "private_key_passwd",
-        "Passphrase", "PreSharedKey", "EAP-Password", "wep_key0", "auth_server_shared_secret",
-      ]), "network password"),
+      .values(
+        """
+        psk password wpa_passphrase wpa_psk sae_password private_key_passwd Passphrase \
+        PreSharedKey EAP-Password wep_key0 auth_server_shared_secret
+        """), "network password",
+      "wpa_supplicant*.conf hostapd*.conf iwd/*.psk iwd/*.8021x netplan/*.yaml"),
     SecretRule(
       "ldap-conf", .ldapPassword,
-      [
-        "nslcd.conf", "ldap.conf", "pam_ldap.conf", "libnss-ldap.conf", "slapd.conf",
-        "nss_ldap.conf", "sudo-ldap.conf",
-      ], .directives(["bindpw", "rootbindpw", "rootpw", "bindpwfile_secret"]),
-      "LDAP bind password"),
+      .directives("bindpw rootbindpw rootpw bindpwfile_secret"), "LDAP bind password",
+      "nslcd.conf ldap.conf pam_ldap.conf libnss-ldap.conf slapd.conf nss_ldap.conf",
+      "sudo-ldap.conf"),
     SecretRule(
-      "sssd", .ldapPassword, ["sssd.conf", "sssd/conf.d/*", "autofs_ldap_auth.conf"],
-      .values(["ldap_default_authtok", "secret", "ldap_sasl_authtok", "proxy_password"]),
-      "LDAP bind password"),
+      "sssd", .ldapPassword,
+      .values("ldap_default_authtok secret ldap_sasl_authtok proxy_password"), "LDAP bind password",
+      "sssd.conf sssd/conf.d/* autofs_ldap_auth.conf"),
     SecretRule(
-      "ldap-secret", .ldapPassword, ["ldap.secret", "libnss-ldap.secret", "pam_ldap.secret"],
-      .content, "LDAP bind password"),
+      "ldap-secret", .ldapPassword, .content, "LDAP bind password",
+      "ldap.secret libnss-ldap.secret pam_ldap.secret"),
     SecretRule(
-      "slapd", .ldapPassword, ["slapd.d/**"], .values(["olcRootPW", "olcDbBindPW"]),
-      "directory server password"),
+      "slapd", .ldapPassword, .values("olcRootPW olcDbBindPW"), "directory server password",
+      "slapd.d/**"),
     SecretRule(
-      "sss-cache", .cachedCredentials, ["sss/db/*.ldb", "sss/db/ccache_*", "cache/nscd/*"],
-      .content, "cached accounts and hashes"),
+      "sss-cache", .cachedCredentials, .content, "cached accounts and hashes",
+      "sss/db/*.ldb sss/db/ccache_* cache/nscd/*"),
     SecretRule(
-      "slurm-conf", .slurmKey, ["slurmdbd.conf", "slurm.conf", "slurmrestd.conf"],
-      .values(["StoragePass", "AccountingStoragePass", "ArchivePass", "JobCompPass"]),
-      "slurm database password"),
+      "slurm-conf", .slurmKey, .values("StoragePass AccountingStoragePass ArchivePass JobCompPass"),
+      "slurm database password",
+      "slurmdbd.conf slurm.conf slurmrestd.conf"),
     SecretRule(
-      "slurm-key", .slurmKey,
-      ["jwt_hs256.key", "slurm/*.key", "slurm.key", "slurm*/*.jwks", "StateSaveLocation/*.key"],
-      .content, "slurm key"),
+      "slurm-key", .slurmKey, .content, "slurm key",
+      "jwt_hs256.key slurm/*.key slurm.key slurm*/*.jwks StateSaveLocation/*.key"),
     SecretRule(
-      "cluster-key", .clusterKey,
-      [
-        "corosync/authkey", "pacemaker/authkey", "booth/*.key", "cluster/fence_xvm.key",
-        "heartbeat/authkeys", "pcsd/*.key", "drbd.d/*.secret", "ha.d/authkeys", ".erlang.cookie",
-        "keepalived/*secret*", "pbs_server_key", "gmond.secret", "lsf.sudoers.key",
-      ], .content, "cluster key"),
+      "cluster-key", .clusterKey, .content, "cluster key",
+      "corosync/authkey pacemaker/authkey booth/*.key cluster/fence_xvm.key heartbeat/authkeys",
+      "pcsd/*.key drbd.d/*.secret ha.d/authkeys .erlang.cookie keepalived/*secret* pbs_server_key",
+      "gmond.secret lsf.sudoers.key"),
     SecretRule(
-      "cluster-conf", .clusterKey, ["cluster.conf", "keepalived.conf", "drbd.d/*.res"],
-      .values(["passwd", "auth_pass", "shared-secret", "password"]), "cluster password"),
+      "cluster-conf", .clusterKey,
+      .values("passwd auth_pass shared-secret password"), "cluster password",
+      "cluster.conf keepalived.conf drbd.d/*.res"),
     SecretRule(
       "bmc", .bmcPassword,
-      [
-        "freeipmi/*.conf", "ipmi*.conf", "ipmitool.conf", "ipmidetect.conf", "powerman.conf",
-        "redfish*.conf", "bmc*.conf", "conserver.cf", "ipmi_*", "ipmi/*",
-      ], .values(["password", "passwd", "k_g", "IPMI_PASSWORD", "bmc_password", "ipmipass"]),
-      "BMC password"),
+      .values("password passwd k_g IPMI_PASSWORD bmc_password ipmipass"), "BMC password",
+      "freeipmi/*.conf ipmi*.conf ipmitool.conf ipmidetect.conf powerman.conf redfish*.conf",
+      "bmc*.conf conserver.cf ipmi_* ipmi/*"),
     SecretRule(
-      "bmc-directive", .bmcPassword, ["freeipmi/*.conf", "ipmi*.conf", "ipmi/*", "bmc*.conf"],
-      .directives(["password", "passwd", "k_g"]), "BMC password"),
+      "bmc-directive", .bmcPassword, .directives("password passwd k_g"), "BMC password",
+      "freeipmi/*.conf ipmi*.conf ipmi/* bmc*.conf"),
     SecretRule(
-      "conserver", .bmcPassword, ["conserver.passwd", ".ipmipass", "ipmipasswd", "bmc.password"],
-      .content, "console password"),
+      "conserver", .bmcPassword, .content, "console password",
+      "conserver.passwd .ipmipass ipmipasswd bmc.password"),
     SecretRule(
-      "rsync", .rsyncPassword,
-      ["rsyncd.secrets", "*rsync*.secrets", "rsync*.pass*", ".rsync_pass*"],
-      .content, "rsync passwords"),
+      "rsync", .rsyncPassword, .content, "rsync passwords",
+      "rsyncd.secrets *rsync*.secrets rsync*.pass* .rsync_pass*"),
     SecretRule(
-      "samba", .sambaSecrets,
-      [
-        "secrets.tdb", "passdb.tdb", "samba/private/**", "secrets.ldb", "sam.ldb",
-        ".smbcredentials", "smbcredentials", "cifs*.cred*", "samba/*cred*", "*.smbcred*",
-      ], .content, "Samba or CIFS mount secrets"),
+      "samba", .sambaSecrets, .content, "Samba or CIFS mount secrets",
+      "secrets.tdb passdb.tdb samba/private/** secrets.ldb sam.ldb .smbcredentials smbcredentials",
+      "cifs*.cred* samba/*cred* *.smbcred*"),
     SecretRule(
       "snmp", .snmpCommunity,
-      [
-        "snmpd.conf", "snmp.conf", "snmptrapd.conf", "snmpd.local.conf",
-        "snmpd.conf.d/*", "snmpd.d/*",
-      ],
-      .directives([
-        "rocommunity", "rwcommunity", "rocommunity6", "rwcommunity6", "com2sec", "com2sec6",
-        "createUser", "usmUser", "authCommunity", "defAuthPassphrase", "defPrivPassphrase",
-        "defPassphrase", "defCommunity", "trapcommunity", "trapsink", "trap2sink", "informsink",
-      ]), "SNMP community or passphrase"),
+      .directives(
+        """
+        rocommunity rwcommunity rocommunity6 rwcommunity6 com2sec com2sec6 createUser usmUser \
+        authCommunity defAuthPassphrase defPrivPassphrase defPassphrase defCommunity trapcommunity \
+        trapsink trap2sink informsink
+        """), "SNMP community or passphrase",
+      "snmpd.conf snmp.conf snmptrapd.conf snmpd.local.conf snmpd.conf.d/* snmpd.d/*"),
     SecretRule(
-      "dns", .dnsKey,
-      [
-        "rndc.key", "rndc.conf", "bind/*.key", "named*.key", "named.conf*", "dhcpd*.conf", "*.tsig",
-        "ddns*.key",
-      ],
-      .directives(["secret"]), "name server key"),
+      "dns", .dnsKey, .directives("secret"), "name server key",
+      "rndc.key rndc.conf bind/*.key named*.key named.conf* dhcpd*.conf *.tsig ddns*.key"),
+    SecretRule("dnssec", .dnsKey, .content, "DNS zone private key", "K*.private"),
     SecretRule(
-      "dnssec", .dnsKey, ["K*.private"], .content, "DNS zone private key"),
+      "mail", .mailPassword, .content, "mail server password",
+      "sasl_passwd* passwd.client .fetchmailrc fetchmailrc .msmtprc msmtprc dovecot/users",
+      "dovecot/passwd* sasldb2 smtp_auth* .mailrc.auth"),
+    SecretRule("ssmtp", .mailPassword, .values("AuthPass"), "mail server password", "ssmtp.conf"),
     SecretRule(
-      "mail", .mailPassword,
-      [
-        "sasl_passwd*", "passwd.client", ".fetchmailrc", "fetchmailrc", ".msmtprc", "msmtprc",
-        "dovecot/users", "dovecot/passwd*", "sasldb2", "smtp_auth*", ".mailrc.auth",
-      ], .content, "mail server password"),
+      "web", .webPassword, .content, "web server password hashes",
+      ".htpasswd* htpasswd* .htdigest* htdigest*"),
     SecretRule(
-      "ssmtp", .mailPassword, ["ssmtp.conf"], .values(["AuthPass"]), "mail server password"),
+      "monitoring", .configuredPassword, .content, "monitoring key or password",
+      "zabbix*.psk zabbix/*.psk telegraf.conf grafana.ini icinga*.pwd"),
     SecretRule(
-      "web", .webPassword, [".htpasswd*", "htpasswd*", ".htdigest*", "htdigest*"], .content,
-      "web server password hashes"),
-    SecretRule(
-      "monitoring", .configuredPassword,
-      ["zabbix*.psk", "zabbix/*.psk", "telegraf.conf", "grafana.ini", "icinga*.pwd"], .content,
-      "monitoring key or password"),
-    SecretRule(
-      "storage", .storageKey,
-      [
-        "ceph/*.keyring", "ceph/*.secret", "ceph/*secret*", "*.keyring.secret", "beegfs/conn*auth*",
-        "conn.auth", "connauthfile", "mmfs/ssl/**", "mmsdrfs", "glusterfs/*.secret", "lustre/*.key",
-        "iscsi/secrets*", "lnet*.key", "minio/*.env",
-      ], .content, "storage system key"),
+      "storage", .storageKey, .content, "storage system key",
+      "ceph/*.keyring ceph/*.secret ceph/*secret* *.keyring.secret beegfs/conn*auth* conn.auth",
+      "connauthfile mmfs/ssl/** mmsdrfs glusterfs/*.secret lustre/*.key iscsi/secrets* lnet*.key",
+      "minio/*.env"),
     SecretRule(
       "iscsi", .storageKey,
-      ["iscsid.conf", "iscsi/nodes/**", "iscsi/send_targets/**", "ietd.conf"],
-      .values([
-        "node.session.auth.password", "node.session.auth.password_in",
-        "discovery.sendtargets.auth.password", "discovery.sendtargets.auth.password_in",
-      ]), "iSCSI CHAP password"),
-  ]
-
-  private static let credentials = [
-    SecretRule(
-      "netrc", .netrc, [".netrc", "_netrc", "netrc", ".authinfo"], .content, "host passwords"),
-    SecretRule(
-      "database-file", .databasePassword,
-      [".pgpass", "pgpass.conf", ".mylogin.cnf", ".pg_service.conf", ".dbshell", ".odbc.ini"],
-      .content, "database password"),
-    SecretRule(
-      "database-conf", .databasePassword,
-      [".my.cnf", "my.cnf", "debian.cnf", "mysql/**", "my.cnf.d/*", "mongod.conf", "redis*.conf"],
-      .values(["password", "requirepass", "masterauth", "MYSQL_PWD"]), "database password"),
-    SecretRule(
-      "redis", .databasePassword, ["redis*.conf", "redis/*.conf"],
-      .directives(["requirepass", "masterauth"]), "database password"),
-    SecretRule(
-      "aws", .cloudCredentials,
-      [
-        ".aws/credentials", ".aws/cli/cache/*", ".boto", ".s3cfg", "passwd-s3fs", ".passwd-s3fs",
-        "rclone.conf", ".oci/config", ".config/doctl/config.yaml", ".mc/config.json",
-      ],
-      .content, "cloud credentials"),
-    SecretRule(
-      "gcloud", .cloudCredentials,
-      [
-        "gcloud/credentials.db", "gcloud/access_tokens.db", "gcloud/legacy_credentials/**",
-        "application_default_credentials.json",
-      ], .content, "cloud credentials"),
-    SecretRule(
-      "azure", .cloudCredentials,
-      [
-        ".azure/accessTokens.json", ".azure/msal_token_cache*", ".azure/service_principal_entries*",
-        "clouds.yaml", "openrc", "*openrc.sh",
-      ], .content, "cloud credentials"),
-    SecretRule(
-      "cloud-init", .cloudInitData,
-      [
-        "cloud/instance/user-data*", "cloud/instances/*/user-data*", "cloud/instances/*/obj.pkl",
-        "cloud/instances/*/cloud-config.txt", "cloud/instances/*/vendor-data*",
-        "cloud/instance/vendor-data*", "cloud/seed/**", "nocloud/user-data",
-        "nocloud-net/user-data",
-      ], .content, "cloud-init data, which holds passwords"),
-    SecretRule(
-      "cloud-init-conf", .cloudInitData,
-      ["cloud.cfg", "cloud.cfg.d/*", "user-data", "user-data.*"],
-      .values(["passwd", "password", "hashed_passwd", "plain_text_passwd", "hashed-password"]),
-      "cloud-init password"),
-    SecretRule(
-      "docker", .registryCredentials,
-      [
-        ".docker/config.json", ".dockercfg", "containers/auth.json", "kubelet/config.json",
-        ".dockerconfigjson",
-      ],
-      .values(["auth", "identitytoken", "registrytoken", "password"]), "registry password"),
-    SecretRule(
-      "package-index", .registryCredentials,
-      [
-        ".npmrc", ".pypirc", ".gem/credentials", ".cargo/credentials*", ".m2/settings*.xml",
-        ".composer/auth.json", ".config/hub", ".config/gh/hosts.yml", ".terraformrc",
-        "credentials.tfrc.json", ".condarc", "NuGet.Config", ".yarnrc.yml",
-      ],
-      .values([
-        "_authToken", "_auth", "_password", "password", "token", "oauth_token", "passphrase",
-        ":rubygems_api_key", "rubygems_api_key", "npmAuthToken", "ClearTextPassword",
-      ]), "package index password"),
-    SecretRule(
-      "kubeconfig", .kubeconfig,
-      [
-        ".kube/config", "kubernetes/*.conf", "*.kubeconfig", "kubeconfig",
-        "k3s.yaml",
-      ],
-      .values(["token", "client-key-data", "password", "id-token", "refresh-token"]),
-      "Kubernetes credentials"),
-    SecretRule(
-      "kubernetes-token", .kubeconfig,
-      [
-        "k3s/server/token", "k3s/server/node-token", "rke2/server/token", "serviceaccount/token",
-        "known_tokens.csv", "basic_auth.csv",
-      ],
-      .content, "Kubernetes token"),
-    SecretRule(
-      "git", .gitCredentials, [".git-credentials", "git/credentials", ".gitcookies"], .content,
-      "git passwords"),
-    SecretRule(
-      "repository", .repositoryPassword,
-      [
-        "yum.repos.d/*", "yum.conf", "dnf.conf", "apt.conf", "apt.conf.d/*", "pip.conf", ".pip/*",
-        "zypp/repos.d/*", "sysconfig/rhn/up2date", "rhsm.conf", "environment", "sysconfig/proxy",
-      ],
-      .values([
-        "password", "proxy_password", "proxyPassword", "PROXY_PASSWORD", "sslclientkeypassword",
-      ]), "repository password"),
-    SecretRule(
-      "apt-auth", .repositoryPassword,
-      [
-        "apt/auth.conf", "apt/auth.conf.d/*", "zypp/credentials.d/*", "zypp/credentials.cat",
-        "SCCcredentials", "rhn/systemid", "NCCcredentials",
-      ],
-      .content, "repository password"),
-    SecretRule(
-      "xcat-client", .xcatCredentials,
-      [
-        ".xcat/*", "etc/xcat/ca/**", "etc/xcat/cert/**", "etc/xcat/hostkeys/**",
-        "etc/xcatdockerca/**",
-        "etc/xcat/*.sqlite", "etc/xcat/cfgloc*", "xcatpost/_xcat/*", "postscripts/_xcat/*",
-      ],
-      .unlessPublic, "credentials or tables of an xCAT management node"),
-    SecretRule(
-      "otp", .otpSecret, [".google_authenticator", "users.oath", ".yubico/challenge-*", ".totp"],
-      .content, "one-time password seed"),
-    SecretRule(
-      "keyring", .keyring,
-      [
-        "keyrings/*.keyring", "*.kwl", "logins.json", ".password-store/**", "signons.sqlite",
-        ".config/borg/keys/*", ".borg-passphrase", ".restic-pass*", ".config/op/config",
-      ],
-      .content, "stored passwords"),
-    SecretRule(
-      "vault", .vaultPassword,
-      [
-        ".vault-token", ".vault_pass*", ".vault-pass*", "vault_pass*", ".ansible_vault*",
-        "vault-password*",
-      ],
-      .content, "vault password or token"),
-    SecretRule(
-      "password-file", .configuredPassword,
-      [
-        "*.passwd", "*.passphrase", "*.password", "passwords.txt", "password.txt", "*.secret",
-        "*.secrets", "secrets.yml", "secrets.yaml", ".env", "*.token", ".secrets",
-      ],
-      .content, "file whose name suggests passwords"),
-  ]
-
-  private static let others = [
-    SecretRule(
-      "history", .shellHistory,
-      [
-        ".bash_history", ".zsh_history", ".sh_history", ".ksh_history", ".history", ".zhistory",
-        ".mysql_history", ".psql_history", ".python_history", ".sqlite_history", ".lesshst",
-        ".rediscli_history", ".node_repl_history", "fish_history", ".viminfo",
-      ], .content, "typed commands, which may hold passwords"),
-    SecretRule(
-      "random-seed", .identity, ["systemd/random-seed", "lib/random-seed", "urandom/random-seed"],
-      .content, "the same random numbers on every node"),
-    SecretRule(
-      "machine-id", .identity, ["etc/machine-id", "dbus/machine-id"], .emptied,
-      "the same identity on every node"),
+      .values(
+        """
+        node.session.auth.password node.session.auth.password_in \
+        discovery.sendtargets.auth.password discovery.sendtargets.auth.password_in
+        """), "iSCSI CHAP password",
+      "iscsid.conf iscsi/nodes/** iscsi/send_targets/** ietd.conf"),
   ]
 }
