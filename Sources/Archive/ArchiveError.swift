@@ -1,8 +1,6 @@
 // The error of the module Archive: pull readers of tar, cpio and compressed streams, and headers of their
 // members. The module does not depend on stores.
 
-import Codec
-
 /// An archive that cannot be read or written.
 public struct ArchiveError: Error, Sendable, CustomStringConvertible {
   /// The member that the error is about; empty for the archive as a whole.

@@ -1,7 +1,5 @@
 // The packages of one root tree.
 
-import Platform
-
 /// The tool that keeps the database, and its form.
 public enum DatabaseKind: String, Sendable {
   case dpkg

@@ -1,7 +1,6 @@
 // The directories in which steps work. They are made accessible, and cleared protecting flags are
 // restored.
 
-import Codec
 import Platform
 
 /// Opens the directories of a component. Belongs to one thread at a time.

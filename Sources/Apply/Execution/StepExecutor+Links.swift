@@ -1,6 +1,5 @@
 // The steps that change existing entries: hard links, attributes, flags.
 
-import Codec
 import Platform
 import Store
 

@@ -9,7 +9,6 @@
 // This file contains the executor itself, directories and removals. StepExecutor+Files.swift writes
 // entries. StepExecutor+Links.swift creates links and sets attributes.
 
-import Codec
 import Platform
 import Store
 

@@ -6,7 +6,6 @@
 // 3. Paths are relative to the component. The path of the component itself is the top, for single
 //    files and for trees.
 
-import Codec
 import Platform
 import Store
 

@@ -6,7 +6,6 @@
 //    removal only the new tree uses that inode. Until then nothing changes it through the new
 //    names.
 
-import Codec
 import Platform
 import Store
 

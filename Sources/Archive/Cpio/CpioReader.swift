@@ -7,8 +7,6 @@
 // 3. The end mark is required, and only zeros may follow. A truncated archive is an error, and so is a
 //    second archive after the first, which the kernel would also unpack.
 
-import Codec
-
 /// Reads members one by one.
 public final class CpioReader {
   /// The longest target that kernels accept (PATH_MAX includes the NUL); gen_init_cpio's NUL may

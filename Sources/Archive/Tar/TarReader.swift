@@ -6,8 +6,6 @@
 // 2. Content is streamed: `next` skips unread content. Holes of sparse files are read as zeros.
 // 3. Members that no file system can hold (such as a link without a target) are refused.
 
-import Codec
-
 /// Reads members one by one.
 public final class TarReader {
   static let maxNameBytes: UInt64 = 64 << 10

@@ -1,7 +1,5 @@
 // The interface of a walk over an archive.
 
-import Codec
-
 /// A member during a walk.
 public struct WalkedMember: Sendable {
   public let path: [UInt8]

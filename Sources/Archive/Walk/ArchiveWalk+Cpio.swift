@@ -1,8 +1,6 @@
 // The walk over cpio archives in the forms of Linux's initramfs: 070701 and 070702
 // (Documentation/driver-api/early-userspace/buffer-format.rst).
 
-import Codec
-
 extension ArchiveWalk {
   private struct CpioField {
     static let inode = 6, mode = 14, links = 38, size = 54, deviceMajor = 62, nameSize = 94

@@ -1,7 +1,5 @@
 // The walk over tar archives: a `TarReader` parses them, and the consumed blocks are copied unchanged.
 
-import Codec
-
 extension ArchiveWalk {
   /// Walks one archive, to the stream's end.
   func walkTar(_ reader: PeekingReader, _ sink: ByteSink?) throws {

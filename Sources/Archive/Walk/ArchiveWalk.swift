@@ -8,8 +8,6 @@
 // 2. Headers are copied unchanged. A replaced member gets a header with its new size.
 // 3. The archive is hostile: lengths are checked before use.
 
-import Codec
-
 /// A walk over one archive.
 public final class ArchiveWalk {
   let visitor: any ArchiveVisitor

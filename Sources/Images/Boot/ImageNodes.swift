@@ -1,7 +1,6 @@
 // Which nodes boot an image, for `status` and `show`. The nodes come from the same tables as those of the
 // boot-file comparison, but do not depend on the state of any file.
 
-import Platform
 import XCAT
 
 /// The nodes that boot an image.

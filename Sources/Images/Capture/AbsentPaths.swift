@@ -8,7 +8,6 @@
 import Ingest
 import Platform
 import Store
-import XCAT
 
 extension Snapshot {
   /// The paths of files that did not exist, for a capture of the files that are there now.

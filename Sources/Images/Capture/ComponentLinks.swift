@@ -1,10 +1,8 @@
 // Follows components that are symbolic links. A link is a component, and so is its target
 // (`CaptureRootLocator`). A reader of the content at a path follows the links among the components.
 
-import Ingest
 import Platform
 import Store
-import XCAT
 
 extension [Snapshot.Component] {
   /// Returns the component at a path, which may be a link.

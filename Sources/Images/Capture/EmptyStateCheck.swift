@@ -5,7 +5,6 @@
 //    used.
 // 2. A path is absent only if the kernel reports so (ENOENT, ENOTDIR). Any other error ends the capture.
 
-import Codec
 import Ingest
 import Platform
 import Store

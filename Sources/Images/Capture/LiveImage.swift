@@ -1,6 +1,5 @@
 // Captures the live image for comparison with the store: the first step of snapshot, status, diff and revert.
 
-import Codec
 import Ingest
 import Platform
 import Store

@@ -2,7 +2,6 @@
 // (docs/format.md#provenance-and-facts). Behaviour depends on these facts, never on a snapshot's message.
 
 import Codec
-import Platform
 import Store
 
 /// The command that took a snapshot, as provenance and journals name it.

@@ -1,7 +1,6 @@
 // Looks for obstacles that would interrupt a change, before its journal is written. If there is one, nothing
 // has been changed, and nothing must be resumed.
 
-import Apply
 import Glibc
 import Ingest
 import Platform

@@ -4,7 +4,6 @@ import Apply
 import Ingest
 import Platform
 import Store
-import XCAT
 
 /// A live tree of another image whose blocks a new tree may share.
 struct CloneSource {

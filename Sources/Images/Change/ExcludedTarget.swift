@@ -4,11 +4,9 @@
 //    target must not contain such paths.
 // 2. A snapshot that was taken with the same patterns contains none, and is not searched.
 
-import Codec
 import Platform
 import Render
 import Store
-import XCAT
 
 /// A target without excluded entries, and their paths.
 struct ReducedTarget {

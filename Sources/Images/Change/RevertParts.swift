@@ -7,8 +7,6 @@
 //    one, such as a link, nothing is done: the revert would have to remove an entry that nobody named.
 // 4. A hard-linked file that is reverted alone becomes a separate file. Its other names keep their content.
 
-import Apply
-import Codec
 import Platform
 import Render
 import Store

@@ -1,7 +1,6 @@
 // Finds the snapshots that an unfinished change still needs. `forget` and `remove` keep them, even with
 // `--force`.
 
-import Codec
 import Store
 
 /// Finds the snapshots that unfinished changes need.

@@ -6,7 +6,6 @@
 //    whose attributes alone change, and if few of many entries change.
 
 import Apply
-import Ingest
 import Platform
 import Store
 

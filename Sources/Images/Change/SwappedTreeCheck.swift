@@ -5,7 +5,6 @@
 // 2. Every entry must be in the capture, and unchanged. Removed names are not a loss.
 // 3. Inodes that the new tree links to differ only in their change time and link count.
 
-import Apply
 import Ingest
 import Platform
 

@@ -6,7 +6,6 @@
 // 2. A copy overwrites nothing: the name of the image and all paths must be unused.
 // 3. Like an import, a copy can be undone, and resumed after an interruption.
 
-import Apply
 import Ingest
 import Platform
 import Store

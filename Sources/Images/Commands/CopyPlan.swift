@@ -1,6 +1,5 @@
 // The definition, components and rows of a copy, derived from a snapshot of the source image.
 
-import Ingest
 import Platform
 import Store
 import XCAT

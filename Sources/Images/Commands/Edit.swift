@@ -4,7 +4,6 @@
 import Platform
 import Render
 import Store
-import XCAT
 
 extension Workspace {
   /// Edits the live root tree of an image. The live state is recorded first, and the edited one afterwards,

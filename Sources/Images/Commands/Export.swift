@@ -8,8 +8,6 @@
 // 2. xCAT's export leaves out files that are needed to generate the image again. They are reported, and a
 //    complete export includes them.
 
-import Codec
-import Ingest
 import Platform
 import Render
 import Store

@@ -6,7 +6,6 @@
 
 import Platform
 import Store
-import XCAT
 
 extension Workspace {
   /// Removes the snapshots that a policy does not keep.

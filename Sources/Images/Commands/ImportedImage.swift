@@ -1,7 +1,6 @@
 // The import of one image of a bundle: its plan, the safety snapshot, and the change of the live image.
 // Import.swift has the invariants.
 
-import Apply
 import Ingest
 import Platform
 import Store

@@ -8,7 +8,6 @@
 // 2. A snapshot holds the state before. A revert to it, or `--undo`, restores the tree.
 // 3. A second run with the same rows changes nothing.
 
-import Ingest
 import Platform
 import Render
 import Store

@@ -2,7 +2,6 @@
 // the stored tree; Lite.swift applies the result to the live one.
 
 import Platform
-import Render
 import Store
 import XCAT
 

@@ -8,8 +8,6 @@
 // 3. The same snapshot packs to the same bytes, with any cache and on any number of cores.
 
 import Apply
-import Codec
-import Ingest
 import Platform
 import Render
 import Store

@@ -1,11 +1,9 @@
 // imgstore pack --dry-run: what packing would write, and where. Nothing is written: neither the packed file
 // nor a snapshot of unsaved changes.
 
-import Ingest
 import Platform
 import Render
 import Store
-import XCAT
 
 /// The plan of packing.
 public struct PackPlan: Sendable {

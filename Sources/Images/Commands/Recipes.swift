@@ -3,12 +3,10 @@
 // It takes as long as packing the images (docs/decisions/0051-packed-image-recipes.md), so a snapshot does it
 // only on request.
 
-import Codec
 import Ingest
 import Platform
 import Recipes
 import Store
-import XCAT
 
 /// The result for one file.
 public struct RecipeResult: Sendable {

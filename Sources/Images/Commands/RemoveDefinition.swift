@@ -1,7 +1,6 @@
 // imgstore remove --definition: removes a directory from the list of images. Its snapshots and the directory
 // itself stay.
 
-import Platform
 import Store
 import XCAT
 

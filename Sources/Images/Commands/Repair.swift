@@ -4,7 +4,6 @@
 import Ingest
 import Platform
 import Store
-import XCAT
 
 /// The parameters of `repair`.
 public struct RepairOptions: Sendable {

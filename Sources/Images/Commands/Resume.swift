@@ -9,11 +9,8 @@
 //    before has them, they are snapshotted first.
 
 import Apply
-import Codec
-import Ingest
 import Platform
 import Store
-import XCAT
 
 extension Workspace {
   /// Resumes an interrupted change.

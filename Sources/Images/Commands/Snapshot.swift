@@ -1,11 +1,9 @@
 // imgstore snapshot: records the state of the live image. The commands that change a live image, or need its
 // state, record it with the same functions.
 
-import Codec
 import Ingest
 import Platform
 import Store
-import XCAT
 
 /// The outcome of a snapshot.
 public struct SnapshotOutcome: Sendable {

@@ -6,7 +6,6 @@
 import Ingest
 import Platform
 import Store
-import XCAT
 
 /// The plan of a snapshot.
 public struct SnapshotPlan: Sendable {

@@ -5,7 +5,6 @@
 // the change.
 
 import Codec
-import Platform
 import Store
 
 extension Workspace {

@@ -1,6 +1,5 @@
 // Returns candidates for attributes of a definition and for components of an image.
 
-import Platform
 import Store
 import XCAT
 

@@ -1,6 +1,5 @@
 // Computes one completion (Completion.swift has the rules).
 
-import Platform
 import Store
 
 extension Workspace {

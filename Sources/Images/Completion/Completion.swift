@@ -4,8 +4,6 @@
 // 2. It has at most `maxCandidates`. A shell inserts the common prefix of the candidates. So if some are
 //    omitted, the others have the same common prefix as all candidates.
 
-import Platform
-
 /// A possible continuation of the current word.
 public struct CompletionCandidate: Sendable, Equatable {
   /// The whole word, without the part before it in `kept`.

@@ -3,7 +3,6 @@
 
 import Platform
 import Store
-import XCAT
 
 extension CompletionSource {
   /// Returns the paths in a snapshot that start with a text.

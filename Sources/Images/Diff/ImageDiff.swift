@@ -1,6 +1,5 @@
 // The differences between two states of an image, in the definition, files and trees.
 
-import Platform
 import Store
 import XCAT
 

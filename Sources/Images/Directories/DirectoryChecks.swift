@@ -6,7 +6,6 @@
 // 3. No image contains another. Otherwise snapshots would contain a directory twice, and a change of one
 //    image would change the other.
 
-import Ingest
 import Platform
 import Store
 import XCAT

@@ -3,7 +3,6 @@
 // 1. The directory itself is the root tree. Nothing is written into it, and xCAT is not needed.
 // 2. A directory belongs to one image and is in no other image. The name of another image is never reused.
 
-import Ingest
 import Platform
 import Store
 import XCAT

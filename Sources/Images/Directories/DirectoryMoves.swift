@@ -7,7 +7,6 @@
 // 3. A snapshot has one root tree, in the image's directory at that time. A tree of another directory in it
 //    has the role `formerTree`.
 
-import Apply
 import Ingest
 import Platform
 import Store

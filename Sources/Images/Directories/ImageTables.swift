@@ -5,7 +5,6 @@
 // 2. Changes of one call are atomic if they concern only one of the two. A change from a directory image to
 //    an osimage, or back, removes the old rows last.
 
-import Platform
 import XCAT
 
 /// A table backend for both kinds of images.

@@ -1,9 +1,6 @@
 // Checks the exclude patterns of a command line. A pattern that can exclude nothing is most likely a mistake.
 
-import Ingest
 import Platform
-import Store
-import XCAT
 
 /// Checks exclude patterns for mistakes.
 struct PatternChecks: Collaborator {

@@ -2,7 +2,6 @@
 // litefile rows, kits and script lists. Contents go only into the store.
 
 import Archive
-import Codec
 import Ingest
 import Platform
 import Render

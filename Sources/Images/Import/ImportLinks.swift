@@ -10,7 +10,6 @@
 
 import Glibc
 import Platform
-import Store
 
 /// Resolves the targets of one import.
 struct ImportLinks {

@@ -1,8 +1,6 @@
 // The table changes of an import: the image's own rows, its kits, its litefile rows, and the script lists of
 // nodes.
 
-import Platform
-import Store
 import XCAT
 
 /// The row changes of one image of a bundle.

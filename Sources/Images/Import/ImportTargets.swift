@@ -9,7 +9,6 @@
 import Ingest
 import Platform
 import Store
-import XCAT
 
 /// The directories that a bundle may write below.
 struct ImportTargets {

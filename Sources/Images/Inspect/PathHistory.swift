@@ -5,7 +5,6 @@
 //    again.
 // 2. Symbolic links are not followed: the history belongs to the name.
 
-import Codec
 import Platform
 import Store
 

@@ -7,7 +7,6 @@
 import Codec
 import Platform
 import Store
-import XCAT
 
 /// Reads one side of a comparison, or a snapshot.
 public struct SnapshotReader: Sendable {

@@ -1,7 +1,6 @@
 // Finds the entry at a path in a tree of the store. Symbolic links on the path are followed as in a chroot at
 // the top of the tree: none leads out of it.
 
-import Platform
 import Store
 
 /// Finds entries below the top of a tree. A path with more than 40 links (the kernel's limit) is absent.

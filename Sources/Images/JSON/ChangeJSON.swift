@@ -2,7 +2,6 @@
 
 import Apply
 import Platform
-import Store
 
 extension ApplyProblem: JSONObject {
   /// Creates the problem of an entry that is left as it is.

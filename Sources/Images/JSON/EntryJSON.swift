@@ -1,6 +1,5 @@
 // The JSON forms of entries, notes and their comparison (docs/json.md).
 
-import Packages
 import Platform
 import Store
 

@@ -1,7 +1,6 @@
 // The JSON form of errors (docs/json.md).
 
 import Platform
-import Store
 
 /// The keys of an error.
 public struct ErrorDetails: JSONObject {

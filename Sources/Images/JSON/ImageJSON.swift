@@ -1,6 +1,5 @@
 // The JSON forms of images and of plans for snapshots (docs/json.md).
 
-import Platform
 import Store
 
 extension ImageSummary: JSONObject {

@@ -2,8 +2,6 @@
 
 import Platform
 import Recipes
-import Render
-import Store
 
 extension PackPlan: JSONDocument {
   public static let form = JSONForm<Self>(kind: "pack-plan") { key in

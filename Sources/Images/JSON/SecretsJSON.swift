@@ -1,7 +1,6 @@
 // The JSON forms of secrets and signatures (docs/json.md).
 
 import Platform
-import Signatures
 import Store
 
 extension SecretFinding: JSONObject {

@@ -7,11 +7,8 @@
 // 3. An edit that cannot be made is reported. No edit is made partially.
 
 import Codec
-import Ingest
 import Platform
-import Render
 import Store
-import XCAT
 
 /// Makes the edits for one image.
 struct PackEdits {

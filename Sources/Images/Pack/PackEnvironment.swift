@@ -1,7 +1,6 @@
 // The data of the management node that packing adds to a tree: site values, the root password, postscripts,
 // and files of synclists.
 
-import Ingest
 import Platform
 import Store
 import XCAT

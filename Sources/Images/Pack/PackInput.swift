@@ -1,6 +1,5 @@
 // The input of packing: the definition, and the tree in the store.
 
-import Codec
 import Ingest
 import Platform
 import Store

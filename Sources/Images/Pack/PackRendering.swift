@@ -1,7 +1,6 @@
 // Renders an edited tree to a file: the archive forms in segments, squashfs in blocks. Data that an earlier
 // run compressed comes from the cache.
 
-import Archive
 import Platform
 import Render
 import Store

@@ -6,7 +6,6 @@
 // 4. Endings that files of any format have, as in "initrd.img", are refused unless the caller states the
 //    format.
 
-import Platform
 import Render
 
 /// The format that a file name implies.

@@ -3,7 +3,6 @@
 import Platform
 import Render
 import Store
-import XCAT
 
 /// Copies the postscripts of the site into a root tree.
 enum PostscriptCopier {

@@ -9,9 +9,7 @@ import CCrypt
 import Codec
 import Glibc
 import Platform
-import Render
 import Store
-import XCAT
 
 /// Root's password in a tree.
 enum RootPassword {

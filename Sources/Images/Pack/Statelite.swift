@@ -11,7 +11,6 @@
 
 import Platform
 import Render
-import Store
 import XCAT
 
 /// The statelite layout of a root tree.

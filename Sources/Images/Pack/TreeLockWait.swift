@@ -6,8 +6,6 @@
 
 import Glibc
 import Platform
-import Store
-import XCAT
 
 /// How long to wait for xCAT's lock, and how to report it.
 struct TreeLockWait {

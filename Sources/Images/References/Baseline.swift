@@ -8,7 +8,6 @@
 // 2. The record of a revert of parts is not a baseline: nobody chose the state of the other files.
 // 3. The record of an undo holds the state before the undone change. Its baseline is the one of that state.
 
-import Platform
 import Store
 
 /// Finds the snapshot to compare with.

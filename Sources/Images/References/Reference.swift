@@ -12,10 +12,8 @@
 // 1. Each command's argument is one of the two types: a path that the command does not take is an error, and
 //    never ignored.
 
-import Codec
 import Glibc
 import Platform
-import Store
 
 /// A parsed reference to a snapshot.
 public struct Reference: Sendable, Equatable {

@@ -1,8 +1,5 @@
 // Ranges of snapshots: "compute@3..7" means all existing snapshots of compute from number 3 to number 7.
 
-import Platform
-import Store
-
 extension Workspace {
   /// Expands the ranges among a command's operands to references. Other operands stay as they are.
   /// - Parameter includingLost: whether a range has the snapshots whose refs are lost, too.

@@ -8,7 +8,6 @@ import Ingest
 import Platform
 import Recipes
 import Store
-import XCAT
 
 /// Opens the sources that a repair may take objects from.
 struct RepairSources: Collaborator {

@@ -11,8 +11,6 @@
 // 5. All other snapshots are removed. Without a rule nothing is removed; without a rule about a person's
 //    snapshots none of those is.
 
-import Store
-
 /// The rules of `forget`: which snapshots it keeps.
 public struct RetentionPolicy: Sendable, Equatable {
   public var last: Int?

@@ -7,7 +7,6 @@
 // 3. Archives inside the archive are scanned, too. One that holds a secret is left out as a whole.
 
 import Archive
-import Codec
 import Platform
 
 /// The findings of an archive scan.

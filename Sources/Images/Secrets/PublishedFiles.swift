@@ -10,8 +10,6 @@ import Archive
 import Codec
 import Packages
 import Platform
-import Render
-import Store
 
 /// Looks up findings in a package database.
 enum PublishedFiles {

@@ -1,9 +1,7 @@
 // Reports the secrets of an image, for `imgstore secrets` and `copy`.
 
-import Ingest
 import Platform
 import Store
-import XCAT
 
 extension Workspace {
   /// Scans all components of the live image, or of a snapshot, for secrets.

@@ -6,7 +6,6 @@ import Codec
 import Platform
 import Render
 import Store
-import XCAT
 
 /// The result of scanning one file of an image.
 enum FileSecrets: Sendable {

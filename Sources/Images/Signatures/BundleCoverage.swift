@@ -8,8 +8,6 @@
 // 3. For a statement about a snapshot, files that the manifest does not name need no coverage: no import
 //    applies them.
 
-import Codec
-import Ingest
 import Platform
 import Signatures
 import Store

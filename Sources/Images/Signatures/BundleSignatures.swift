@@ -11,7 +11,6 @@ import Platform
 import Render
 import Signatures
 import Store
-import XCAT
 
 /// A signature that came with an imported image.
 public struct OriginSignature: Sendable {

@@ -10,7 +10,6 @@ import Codec
 import Ingest
 import Platform
 import Signatures
-import Store
 
 /// A statement and its signatures, which are not verified yet.
 struct SignedStatement {

@@ -1,8 +1,6 @@
 // Builds the statement about a snapshot from the snapshot alone. So anyone with the snapshot can verify the
 // statement, and all keys sign the same one.
 
-import Codec
-import Platform
 import Signatures
 import Store
 

@@ -10,7 +10,6 @@ import Codec
 import Packages
 import Platform
 import Store
-import XCAT
 
 /// A privileged entry of an imported tree.
 public struct PrivilegedEntry: Sendable, Equatable {

@@ -8,9 +8,7 @@
 // 2. Locks are taken in one order, after the image's own lock, so there is no deadlock. They end with the
 //    process.
 
-import Apply
 import Codec
-import Ingest
 import Platform
 import Store
 import XCAT

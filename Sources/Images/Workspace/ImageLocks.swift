@@ -3,7 +3,6 @@
 
 import Platform
 import Store
-import XCAT
 
 /// Takes the locks of images.
 struct ImageLocks: Collaborator {

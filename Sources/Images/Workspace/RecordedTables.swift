@@ -4,7 +4,6 @@
 // 1. The rows of an image come from its latest readable snapshot. An image without one does not exist here.
 // 2. The tables are never written.
 
-import Platform
 import Store
 import XCAT
 

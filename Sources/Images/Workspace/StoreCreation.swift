@@ -10,7 +10,6 @@
 
 import Glibc
 import Platform
-import Store
 
 /// The result of `imgstore init`.
 public struct InitializedStore: Sendable {

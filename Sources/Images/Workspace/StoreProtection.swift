@@ -3,7 +3,6 @@
 import Apply
 import Ingest
 import Platform
-import Store
 
 /// Keeps the store out of images, outputs and removals.
 struct StoreProtection: Collaborator {

@@ -5,7 +5,6 @@
 // copied node whose /etc/xcat is a link never reaches this machine's tables.
 
 import Platform
-import Store
 import XCAT
 
 /// Locates the tables that define images.

@@ -1,11 +1,8 @@
 // The public API: one method for each command. A method only hands the command to a collaborator, which does
 // the work and holds the `Context`.
 
-import Apply
-import Codec
 import Platform
 import Store
-import XCAT
 
 /// An open workspace. It opens the store once, at the first use.
 public final class Workspace: Sendable {

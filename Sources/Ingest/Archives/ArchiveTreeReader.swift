@@ -9,7 +9,6 @@
 //    members stay holes.
 
 import Archive
-import Codec
 import Platform
 import Store
 

@@ -6,7 +6,6 @@
 //    byte is not zero, the whole file is read.
 // 3. On a file system that does not report holes, files have none.
 
-import Codec
 import Platform
 import Store
 

@@ -12,8 +12,6 @@
 // 3. If a member's header contains its SHA-256 (in bundles of imgstore, as a comment), the content
 //    must match it.
 
-import Archive
-import Codec
 import Platform
 import Store
 

@@ -9,7 +9,6 @@
 //    that does not exist is absent.
 // 5. A capture is refused if a component is the store's directory or inside it.
 
-import Codec
 import Platform
 import Store
 

@@ -7,7 +7,6 @@
 // 2. A name includes its architecture where dpkg-query prints it: for `Multi-Arch: same`, and for
 //    every architecture other than the system's own.
 
-import Codec
 import Platform
 
 /// A dpkg database with its states.

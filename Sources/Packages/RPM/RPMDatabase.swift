@@ -1,7 +1,6 @@
 // rpm's database in its three forms: each is a collection of headers, in a file under one of three
 // directories.
 
-import Codec
 import Platform
 
 /// The location and form of an rpm database.

@@ -7,7 +7,6 @@
 // (docs/decisions/0051-packed-image-recipes.md).
 
 import Codec
-import Store
 
 /// The structure of a stream, and the method of each part.
 enum StreamLayout: Sendable, Equatable {

@@ -1,7 +1,5 @@
 // The lengths of the header and trailer of a gzip member (RFC 1952). A recipe stores them verbatim.
 
-import Codec
-
 /// Measures the framing of gzip members.
 enum GzipFrame {
   static let trailerBytes: UInt64 = 8

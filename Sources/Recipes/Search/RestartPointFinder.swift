@@ -7,7 +7,6 @@
 
 import Codec
 import Platform
-import Store
 
 /// A stream with its presumed layout.
 struct RestartPointFinder {

@@ -7,7 +7,6 @@
 // 4. The caller's thread produces the entries and writes the stream, in order.
 
 import Archive
-import Codec
 import Platform
 import Store
 

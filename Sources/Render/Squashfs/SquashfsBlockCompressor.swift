@@ -10,7 +10,6 @@
 // 2. If runs and fragments are cached, the contents are not even read from the store.
 
 import Codec
-import Store
 
 /// Blocks in their on-disk format.
 struct SquashfsBlocks: Sendable {

@@ -1,9 +1,7 @@
 // Writes the data part of an image: all blocks and fragments, compressed on all processors, in
 // order.
 
-import Codec
 import Platform
-import Store
 
 /// The location of a content's blocks.
 struct SquashfsBlockLocation: Sendable {

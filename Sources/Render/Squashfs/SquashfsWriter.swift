@@ -7,7 +7,6 @@
 // 2. The superblock is written last, so a partial file is not a squashfs image.
 // 3. Properties that the format cannot represent are refused or reported, never dropped silently.
 
-import Codec
 import Platform
 import Store
 

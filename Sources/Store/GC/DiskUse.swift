@@ -4,7 +4,6 @@
 // children, and pass their sets to their entries. The bytes that gc would free follow from the rules of gc
 // itself (PackUsage).
 
-import Codec
 import Platform
 
 /// The disk use of a store at one moment.

@@ -14,7 +14,6 @@
 // 4. Locks end with their process. Clocks only decide when to stop waiting, after which nothing is deleted.
 // 5. An advance is a rename within a directory, which needs no space on a full disk.
 
-import Codec
 import Glibc
 import Platform
 

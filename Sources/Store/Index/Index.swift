@@ -23,7 +23,6 @@
 //        packs that it does not list ──add──────▶ │ current │
 //        rows of packs that are gone ──remove───▶ └─────────┘ ──damage found in use──▶ rebuild
 
-import Codec
 import Platform
 import SQLite
 

@@ -2,7 +2,6 @@
 // they agree on what a snapshot needs.
 
 import Codec
-import Platform
 
 /// A dependency of an object.
 enum ObjectReference: Hashable, Sendable {

@@ -3,7 +3,6 @@
 
 import Codec
 import Platform
-import SQLite
 
 /// Describes a failure in the store: its kind, the subject, the reason, and what the user can do.
 public struct StoreError: ExplainedError {

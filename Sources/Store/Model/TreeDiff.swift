@@ -1,6 +1,5 @@
 // Comparison of two trees. Equal ids mean equal trees, so only the directories that changed are read.
 
-import Codec
 import Platform
 
 /// The fields that differ between two entries of one name.

@@ -7,7 +7,6 @@
 // 2. It is written before the first step of a change and deleted after the last one. The image's lock is
 //    held throughout.
 
-import Codec
 import Platform
 
 /// Gives access to the directory `journal/` of a store.

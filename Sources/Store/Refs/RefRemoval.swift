@@ -11,7 +11,6 @@
 //    every ref that existed when it began reading. A ref that was created from another one is not missed
 //    either: its creator protects the other one by the image's lock.
 
-import Codec
 import Platform
 
 extension RefLog {

@@ -7,7 +7,6 @@
 // 3. The version follows from the refs: a record of removed numbers, or a ref with its number, means
 //    version 2.
 
-import Codec
 import Platform
 
 extension StoreFormat {

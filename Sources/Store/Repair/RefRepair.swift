@@ -8,7 +8,6 @@
 // 4. A ref of another store is copied for a number that is lost here, if everything that it needs is here
 //    afterwards.
 
-import Codec
 import Platform
 
 struct RefRepair: RepairPart {

@@ -1,6 +1,5 @@
 // The parameters and results of a repair.
 
-import Codec
 import Platform
 
 /// The parameters of a repair.

@@ -12,7 +12,6 @@
 //    locks/index, refs under their image's lock and locks/refs.
 // 4. A second run finds nothing to do.
 
-import Codec
 import Platform
 
 extension ObjectStore {

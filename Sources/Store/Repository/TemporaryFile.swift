@@ -1,7 +1,6 @@
 // Files that are written before they enter the store. They are created in tmp/, locked while their writer
 // lives, and renamed when complete. A file whose lock is free was left by a dead process and is removed.
 
-import Codec
 import Platform
 
 /// A file in `tmp/` that is deleted unless it is published.

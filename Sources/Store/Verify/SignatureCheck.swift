@@ -5,7 +5,6 @@
 //    file of a snapshot that has no ref. `repair` moves each to quarantine/.
 // 2. A statement without a signature remains from an interrupted `sign`. It is not a problem.
 
-import Codec
 import Platform
 
 /// A file in signatures/ that must not exist, or not with this content.

@@ -6,7 +6,6 @@
 // 3. A tag and a pin name an existing snapshot, and are not damaged (DamagedMarks.swift).
 // 4. Any other file in these directories is reported: a ref under another name is missing elsewhere.
 
-import Codec
 import Platform
 
 extension VerifyRun {

@@ -10,7 +10,6 @@
 // 4. The session holds the lease under which its store was opened (Lease.swift). The objects that it found
 //    there stay until it ends, even if gc runs concurrently.
 
-import Codec
 import Platform
 
 /// Parameters for storing objects.

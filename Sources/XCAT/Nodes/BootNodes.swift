@@ -7,8 +7,6 @@
 // 2. A node is "unclear" if only Perl could compute its values, or if its name is not safe on a
 //    command line. It does not hide other nodes.
 
-import Platform
-
 /// A node that boots an image.
 public struct BootNode: Sendable, Equatable {
   public let name: String

@@ -1,8 +1,6 @@
 // The columns of osimage and linuximage that code reads, each named once. The rows themselves stay
 // dictionaries: tables, manifests and snapshots keep columns that imgstore does not know.
 
-import Store
-
 /// Holds the rows of a definition: those of an image, or those of a bundle's manifest.
 public protocol DefinitionRows {
   /// The set columns of the row in osimage.

@@ -5,7 +5,6 @@
 // 2. While an image has a journal, only `resume` changes the image or its history.
 // 3. An unreadable journal is an error. Its content is never guessed.
 
-import Apply
 import Codec
 import Platform
 import Store

@@ -6,7 +6,6 @@
 // 2. All temporary names of a change contain the journal's token, so that leftovers are recognized
 //    reliably.
 
-import Apply
 import Codec
 import Platform
 import Store

@@ -1,7 +1,6 @@
 // The options that the journal of a change records besides its target, so that `resume` allows and restores
 // the same as the interrupted command.
 
-import Apply
 import Platform
 import Store
 

@@ -1,7 +1,6 @@
 // The change that a copy makes, as its transaction sees it. Like an import, it records the new image before
 // its files are placed, so that an interrupted copy can be completed from the store.
 
-import Apply
 import Codec
 import Ingest
 import Platform

@@ -19,11 +19,8 @@
 // Each state is a type that only the transition before it creates, so no step can be left out or repeated.
 // ImageTransactionTests checks the order on a file system that records it.
 
-import Apply
-import Codec
 import Platform
 import Store
-import XCAT
 
 /// One change of a live image.
 struct ImageTransaction<Change: LiveChange> {

@@ -5,7 +5,6 @@
 // 2. Large files were written while the bundle was read, as files without a name (StagedBlobs). They get
 //    their names when they are placed. If the import ends before that, the system deletes them.
 
-import Apply
 import Codec
 import Ingest
 import Platform

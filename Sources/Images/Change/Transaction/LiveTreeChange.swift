@@ -3,7 +3,6 @@
 // 1. Only entries that the given snapshot holds are changed. A revert to it rolls the change back.
 // 2. Only differences are written. An interrupted change is completed by a repetition.
 
-import Apply
 import Ingest
 import Platform
 import Render

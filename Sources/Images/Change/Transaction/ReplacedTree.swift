@@ -8,11 +8,9 @@
 //    the leftover is removed. An old tree that cannot be read stays.
 // 3. A journal without inodes is of an older version. Its leftovers are removed without a check.
 
-import Apply
 import Ingest
 import Platform
 import Store
-import XCAT
 
 /// Keeps what others wrote to trees that were exchanged.
 struct ReplacedTrees: Collaborator {

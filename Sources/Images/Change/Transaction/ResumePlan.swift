@@ -1,10 +1,8 @@
 // The plan of a resumed change. It is computed from the live state, and never from what the interrupted run
 // had planned.
 
-import Apply
 import Platform
 import Store
-import XCAT
 
 /// The plan of a resumed change.
 struct ResumePlan {

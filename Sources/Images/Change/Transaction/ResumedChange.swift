@@ -4,7 +4,6 @@
 //    before has them, they are snapshotted first.
 // 2. An earlier run may have recorded the change, but not removed the journal. It is not recorded twice.
 
-import Apply
 import Codec
 import Platform
 import Store

@@ -4,7 +4,6 @@
 // 2. A revert to a state that no snapshot has, such as one of parts of an image, records that state first.
 //    Others record the new state once it is proven.
 
-import Apply
 import Codec
 import Platform
 import Store

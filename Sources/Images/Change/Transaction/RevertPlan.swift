@@ -1,9 +1,7 @@
 // Plans a revert: captures the live image, and computes the steps that lead to the snapshot.
 
-import Apply
 import Platform
 import Store
-import XCAT
 
 /// The plan of a revert.
 struct RevertPlan {

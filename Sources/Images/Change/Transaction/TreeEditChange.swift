@@ -1,6 +1,5 @@
 // The change of a live root tree to an edited one, as its transaction sees it.
 
-import Apply
 import Codec
 import Platform
 import Store
