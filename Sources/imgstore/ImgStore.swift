@@ -141,7 +141,7 @@ struct ImgStore: ParsableCommand {
       Quiet.apply(to: command, arguments)
       Interruption.enableMessages()
       if arguments.contains("--json") { JSONOutput.followSignals() }
-      if let message = (command as? any InterruptibleCommand)?.interruptionMessage {
+      if let message = interruptionMessage(of: command) {
         Interruption.announce("interrupted: \(message)")
       }
       try command.run()
