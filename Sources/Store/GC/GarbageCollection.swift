@@ -165,9 +165,8 @@ final class GarbageCollection {
 
   func run() throws {
     defer { outcome.seconds = monotonicSeconds() - start }
-    outcome.temporaryBytes = try mapSystemErrors("the directory tmp/") { () throws(SystemError) in
-      try TemporaryFile.sweep(layout)
-    }
+    outcome.temporaryBytes = try mapSystemError(
+      "the directory tmp/", try TemporaryFile.sweep(layout))
     try store.index.refresh()
     progress.begin("marking")
     needed = Reachability(objectCount: try store.totals().objects)
@@ -225,9 +224,7 @@ final class GarbageCollection {
       hasCopies: { duplicated.contains(prefixKey($0, $1)) }, progress: progress)
     progress.begin("rewriting", totalBytes: 0)
     // Leave free space for snapshots that are taken concurrently.
-    let free = try mapSystemErrors(layout.name) { () throws(SystemError) in
-      try layout.fileSystem.freeBytes(layout.packs.raw)
-    }
+    let free = try mapSystemError(layout.name, try layout.fileSystem.freeBytes(layout.packs.raw))
     if free < batch.reduce(0, { $0 + $1.keptBytes }) / 4 * 5 {
       outcome.lackedSpace = true
       addLeftBytes(batch)

@@ -102,9 +102,7 @@ struct QuiescenceWait {
   /// Waits for both phases. The caller holds locks/gc, and has doomed everything that it will delete.
   func waitForBothPhases() throws(StoreError) -> Outcome {
     let layout = store.layout
-    let phase = try mapSystemErrors("the store's leases") { () throws(SystemError) in
-      try LeasePhase.current(layout)
-    }
+    let phase = try mapSystemError("the store's leases", try LeasePhase.current(layout))
     if let holders = try wait(for: phase.other) { return .timedOut(holders: holders) }
     try mapSystemErrors("the store's leases") { () throws(SystemError) in try phase.advance(layout)
     }
@@ -119,9 +117,7 @@ struct QuiescenceWait {
     var isReported = false
     var pause: UInt32 = 1000
     while true {
-      let lock = try mapSystemErrors("the store's leases") { () throws(SystemError) in
-        try layout.lockIfFree(phase.leaseName)
-      }
+      let lock = try mapSystemError("the store's leases", try layout.lockIfFree(phase.leaseName))
       if lock != nil { return nil }
       let isLate = monotonicSeconds() >= deadline
       if isLate || (!isReported && pause > 100_000) {

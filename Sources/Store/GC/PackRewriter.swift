@@ -76,9 +76,8 @@ struct PackRewriter: Sendable {
       throw error
     }
     let finished = writer.packs
-    try mapSystemErrors("the directory packs/") { () throws(SystemError) in
-      try store.layout.fileSystem.sync(store.layout.packs.raw)
-    }
+    try mapSystemError(
+      "the directory packs/", try store.layout.fileSystem.sync(store.layout.packs.raw))
     try store.index.insert(finished)
     return finished
   }

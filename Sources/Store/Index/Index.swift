@@ -281,8 +281,6 @@ final class Index: Sendable {
   /// Makes packs of other processes durable (invariant 5).
   private func syncPacks(if isNeeded: Bool) throws(StoreError) {
     guard isNeeded else { return }
-    try mapSystemErrors("the directory packs/") { () throws(SystemError) in
-      try layout.fileSystem.sync(layout.packs.raw)
-    }
+    try mapSystemError("the directory packs/", try layout.fileSystem.sync(layout.packs.raw))
   }
 }

@@ -126,9 +126,7 @@ extension Index {
   /// - Returns: nil in a read-only store whose lock file cannot be opened.
   func lock(exclusive: Bool) throws(StoreError) -> FileLock? {
     connection.withLock { $0?.endReading() }
-    return try mapSystemErrors("the index") { () throws(SystemError) in
-      try layout.lock(Index.lockName, exclusive: exclusive)
-    }
+    return try mapSystemError("the index", try layout.lock(Index.lockName, exclusive: exclusive))
   }
 
   /// Runs `body`, which changes who may read the store's files and none of their bytes: the index stays

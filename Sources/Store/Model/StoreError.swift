@@ -120,6 +120,13 @@ func mapSystemErrors<R>(
   do { return try body() } catch { throw .system(error, subject()) }
 }
 
+/// Returns the result of a call, and rethrows a failed system call as a `StoreError` about `subject`.
+func mapSystemError<R>(
+  _ subject: @autoclosure () -> String, _ value: @autoclosure () throws(SystemError) -> R
+) throws(StoreError) -> R {
+  do { return try value() } catch { throw .system(error, subject()) }
+}
+
 /// Runs `body` and rethrows a decoding failure as damage of `subject`.
 public func mapCodecErrors<R>(
   _ subject: @autoclosure () -> String, _ body: () throws(CodecError) -> R

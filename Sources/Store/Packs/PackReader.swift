@@ -215,9 +215,8 @@ final class PackReader: Sendable {
     let frameBuffer = buffers.acquire(frameBytes)
     defer { buffers.release(frameBuffer) }
     let buffer = UnsafeMutableRawBufferPointer(rebasing: frameBuffer[..<frameBytes])
-    let n = try mapSystemErrors(object) { () throws(SystemError) in
-      try layout.fileSystem.readFully(file.raw, at: address.offset, into: buffer)
-    }
+    let n = try mapSystemError(
+      object, try layout.fileSystem.readFully(file.raw, at: address.offset, into: buffer))
     return try mapCodecErrors(object) { () throws(CodecError) in
       guard n == frameBytes else { throw .truncated }
       let header = try FrameHeader.parse(UnsafeRawBufferPointer(buffer))

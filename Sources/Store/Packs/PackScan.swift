@@ -47,9 +47,8 @@ extension PackReader {
 
   private func scan(_ name: Digest, isTolerant: Bool) throws(StoreError) -> PackScan {
     let file = try open(name)
-    let sizeBytes = try mapSystemErrors("pack \(name.shortHex)") { () throws(SystemError) in
-      try layout.fileSystem.stat(file.raw).size
-    }
+    let sizeBytes = try mapSystemError(
+      "pack \(name.shortHex)", try layout.fileSystem.stat(file.raw).size)
     let isOversized = sizeBytes > PackFormat.maxPackBytes
     if isOversized, !isTolerant {
       throw .damaged(
@@ -92,16 +91,13 @@ extension PackReader {
     var start = damaged + 1
     var candidates = 0
     while true {
-      let data = try mapSystemErrors(object) { () throws(SystemError) in
-        try layout.fileSystem.nextData(file.raw, from: start)
-      }
+      let data = try mapSystemError(object, try layout.fileSystem.nextData(file.raw, from: start))
       guard let data else { return nil }
       start = max(start, data)
       if start >= PackFormat.maxPackBytes { return nil }
       let position = start
-      let n = try mapSystemErrors(object) { () throws(SystemError) in
-        try layout.fileSystem.readFully(file.raw, at: position, into: buffer)
-      }
+      let n = try mapSystemError(
+        object, try layout.fileSystem.readFully(file.raw, at: position, into: buffer))
       guard n >= FrameHeader.byteCount else { return nil }
       for i in 0...(n - 4)
       where buffer[i] == 0x49 && buffer[i + 1] == 0x4d && buffer[i + 2] == 0x47

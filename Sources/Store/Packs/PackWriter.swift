@@ -180,9 +180,8 @@ final class PackWriter: Sendable {
   /// Syncs and publishes a pack.
   private func finish(_ pack: CompletePack) throws(StoreError) {
     do throws(StoreError) {
-      try mapSystemErrors("pack \(pack.name.shortHex)") { () throws(SystemError) in
-        try layout.fileSystem.sync(pack.temporary.file.raw)
-      }
+      try mapSystemError(
+        "pack \(pack.name.shortHex)", try layout.fileSystem.sync(pack.temporary.file.raw))
       try index.publish(pack.temporary, as: pack.name, sizeBytes: pack.sizeBytes)
     } catch {
       pack.temporary.discard()

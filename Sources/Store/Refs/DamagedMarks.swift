@@ -86,9 +86,8 @@ extension RefLog {
     _ kind: MarkKind, of image: ImageName
   ) throws(StoreError) -> [DamagedMark] {
     guard let directory = try open(markDirectory(kind), image) else { return [] }
-    let files = try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
-      try layout.fileSystem.names(of: directory.raw)
-    }
+    let files = try mapSystemError(
+      "the marks of \(image)", try layout.fileSystem.names(of: directory.raw))
     var marks: [DamagedMark] = []
     for file in files.sorted(by: precedes) {
       guard let name = kind.markName(file) else { continue }
@@ -133,9 +132,8 @@ extension RefLog {
   private func damage(
     _ kind: MarkKind, _ name: String, of image: ImageName, in directory: Descriptor
   ) throws(StoreError) -> DamagedMark? {
-    let file = try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
-      try readMark(kind.fileName(name), in: directory)
-    }
+    let file = try mapSystemError(
+      "the marks of \(image)", try readMark(kind.fileName(name), in: directory))
     func mark(_ reason: String, hides: Bool) -> DamagedMark {
       DamagedMark(
         kind: kind, image: image, name: name, reason: reason, hidesSnapshot: hides)

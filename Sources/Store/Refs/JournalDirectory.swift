@@ -16,9 +16,8 @@ public struct JournalDirectory: Sendable {
 
   /// Returns the images that have a journal.
   public func images() throws(StoreError) -> [ImageName] {
-    let names = try mapSystemErrors("the directory journal/") { () throws(SystemError) in
-      try layout.fileSystem.names(of: layout.journals.raw)
-    }
+    let names = try mapSystemError(
+      "the directory journal/", try layout.fileSystem.names(of: layout.journals.raw))
     return names.compactMap { try? ImageName(String(decoding: $0, as: UTF8.self)) }.sorted()
   }
 
@@ -75,8 +74,7 @@ extension ObjectStore {
   /// Returns true if a process holds the image's lock now.
   public func isBusy(_ image: ImageName) throws(StoreError) -> Bool {
     if layout.isReadOnly { return false }
-    return try mapSystemErrors("the lock of \(image)") { () throws(SystemError) in
-      try layout.lockIfFree(Array("image-".utf8) + image.bytes) == nil
-    }
+    return try mapSystemError(
+      "the lock of \(image)", try layout.lockIfFree(Array("image-".utf8) + image.bytes) == nil)
   }
 }

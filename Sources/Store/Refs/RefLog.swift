@@ -77,9 +77,8 @@ public struct RefLog: Sendable {
 
   /// Returns the images that have snapshots now or had some before.
   public func everyImage() throws(StoreError) -> [ImageName] {
-    let names = try mapSystemErrors("the directory refs/") { () throws(SystemError) in
-      try layout.fileSystem.names(of: layout.refs.raw)
-    }
+    let names = try mapSystemError(
+      "the directory refs/", try layout.fileSystem.names(of: layout.refs.raw))
     return names.compactMap { try? ImageName(String(decoding: $0, as: UTF8.self)) }.sorted()
   }
 
@@ -102,9 +101,8 @@ public struct RefLog: Sendable {
 
   func fileNames(of image: ImageName) throws(StoreError) -> [[UInt8]] {
     guard let directory = try open(layout.refs, image) else { return [] }
-    return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
-      try layout.fileSystem.names(of: directory.raw)
-    }
+    return try mapSystemError(
+      "the refs of \(image)", try layout.fileSystem.names(of: directory.raw))
   }
 
   /// Returns the snapshot with the highest number; nil if there is none.
@@ -149,9 +147,8 @@ public struct RefLog: Sendable {
     guard let directory = try open(layout.refs, image) else {
       throw StoreError(.notFound, object, "does not exist", code: .snapshotNotFound)
     }
-    let file = try mapSystemErrors(object) { () throws(SystemError) in
-      try layout.read(directory, RefLog.fileName(number), limitBytes: RefLog.maxBytes)
-    }
+    let file = try mapSystemError(
+      object, try layout.read(directory, RefLog.fileName(number), limitBytes: RefLog.maxBytes))
     switch file {
     case .absent: throw StoreError(.notFound, object, "does not exist", code: .snapshotNotFound)
     case .unexpected(let reason): throw .damaged(object, reason)

@@ -105,17 +105,13 @@ extension RefLog {
     onDamage: ((SnapshotName, StoreError) throws -> Void)? = nil,
     _ body: (CommittedSnapshot) throws -> Void
   ) throws {
-    let lock = try mapSystemErrors("the refs") { () throws(SystemError) in
-      try layout.lock(RefLog.lockName, exclusive: false)
-    }
+    let lock = try mapSystemError("the refs", try layout.lock(RefLog.lockName, exclusive: false))
     defer { withExtendedLifetime(lock) {} }
     for image in try everyImage() {
       if let directory = try open(layout.refs, image) {
         // A read-only file system may refuse the sync, and nothing is removed there.
         if !layout.isReadOnly {
-          try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
-            try layout.fileSystem.sync(directory.raw)
-          }
+          try mapSystemError("the refs of \(image)", try layout.fileSystem.sync(directory.raw))
         }
       }
       for number in try numbers(of: image) {

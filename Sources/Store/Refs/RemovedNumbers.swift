@@ -28,9 +28,7 @@ extension RefLog {
 
   func removedRecord(of image: ImageName) throws(StoreError) -> RemovedRecord {
     guard let directory = try open(layout.refs, image) else { return .numbers(NumberRanges()) }
-    return try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
-      try readRecord(image, directory)
-    }
+    return try mapSystemError("the refs of \(image)", try readRecord(image, directory))
   }
 
   private func readRecord(

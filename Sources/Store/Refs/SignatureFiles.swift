@@ -95,9 +95,8 @@ extension RefLog {
     guard let directory = try open(layout.signatures, image) else {
       throw StoreError(.notFound, object, "does not exist")
     }
-    let file = try mapSystemErrors(object) { () throws(SystemError) in
-      try layout.read(directory, name.bytes, limitBytes: name.maxBytes)
-    }
+    let file = try mapSystemError(
+      object, try layout.read(directory, name.bytes, limitBytes: name.maxBytes))
     switch file {
     case .absent: throw StoreError(.notFound, object, "does not exist")
     case .unexpected(let reason): throw .damaged(object, reason)

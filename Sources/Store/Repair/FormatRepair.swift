@@ -21,9 +21,8 @@ extension StoreFormat {
   static func restore(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
   ) throws(StoreError) -> Bool {
-    let hasFile = try mapSystemErrors(name) { () throws(SystemError) in
-      try fileSystem.statIfPresent(at: root.raw, fileName) != nil
-    }
+    let hasFile = try mapSystemError(
+      name, try fileSystem.statIfPresent(at: root.raw, fileName) != nil)
     if hasFile, let text = try? read(fileSystem, root, name), isFormat(text) { return false }
     return try mapSystemErrors(name) { () throws(SystemError) in
       let names = Set(try fileSystem.names(of: root.raw).map(printable))

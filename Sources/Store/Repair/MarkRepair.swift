@@ -16,13 +16,11 @@ struct MarkRepair: RepairPart {
     // Marks that were swapped have each other's names, so all of them move before one is restored.
     var misplaced: [MisplacedMark] = []
     for (parent, label) in [(layout.tags, "tags"), (layout.pins, "pins")] {
-      let names = try mapSystemErrors("the directory \(label)/") { () throws(SystemError) in
-        try layout.fileSystem.names(of: parent.raw)
-      }
+      let names = try mapSystemError(
+        "the directory \(label)/", try layout.fileSystem.names(of: parent.raw))
       for name in names.sorted(by: precedes) {
-        let stat = try mapSystemErrors("\(label)/") { () throws(SystemError) in
-          try layout.fileSystem.statIfPresent(at: parent.raw, name)
-        }
+        let stat = try mapSystemError(
+          "\(label)/", try layout.fileSystem.statIfPresent(at: parent.raw, name))
         guard let stat else { continue }
         let image = try? ImageName(String(decoding: name, as: UTF8.self))
         guard stat.kind == .directory, let image, image.bytes == name else {
@@ -44,17 +42,14 @@ struct MarkRepair: RepairPart {
     guard let directory = try store.refs.open(parent, image) else { return [] }
     let lock = isDryRun ? nil : try lockImage(image)
     defer { withExtendedLifetime(lock) {} }
-    let names = try mapSystemErrors("\(label)/\(image)") { () throws(SystemError) in
-      try layout.fileSystem.names(of: directory.raw)
-    }
+    let names = try mapSystemError(
+      "\(label)/\(image)", try layout.fileSystem.names(of: directory.raw))
     let kind: MarkKind = label == "pins" ? .pin : .tag
     var misplaced: [MisplacedMark] = []
     for file in names.sorted(by: precedes) {
       let object = "\(label)/\(image)/\(printable(file))"
       let quarantineName = "\(label)-\(image)-\(printable(file))"
-      let content = try mapSystemErrors(object) { () throws(SystemError) in
-        try store.refs.readMark(file, in: directory)
-      }
+      let content = try mapSystemError(object, try store.refs.readMark(file, in: directory))
       if case .absent = content { continue }
       let name = kind.markName(file)
       if case .content(let bytes) = content, case let mark = RefMark(bytes),

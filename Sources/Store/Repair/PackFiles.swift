@@ -158,9 +158,8 @@ extension ObjectStore {
     let expected = Layout.packName(name)
     let label = expected?.shortHex ?? printable(name)
     let alias = alias(directory, name)
-    let stat = try mapSystemErrors("pack \(label)") { () throws(SystemError) in
-      try layout.fileSystem.statIfPresent(at: directory.raw, name)
-    }
+    let stat = try mapSystemError(
+      "pack \(label)", try layout.fileSystem.statIfPresent(at: directory.raw, name))
     // gc or another process has moved the file. It is found under its new name.
     guard let stat else { return nil }
     func unexpected(_ reason: String) -> PackFile {

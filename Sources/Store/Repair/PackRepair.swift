@@ -67,9 +67,7 @@ struct PackRepair: RepairPart {
       throw error
     }
     if writer.packs.isEmpty { return 0 }
-    try mapSystemErrors("the directory packs/") { () throws(SystemError) in
-      try layout.fileSystem.sync(layout.packs.raw)
-    }
+    try mapSystemError("the directory packs/", try layout.fileSystem.sync(layout.packs.raw))
     try store.index.insert(writer.packs)
     return copied
   }

@@ -14,13 +14,11 @@ struct RefRepair: RepairPart {
   let context: RepairContext
 
   func repairRefs() throws {
-    let names = try mapSystemErrors("the directory refs/") { () throws(SystemError) in
-      try layout.fileSystem.names(of: layout.refs.raw)
-    }
+    let names = try mapSystemError(
+      "the directory refs/", try layout.fileSystem.names(of: layout.refs.raw))
     for name in names.sorted(by: precedes) {
-      let stat = try mapSystemErrors("the directory refs/") { () throws(SystemError) in
-        try layout.fileSystem.statIfPresent(at: layout.refs.raw, name)
-      }
+      let stat = try mapSystemError(
+        "the directory refs/", try layout.fileSystem.statIfPresent(at: layout.refs.raw, name))
       guard let stat else { continue }
       let image = try? ImageName(String(decoding: name, as: UTF8.self))
       guard stat.kind == .directory, let image, image.bytes == name else {
@@ -44,9 +42,7 @@ struct RefRepair: RepairPart {
     guard let directory = try store.refs.open(layout.refs, image) else { return }
     if isDryRun { return try body(directory) }
     let lock = try lockImage(image)
-    let refs = try mapSystemErrors("the refs") { () throws(SystemError) in
-      try layout.lock(RefLog.lockName, exclusive: true)
-    }
+    let refs = try mapSystemError("the refs", try layout.lock(RefLog.lockName, exclusive: true))
     defer { withExtendedLifetime((lock, refs)) {} }
     try body(directory)
   }
@@ -59,9 +55,8 @@ struct RefRepair: RepairPart {
         "refs/\(image)/removed", "\(reason): the gaps of the history count as removed")
       if !isDryRun {
         let highest = try store.refs.highestNumber(of: image)
-        try mapSystemErrors("the refs of \(image)") { () throws(SystemError) in
-          try store.refs.recordRemoved(image, directory, highest: highest)
-        }
+        try mapSystemError(
+          "the refs of \(image)", try store.refs.recordRemoved(image, directory, highest: highest))
       }
     }
     for name in try store.refs.fileNames(of: image).sorted(by: precedes)
@@ -71,9 +66,8 @@ struct RefRepair: RepairPart {
       let object = "refs/\(image)/\(printable(name))"
       let label = "refs-\(image)-\(printable(name))"
       let number = RefLog.number(name)
-      let file = try mapSystemErrors(object) { () throws(SystemError) in
-        try layout.read(directory, name, limitBytes: RefLog.maxBytes)
-      }
+      let file = try mapSystemError(
+        object, try layout.read(directory, name, limitBytes: RefLog.maxBytes))
       switch file {
       case .absent: continue
       case .unexpected: try moveToQuarantine(directory, name, object, as: label)
@@ -169,9 +163,7 @@ struct RefRepair: RepairPart {
 
   /// Moves intact refs from quarantine/ to their numbers, if these are free.
   private func restoreQuarantined() throws {
-    let quarantine = try mapSystemErrors("the directory quarantine/") { () throws(SystemError) in
-      try layout.openQuarantine()
-    }
+    let quarantine = try mapSystemError("the directory quarantine/", try layout.openQuarantine())
     guard let quarantine else { return }
     let prefix = Array("refs-".utf8)
     let names = try mapSystemErrors("the directory quarantine/") { () throws(SystemError) in

@@ -28,9 +28,7 @@ enum StoreFormat {
       try check(text, name)
       return
     }
-    let names = try mapSystemErrors(name) { () throws(SystemError) in
-      try fileSystem.names(of: root.raw)
-    }
+    let names = try mapSystemError(name, try fileSystem.names(of: root.raw))
     try requireNoHistory(fileSystem, root, name, names.map { printable($0) })
     // A store whose creation was interrupted contains only empty directories and format.new. ext4 and xfs
     // create lost+found at the top of a file system.
@@ -103,9 +101,7 @@ enum StoreFormat {
   static func read(
     _ fileSystem: any FileSystem, _ root: Descriptor, _ name: String
   ) throws(StoreError) -> String? {
-    let stat = try mapSystemErrors(name) { () throws(SystemError) in
-      try fileSystem.statIfPresent(at: root.raw, fileName)
-    }
+    let stat = try mapSystemError(name, try fileSystem.statIfPresent(at: root.raw, fileName))
     guard let stat else { return nil }
     guard stat.kind == .file else {
       throw StoreError(

@@ -29,13 +29,9 @@ public enum StoreOwnerPolicy: Sendable {
     of root: Descriptor, _ fileSystem: any FileSystem, _ name: String
   ) throws(StoreError) {
     guard self == .trusted else { return }
-    let names = try mapSystemErrors(name) { () throws(SystemError) in
-      try fileSystem.names(of: root.raw)
-    }
+    let names = try mapSystemError(name, try fileSystem.names(of: root.raw))
     for directory in names {
-      let stat = try mapSystemErrors(name) { () throws(SystemError) in
-        try fileSystem.statIfPresent(at: root.raw, directory)
-      }
+      let stat = try mapSystemError(name, try fileSystem.statIfPresent(at: root.raw, directory))
       guard let stat, stat.kind == .directory else { continue }
       try check(stat, "\(name): its directory \(printable(directory))/")
     }

@@ -106,9 +106,7 @@ final class TemporaryFile: Sendable {
 extension ObjectStore {
   /// Returns the bytes of files in tmp/ that no process writes. `gc` removes them.
   public func unfinishedBytes() throws(StoreError) -> UInt64 {
-    try mapSystemErrors("the directory tmp/") { () throws(SystemError) in
-      try TemporaryFile.abandonedBytes(layout)
-    }
+    try mapSystemError("the directory tmp/", try TemporaryFile.abandonedBytes(layout))
   }
 
   /// The directory of files without a name: the store's own, or TMPDIR if the store is read-only.

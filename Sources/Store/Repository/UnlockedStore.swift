@@ -76,9 +76,8 @@ extension Layout {
     _ fileSystem: any FileSystem, path: [UInt8], owner: StoreOwnerPolicy
   ) throws(StoreError) -> Layout {
     let name = "store \(printable(path))"
-    let root = try mapSystemErrors(name) { () throws(SystemError) in
-      try fileSystem.openDirectory(at: fileSystem.workingDirectory, path, followLink: true)
-    }
+    let root = try mapSystemError(
+      name, try fileSystem.openDirectory(at: fileSystem.workingDirectory, path, followLink: true))
     try owner.check(root, fileSystem, name)
     try StoreFormat.prepare(fileSystem, root, path, name, create: false)
     let layout = try mapSystemErrors(name) { () throws(SystemError) in

@@ -21,16 +21,14 @@ extension ObjectStore {
   /// directories.
   func signatureDirectories() throws -> (images: [ImageName], problems: [SignatureProblem]) {
     let parent = layout.signatures
-    let names = try mapSystemErrors("the directory signatures/") { () throws(SystemError) in
-      try layout.fileSystem.names(of: parent.raw)
-    }
+    let names = try mapSystemError(
+      "the directory signatures/", try layout.fileSystem.names(of: parent.raw))
     var images: [ImageName] = []
     var problems: [SignatureProblem] = []
     for name in names.sorted(by: precedes) {
       let object = "signatures/\(printable(name))"
-      let stat = try mapSystemErrors(object) { () throws(SystemError) in
-        try layout.fileSystem.statIfPresent(at: parent.raw, name)
-      }
+      let stat = try mapSystemError(
+        object, try layout.fileSystem.statIfPresent(at: parent.raw, name))
       guard let stat else { continue }
       guard let image = try? ImageName(String(decoding: name, as: UTF8.self)),
         image.bytes == name, stat.kind == .directory
@@ -63,9 +61,8 @@ extension ObjectStore {
     _ bytes: [UInt8], of image: ImageName, in directory: Descriptor, _ object: String
   ) throws -> String? {
     guard let name = SignatureFileName(bytes) else { return "is not the name of a signature" }
-    let file = try mapSystemErrors(object) { () throws(SystemError) in
-      try layout.read(directory, bytes, limitBytes: name.maxBytes)
-    }
+    let file = try mapSystemError(
+      object, try layout.read(directory, bytes, limitBytes: name.maxBytes))
     switch file {
     case .absent: return nil
     case .unexpected(let reason): return reason
@@ -78,9 +75,8 @@ extension ObjectStore {
     }
     guard name.key != nil else { return nil }
     let own = SignatureFileName(number: name.number, kind: name.kind, statement: name.statement)
-    let hasStatement = try mapSystemErrors(object) { () throws(SystemError) in
-      try layout.fileSystem.statIfPresent(at: directory.raw, own.bytes) != nil
-    }
+    let hasStatement = try mapSystemError(
+      object, try layout.fileSystem.statIfPresent(at: directory.raw, own.bytes) != nil)
     return hasStatement ? nil : "has no statement: \(printable(own.bytes)) is missing"
   }
 }

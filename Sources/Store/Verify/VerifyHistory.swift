@@ -81,14 +81,12 @@ extension VerifyRun {
     let layout = store.layout
     for (directory, label) in [(layout.refs, "refs"), (layout.tags, "tags"), (layout.pins, "pins")]
     {
-      let names = try mapSystemErrors("the directory \(label)/") { () throws(SystemError) in
-        try layout.fileSystem.names(of: directory.raw)
-      }
+      let names = try mapSystemError(
+        "the directory \(label)/", try layout.fileSystem.names(of: directory.raw))
       for name in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
         let object = "\(label)/\(printable(name))"
-        let stat = try mapSystemErrors(object) { () throws(SystemError) in
-          try layout.fileSystem.statIfPresent(at: directory.raw, name)
-        }
+        let stat = try mapSystemError(
+          object, try layout.fileSystem.statIfPresent(at: directory.raw, name))
         guard let stat else { continue }
         guard let image = try? ImageName(String(decoding: name, as: UTF8.self)),
           image.bytes == name, stat.kind == .directory
@@ -105,9 +103,8 @@ extension VerifyRun {
   private func checkMarks(of image: ImageName, in parent: Descriptor, isPin: Bool) throws {
     guard let directory = try store.refs.open(parent, image) else { return }
     let kind: MarkKind = isPin ? .pin : .tag
-    let names = try mapSystemErrors("the marks of \(image)") { () throws(SystemError) in
-      try store.layout.fileSystem.names(of: directory.raw)
-    }
+    let names = try mapSystemError(
+      "the marks of \(image)", try store.layout.fileSystem.names(of: directory.raw))
     for file in names.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
       guard let name = kind.markName(file) else {
         let object = "\(kind)s/\(image)/\(printable(file))"

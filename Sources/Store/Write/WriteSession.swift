@@ -153,9 +153,7 @@ public final class WriteSession: Sendable {
   private func makeDurable() throws(StoreError) {
     try packs.finishLast()
     if packs.packs.isEmpty { return }
-    try mapSystemErrors("the directory packs/") { () throws(SystemError) in
-      try layout.fileSystem.sync(layout.packs.raw)
-    }
+    try mapSystemError("the directory packs/", try layout.fileSystem.sync(layout.packs.raw))
   }
 
   // MARK: Frames between threads
