@@ -47,8 +47,7 @@ struct AddCommand: ParsableCommand, ReportingCommand {
     let added = try workspace.addDirectory(
       second == nil ? nil : first, at: second ?? first,
       excludes: noExcludes ? [] : exclude.isEmpty ? nil : exclude)
-    Terminal.finish()
-    if json.json { return try printJSON(added) }
+    if try json.prints(added) { return }
     let before =
       added.isNew ? "" : added.movedFrom.map { ", no longer \($0)" } ?? ", as before"
     print("\(added.name): the directory \(added.path)\(before)")

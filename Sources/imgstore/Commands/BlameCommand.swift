@@ -31,12 +31,12 @@ struct BlameCommand: ParsableCommand {
     let outcome = try workspace.blame(reference.snapshot, path: path)
     let tags = try workspace.tags(of: outcome.origin)
     let pin = try workspace.pin(of: outcome.origin)
-    Terminal.finish()
-    if json.json {
-      return try printJSON(
-        BlameJSON(
-          snapshot: SnapshotJSON(committed: outcome.origin, tags: tags, pin: pin, full: false),
-          entry: outcome.found))
+    if try json.prints(
+      BlameJSON(
+        snapshot: SnapshotJSON(committed: outcome.origin, tags: tags, pin: pin, full: false),
+        entry: outcome.found))
+    {
+      return
     }
     print(
       table([snapshotCells(outcome.origin, tags) + [printable(outcome.found.path)]]))

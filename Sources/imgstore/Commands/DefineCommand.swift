@@ -54,13 +54,11 @@ struct DefineCommand: ParsableCommand, ReportingCommand {
     if let csv {
       let source = name ?? "-"
       let count = try workspace.define(table: csv, csv: try workspace.readInput(source))
-      Terminal.finish()
-      if json.json { return try printJSON(RowsSetJSON(table: csv, rows: count)) }
+      if try json.prints(RowsSetJSON(table: csv, rows: count)) { return }
       print("set \(imgstore.count(count, "row")) of \(csv)")
     } else if let stanzas {
       let names = try workspace.define(stanzas: try workspace.readInput(stanzas), only: name)
-      Terminal.finish()
-      if json.json { return try printJSON(DefinitionsSetJSON(names: names)) }
+      if try json.prints(DefinitionsSetJSON(names: names)) { return }
       for name in names { print("set \(name)") }
     } else if let name {
       try defineOne(workspace, name)

@@ -130,8 +130,7 @@ struct DiffCommand: ParsableCommand {
   }
 
   private func show(_ text: TextDiff, _ diff: ImageDiff) throws {
-    Terminal.finish()
-    if json.json { return try printJSON(text) }
+    if try json.prints(text) { return }
     StandardOutput.begin(raw: raw)
     defer { StandardOutput.end() }
     try StandardOutput.write(diff: text.lines)

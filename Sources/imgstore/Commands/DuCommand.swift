@@ -21,11 +21,7 @@ struct DuCommand: ParsableCommand {
 
   func run() throws {
     let outcome = try common.open().diskUse(refs, bySnapshot: snapshots)
-    Terminal.finish()
-    if json.json {
-      try printJSON(outcome)
-      return try expectReadable(outcome.unreadable)
-    }
+    if try json.prints(outcome) { return try expectReadable(outcome.unreadable) }
     func size(_ n: UInt64) -> String { bytes ? String(n) : sizeText(n) }
     func row(_ line: DiskUseRow) -> [String] {
       [

@@ -124,10 +124,7 @@ struct ForgetCommand: ParsableCommand, ReportingCommand {
       ? try workspace.forgetEntirely(names, force: force, dryRun: dryRun)
       : try workspace.forget(names, policy, force: force, dryRun: dryRun)
     let pruned = prune && !dryRun ? try workspace.prune() : nil
-    Terminal.finish()
-    if json.json {
-      try printJSON(ForgetJSON(outcome: outcome, pruned: pruned))
-    } else {
+    if try !json.prints(ForgetJSON(outcome: outcome, pruned: pruned)) {
       show(outcome, isPruned: pruned?.collection != nil)
       if let collection = pruned?.collection { printReport(collection) }
     }

@@ -31,19 +31,13 @@ struct GCCommand: ParsableCommand, ReportingCommand {
     let request = try budget.request(removeOnly ? .none : .sparing)
     if dryRun { return try estimate() }
     let outcome = try common.open().collect(request)
-    Terminal.finish()
-    if json.json {
-      try printJSON(outcome)
-    } else {
-      printReport(outcome)
-    }
+    if try !json.prints(outcome) { printReport(outcome) }
     try expectNoProblems(outcome)
   }
 
   private func estimate() throws {
     let estimate = try common.open().collectionEstimate()
-    Terminal.finish()
-    if json.json { return try printJSON(estimate) }
+    if try json.prints(estimate) { return }
     let unfinished = estimate.unfinishedBytes
     print(
       "would free \(exactSize(estimate.collectableBytes &+ unfinished))"

@@ -125,10 +125,7 @@ struct ImportCommand: ParsableCommand, ReportingCommand {
         workspace, image.name, writes: image.apply.writes,
         isDone: image.remaining?.isEmpty ?? true)
     }
-    Terminal.finish()
-    if json.json {
-      try printJSON(ImportJSON(outcome, boot) { workspace.undo($0) })
-    } else {
+    if try !json.prints(ImportJSON(outcome, boot) { workspace.undo($0) }) {
       for image in outcome.images { describe(image, workspace, outcome) }
       for origin in outcome.origins { print(text(of: origin)) }
     }

@@ -37,8 +37,7 @@ struct InitCommand: ParsableCommand, ReportingCommand {
     var common = common
     if let dir { common.store = dir }
     let store = try common.open().initializeStore(group: group, force: force)
-    Terminal.finish()
-    if json.json { return try printJSON(store) }
+    if try json.prints(store) { return }
     print(store.isNew ? "created a store in \(store.path)" : "the store in \(store.path) exists")
     if let group { print("  members of \(group) can read it") }
   }

@@ -18,8 +18,7 @@ struct KeyGenerateCommand: ParsableCommand {
 
   func run() throws {
     let outcome = try common.open().generateKey(output: output)
-    Terminal.finish()
-    if json.json { return try printJSON(KeyJSON(outcome)) }
+    if try json.prints(KeyJSON(outcome)) { return }
     print("key \(outcome.key.id)")
     if let file = outcome.privateFile { print("  private key: \(file)") }
     for file in outcome.publicFiles { print("  public key:  \(file)") }

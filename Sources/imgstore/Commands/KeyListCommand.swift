@@ -13,9 +13,8 @@ struct KeyListCommand: ParsableCommand {
 
   func run() throws {
     let keys = try common.open().trustedKeys(trusted.trustedKeys)
-    Terminal.finish()
-    if json.json {
-      return try printJSON(KeysJSON(keys: keys.all.map { KeyJSON(key: $0.key, name: $0.name) }))
+    if try json.prints(KeysJSON(keys: keys.all.map { KeyJSON(key: $0.key, name: $0.name) })) {
+      return
     }
     if keys.isEmpty { return print("\(keys.directory) has no keys") }
     print(table(keys.all.map { [$0.key.id.hex, $0.name] }))

@@ -13,8 +13,7 @@ struct KeyShowCommand: ParsableCommand {
 
   func run() throws {
     let publicKey = try common.open().signingKey(key.key).publicKey
-    Terminal.finish()
-    if json.json { return try printJSON(KeyJSON(key: publicKey)) }
+    if try json.prints(KeyJSON(key: publicKey)) { return }
     print("key \(publicKey.id)")
     print(String(decoding: publicKey.pem, as: UTF8.self), terminator: "")
   }

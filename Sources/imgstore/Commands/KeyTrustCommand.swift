@@ -18,8 +18,7 @@ struct KeyTrustCommand: ParsableCommand {
 
   func run() throws {
     let outcome = try common.open().trustKey(file, as: name)
-    Terminal.finish()
-    if json.json { return try printJSON(KeyJSON(outcome)) }
+    if try json.prints(KeyJSON(outcome)) { return }
     print("trusted key \(outcome.key.id)")
     for file in outcome.publicFiles { print("  \(file)") }
   }

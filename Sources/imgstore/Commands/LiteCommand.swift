@@ -37,8 +37,7 @@ struct LiteCommand: ParsableCommand, ReportingCommand {
     let workspace = try common.open()
     request.cacheLimitBytes = cache.bytes(workspace.options.configuration)
     let outcome = try workspace.lite(request)
-    Terminal.finish()
-    if json.json { try printJSON(outcome) } else { describe(outcome) }
+    if try !json.prints(outcome) { describe(outcome) }
     try expectNotRefused(outcome.refusal)
     let gaps = outcome.packed.map { gapLines($0.gaps, of: $0.snapshot) } ?? []
     if !gaps.isEmpty { throw CompletedWithWarnings(lines: gaps) }

@@ -46,10 +46,7 @@ struct LogCommand: ParsableCommand {
     let (name, path) = try operands
     if let path {
       let changes = try workspace.log(name ?? "", path: path, limit: limit ?? .max)
-      Terminal.finish()
-      if json.json {
-        return try printJSON(PathHistoryJSON(changes: changes))
-      }
+      if try json.prints(PathHistoryJSON(changes: changes)) { return }
       return try printHistory(changes, workspace.tags(of:))
     }
     let images = all ? try workspace.images().filter { $0.snapshots > 0 }.map(\.name) : [name ?? ""]

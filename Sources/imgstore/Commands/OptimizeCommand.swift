@@ -31,10 +31,7 @@ struct OptimizeCommand: ParsableCommand, ReportingCommand {
 
   func run() throws {
     let outcome = try common.open().collect(try budget.request(.all(level: level)))
-    Terminal.finish()
-    if json.json {
-      try printJSON(outcome)
-    } else {
+    if try !json.prints(outcome) {
       let (verb, bytes) =
         outcome.freedBytes < 0 ? ("took", -outcome.freedBytes) : ("freed", outcome.freedBytes)
       print(

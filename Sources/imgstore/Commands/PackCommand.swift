@@ -105,22 +105,14 @@ struct PackCommand: ParsableCommand, ReportingCommand {
     request.cacheLimitBytes = cache.bytes(workspace.options.configuration)
     if dryRun { return try plan(request, workspace) }
     let outcome = try workspace.pack(request)
-    Terminal.finish()
-    if json.json {
-      try printJSON(outcome)
-    } else {
-      describe(outcome)
-    }
+    if try !json.prints(outcome) { describe(outcome) }
     let gaps = gapLines(outcome.gaps, of: outcome.snapshot)
     if !gaps.isEmpty { throw CompletedWithWarnings(lines: gaps) }
   }
 
   private func plan(_ request: PackRequest, _ workspace: Workspace) throws {
     let plan = try workspace.planPack(request)
-    Terminal.finish()
-    if json.json {
-      try printJSON(plan)
-    } else {
+    if try !json.prints(plan) {
       for line in plan.remarks { Terminal.warning(line) }
       if plan.needsSnapshot { print("would save the unsaved changes as \(plan.snapshot)") }
       if plan.changesLiveTree { print("would change the live tree as xCAT's packimage does") }

@@ -16,10 +16,10 @@ struct PinCommand: ParsableCommand, ReportingCommand {
   func run() throws {
     let workspace = try common.open()
     let snapshots = try workspace.references(refs).map { try workspace.pin($0, reason: message) }
-    Terminal.finish()
-    if json.json {
-      return try printJSON(
-        PinsJSON(pins: snapshots.map { PinJSON(snapshot: $0.name, reason: message) }))
+    if try json.prints(
+      PinsJSON(pins: snapshots.map { PinJSON(snapshot: $0.name, reason: message) }))
+    {
+      return
     }
     for snapshot in snapshots { print("\(snapshot.name) is pinned") }
   }

@@ -19,15 +19,13 @@ struct PinsCommand: ParsableCommand {
     let workspace = try common.open()
     let pins = try workspace.pins(of: name)
     let damaged = try workspace.damagedMarks(of: name).filter { $0.kind == .pin }
-    Terminal.finish()
-    if json.json {
-      try printJSON(
-        PinsJSON(
-          pins: pins.map { PinJSON(snapshot: "\($0.snapshot)", reason: $0.reason) },
-          damagedMarks: damaged))
-      return try expectReadable([], damaged: damaged)
+    if try !json.prints(
+      PinsJSON(
+        pins: pins.map { PinJSON(snapshot: "\($0.snapshot)", reason: $0.reason) },
+        damagedMarks: damaged))
+    {
+      print(table(pins.map { ["\($0.snapshot)", printable($0.reason.utf8)] }))
     }
-    print(table(pins.map { ["\($0.snapshot)", printable($0.reason.utf8)] }))
     try expectReadable([], damaged: damaged)
   }
 }

@@ -26,8 +26,7 @@ struct RecipesCommand: ParsableCommand, ReportingCommand {
 
   func run() throws {
     let outcome = try common.open().makeRecipes(ref)
-    Terminal.finish()
-    if json.json { return try printJSON(outcome) }
+    if try json.prints(outcome) { return }
     let newRecipes = outcome.results.count { $0.report != nil }
     print(
       "\(outcome.snapshot.name): \(count(newRecipes, "new recipe"))"

@@ -16,8 +16,7 @@ struct ReindexCommand: ParsableCommand, ReportingCommand {
 
   func run() throws {
     let totals = try common.open().reindex()
-    Terminal.finish()
-    if json.json { return try printJSON(totals) }
+    if try json.prints(totals) { return }
     print(
       "rebuilt the index: \(count(totals.packs, "pack")), \(count(totals.objects, "object")), "
         + sizeText(totals.storedBytes))

@@ -40,10 +40,7 @@ struct RemoveCommand: ParsableCommand, ReportingCommand {
   func run() throws {
     if definition { return try removeDefinitions() }
     let outcome = try common.open().remove(refs, force: force, dryRun: dryRun)
-    Terminal.finish()
-    if json.json {
-      try printJSON(ForgetJSON(outcome: outcome))
-    } else {
+    if try !json.prints(ForgetJSON(outcome: outcome)) {
       print(table(outcome.forgotten.map(forgottenRow)))
       printReport(outcome)
     }
@@ -54,10 +51,7 @@ struct RemoveCommand: ParsableCommand, ReportingCommand {
 extension RemoveCommand {
   private func removeDefinitions() throws {
     let removed = try common.open().removeDefinitions(refs, dryRun: dryRun)
-    Terminal.finish()
-    if json.json {
-      return try printJSON(RemovedDefinitionsJSON(isDryRun: dryRun, removed: removed))
-    }
+    if try json.prints(RemovedDefinitionsJSON(isDryRun: dryRun, removed: removed)) { return }
     for item in removed {
       let change = dryRun ? "would no longer be an image" : "is no longer an image"
       let verb = item.snapshots == 1 ? "stays" : "stay"

@@ -38,10 +38,7 @@ struct RepairCommand: ParsableCommand, ReportingCommand {
     options.readsLive = !noLive
     options.isDryRun = dryRun
     let outcome = try common.open().repair(options)
-    Terminal.finish()
-    if json.json {
-      try printJSON(outcome)
-    } else {
+    if try !json.prints(outcome) {
       for action in outcome.actions { print("\(action.object): \(action.what)") }
       if outcome.actions.isEmpty {
         print(

@@ -41,12 +41,7 @@ struct ResumeCommand: ParsableCommand, ReportingCommand {
     let outcome = try workspace.resume(
       name, abandon ? .abandon : back ? .back : .forward, dryRun: dryRun)
     let boot = outcome.revert.flatMap { $0.bootCheck(workspace, nodeset) }
-    Terminal.finish()
-    if json.json {
-      try printJSON(ResumeJSON(outcome: outcome, boot: boot))
-    } else {
-      describe(outcome)
-    }
+    if try !json.prints(ResumeJSON(outcome: outcome, boot: boot)) { describe(outcome) }
     let failures = boot?.printResult(json) ?? []
     try expectNotRefused(outcome.refusal)
     try outcome.revert?.expectNoProblems(failures)

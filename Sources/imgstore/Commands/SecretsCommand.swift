@@ -34,8 +34,7 @@ struct SecretsCommand: ParsableCommand {
     }
     guard let ref else { return }
     let report = try common.open().secrets(ref)
-    Terminal.finish()
-    if json.json { return try printJSON(report) }
+    if try json.prints(report) { return }
     for line in SecretsText.all(report) { print(line) }
     let snapshot = report.snapshot ?? ref
     print(

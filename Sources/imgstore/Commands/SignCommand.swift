@@ -24,10 +24,7 @@ struct SignCommand: ParsableCommand, ReportingCommand {
     let workspace = try common.open()
     let key = try workspace.signingKey(key.key)
     let signed = try workspace.sign(refs, with: key)
-    Terminal.finish()
-    if json.json {
-      return try printJSON(SignaturesMadeJSON(snapshots: signed, key: key.publicKey))
-    }
+    if try json.prints(SignaturesMadeJSON(snapshots: signed, key: key.publicKey)) { return }
     for snapshot in signed { print("signed \(snapshot.name) with \(key.publicKey.id.shortHex)") }
   }
 }

@@ -13,11 +13,7 @@ struct StatsCommand: ParsableCommand {
 
   func run() throws {
     let stats = try common.open().statistics()
-    Terminal.finish()
-    if json.json {
-      try printJSON(stats)
-      return try expectReadable(stats.unreadable)
-    }
+    if try json.prints(stats) { return try expectReadable(stats.unreadable) }
     let contents = stats.contents
     func times(_ a: UInt64, _ b: UInt64) -> String {
       b == 0 || a < b ? "" : " (\((Double(a) / Double(b) * 10).rounded() / 10) times)"

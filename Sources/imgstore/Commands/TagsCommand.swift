@@ -15,15 +15,13 @@ struct TagsCommand: ParsableCommand {
     let workspace = try common.open()
     let tags = try workspace.tags(of: name)
     let damaged = try workspace.damagedMarks(of: name).filter { $0.kind == .tag }
-    Terminal.finish()
-    if json.json {
-      try printJSON(
-        TagsJSON(
-          tags: tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)") },
-          damagedMarks: damaged))
-      return try expectReadable([], damaged: damaged)
+    if try !json.prints(
+      TagsJSON(
+        tags: tags.map { TagJSON(tag: $0.tag, snapshot: "\($0.snapshot)") },
+        damagedMarks: damaged))
+    {
+      print(table(tags.map { ["\($0.snapshot.image)@\($0.tag)", "@\($0.snapshot.number)"] }))
     }
-    print(table(tags.map { ["\($0.snapshot.image)@\($0.tag)", "@\($0.snapshot.number)"] }))
     try expectReadable([], damaged: damaged)
   }
 }

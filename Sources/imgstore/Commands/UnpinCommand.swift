@@ -15,8 +15,7 @@ struct UnpinCommand: ParsableCommand, ReportingCommand {
   func run() throws {
     let workspace = try common.open()
     let snapshots = try workspace.references(refs).map { try workspace.unpin($0) }
-    Terminal.finish()
-    if json.json { return try printJSON(UnpinJSON(snapshots: snapshots.map(\.name))) }
+    if try json.prints(UnpinJSON(snapshots: snapshots.map(\.name))) { return }
     for snapshot in snapshots { print("\(snapshot.name) is no longer pinned") }
   }
 }

@@ -187,6 +187,14 @@ func environment(_ name: String) -> String? {
 struct JSONFlag: ParsableArguments {
   @Flag(help: "Print one JSON document instead of text (man 5 imgstore-json)")
   var json = false
+
+  /// Ends the display of progress, and prints a document if the command line has --json.
+  /// - Returns: Whether the document was printed, and replaces the text.
+  func prints(_ document: @autoclosure () throws -> some JSONDocument) throws -> Bool {
+    Terminal.finish()
+    if json { try printJSON(try document()) }
+    return json
+  }
 }
 
 /// The option --exit-code, for scripts that test for differences.

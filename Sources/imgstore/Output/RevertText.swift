@@ -9,10 +9,7 @@ func reportChange(
   _ nodeset: NodesetOption, _ json: JSONFlag
 ) throws {
   let boot = outcome.bootCheck(workspace, nodeset)
-  Terminal.finish()
-  if json.json {
-    try printJSON(RevertJSON(outcome: outcome, boot: boot))
-  } else {
+  if try !json.prints(RevertJSON(outcome: outcome, boot: boot)) {
     printReport(outcome, showsAll: options.all)
   }
   try expectNotRefused(outcome.refusal)
