@@ -43,6 +43,4 @@ struct ByteView {
     }
     return [UInt8](buffer[at..<end])
   }
-
-  var bytes: [UInt8] { [UInt8](buffer) }
 }

@@ -69,26 +69,17 @@ public struct StagingPlanner {
       }
       leaders[desired.linkGroup] = path
     }
+    func add(_ action: Step.Action, old: Entry? = nil) throws {
+      plan.files.append(
+        Step(
+          action: action, path: path, entry: desired, old: old,
+          contentBytes: try target.contentBytes(of: desired)))
+    }
     guard let current, current.kind == desired.kind, current.content == desired.content,
       current.holes == desired.holes, desired.kind != .file || desired.sizeBytes > 0
-    else {
-      plan.files.append(
-        Step(
-          action: .write, path: path, entry: desired,
-          contentBytes: try target.contentBytes(of: desired)))
-      return
-    }
+    else { return try add(.write) }
     let isSame = current.changes(to: desired).isEmpty
-    guard isSame && mayLink || desired.kind == .file else {
-      plan.files.append(
-        Step(
-          action: .write, path: path, entry: desired,
-          contentBytes: try target.contentBytes(of: desired)))
-      return
-    }
-    plan.files.append(
-      Step(
-        action: .reuse(from: path, mayLink: isSame && mayLink), path: path, entry: desired,
-        old: current, contentBytes: try target.contentBytes(of: desired)))
+    guard isSame && mayLink || desired.kind == .file else { return try add(.write) }
+    try add(.reuse(from: path, mayLink: isSame && mayLink), old: current)
   }
 }

@@ -30,21 +30,15 @@ struct ImportTargets {
   init(_ context: Context, _ request: ImportRequest) throws {
     self.context = context
     install = try context.installDirectory(try context.tables())
-    allowed = try request.allowed.map { text in
-      guard let path = AbsolutePath(text), !path.isRoot else {
-        throw ImageError(
-          .usage, "--allow \(text)", "is not an absolute path below /",
-          hint: "Name the directory that the bundle may write below")
-      }
-      return path
+    func directory(_ text: String, of option: String, hint: String) throws -> AbsolutePath {
+      if let path = AbsolutePath(text), !path.isRoot { return path }
+      throw ImageError(.usage, "\(option) \(text)", "is not an absolute path below /", hint: hint)
     }
-    directory = try request.directory.map { text in
-      guard let path = AbsolutePath(text), !path.isRoot else {
-        throw ImageError(
-          .usage, "--to \(text)", "is not an absolute path below /",
-          hint: "Name the directory for the tree")
-      }
-      return path
+    allowed = try request.allowed.map {
+      try directory($0, of: "--allow", hint: "Name the directory that the bundle may write below")
+    }
+    self.directory = try request.directory.map {
+      try directory($0, of: "--to", hint: "Name the directory for the tree")
     }
     links = ImportLinks(
       fileSystem: context.fileSystem, root: context.resolver.root,

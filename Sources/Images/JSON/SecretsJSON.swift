@@ -7,25 +7,11 @@ extension SecretFinding: JSONObject {
   public static let form = JSONForm<Self> { key in
     key("path") { printable($0.path) }
     key("container") { $0.container.map { printable($0) } }
-    key("layer") { finding -> String in
-      switch finding.layer {
-      case .definition: "definition"
-      case .tree: "tree"
-      case .packed: "packed"
-      case .ramdisk: "ramdisk"
-      case .file: "file"
-      }
-    }
+    key("layer") { "\($0.layer)" }
     key("kind", \.kind.rawValue)
     key("rule", \.rule)
     key("reason", \.reason)
-    key("treatment") { finding -> String in
-      switch finding.treatment {
-      case .leftOut: "leftOut"
-      case .blanked: "blanked"
-      case .kept: "kept"
-      }
-    }
+    key("treatment") { "\($0.treatment)" }
     key("package", \.package)
   }
 }

@@ -49,8 +49,7 @@ public struct SecretFinding: Sendable, Equatable {
     kind = item.kind
     rule = item.rule
     reason = item.reason
-    self.treatment = treatment
-    self.package = package
+    (self.treatment, self.package) = (treatment, package)
   }
 
   /// The place of the reason: "etc/shadow in packed image /install/…/rootimg.cpio.gz".
@@ -99,12 +98,6 @@ public struct SecretReport: Sendable {
     return SecretKind.allCases.filter(kinds.contains)
       .compactMap { $0.delivery(isOfDirectory: isOfDirectory) }
       .filter { seen.insert($0).inserted }
-  }
-
-  mutating func add(_ other: SecretReport) {
-    findings += other.findings
-    published += other.published
-    unexamined += other.unexamined
   }
 
   mutating func sort() {

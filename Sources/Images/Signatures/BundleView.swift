@@ -133,17 +133,8 @@ struct BundleView {
   /// Returns the names below a directory, relative to it, in byte order.
   func names(below directory: String) -> [String] {
     let prefix = Array((directory + "/").utf8)
-    var low = 0
-    var high = names.count
-    while low < high {
-      let middle = low + (high - low) / 2
-      if names[middle].utf8.lexicographicallyPrecedes(prefix) {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    return names[low...].prefix { $0.utf8.starts(with: prefix) }
+    let first = names.partitioningIndex { !$0.utf8.lexicographicallyPrecedes(prefix) }
+    return names[first...].prefix { $0.utf8.starts(with: prefix) }
       .map { String(decoding: $0.utf8.dropFirst(prefix.count), as: UTF8.self) }
   }
 

@@ -86,16 +86,12 @@ public struct DiskUse: Sendable {
       }
     }
     snapshots = names
-    self.unreadable = unreadable
-    self.lost = lost
+    (self.unreadable, self.lost) = (unreadable, lost)
     let isComplete = unreadable.isEmpty && lost.isEmpty
     members = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
     self.sizes = sizes
     sets = walk.sets
-    self.survey = survey
-    self.usages = usages
-    self.store = store
-    self.setBytes = setBytes
+    (self.survey, self.usages, self.store, self.setBytes) = (survey, usages, store, setBytes)
     self.setPacks = setPacks
     packCount = survey.packs.count
     packBytes = survey.packs.reduce(0) { $0 + $1.sizeBytes }

@@ -39,11 +39,6 @@ struct InternedSnapshotSets {
     return new
   }
 
-  func contains(_ set: Int, _ member: Int) -> Bool {
-    let words = sets[set]
-    return member / 64 < words.count && words[member / 64] & 1 << UInt64(member % 64) != 0
-  }
-
   /// Returns true if every member of the set is in `members`.
   func isSubset(_ set: Int, of members: UInt32) -> Bool {
     let other = sets[Int(members)]

@@ -98,8 +98,7 @@ struct PackUsage {
       add(copies[0], usage(copies[0].kind, copies[0].id))
       for copy in copies.dropFirst() { add(copy, PackUsage.unused) }
     }
-    self.packs = packs
-    self.duplicated = duplicated
+    (self.packs, self.duplicated) = (packs, duplicated)
   }
 
   private static let smallPackBytes: UInt64 = 16 << 20

@@ -56,8 +56,8 @@ struct Reachability {
       switch next {
       case .object: break
       case .blob(let blob):
-        if reader.mayHaveRecipe(blob), !recipes.insert(Digest128Set.Key(blob)) { continue }
-      case .directory(let ids): if !directories.insert(Digest128Set.Key(ids)) { continue }
+        if reader.mayHaveRecipe(blob), !recipes.insert(Digest128(blob)) { continue }
+      case .directory(let ids): if !directories.insert(Digest128(ids)) { continue }
       }
       progress.add(items: 1)
       try reader.expand(next) {

@@ -14,18 +14,35 @@ func prefixKey(_ kind: ObjectKind, _ id: Digest) -> UInt64 {
   return word == 0 ? 1 : word
 }
 
+/// A key of a table. One value marks free slots.
+protocol TableKey: Equatable, Sendable {
+  static var free: Self { get }
+  /// The word that decides the slot.
+  var word: UInt64 { get }
+}
+
+extension UInt64: TableKey {
+  static let free: UInt64 = 0
+  var word: UInt64 { self }
+}
+
 /// A set of 64-bit keys: 11 bytes a key if their number is known in advance, otherwise up to 21.
-struct PrefixSet {
-  private var slots: [UInt64]
+typealias PrefixSet = KeySet<UInt64>
+/// A set of 128-bit keys: 21-43 bytes a key.
+typealias Digest128Set = KeySet<Digest128>
+
+/// A set of keys.
+struct KeySet<Key: TableKey>: Sendable {
+  private var slots: [Key]
   private(set) var count = 0
 
   /// Creates an empty set.
   /// - Parameter capacity: the expected number of keys.
-  init(capacity: Int = 0) { slots = Array(repeating: 0, count: slotCount(for: capacity)) }
+  init(capacity: Int = 0) { slots = Array(repeating: .free, count: slotCount(for: capacity)) }
 
   /// Inserts a key; false if the set contained it.
   @discardableResult
-  mutating func insert(_ key: UInt64) -> Bool {
+  mutating func insert(_ key: Key) -> Bool {
     if count * 4 >= slots.count * 3 { grow() }
     let i = slot(key)
     if slots[i] == key { return false }
@@ -34,18 +51,18 @@ struct PrefixSet {
     return true
   }
 
-  func contains(_ key: UInt64) -> Bool { slots[slot(key)] == key }
+  func contains(_ key: Key) -> Bool { slots[slot(key)] == key }
 
-  private func slot(_ key: UInt64) -> Int {
-    var i = home(key, slots.count)
-    while slots[i] != 0, slots[i] != key { i = i + 1 == slots.count ? 0 : i + 1 }
+  private func slot(_ key: Key) -> Int {
+    var i = home(key.word, slots.count)
+    while slots[i] != .free, slots[i] != key { i = i + 1 == slots.count ? 0 : i + 1 }
     return i
   }
 
   private mutating func grow() {
     let old = slots
-    slots = Array(repeating: 0, count: old.count * 2)
-    for key in old where key != 0 { slots[slot(key)] = key }
+    slots = Array(repeating: .free, count: old.count * 2)
+    for key in old where key != .free { slots[slot(key)] = key }
   }
 }
 
@@ -93,58 +110,25 @@ struct PrefixMap {
   }
 }
 
-/// A set of 128-bit keys: 21-43 bytes a key.
-struct Digest128Set {
-  struct Key: Equatable {
-    let high: UInt64
-    let low: UInt64
+/// The first half of a digest, as a key.
+struct Digest128: TableKey {
+  static let free = Digest128(high: 0, low: 0)
+  private let high: UInt64
+  private let low: UInt64
+  var word: UInt64 { low }
 
-    /// Creates a key from the first half of a digest.
-    init(_ digest: Digest) {
-      let words = withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { buffer in
-        guard let base = buffer.baseAddress else { return (UInt64(0), UInt64(0)) }
-        digest.store(to: base)
-        return (base.load(as: UInt64.self), base.load(fromByteOffset: 8, as: UInt64.self))
-      }
-      high = words.0
-      low = words.1
+  init(_ digest: Digest) {
+    (high, low) = withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { buffer in
+      guard let base = buffer.baseAddress else { return (0, 0) }
+      digest.store(to: base)
+      return (base.load(as: UInt64.self), base.load(fromByteOffset: 8, as: UInt64.self))
     }
-
-    /// Creates the key of a directory from its tree and times together.
-    init(_ ids: Tree.IDs) { self.init(SHA256.digest(of: ids.tree.bytes + ids.times.bytes)) }
-
-    fileprivate init(high: UInt64, low: UInt64) {
-      self.high = high
-      self.low = low
-    }
-
-    fileprivate static let free = Key(high: 0, low: 0)
   }
 
-  private var slots: [Key] = Array(repeating: .free, count: 1024)
-  private var count = 0
+  /// Creates the key of a directory from its tree and times together.
+  init(_ ids: Tree.IDs) { self.init(SHA256.digest(of: ids.tree.bytes + ids.times.bytes)) }
 
-  /// Inserts a key; false if the set contained it.
-  mutating func insert(_ key: Key) -> Bool {
-    if count * 4 >= slots.count * 3 { grow() }
-    let i = slot(key)
-    if slots[i] == key { return false }
-    slots[i] = key
-    count += 1
-    return true
-  }
-
-  private func slot(_ key: Key) -> Int {
-    var i = home(key.low, slots.count)
-    while slots[i] != .free, slots[i] != key { i = i + 1 == slots.count ? 0 : i + 1 }
-    return i
-  }
-
-  private mutating func grow() {
-    let old = slots
-    slots = Array(repeating: .free, count: old.count * 2)
-    for key in old where key != .free { slots[slot(key)] = key }
-  }
+  private init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
 }
 
 /// Returns the number of slots at which so many keys fill a table at most to 3/4.

@@ -105,12 +105,12 @@ extension Snapshot {
 }
 
 extension ByteWriter {
-  mutating func time(_ time: Timestamp) {
+  public mutating func time(_ time: Timestamp) {
     signed(time.seconds)
     varint(UInt64(time.nanoseconds))
   }
 
-  mutating func facts(_ facts: [Snapshot.Fact]) {
+  public mutating func facts(_ facts: [Snapshot.Fact]) {
     varint(facts.count)
     for fact in facts {
       string(fact.key)
@@ -120,13 +120,13 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-  mutating func time() throws(CodecError) -> Timestamp {
+  public mutating func time() throws(CodecError) -> Timestamp {
     let seconds = try signed()
     return Timestamp(
       seconds: seconds, nanoseconds: UInt32(try varint(limit: 999_999_999, "nanoseconds")))
   }
 
-  mutating func facts() throws(CodecError) -> [Snapshot.Fact] {
+  public mutating func facts() throws(CodecError) -> [Snapshot.Fact] {
     var facts: [Snapshot.Fact] = []
     for _ in 0..<(try count(bytesEach: 2)) { facts.append(.init(try text(), try text())) }
     return facts

@@ -24,9 +24,7 @@ public struct RowChange: Sendable, Hashable {
     schema: TableSchema, key: [String: String], columns: [String: String]?,
     keepsOtherColumns: Bool
   ) {
-    self.schema = schema
-    self.key = key
-    self.columns = columns
+    (self.schema, self.key, self.columns) = (schema, key, columns)
     self.keepsOtherColumns = keepsOtherColumns
   }
 }
@@ -141,18 +139,6 @@ extension TableBackend {
       all[name] = ImageDefinition(osimage: all[name]?.osimage ?? [:], linuximage: row)
     }
     return all
-  }
-
-  /// Returns the names of all images, sorted.
-  public func imageNames() throws -> [String] {
-    try rows("osimage").compactMap { $0["imagename"] }.sorted(by: byBytes)
-  }
-
-  /// Replaces the definition of an image; an empty one removes the image from the tables.
-  /// - Returns: the columns that these tables do not have.
-  @discardableResult
-  public func setDefinition(of image: String, _ definition: ImageDefinition) throws -> [String] {
-    try apply(definition.rowChanges(of: image))
   }
 
   /// Returns a value of xCAT's site table.

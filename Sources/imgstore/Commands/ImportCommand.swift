@@ -125,7 +125,7 @@ struct ImportCommand: ParsableCommand, ReportingCommand {
         workspace, image.name, writes: image.apply.writes,
         isDone: image.remaining?.isEmpty ?? true)
     }
-    if try !json.prints(ImportJSON(outcome, boot) { workspace.undo($0) }) {
+    if try !json.prints(ImportJSON(outcome, boot) { $0.safety?.name }) {
       for image in outcome.images { describe(image, workspace, outcome) }
       for origin in outcome.origins { print(text(of: origin)) }
     }
@@ -191,7 +191,7 @@ struct ImportCommand: ParsableCommand, ReportingCommand {
     print(
       "imported \(image.name)\(image.imported.map { " as \($0.name)" } ?? ""); "
         + secondsText(outcome.seconds))
-    if let undo = workspace.undo(image) {
+    if let undo = image.safety?.name {
       print(
         image.replaced
           ? "saved the replaced image as \(undo): 'imgstore undo \(image.name)' restores it"

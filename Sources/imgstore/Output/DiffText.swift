@@ -10,8 +10,7 @@ struct DiffText {
   private let showsAll: Bool
 
   init(_ diff: ImageDiff, showsAll: Bool = false) {
-    self.diff = diff
-    self.showsAll = showsAll
+    (self.diff, self.showsAll) = (diff, showsAll)
   }
 
   /// A line: a change, and the number of other changes that it includes.

@@ -76,3 +76,25 @@ func limitLines(_ apply: ApplyOutcome) -> [String] {
   let listed = Set(apply.report.problems.lazy.filter(\.isAttribute).map(\.path))
   return problemLines(apply.limits.filter { !listed.contains($0.path) })
 }
+
+/// Ends a dry run as the real run would end, after it has printed its plan.
+/// - Parameter refusal: the error of the real run; nil if it would not be refused.
+/// - Parameter problems: the problems that the command has to report.
+/// - Parameter condition: the start of the message, such as "without --force ".
+/// - Throws: `CompletedWithWarnings` with the code of the refusal.
+func expectNotRefused(
+  _ refusal: (any ExplainedError)?, _ problems: [String] = [], unless condition: String = ""
+) throws {
+  guard let refusal else { return }
+  throw CompletedWithWarnings(
+    lines: problems + ["\(condition)this would be refused: \(refusal.messageWithHint)"],
+    failure: refusal.errorCode)
+}
+
+/// Returns an unfinished change as a line, with hint: "a revert to compute@3 was begun 2026-11-28 12:30:00
+/// by root and has not ended: 'imgstore resume compute' …".
+func unfinishedText(_ change: UnfinishedChange) -> String {
+  change.isRunning
+    ? "\(change.description) is in progress"
+    : "\(change.summary) and has not finished: \(change.hint)"
+}

@@ -11,8 +11,7 @@ struct StepsText {
   private let showsAll: Bool
 
   init(_ apply: ApplyOutcome, showsAll: Bool) {
-    self.apply = apply
-    self.showsAll = showsAll
+    (self.apply, self.showsAll) = (apply, showsAll)
   }
 
   /// Prints the steps, and an empty line after them. Without steps, it prints nothing.

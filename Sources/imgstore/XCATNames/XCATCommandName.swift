@@ -30,15 +30,15 @@ enum XCATCommandName: String {
         }
       case .imgimport:
         return try answer(ImgimportCommandLine.read(arguments), ImgimportCommandLine.usage) {
-          try XCATImport($0).run()
+          try XCATImport(arguments: $0).run()
         }
       case .packimage:
         return try answer(PackimageCommandLine.read(arguments), PackimageCommandLine.usage) {
-          try XCATPack($0).run()
+          try XCATPack(arguments: $0).run()
         }
       case .liteimg:
         return try answer(LiteimgCommandLine.read(arguments), LiteimgCommandLine.usage) {
-          try XCATLite($0).run()
+          try XCATLite(arguments: $0).run()
         }
       }
     } catch let problems as CompletedWithWarnings {

@@ -6,9 +6,7 @@ import Images
 
 /// The command imgimport.
 struct XCATImport {
-  private let arguments: ImgimportArguments
-
-  init(_ arguments: ImgimportArguments) { self.arguments = arguments }
+  let arguments: ImgimportArguments
 
   func run() throws {
     let workspace = try XCATConsole.open()
@@ -34,7 +32,7 @@ struct XCATImport {
       }
       let wrong = image.problemLines
       problems += wrong
-      if let undo = workspace.undo(image) { XCATConsole.say("undo with: imgstore revert \(undo)") }
+      if let undo = image.safety?.name { XCATConsole.say("undo with: imgstore revert \(undo)") }
       for line in BootCheck(workspace, image.name, writes: image.apply.writes).lines {
         XCATConsole.warn(line)
       }
@@ -129,12 +127,5 @@ extension ImportedImage {
       lines.append("the live image \(name) differs from the bundle: \(summary(remaining))")
     }
     return lines
-  }
-}
-
-extension Workspace {
-  /// Returns the snapshot of the state before an import; nil in a dry run.
-  func undo(_ image: ImportedImage) -> String? {
-    image.safety?.name
   }
 }

@@ -5,9 +5,7 @@ import Images
 
 /// The command packimage.
 struct XCATPack {
-  private let arguments: PackimageArguments
-
-  init(_ arguments: PackimageArguments) { self.arguments = arguments }
+  let arguments: PackimageArguments
 
   func run() throws {
     let workspace = try XCATConsole.open()
@@ -45,9 +43,7 @@ struct XCATPack {
 
 /// The command liteimg.
 struct XCATLite {
-  private let arguments: LiteimgArguments
-
-  init(_ arguments: LiteimgArguments) { self.arguments = arguments }
+  let arguments: LiteimgArguments
 
   func run() throws {
     let workspace = try XCATConsole.open()

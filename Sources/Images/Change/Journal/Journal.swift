@@ -53,12 +53,8 @@ public struct Journal: Sendable, Equatable {
     self.image = image
     self.started = started
     token = randomName()
-    self.method = method
-    self.target = target
-    self.before = before
-    self.command = command
-    self.message = message
-    self.options = options
+    (self.method, self.target, self.before, self.command) = (method, target, before, command)
+    (self.message, self.options) = (message, options)
   }
 
   /// The key of the option that names the user who started the change.
@@ -80,8 +76,7 @@ extension Journal {
     var body = ByteWriter()
     body.byte(operation.rawValue)
     body.string(image)
-    body.signed(started.seconds)
-    body.varint(UInt64(started.nanoseconds))
+    body.time(started)
     body.string(token)
     body.byte(method.rawValue)
     body.digest(target)
@@ -89,11 +84,7 @@ extension Journal {
     if let before { body.digest(before) }
     body.string(command)
     body.string(message)
-    body.varint(options.count)
-    for option in options {
-      body.string(option.key)
-      body.string(option.value)
-    }
+    body.facts(options)
     var writer = ByteWriter()
     writer.raw(Journal.magic)
     writer.word32(UInt32(body.bytes.count))
@@ -125,9 +116,7 @@ extension Journal {
         throw .corrupt("an unknown operation")
       }
       let image = try reader.text()
-      let started = Timestamp(
-        seconds: try reader.signed(),
-        nanoseconds: UInt32(try reader.varint(limit: 999_999_999, "nanoseconds")))
+      let started = try reader.time()
       let token = try reader.text()
       guard token.utf8.count >= 16, token.utf8.allSatisfy(isHexDigit) else {
         throw .corrupt("its token is invalid")
@@ -139,10 +128,8 @@ extension Journal {
       let before = try reader.byte() == 0 ? nil : try reader.digest()
       var journal = Journal(
         operation: operation, image: image, started: started, method: method, target: target,
-        before: before, command: try reader.text(), message: try reader.text())
-      for _ in 0..<(try reader.count(bytesEach: 2)) {
-        journal.options.append(.init(try reader.text(), try reader.text()))
-      }
+        before: before, command: try reader.text(), message: try reader.text(),
+        options: try reader.facts())
       try reader.expectEnd()
       journal.token = token
       return journal
