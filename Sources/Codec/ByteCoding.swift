@@ -1,11 +1,8 @@
-// The encoding of numbers and byte strings in every object of the store (docs/format.md,
-// "Encoding"): unsigned LEB128 varints in their shortest form, zigzag for signed numbers, and
-// little-endian words.
+// The encoding of numbers and byte strings in every object of the store (docs/format.md, "Encoding"):
+// unsigned LEB128 varints in their shortest form, zigzag for signed numbers, and little-endian words.
 //
-// 1. The reader trusts nothing: it checks every length against the remaining bytes before it uses
-//    it.
-// 2. The reader rejects a varint that is not in its shortest form, so that each value has one
-//    encoding.
+// 1. The reader trusts nothing: it checks every length against the remaining bytes before it uses it.
+// 2. The reader rejects a varint that is not in its shortest form, so that each value has one encoding.
 
 /// Encodes values and appends them to a byte array.
 public struct ByteWriter: Sendable {

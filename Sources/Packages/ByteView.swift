@@ -1,5 +1,4 @@
-// Checked access to bytes in a buffer: the only code of this module that turns offsets into memory
-// accesses.
+// Checked access to bytes in a buffer: the only code of this module that turns offsets into memory accesses.
 
 /// A buffer with checked accesses. Valid as long as the buffer is.
 struct ByteView {

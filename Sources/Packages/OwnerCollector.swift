@@ -23,8 +23,7 @@ struct OwnerCollector {
     self.aliases = aliases
   }
 
-  /// Returns the path in the tree for an absolute one of a database; nil if the caller did not ask for
-  /// it.
+  /// Returns the path in the tree for an absolute one of a database; nil if the caller did not ask for it.
   mutating func requestedPath(_ absolute: some Collection<UInt8>) -> [UInt8]? {
     var path = Array(absolute.drop { $0 == 0x2f })
     if let slash = path.lastIndex(of: 0x2f) {

@@ -1,7 +1,6 @@
 // Finds the package database of a root tree, and the owners of paths.
 
-/// The files of a root tree, for the readers of this module. Paths are relative, without a leading
-/// "/".
+/// The files of a root tree, for the readers of this module. Paths are relative, without a leading "/".
 public protocol RootTree {
   /// Returns the bytes of the regular file at `path`; nil if it does not exist.
   /// - Throws: an `ExplainedError` if it is longer than `limitBytes`, or unreadable.

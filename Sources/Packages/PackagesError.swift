@@ -1,6 +1,5 @@
-// The errors of the module Packages, which reads the installed software of a root tree from dpkg's and
-// rpm's databases. Their bytes may come from a store, a live tree or a test; nothing is extracted to
-// disk.
+// The errors of the module Packages, which reads the installed software of a root tree from dpkg's and rpm's
+// databases. Their bytes may come from a store, a live tree or a test; nothing is extracted to disk.
 //
 // All bytes of a database are untrusted: lengths are checked before use, and inconsistent data is a
 // `PackagesError`, never a trap.

@@ -75,8 +75,7 @@ public final class Database: @unchecked Sendable {  // invariant 1: the owner sy
   /// the work of a statement is limited.
   /// - Parameters:
   ///   - lengthLimitBytes: the maximum size of a text or blob.
-  ///   - stepLimit: the number of virtual-machine steps after which everything fails with
-  ///     `SQLITE_INTERRUPT`.
+  ///   - stepLimit: the number of virtual-machine steps after which everything fails with `SQLITE_INTERRUPT`.
   /// - Throws: `SQLiteError` if the bytes are not a database or memory is short.
   public convenience init(
     untrustedBytes bytes: [UInt8], lengthLimitBytes: Int, stepLimit: Int

@@ -1,10 +1,8 @@
 // The signed statement (docs/signatures.md, "The statement"): a small text that describes the content of a
 // snapshot or a bundle.
 //
-// 1. One statement has one text: the parser accepts only the text that the renderer writes, byte for
-//    byte.
-// 2. The text consists of printable ASCII. Every other byte, the blank and the backslash are spelled
-//    \xhh.
+// 1. One statement has one text: the parser accepts only the text that the renderer writes, byte for byte.
+// 2. The text consists of printable ASCII. Every other byte, the blank and the backslash are spelled \xhh.
 // 3. Strings are compared by their rendered bytes. Swift's equality of strings accepts two spellings
 //    of one character, which a signature must not.
 

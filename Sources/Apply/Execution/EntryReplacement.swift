@@ -1,5 +1,4 @@
-// Gives a complete entry its name without destroying an entry that another process created
-// meanwhile.
+// Gives a complete entry its name without destroying an entry that another process created meanwhile.
 //
 // 1. If no entry existed, the rename is exclusive.
 // 2. If an entry existed, it is compared, exchanged with the new entry in one step, and examined

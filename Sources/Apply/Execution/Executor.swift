@@ -140,10 +140,8 @@ public final class Executor: Sendable {
   }
 
   /// Runs all steps.
-  /// - Returns: the counts and problems. Attributes that this user or file system cannot set are
-  ///   problems.
-  /// - Throws: `SystemError`, `StoreError` for errors that affect all further steps, such as a full
-  ///   disk.
+  /// - Returns: the counts and problems. Attributes that this user or file system cannot set are problems.
+  /// - Throws: `SystemError`, `StoreError` for errors that affect all further steps, such as a full disk.
   public func run(_ plan: Plan) throws -> ApplyReport {
     try requireProc()
     let worker = makeWorker()
@@ -190,9 +188,8 @@ public final class Executor: Sendable {
     for worker in workers.withLock({ $0 }) { first.report += worker.report }
   }
 
-  /// Returns runs of neighbouring steps of at most 2 MiB, because neighbours share frames. If there
-  /// are few steps the runs are short: each step may need its own frame, and the load must be
-  /// balanced.
+  /// Returns runs of neighbouring steps of at most 2 MiB, because neighbours share frames. If there are few
+  /// steps the runs are short: each step may need its own frame, and the load must be balanced.
   private func batches(_ steps: [Step]) -> [Range<Int>] {
     let maxSteps = min(max(steps.count / (options.threads * 8), 1), 256)
     var batches: [Range<Int>] = []

@@ -1,6 +1,5 @@
-// Flags that forbid the kernel to change an entry (`chattr +i`, `+a`). They are cleared just before
-// a change that requires it. Entries that remain get them back, either with their attributes or
-// through this type.
+// Flags that forbid the kernel to change an entry (`chattr +i`, `+a`). They are cleared just before a change
+// that requires it. Entries that remain get them back, either with their attributes or through this type.
 
 import Platform
 

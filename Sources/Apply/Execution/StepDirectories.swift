@@ -1,5 +1,4 @@
-// The directories in which steps work. They are made accessible, and cleared protecting flags are
-// restored.
+// The directories in which steps work. They are made accessible, and cleared protecting flags are restored.
 
 import Platform
 

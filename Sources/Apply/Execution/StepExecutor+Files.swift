@@ -142,8 +142,7 @@ extension StepExecutor {
 
   // MARK: Reuse
 
-  /// Reuses the content of another path and, if possible, its whole inode, for a tree that is being
-  /// staged.
+  /// Reuses the content of another path and, if possible, its whole inode, for a tree that is being staged.
   /// - Returns: false if the source cannot be used.
   func reuse(
     _ source: RelativePath, _ mayLink: Bool, _ step: Step, _ parent: Descriptor, _ name: [UInt8]

@@ -192,8 +192,7 @@ final class StepExecutor {
 
   // MARK: Conflicts
 
-  /// The existing entry differs from the one that the plan saw. No snapshot contains it, so it
-  /// stays.
+  /// The existing entry differs from the one that the plan saw. No snapshot contains it, so it stays.
   struct EntryChangedError: Error {
     let what: String
     static let appeared = EntryChangedError(

@@ -1,6 +1,5 @@
-// Removes a whole tree that a change left over, through descriptors. No link is followed, no mount
-// point is entered (`MountBoundary`), and the store is never removed. A partly removed tree is
-// removed completely.
+// Removes a whole tree that a change left over, through descriptors. No link is followed, no mount point is
+// entered (`MountBoundary`), and the store is never removed. A partly removed tree is removed completely.
 //
 // 1. Few descriptors are open, however deep the tree is. The remover returns to a parent through
 //    "..", which must lead to the same directory.

@@ -2,9 +2,8 @@
 // unsupported attributes, holes smaller than its blocks. Such a difference between a live entry and
 // a snapshot is final: writing the entry again would change nothing.
 //
-// 1. The limits are found by trial: the attributes are set on a nameless file, which leaves no
-//    trace, and read back. If the result equals the live entry's attributes, they cannot come
-//    closer.
+// 1. The limits are found by trial: the attributes are set on a nameless file, which leaves no trace, and
+//    read back. If the result equals the live entry's attributes, they cannot come closer.
 // 2. Without such a file, every difference is assumed to be removable.
 
 import Codec
@@ -171,8 +170,7 @@ public final class AttributeLimits {
     attribute.name == AttributeWriter.label
   }
 
-  /// Returns whether the live entry has a label, the snapshot's has none, and all other attributes
-  /// are equal.
+  /// Returns whether the live entry has a label, the snapshot's has none, and all other attributes are equal.
   private func differsInLabelOnly(
     _ current: Entry, _ live: any ObjectSource, _ desired: Entry
   ) throws -> Bool {

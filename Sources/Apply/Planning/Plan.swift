@@ -87,8 +87,7 @@ public struct Plan: Sendable {
   /// The number of content bytes to write.
   public var writtenBytes: UInt64 { writtenBytes(canClone: true, canLink: true) }
 
-  /// Returns the number of content bytes to write, depending on whether files can share blocks or
-  /// be linked.
+  /// Returns the number of content bytes to write, depending on whether files can share blocks or be linked.
   public func writtenBytes(canClone: Bool, canLink: Bool) -> UInt64 {
     files.reduce(0) { sum, step in
       if case .reuse(_, let mayLink) = step.action, canClone || canLink && mayLink { return sum }

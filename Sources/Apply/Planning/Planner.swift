@@ -15,8 +15,7 @@ public struct Planner {
   /// The reason for leaving a path alone.
   public struct Reason: Sendable {
     let text: String
-    /// Whether the reason applies now. The path is then left alone even if the capture saw no
-    /// entry.
+    /// Whether the reason applies now. The path is then left alone even if the capture saw no entry.
     let isLive: Bool
     /// Creates a reason.
     public init(_ text: String, isLive: Bool) {
@@ -64,8 +63,7 @@ public struct Planner {
       seen: old == nil ? nil : observed?.stat(at: path), contentBytes: contentBytes)
   }
 
-  /// Returns the fields that differ, without those that the file system cannot store. The latter
-  /// are noted.
+  /// Returns the fields that differ, without those that the file system cannot store. The latter are noted.
   private mutating func fields(
     _ path: RelativePath, _ current: Entry, _ desired: Entry
   ) throws -> ChangedFields {
@@ -240,8 +238,7 @@ public struct Planner {
     return Int(clamping: seen.links) > max(1, observed.nameCount(of: seen))
   }
 
-  /// Plans the removal of an entry and all entries below it. A directory stays while an entry in it
-  /// stays.
+  /// Plans the removal of an entry and all entries below it. A directory stays while an entry in it stays.
   /// - Returns: whether the entry will be removed.
   private mutating func remove(_ path: RelativePath, _ entry: Entry) throws -> Bool {
     if untouchable[path] != nil || entry.content.isMissing {
@@ -254,8 +251,7 @@ public struct Planner {
       for child in try live.entries(ids) {
         if try !remove(path.appending(child.name), child) { mustStay = true }
       }
-      // An entry that is in no tree, such as the store, still keeps its directory from being
-      // removed.
+      // An entry that is in no tree, such as the store, still keeps its directory from being removed.
       if let inside = untouchable.first(where: {
         $0.value.isLive && $0.key != path && $0.key.isInside(path)
       }) {

@@ -1,10 +1,9 @@
 // Plans a whole tree that is staged next to the live one and then replaces it in one step.
 //
 // 1. Everything is created under a new name; the live tree is only read.
-// 2. A file whose content does not change is not written. It shares the blocks of the live file or,
-//    if owner, mode, times, attributes and links are also equal, its inode. After the old tree's
-//    removal only the new tree uses that inode. Until then nothing changes it through the new
-//    names.
+// 2. A file whose content does not change is not written. It shares the blocks of the live file or, if owner,
+//    mode, times, attributes and links are also equal, its inode. After the old tree's removal only the new
+//    tree uses that inode. Until then nothing changes it through the new names.
 
 import Platform
 import Store

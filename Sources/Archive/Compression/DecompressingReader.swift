@@ -24,13 +24,11 @@ public final class DecompressingReader {
   private var isAtEnd = false
   private var form = Form.unknown
 
-  /// Whether the stream is compressed, so that its own checksum verifies it. Known after the first
-  /// read.
+  /// Whether the stream is compressed, so that its own checksum verifies it. Known after the first read.
   public var isCompressed: Bool { if case .compressed = form { true } else { false } }
 
   /// Creates a reader.
-  /// - Parameter memoryLimitBytes: the memory that a decoder may use; streams that need more are
-  ///   refused.
+  /// - Parameter memoryLimitBytes: the memory that a decoder may use; streams that need more are refused.
   public init(
     _ source: @escaping ByteSource, limit: ExpansionLimit = .standard,
     memoryLimitBytes: Int = decoderMemoryLimitBytes
@@ -134,8 +132,7 @@ public final class DecompressingReader {
     }
   }
 
-  /// Returns whether a skippable frame follows, with which pzstd begins its files (RFC 8878, section
-  /// 3.1.2).
+  /// Returns whether a skippable frame follows, with which pzstd begins its files (RFC 8878, section 3.1.2).
   private func isSkippableFrame(_ count: Int) -> Bool {
     count >= 4 && input[0] & 0xf0 == 0x50 && input[1] == 0x2a && input[2] == 0x4d
       && input[3] == 0x18

@@ -1,12 +1,10 @@
-// Limits the expansion of compressed streams: a few untrusted megabytes must not become terabytes of
-// work.
+// Limits the expansion of compressed streams: a few untrusted megabytes must not become terabytes of work.
 
 /// The limit beyond which a compressed stream counts as a bomb.
 public struct ExpansionLimit: Sendable, Equatable {
   /// The maximum of plain bytes per compressed byte, on average so far.
   public var ratio: UInt64
-  /// The number of plain bytes that any stream may have: small streams of zeros are common and
-  /// harmless.
+  /// The number of plain bytes that any stream may have: small streams of zeros are common and harmless.
   public var freeBytes: UInt64
 
   /// Creates a limit.

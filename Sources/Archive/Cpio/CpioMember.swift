@@ -27,9 +27,8 @@ public struct CpioInode: Sendable, Hashable {
 
 /// A member's header. Its numbers have the width of the form's fields: 32 bits.
 ///
-/// Members with one inode and more than one link are hard links. The content is stored with the last
-/// of them (GNU cpio, bsdcpio, busybox, the kernel's gen_init_cpio) or with each (pax); the others
-/// have no bytes.
+/// Members with one inode and more than one link are hard links. The content is stored with the last of them
+/// (GNU cpio, bsdcpio, busybox, the kernel's gen_init_cpio) or with each (pax); the others have no bytes.
 public struct CpioMember: Sendable, Equatable {
   public var path: [UInt8]
   public var kind: CpioKind
@@ -94,8 +93,7 @@ struct CpioHeader {
 
   init() {}
 
-  /// Parses a header of the right length; nil if a field has a character that is not a hexadecimal
-  /// digit.
+  /// Parses a header of the right length; nil if a field has a character that is not a hexadecimal digit.
   init?(_ bytes: [UInt8]) {
     var numbers: [UInt32] = []
     for start in stride(from: 6, to: CpioHeader.size, by: 8) {

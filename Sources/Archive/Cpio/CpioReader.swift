@@ -9,8 +9,7 @@
 
 /// Reads members one by one.
 public final class CpioReader {
-  /// The longest target that kernels accept (PATH_MAX includes the NUL); gen_init_cpio's NUL may
-  /// follow.
+  /// The longest target that kernels accept (PATH_MAX includes the NUL); gen_init_cpio's NUL may follow.
   static let maxTargetBytes = 4095
 
   private let source: ByteSource

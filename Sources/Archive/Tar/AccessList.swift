@@ -134,8 +134,7 @@ public struct AccessList: Sendable, Equatable {
 
   // MARK: Modes
 
-  /// Returns the permission bits of a file with this list: those of the mask replace those of the
-  /// group.
+  /// Returns the permission bits of a file with this list: those of the mask replace those of the group.
   public func mode(_ mode: UInt16) -> UInt16 {
     let group = permissions(of: .mask) ?? permissions(of: .owningGroup) ?? 0
     return bits(mode, group: group, other: permissions(of: .other) ?? 0)

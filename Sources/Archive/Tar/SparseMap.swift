@@ -1,6 +1,5 @@
-// The parts of a sparse member's content that are stored (GNU tar's manual, "Storing Sparse Files").
-// There are four forms: the old header type 'S', and pax 0.0, 0.1 and 1.0, which store the map in
-// different places.
+// The parts of a sparse member's content that are stored (GNU tar's manual, "Storing Sparse Files"). There
+// are four forms: the old header type 'S', and pax 0.0, 0.1 and 1.0, which store the map in different places.
 //
 // 1. A map is checked before the content is read. Its parts ascend, do not overlap, end within the
 //    file, and have the total length of the stored content.

@@ -37,8 +37,7 @@ public struct TarMember: Sendable, Equatable {
   public var defaultList: AccessList?
   /// The parts of a sparse file with content; the other bytes are zeros. Never written.
   public var sparse: SparseMap?
-  /// The information about the member that this reader drops: keys of pax records, and types of
-  /// members.
+  /// The information about the member that this reader drops: keys of pax records, and types of members.
   public var unknown: [String] = []
 
   /// An extended attribute.

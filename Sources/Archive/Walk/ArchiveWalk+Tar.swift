@@ -118,8 +118,7 @@ private final class TarTee {
     recorded = []
   }
 
-  /// Returns the bytes read since `beginHeader`: the padding of the previous member, then header
-  /// blocks.
+  /// Returns the bytes read since `beginHeader`: the padding of the previous member, then header blocks.
   func takeHeader() -> (padding: [UInt8], blocks: [UInt8]) {
     let cut = min(paddingBytes, recorded.count)
     return (Array(recorded[..<cut]), Array(recorded[cut...]))

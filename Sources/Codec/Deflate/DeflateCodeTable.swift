@@ -1,8 +1,7 @@
 // The decoding tables of deflate codes (RFC 1951, section 3.2.2).
 
-/// An entry of a decoding table: the length of a code in bits (0 ..< 8), extra bits (8 ..< 13),
-/// kind (13 ..< 16) and value (16 ..< 32). Literals are kind 0, so that one comparison recognizes
-/// them.
+/// An entry of a decoding table: the length of a code in bits (0 ..< 8), extra bits (8 ..< 13), kind (13 ..<
+/// 16) and value (16 ..< 32). Literals are kind 0, so that one comparison recognizes them.
 enum DeflateSymbol {
   enum Kind: UInt32 {
     case literal = 0

@@ -104,8 +104,7 @@ public struct DeflateMethod: Hashable, Sendable {
     }
   }
 
-  /// The number of plain bytes before a run that an encoder needs, or all of them if there are
-  /// fewer.
+  /// The number of plain bytes before a run that an encoder needs, or all of them if there are fewer.
   public var historyBytes: Int {
     switch history {
     case .none: 0

@@ -1,8 +1,7 @@
 // Reproduces parts of deflate streams byte for byte.
 //
 // 1. The output is never trusted: the caller compares it with the original or verifies a checksum.
-// 2. A run is produced from its plain bytes and their context alone, so any thread can produce any
-//    run.
+// 2. A run is produced from its plain bytes and their context alone, so any thread can produce any run.
 // 3. Settings and lengths within `DeflateMethod.isPossible` and the callers' limits never trap and
 //    never stop zlib.
 
@@ -58,14 +57,12 @@ public struct DeflateReencoder: ~Copyable {
   /// Re-encodes one run.
   /// - Parameters:
   ///   - bytes: `method.historyBytes` bytes before the run, then the run's own bytes, then
-  ///     `method.lookaheadBytes` bytes after it. History and lookahead are shorter at the ends of
-  ///     the stream.
+  ///     `method.lookaheadBytes` bytes after it. History and lookahead are shorter at the ends of the stream.
   ///   - history: the number of bytes before the run.
   ///   - plainBytes: the number of the run's own bytes.
   ///   - carry: the start of the run's first byte.
   ///   - isLast: whether the stream ends with the run.
-  ///   - body: receives the encoder's output, which can be longer than the run unless the run is
-  ///     the last.
+  ///   - body: receives the encoder's output, which can be longer than the run unless the run is the last.
   /// - Returns: the result of `body`.
   /// - Throws: `CodecError` from the encoder; the errors of `body`.
   public mutating func replay<R>(
@@ -111,8 +108,7 @@ public struct DeflateReencoder: ~Copyable {
 
   private var outputBytes: Int { scratch.count - Int(stream.pointee.avail_out) }
 
-  /// Allocates the largest possible output, including empty blocks, so that no call stops for lack
-  /// of space.
+  /// Allocates the largest possible output, including empty blocks, so that no call stops for lack of space.
   private mutating func ensureCapacity(for plainBytes: Int) {
     let joints = method.blockBytes == 0 ? 1 : plainBytes / method.blockBytes + 1
     let bound = Int(deflateBound(stream, uLong(plainBytes))) + plainBytes / 8 + joints * 64 + 4096

@@ -1,10 +1,9 @@
 // Verifies that a deflate stream (RFC 1951) decodes to given bytes, and finds its last block.
 //
-// The plain bytes are available, so the verifier writes nothing. A literal must equal the plain
-// byte at its position, and a match must equal the plain bytes `distance` before. By induction the
-// stream decodes to exactly these bytes, whatever encoder wrote it. To join streams, the header bit
-// of the last block must be cleared. Only a full scan finds that bit, because a deflate stream has
-// no index.
+// The plain bytes are available, so the verifier writes nothing. A literal must equal the plain byte at its
+// position, and a match must equal the plain bytes `distance` before. By induction the stream decodes to
+// exactly these bytes, whatever encoder wrote it. To join streams, the header bit of the last block must be
+// cleared. Only a full scan finds that bit, because a deflate stream has no index.
 //
 // 1. Nothing outside the two buffers is read, whatever the stream contains.
 // 2. `verify` returns only for a stream that decodes to the plain bytes and ends inside its buffer.

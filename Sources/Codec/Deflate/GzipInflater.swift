@@ -16,9 +16,8 @@ public final class GzipInflater: StreamDecoder {
   public init() {
     stream = .allocate(capacity: 1)
     stream.initialize(to: z_stream())
-    // 16 + 15: gzip framing, window of 32 KiB. The CRC and the length are checked here because
-    // libdeflate's CRC takes a tenth of the time of zlib's. zlib's takes a quarter of the time of
-    // reading a bundle.
+    // 16 + 15: gzip framing, window of 32 KiB. The CRC and the length are checked here because libdeflate's
+    // CRC takes a tenth of the time of zlib's. zlib's takes a quarter of the time of reading a bundle.
     let r = inflateInit2_(stream, 31, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
     precondition(r == Z_OK, "zlib cannot start: \(r)")
     inflateValidate(stream, 0)

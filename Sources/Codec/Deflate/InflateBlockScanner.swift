@@ -3,8 +3,7 @@
 
 import CZlib
 
-/// Decodes one raw deflate stream and records its block boundaries. Belongs to one thread at a
-/// time.
+/// Decodes one raw deflate stream and records its block boundaries. Belongs to one thread at a time.
 public final class InflateBlockScanner {
   /// The start of a block.
   public struct Boundary: Sendable, Equatable {
@@ -19,8 +18,7 @@ public final class InflateBlockScanner {
     }
   }
 
-  /// The maximum number of blocks; a stream with more is rejected. An ordinary stream of 100 GB has
-  /// 2^21.
+  /// The maximum number of blocks; a stream with more is rejected. An ordinary stream of 100 GB has 2^21.
   public static let maxBlocks = 1 << 21
 
   private let stream: UnsafeMutablePointer<z_stream>

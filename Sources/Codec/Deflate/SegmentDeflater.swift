@@ -5,8 +5,7 @@
 // example gzjoin.c does to join streams, this file clears the mark and pads to a byte boundary with
 // an empty stored block.
 //
-// 1. A segment is used only after it was scanned to its end and verified to decode to the plain
-//    bytes.
+// 1. A segment is used only after it was scanned to its end and verified to decode to the plain bytes.
 // 2. With one library version, equal plain bytes give equal segments. Cache keys contain
 //    `SegmentDeflater.fingerprint`.
 

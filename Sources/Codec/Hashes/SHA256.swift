@@ -7,8 +7,7 @@ public struct SHA256: ~Copyable {
   private let context: OpaquePointer
   private static let method = Method()
 
-  /// Creates a hash. Stops the program if libcrypto has no SHA-256, because nothing works without
-  /// it.
+  /// Creates a hash. Stops the program if libcrypto has no SHA-256, because nothing works without it.
   public init() {
     guard let context = EVP_MD_CTX_new() else { fatalError("libcrypto: out of memory") }
     self.context = context

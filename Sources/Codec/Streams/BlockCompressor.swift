@@ -4,8 +4,7 @@
 // 1. A block that compression does not shrink stays uncompressed: `compress` returns nil.
 // 2. Equal bytes, codec and library version give equal blocks, whatever was compressed before.
 // 3. A compressed block is decoded and compared with its source before it is returned.
-// 4. A compressor belongs to one thread and keeps its memory, so that no block pays for the set-up
-//    again.
+// 4. A compressor belongs to one thread and keeps its memory, so that no block pays for the set-up again.
 
 import CDeflate
 import CLzma
@@ -30,8 +29,7 @@ public enum BlockCodec: Hashable, Sendable {
     }
   }
 
-  /// The codec, its level and the library version. Compressors with equal fingerprints produce
-  /// equal blocks.
+  /// The codec, its level and the library version. Compressors with equal fingerprints produce equal blocks.
   public var fingerprint: String {
     switch self {
     case .zlib(let level): "zlib \(level) libdeflate \(LIBDEFLATE_VERSION_STRING)"
@@ -49,8 +47,7 @@ public final class BlockCompressor {
   /// Creates a compressor.
   /// - Parameters:
   ///   - codec: a codec for which `isValid` holds.
-  ///   - maxBytes: the maximum size of a block in bytes; also the dictionary size of xz, at least 4
-  ///     KiB.
+  ///   - maxBytes: the maximum size of a block in bytes; also the dictionary size of xz, at least 4 KiB.
   public init(_ codec: BlockCodec, maxBytes: Int) {
     precondition(codec.isValid, "\(codec) is not a valid codec")
     check = .allocate(byteCount: max(maxBytes, 1), alignment: 64)

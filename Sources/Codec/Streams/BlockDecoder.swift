@@ -26,8 +26,7 @@ public final class BlockDecoder {
 
   /// Decompresses one block into the front of `target`.
   /// - Returns: the number of plain bytes.
-  /// - Throws: `CodecError.corrupt` for a damaged block, and for one that does not fit into
-  ///   `target`.
+  /// - Throws: `CodecError.corrupt` for a damaged block, and for one that does not fit into `target`.
   public func decode(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) -> Int {

@@ -1,5 +1,4 @@
-// The common interface of the decoders of compressed streams. Input and output can be of any size
-// per call.
+// The common interface of the decoders of compressed streams. Input and output can be of any size per call.
 
 /// Decodes a compressed stream part by part. Belongs to one thread at a time.
 public protocol StreamDecoder: AnyObject {

@@ -3,11 +3,9 @@
 import CLzma
 import Glibc
 
-/// Decompresses concatenated xz streams, as the xz tool does. liblzma verifies the check of each
-/// stream.
+/// Decompresses concatenated xz streams, as the xz tool does. liblzma verifies the check of each stream.
 ///
-/// Zero padding in multiples of four bytes may follow a stream; other bytes after a stream are an
-/// error.
+/// Zero padding in multiples of four bytes may follow a stream; other bytes after a stream are an error.
 public final class XzDecoder: StreamDecoder {
   private let stream: UnsafeMutablePointer<lzma_stream>
   /// Whether the input may end here.
@@ -46,8 +44,7 @@ public final class XzDecoder: StreamDecoder {
     stream.pointee.avail_out = target.count
     switch lzma_code(stream, isLast ? LZMA_FINISH : LZMA_RUN) {
     case LZMA_OK: break
-    // No progress: the input is consumed, and `mayEnd` tells the caller that the stream is
-    // incomplete.
+    // No progress: the input is consumed, and `mayEnd` tells the caller that the stream is incomplete.
     case LZMA_BUF_ERROR: break
     case LZMA_STREAM_END: mayEnd = true
     case LZMA_MEM_ERROR: throw .overLimit("xz: out of memory")

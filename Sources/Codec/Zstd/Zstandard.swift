@@ -1,8 +1,7 @@
 // Zstandard frames (RFC 8878) by libzstd. Each thread reuses one context.
 //
-// Every frame stores its content size. Unless the caller has its own checksums, it also stores
-// libzstd's (XXH64, low 32 bits), so that decoding detects damage without another hash of the
-// content.
+// Every frame stores its content size. Unless the caller has its own checksums, it also stores libzstd's
+// (XXH64, low 32 bits), so that decoding detects damage without another hash of the content.
 
 import CZstd
 

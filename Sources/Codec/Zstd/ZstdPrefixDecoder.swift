@@ -1,8 +1,7 @@
 // Decodes the beginning of a Zstandard frame (RFC 8878) up to a requested size.
 //
-// The caller feeds the frame in parts, and its content is decoded directly into the final buffer.
-// libzstd is configured for a stable output buffer (ZSTD_d_stableOutBuffer), so it keeps no window
-// and copies nothing.
+// The caller feeds the frame in parts, and its content is decoded directly into the final buffer. libzstd is
+// configured for a stable output buffer (ZSTD_d_stableOutBuffer), so it keeps no window and copies nothing.
 
 import CZstd
 import CZstdExperimental

@@ -6,8 +6,7 @@
 // on each other. A job after the first starts without tables and never refers to earlier offsets. A
 // segment is such a job, compressed after a first job whose output is discarded.
 //
-// A libzstd without threads (Debian's static library) compresses a segment directly
-// (CZstdExperimental).
+// A libzstd without threads (Debian's static library) compresses a segment directly (CZstdExperimental).
 //
 // 1. A segment is used only after it was decoded and compared. It is decoded after blocks that
 //    leave other offsets and tables than the start of a frame does.

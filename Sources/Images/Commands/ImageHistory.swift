@@ -43,8 +43,7 @@ public struct ImageHistory: Sendable {
 extension Workspace {
   /// Returns the snapshots of an image that can be read, latest first.
   /// - Parameter limit: the maximum count, at least 1; older snapshots are not read.
-  /// - Throws: `ImageError`: `snapshotNotFound` if there is none, `snapshotDamaged` if none can be
-  ///   read.
+  /// - Throws: `ImageError`: `snapshotNotFound` if there is none, `snapshotDamaged` if none can be read.
   public func log(_ name: String, limit: Int = .max) throws -> [LogEntry] {
     try HistoryReader(context).log(name, limit: limit)
   }

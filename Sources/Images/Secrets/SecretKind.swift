@@ -61,8 +61,7 @@ public enum SecretKind: String, Sendable, CaseIterable, Comparable {
     (isOfDirectory ? deliveryWithoutXCAT : nil) ?? delivery
   }
 
-  /// Where xCAT would deliver it.
-  /// How nodes get it where xCAT delivers it; nil if they do not need it.
+  /// Where xCAT would deliver it. How nodes get it where xCAT delivers it; nil if they do not need it.
   private var deliveryWithoutXCAT: String? {
     switch self {
     case .passwordHash: "account passwords: from the site, or set at the first boot"

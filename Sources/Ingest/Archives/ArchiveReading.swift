@@ -141,8 +141,7 @@ struct ArchiveReading<Members: MemberTree>: ~Copyable {
 
   // MARK: Access control lists
 
-  /// Returns the attributes of a member including its access control lists, and adapts the mode to
-  /// them.
+  /// Returns the attributes of a member including its access control lists, and adapts the mode to them.
   /// - Returns: the attributes, and whether a list waits until its names can be resolved.
   private func lists(
     of member: TarMember, _ stat: inout FileStat

@@ -43,8 +43,7 @@ public struct ArchiveTreeReader {
   /// Creates a reader.
   /// - Parameters:
   ///   - limits: the maximum size of an archive.
-  ///   - noteHoles: called with the number of bytes in holes before they are read; may throw to
-  ///     reject them.
+  ///   - noteHoles: called with the number of bytes in holes before they are read; may throw to reject them.
   public init(
     progress: Progress, limits: ArchiveTreeLimits = ArchiveTreeLimits(),
     noteHoles: @escaping (UInt64) throws -> Void = { _ in }

@@ -22,8 +22,7 @@ extension FileStat {
       node: node, modified: Timestamp(seconds: Int64(member.modifiedSeconds), nanoseconds: 0))
   }
 
-  /// Creates a stat from a member, or returns nil for a hard link, which has no attributes of its
-  /// own.
+  /// Creates a stat from a member, or returns nil for a hard link, which has no attributes of its own.
   init?(_ member: TarMember) {
     let (kind, node): (FileKind, DeviceNumber)
     switch member.kind {

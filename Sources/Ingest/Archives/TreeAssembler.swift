@@ -1,8 +1,7 @@
 // Assembles the members of an archive, in any order, into a tree.
 //
-// 1. Names are untrusted. Each name is split and checked before anything is created from it. An
-//    archive is rejected if a name leads out of the tree, occurs twice, or is below an entry that
-//    is not a directory.
+// 1. Names are untrusted. Each name is split and checked before anything is created from it. An archive is
+//    rejected if a name leads out of the tree, occurs twice, or is below an entry that is not a directory.
 // 2. Directories without a member get mode 0755, owner root and time 0. A later or repeated member
 //    sets their attributes.
 // 3. Memory: about 400 bytes per entry. `ArchiveTreeLimits` bounds the number of entries and the
@@ -61,8 +60,7 @@ struct TreeAssembler {
   // MARK: Members
 
   /// Adds a member with the content of `entry`, whose name is ignored.
-  /// - Returns: the member's position; nil for the parent of the top ("."), which is not in the
-  ///   tree.
+  /// - Returns: the member's position; nil for the parent of the top ("."), which is not in the tree.
   mutating func add(_ path: [UInt8], _ entry: ScannedEntry) throws(BundleError) -> Position? {
     try count(path.count, path)
     if case .symlink(let target) = entry.content { try count(target.count, path) }

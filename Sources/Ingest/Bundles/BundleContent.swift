@@ -49,8 +49,7 @@ struct BundleContent {
       }
       let directory = String(decoding: name.utf8.prefix { $0 != UInt8(ascii: "/") }, as: UTF8.self)
       if grouped[directory] == nil, directory.hasPrefix(".") {
-        // Files that desktops create next to the images (.DS_Store, ._NAME). xCAT ignores them,
-        // too.
+        // Files that desktops create next to the images (.DS_Store, ._NAME). xCAT ignores them, too.
         remarks.append("the bundle's \(name) is in no image's directory and was skipped")
         continue
       }

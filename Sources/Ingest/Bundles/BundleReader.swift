@@ -3,10 +3,9 @@
 //     source ─▶ gzip | xz | lzma | bzip2 | zstd | plain ─▶ tar ─▶ member
 //     member ─▶ blob, or tree (rootimgtree.gz)
 //
-// 1. The bundle is untrusted. An invalid name causes rejection of the whole bundle: one that is
-//    absolute, contains "..", occurs twice, is nested too deeply, or is below an entry that is not
-//    a directory. So do devices. Links are allowed only in the directories of extras and kits, and
-//    must not lead elsewhere.
+// 1. The bundle is untrusted. An invalid name causes rejection of the whole bundle: one that is absolute,
+//    contains "..", occurs twice, is nested too deeply, or is below an entry that is not a directory. So do
+//    devices. Links are allowed only in the directories of extras and kits, and must not lead elsewhere.
 // 2. Nothing outside the store is written. Members become blobs, trees become objects, and
 //    manifests stay in memory.
 // 3. If a member's header contains its SHA-256 (in bundles of imgstore, as a comment), the content

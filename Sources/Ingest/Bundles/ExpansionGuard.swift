@@ -3,9 +3,8 @@
 import Archive
 import Platform
 
-/// Limits the expansion of archives inside the bundle, relative to the size of the bundle. Each of
-/// two nested streams may stay within the limit while together they expand a hundred thousand
-/// times.
+/// Limits the expansion of archives inside the bundle, relative to the size of the bundle. Each of two nested
+/// streams may stay within the limit while together they expand a hundred thousand times.
 final class ExpansionGuard: Sendable {
   /// The owner of the streams, for messages.
   private let subject: String

@@ -9,8 +9,7 @@
 import Codec
 import Platform
 
-/// Holds files without a name on one file system, by their blobs. All methods may be called from any
-/// thread.
+/// Holds files without a name on one file system, by their blobs. All methods may be called from any thread.
 public final class StagedBlobs: Sendable {
   /// Smaller blobs are not staged.
   public static let minBytes: UInt64 = 4 << 20
@@ -35,8 +34,7 @@ public final class StagedBlobs: Sendable {
     state = Monitor(State(leftBytes: freeBytes / 2))
   }
 
-  /// Returns a file to write a blob of that size to; nil if the blob is too small or staging is not
-  /// possible.
+  /// Returns a file to write a blob of that size to; nil if the blob is too small or staging is not possible.
   public func begin(sizeBytes: UInt64) -> StagedFile? {
     let isWanted = state.withLock { state in
       guard state.isPossible, sizeBytes >= StagedBlobs.minBytes, sizeBytes <= state.leftBytes,

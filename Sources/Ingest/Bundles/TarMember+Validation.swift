@@ -1,6 +1,5 @@
-// The rules for members of a bundle: their kinds, their names and the targets of links. A member
-// that violates a rule causes rejection of the whole bundle. Imports and exports use the same
-// rules.
+// The rules for members of a bundle: their kinds, their names and the targets of links. A member that
+// violates a rule causes rejection of the whole bundle. Imports and exports use the same rules.
 
 import Archive
 import Platform
@@ -107,9 +106,8 @@ extension TarMember {
     }
   }
 
-  /// Checks a link's target. It must go up and then down, and not above the directory of extras or
-  /// kits. No member is below a link, so such a link cannot lead outside, whatever other links it
-  /// passes through.
+  /// Checks a link's target. It must go up and then down, and not above the directory of extras or kits. No
+  /// member is below a link, so such a link cannot lead outside, whatever other links it passes through.
   func checkLink(to target: [UInt8], _ parts: [String]) throws(BundleError) {
     let side = parts[1] == "extra" ? 3 : 2
     guard let text = String(validating: target, as: UTF8.self) else {

@@ -45,8 +45,7 @@ public struct VerifiedFiles: Sendable {
 
 /// The destination of captured objects.
 public enum CaptureDestination: Sendable {
-  /// Stores all objects. `keeping` also keeps the trees in memory for callers that need them at
-  /// once.
+  /// Stores all objects. `keeping` also keeps the trees in memory for callers that need them at once.
   case store(WriteSession, keeping: MemoryObjects? = nil)
   /// Stores nothing: contents are hashed only, and trees are kept for comparison.
   case memory(MemoryObjects)
@@ -239,8 +238,7 @@ public struct Capture: Sendable {
         guard let result else { continue }
         if let note = result.note { notes.append(note) }
         let entry = item.directory.entries[item.index]
-        // The result is valid for the inode's other names only if it is of the inode that the walk
-        // saw.
+        // The result is valid for the inode's other names only if it is of the inode that the walk saw.
         if entry.stat.links > 1, result.isContent(of: entry.stat) {
           linked[LinkedInode(entry.stat)] = result
         }

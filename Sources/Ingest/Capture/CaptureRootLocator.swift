@@ -1,5 +1,4 @@
-// Locates the components of a capture: each requested path and, if it is a symbolic link, its
-// target.
+// Locates the components of a capture: each requested path and, if it is a symbolic link, its target.
 //
 // 1. A component is the entry at exactly its path. A symbolic link is captured as a link. Its
 //    target is a separate component (`CaptureRoot.target`), link by link.

@@ -79,8 +79,7 @@ public final class CapturedComponent {
   }
 
   /// Visits the component itself and every entry below it.
-  /// - Parameter body: receives the relative path as a function, because most visits do not need
-  ///   it.
+  /// - Parameter body: receives the relative path as a function, because most visits do not need it.
   public func forEachEntry(_ body: (FileStat, () -> RelativePath) -> Void) {
     body(top.stat) { .top }
     guard case .directory(let directory) = top.content else { return }

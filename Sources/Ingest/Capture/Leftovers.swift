@@ -1,5 +1,4 @@
-// Recognizes the names that only unfinished work creates. These entries are never content, wherever
-// they are.
+// Recognizes the names that only unfinished work creates. These entries are never content, wherever they are.
 //
 // A change creates `.imgstore-TOKEN`, also with a suffix. A file that is being written is named
 // `.NAME.TOKEN.imgstore-part`. A token has 16 hexadecimal digits.

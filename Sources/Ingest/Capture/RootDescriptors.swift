@@ -10,8 +10,7 @@ struct RootDescriptors: Sendable {
   var files: [[UInt8]: ResolvedPath] = [:]
 }
 
-/// Opens the directories of a live tree, keeping the most recent ones open: files are read in walk
-/// order.
+/// Opens the directories of a live tree, keeping the most recent ones open: files are read in walk order.
 final class DirectoryDescriptorCache {
   private let fileSystem: any FileSystem
   private let descriptors: RootDescriptors

@@ -63,8 +63,7 @@ struct ScannedEntry {
 /// Properties of a whole tree, determined once at its root.
 final class TreeProperties: Sendable {
   let boundary: MountBoundary
-  /// Whether the file system is btrfs, which has subvolumes and a flag that `statx` does not
-  /// report.
+  /// Whether the file system is btrfs, which has subvolumes and a flag that `statx` does not report.
   let isBtrfs: Bool
   /// Whether inode flags must be read by ioctl, file by file.
   let needsFlagRequest: Bool
@@ -91,8 +90,7 @@ final class TreeProperties: Sendable {
   }
 }
 
-/// A directory as the walk saw it. The thread that walks it writes it; later another single thread
-/// does.
+/// A directory as the walk saw it. The thread that walks it writes it; later another single thread does.
 final class ScannedDirectory: @unchecked Sendable {  // written by one thread at a time
   /// The parent; nil for the collection of components.
   let parent: ScannedDirectory?
@@ -156,8 +154,7 @@ final class ScannedDirectory: @unchecked Sendable {  // written by one thread at
   /// than the walk saw.
   func invalidateSummary() { cachedSummary = nil }
 
-  /// Visits the entries in place: a copy of one takes a quarter of a kilobyte and four reference
-  /// counts.
+  /// Visits the entries in place: a copy of one takes a quarter of a kilobyte and four reference counts.
   func forEachEntry(_ body: (UnsafePointer<ScannedEntry>) throws -> Void) rethrows {
     try entries.withUnsafeBufferPointer { entries in
       guard let first = entries.baseAddress else { return }

@@ -1,5 +1,4 @@
-// Records the attributes that the last snapshot of an image saw, so that unchanged files are not
-// read again.
+// Records the attributes that the last snapshot of an image saw, so that unchanged files are not read again.
 //
 // 1. An entry is valid only while device, inode, size, mtime, ctime and link count are unchanged.
 //    An equal ctime also implies equal mode, owner, extended attributes and inode flags.
@@ -89,8 +88,7 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
   struct Directory: @unchecked Sendable {  // the cache is immutable
     fileprivate let cache: StatCache
     fileprivate let offset: Int
-    /// The directory's ids, which its parent's record contains; nil for the collection of
-    /// components.
+    /// The directory's ids, which its parent's record contains; nil for the collection of components.
     fileprivate(set) var ids: Tree.IDs?
 
     /// Returns the entries in the byte order of their names.

@@ -1,9 +1,7 @@
-// The paths that a capture excludes from a tree, and the times of directories with excluded
-// entries.
+// The paths that a capture excludes from a tree, and the times of directories with excluded entries.
 //
-// Creating or removing a file changes the time of its directory. For excluded files, this would
-// make the tree look changed in every comparison. Such a directory therefore keeps its time in the
-// latest snapshot.
+// Creating or removing a file changes the time of its directory. For excluded files, this would make the tree
+// look changed in every comparison. Such a directory therefore keeps its time in the latest snapshot.
 
 import Platform
 import Store

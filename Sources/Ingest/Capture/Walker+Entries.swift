@@ -8,8 +8,7 @@ import Platform
 import Store
 
 extension Walker {
-  /// Returns the entry of a name whose `stat` failed: unreadable, with the kind that the directory
-  /// reports.
+  /// Returns the entry of a name whose `stat` failed: unreadable, with the kind that the directory reports.
   func unexamined(
     _ name: [UInt8], _ error: SystemError, _ here: OpenedDirectory,
     _ kinds: inout [[UInt8]: FileKind]?
@@ -49,8 +48,7 @@ extension Walker {
     return entries[0]
   }
 
-  /// Adds an entry with its attributes. Attributes that cannot be read make the entry unreadable,
-  /// not absent.
+  /// Adds an entry with its attributes. Attributes that cannot be read make the entry unreadable, not absent.
   /// - Throws: `SystemError` if descriptors or memory are exhausted, or the entry vanished; nothing
   ///   is added then.
   func examine(
@@ -130,8 +128,7 @@ extension Walker {
       directory.properties?.isBtrfs == true
     {
       let subvolume = try fileSystem.openDirectory(at: descriptor.raw, entry.name)
-      // A tree that contains its own snapshots (snapper's .snapshots) would be stored many times
-      // over.
+      // A tree that contains its own snapshots (snapper's .snapshots) would be stored many times over.
       if fileSystem.isReadOnlySnapshot(subvolume.raw) {
         return exclude(.subvolumeSnapshot, "not read")
       }

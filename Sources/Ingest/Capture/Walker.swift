@@ -1,7 +1,6 @@
 // Walks trees: reads names and attributes on several threads, relative to open directories.
 //
-// 1. No symbolic link is followed and no path is concatenated, so a renamed directory cannot divert
-//    the walk.
+// 1. No symbolic link is followed and no path is concatenated, so a renamed directory cannot divert the walk.
 // 2. Mount points inside a component are not entered; each is noted. `MountBoundary` decides. A
 //    file that something is mounted on is recorded as it is below the mount, or as unreadable if
 //    that is not accessible.
@@ -27,8 +26,7 @@ final class Walker: Sendable {
 
   struct Pending {
     let directory: ScannedDirectory
-    /// The directory's location. It is opened only when its turn comes, so that few are open at
-    /// once.
+    /// The directory's location. It is opened only when its turn comes, so that few are open at once.
     let location: ResolvedPath
   }
 
@@ -220,9 +218,8 @@ final class Walker: Sendable {
     return Leftovers.detail(of: name)
   }
 
-  /// Handles names without an entry. Names that have gone since the directory was read are ignored.
-  /// Names that the directory still lists belong to a damaged directory, and become unreadable
-  /// entries.
+  /// Handles names without an entry. Names that have gone since the directory was read are ignored. Names
+  /// that the directory still lists belong to a damaged directory, and become unreadable entries.
   private func keepDamaged(
     _ absent: [[UInt8]], _ directory: ScannedDirectory, _ descriptor: Descriptor
   ) throws(SystemError) {

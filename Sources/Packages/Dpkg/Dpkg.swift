@@ -1,9 +1,8 @@
 // dpkg's database: the packages of a root tree, the file lists in `info/`, and `diversions`
 // (dpkg-query(1), deb-control(5)). `DpkgStatus` reads the states.
 //
-// 1. The packages are those that `dpkg-query -W` prints. A package of which only configuration files
-//    are left (state "rc" of `dpkg -l`) is removed: it is listed separately, and still owns those
-//    files.
+// 1. The packages are those that `dpkg-query -W` prints. A package of which only configuration files are left
+//    (state "rc" of `dpkg -l`) is removed: it is listed separately, and still owns those files.
 // 2. A name includes its architecture where dpkg-query prints it: for `Multi-Arch: same`, and for
 //    every architecture other than the system's own.
 
@@ -18,8 +17,7 @@ struct Dpkg: Sendable {
 
   struct Entry: Sendable {
     let package: Package
-    /// The configuration files, by absolute path, with the MD5 of the content that the package
-    /// shipped.
+    /// The configuration files, by absolute path, with the MD5 of the content that the package shipped.
     let configuration: [[UInt8]: [UInt8]?]
   }
 

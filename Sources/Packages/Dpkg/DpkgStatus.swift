@@ -3,8 +3,7 @@
 //
 // 1. `updates` has files whose names are digits of one length. Their paragraphs replace those of
 //    `status`, in the order of the names, as in dpkg's own readers.
-// 2. A damaged paragraph drops its own package only, and a remark names it; dpkg-query would list
-//    nothing.
+// 2. A damaged paragraph drops its own package only, and a remark names it; dpkg-query would list nothing.
 
 import Platform
 

@@ -126,8 +126,7 @@ private struct BerkeleyHash {
     return page
   }
 
-  /// Loads the items of a page. Items fill a page from its end: each ends where the previous one
-  /// begins.
+  /// Loads the items of a page. Items fill a page from its end: each ends where the previous one begins.
   private func load(
     _ page: ByteView, item: Int, into bytes: inout [UInt8], _ totalBytes: inout Int
   ) throws(MalformedDataError) {

@@ -30,8 +30,7 @@ struct RPMDatabase: Sendable {
   /// rpm's own directory is one of these; on some systems the first is a link to the second. OSTree
   /// systems have the last.
   private static let directories = ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"]
-  /// The size limit. A database is held in memory while it is read; those of real systems are under
-  /// 200 MiB.
+  /// The size limit. A database is held in memory while it is read; those of real systems are under 200 MiB.
   static let limitBytes = 512 << 20
 
   /// Reads the database.

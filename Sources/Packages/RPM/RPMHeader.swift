@@ -73,8 +73,7 @@ struct RPMHeader {
       architecture: try text(Tag.architecture).map { printable($0) } ?? "")
   }
 
-  /// Calls `body` with each file: absolute path, whether it is a configuration file, digest of its
-  /// content.
+  /// Calls `body` with each file: absolute path, whether it is a configuration file, digest of its content.
   func forEachFile(
     _ body: ([UInt8], _ isConfiguration: Bool, ShippedDigest?) -> Void
   ) throws(MalformedDataError) {

@@ -1,6 +1,5 @@
-// Merges the write-ahead log of an SQLite database in memory. If the last writer was interrupted, the
-// newest pages are in a `-wal` file next to the database (https://sqlite.org/fileformat2.html, section
-// 4).
+// Merges the write-ahead log of an SQLite database in memory. If the last writer was interrupted, the newest
+// pages are in a `-wal` file next to the database (https://sqlite.org/fileformat2.html, section 4).
 //
 // 1. As in SQLite, frames count up to the last commit before the first frame with a wrong salt or
 //    checksum. Later frames are obsolete or torn.
@@ -39,8 +38,7 @@ enum WriteAheadLog {
     if database[19] == 2 { database[19] = 1 }
   }
 
-  /// Returns the offsets in the log of the pages of its committed frames, in order, and the database's
-  /// size.
+  /// Returns the offsets in the log of the pages of its committed frames, in order, and the database's size.
   private static func committed(
     _ log: ByteView
   ) throws(MalformedDataError) -> (pages: [(number: Int, at: Int)], pageBytes: Int, pageCount: Int)

@@ -5,8 +5,7 @@
 // 2. `runThreads` returns after every thread has ended, and rethrows the first error that any of them
 //    threw. No body runs before all threads have started, so workers may wait for each other.
 // 3. A thread that the system refuses is an error (EAGAIN), never a trap.
-// 4. The threads of `runThreads` have a stack for the deepest trees, whatever the size of the
-//    caller's.
+// 4. The threads of `runThreads` have a stack for the deepest trees, whatever the size of the caller's.
 
 import CLinux
 import Glibc

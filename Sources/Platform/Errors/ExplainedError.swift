@@ -10,8 +10,7 @@ public enum ReasonForm: Sendable {
   case sentence
 }
 
-/// An error that explains itself. Each module has its own type; the command line prints them all
-/// alike.
+/// An error that explains itself. Each module has its own type; the command line prints them all alike.
 public protocol ExplainedError: Error {
   /// The object that the error is about: "snapshot compute@3", "pack 3fa9…".
   var subject: String { get }

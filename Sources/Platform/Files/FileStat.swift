@@ -26,8 +26,7 @@ public struct Timestamp: Hashable, Comparable, Sendable {
   }
 }
 
-/// The seven kinds of entries that Linux file systems hold. The raw values are those of
-/// `docs/format.md`.
+/// The seven kinds of entries that Linux file systems hold. The raw values are those of `docs/format.md`.
 public enum FileKind: UInt8, Sendable, CaseIterable {
   case file = 1
   case directory = 2

@@ -6,8 +6,7 @@
 //    No call follows a symbolic link in its last component unless it says so.
 // 2. A failure is a `SystemError` with the errno and the path. EINTR is never thrown.
 //
-// On the real path the seam costs one witness-table call (about 6 ns) before a system call of 300 ns
-// or more.
+// On the real path the seam costs one witness-table call (about 6 ns) before a system call of 300 ns or more.
 
 /// File operations for the store and the modules above it.
 public protocol FileSystem: AnyObject, Sendable {
@@ -50,8 +49,7 @@ public protocol FileSystem: AnyObject, Sendable {
   /// Returns the kinds of a directory's entries as the directory records them, without names of
   /// unknown kind. For entries that `stat` cannot examine.
   func kinds(of directory: Int32) throws(SystemError) -> [[UInt8]: FileKind]
-  /// Returns the type of the file system that an open file is on (`f_type` of statfs(2)); 0 if
-  /// unknown.
+  /// Returns the type of the file system that an open file is on (`f_type` of statfs(2)); 0 if unknown.
   func fileSystemType(_ file: Int32) -> UInt64
   /// Returns whether an open directory is the root of a read-only btrfs subvolume that is a snapshot
   /// of another one; false if that is unknown.
@@ -85,8 +83,7 @@ public protocol FileSystem: AnyObject, Sendable {
   func link(open file: Int32, to directory: Int32, _ name: [UInt8]) throws(SystemError)
   /// Makes an empty open file share the blocks of another (FICLONE).
   func clone(_ from: Int32, into file: Int32) throws(SystemError)
-  /// Returns whether files in the directory can share blocks. Leaves no trace; false if that is
-  /// unknown.
+  /// Returns whether files in the directory can share blocks. Leaves no trace; false if that is unknown.
   func canClone(in directory: Int32) -> Bool
   /// Removes an entry; `isDirectory` selects rmdir.
   func remove(at directory: Int32, _ path: [UInt8], isDirectory: Bool) throws(SystemError)
@@ -142,8 +139,7 @@ public protocol FileSystem: AnyObject, Sendable {
   ) throws(SystemError)
   /// Removes an extended attribute.
   func removeXattr(at directory: Int32, _ path: [UInt8], name: [UInt8]) throws(SystemError)
-  /// Returns the number of bytes that an unprivileged writer can still store on the file's file
-  /// system.
+  /// Returns the number of bytes that an unprivileged writer can still store on the file's file system.
   func freeBytes(_ file: Int32) throws(SystemError) -> UInt64
   /// Returns the number of entries that can still be created on the file's file system.
   func freeNodes(_ file: Int32) throws(SystemError) -> UInt64

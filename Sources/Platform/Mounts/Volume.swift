@@ -2,8 +2,7 @@
 
 /// The properties of the file system that an open file is on.
 public struct Volume: Sendable, Equatable {
-  /// Whether nothing on it can be changed: it is mounted read-only, or became read-only after a disk
-  /// error.
+  /// Whether nothing on it can be changed: it is mounted read-only, or became read-only after a disk error.
   public var isReadOnly: Bool
   /// The granularity of allocation, and so of holes; 0 if the file system does not report it.
   public var blockBytes: UInt64

@@ -1,8 +1,7 @@
 // Handles signals that ask the process to end (HUP, INT, QUIT, TERM).
 //
-// 1. Outside a change a signal ends the process at once, after the registered cleanups, which remove
-//    useless files. (`defer` does not run then. Other incomplete data is safe by the order of its
-//    writes.)
+// 1. Outside a change a signal ends the process at once, after the registered cleanups, which remove useless
+//    files. (`defer` does not run then. Other incomplete data is safe by the order of its writes.)
 // 2. During a change (`duringChange`) the first signal is a request. The code that makes the change
 //    calls `check` between its steps, and stops with an error, so that the journal stays and the user
 //    learns how to resume. A second signal ends the process at once. (A signal within a quarter of a

@@ -1,8 +1,7 @@
 // File names for people and for JSON: a spelling in printable UTF-8 that can be converted back.
 //
-// 1. Valid UTF-8 is spelled unchanged, except for backslashes, control characters (including line
-//    breaks and changes of the direction of writing) and invisible characters. Two names that differ
-//    look different.
+// 1. Valid UTF-8 is spelled unchanged, except for backslashes, control characters (including line breaks and
+//    changes of the direction of writing) and invisible characters. Two names that differ look different.
 // 2. A backslash is `\\`; newline and tab are `\n`, `\t`; any other byte is `\xHH`.
 // 3. `bytes(fromPrintable: printable(b)) == b` for all b.
 

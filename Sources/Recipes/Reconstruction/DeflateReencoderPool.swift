@@ -1,5 +1,4 @@
-// Re-encodes the deflate streams of recipes with a pool of encoders, one for each thread and
-// method.
+// Re-encodes the deflate streams of recipes with a pool of encoders, one for each thread and method.
 
 import Codec
 import Platform

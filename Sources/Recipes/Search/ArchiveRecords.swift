@@ -1,7 +1,6 @@
 // Splits an archive into records: framing, content and padding. Plans of archives consist of them.
 //
-// 1. Only lengths are interpreted. The records, concatenated, equal the stream, whatever it
-//    contains.
+// 1. Only lengths are interpreted. The records, concatenated, equal the stream, whatever it contains.
 // 2. If the stream is not an archive, or stops being one, the rest is a single content.
 // 3. Memory: 1 MiB.
 
@@ -76,8 +75,7 @@ final class ArchiveRecords {
 
   // MARK: Records
 
-  /// Returns the next record, or nil at the end. The content of the previous record must have been
-  /// read.
+  /// Returns the next record, or nil at the end. The content of the previous record must have been read.
   func next() throws -> Record? {
     if isOver { return nil }
     try ensureBuffered(form == .other ? 1 : 110)

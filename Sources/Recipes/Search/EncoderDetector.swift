@@ -152,8 +152,7 @@ struct EncoderDetector {
     }), next.bitOffset % 8 == 0 {
       let isLast = sample.isWhole && next == sample.boundaries.last
       end = next
-      // Blocks of a single thread depend on all earlier input, so they are encoded together at the
-      // end.
+      // Blocks of a single thread depend on all earlier input, so they are encoded together at the end.
       if method.history == .runUp, !isLast { continue }
       guard try reproduces(&reencoder, start, end, isLast: isLast) else { return false }
       start = end

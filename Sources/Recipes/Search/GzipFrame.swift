@@ -5,8 +5,7 @@ enum GzipFrame {
   static let trailerBytes: UInt64 = 8
   private static let maxHeaderBytes: UInt64 = 68 << 10
 
-  /// Returns the length of the member header at `offset`, or nil if none starts there or it is too
-  /// long.
+  /// Returns the length of the member header at `offset`, or nil if none starts there or it is too long.
   static func headerBytes(_ source: RandomAccessSource, at offset: UInt64) throws -> UInt64? {
     guard offset < source.sizeBytes else { return nil }
     let head = try source.bytes(offset..<min(source.sizeBytes, offset + maxHeaderBytes))

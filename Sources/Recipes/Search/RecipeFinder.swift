@@ -58,8 +58,7 @@ public struct RecipeFinder: Sendable {
   ///
   /// If the store already has the blob as chunks, a later garbage collection deletes them.
   /// - Returns: the statistics, or the reason for storing no recipe.
-  /// - Throws: `StoreError`; the errors of `source`. The blob is then stored as before, as it is
-  ///   for `none`.
+  /// - Throws: `StoreError`; the errors of `source`. The blob is then stored as before, as it is for `none`.
   public func storeRecipe(of blob: Digest, _ source: RandomAccessSource) throws -> RecipeOutcome {
     guard let lock = try store.lockRecipes() else {
       return .none(
@@ -248,8 +247,7 @@ public struct RecipeFinder: Sendable {
     _ blob: Digest, _ source: RandomAccessSource, _ spans: [DeflatePlan.Span], _ members: [Member],
     _ report: inout RecipeReport
   ) throws {
-    // Members are independent, but there is nearly always only one, so all use their n-th layout
-    // together.
+    // Members are independent, but there is nearly always only one, so all use their n-th layout together.
     var failure = NoRecipeError(reason: "its encoder could not be reproduced")
     for choice in 0..<(members.map(\.layouts.count).max() ?? 0) {
       var failedRestarts: Set<UInt64> = []

@@ -44,8 +44,7 @@ struct RestartPointFinder {
 
   // MARK: Joints
 
-  /// Returns the starts of pigz's blocks and the end, or nil if one does not start at a byte
-  /// boundary.
+  /// Returns the starts of pigz's blocks and the end, or nil if one does not start at a byte boundary.
   private func blockStarts(_ method: DeflateMethod) -> [InflateBlockScanner.Boundary]? {
     let block = UInt64(method.blockBytes)
     var blockStarts = [boundaries[0]]

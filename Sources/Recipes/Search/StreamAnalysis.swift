@@ -68,8 +68,7 @@ struct StreamAnalysis: Sendable {
 
   /// Reads a stream to its end.
   init(_ source: @escaping ByteSource, progress: Progress) throws {
-    // The whole stream is hashed concurrently, so bytes that are being hashed must not be
-    // overwritten.
+    // The whole stream is hashed concurrently, so bytes that are being hashed must not be overwritten.
     let whole = HashedSource(source)
     let records = try ArchiveRecords { try whole.read($0) }
     var writer = ArchivePlanWriter(headerBytes: records.form.headerBytes)

@@ -1,5 +1,4 @@
-// An entry of an archive stream, as the renderer sees it: framing bytes, and a content that may be
-// a blob.
+// An entry of an archive stream, as the renderer sees it: framing bytes, and a content that may be a blob.
 
 import Codec
 

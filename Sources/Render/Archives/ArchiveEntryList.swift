@@ -4,9 +4,8 @@
 // 1. Equal trees give equal entries: parents before children, names in byte order.
 // 2. A header depends only on its own entry and, for hard links, on its group. There are no running
 //    numbers, so a new file changes no header but its own.
-// 3. A tree that the format cannot represent is refused before the first entry. Entries that it
-//    represents only in part are counted. Entries that the snapshot could not read are omitted and
-//    listed.
+// 3. A tree that the format cannot represent is refused before the first entry. Entries that it represents
+//    only in part are counted. Entries that the snapshot could not read are omitted and listed.
 // 4. Memory: the list of all entries, about 250 bytes each.
 
 import Archive
@@ -22,8 +21,7 @@ public struct TreeArchiveCounts: Sendable, Equatable {
   public var contentBytes: UInt64 = 0
   /// The number of omitted sockets, which belong to a running program.
   public var skippedSockets = 0
-  /// The number of entries whose extended attributes (capabilities, labels, lists) cpio does not
-  /// store.
+  /// The number of entries whose extended attributes (capabilities, labels, lists) cpio does not store.
   public var droppedXattrs = 0
   /// The number of these that are executables with capabilities, such as ping.
   public var droppedCapabilities = 0

@@ -48,8 +48,7 @@ struct CpioHeaderEncoder {
     return EncodedHeader(header: try member.header(), hasContent: hasContent)
   }
 
-  /// Returns an inode number for a link group, derived from the group's name. Only hard links need
-  /// one.
+  /// Returns an inode number for a link group, derived from the group's name. Only hard links need one.
   private mutating func inode(_ group: UInt64) -> UInt32 {
     if let known = inodes[group] { return known }
     var number = UInt32(truncatingIfNeeded: group ^ group >> 32) | 1

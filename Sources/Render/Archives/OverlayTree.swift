@@ -230,8 +230,7 @@ public final class OverlayTree: ObjectSource {
 }
 
 extension Entry {
-  /// Returns whether the entries are equal apart from times, which a tree's id does not cover
-  /// either.
+  /// Returns whether the entries are equal apart from times, which a tree's id does not cover either.
   fileprivate func equalsIgnoringTimes(_ other: Entry) -> Bool {
     var timed = self
     timed.modified = other.modified

@@ -60,8 +60,7 @@ public struct TreeEdits: Sendable {
   /// Removes an entry and everything below it.
   public mutating func remove(_ path: RelativePath) { set(path, .remove) }
 
-  /// Adds or replaces an entry. Missing parent directories get mode 0755, and replace entries of
-  /// other kinds.
+  /// Adds or replaces an entry. Missing parent directories get mode 0755, and replace entries of other kinds.
   public mutating func put(_ path: RelativePath, _ node: OverlayNode) { set(path, .put(node)) }
 
   private mutating func set(_ path: RelativePath, _ action: Action) {

@@ -41,8 +41,7 @@ public enum SegmentCodec: String, Sendable, CaseIterable {
     }
   }
 
-  /// The encoder's part of cache keys: everything besides the plain bytes that determines an
-  /// encoded segment.
+  /// The encoder's part of cache keys: everything besides the plain bytes that determines an encoded segment.
   var encoderName: String {
     switch self {
     case .gzip: "gzip " + SegmentDeflater.fingerprint(level: SegmentCodec.deflateLevel)
@@ -79,8 +78,7 @@ struct EncodedSegment: Sendable {
     self.crc = crc
   }
 
-  /// Creates a segment from cached bytes, or returns nil if they cannot belong to a segment of this
-  /// length.
+  /// Creates a segment from cached bytes, or returns nil if they cannot belong to a segment of this length.
   init?(cached: [UInt8], plainBytes: Int) {
     let facts = cached.withUnsafeBytes { buffer -> (UInt64, UInt32)? in
       var reader = ByteReader(buffer)

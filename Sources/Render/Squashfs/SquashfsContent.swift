@@ -31,8 +31,7 @@ struct SquashfsContent: Sendable {
   /// The offset of the tail.
   var tailOffset: UInt64 { sizeBytes - UInt64(tailBytes) }
 
-  /// Returns the number of bytes in the blocks `first ..< first + count`; the last one may be
-  /// short.
+  /// Returns the number of bytes in the blocks `first ..< first + count`; the last one may be short.
   func bytes(first: UInt64, count: Int, _ blockBytes: Int) -> UInt64 {
     let start = first * UInt64(blockBytes)
     return min(UInt64(count) * UInt64(blockBytes), tailOffset - start)

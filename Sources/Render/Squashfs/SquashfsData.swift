@@ -1,5 +1,4 @@
-// Writes the data part of an image: all blocks and fragments, compressed on all processors, in
-// order.
+// Writes the data part of an image: all blocks and fragments, compressed on all processors, in order.
 
 import Platform
 

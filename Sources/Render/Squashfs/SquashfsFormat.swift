@@ -1,6 +1,5 @@
 // Constants, superblock and encoding of the squashfs 4.0 format (Linux,
-// Documentation/filesystems/squashfs.rst and fs/squashfs/squashfs_fs.h). All values are
-// little-endian.
+// Documentation/filesystems/squashfs.rst and fs/squashfs/squashfs_fs.h). All values are little-endian.
 //
 //     superblock | compressor options | data blocks and fragments | inodes | directories
 //     | fragment table | export table | owner table | attribute table

@@ -19,8 +19,7 @@ public struct SquashfsOptions: Sendable, Hashable {
   public enum TailPacking: Sendable, Hashable {
     /// In a short block of its own, without fragments.
     case ownBlocks
-    /// In a shared fragment, if the file is smaller than a block. This is the default of
-    /// mksquashfs.
+    /// In a shared fragment, if the file is smaller than a block. This is the default of mksquashfs.
     case shareSmallFiles
     /// In a shared fragment, for files of every size (`mksquashfs -always-use-fragments`).
     case shareAll
@@ -102,8 +101,7 @@ public struct SquashfsReport: Sendable {
   public internal(set) var contentBytes: UInt64 = 0
   /// The number of fragments.
   public internal(set) var fragments = 0
-  /// Entries without content in the snapshot, and attributes and times that squashfs cannot
-  /// represent.
+  /// Entries without content in the snapshot, and attributes and times that squashfs cannot represent.
   public internal(set) var problems: [SquashfsProblem] = []
   /// The number of blocks and fragments from the cache.
   public internal(set) var cachedBlocks = 0

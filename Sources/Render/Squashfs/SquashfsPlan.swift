@@ -20,8 +20,7 @@ struct SquashfsNode: Sendable {
   /// The node whose inode this one has: itself, except for further hard links.
   var original: Int
   var inode: UInt32 = 0
-  /// The number of names of this inode. For a directory, the format's count: 2 plus one per
-  /// subdirectory.
+  /// The number of names of this inode. For a directory, the format's count: 2 plus one per subdirectory.
   var links: UInt32 = 1
   /// The index of its content; nil for empty files and other kinds.
   var content: Int?
@@ -66,8 +65,7 @@ struct SquashfsPlanner {
   }
 
   /// Returns the plan of a tree.
-  /// - Throws: `StoreError` if trees cannot be read; `RenderError` if the format cannot represent
-  ///   the tree.
+  /// - Throws: `StoreError` if trees cannot be read; `RenderError` if the format cannot represent the tree.
   consuming func plan(_ root: Entry) throws -> SquashfsPlan {
     guard root.kind == .directory, let ids = root.ids else {
       throw RenderError(
@@ -97,8 +95,7 @@ struct SquashfsPlanner {
             entry: entry, parent: node, isKept: !isNeededOnly, original: plan.nodes.count))
       }
       plan.nodes[node].children = first..<plan.nodes.count
-      // Push in reverse, so that the first directory is popped first and the order of names is
-      // kept.
+      // Push in reverse, so that the first directory is popped first and the order of names is kept.
       for child in (first..<plan.nodes.count).reversed() {
         if let ids = plan.nodes[child].entry.ids { waiting.append((child, ids)) }
       }
@@ -181,8 +178,7 @@ struct SquashfsPlanner {
       throw RenderError(
         printable(plan.path(of: node)),
         "is device \(number.major):\(number.minor); squashfs supports numbers up to 4095:1048575")
-    // Linux supports 2 TiB in blocks of 128 KiB; the block list of a larger file would exhaust
-    // memory.
+    // Linux supports 2 TiB in blocks of 128 KiB; the block list of a larger file would exhaust memory.
     case .file(_, let size) where size / UInt64(blockBytes) > 1 << 24:
       throw RenderError(
         printable(plan.path(of: node)),

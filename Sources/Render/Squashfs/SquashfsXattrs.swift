@@ -81,8 +81,7 @@ struct SquashfsXattrs {
     guard addedCount > 0 else { return (Squashfs.noXattrs, omitted) }
     ids.append64(position.packed)
     ids.append32(addedCount)
-    // The size of all names with their terminators, and of all values, as listing and reading them
-    // returns.
+    // The size of all names with their terminators, and of all values, as listing and reading them returns.
     ids.append32(listBytes)
     count += 1
     return (count - 1, omitted)

@@ -1,7 +1,6 @@
 // FastCDC (Xia et al., USENIX ATC 2016): content-defined chunking of large files.
 //
-// 1. A cut depends only on the bytes since the last cut, so data after an insertion is cut at its old
-//    places.
+// 1. A cut depends only on the bytes since the last cut, so data after an insertion is cut at its old places.
 // 2. Cuts affect storage, never ids. `minBytes`, `normalBytes`, `wholeFileBytes` and the gear table may
 //    change in any release: old chunks stay readable, and only deduplication across the change suffers.
 // 3. `maxBytes` is part of the format (docs/format.md, "Object names"). A file without a cut is one chunk and

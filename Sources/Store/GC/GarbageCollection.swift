@@ -46,8 +46,7 @@ public struct CollectionRequest: Sendable {
   /// The maximum size in bytes of the packs to rewrite; nil for no limit. Packs are rewritten completely or
   /// not at all.
   public var maxBytes: UInt64?
-  /// The time in seconds after which no pack is started and no process is waited for; nil for a default
-  /// wait.
+  /// The time in seconds after which no pack is started and no process is waited for; nil for a default wait.
   public var maxSeconds: Double?
   /// How long to wait for another collection, and for commands that began earlier. Those commands only keep
   /// dead packs: without a limit gc waits a minute for them (`GarbageCollection.maxWaitSeconds`).

@@ -141,8 +141,7 @@ extension Index {
     }
   }
 
-  /// Returns true if a pack that is not doomed contains the object, so that a new snapshot may depend on
-  /// it.
+  /// Returns true if a pack that is not doomed contains the object, so that a new snapshot may depend on it.
   func keeps(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
     try query { database in
       try database.statement(

@@ -18,8 +18,7 @@ public enum EntryContent: Hashable, Sendable {
   case directory(tree: Digest)
   /// A directory that could not be read when the snapshot was taken.
   case unreadableDirectory
-  /// Another entry that could not be examined when the snapshot was taken. The kind comes from its
-  /// directory.
+  /// Another entry that could not be examined when the snapshot was taken. The kind comes from its directory.
   case unreadableNode(UnreadableNodeKind)
   /// A symbolic link and its target, which need not exist.
   case symlink(target: [UInt8])
@@ -190,8 +189,7 @@ extension Entry {
 
   /// Reads the attributes of an entry; its ids are placeholders until `decodeIDs`.
   /// - Parameter allowAnyName: true for the entry of a component, whose name is empty.
-  /// - Throws: `corrupt` for an invalid name, an unknown kind or flag, or a number out of range;
-  ///   `truncated`.
+  /// - Throws: `corrupt` for an invalid name, an unknown kind or flag, or a number out of range; `truncated`.
   static func decodeAttributes(
     from reader: inout ByteReader, allowAnyName: Bool = false
   ) throws(CodecError) -> Entry {

@@ -44,17 +44,14 @@ struct ReferenceReader {
   init(_ store: ObjectStore) throws(StoreError) {
     self.store = store
     try store.index.refresh()
-    // The checked list: a recipe missing from a damaged index would make gc delete the chunks that it
-    // names.
+    // The checked list: a recipe missing from a damaged index would make gc delete the chunks that it names.
     recipes = try store.index.checkedIDs(of: .recipe)
   }
 
-  /// Reports the objects that a directory or blob consists of, and the dependencies of its entries or
-  /// parts.
+  /// Reports the objects that a directory or blob consists of, and the dependencies of its entries or parts.
   ///
   /// A blob that is both a chunk and has a recipe counts as both, because a reader may use either.
-  /// - Parameter own: receives the objects of the directory or blob itself, including ones that do not
-  ///   exist.
+  /// - Parameter own: receives the objects of the directory or blob itself, including ones that do not exist.
   /// - Parameter needs: receives the dependencies.
   /// - Throws: `StoreError` if a directory or recipe cannot be read: its dependencies are then unknown.
   func expand(

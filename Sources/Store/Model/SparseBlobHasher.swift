@@ -106,8 +106,7 @@ public enum ZeroChunk {
 }
 
 extension ObjectStore {
-  /// Reads a blob and returns the id that its content has, of the kind (raw or sparse) that its recipe
-  /// names.
+  /// Reads a blob and returns the id that its content has, of the kind (raw or sparse) that its recipe names.
   /// - Parameter body: receives the number of bytes of each part that was read, for progress.
   /// - Throws: `StoreError` if a part is missing or damaged.
   public func computeID(
@@ -134,8 +133,7 @@ extension ObjectStore {
     return hash.finish()
   }
 
-  /// Returns the SHA-256 of a blob's bytes. It equals the id except for sparse blobs, which are read for
-  /// it.
+  /// Returns the SHA-256 of a blob's bytes. It equals the id except for sparse blobs, which are read for it.
   /// - Throws: `StoreError` if a part of a sparse blob is missing or damaged.
   public func rawDigest(of blob: Digest, sizeBytes: UInt64) throws -> Digest {
     guard sizeBytes > SparseBlobHasher.minHoleBytes,

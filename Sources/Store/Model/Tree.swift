@@ -43,8 +43,7 @@ public enum Tree {
   }
 
   /// Encodes a directory and passes each object to `output`, leaves before their node.
-  /// - Parameter entries: the entries in byte order of their names; each readable directory has its
-  ///   `times`.
+  /// - Parameter entries: the entries in byte order of their names; each readable directory has its `times`.
   /// - Returns: the ids of the directory.
   /// - Throws: only errors that `output` throws.
   public static func encode(

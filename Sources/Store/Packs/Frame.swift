@@ -6,8 +6,7 @@
 //     | raw bytes u32 | objects u32 | CRC-32 of the 24 bytes before and the directory, u32
 //     | directory: per object kind u8, id 32, length varint | payload
 //
-// 1. Offsets in the payload follow from the lengths in the directory, which add up to exactly the raw
-//    bytes.
+// 1. Offsets in the payload follow from the lengths in the directory, which add up to exactly the raw bytes.
 // 2. The CRC covers header and directory; zstd's checksum covers the payload; each object's id decides on
 //    its content.
 

@@ -47,8 +47,7 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
   }
 }
 
-/// Compresses full builders into frames. Each thread has its own, because it owns codec contexts and
-/// buffers.
+/// Compresses full builders into frames. Each thread has its own, because it owns codec contexts and buffers.
 final class FrameEncoder {
   private let compressor: ZstdCompressor
   private let decompressor = ZstdDecompressor()

@@ -86,8 +86,7 @@ final class PackReader: Sendable {
     return try frame(location.address, frameBytes: location.frameBytes)
   }
 
-  /// Returns true for the first request of a frame that nothing suggests will be read further (invariant
-  /// 4).
+  /// Returns true for the first request of a frame that nothing suggests will be read further (invariant 4).
   private func isFirstRequest(_ address: FrameAddress) -> Bool {
     state.withLock { state in
       if state.frames[address] != nil || state.reading.contains(address) { return false }

@@ -23,8 +23,7 @@ public protocol ReconstructedBlob: AnyObject, Sendable {
   /// - Parameter depth: the number of reconstructions that this one is nested in, at most
   ///   `ObjectStore.maxReconstructionDepth`.
   /// - Throws: `StoreError`: `missing`; `damaged`, also if the blob ends before `target` is full;
-  ///   `incompatible` if an encoder no longer produces the bytes that it produced when the plan was
-  ///   written.
+  ///   `incompatible` if an encoder no longer produces the bytes that it produced when the plan was written.
   func fill(
     _ target: UnsafeMutableRawBufferPointer, from offset: UInt64, in store: ObjectStore, depth: Int
   ) throws

@@ -2,8 +2,7 @@
 // that the change can be resumed after a crash (docs/format.md, "Journals"). The module Apply interprets
 // the bytes.
 //
-// 1. A record exists completely or not at all: it is synced, renamed into place, and the directory is
-//    synced.
+// 1. A record exists completely or not at all: it is synced, renamed into place, and the directory is synced.
 // 2. It is written before the first step of a change and deleted after the last one. The image's lock is
 //    held throughout.
 

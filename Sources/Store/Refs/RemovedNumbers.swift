@@ -145,8 +145,7 @@ extension RefLog {
   }
 
   /// Returns the numbers of an image that must have a ref and have none, in ascending order.
-  /// - Returns: for a store of format version 1, which has no records, only the numbers that `repair`
-  ///   marked.
+  /// - Returns: for a store of format version 1, which has no records, only the numbers that `repair` marked.
   public func lostNumbers(of image: ImageName) throws(StoreError) -> [Int] {
     let names = try fileNames(of: image)
     let marked = names.compactMap { RefLog.lostNumber($0) }

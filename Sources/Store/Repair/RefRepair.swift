@@ -100,8 +100,7 @@ struct RefRepair: RepairPart {
     context.plannedRefs[SnapshotName(image: image, number: number)] = .snapshot(record.snapshot)
   }
 
-  /// Returns true if a number is more than one above all others of an image, so that no ref can have got
-  /// it.
+  /// Returns true if a number is more than one above all others of an image, so that no ref can have got it.
   private func isFarOut(_ number: Int, _ image: ImageName) throws -> Bool {
     let others = try store.refs.fileNames(of: image).compactMap {
       RefLog.number($0) ?? RefLog.removedNumber($0) ?? RefLog.lostNumber($0)

@@ -4,9 +4,8 @@
 //     read packs ─▶ intact frames to new packs ─▶ damaged packs to quarantine/ ─▶ refs, tags, pins
 //        ─▶ find losses ─▶ sources, one after another ─▶ repeat while that helps ─▶ report losses
 //
-// 1. Nothing is deleted, and intact data is not touched. A replacement is durable before the original
-//    moves. If repair is killed at any point, the store is no worse than before, and the next repair
-//    continues.
+// 1. Nothing is deleted, and intact data is not touched. A replacement is durable before the original moves.
+//    If repair is killed at any point, the store is no worse than before, and the next repair continues.
 // 2. Content decides: an object is restored under its id only if its bytes have that hash.
 // 3. It holds locks/gc, so no gc runs at the same time. Other commands may run: packs move under
 //    locks/index, refs under their image's lock and locks/refs.

@@ -74,8 +74,7 @@ public struct BlobParts: Sequence, Sendable {
 
   public func makeIterator() -> Iterator { Iterator(parts: parts) }
 
-  /// Returns the parts starting with the one that contains the byte at `offset`; none if the blob is
-  /// shorter.
+  /// Returns the parts starting with the one that contains the byte at `offset`; none if the blob is shorter.
   public func starting(at offset: UInt64) -> IteratorSequence<Iterator> {
     var iterator = Iterator(parts: parts)
     switch parts {

@@ -21,8 +21,7 @@ public final class ObjectStore: Sendable {
   ///   - owner: who may own the store.
   ///   - reconstructor: rebuilds blobs from plans; nil makes such blobs unreadable.
   ///   - report: receives a line for each repair of the index.
-  /// - Throws: `StoreError`: `incompatible`, `notFound`, `refused`, `damaged`, `missing`, `system`,
-  ///   `index`.
+  /// - Throws: `StoreError`: `incompatible`, `notFound`, `refused`, `damaged`, `missing`, `system`, `index`.
   public init(
     _ fileSystem: any FileSystem, path: [UInt8], create: Bool,
     odd: OddLayoutPolicy = .refuse, owner: StoreOwnerPolicy = .trusted,

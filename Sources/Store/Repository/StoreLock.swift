@@ -55,8 +55,7 @@ extension Layout {
       hint: "Run the command again later, or let it wait with '--wait 10m'", code: code)
   }
 
-  /// Moves another kind of file in place of a lock file to quarantine/; rethrows `error` for a regular
-  /// file.
+  /// Moves another kind of file in place of a lock file to quarantine/; rethrows `error` for a regular file.
   private func replaceUnexpectedLock(
     _ name: [UInt8], _ error: SystemError
   ) throws(SystemError) {

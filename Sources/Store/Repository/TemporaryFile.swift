@@ -26,8 +26,7 @@ final class TemporaryFile: Sendable {
     }
   }
 
-  /// Renames the file to its final name. The caller has synced the file, and syncs the directory
-  /// afterwards.
+  /// Renames the file to its final name. The caller has synced the file, and syncs the directory afterwards.
   /// - Throws: `SystemError`; EEXIST if `exclusively` is set and the name exists.
   func publish(
     in directory: Descriptor, as target: [UInt8], exclusively: Bool

@@ -1,5 +1,4 @@
-// Reads a store without locks and without writing, for completion, which runs each time the user presses
-// Tab.
+// Reads a store without locks and without writing, for completion, which runs each time the user presses Tab.
 //
 // 1. It creates, changes and locks nothing, and waits for no other process: no directory, no lease, no
 //    index. It cannot open a store that lacks one of its directories.
@@ -34,8 +33,7 @@ public final class UnlockedStore: Sendable {
 
 extension UnlockedStore: ObjectSource {
   /// Returns the bytes of an object.
-  /// - Throws: `missing` if the index does not list the object; `index` for a wrong row; `damaged`;
-  ///   `system`.
+  /// - Throws: `missing` if the index does not list the object; `index` for a wrong row; `damaged`; `system`.
   public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
     guard let location = try location(kind, id) else {
       throw StoreError.missing("\(kind.noun) \(id.hex)", "is not in the index")

@@ -17,8 +17,7 @@ struct SignatureProblem {
 }
 
 extension ObjectStore {
-  /// Returns the images that have a directory of signatures, and the unexpected files among the
-  /// directories.
+  /// Returns the images that have a directory of signatures, and the unexpected files among the directories.
   func signatureDirectories() throws -> (images: [ImageName], problems: [SignatureProblem]) {
     let parent = layout.signatures
     let names = try mapSystemError(

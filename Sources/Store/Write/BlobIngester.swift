@@ -1,6 +1,5 @@
-// Stores a stream of bytes as a blob: hashes it as a whole, splits it into chunks and stores them.
-// It uses one window of 4 MiB, or three. Only the chunk list grows with the stream (34 bytes per
-// chunk).
+// Stores a stream of bytes as a blob: hashes it as a whole, splits it into chunks and stores them. It uses
+// one window of 4 MiB, or three. Only the chunk list grows with the stream (34 bytes per chunk).
 //
 //     window   |...chunked...|.pending.|      the next window starts with the pending bytes,
 //              ^ block       ^ start   ^ end   at a block boundary of the stream

@@ -1,7 +1,6 @@
 // Deduplication: whether an object is stored already, mostly answered without SQLite.
 //
-// 1. A flat table of 8-byte id prefixes answers "no" with certainty. Only a "yes" is confirmed in the
-//    index.
+// 1. A flat table of 8-byte id prefixes answers "no" with certainty. Only a "yes" is confirmed in the index.
 // 2. The table is built once the session has asked so often that it pays. So a small session costs the same
 //    in a large store.
 // 3. The session's own claims are kept exactly.

@@ -3,8 +3,7 @@
 //     frames → pack synced → pack renamed to its SHA-256 → packs/ synced → index → ref created
 //
 // 1. A ref is created only after every object that its snapshot reaches is durable.
-// 2. A session that fails or dies leaves complete packs and files in tmp/. They cost space, and nothing
-//    else.
+// 2. A session that fails or dies leaves complete packs and files in tmp/. They cost space, and nothing else.
 // 3. A thread whose frame is full hands it to a waiting thread, or compresses it itself if none waits. So
 //    there is at most one full frame a thread, and one large file still uses all processors.
 // 4. The session holds the lease under which its store was opened (Lease.swift). The objects that it found

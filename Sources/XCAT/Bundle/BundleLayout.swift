@@ -85,9 +85,8 @@ public struct BundleLayout: Sendable {
     "litefile": .litefile,
   ]
 
-  /// Returns the path of the tree next to its archive. In xCAT 2.6 the manifest named the archive
-  /// inside the tree itself; extracting there would create rootimg/rootimg
-  /// (docs/xcat-contract.md#bundle-generations).
+  /// Returns the path of the tree next to its archive. In xCAT 2.6 the manifest named the archive inside the
+  /// tree itself; extracting there would create rootimg/rootimg (docs/xcat-contract.md#bundle-generations).
   static func treePath(_ archive: AbsolutePath) -> AbsolutePath {
     let directory = archive.parent
     return directory.lastComponent == Array("rootimg".utf8)

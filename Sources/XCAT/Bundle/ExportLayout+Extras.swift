@@ -63,8 +63,7 @@ extension ExportLayout {
       .filter { $0.source.hasPrefix("/\(ExportLayout.sideDirectory)") }.map(\.destination)
   }
 
-  /// Adds a file as an extra, in a directory for all files with one destination: `cp -a` copies them
-  /// there.
+  /// Adds a file as an extra, in a directory for all files with one destination: `cp -a` copies them there.
   mutating func addInSideDirectory(
     _ path: AbsolutePath, to destination: String? = nil
   ) throws(XCATError) {

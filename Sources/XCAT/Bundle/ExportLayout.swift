@@ -29,8 +29,7 @@ public struct ExportLayout: Sendable {
   var missing: [XCATError] = []
 
   /// Decides on manifest and members.
-  /// - Throws: `XCATError` for the first missing mandatory part, in xCAT's words; its hint names the
-  ///   others.
+  /// - Throws: `XCATError` for the first missing mandatory part, in xCAT's words; its hint names the others.
   public init(_ input: ExportInput, installDirectory: AbsolutePath) throws(XCATError) {
     self.input = input
     manifest = Manifest()

@@ -19,8 +19,7 @@ public enum ImageKind: Sendable, Hashable, CaseIterable {
 
   /// Determines the kind from a definition.
   /// - Parameter verb: "Exporting" or "Importing", for the error.
-  /// - Throws: `XCATError` for a kind that no bundle can hold, in xCAT's words where xCAT has a
-  ///   message.
+  /// - Throws: `XCATError` for a kind that no bundle can hold, in xCAT's words where xCAT has a message.
   public init(_ definition: ImageDefinition, verb: String) throws(XCATError) {
     if definition.isDirectory {
       self = .directory

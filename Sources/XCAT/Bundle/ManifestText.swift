@@ -3,11 +3,9 @@
 //
 // 1. No value contains a control character, or is longer than any legitimate value. A part of a path
 //    has no "/" and is not "..". No option disables this rule.
-// 2. Each value fits the grammar of its column (`ColumnGrammars`), unless the administrator allows
-//    others.
+// 2. Each value fits the grammar of its column (`ColumnGrammars`), unless the administrator allows others.
 // 3. Paths of files in the bundle, which belong to no table, contain no character that a shell would
-//    interpret. The path of a directory image reaches no
-//    shell of xCAT's, and may contain them.
+//    interpret. The path of a directory image reaches no shell of xCAT's, and may contain them.
 
 import Platform
 

@@ -3,9 +3,8 @@
 // (docs/xcat-contract.md#command-line-parsing).
 //
 // 1. Options may be anywhere among the operands; "--" ends them; "-" alone is an operand.
-// 2. "-vp node", "-vpnode", "--postscripts node", "--postscripts=node", "--post node": one-letter
-//    options bundle, values follow with or without a blank, and a long name may be shortened while it
-//    is unambiguous.
+// 2. "-vp node", "-vpnode", "--postscripts node", "--postscripts=node", "--post node": one-letter options
+//    bundle, values follow with or without a blank, and a long name may be shortened while it is unambiguous.
 // 3. One-letter options are case-sensitive, long ones are not. A mandatory value may be anything, even
 //    "-x" and "--"; only "--long=" without a value is an error.
 // 4. Getopt::Long warns of an error and xCAT continues without the option; here it is an error.

@@ -20,8 +20,7 @@ public struct Dependency: Sendable, Hashable {
 
   public let path: AbsolutePath
   public let isDirectory: Bool
-  /// The list or attribute that names it: "pkglist /install/custom/a.pkglist", "attribute
-  /// partitionfile".
+  /// The list or attribute that names it: "pkglist /install/custom/a.pkglist", "attribute partitionfile".
   public let referrer: String
   public let role: Role
 

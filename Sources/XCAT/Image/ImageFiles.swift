@@ -25,8 +25,7 @@ public enum ImageFiles {
   static let ramdiskNames = [
     "initrd-stateless.gz", "initrd-statelite.gz", "initrd.gz", "initrd-diskless.gz",
   ]
-  /// The packed images, in the order of xCAT's preference
-  /// (docs/xcat-contract.md#packed-image-formats).
+  /// The packed images, in the order of xCAT's preference (docs/xcat-contract.md#packed-image-formats).
   public static let packedNames = [
     "rootimg.cpio.gz", "rootimg.cpio.xz", "rootimg.tar.gz", "rootimg.tar.xz", "rootimg.sfs",
     "rootimg.gz",

@@ -1,6 +1,5 @@
-// The script lists of nodes, for `imgexport -p` and `imgimport -p`
-// (docs/xcat-contract.md#postscripts). The code reads a table backend and returns the row changes; it
-// writes nothing.
+// The script lists of nodes, for `imgexport -p` and `imgimport -p` (docs/xcat-contract.md#postscripts). The
+// code reads a table backend and returns the row changes; it writes nothing.
 
 import Platform
 

@@ -1,11 +1,9 @@
 // xCAT's own SQLite files, one per table (docs/xcat-contract.md#sqlite-files), read and written by
 // column name.
 //
-// 1. A row is visible unless `disable` hides it; NULL and '' both mean "unset"
-//    (docs/xcat-contract.md#rows).
+// 1. A row is visible unless `disable` hides it; NULL and '' both mean "unset" (docs/xcat-contract.md#rows).
 // 2. All changes of one call, new tables included, are one transaction over all files: SQLite commits
-//    attached databases together, through its super-journal. The transaction waits for a running
-//    xcatd.
+//    attached databases together, through its super-journal. The transaction waits for a running xcatd.
 // 3. A replaced row loses the columns that the new one does not set, unless the change keeps them.
 // 4. New files get mode 0600, as xCAT's have.
 // 5. Below a staging root, links of table files are resolved within that root only.
@@ -96,8 +94,7 @@ public struct SQLiteTableBackend: TableBackend {
 extension SQLiteTableBackend {
   /// Returns the visible rows of a table, set columns only; none if the table does not exist.
   /// - Parameter key: a column and the value it must have.
-  /// - Throws: `XCATError`: a column that does not exist, a value that is not UTF-8, an error of
-  ///   SQLite.
+  /// - Throws: `XCATError`: a column that does not exist, a value that is not UTF-8, an error of SQLite.
   public func rows(
     _ table: String, where key: (column: String, value: String)?
   ) throws -> [[String: String]] {
@@ -109,8 +106,7 @@ extension SQLiteTableBackend {
       do {
         return try rows(table, where: key, in: Database(path: text(table), .read))
       } catch let error as SQLiteError where error.isReadOnly {
-        // A writer died during a transaction. The next reader rolls it back, and needs write access
-        // for that.
+        // A writer died during a transaction. The next reader rolls it back, and needs write access for that.
         return try rows(table, where: key, in: Database(path: text(table), .write))
       }
     }

@@ -40,8 +40,7 @@ public enum StanzaFile {
 
   /// The intended reader of a text.
   public enum Reader: Sendable {
-    /// People and imgstore: as lsdef prints it, byte for byte, except for values that would not be
-    /// read back.
+    /// People and imgstore: as lsdef prints it, byte for byte, except for values that would not be read back.
     case anybody
     /// mkdef and chdef.
     case xCAT

@@ -148,8 +148,7 @@ extension TableBackend {
 }
 
 extension ImageDefinition {
-  /// Returns the changes that replace an image's definition; for an empty one, the changes that remove
-  /// it.
+  /// Returns the changes that replace an image's definition; for an empty one, the changes that remove it.
   public func rowChanges(of image: String) -> [RowChange] {
     let rows =
       isDirectory

@@ -29,8 +29,7 @@ struct XCATCommandRunner: Sendable {
     guard result.status == 0 else { throw failure(name, arguments, result) }
   }
 
-  /// Returns the path of a command. `lsdef` and similar ones are in bin, `tabdump` and `chtab` in
-  /// sbin.
+  /// Returns the path of a command. `lsdef` and similar ones are in bin, `tabdump` and `chtab` in sbin.
   func path(of name: String) throws -> [UInt8] {
     var directories: [String] = []
     for root in [environment["XCATROOT"] ?? "", "/opt/xcat"] where !root.isEmpty {

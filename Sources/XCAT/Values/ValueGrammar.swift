@@ -1,7 +1,6 @@
-// The grammars for values of table columns. xCAT puts many values into shell lines without quotes
-// (genimage, packimage, statelite, litefile). A blank, a glob or a leading dash becomes another word
-// or an option there, and other characters become commands
-// (docs/xcat-contract.md#values-in-shell-lines).
+// The grammars for values of table columns. xCAT puts many values into shell lines without quotes (genimage,
+// packimage, statelite, litefile). A blank, a glob or a leading dash becomes another word or an option there,
+// and other characters become commands (docs/xcat-contract.md#values-in-shell-lines).
 //
 // 1. A word consists of ASCII letters, digits and "._+:@%,=/-", and does not begin with a dash.
 // 2. Names, paths, lists and assignments consist of words. Prose is free, because it reaches no shell.

@@ -3,8 +3,7 @@
 //
 // 1. A snapshot contains the complete state, so a journal needs no list of steps. It names the
 //    target and the previous snapshot, and resuming means planning again towards either.
-// 2. All temporary names of a change contain the journal's token, so that leftovers are recognized
-//    reliably.
+// 2. All temporary names of a change contain the journal's token, so that leftovers are recognized reliably.
 
 import Codec
 import Platform

@@ -46,8 +46,7 @@ struct ResumedChange: LiveChange {
 
   func journal(target: Digest, before: Digest?) -> Journal { journal }
 
-  /// Returns the location of a component. The components of a bundle are never placed through symbolic
-  /// links.
+  /// Returns the location of a component. The components of a bundle are never placed through symbolic links.
   func resolve(_ path: AbsolutePath) throws -> ResolvedPath {
     guard let targets, !isBack else {
       return try LivePaths(context).locate(path, create: true)
