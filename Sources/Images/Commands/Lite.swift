@@ -178,7 +178,6 @@ struct LiteConverter: Collaborator {
 
   /// Returns the live root tree to change.
   /// - Throws: `ImageError` in xCAT's words if the image is missing, incomplete or of another kind.
-
   private func liteSource(_ request: LiteRequest) throws -> PackInput {
     let image = try ImageName(request.image)
     guard let definition = try context.tables().definition(of: image.text) else {
@@ -237,7 +236,6 @@ struct LiteConverter: Collaborator {
   // MARK: rootfstype=ramdisk
 
   /// Packs the tree in statelite form, as rootimg-statelite.gz.
-
   private func packStatelite(
     _ top: Entry, _ snapshot: CommittedSnapshot, _ source: PackInput, _ request: LiteRequest,
     _ created: Timestamp
