@@ -366,6 +366,7 @@ int clinux_random(void *to, size_t n) {
   return RETRY(int64_t, getrandom(to, n, 0)) == (int64_t)n ? 0 : -EIO;
 }
 int clinux_raise_file_limit(void) {
+  clinux_remember_file_limit();
   struct rlimit r;
   if (getrlimit(RLIMIT_NOFILE, &r) < 0) return -errno;
   r.rlim_cur = r.rlim_max;
@@ -659,9 +660,10 @@ void clinux_fill_standard_streams(void) {
 void clinux_ignore_signal(int number) { signal(number, SIG_IGN); }
 
 static int interrupt_pipe = -1;
-static void tell_pipe(int signal) {
+static void tell_pipe(int signal, siginfo_t *info, void *context) {
+  (void)context;
   int before = errno;
-  uint8_t byte = (uint8_t)signal;
+  uint8_t byte = (uint8_t)(signal | (info->si_code == SI_KERNEL ? CLINUX_FROM_KERNEL : 0));
   (void)!write(interrupt_pipe, &byte, 1);
   errno = before;
 }
@@ -671,7 +673,7 @@ int clinux_catch_interrupts(void) {
   interrupt_pipe = ends[1];
   const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
-    struct sigaction now, caught = {.sa_handler = tell_pipe, .sa_flags = SA_RESTART};
+    struct sigaction now, caught = {.sa_sigaction = tell_pipe, .sa_flags = SA_RESTART | SA_SIGINFO};
     if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
       sigaction(signals[i], &caught, NULL);
   }
@@ -681,7 +683,7 @@ void clinux_restore_interrupts(void) {
   const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
     struct sigaction now;
-    if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == tell_pipe)
+    if (sigaction(signals[i], NULL, &now) == 0 && now.sa_sigaction == tell_pipe)
       signal(signals[i], SIG_DFL);
   }
 }

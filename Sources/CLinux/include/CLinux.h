@@ -161,6 +161,8 @@ void clinux_fill_standard_streams(void);
 // Has a signal ignored from now on.
 void clinux_ignore_signal(int signal);
 
+// Bit of a byte in the pipe of clinux_catch_interrupts: the kernel sent the signal, as for Ctrl-C.
+enum { CLINUX_FROM_KERNEL = 0x80 };
 // A pipe that gets the number of each SIGHUP, SIGINT, SIGQUIT and SIGTERM as a byte from now on, in place of
 // their default action (a signal that is ignored stays ignored). Returns its reading end, or a negative errno.
 // Once only.
@@ -176,5 +178,7 @@ void *clinux_thread_start(void (*body)(void *), void *context, size_t stack);
 void clinux_thread_join(void *thread);
 // A thread that nobody waits for.
 int clinux_thread_detached(void (*body)(void *), void *context);
+
+#include "CLinuxRun.h"
 
 #endif

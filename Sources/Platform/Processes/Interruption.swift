@@ -8,7 +8,8 @@
 //    second is the same request: terminals, sudo and timeout deliver one to a process and its group.)
 // 3. The process ends by the requested signal after its messages are printed (`endIfRequested`): a
 //    shell sees 128 + its number.
-// 4. Final messages (`announce`), if enabled (`enableMessages`), are written by the thread that waits for
+// 4. While a program of the user runs (`passingSignals`), signals go to it, and do not end this process.
+// 5. Final messages (`announce`), if enabled (`enableMessages`), are written by the thread that waits for
 //    signals. That thread waits for no lock of the program, and for no reader of standard error.
 
 import CLinux
@@ -56,6 +57,8 @@ public enum Interruption {
     /// The message that follows when the present one no longer holds.
     var nextMessage: String?
     var printsMessages = false
+    /// Gets the signals of a command that runs, instead of this process.
+    var receiver: (@Sendable (_ signal: Int32, _ isFromKernel: Bool) -> Void)?
     /// Returns the document for standard output if a signal ends the process at once.
     var document: (@Sendable (_ signal: Int32, _ message: String?) -> [UInt8]?)?
   }
@@ -137,6 +140,21 @@ public enum Interruption {
     return try body()
   }
 
+  /// Runs `body`, which waits for another program. Signals do not end this process meanwhile.
+  /// - Parameter receiver: gets each signal. The kernel sends those of the terminal (Ctrl-C) to the other
+  ///   program, too.
+  public static func passingSignals<R>(
+    to receiver: @escaping @Sendable (_ signal: Int32, _ isFromKernel: Bool) -> Void,
+    _ body: () throws -> R
+  ) rethrows -> R {
+    state.withLock { state in
+      state.receiver = receiver
+      watch(&state)
+    }
+    defer { state.withLock { $0.receiver = nil } }
+    return try body()
+  }
+
   /// Stops a change if a signal asked for it.
   /// - Throws: `InterruptedError`.
   public static func check() throws(InterruptedError) {
@@ -164,12 +182,16 @@ public enum Interruption {
     guard pipe >= 0 else { return }
     let started: Void? = try? startDetachedThread {
       var signal: UInt8 = 0
-      while clinux_read(pipe, &signal, 1) == 1 { receive(Int32(signal)) }
+      let kernelBit = UInt8(CLINUX_FROM_KERNEL)
+      while clinux_read(pipe, &signal, 1) == 1 {
+        receive(Int32(signal & ~kernelBit), isFromKernel: signal & kernelBit != 0)
+      }
     }
     if started == nil { clinux_restore_interrupts() }
   }
 
-  private static func receive(_ signal: Int32) {
+  private static func receive(_ signal: Int32, isFromKernel: Bool) {
+    if let receiver = state.withLock({ $0.receiver }) { return receiver(signal, isFromKernel) }
     let mustEnd = state.withLock { state in
       guard state.changes > 0 else { return true }
       let now = monotonicSeconds()

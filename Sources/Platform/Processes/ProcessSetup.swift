@@ -36,3 +36,12 @@ public func programArguments() -> [String] {
     }
   }
 }
+
+/// Returns the arguments as the kernel passed them, with the program's name.
+public func programArgumentBytes() -> [[UInt8]] {
+  (0..<clinux_argument_count()).compactMap { index in
+    clinux_argument(index).map { pointer in
+      UnsafeBufferPointer(start: pointer, count: strlen(pointer)).map(UInt8.init(bitPattern:))
+    }
+  }
+}
