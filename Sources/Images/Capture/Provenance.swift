@@ -22,6 +22,7 @@ public struct RecordedCommand: Hashable, Sendable {
   public static let pack = RecordedCommand("pack")
   public static let lite = RecordedCommand("lite")
   public static let secrets = RecordedCommand("secrets")
+  public static let run = RecordedCommand("run")
 }
 
 /// What a new snapshot says about its origin.

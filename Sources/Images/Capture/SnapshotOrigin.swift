@@ -24,7 +24,8 @@ extension Snapshot {
   /// The origin of the snapshot. Without a command in its provenance, it counts as a person's.
   public var origin: SnapshotOrigin {
     switch (command ?? .snapshot, before != nil || hasKeptNothing) {
-    case (.snapshot, _): .manual
+    // The result of a command that a person ran is a state that the person wanted.
+    case (.snapshot, _), (.run, true): .manual
     case (.importing, true): .imported
     case (.copy, true): .copied
     case (_, true): .change

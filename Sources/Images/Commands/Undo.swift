@@ -8,7 +8,7 @@ import Codec
 import Store
 
 extension Workspace {
-  /// Undoes the last change of an image: a revert, an import or an undo.
+  /// Undoes the last change of an image: a run, a revert, an import or an undo.
   /// - Parameter request: the parameters of the revert. Its reference is not used.
   /// - Throws: `ImageError`: `nothingToUndo` if the latest snapshots record no change, `snapshotNotFound` if
   ///   the state before is not in the store; otherwise as `revert`.
@@ -84,7 +84,7 @@ struct ChangeUndoer: Collaborator {
     let name = latest.map { ", \($0.name)," } ?? ""
     throw ImageError(
       .nothingToUndo, "image \(image)",
-      "has nothing to undo: its latest snapshot\(name) is not from a revert or an import",
+      "has nothing to undo: its latest snapshot\(name) is not from a run, a revert or an import",
       hint:
         "A snapshot changes nothing in the live image. 'imgstore revert \(image)@N' restores any "
         + "snapshot that 'imgstore log \(image)' lists")
