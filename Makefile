@@ -80,7 +80,7 @@ example: build-deps   ## build Examples/ListSnapshots and run it on a small stor
 
 ##@ Long tests (docs/guarantees.md)
 
-.PHONY: release-test boot-test test-mutations test-damage test-powercut test-faults test-races fuzz
+.PHONY: release-test boot-test test-mutations test-damage test-powercut test-faults test-races test-run fuzz
 release-test: test-deps release  ## the release packs every form, and the usual tools unpack it
 	@scripts/release-test.sh $(BINARY)
 
@@ -101,6 +101,9 @@ test-faults: test-deps release   ## let 1,000 system calls fail; COUNT=n, SEED=n
 
 test-races: test-deps release    ## a local user races root's commands, 500 rounds each; ROUNDS=n
 	@python3 Tests/Races/races.py --binary $(BINARY) --rounds $(or $(ROUNDS),500); status=$$?; [ $$status = 77 ] || exit $$status
+
+test-run: test-deps release      ## apt, dnf and hooks by `run`, with failures, Ctrl-C and SIGKILL; COUNT=n, SEED=n
+	@python3 Tests/Run/run.py --binary $(BINARY) --operations $(or $(COUNT),30) --seed $(or $(SEED),20261129); status=$$?; [ $$status = 77 ] || exit $$status
 
 fuzz: test-deps                  ## fuzz the parsers, guided by coverage; SECONDS=60 for each, PARSERS="NAME NAME"
 	@SECONDS_EACH=$(or $(SECONDS),60) scripts/fuzz.sh $(PARSERS)

@@ -26,7 +26,7 @@ struct ImgStore: ParsableCommand {
       Exit codes: 0 done; 1 failed, nothing changed unless the message says so; 2 usage error; 3 \
       done, with problems that are listed; 4 busy: another process is at work; 5 stored data is \
       damaged; 6 the image has an unfinished change; 7 a difference was found (--exit-code); 8 another maintain \
-      is running.
+      is running. 'run' has the exit code of its command.
       """,
     version: "imgstore \(Workspace.version)",
     groupedSubcommands: [
@@ -39,6 +39,7 @@ struct ImgStore: ParsableCommand {
       CommandGroup(
         name: "History",
         subcommands: [SnapshotCommand.self, LogCommand.self, StatusCommand.self, DiffCommand.self]),
+      CommandGroup(name: "Change", subcommands: [RunCommand.self, HooksCommand.self]),
       CommandGroup(
         name: "Inspect",
         subcommands: [
@@ -74,7 +75,7 @@ struct ImgStore: ParsableCommand {
           ReindexCommand.self, ConfigCommand.self, DoctorCommand.self, MetricsCommand.self,
           SchemaCommand.self,
         ]),
-      CommandGroup(name: "Shells", subcommands: [CompletionCommand.self]),
+      CommandGroup(name: "Shells", subcommands: [CompletionCommand.self, HookCommand.self]),
     ])
 
   static func main() {
@@ -119,7 +120,7 @@ struct ImgStore: ParsableCommand {
     do {
       arguments = try ArgumentNormalizer(known: commandNames).normalized(words)
     } catch {
-      if words.contains("--json") {
+      if asksForJSON(words) {
         JSONOutput.printFailure(ErrorJSON(usage: error.text))
       } else {
         Terminal.error(error.text)
@@ -127,10 +128,17 @@ struct ImgStore: ParsableCommand {
       return ExitStatus.usage
     }
     do {
-      return run(try parseAsRoot(arguments), arguments, asJSON: words.contains("--json"))
+      return run(try parseAsRoot(arguments), arguments, asJSON: asksForJSON(words))
     } catch {
-      return report(parserError: error, asJSON: words.contains("--json"))
+      let code = report(parserError: error, asJSON: asksForJSON(words))
+      let isStarter = ["run", "hook"].contains(arguments.first)
+      return isStarter && code != ExitStatus.done ? RunCommand.failureStatus : code
     }
+  }
+
+  /// Whether words have the option --json. Those after "--" belong to another program.
+  private static func asksForJSON(_ words: [String]) -> Bool {
+    words.prefix { $0 != "--" }.contains("--json")
   }
 
   private static func run(
@@ -140,7 +148,7 @@ struct ImgStore: ParsableCommand {
       var command = parsed
       Quiet.apply(to: command, arguments)
       Interruption.enableMessages()
-      if arguments.contains("--json") { JSONOutput.followSignals() }
+      if asksForJSON(arguments) { JSONOutput.followSignals() }
       if let message = interruptionMessage(of: command) {
         Interruption.announce("interrupted: \(message)")
       }
@@ -156,25 +164,36 @@ struct ImgStore: ParsableCommand {
     } catch is NoMatch {
       Terminal.finish()
       return ExitStatus.failed
+    } catch let ended as CommandEnded {
+      return ended.status
     } catch let problems as CompletedWithWarnings {
       Terminal.finish()
       fflush(nil)
       for line in problems.lines { Terminal.error(line) }
-      return problems.exitStatus
+      return (type(of: parsed) as? any CommandStarter.Type)?.failureStatus ?? problems.exitStatus
     } catch let error as any ExplainedError {
       Terminal.finish()
       fflush(nil)
-      if arguments.contains("--json") {
+      if asksForJSON(arguments) {
         JSONOutput.printFailure(ErrorJSON(error))
       } else {
         Terminal.error(FailedTask(parsed).message(error))
       }
-      return ExitStatus.of(error.errorCode)
+      return status(of: error, in: parsed)
     } catch {
       Terminal.finish()
       fflush(nil)
       return report(parserError: error, asJSON: asJSON, of: type(of: parsed))
     }
+  }
+
+  /// Returns the exit code for a command that failed.
+  private static func status(
+    of error: any ExplainedError, in command: any ParsableCommand
+  ) -> Int32 {
+    (error as? FailedStart)?.status
+      ?? (type(of: command) as? any CommandStarter.Type)?.failureStatus
+      ?? ExitStatus.of(error.errorCode)
   }
 
   /// The names of all commands, with their aliases.

@@ -28,7 +28,10 @@ private final class DocumentNode: Sendable {
     let words = line.split(separator: " ").map {
       $0.replacingOccurrences(of: "OUT", with: directory.path("out"))
     }
-    let result = try run(binary, arguments: words + ["--json"], environment: environment)
+    // What follows "--" belongs to another program.
+    let end = words.firstIndex(of: "--") ?? words.endIndex
+    let result = try run(
+      binary, arguments: words[..<end] + ["--json"] + words[end...], environment: environment)
     let name = "\(number) \(line.replacingOccurrences(of: "/", with: "_").prefix(60))"
     try result.output.write(
       toFile: directory.path("documents/\(name)"), atomically: false, encoding: .utf8)
@@ -71,6 +74,7 @@ private final class DocumentNode: Sendable {
     "remove d --definition", "gc -n", "define --csv osimage OUT.csv",
     "define -z OUT.stanza", "images", "config edit", "config path", "config check", "config show",
     "config show img", "maintain -n", "maintain", "doctor",
+    "run img --host -- true", "hooks enable genimage", "hooks list", "hooks disable genimage",
     "define broken provmethod=netboot rootimgdir=/none", "snapshot img broken",
     // Failures are documents, too.
     "show nobody", "frobnicate", "show", "revert img@1 --bogus", "gc --max-time never",

@@ -67,6 +67,7 @@ public enum ValueTable {
     "log": ["name": .image, "path": .path, "--limit": .free],
     "status": ["name": .image],
     "diff": ["ref": .state, "newer": .state, "path": .path, "--unified": .path],
+    "run": ["name": .image, "command": .free, "--bind": .file, "--env": .free],
     "ls": ["ref": .entry, "path": .path],
     "cat": ["files": .entry],
     "find": [
@@ -99,6 +100,8 @@ public enum ValueTable {
     ],
     "key generate": ["--output": .file],
     "key trust": ["file": .file, "--name": .free],
+    "hooks enable": ["names": .oneOf(HookKind.allCases.map(\.rawValue))],
+    "hooks disable": ["names": .oneOf(HookKind.allCases.map(\.rawValue))],
     "sign": ["refs": .snapshot],
     "tag": ["ref": .snapshot, "tag": .tag],
     "pins": ["name": .image], "tags": ["name": .image],

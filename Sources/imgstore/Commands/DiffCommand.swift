@@ -173,20 +173,9 @@ struct DiffCommand: ParsableCommand {
       print("\(printable(packages.path)): no package database on either side")
       return
     }
-    let rows = packages.changes.map { change -> [String] in
-      let old = versionText(change.old, change.oldState)
-      let new = versionText(change.new, change.newState)
-      return switch (change.old, change.new) {
-      case (nil, _): ["A", change.name, new]
-      case (_, nil): ["D", change.name, old]
-      default: ["M", change.name, "\(old) → \(new)"]
-      }
-    }
-    for line in table(rows).split(separator: "\n") { print(paintedBySign(String(line))) }
-    let kinds = Set([packages.oldKind, packages.newKind].compactMap(\.self?.rawValue)).sorted()
-    printMessage(
-      "\npackages of \(printable(packages.path)) (\(kinds.joined(separator: ", "))): "
-        + packageSummary(packages))
+    let text = PackageDiffText(packages)
+    for line in text.changes { print(paintedBySign(line)) }
+    printMessage("\n" + text.summary)
     var groups: [ChangedPathOwner.Kind: [(TreeChange, String?)]] = [:]
     for change in diff.entries where !change.isTimeOnly {
       guard let ownership = packages.ownerships[change.path] else { continue }
@@ -201,19 +190,6 @@ struct DiffCommand: ParsableCommand {
         print("\(kind.rawValue)  \(changeText(change))" + (package.map { "  [\($0)]" } ?? ""))
       }
     }
-  }
-
-  /// Returns a version, with the state of its installation if that is not complete.
-  private func versionText(_ version: String?, _ state: Package.State?) -> String {
-    (version ?? "") + (state.map { " (\($0.rawValue))" } ?? "")
-  }
-
-  private func packageSummary(_ packages: PackageDiff) -> String {
-    let added = packages.changes.filter { $0.old == nil }.count
-    let removed = packages.changes.filter { $0.new == nil }.count
-    let other = packages.changes.count - added - removed
-    return "\(other) in another version, \(added) added, \(removed) removed, "
-      + "\(packages.unchangedCount) the same"
   }
 }
 

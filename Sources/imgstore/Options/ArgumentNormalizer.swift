@@ -22,7 +22,7 @@ struct ArgumentNormalizer {
   /// restic's names of the option --store.
   static let otherNames = ["-r": "--store", "--repo": "--store"]
   /// The commands that have subcommands.
-  private static let groups: Set<String> = ["config", "key"]
+  private static let groups: Set<String> = ["config", "hooks", "key"]
 
   /// Returns the words with the common options moved behind the command.
   /// - Throws: `UsageMessage` if the first word does not name a command.

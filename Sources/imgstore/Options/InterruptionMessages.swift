@@ -14,6 +14,7 @@ func interruptionMessage(of command: any ParsableCommand) -> String? {
   case is OptimizeCommand: "rewritten packs stay and no data is lost; run it again"
   case is RepairCommand: "no further data is lost; run it again"
   case is RecipesCommand: "new recipes stay; run it again to continue"
+  case is RunCommand: "the command was not started"
   case is RestoreCommand: "the entries restored so far stay at the destination"
   case is ForgetCommand: "snapshots removed so far stay removed; run it again to continue"
   case is RevertCommand, is UndoCommand, is ImportCommand, is CopyCommand, is LiteCommand:

@@ -22,6 +22,7 @@ enum Quiet {
   /// Applies -q to a command. It does not suppress a JSON document, a list of secrets or the plan of a dry
   /// run.
   static func apply(to command: any ParsableCommand, _ arguments: [String]) {
+    let arguments = arguments.prefix { $0 != "--" }
     let isDocument = arguments.contains("--json")
     if !isDocument, command is any ReportingCommand || command is StatusCommand {
       report.withLock { $0.width = LineFolding.width(of: 1) }
