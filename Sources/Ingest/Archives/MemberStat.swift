@@ -37,8 +37,9 @@ extension FileStat {
     case .hardLink: return nil
     }
     self.init(
-      kind: kind, mode: member.mode, uid: member.uid, gid: member.gid, size: member.sizeBytes,
-      node: node,
+      // A link has no mode of its own, whatever its header says.
+      kind: kind, mode: kind == .symlink ? 0o777 : member.mode, uid: member.uid, gid: member.gid,
+      size: member.sizeBytes, node: node,
       modified: Timestamp(
         seconds: member.modifiedSeconds, nanoseconds: member.modifiedNanoseconds))
   }
