@@ -84,6 +84,31 @@ final class ImageNode: Sendable {
     #expect(text.utf8.count < 6000)
   }
 
+  @Test(arguments: ["../secret", "/etc/../secret", "link/secret", "secret-link", "./../secret"])
+  func `a directory of docker save names no file outside of itself`(_ path: String) throws {
+    let node = try ImageNode([])
+    let layer = ImageDraft.tar()
+    let config = try #require(
+      ImageDraft().layout.values.first { $0.starts(with: Array(#"{"architecture""#.utf8)) })
+    let top = node.directory.path("docker")
+    try shell("mkdir -p \"$1\"; ln -s .. \"$1\"/link; ln -s ../secret \"$1\"/secret-link", top)
+    let url = URL(fileURLWithPath: top)
+    try Data(config).write(to: url.appendingPathComponent("config.json"))
+    for name in ["inside", "../secret"] {
+      try Data(layer).write(to: URL(fileURLWithPath: top + "/" + name))
+    }
+    func importing(_ layer: String) throws -> ImportOutcome {
+      let list = #"[{"Config":"config.json","RepoTags":["a:b"],"Layers":["\#(layer)"]}]"#
+      try Data(list.utf8).write(to: url.appendingPathComponent("manifest.json"))
+      return try node.importing { $0.bundle = top }
+    }
+    let error = #expect(throws: (any Error).self) { try importing(path) }
+    #expect(error is any ExplainedError, "\(String(describing: error))")
+    #expect(!node.exists("etc"))
+    let image = try #require(try importing("inside").images.first)
+    #expect(image.remaining?.isEmpty == true, "\(String(describing: image.remaining))")
+  }
+
   @Test func `a damaged layer is reported as one that does not match its digest`() throws {
     let damaged = try #require(HostileImage.all.first { $0.name == "a layer with a flipped bit" })
     let node = try ImageNode(damaged.make())

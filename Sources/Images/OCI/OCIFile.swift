@@ -70,7 +70,9 @@ struct OCIDirectoryFiles: OCIFiles {
 
   func file(_ path: String) throws -> OCIFile? {
     var parent = directory
-    let parts = path.split(separator: "/").map { Array($0.utf8) }
+    let parts = path.split(separator: "/", omittingEmptySubsequences: false).map { Array($0.utf8) }
+    // manifest.json of an archive of Docker names files by path.
+    guard parts.allSatisfy({ FileName($0) != nil }) else { return nil }
     do throws(SystemError) {
       for part in parts.dropLast() {
         parent = try fileSystem.openDirectory(at: parent.raw, part)
