@@ -106,7 +106,7 @@ struct RunCommandTests {
       node.tree)
     #expect(result.status == 0, "\(result.errors)")
     let log = try node.imgstore("log", "img").output
-    #expect(log.contains("inner") && log.contains("img@3"))
+    #expect(log.contains("inner") && log.contains("@3"))
   }
 
   @Test func `dnf and the hooks of dnf and genimage work with the real programs`() throws {

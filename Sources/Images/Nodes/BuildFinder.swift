@@ -36,7 +36,7 @@ public struct BuildMatch: Sendable, Equatable {
 
 /// What `which` found.
 public struct BuildSearch: Sendable {
-  /// What was searched for, as text.
+  /// The UUID or the file, as text.
   public let subject: String
   public internal(set) var uuid: ImageUUID?
   /// The SHA-256 of a file.

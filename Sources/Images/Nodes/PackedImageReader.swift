@@ -9,7 +9,7 @@ import Render
 /// Finds opt/xcat/xcatinfo in packed images.
 enum PackedImageReader {
   /// Returns the identity; nil if the archive has none.
-  /// - Throws: `ArchiveError` for content that is no archive; the errors of the source.
+  /// - Throws: `ArchiveError` for content that is not an archive; the errors of the source.
   static func info(in source: RandomAccessSource) throws -> ImageInfo? {
     let finder = InfoFinder()
     let head = try source.bytes(0..<min(source.sizeBytes, 512))

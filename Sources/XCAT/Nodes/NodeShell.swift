@@ -7,7 +7,7 @@ import Platform
 public struct NodeAnswers: Sendable {
   /// The content of the file on each node that printed something.
   public private(set) var files: [String: [UInt8]] = [:]
-  /// What was said about the other nodes, one line each.
+  /// The messages about the other nodes, one line each.
   public private(set) var failures: [String: String] = [:]
 
   /// Parses the output of xdsh.
