@@ -69,7 +69,7 @@ private struct PackedNode {
     try text.write(toFile: directory.path("root/nodes/\(node)"), atomically: true, encoding: .utf8)
   }
 
-  func run(_ node: String, _ uuid: String) throws {
+  func boot(_ node: String, _ uuid: String) throws {
     try answer(node, "IMAGENAME='img'\nIMAGEUUID='\(uuid)'\nTIMESTAMP='x'\n")
   }
 }
@@ -130,15 +130,15 @@ private struct PackedNode {
 
   @Test func `nodes are grouped by the snapshot that they run`() throws {
     let node = try PackedNode()
-    try node.run("n1", node.uuids[1])
-    try node.run("n2", node.uuids[1])
+    try node.boot("n1", node.uuids[1])
+    try node.boot("n2", node.uuids[1])
     let some = try node.imgstore("nodes", "img", "--json")
     #expect(some.status == 3, "n3 does not answer")
     let report = try PackedNode.object(some)
     let groups = try #require(report["groups"] as? [[String: Any]])
     #expect(groups.count == 1 && groups[0]["nodes"] as? [String] == ["n1", "n2"])
     #expect((report["silent"] as? [[String: String]])?.first?["name"] == "n3")
-    try node.run("n3", node.uuids[0])
+    try node.boot("n3", node.uuids[0])
     let all = try node.imgstore("nodes", "img")
     #expect(all.status == 0, "\(all.errors)")
     #expect(all.output == "img@2  2 nodes  n1,n2\nimg@1  1 node   n3\n")
@@ -148,7 +148,7 @@ private struct PackedNode {
 
   @Test func `one node is asked what it runs`() throws {
     let node = try PackedNode()
-    try node.run("x", node.uuids[0])
+    try node.boot("x", node.uuids[0])
     let answer = try node.imgstore("which", "x")
     #expect(answer.status == 0 && answer.output == "x runs img@1, UUID \(node.uuids[0])\n")
     #expect(try node.imgstore("which", "n1").status == 1)
@@ -161,7 +161,7 @@ private struct PackedNode {
   ])
   func `a node with an answer that is none is not counted`(_ what: String, _ text: String) throws {
     let node = try PackedNode()
-    for name in ["n1", "n2"] { try node.run(name, node.uuids[0]) }
+    for name in ["n1", "n2"] { try node.boot(name, node.uuids[0]) }
     try node.answer("n3", text)
     let result = try node.imgstore("nodes", "img", "--json")
     #expect(result.status == 3, "\(what)")

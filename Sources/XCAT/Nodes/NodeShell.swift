@@ -55,7 +55,7 @@ public struct NodeShell: Sendable {
   /// Reads a file on nodes.
   /// - Parameter nodes: plain names.
   /// - Throws: `XCATError` if xdsh does not exist; `SystemError` if it cannot be run. A node that does not
-  ///   answer is no error.
+  ///   answer is not an error.
   public func read(_ path: String, on nodes: [String]) throws -> NodeAnswers {
     var output: [UInt8] = []
     var errors: [UInt8] = []
