@@ -25,7 +25,7 @@ MUTATIONS = [
      "the new state is recorded after a capture has proven it and a sync has ended"),
     ("remove-old-tree-early", TRANSACTION,
      "    change.willChangeRows()\n",
-     "    try executor.removeOldTrees(execution)\n    execution.oldTrees = []\n    change.willChangeRows()\n",
+     "    _ = try executor.removeOldTrees(execution)\n    execution.oldTrees = []\n    change.willChangeRows()\n",
      "the old tree is removed after the new one is recorded"),
     ("forget-safety-snapshot", TRANSACTION,
      "    let before = try change.keepStateBefore()\n    let target = try change.target(after: before.snapshot)\n"

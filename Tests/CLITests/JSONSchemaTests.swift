@@ -73,7 +73,8 @@ private final class DocumentNode: Sendable {
     "remove d --definition -n",
     "remove d --definition", "gc -n", "define --csv osimage OUT.csv",
     "define -z OUT.stanza", "images", "config edit", "config path", "config check", "config show",
-    "config show img", "maintain -n", "maintain", "doctor",
+    "config show img", "maintain -n", "maintain", "doctor", "nodes img",
+    "which 00000000-0000-0000-0000-000000000000",
     "run img --host -- true", "hooks enable genimage", "hooks list", "hooks disable genimage",
     "define broken provmethod=netboot rootimgdir=/none", "snapshot img broken",
     // Failures are documents, too.

@@ -1,6 +1,7 @@
 // Writes the stat cache of an image. The layout is described in StatCache.swift.
 
 import Codec
+import Glibc
 import Platform
 import Store
 
@@ -10,6 +11,10 @@ extension StatCache {
   static func granuleNanoseconds(_ time: Timestamp) -> Int64 {
     time.nanoseconds == 0 ? 2_000_000_000 : 20_000_000
   }
+
+  /// Waits until changes that were made before this call are older than the resolution of file times. A capture
+  /// that begins afterwards can trust the files that they concern.
+  public static func waitForNextGranule() { usleep(25_000) }
 
   /// Writes the records of a tree, children first.
   struct Writer {

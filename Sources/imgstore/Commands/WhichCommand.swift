@@ -17,7 +17,6 @@ struct WhichCommand: ParsableCommand {
 
       Examples:
         imgstore which /install/netboot/rhels9.4/x86_64/compute/rootimg.cpio.gz
-        imgstore which cn0042
       """)
 
   @Argument(help: "UUID, file or node") var what: String

@@ -21,7 +21,8 @@ PROPERTIES = {
     "left": "nothing else is left over",
 }
 STORE_NAMES = {
-    "format", "packs", "doomed", "refs", "tags", "pins", "signatures", "journal", "tmp", "locks",
+    "format", "packs", "doomed", "refs", "tags", "pins", "signatures", "journal", "builds", "tmp",
+    "locks",
     "index.sqlite",
     "index.stamp", "cache", "xcat", "quarantine",
 }  # fmt: skip

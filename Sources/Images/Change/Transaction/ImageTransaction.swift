@@ -19,6 +19,7 @@
 // Each state is a type that only the transition before it creates, so no step can be left out or repeated.
 // ImageTransactionTests checks the order on a file system that records it.
 
+import Ingest
 import Platform
 import Store
 
@@ -168,6 +169,8 @@ struct ImageTransaction<Change: LiveChange> {
     if change.plans.contains(where: { $0.plan.files.contains { $0.entry.holes != nil } }) {
       try executor.waitForSyncs(syncs)
     }
+    // Otherwise the stat cache does not trust the files that the trees share: their links are too new.
+    if !applied.execution.oldTrees.isEmpty { StatCache.waitForNextGranule() }
     let proof = try ChangeProof(
       context, image, change.comparison(applied.stage.target), applied.execution.report,
       leadsToTarget: change.diffLeadsToTarget)
