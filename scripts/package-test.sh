@@ -74,7 +74,7 @@ store_is_whole() {
   in_root imgstore verify --deep --quiet
   equals 2 in_root sh -c "imgstore log /srv/image --json | grep -c '\"number\"'"
 }
-store_files() { (cd "$root/var/lib/imgstore" && find . -type f ! -path './cache/*' | sort | xargs sha256sum | sha256sum); }
+store_files() { (cd "$root/var/lib/imgstore" && find . -type f ! -path './cache/*' ! -path './locks/*' | sort | xargs sha256sum | sha256sum); }
 
 echo "Debian"
 scripts/small-tree.sh .build/small-tree

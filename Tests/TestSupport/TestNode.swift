@@ -141,9 +141,11 @@ public final class TestNode: Sendable {
   private static func options(
     _ directory: TemporaryDirectory, isStaged: Bool, environment: [String: String]
   ) -> WorkspaceOptions {
-    WorkspaceOptions(
+    // The list of stores of this machine is not for tests.
+    let ownList = ["IMGSTORE_CONFIG_DIR": directory.path("config")]
+    return WorkspaceOptions(
       store: directory.path("store"), root: isStaged ? directory.path("root") : "/",
-      environment: environment)
+      environment: environment.merging(ownList) { given, _ in given })
   }
 
   // MARK: The program
