@@ -51,6 +51,8 @@ let package = Package(
       name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     // RE2 has no C interface: the target is one, and needs libre2-dev (scripts/deps.sh).
     .target(name: "CRE2", linkerSettings: [.linkedLibrary("re2"), .linkedLibrary("stdc++")]),
+    // toml++ has no C interface either, and needs libtomlplusplus-dev. It is in headers only.
+    .target(name: "CTOML", linkerSettings: [.linkedLibrary("stdc++")]),
     .target(name: "CLinux"),
     .target(name: "CZstdExperimental", dependencies: ["CZstd"]),
 
@@ -58,7 +60,7 @@ let package = Package(
     module(
       "Codec", ["CZlib", "CZstd", "CZstdExperimental", "CLzma", "CDeflate", "CBzip2", "CCrypto"]),
     module("Signatures", ["Codec", "Platform", "CCrypto"]),
-    module("Configuration", ["Platform"]),
+    module("Configuration", ["Platform", "CTOML"]),
     module("SQLite", ["CSQLite"]),
     module("Archive", ["Codec"]),
     module("Packages", ["Codec", "Platform", "SQLite"]),

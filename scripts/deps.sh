@@ -15,7 +15,7 @@ case ${1:-} in --check | --ensure) action=${1#--}; shift ;; esac
 group=${1:-test}
 
 packages=(zlib1g-dev libdeflate-dev libzstd-dev liblzma-dev libbz2-dev libssl-dev libsqlite3-dev libexpat1-dev)
-packages+=(libcrypt-dev libre2-dev libpcre2-dev pkg-config)
+packages+=(libcrypt-dev libre2-dev libpcre2-dev libtomlplusplus-dev pkg-config)
 tools=(openssl cpio libarchive-tools busybox pax xz-utils zstd pigz)
 tools+=(rsync attr acl libcap2-bin sqlite3 python3 python3-jsonschema perl debootstrap git)
 tools+=(skopeo umoci docker-registry)

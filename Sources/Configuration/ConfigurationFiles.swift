@@ -18,7 +18,7 @@ public struct ConfigurationFiles: Sendable {
   }
 
   /// The largest size of a file.
-  static let maxBytes = 1 << 20
+  static let maxBytes = TOMLParser.maxBytes
   /// The name of the file in its directory.
   public static let name = "config.toml"
   /// The directory of the machine's file.

@@ -16,7 +16,14 @@ public enum ConfigurationReader {
     let table: TOMLTable
     do throws(TOMLError) { table = try TOMLParser.parse(bytes) } catch {
       return (
-        Configuration(), [ConfigurationError(path, line: error.line, error.reason)]
+        Configuration(),
+        [
+          ConfigurationError(
+            path, line: error.line, error.reason,
+            hint:
+              "The file must be TOML (https://toml.io): texts need quotes, and keys and tables are defined once"
+          )
+        ]
       )
     }
     let problems = ConfigurationProblems()

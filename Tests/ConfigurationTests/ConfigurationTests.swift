@@ -13,7 +13,7 @@ import Testing
     ("store = \"/\"", 1, "absolute path"), ("store = \"/srv/../x\"", 1, "absolute path"),
     ("store = \"\"", 1, "absolute"),
     ("store = [\"/srv\"]", 1, "an array"), ("\n\nstore = true", 3, "true"),
-    ("store = \"/a\"\nstore = \"/b\"", 2, "twice"),
+    ("store = \"/a\"\nstore = \"/b\"", 2, "defined once"),
     ("remote = 1", 1, "not a setting"), ("[remote.x]\nurl = \"x\"", 1, "not a setting"),
     ("[cache]\nsegment = \"1G\"", 2, "segments"), ("[cache]\nsegments = \"1X\"", 2, "size"),
     ("[cache]\nsegments = -1", 2, "size"), ("[cache]\nsegments = 1.5", 2, "size"),
@@ -60,15 +60,15 @@ import Testing
     ("[image.\"a/b\"]", 1, "not the name"),
     ("[image.\"a@1\"]", 1, "not the name"), ("image = []", 1, "a table"),
     ("[image]\ncompute = 1", 2, "a table"),
-    ("[image.compute", 1, "bracket"), ("store = /srv", 1, "quotes"),
-    ("store = \"/srv", 1, "closing quote"),
+    ("[image.compute", 1, "toml.io"), ("store = /srv", 1, "quotes"), ("store = yes", 1, "quotes"),
+    ("store = \"/srv", 1, "toml.io"), ("store = [}", 1, "toml.io"),
     ("[maintain]\nverify-time = 9223372036854775807", 2, "time"),
     (
       "[maintain]\nverify-time = \"" + String(repeating: "4294967295d", count: 90_000) + "\"", 2,
       "time"
     ),
     ("[cache]\nsegments = \"99999999999T\"", 2, "size"),
-    ("a\u{0}b", 1, "control character"), ("[image.compute.push]", 1, "not a setting"),
+    ("a\u{0}b", 1, "toml.io"), ("[image.compute.push]", 1, "not a setting"),
   ]
 
   private func read(_ text: String) -> (configuration: Configuration, errors: [ConfigurationError])

@@ -83,8 +83,6 @@ import Testing
     case .boolean(let value): return "\(value)"
     case .dateTime: return "\"date\""
     case .array(let items): return "[" + items.map { json($0.value) }.joined(separator: ",") + "]"
-    case .tableArray(let array):
-      return "[" + array.tables.map { json(.table($0)) }.joined(separator: ",") + "]"
     case .table(let table):
       // Python sorts by code points.
       let keys = table.keys.sorted {
@@ -130,6 +128,78 @@ import Testing
     }
   }
 
+  @Test func `nesting has at most 32 levels, and a document at most 1 MiB`() throws {
+    func accepts(_ text: String) -> Bool {
+      (try? TOMLParser.parse(Array(text.utf8))) != nil
+    }
+    func repeated(_ text: String, _ count: Int) -> String {
+      String(repeating: text, count: count)
+    }
+    #expect(accepts("[a" + repeated(".a", 31) + "]") && !accepts("[a" + repeated(".a", 32) + "]"))
+    #expect(accepts("a = " + repeated("[", 32) + repeated("]", 32)))
+    #expect(!accepts("a = " + repeated("[", 33) + repeated("]", 33)))
+    // Each line is short enough: all tables together are not.
+    let open = repeated(repeated("a.", 200) + "a = [\n{", 15)
+    #expect(!accepts(open) && !accepts(open + "a = 1" + repeated("}]", 15)))
+    // Dots in texts are not those of keys, whatever the parts of a key contain.
+    #expect(accepts("a = [" + repeated("\"usr/lib/x.so.1\",", 1000) + "]"))
+    #expect(accepts("a = \"\"\"\n" + repeated("x.y, z.\n", 1000) + "\"\"\""))
+    for part in ["\",\"", "'='", "'#'", "\"\\\"#\"", "''", "\"'''\"", "a \t"] {
+      #expect(!accepts(repeated(part + ".", 100_000) + "a = 1"), "\(part)")
+      #expect(!accepts("[" + repeated(part + ".", 100_000) + "a]"), "\(part)")
+      #expect(accepts(repeated(part + ".", 31) + "a = 1"), "\(part)")
+    }
+    #expect(accepts("#" + repeated("x", (1 << 20) - 1)))
+    #expect(!accepts("#" + repeated("x", 1 << 20)))
+  }
+
+  @Test func `NUL bytes, invalid UTF-8 and huge numbers are errors with their line`() throws {
+    let invalid: [[UInt8]] = [
+      [0], [0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xc3],
+    ]
+    for bytes in invalid {
+      for (before, after) in [
+        ("a = 1\nb = \"", "\""), ("a = 1\n# ", "\n"), ("a = 1\nb", " = 1"),
+      ] {
+        let error = #expect(throws: TOMLError.self) {
+          try TOMLParser.parse(Array(before.utf8) + bytes + Array(after.utf8))
+        }
+        #expect(error?.line == 2, "\(bytes) \(before)")
+      }
+    }
+    for number in [
+      String(repeating: "9", count: 100_000), "-9223372036854775809", "0x10000000000000000",
+      "1e400", "1e" + String(repeating: "9", count: 100_000),
+      "0b" + String(repeating: "1", count: 65),
+    ] {
+      #expect(throws: TOMLError.self, "\(number.prefix(30))") {
+        try TOMLParser.parse(Array("a = \(number)".utf8))
+      }
+    }
+    // A text may contain a NUL that is escaped: its readers refuse it.
+    guard case .string(let text)? = try TOMLParser.parse(Array(#"a = "x\u0000y""#.utf8))["a"]?.value
+    else {
+      Issue.record("no text")
+      return
+    }
+    #expect(Array(text.utf8) == [0x78, 0, 0x79])
+  }
+
+  @Test func `values and tables have the lines of their keys, and keys their order`() throws {
+    let table = try TOMLParser.parse(
+      Array("z.y = 1\n\n[b.c]\nx = [\n1,\n[2]]\n[b]\na = {q = 1}\n[[m]]\n[[m]]\nk = 1".utf8))
+    #expect(table.keys == ["z", "b", "m"])
+    #expect(table.keys.map { table[$0]?.line } == [1, 3, 9])
+    guard case .table(let b)? = table["b"]?.value, case .table(let c)? = b["c"]?.value,
+      case .array(let x)? = c["x"]?.value, case .array(let m)? = table["m"]?.value
+    else {
+      Issue.record("another shape")
+      return
+    }
+    #expect(b.line == 7 && c.line == 3 && b.keys == ["c", "a"] && b["a"]?.line == 8)
+    #expect(x.map(\.line) == [5, 6] && m.map(\.line) == [9, 10])
+  }
+
   @Test func `an error has its line`() {
     func line(_ text: String) -> Int? {
       do throws(TOMLError) {
@@ -141,6 +211,11 @@ import Testing
     #expect(line("a = 1\n\na = 2\n") == 3)
     #expect(line("a = \"\"\"\n\n\n\"\"\"\nb") == 5)
     #expect(line("a = 1\n[a]\n") == 2)
+    #expect(line("a = [1,}") == 1 && line("a = 1\n[[[[") == 2)
+    #expect(line("a = 1\n\u{e9} = 2") == 2 && line("a = 1\nb = 2\u{1e2}]") == 2)
+    #expect(line("a = 1\na.b = {c = 2}") == 2 && line("[a]\n[b]\n[a]") == 3)
+    // Swift compares texts by their canonical forms.
+    #expect(line("\"\u{e9}\" = 1\n\"e\u{301}\" = 2") == 2)
     // Python has integers of any size.
     #expect(line("a = 9223372036854775808") == 1)
   }
