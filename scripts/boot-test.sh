@@ -56,7 +56,9 @@ fi
 END
 chmod 755 "$tree/init"
 
-export IMGSTORE_STORE=$work/store IMGSTORE_ROOT=$work/root
+# With tables of xCAT, pack makes the changes of packimage, such as opt/xcat/xcatinfo.
+mkdir -p "$work/tables"
+export IMGSTORE_STORE=$work/store IMGSTORE_ROOT=$work/root IMGSTORE_XCAT_DIR=$work/tables IMGSTORE_CONFIG_DIR=$work/config
 "$binary" define img provmethod=netboot rootimgdir=/img profile=p osvers=x osarch=x86_64 >/dev/null
 # Boots $work/initrd: FORM, and the line that its console must show.
 failed=0
