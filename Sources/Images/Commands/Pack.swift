@@ -85,7 +85,7 @@ struct ImagePacker: Collaborator {
       remarks: edits.remarks + rendered.remarks + removed
         + (request.isPackimage ? [] : PackDestinations(context).conflictingImages(destination)),
       method: request.method, codec: request.codec, mode: destination.mode.bits,
-      isPrivate: destination.mode.isPrivate, uuid: try recordBuild(tree, packed.snapshot),
+      isPrivate: destination.mode.isPrivate, uuid: recordBuild(tree, packed.snapshot),
       seconds: monotonicSeconds() - start)
   }
 
@@ -93,8 +93,9 @@ struct ImagePacker: Collaborator {
   /// - Returns: the UUID; nil if the packed tree has none.
   private func recordBuild(
     _ tree: EditableTree, _ snapshot: CommittedSnapshot
-  ) throws -> ImageUUID? {
-    guard let uuid = try tree.text(ImageInfo.path).flatMap({ ImageInfo($0) })?.uuid else {
+  ) -> ImageUUID? {
+    // The packed image is complete: no failure here may become one of packing.
+    guard let uuid = (try? tree.text(ImageInfo.path)).flatMap({ ImageInfo($0) })?.uuid else {
       return nil
     }
     do {
@@ -105,7 +106,6 @@ struct ImagePacker: Collaborator {
             image: try ImageName(snapshot.snapshot.image), number: snapshot.number),
           id: snapshot.id, created: context.now()))
     } catch {
-      // The packed image is complete.
       context.reporter.warn(
         "the snapshot of the packed image is not recorded, so 'imgstore which' may not find it: "
           + ((error as? any ExplainedError)?.message ?? "\(error)"))

@@ -91,7 +91,7 @@ public struct LayerReader: ~Copyable {
   }
 }
 
-/// A source that only the thread of the reader ahead uses.
+/// A source. Only the thread of `ReadAhead` calls it, so it is never used by two at once.
 private struct UncheckedSource: @unchecked Sendable {
   let read: ReadAhead.Source
 }
