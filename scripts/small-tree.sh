@@ -4,6 +4,7 @@
 set -euo pipefail
 to=$1
 [ -d "$to" ] && exit 0
+mkdir -p "$(dirname "$to")"
 exec 9>"$to.lock"; flock 9   # tests run in parallel
 [ -d "$to" ] && exit 0
 work=$to.making; rm -rf --one-file-system "$work"; mkdir -p "$work"
