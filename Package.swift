@@ -66,6 +66,7 @@ let package = Package(
     module("Packages", ["Codec", "Platform", "SQLite"]),
     module("Store", ["Codec", "Platform", "SQLite"]),
     module("OCI", ["Codec", "Platform"]),
+    module("ObjectStorage", ["Codec", "Platform"]),
     module("Recipes", ["Store", "Archive", "Codec", "Platform"]),
     module("Ingest", ["Recipes", "Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),

@@ -55,6 +55,19 @@ public enum ErrorCode: String, Sendable, CaseIterable, Codable {
   /// A command that the configuration runs before or after a snapshot failed.
   case hookFailed = "hook-failed"
 
+  // MARK: Remotes
+
+  /// A remote does not answer, or the connection broke.
+  case remoteUnavailable = "remote-unavailable"
+  /// A remote sent damaged data, or broke the protocol.
+  case remoteDamaged = "remote-damaged"
+  /// A remote is too old or too new, or lacks what safety needs.
+  case remoteUnsuitable = "remote-unsuitable"
+  /// The remote's account may not do this.
+  case remoteDenied = "remote-denied"
+  /// A thin bundle needs a snapshot or objects that this store does not have.
+  case baseMissing = "base-missing"
+
   // MARK: The command line
 
   /// The command line does not fit the command.
@@ -142,7 +155,8 @@ extension ErrorCode {
       .encoderMissing, .filesMissing, .imageChanged, .imageInUse, .indexUnusable, .noSpace,
       .packagesInvalid, .readOnly, .signatureRefused, .snapshotProtected, .storeIncompatible,
       .secretsFound, .nothingToUndo, .hookFailed, .systemError, .tablesInvalid, .unsupported,
-      .xcatCommandFailed:
+      .xcatCommandFailed, .remoteUnavailable, .remoteDamaged, .remoteUnsuitable, .remoteDenied,
+      .baseMissing:
       .failed
     case .usage, .configInvalid, .invalidName, .invalidPattern, .invalidReference: .usage
     case .notFound, .nothingToResume, .imageAmbiguous, .imageNotFound, .keyNotFound, .pathNotFound,
