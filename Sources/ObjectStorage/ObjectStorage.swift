@@ -35,7 +35,9 @@ public protocol ObjectStorage: Sendable {
   ///   - range: the bytes to read; nil for all. A range that ends after the object is an error.
   ///   - limitBytes: the most that is accepted.
   /// - Throws: `StorageError`: `notFound`, `tooLarge` above the limit, `damaged` if length or checksum differ.
-  func read(_ key: ObjectKey, range: Range<UInt64>?, limitBytes: Int) throws(StorageError) -> [UInt8]
+  func read(
+    _ key: ObjectKey, range: Range<UInt64>?, limitBytes: Int
+  ) throws(StorageError) -> [UInt8]
 
   /// Reads an object of exactly `sizeBytes` in order, and passes it on part by part.
   ///
