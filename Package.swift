@@ -67,6 +67,7 @@ let package = Package(
     module("Store", ["Codec", "Platform", "SQLite"]),
     module("OCI", ["Codec", "Platform"]),
     module("ObjectStorage", ["Codec", "Platform"]),
+    module("Transfer", ["Store", "Codec", "Platform"]),
     module("Recipes", ["Store", "Archive", "Codec", "Platform"]),
     module("Ingest", ["Recipes", "Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),

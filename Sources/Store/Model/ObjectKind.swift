@@ -27,9 +27,17 @@ public enum ObjectKind: UInt8, Sendable, CaseIterable {
 }
 
 /// Identifies an object: its kind and its id.
-struct ObjectName: Hashable, Sendable {
-  let kind: ObjectKind
-  let id: Digest
+public struct ObjectName: Hashable, Sendable {
+  public let kind: ObjectKind
+  public let id: Digest
+
+  /// Creates a name.
+  public init(kind: ObjectKind, id: Digest) {
+    self.kind = kind
+    self.id = id
+  }
+
+  public func hash(into hasher: inout Hasher) { hasher.combine(id) }
 }
 
 /// The id of every empty file: the SHA-256 of no bytes. It is never stored.

@@ -72,11 +72,18 @@ final class PackWriter: Sendable {
   private let finished = Monitor<[FinishedPack]>([])
 
   private let level: UInt32
+  private let targetBytes: UInt64
   private let index: Index
 
   /// Creates a writer.
-  /// - Parameter level: the minimum zstd level of the frames, recorded in the packs; 0 if unknown.
-  init(_ layout: Layout, _ index: Index, level: UInt32 = 0) {
+  /// - Parameters:
+  ///   - level: the minimum zstd level of the frames, recorded in the packs; 0 if unknown.
+  ///   - targetBytes: a pack of this size is finished.
+  init(
+    _ layout: Layout, _ index: Index, level: UInt32 = 0,
+    targetBytes: UInt64 = PackFormat.targetBytes
+  ) {
+    self.targetBytes = targetBytes
     self.layout = layout
     self.index = index
     self.level = level
@@ -119,7 +126,7 @@ final class PackWriter: Sendable {
             open.temporary.file, offset: open.syncedTo, count: open.offset - open.syncedTo)
           open.syncedTo = open.offset
         }
-        if open.offset >= PackFormat.targetBytes { return CompletePack(open) }
+        if open.offset >= targetBytes { return CompletePack(open) }
         box.state.open = consume open
         return nil
       }

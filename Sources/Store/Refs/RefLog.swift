@@ -162,6 +162,62 @@ public struct RefLog: Sendable {
     }
   }
 
+  /// Returns the ids of an image's snapshots by ascending number, as their refs name them.
+  ///
+  /// It reads only the id of each ref, and verifies nothing: `read` does that. Refs that have no id are skipped.
+  /// - Throws: `system`.
+  public func ids(of image: ImageName) throws(StoreError) -> [(number: Int, id: Digest)] {
+    let numbers = try numbers(of: image)
+    guard !numbers.isEmpty, let directory = try open(layout.refs, image) else { return [] }
+    var ids: [(number: Int, id: Digest)] = []
+    for number in numbers {
+      let id = try mapSystemError("ref \(image)@\(number)", try id(directory, number))
+      if let id { ids.append((number, id)) }
+    }
+    return ids
+  }
+
+  private func id(_ directory: Descriptor, _ number: Int) throws(SystemError) -> Digest? {
+    guard
+      case .file(let file, _) = try openIfPresent(directory, RefLog.fileName(number))
+    else { return nil }
+    let frontBytes = RefRecord.frontBytes
+    var buffer = [UInt8](repeating: 0, count: frontBytes)
+    var failure: SystemError?
+    func read(at offset: UInt64, _ count: Int) -> Bool {
+      buffer.withUnsafeMutableBytes { bytes in
+        do throws(SystemError) {
+          return try layout.fileSystem.readFully(
+            file.raw, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<count]))
+            == count
+        } catch {
+          failure = error
+          return false
+        }
+      }
+    }
+    guard read(at: 0, frontBytes), let bodyBytes = RefRecord.snapshotBytes(front: buffer) else {
+      if let failure { throw failure }
+      return nil
+    }
+    buffer = [UInt8](repeating: 0, count: Digest.byteCount)
+    guard read(at: UInt64(frontBytes + bodyBytes), Digest.byteCount) else {
+      if let failure { throw failure }
+      return nil
+    }
+    return Digest(buffer)
+  }
+
+  private func openIfPresent(
+    _ directory: Descriptor, _ name: [UInt8]
+  ) throws(SystemError) -> Layout.OpenedFile? {
+    do throws(SystemError) { return try layout.openRegular(directory, name) } catch {
+      // Another process may have just removed the snapshot.
+      if error.isAbsent { return nil }
+      throw error
+    }
+  }
+
   /// Commits a snapshot: creates its ref under the next number of the image.
   /// - Throws: `refused` for a read-only store or a snapshot larger than a ref can be; `system`.
   public func append(_ snapshot: Snapshot) throws(StoreError) -> CommittedSnapshot {

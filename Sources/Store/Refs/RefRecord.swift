@@ -74,6 +74,15 @@ public struct RefRecord: Sendable {
     return RefRecord(id: SHA256.digest(of: body), snapshot: snapshot, number: number)
   }
 
+  /// The bytes before the snapshot.
+  static let frontBytes = magic.count + 6
+
+  /// Returns the size of the snapshot in a ref that starts with these bytes; nil if they are not a ref's.
+  static func snapshotBytes(front: [UInt8]) -> Int? {
+    guard front.count == frontBytes, front.starts(with: magic) else { return nil }
+    return (0..<4).reduce(0) { $0 | Int(front[magic.count + 2 + $1]) << ($1 * 8) }
+  }
+
   /// Checks that the ref belongs to this image and number.
   /// - Throws: `corrupt` if it does not.
   func requireIdentity(_ image: ImageName, _ number: Int) throws(CodecError) {

@@ -1,0 +1,228 @@
+// Receives objects from outside: another store, a depot, a thin bundle. Nothing that arrives is trusted.
+//
+// 1. No object reaches a pack under a name that its bytes do not have. A frame with one wrong object is
+//    refused as a whole.
+// 2. A recipe is named by its blob, so only the bytes of the blob can verify it. A frame goes into a pack with
+//    its recipes named as chunks, by their own SHA-256: its payload needs no new compression, and the pack
+//    can be published at once. When everything else has arrived, the blobs are read and hashed, and the
+//    recipes go into a pack of their own. So no wrong recipe is ever in the store, even for a moment.
+// 3. Complete packs are published while more arrives. After an interruption they are found, and their objects
+//    are not requested again.
+// 4. Memory: a few frames a thread, and the recipes (34 bytes for each chunk of the blobs that arrive).
+
+import Codec
+import Platform
+
+/// A session that receives frames. One thread appends; others verify.
+public final class IncomingObjects: Sendable {
+  /// A pack of received frames is published when it has this size.
+  static let packBytes: UInt64 = 32 << 20
+  private static let maxWaitingFrames = 8
+  private static let maxRecipeBytes = 256 << 20
+
+  private struct State {
+    var waiting: [RawFrame] = []
+    var runningCount = 0
+    var failure: (any Error)?
+    var isClosed = false
+    var received: Set<ObjectName> = []
+    var recipes: [Digest: [UInt8]] = [:]
+    var recipeBytes = 0
+    var receivedBytes: UInt64 = 0
+  }
+
+  private let store: ObjectStore
+  private let source: String
+  private let lease: Lease
+  private let state = Monitor(State())
+  private let packs: Monitor<PackWriter>
+  private let decoder = FrameDecoder()
+
+  /// Starts a session.
+  /// - Parameter source: what the bytes come from, for messages.
+  /// - Throws: `refused` if the store is read-only; `system`.
+  public init(_ store: ObjectStore, from source: String) throws {
+    try store.layout.requireWritable("the store")
+    self.store = store
+    self.source = source
+    lease = store.lease
+    packs = Monitor(IncomingObjects.newWriter(store))
+    try mapSystemErrors(store.layout.name) { () throws(SystemError) in
+      _ = try TemporaryFile.sweep(store.layout)
+    }
+    for _ in 0..<min(processorCount, 4) { try startDetachedThread { [self] in verifyFrames() } }
+  }
+
+  private static func newWriter(_ store: ObjectStore) -> PackWriter {
+    PackWriter(store.layout, store.index, targetBytes: packBytes)
+  }
+
+  /// The number of bytes of the frames that were appended.
+  public var receivedBytes: UInt64 { state.withLock { $0.receivedBytes } }
+
+  /// Returns the objects that the store lacks, in their order.
+  ///
+  /// A recipe whose parts are not all present counts as lacking: no snapshot protects it.
+  /// - Throws: `StoreError`.
+  public func missing(_ names: [ObjectName]) throws -> [ObjectName] {
+    let received = state.withLock { $0.received }
+    return try store.withReadTransaction {
+      try names.filter { name in
+        if received.contains(name) { return false }
+        return try !store.isUsable(name)
+      }
+    }
+  }
+
+  /// Returns the blobs whose content the store lacks, at least in part, in their order.
+  /// - Throws: `StoreError`.
+  public func missingBlobs(_ blobs: [Digest]) throws -> [Digest] {
+    try store.withReadTransaction { try blobs.filter { try !store.isUsable(blob: $0) } }
+  }
+
+  /// Receives a frame. Waits while too many frames are being verified.
+  /// - Throws: `damaged` for this frame or an earlier one; `StoreError` if a pack cannot be written.
+  public func append(_ frame: RawFrame) throws {
+    let failure = state.wait { state -> (any Error)?? in
+      if let failure = state.failure { return .some(failure) }
+      guard state.waiting.count < IncomingObjects.maxWaitingFrames else { return nil }
+      return .some(nil)
+    }
+    if let failure { throw failure }
+    state.update { state in
+      state.waiting.append(frame)
+      state.receivedBytes += UInt64(frame.bytes.count)
+    }
+  }
+
+  /// Makes everything that has arrived durable and findable, the recipes last.
+  /// - Throws: `damaged` if a frame or a recipe is wrong; `StoreError` if a pack cannot be written.
+  public func publish() throws {
+    try waitForFrames()
+    try publishPacks()
+    // A plan may read blobs that other recipes make, so each round stores what the next one needs.
+    var recipes = state.withLock { $0.recipes }
+    while !recipes.isEmpty {
+      let check = RecipeCheck(store: store, recipes: recipes, source: source)
+      let ready = try check.ready()
+      try check.run(ready)
+      let repacker = FrameRepacker()
+      let writer = packs.withLock { $0 }
+      func write(_ frame: RawFrame) throws { try IncomingObjects.write(frame, to: writer) }
+      for blob in ready {
+        try recipes.removeValue(forKey: blob)?.withUnsafeBytes {
+          try repacker.add(.recipe, blob, $0, write)
+        }
+      }
+      try repacker.finish(write)
+      try publishPacks()
+    }
+    state.update { state in
+      state.received = []
+      state.recipes = [:]
+      state.recipeBytes = 0
+    }
+  }
+
+  /// Ends the session. Packs that are complete stay, the last one too: its objects need not be sent again.
+  public func end() {
+    if (try? waitForFrames()) != nil { try? publishPacks() }
+    state.update { $0.isClosed = true }
+    packs.withLock { $0.abandon() }
+  }
+
+  // MARK: Frames
+
+  private func waitForFrames() throws {
+    let failure = state.wait { state -> (any Error)?? in
+      if let failure = state.failure { return .some(failure) }
+      return state.waiting.isEmpty && state.runningCount == 0 ? .some(nil) : nil
+    }
+    if let failure { throw failure }
+  }
+
+  private func publishPacks() throws {
+    let writer = packs.withLock { $0 }
+    try writer.finishLast()
+    let finished = writer.packs
+    packs.withLock { $0 = IncomingObjects.newWriter(store) }
+    if finished.isEmpty { return }
+    try mapSystemError(
+      "the directory packs/", try store.layout.fileSystem.sync(store.layout.packs.raw))
+    try store.index.insert(finished)
+  }
+
+  private func verifyFrames() {
+    while true {
+      let next = state.wait { state -> RawFrame?? in
+        if state.isClosed { return .some(nil) }
+        guard let frame = state.waiting.popLast() else { return nil }
+        state.runningCount += 1
+        return frame
+      }
+      guard let next else { return }
+      state.update { _ in }
+      let result = Result { try accept(next) }
+      state.update { state in
+        state.runningCount -= 1
+        if case .failure(let error) = result, state.failure == nil { state.failure = error }
+      }
+    }
+  }
+
+  private func accept(_ frame: RawFrame) throws {
+    let decoded: DecodedFrame
+    do throws(CodecError) { decoded = try decoder.verify(frame) } catch {
+      throw StoreError(
+        .damaged, "a frame from \(source)", "\(error)",
+        hint: "Run the command again. If the error stays, run 'imgstore verify --deep' there")
+    }
+    var recipes: [Digest: [UInt8]] = [:]
+    var objects: [(kind: ObjectKind, id: Digest, length: Int)] = []
+    for object in frame.header.objects {
+      guard object.kind == .recipe else {
+        objects.append((object.kind, object.id, object.length))
+        continue
+      }
+      let bytes = decoded.withBytes(start: object.start, length: object.length) { [UInt8]($0) }
+      recipes[object.id] = bytes
+      objects.append((.chunk, SHA256.digest(of: bytes), object.length))
+    }
+    try note(frame, recipes)
+    let hasOnlyRecipes = recipes.count == frame.objectCount
+    if hasOnlyRecipes { return }
+    let writer = packs.withLock { $0 }
+    if recipes.isEmpty { return try IncomingObjects.write(frame, to: writer) }
+    try frame.withPayload { payload in
+      try writer.append(
+        FrameHeader.encode(objects: objects, storedBytes: payload.count), payload,
+        raw: frame.header.rawBytes, objects: objects)
+    }
+  }
+
+  /// Records the objects of a verified frame.
+  private func note(_ frame: RawFrame, _ recipes: [Digest: [UInt8]]) throws {
+    try state.withLock { state in
+      for object in frame.header.objects {
+        state.received.insert(ObjectName(kind: object.kind, id: object.id))
+      }
+      for (blob, bytes) in recipes where state.recipes[blob] == nil {
+        state.recipes[blob] = bytes
+        state.recipeBytes += bytes.count
+      }
+      guard state.recipeBytes <= IncomingObjects.maxRecipeBytes else {
+        throw StoreError(.refused, "\(source)", "sends more recipes than one snapshot can need")
+      }
+    }
+  }
+
+  private static func write(_ frame: RawFrame, to writer: PackWriter) throws(StoreError) {
+    try frame.bytes.withUnsafeBytes { (bytes) throws(StoreError) in
+      let front = FrameHeader.byteCount + frame.header.directoryBytes
+      try writer.append(
+        [UInt8](bytes[..<front]), UnsafeRawBufferPointer(rebasing: bytes[front...]),
+        raw: frame.header.rawBytes,
+        objects: frame.header.objects.map { ($0.kind, $0.id, $0.length) })
+    }
+  }
+}

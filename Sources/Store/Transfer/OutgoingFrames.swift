@@ -1,0 +1,123 @@
+// The frames of a store that contain given objects, for another store.
+//
+// 1. A frame leaves as it is only if all of its objects are requested. Other objects may belong to other
+//    images, and the receiver has not asked for them. The exception are chunks that repeat the bytes of a
+//    requested recipe, which `IncomingObjects` leaves in frames.
+// 2. The requested objects of the other frames are put into new frames, in their order in the packs.
+// 3. Objects are sent once each, however often they are requested.
+
+import Codec
+import Platform
+
+extension ObjectStore {
+  /// The objects to take from one frame.
+  private struct Selection {
+    let frameBytes: Int
+    var objects: [(kind: ObjectKind, id: Digest, start: Int, length: Int)] = []
+  }
+
+  /// Calls `body` with frames that together contain the objects, in the order of the packs.
+  /// - Throws: `missing` for an object that the store does not have; `damaged`; errors of `body`.
+  public func frames(
+    holding names: [ObjectName], _ body: (RawFrame) throws -> Void
+  ) throws {
+    let selections = try selections(names)
+    let recipes = try recipeBytes(names)
+    let repacker = FrameRepacker()
+    for (address, selection) in selections {
+      let (bytes, decoded) = try packs.wholeFrame(address, frameBytes: selection.frameBytes)
+      let wanted = Set(selection.objects.map { ObjectName(kind: $0.kind, id: $0.id) })
+      let isWhole = decoded.header.objects.allSatisfy {
+        wanted.contains(ObjectName(kind: $0.kind, id: $0.id))
+          || ($0.kind == .chunk && recipes.contains($0.id))
+      }
+      if isWhole {
+        try body(
+          mapCodecErrors("pack \(address.pack.shortHex)") { () throws(CodecError) in
+            try RawFrame(bytes)
+          })
+        continue
+      }
+      for object in selection.objects.sorted(by: { $0.start < $1.start }) {
+        guard
+          decoded.header.holds(object.kind, object.id, start: object.start, length: object.length)
+        else {
+          throw StoreError(
+            .index, "\(object.kind.noun) \(object.id.shortHex)",
+            "is not at the location that the index lists", hint: "Run 'imgstore reindex'")
+        }
+        try decoded.withBytes(start: object.start, length: object.length) {
+          try repacker.add(object.kind, object.id, $0, body)
+        }
+      }
+    }
+    try repacker.finish(body)
+  }
+
+  /// Returns the ids that chunks with the bytes of the requested recipes have.
+  private func recipeBytes(_ names: [ObjectName]) throws -> Set<Digest> {
+    var ids: Set<Digest> = []
+    for name in names where name.kind == .recipe {
+      ids.insert(SHA256.digest(of: try object(.recipe, name.id)))
+    }
+    return ids
+  }
+
+  /// Groups the objects by the frames that contain them.
+  private func selections(_ names: [ObjectName]) throws -> [(FrameAddress, Selection)] {
+    var selections: [FrameAddress: Selection] = [:]
+    var seen: Set<ObjectName> = []
+    try withReadTransaction {
+      for name in names where seen.insert(name).inserted {
+        let location = try location(name.kind, name.id)
+        selections[location.address, default: Selection(frameBytes: location.frameBytes)].objects
+          .append((name.kind, name.id, location.start, location.length))
+      }
+    }
+    return selections.sorted {
+      ($0.key.pack, $0.key.offset) < ($1.key.pack, $1.key.offset)
+    }.map { ($0.key, $0.value) }
+  }
+}
+
+/// Collects objects in new frames.
+public final class FrameRepacker {
+  private let builder = FrameBuilder()
+  private let encoder = FrameEncoder(StoreTuning())
+
+  /// Creates a repacker without objects.
+  public init() {}
+
+  /// Adds an object, and passes on a frame that is full.
+  /// - Throws: `refused` for an object of more than 16 MiB; errors of `output`.
+  public func add(
+    _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer,
+    _ output: (RawFrame) throws -> Void
+  ) throws {
+    if !builder.hasCapacity(for: bytes.count) {
+      try finish(output)
+      guard bytes.count <= Int(FrameHeader.maxRawBytes) else {
+        throw StoreError(
+          .refused, "\(kind.noun) \(id.shortHex)",
+          "has \(bytes.count) bytes, more than the limit of 16 MiB")
+      }
+      builder.grow(for: bytes.count)
+    }
+    builder.add(kind, id, bytes)
+    if builder.isFull { try finish(output) }
+  }
+
+  /// Passes on the last frame.
+  /// - Throws: errors of `output`.
+  public func finish(_ output: (RawFrame) throws -> Void) throws {
+    guard !builder.isEmpty else { return }
+    var frame: RawFrame?
+    try encoder.encode(builder) { (header, payload) throws(StoreError) in
+      frame = try mapCodecErrors("a new frame") { () throws(CodecError) in
+        try RawFrame(header: header, payload: payload)
+      }
+    }
+    builder.clear()
+    if let frame { try output(frame) }
+  }
+}

@@ -1,0 +1,108 @@
+// Frames on their way between stores: the bytes as they are in a pack (docs/format.md, "Frames").
+//
+// 1. A `RawFrame` has a valid header and directory, and exactly as many bytes as they say. Its payload is not
+//    trusted before `FrameDecoder.verify`.
+// 2. Sizes are checked before memory is allocated.
+
+import Codec
+import Platform
+
+/// The bytes of one frame with its parsed header.
+public struct RawFrame: Sendable {
+  /// The parsed header, which lists the objects.
+  public let header: FrameHeader
+  /// Header, directory and payload.
+  public let bytes: [UInt8]
+
+  /// The largest frame that a reader accepts.
+  public static let maxBytes =
+    FrameHeader.byteCount + Int(FrameHeader.maxDirectoryBytes)
+    + ZstdCompressor.bound(Int(FrameHeader.maxRawBytes))
+
+  /// Parses the bytes of one frame.
+  /// - Throws: `corrupt` if the checksum of the header does not match, or the length is another one;
+  ///   `overLimit`; `truncated`.
+  public init(_ bytes: [UInt8]) throws(CodecError) {
+    let header = try bytes.withUnsafeBytes { (bytes) throws(CodecError) in
+      guard bytes.count >= FrameHeader.byteCount else { throw .truncated }
+      return try FrameHeader.parse(bytes)
+    }
+    guard header.frameBytes == bytes.count else {
+      throw .corrupt("the frame has another length than its header says")
+    }
+    self.header = header
+    self.bytes = bytes
+  }
+
+  init(header: [UInt8], payload: UnsafeRawBufferPointer) throws(CodecError) {
+    try self.init(
+      [UInt8](unsafeUninitializedCapacity: header.count + payload.count) { bytes, count in
+        let target = UnsafeMutableRawBufferPointer(bytes)
+        target.copyBytes(from: header)
+        UnsafeMutableRawBufferPointer(rebasing: target[header.count...]).copyMemory(from: payload)
+        count = header.count + payload.count
+      })
+  }
+
+  /// Returns the size of the frame that starts with these `FrameHeader.byteCount` bytes.
+  /// - Throws: `corrupt`, `overLimit`, `truncated`.
+  public static func sizeBytes(front: [UInt8]) throws(CodecError) -> Int {
+    guard front.count == FrameHeader.byteCount else { throw .truncated }
+    let lengths = try front.withUnsafeBytes { (front) throws(CodecError) in
+      try FrameHeader.parseLengths(front)
+    }
+    return FrameHeader.byteCount + lengths.directoryBytes + lengths.storedBytes
+  }
+
+  /// The number of objects in the frame.
+  public var objectCount: Int { header.objects.count }
+
+  /// The compressed payload, valid during the call.
+  func withPayload<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    try bytes.withUnsafeBytes { (bytes) throws(E) in
+      try body(
+        UnsafeRawBufferPointer(rebasing: bytes[(FrameHeader.byteCount + header.directoryBytes)...]))
+    }
+  }
+}
+
+/// Decodes frames that are not in a pack of the store. All methods may be called from any thread.
+public final class FrameDecoder: Sendable {
+  private let decoder = DecoderPool()
+  private let buffers = BufferPool()
+
+  /// Creates a decoder.
+  public init() {}
+
+  /// Decodes the payload of a frame. The bytes of its objects are not compared with their ids.
+  /// - Throws: `corrupt` if zstd or its checksum refuses the payload.
+  public func decode(_ frame: RawFrame) throws(CodecError) -> DecodedFrame {
+    let target = buffers.acquire(frame.header.rawBytes)
+    let decoded = DecodedFrame(
+      frame.header, target, countBytes: frame.header.rawBytes, from: buffers)
+    try frame.withPayload { (payload) throws(CodecError) in
+      try decoder.decompress(
+        payload, UnsafeMutableRawBufferPointer(rebasing: target[..<frame.header.rawBytes]))
+    }
+    return decoded
+  }
+
+  /// Decodes a frame, and compares each object with its id.
+  ///
+  /// A recipe has the id of its blob, so only reading the blob can verify it.
+  /// - Throws: `corrupt` if an object has other bytes.
+  public func verify(_ frame: RawFrame) throws(CodecError) -> DecodedFrame {
+    let decoded = try decode(frame)
+    var hash = SHA256()
+    for object in frame.header.objects where object.kind != .recipe {
+      let digest = decoded.withBytes(start: object.start, length: object.length) {
+        hash.digest(of: $0)
+      }
+      guard digest == object.id else {
+        throw .corrupt(
+          "the \(object.kind.noun) \(object.id.shortHex) has other bytes than its id says")
+      }
+    }
+    return decoded
+  }
+}

@@ -1,0 +1,108 @@
+// A place that objects are read from, and a place that they are written to.
+
+import Codec
+import Store
+
+/// A place to read from. Any thread may call its methods.
+public protocol TransferSource: SnapshotCatalog {
+  /// Reads objects other than chunks, in any order, each once.
+  ///
+  /// Callers compare the bytes with the ids: a source need not be trusted.
+  /// - Throws: an error if one cannot be read; errors of `body`.
+  func objects(_ names: [ObjectName], _ body: (ObjectName, [UInt8]) throws -> Void) throws
+
+  /// Returns how the place has the contents, in the order of the blobs; nil for those that it lacks.
+  func contents(of blobs: [Digest]) throws -> [BlobContent?]
+
+  /// Reads frames that together contain the objects. They may contain others, too.
+  func frames(_ names: [ObjectName], _ body: (RawFrame) throws -> Void) throws
+
+  /// Returns the bytes of the frames that `frames` would return.
+  func measure(_ names: [ObjectName]) throws -> UInt64
+
+  /// Reads directories, in the order of the ids.
+  func directories(_ ids: [Tree.IDs]) throws -> [DirectoryContent]
+}
+
+/// A place to write to.
+public protocol TransferSink: SnapshotCatalog {
+  /// Starts to add objects.
+  func begin() throws -> any TransferSession
+}
+
+/// Objects on their way to one place. One thread calls its methods.
+///
+/// The objects that `missing` did not return stay in the place until the session ends.
+public protocol TransferSession: AnyObject {
+  /// Returns the objects that the place lacks, in their order.
+  func missing(_ names: [ObjectName]) throws -> [ObjectName]
+
+  /// Returns the blobs whose content the place lacks, at least in part, in their order.
+  func missingBlobs(_ blobs: [Digest]) throws -> [Digest]
+
+  /// Adds a frame. May return before it is verified and written.
+  func append(_ frame: RawFrame) throws
+
+  /// Makes the snapshot a part of the place's history, after everything it needs is durable there.
+  ///
+  /// A place that has a snapshot with this id already adds none.
+  /// - Parameter bases: ids of snapshots in the place's history that have most of its objects.
+  /// - Returns: the snapshot's number there.
+  /// - Throws: an error if an object is missing or wrong. There is no ref then.
+  func commit(_ snapshot: TransferredSnapshot, bases: [Digest]) throws -> Int
+
+  /// Gives a snapshot a tag, unless the tag names another one.
+  /// - Returns: the number that has the tag now.
+  func tag(_ tag: String, of image: ImageName, _ number: Int) throws -> Int
+
+  /// Pins a snapshot, unless it is pinned.
+  func pin(_ image: ImageName, _ number: Int, reason: String) throws
+
+  /// Ends the session. Complete packs stay.
+  func end()
+}
+
+/// Objects in memory, compared with their ids.
+private struct ReceivedObjects: ObjectSource {
+  var objects: [ObjectName: [UInt8]] = [:]
+
+  func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
+    guard let bytes = objects[ObjectName(kind: kind, id: id)] else {
+      throw StoreError(.missing, "\(kind.noun) \(id.shortHex)", "was not sent")
+    }
+    return bytes
+  }
+}
+
+extension TransferSource {
+  public func measure(_ names: [ObjectName]) throws -> UInt64 {
+    var bytes: UInt64 = 0
+    try frames(names) { bytes += UInt64($0.bytes.count) }
+    return bytes
+  }
+
+  public func directories(_ ids: [Tree.IDs]) throws -> [DirectoryContent] {
+    var received = ReceivedObjects()
+    try receive(ids, into: &received)
+    // A node lists leaves, and no leaf is a node.
+    let leaves = try ids.flatMap { try Tree.leaves($0, from: received) }
+    try receive(leaves, into: &received)
+    return try ids.map { try DirectoryContent($0, from: received) }
+  }
+
+  private func receive(_ ids: [Tree.IDs], into received: inout ReceivedObjects) throws {
+    var names: Set<ObjectName> = []
+    for ids in ids {
+      names.insert(ObjectName(kind: .tree, id: ids.tree))
+      names.insert(ObjectName(kind: .times, id: ids.times))
+    }
+    guard !names.isEmpty else { return }
+    try objects(Array(names)) { name, bytes in
+      guard names.contains(name), SHA256.digest(of: bytes) == name.id else {
+        throw TransferError.damaged(
+          self.name, "sent other bytes for the \(name.kind.noun) \(name.id.shortHex)")
+      }
+      received.objects[name] = bytes
+    }
+  }
+}
