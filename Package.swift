@@ -77,7 +77,7 @@ let package = Package(
       "Images",
       [
         "XCAT", "Ingest", "Recipes", "Render", "Apply", "Store", "Packages", "Archive", "Codec",
-        "Platform", "Signatures", "Configuration", "OCI", "CCrypt", "CRE2", "CPCRE2",
+        "Platform", "Signatures", "Configuration", "OCI", "Transfer", "CCrypt", "CRE2", "CPCRE2",
       ]),
     .executableTarget(
       name: "imgstore",
@@ -109,6 +109,7 @@ let package = Package(
     moduleTests("SQLite", ["SQLite"]),
     moduleTests("Packages", ["Packages", "Platform"]),
     moduleTests("Store", ["Store", "Codec", "Platform"]),
+    moduleTests("Transfer", ["Transfer", "Images", "Store", "Codec", "Platform"]),
     moduleTests("Recipes", ["Recipes", "Store", "Codec"]),
     moduleTests(
       "Ingest", ["Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),

@@ -1,8 +1,7 @@
 // The configuration of imgstore (docs/decisions/0065-configuration.md): typed values of the files that apply.
 //
 // 1. A value keeps the file and the line that it comes from.
-// 2. Remote stores and pushes are a later part: they get sections of their own (`remote."NAME"`), and lists of
-//    their names in `ImageSettings`. Until then their keys are unknown.
+// 2. Remotes have sections of their own; images name the remotes that `maintain` pushes to.
 
 /// The limits and outputs of `maintain`.
 public struct MaintenanceSettings: Sendable, Equatable {
@@ -57,6 +56,8 @@ public struct Configuration: Sendable {
   public var maintenance = MaintenanceSettings()
   /// The sections of images, in the order of their application.
   public private(set) var images: [ImageSection] = []
+  /// The remotes, by their names.
+  public internal(set) var remotes: [String: RemoteSettings] = [:]
 
   /// Creates a configuration without any value.
   public init() {}
@@ -68,6 +69,7 @@ public struct Configuration: Sendable {
     segmentCacheBytes = other.segmentCacheBytes ?? segmentCacheBytes
     maintenance.replace(with: other.maintenance)
     images += other.images
+    remotes.merge(other.remotes) { $1 }
   }
 
   /// Adds the sections of one file in the order of their application.
@@ -96,6 +98,7 @@ public struct Configuration: Sendable {
       ListedSetting("store", store, TOMLText.string),
       ListedSetting("cache.segments", segmentCacheBytes) { TOMLText.string("\($0)") },
     ].compactMap(\.self) + maintenance.listed
+      + remotes.sorted { $0.key < $1.key }.flatMap { $0.value.listed }
       + images.flatMap { $0.settings.listed("image.\(TOMLText.string($0.pattern)).") }
   }
 }

@@ -11,7 +11,7 @@ public struct ConfigurationError: ExplainedError, Equatable {
   public let reason: String
   public let hint: String
 
-  init(_ path: String, line: Int? = nil, _ reason: String, hint: String = "") {
+  public init(_ path: String, line: Int? = nil, _ reason: String, hint: String = "") {
     (self.path, self.line, self.reason, self.hint) = (path, line, reason, hint)
   }
 

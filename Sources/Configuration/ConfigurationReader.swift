@@ -30,7 +30,7 @@ public enum ConfigurationReader {
     let root = SectionReader(path: path, table: table, prefix: "", problems: problems)
     var configuration = Configuration()
     configuration.files = [path]
-    root.requireKnown(["store", "cache", "maintain", "image"])
+    root.requireKnown(["store", "cache", "maintain", "image", "remote"])
     configuration.store = root.absolutePath("store")
     if let cache = root.section("cache") {
       cache.requireKnown(["segments"])
@@ -39,11 +39,34 @@ public enum ConfigurationReader {
     if let maintain = root.section("maintain") {
       configuration.maintenance = maintenance(maintain)
     }
+    if let remotes = root.section("remote") {
+      for remote in RemoteSettings.read(remotes) { configuration.remotes[remote.name] = remote }
+    }
     if let images = root.section("image") {
       configuration.add(images.table.keys.compactMap { section($0, of: images) })
       requireKeptSnapshots(configuration, images)
     }
     return (configuration, problems.errors.sorted { ($0.line ?? 0) < ($1.line ?? 0) })
+  }
+
+  /// Reads a file that may have remotes only: that of a store.
+  /// - Returns: the remotes, and all errors in the order of their lines.
+  public static func readRemotes(
+    _ bytes: [UInt8], path: String
+  ) -> (remotes: [String: RemoteSettings], errors: [ConfigurationError]) {
+    let (configuration, errors) = read(bytes, path: path)
+    guard errors.isEmpty,
+      configuration.store != nil || configuration.segmentCacheBytes != nil
+        || !configuration.images.isEmpty || configuration.maintenance != MaintenanceSettings()
+    else { return (configuration.remotes, errors) }
+    return (
+      [:],
+      [
+        ConfigurationError(
+          path, "has settings other than remotes",
+          hint: "Move them to \(ConfigurationFiles.systemDirectory)/\(ConfigurationFiles.name)")
+      ]
+    )
   }
 
   private static func maintenance(_ section: SectionReader) -> MaintenanceSettings {
@@ -69,7 +92,7 @@ public enum ConfigurationReader {
       return nil
     }
     section.requireKnown([
-      "schedule", "retention", "excludes", "pre-snapshot", "post-snapshot", "pack",
+      "schedule", "retention", "excludes", "pre-snapshot", "post-snapshot", "pack", "push",
     ])
     var result = ImageSection(pattern, .file(section.path, line: line))
     result.settings.schedule = section.text(
@@ -78,6 +101,7 @@ public enum ConfigurationReader {
     result.settings.excludes = excludes(section)
     result.settings.preSnapshot = section.command("pre-snapshot")
     result.settings.postSnapshot = section.command("post-snapshot")
+    result.settings.push = section.strings("push", "a list of the names of remotes")
     if let retention = section.section("retention") {
       result.settings.retention = self.retention(retention)
     }

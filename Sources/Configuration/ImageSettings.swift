@@ -75,6 +75,8 @@ public struct ImageSettings: Sendable, Equatable {
   public var packMethod: Setting<String>?
   /// The compression of `pack`.
   public var packCompression: Setting<String>?
+  /// The remotes that `maintain` pushes new snapshots to.
+  public var push: Setting<[String]>?
   public init() {}
 
   mutating func replace(with other: ImageSettings) {
@@ -85,6 +87,7 @@ public struct ImageSettings: Sendable, Equatable {
     postSnapshot = other.postSnapshot ?? postSnapshot
     packMethod = other.packMethod ?? packMethod
     packCompression = other.packCompression ?? packCompression
+    push = other.push ?? push
   }
 
   func listed(_ prefix: String) -> [ListedSetting] {
@@ -93,6 +96,7 @@ public struct ImageSettings: Sendable, Equatable {
       ListedSetting(prefix + "excludes", excludes, TOMLText.strings),
       ListedSetting(prefix + "pre-snapshot", preSnapshot, TOMLText.strings),
       ListedSetting(prefix + "post-snapshot", postSnapshot, TOMLText.strings),
+      ListedSetting(prefix + "push", push, TOMLText.strings),
     ].compactMap(\.self) + retention.listed(prefix + "retention.")
       + [
         ListedSetting(prefix + "pack.method", packMethod, TOMLText.string),

@@ -14,15 +14,21 @@ public struct LocalSink: TransferSink {
   private let source: LocalSource
   private let origin: String
   private let lockWait: LockWait
+  private let record: OriginTemplate?
 
   /// Creates a sink.
   /// - Parameters:
   ///   - name: the store for messages.
   ///   - origin: what the objects come from, for messages.
-  public init(_ store: ObjectStore, name: String, origin: String, lockWait: LockWait) {
+  ///   - record: where new snapshots come from, for their origin records; nil for none.
+  public init(
+    _ store: ObjectStore, name: String, origin: String, lockWait: LockWait,
+    record: OriginTemplate? = nil
+  ) {
     source = LocalSource(store, name: name)
     self.origin = origin
     self.lockWait = lockWait
+    self.record = record
   }
 
   public func images() throws -> [ImageName] { try source.images() }
@@ -36,7 +42,29 @@ public struct LocalSink: TransferSink {
   public func begin() throws -> any TransferSession {
     LocalSession(
       source.store, try IncomingObjects(source.store, from: origin), origin: origin,
-      lockWait: lockWait)
+      lockWait: lockWait, record: record)
+  }
+}
+
+/// Where the snapshots of a session come from: the part of their origin records that they share.
+public struct OriginTemplate: Sendable {
+  public let remote: String
+  /// The address of the other side, without credentials.
+  public let url: String
+  public let user: String
+  public let time: Timestamp
+
+  public init(remote: String, url: String, user: String, time: Timestamp) {
+    self.remote = remote
+    self.url = url
+    self.user = user
+    self.time = time
+  }
+
+  /// Returns the record of a snapshot.
+  func record(_ snapshot: SnapshotName?, id: Digest) -> OriginRecord {
+    OriginRecord(
+      remote: remote, url: url, snapshot: snapshot, id: id, pulled: time, user: user)
   }
 }
 
@@ -46,8 +74,13 @@ final class LocalSession: TransferSession {
   private let objects: IncomingObjects
   private let origin: String
   private let lockWait: LockWait
+  private let record: OriginTemplate?
 
-  init(_ store: ObjectStore, _ objects: IncomingObjects, origin: String, lockWait: LockWait) {
+  init(
+    _ store: ObjectStore, _ objects: IncomingObjects, origin: String, lockWait: LockWait,
+    record: OriginTemplate?
+  ) {
+    self.record = record
     self.store = store
     self.objects = objects
     self.origin = origin
@@ -77,7 +110,9 @@ final class LocalSession: TransferSession {
           "did not send the \(name.kind.noun) \(name.id.shortHex), which the snapshot needs",
           hint: "Run the command again. If the error stays, run 'imgstore verify' there")
       }
-      let committed = try store.refs.append(snapshot.snapshot)
+      let committed = try store.refs.append(
+        snapshot.snapshot,
+        origin: record?.record(snapshot.remoteName, id: snapshot.remoteID))
       guard committed.id == snapshot.id else {
         preconditionFailure("a decoded snapshot is encoded to the same bytes")
       }

@@ -66,6 +66,10 @@ public struct TransferredSnapshot: Sendable {
   public let id: Digest
   public let snapshot: Snapshot
   public var signatures: [SnapshotSignature]
+  /// The snapshot at the place that it comes from; nil if that is not known.
+  public var remoteName: SnapshotName?
+  /// The id that it has there.
+  public var remoteID: Digest
 
   /// The largest encoded snapshot.
   public static let maxBytes = 64 << 20
@@ -78,6 +82,7 @@ public struct TransferredSnapshot: Sendable {
     }
     self.bytes = bytes
     id = SHA256.digest(of: bytes)
+    remoteID = id
     snapshot = try Snapshot.decode(bytes)
     // A ref is written from the decoded snapshot, under the same id.
     guard snapshot.encode() == bytes else {

@@ -57,7 +57,12 @@ struct ImgStore: ParsableCommand {
           PackCommand.self, LiteCommand.self, NodesCommand.self, WhichCommand.self,
           BenchCommand.self,
         ]),
-      CommandGroup(name: "Exchange", subcommands: [ExportCommand.self, ImportCommand.self]),
+      CommandGroup(
+        name: "Exchange",
+        subcommands: [
+          ExportCommand.self, ImportCommand.self, RemoteCommand.self, PushCommand.self,
+          PullCommand.self, CloneCommand.self,
+        ]),
       CommandGroup(name: "Signatures", subcommands: [KeyCommand.self, SignCommand.self]),
       CommandGroup(
         name: "Retention and space",

@@ -24,6 +24,8 @@ public struct CopyRequest: Sendable {
   public var directory: String?
   /// Whether the copy is only planned. A changed live image is snapshotted nevertheless.
   public var isDryRun = false
+  /// What is accepted of a snapshot that came from a remote.
+  public var trust = PulledSnapshotTrust()
   /// Creates the parameters of a plain copy.
   public init(_ reference: String, to name: String) {
     self.reference = reference
@@ -69,6 +71,7 @@ struct ImageCopier: Collaborator {
     try image.requirePlain()
     let source = try BundleExporter(context).snapshotOrLive(
       Reference(request.reference), label: SnapshotLabel(.copy, "for copy"))
+    try PulledSnapshotCheck(context).check(source, request.trust)
     let store = try context.store()
     let lock = try ImageLocks(context).lock(
       image, store, isDryRun: request.isDryRun, usesTree: true)

@@ -48,6 +48,7 @@ struct ImageReverter: Collaborator {
       image, store, isDryRun: request.isDryRun, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
     let target = try BaselineLookup(context).findBaseline(reference)
+    try PulledSnapshotCheck(context).check(target, request.trust)
     return try change(
       ChangeRequest(
         image: image, target: target, request: request, parts: parts,

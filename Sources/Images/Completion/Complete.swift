@@ -49,6 +49,8 @@ struct Completer: Collaborator {
     case .taggedSnapshot: candidates = source.snapshots(word, tagsOnly: true)
     case .path: candidates = source.paths(word, of: reference ?? "")
     case .tag: candidates = source.tags(word, of: reference ?? "")
+    case .remote:
+      candidates = RemoteRegistry(context).names(store).map { CompletionCandidate($0) }
     case .component: candidates = source.components(word, of: reference)
     case .assignment:
       return CompletionSource.assignments(word, given: point.operands.map(\.text))

@@ -30,6 +30,8 @@ public enum ValueKind: Sendable, Equatable {
   /// An image, or a directory that is written as a path.
   case imageOrDirectory
   case oneOf([String])
+  /// The name of a remote.
+  case remote
   /// A number, a text or a new name, without candidates.
   case free
 }
@@ -98,6 +100,15 @@ public enum ValueTable {
       "--allow": .directory, "--to": .directory, "--ref": .free, "--platform": .free,
       "--image-key": .file,
     ],
+    "remote add": [
+      "name": .free, "url": .directory, "--endpoint": .free, "--region": .free,
+      "--aws-profile": .free, "--credentials": .file, "--ca-file": .file, "--requests": .free,
+    ],
+    "remote show": ["remote": .remote], "remote check": ["remote": .remote],
+    "remote remove": ["name": .remote],
+    "push": ["remote": .remote, "refs": .snapshot],
+    "pull": ["remote": .remote, "refs": .snapshot, "--as": .image, "--allow": .file],
+    "clone": ["url": .directory],
     "key generate": ["--output": .file],
     "key trust": ["file": .file, "--name": .free],
     "hooks enable": ["names": .oneOf(HookKind.allCases.map(\.rawValue))],

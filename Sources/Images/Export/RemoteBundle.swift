@@ -7,7 +7,7 @@ import Platform
 import XCAT
 
 /// The failure of a copy with scp.
-public struct TransferError: ExplainedError {
+public struct BundleCopyError: ExplainedError {
   let remote: RemoteFile
   let isSending: Bool
   let cause: String
@@ -34,7 +34,7 @@ public struct RemoteBundle {
   }
 
   /// Writes a bundle to a temporary file, and copies it to `remote`.
-  /// - Throws: `TransferError`, or an error of `write`.
+  /// - Throws: `BundleCopyError`, or an error of `write`.
   public func send<R>(
     to remote: RemoteFile, write: (String) throws -> R, beforeCopy: (R) -> Void
   ) throws -> R {
@@ -48,7 +48,7 @@ public struct RemoteBundle {
   }
 
   /// Copies a bundle to a temporary file, and passes its path to `read`.
-  /// - Throws: `TransferError`, or an error of `read`.
+  /// - Throws: `BundleCopyError`, or an error of `read`.
   public func fetch<R>(_ remote: RemoteFile, read: (String) throws -> R) throws -> R {
     try withPrivateDirectory("imgimport") { directory in
       let name = remote.path.split(separator: "/").last.map(String.init) ?? "bundle"
@@ -60,7 +60,7 @@ public struct RemoteBundle {
 
   private func copy(
     _ from: String, _ to: String, _ remote: RemoteFile, isSending: Bool
-  ) throws(TransferError) {
+  ) throws(BundleCopyError) {
     let cause: String
     do throws(SystemError) {
       let result = try ChildProcess.run(
@@ -74,7 +74,7 @@ public struct RemoteBundle {
     } catch {
       cause = "it cannot be started (\(error.code))"
     }
-    throw TransferError(remote: remote, isSending: isSending, cause: cause)
+    throw BundleCopyError(remote: remote, isSending: isSending, cause: cause)
   }
 
   /// The path of the first scp in PATH.

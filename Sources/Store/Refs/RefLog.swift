@@ -219,8 +219,11 @@ public struct RefLog: Sendable {
   }
 
   /// Commits a snapshot: creates its ref under the next number of the image.
+  /// - Parameter origin: where the snapshot comes from; nil if it was taken here.
   /// - Throws: `refused` for a read-only store or a snapshot larger than a ref can be; `system`.
-  public func append(_ snapshot: Snapshot) throws(StoreError) -> CommittedSnapshot {
+  public func append(
+    _ snapshot: Snapshot, origin: OriginRecord? = nil
+  ) throws(StoreError) -> CommittedSnapshot {
     let image = try ImageName(snapshot.image)
     try layout.requireWritable("the history of \(image)")
     try upgrade()
@@ -240,6 +243,8 @@ public struct RefLog: Sendable {
       let id = SHA256.digest(of: encoded)
       while true {
         do throws(SystemError) {
+          try OriginRecords(layout: layout).prepare(
+            origin, of: SnapshotName(image: image, number: number))
           try TemporaryFile.write(
             RefRecord.encode(encoded, id, image, number), in: directory,
             as: RefLog.fileName(number),

@@ -13,7 +13,7 @@ import SQLite
 
 /// A store that is open for reading without locks. All methods may be called from any thread.
 public final class UnlockedStore: Sendable {
-  private let layout: Layout
+  let layout: Layout
   private let packs: PackReader
   /// Opened by the first lookup.
   private let index = Monitor<Database?>(nil)

@@ -34,6 +34,7 @@ struct CopyCommand: ParsableCommand, ReportingCommand {
   @Flag(name: [.customShort("n"), .long], help: "Print the plan without creating anything")
   var dryRun = false
   @Flag(help: "With --dry-run, list every step") var all = false
+  @OptionGroup var trust: TrustOptions
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -42,6 +43,7 @@ struct CopyCommand: ParsableCommand, ReportingCommand {
     request.profile = profile
     request.directory = to
     request.isDryRun = dryRun
+    request.trust = trust.trust
     let outcome = try common.open().copy(request)
     Terminal.finish()
     let report = outcome.apply.report

@@ -50,11 +50,13 @@ enum JSONDocuments {
       BuildSearch.self, OCIExportOutcome.self, PackOutcome.self,
       PackPlan.self,
       PathHistoryJSON.self, PinsJSON.self, RecipesOutcome.self, RemovedDefinitionsJSON.self,
-      RepairOutcome.self, RestoreOutcome.self, ResumeJSON.self, RevertJSON.self, RowsSetJSON.self,
+      RemoteCheckReport.self, RemoteDescription.self, RemotesJSON.self, RepairOutcome.self,
+      RestoreOutcome.self, ResumeJSON.self, RevertJSON.self, RowsSetJSON.self,
       RunJSON.self, SecretReport.self, SignaturesMadeJSON.self, SnapshotJSON.self,
       SnapshotOutcomeJSON.self,
       SnapshotPlan.self, SnapshotPlansJSON.self, SnapshotsJSON.self, StatusJSON.self,
       StatusesJSON.self, StoreStatistics.self, TagJSON.self, TagsJSON.self, TextDiff.self,
+      TransferOutcome.self,
       UnpinJSON.self, UntagJSON.self, VerifyJSON.self,
     ]
   }

@@ -22,7 +22,7 @@ struct ArgumentNormalizer {
   /// restic's names of the option --store.
   static let otherNames = ["-r": "--store", "--repo": "--store"]
   /// The commands that have subcommands.
-  private static let groups: Set<String> = ["config", "hooks", "key"]
+  private static let groups: Set<String> = ["config", "hooks", "key", "remote"]
 
   /// Returns the words with the common options moved behind the command.
   /// - Throws: `UsageMessage` if the first word does not name a command.
@@ -145,14 +145,15 @@ struct ArgumentNormalizer {
       "'imgstore revert REF' restores the live image to a snapshot, 'imgstore revert REF:PATH' a part of it"
     let send =
       "'imgstore export REF' writes a bundle, and 'imgstore import FILE' reads one, with -R HOST from another host"
+    let push = "'imgstore push REMOTE REF' sends a snapshot to another store"
+    let pull = "'imgstore pull REMOTE REF' fetches a snapshot from another store"
     return [
       "exclude":
         "'imgstore add NAME --exclude PATTERN' sets the patterns of an image, and a file .imgstoreignore at the top of its tree adds more",
       "backup": snapshot, "commit": snapshot, "create": snapshot,
       "stash": snapshot, "checkpoint": snapshot,
       "checkout": revert, "reset": revert, "rollback": revert, "switch": revert, "recover": revert,
-      "save": send, "load": send, "push": send, "pull": send, "fetch": send,
-      "send": send, "receive": send,
+      "save": send, "load": send, "fetch": pull, "send": push, "receive": pull, "mirror": push,
       "build":
         "Other tools build images: genimage, debootstrap, dnf --installroot; 'imgstore snapshot IMAGE' saves the result",
       "mount":
@@ -169,8 +170,6 @@ struct ArgumentNormalizer {
       "break-lock": "Locks end with their processes, so there is nothing to unlock",
       "compact": "'imgstore gc' frees space, 'imgstore optimize' compresses better",
       "rebuild-index": "'imgstore reindex' rebuilds the index",
-      "clone":
-        "'imgstore copy IMAGE NAME' creates another image; 'imgstore export IMAGE' writes a bundle for another machine",
       "branch":
         "'imgstore copy REF NAME' creates another image; 'imgstore tag REF NAME' names a snapshot",
       "completions": "'imgstore completion bash' (zsh, fish) prints a completion script",

@@ -23,6 +23,8 @@ struct ChangeOptions: ParsableArguments {
   @Flag(help: "Change every file that the image's attributes name, wherever it is")
   var outside = false
 
+  @OptionGroup var trust: TrustOptions
+
   /// Returns a request for a revert with these options.
   func request(_ reference: String) -> RevertRequest {
     var request = RevertRequest(reference)
@@ -31,6 +33,25 @@ struct ChangeOptions: ParsableArguments {
     request.isDryRun = dryRun
     request.allowed = allow
     request.allowsOutside = outside
+    request.trust = trust.trust
     return request
+  }
+}
+
+/// What is accepted of a snapshot that came from a remote.
+struct TrustOptions: ParsableArguments {
+  @Flag(
+    help:
+      "Accept privileged files that no package owns, in a snapshot that came from a remote")
+  var allowPrivileged = false
+  @Flag(help: "Accept values that a shell would interpret, in a snapshot that came from a remote")
+  var allowUnsafeValues = false
+
+  /// The rules for the request.
+  var trust: PulledSnapshotTrust {
+    var trust = PulledSnapshotTrust()
+    trust.allowsPrivileged = allowPrivileged
+    trust.allowsUnsafeValues = allowUnsafeValues
+    return trust
   }
 }

@@ -14,7 +14,8 @@ struct FailedTask {
     "doctor": "examine the installation", "gc": "collect garbage", "images": "list images",
     "json-schema": "print schemas",
     "lite": "change", "log": "list snapshots", "ls": "list", "pins": "list pins",
-    "metrics": "read the metrics", "recipes": "find recipes", "secrets": "scan",
+    "metrics": "read the metrics", "recipes": "find recipes",
+    "remote": "use the remote", "secrets": "scan",
     "stats": "read statistics", "status": "compare",
     "tags": "list tags",
   ]

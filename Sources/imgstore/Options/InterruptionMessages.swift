@@ -17,6 +17,8 @@ func interruptionMessage(of command: any ParsableCommand) -> String? {
   case is RunCommand: "the command was not started"
   case is RestoreCommand: "the entries restored so far stay at the destination"
   case is ForgetCommand: "snapshots removed so far stay removed; run it again to continue"
+  case is PushCommand, is PullCommand, is CloneCommand:
+    "what has arrived stays; run it again to continue"
   case is RevertCommand, is UndoCommand, is ImportCommand, is CopyCommand, is LiteCommand:
     "nothing was changed"
   default: nil

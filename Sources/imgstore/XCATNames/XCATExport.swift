@@ -75,7 +75,7 @@ struct XCATExport {
         Terminal.finish()
         XCATConsole.say("Moving the image bundle to the remote system location \(remote.text)")
       }
-    } catch let error as TransferError {
+    } catch let error as BundleCopyError {
       throw XCATMessage(
         "Unable to copy the image bundle \(destination.name) to the remote host "
           + "(Maybe passwordless ssh was not setup?)",

@@ -56,7 +56,7 @@ struct XCATImport {
       return try RemoteBundle(workspace, say: Terminal.say).fetch(remote) {
         try take($0, workspace)
       }
-    } catch let error as TransferError {
+    } catch let error as BundleCopyError {
       throw XCATMessage(
         "Unable to copy the image bundle \(remote.path) from the remote host "
           + "(Maybe passwordless ssh was not setup?)",

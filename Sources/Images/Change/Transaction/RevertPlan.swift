@@ -117,9 +117,11 @@ struct RevertPlanner {
         current.live.capture.components, current.source, notes: current.live.notes),
       to: PlanSide(target.components, objects, notes: goal.notes),
       captured: current.live.capture, limits: limits)
+    // The definition of a snapshot from a remote does not decide where files may be written.
+    let isOwn = try PulledSnapshotCheck(context).origin(of: change.target) == nil
     plans = try ChangeScope(context).keepOutside(
-      plans, [current.live.definition, target.definition],
-      current.live.capture.components + target.components, request)
+      plans, [current.live.definition] + (isOwn ? [target.definition] : []),
+      current.live.capture.components + (isOwn ? target.components : []), request)
     plans = try DirectoryMoves(context).keepForeignDirectories(
       plans, current.live, target, goal.notes, request)
     let methods = try StrategyChooser(context).chooseMethods(

@@ -1,0 +1,92 @@
+// The JSON forms of remotes and transfers (docs/json.md).
+
+import Platform
+import Store
+import Transfer
+
+extension TransferItem: JSONObject {
+  public static let form = JSONForm<Self>("Transfer.Item") { key in
+    key("snapshot") { $0.local.map { "\($0)" } }
+    key("remoteSnapshot") { $0.remote.map { "\($0)" } }
+    key("id", \.id.hex)
+    key("new", \.isNew)
+    key("objects", \.amount.objects)
+    key("bytes", \.amount.bytes)
+    key("contentBytes", \.contentBytes)
+  }
+}
+
+extension TagConflict: JSONObject {
+  public static let form = JSONForm<Self>("Transfer.TagConflict") { key in
+    key("image", \.image.text)
+    key("tag", \.tag)
+    key("number", \.number)
+    key("otherNumber", \.otherNumber)
+  }
+}
+
+extension TransferOutcome.Direction: JSONEnumeration {}
+
+extension TransferOutcome: JSONDocument {
+  public static let form = JSONForm<Self>("Transfer", kind: "transfer") { key in
+    key("direction", \.direction)
+    key("remote", \.remote)
+    key("url", \.url)
+    key("dryRun", \.isDryRun)
+    key("snapshots", \.items)
+    key("objects", \.amount.objects)
+    key("bytes", \.amount.bytes)
+    key("contentBytes", \.contentBytes)
+    key("newTags") { $0.newTags.map { "\($0.snapshot.image)@\($0.tag)" } }
+    key("tagConflicts", \.conflicts)
+    key("appliedAs") { $0.applied?.recorded?.name }
+    key("seconds", \.seconds)
+  }
+}
+
+extension Remote: JSONObject {
+  public static let form = JSONForm<Self> { key in
+    key("name", \.name)
+    key("url") { "\($0.url)" }
+    key("definedIn", \.settings.url.origin.text)
+  }
+}
+
+extension RemoteCheckState: JSONEnumeration {}
+
+extension RemoteCheckItem: JSONObject {
+  public static let form = JSONForm<Self>("RemoteCheck.Item") { key in
+    key("check", \.name)
+    key("state", \.state)
+    key("finding", \.finding)
+    key("hint") { $0.hint.isEmpty ? nil : $0.hint }
+  }
+}
+
+extension RemoteCheckReport: JSONDocument {
+  public static let form = JSONForm<Self>("RemoteCheck", kind: "remote-check") { key in
+    key("remote", \.remote)
+    key("url", \.url)
+    key("usable", \.isUsable)
+    key("checks", \.items)
+  }
+}
+
+/// The images of a remote.
+public struct RemoteImageJSON: JSONObject {
+  let image: String
+  let snapshots: Int
+  public static let form = JSONForm<Self> { key in
+    key("image", \.image)
+    key("snapshots", \.snapshots)
+  }
+}
+
+extension RemoteDescription: JSONDocument {
+  public static let form = JSONForm<Self>("RemoteDescription", kind: "remote") { key in
+    key("remote", \.remote)
+    key("images") {
+      $0.images.map { RemoteImageJSON(image: $0.image.text, snapshots: $0.snapshots) }
+    }
+  }
+}
