@@ -67,7 +67,7 @@ let package = Package(
     module("Store", ["Codec", "Platform", "SQLite"]),
     module("OCI", ["Codec", "Platform"]),
     module("ObjectStorage", ["Codec", "Platform"]),
-    module("Transfer", ["Store", "Codec", "Platform"]),
+    module("Transfer", ["Store", "Archive", "Codec", "Platform"]),
     module("Recipes", ["Store", "Archive", "Codec", "Platform"]),
     module("Ingest", ["Recipes", "Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),
@@ -121,7 +121,7 @@ let package = Package(
       "Images",
       [
         "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Recipes", "Store", "Archive",
-        "Codec", "Platform", "Signatures", "Configuration", "HostileBundles",
+        "Codec", "Platform", "Signatures", "Configuration", "Transfer", "HostileBundles",
       ]),
     moduleTests("CLI", ["Images", "Platform", "HostileBundles", "XCAT", "killat"]),
   ],

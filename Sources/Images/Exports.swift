@@ -72,7 +72,10 @@
 @_exported import func Store.precedes
 @_exported import func Store.snapshotRanges
 // Remotes.
+@_exported import struct Transfer.HaveList
+@_exported import struct Transfer.NamedSnapshot
 @_exported import enum Transfer.RemoteURL
+@_exported import struct Transfer.ThinBundleManifest
 @_exported import struct Transfer.TransferredAmount
 // xCAT's command lines.
 @_exported import struct XCAT.ImgexportArguments

@@ -93,8 +93,9 @@ public enum ValueTable {
     "export": [
       "ref": .snapshot, "dest": .file, "--extra": .file, "--postscripts": .free,
       "--allow": .directory, "--to": .file, "--layers": .oneOf(["single", "history"]),
-      "--ref": .free, "--platform": .free,
+      "--ref": .free, "--platform": .free, "--since": .snapshot, "--have": .file,
     ],
+    "have": ["name": .image],
     "import": [
       "bundle": .file, "--profile": .free, "--name": .free, "--postscripts": .free,
       "--allow": .directory, "--to": .directory, "--ref": .free, "--platform": .free,

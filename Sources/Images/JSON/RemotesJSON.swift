@@ -90,3 +90,39 @@ extension RemoteDescription: JSONDocument {
     }
   }
 }
+
+extension NamedSnapshot: JSONObject {
+  public static let form = JSONForm<Self>("Thin.Snapshot") { key in
+    key("number", \.number)
+    key("id", \.id.hex)
+    key("created") { isoText($0.created) }
+  }
+}
+
+extension ThinExportOutcome: JSONDocument {
+  public static let form = JSONForm<Self>("ThinExport", kind: "thin-export") { key in
+    key("snapshot", \.snapshot.name)
+    key("id", \.snapshot.id.hex)
+    key("bases", \.bases)
+    key("destination", \.destination)
+    key("dryRun", \.isDryRun)
+    key("sizeBytes", \.sizeBytes)
+    key("objects", \.amount.objects)
+    key("secrets", \.secrets.findings.count)
+    key("seconds", \.seconds)
+  }
+}
+
+extension ThinImportOutcome: JSONDocument {
+  public static let form = JSONForm<Self>("ThinImport", kind: "thin-import") { key in
+    key("image", \.manifest.image.text)
+    key("snapshot") { $0.snapshot.map { "\($0)" } }
+    key("id", \.manifest.snapshot.id.hex)
+    key("bases", \.manifest.bases)
+    key("new", \.isNew)
+    key("dryRun", \.isDryRun)
+    key("bytes", \.bytes)
+    key("appliedAs") { $0.applied?.recorded?.name }
+    key("seconds", \.seconds)
+  }
+}

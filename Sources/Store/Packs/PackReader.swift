@@ -174,6 +174,19 @@ final class PackReader: Sendable {
     }
   }
 
+  /// Returns the stored bytes of a frame, whose payload is not decoded.
+  /// - Throws: `damaged`, `missing`, `system`.
+  func rawFrame(_ address: FrameAddress, frameBytes: Int) throws(StoreError) -> RawFrame {
+    let object = "pack \(address.pack.shortHex) at \(address.offset)"
+    guard frameBytes <= RawFrame.maxBytes else { throw .impossibleRow("frame") }
+    let file = try open(address.pack)
+    let bytes = try readBytes(file, object, at: address.offset, count: frameBytes)
+    return try mapCodecErrors(object) { () throws(CodecError) in
+      guard bytes.count == frameBytes else { throw .truncated }
+      return try RawFrame(bytes)
+    }
+  }
+
   /// Returns the stored bytes of a frame and the decoded frame.
   /// - Throws: `damaged`, `missing`, `system`.
   func wholeFrame(

@@ -25,19 +25,17 @@ extension ObjectStore {
     let recipes = try recipeBytes(names)
     let repacker = FrameRepacker()
     for (address, selection) in selections {
-      let (bytes, decoded) = try packs.wholeFrame(address, frameBytes: selection.frameBytes)
+      let frame = try packs.rawFrame(address, frameBytes: selection.frameBytes)
       let wanted = Set(selection.objects.map { ObjectName(kind: $0.kind, id: $0.id) })
-      let isWhole = decoded.header.objects.allSatisfy {
+      let isWhole = frame.header.objects.allSatisfy {
         wanted.contains(ObjectName(kind: $0.kind, id: $0.id))
           || ($0.kind == .chunk && recipes.contains($0.id))
       }
       if isWhole {
-        try body(
-          mapCodecErrors("pack \(address.pack.shortHex)") { () throws(CodecError) in
-            try RawFrame(bytes)
-          })
+        try body(frame)
         continue
       }
+      let decoded = try packs.frame(address, frameBytes: selection.frameBytes)
       for object in selection.objects.sorted(by: { $0.start < $1.start }) {
         guard
           decoded.header.holds(object.kind, object.id, start: object.start, length: object.length)

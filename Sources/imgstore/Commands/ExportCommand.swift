@@ -20,6 +20,9 @@ struct ExportCommand: ParsableCommand, ReportingCommand {
       With --complete, the bundle also contains the root tree and the files that lists include or \
       name, so that another site can generate and pack the image again.
 
+      With --since or --have, the command writes a thin bundle: one snapshot without the data that the \
+      receiver has. Only imgstore reads it; 'imgstore import' says which snapshot is missing, if one is.
+
       The command lists the secrets in the bundle. With --scrub it leaves them out of all layers of \
       the bundle, so that nodes still boot, and lists them, too.
 
@@ -29,6 +32,7 @@ struct ExportCommand: ParsableCommand, ReportingCommand {
         imgstore export compute --scrub
         imgstore export compute --to - | ssh mn2 imgstore import -
         imgstore export compute compute.oci.tar --oci
+        imgstore export compute --since compute@11
       """)
 
   @Argument(help: "Image, or a snapshot of it") var ref: String
@@ -60,6 +64,7 @@ struct ExportCommand: ParsableCommand, ReportingCommand {
       valueName: "file"))
   var to: String?
   @OptionGroup var image: OCIExportOptions
+  @OptionGroup var thin: ThinExportOptions
   @OptionGroup var remote: RemoteOption
   @Flag(
     name: [.customShort("n"), .long], help: "List the content of the bundle without writing it")
@@ -73,6 +78,7 @@ struct ExportCommand: ParsableCommand, ReportingCommand {
     }
     if dest != nil, to != nil { throw ValidationError("DEST and --to are the same: give one.") }
     try image.validate(self)
+    try thin.validate(self)
     if let target, target.isEmpty { throw ValidationError("The destination is empty.") }
     if target == "-", remote.remoteHost != nil {
       throw ValidationError("Standard output is not on another host: give '-' or -R, not both.")
@@ -85,6 +91,7 @@ struct ExportCommand: ParsableCommand, ReportingCommand {
   func run() throws {
     let workspace = try common.open()
     if image.isWanted { return try image.run(self, workspace) }
+    if thin.isWanted { return try thin.run(self, workspace) }
     var request = ExportRequest(ref)
     request.destination = target == "-" ? .standardOutput : .file(target)
     request.extras = try extra.map { try workspace.extra($0) }

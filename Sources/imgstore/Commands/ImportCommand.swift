@@ -17,6 +17,9 @@ struct ImportCommand: ParsableCommand, ReportingCommand {
       OCI archive, a layout directory, an archive of 'docker save', a squashfs image or a profile of \
       Confluent. The command recognizes it by its content; only standard input needs --oci.
 
+      A thin bundle adds its snapshot to the history of the image; with --force, the command also \
+      reverts the live image to it.
+
       Examples:
         imgstore import compute@3.tgz --dry-run
         imgstore import compute@3.tgz -f compute2
@@ -109,6 +112,9 @@ struct ImportCommand: ParsableCommand, ReportingCommand {
   func run() throws {
     let workspace = try common.open()
     try nodeset.check(workspace)
+    if remote.remoteHost == nil, let thin = try workspace.importThin(request(bundle)) {
+      return try thin.report(json)
+    }
     let outcome: ImportOutcome
     if let host = remote.remoteHost {
       let file = try RemoteFile(host: host, path: bundle)

@@ -56,6 +56,7 @@ enum JSONDocuments {
       SnapshotOutcomeJSON.self,
       SnapshotPlan.self, SnapshotPlansJSON.self, SnapshotsJSON.self, StatusJSON.self,
       StatusesJSON.self, StoreStatistics.self, TagJSON.self, TagsJSON.self, TextDiff.self,
+      ThinExportOutcome.self, ThinImportOutcome.self,
       TransferOutcome.self,
       UnpinJSON.self, UntagJSON.self, VerifyJSON.self,
     ]

@@ -11,7 +11,8 @@ struct FailedTask {
   /// The verbs of commands whose names are not verbs.
   private static let verbs = [
     "bench": "measure", "cat": "print", "diff": "compare", "du": "compute the disk usage",
-    "doctor": "examine the installation", "gc": "collect garbage", "images": "list images",
+    "doctor": "examine the installation", "gc": "collect garbage", "have": "list the objects of",
+    "images": "list images",
     "json-schema": "print schemas",
     "lite": "change", "log": "list snapshots", "ls": "list", "pins": "list pins",
     "metrics": "read the metrics", "recipes": "find recipes",
