@@ -125,6 +125,48 @@ import Testing
     #expect(errorCode { _ = try workspace.clone(third) } == .alreadyExists)
   }
 
+  @Test func snapshotsOfARemoteAreReadInPlace() throws {
+    let (node, other) = try site()
+    let image = try #require(try node.open().store().refs.images().first)
+    var random = SplitMix64(21)
+    let large = random.bytes(4_000_000)
+    try Data(large).write(to: URL(fileURLWithPath: node.path("srv/compute/large")))
+    try node.write("two\n", to: "srv/compute/etc/motd")
+    _ = try node.open().snapshot(image.text)
+    _ = try node.open().tag("\(image)@2", as: "golden")
+    var push = PushRequest(other, [])
+    push.sendsAll = true
+    _ = try node.open().push(push)
+
+    let third = node.directory.path("third")
+    let workspace = try otherWorkspace(node, third)
+    _ = try workspace.store(create: true)
+    _ = try workspace.addRemote(RemoteSettings("mn1", url: Setting(other, .builtIn)))
+    let reference = "mn1/\(image)@golden"
+    #expect(try workspace.history(of: "mn1/\(image)").entries.map(\.committed.number) == [2, 1])
+    let found = try workspace.find(Reference(reference))
+    #expect(found.name == "mn1/\(image)@2")
+    #expect(try workspace.tags(of: found) == ["golden"])
+    let reader = try workspace.reader(of: found)
+    var bytes: [UInt8] = []
+    try reader.read(reader.require("large")) { bytes += $0 }
+    #expect(bytes == large)
+    var names: [String] = []
+    try reader.walk(reader.require("")) { names.append(printable($0.path)) }
+    #expect(names.count == 6)
+    let diff = try workspace.diff("mn1/\(image)@1", reference)
+    #expect(diff.entries.count == 3, "\(diff.entries)")
+    let target = node.directory.path("restored")
+    _ = try workspace.restore(reference, path: "large", to: target)
+    #expect(try [UInt8](Data(contentsOf: URL(fileURLWithPath: target))) == large)
+    // Nothing was stored, and what was fetched is in the cache.
+    #expect(try workspace.store().totals().objects == 0)
+    #expect(try workspace.store().refs.images().isEmpty)
+    // A command that changes something needs the snapshot in the store.
+    #expect(errorCode { _ = try workspace.revert(reference) } == .usage)
+    #expect(errorCode { _ = try workspace.pack(PackRequest(reference)) } == .usage)
+  }
+
   @Test func aPulledSnapshotCanBeApplied() throws {
     let (node, other) = try site()
     let image = try #require(try node.open().store().refs.images().first)

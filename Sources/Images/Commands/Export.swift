@@ -126,7 +126,10 @@ struct BundleExporter: Collaborator {
     checking: ((Snapshot) throws -> Void)? = nil
   ) throws -> CommittedSnapshot {
     guard reference.selector == .latest || reference.selector == .live, !reference.image.isEmpty
-    else { return try SnapshotResolver(context).find(reference) }
+    else { return try SnapshotResolver(context).find(reference, remotes: .readInPlace) }
+    if try RemoteReader(context).remoteName(of: reference.image) != nil {
+      return try SnapshotResolver(context).find(reference, remotes: .readInPlace)
+    }
     if try context.tables().definition(of: reference.image) == nil,
       let snapshot = try SnapshotResolver(context).find(idOrName: reference.image)
     {

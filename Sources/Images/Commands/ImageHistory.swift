@@ -72,6 +72,9 @@ struct HistoryReader: Collaborator {
 
   func history(of name: String, limit: Int = .max) throws -> ImageHistory {
     precondition(limit > 0)
+    if let remote = try RemoteReader(context).remoteName(of: name) {
+      return try RemoteReader(context).history(of: name, at: remote, limit: limit)
+    }
     let refs = try context.store().refs
     let (image, numbers) = try SnapshotResolver(context).findHistory(name)
     let tags = try MarkEditor(context).intactTags(of: image)

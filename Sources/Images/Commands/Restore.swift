@@ -50,7 +50,7 @@ extension Workspace {
         at: context.fileSystem.workingDirectory, Array(absolute(word).utf8), followLink: false)
         == nil,
       (try? SnapshotResolver(context).findEntry(
-        word, in: SnapshotResolver(context).find(reference.snapshot))) != nil
+        word, in: SnapshotResolver(context).find(reference.snapshot, remotes: .readInPlace))) != nil
     else { return }
     throw ImageError(
       .usage, "'\(word)'", "is a path in the snapshot, but there is no destination",
@@ -70,7 +70,7 @@ struct TreeRestorer: Collaborator {
   ) throws -> RestoreOutcome {
     let start = monotonicSeconds()
     let reference = try PathReference(text, path: path)
-    let snapshot = try SnapshotResolver(context).find(reference.snapshot)
+    let snapshot = try SnapshotResolver(context).find(reference.snapshot, remotes: .readInPlace)
     let source =
       try reference.path.map { try SnapshotResolver(context).findEntry($0, in: snapshot) }
       ?? rootTree(of: snapshot)

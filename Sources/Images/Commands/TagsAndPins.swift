@@ -64,7 +64,9 @@ extension Workspace {
 
   /// Returns the reason of a snapshot's pin; nil if it is not pinned.
   public func pin(of snapshot: CommittedSnapshot) throws -> String? {
-    try context.store().refs.pins(of: try ImageName(snapshot.snapshot.image))[snapshot.number]
+    if snapshot.remote != nil { return nil }
+    return try context.store().refs.pins(of: try ImageName(snapshot.snapshot.image))[
+      snapshot.number]
   }
 }
 
@@ -102,7 +104,10 @@ struct MarkEditor: Collaborator {
   }
 
   func tags(of snapshot: CommittedSnapshot) throws -> [String] {
-    try context.store().refs.tags(of: try ImageName(snapshot.snapshot.image))
+    if let remote = snapshot.remote {
+      return try RemoteReader(context).tags(of: snapshot, at: remote)
+    }
+    return try context.store().refs.tags(of: try ImageName(snapshot.snapshot.image))
       .filter { $0.value == snapshot.number }.keys.sorted()
   }
 

@@ -91,7 +91,7 @@ struct ComparisonReader: Collaborator {
           zip(paired.components, after.state.components).filter { $0.path != $1.path }
             .map { ($0.path, $1.path) }, uniquingKeysWith: { first, _ in first }))
     }
-    let before = try BaselineLookup(context).findBaseline(old)
+    let before = try BaselineLookup(context).findBaseline(old, remotes: .readInPlace)
     let oldReader = SnapshotReader(
       state: StatusReader(context).state(before, store), store: store, live: nil)
     let (diff, live, source) = try StatusReader(context).lookAtLive(before)
@@ -104,7 +104,7 @@ struct ComparisonReader: Collaborator {
   private func side(_ reference: Reference) throws -> (SnapshotReader, image: String) {
     let store = try context.store()
     guard reference.selector == .live else {
-      let found = try SnapshotResolver(context).find(reference)
+      let found = try SnapshotResolver(context).find(reference, remotes: .readInPlace)
       return (
         SnapshotReader(state: StatusReader(context).state(found, store), store: store, live: nil),
         found.snapshot.image

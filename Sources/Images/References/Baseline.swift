@@ -16,8 +16,12 @@ struct BaselineLookup: Collaborator {
 
   /// Returns the snapshot that a reference means for `diff` and `revert`.
   /// - Throws: `ImageError` if there is none, or more than one.
-  func findBaseline(_ reference: Reference) throws -> CommittedSnapshot {
-    let latest = try SnapshotResolver(context).find(reference)
+  /// - Parameter remotes: what to do with a snapshot of a remote, which has no baseline.
+  func findBaseline(
+    _ reference: Reference, remotes: SnapshotResolver.RemotePolicy = .refuse
+  ) throws -> CommittedSnapshot {
+    let latest = try SnapshotResolver(context).find(reference, remotes: remotes)
+    if latest.remote != nil { return latest }
     guard reference.selector == .latest,
       try SnapshotResolver(context).find(idOrName: reference.image) == nil,
       let baseline = try baseline(before: latest)

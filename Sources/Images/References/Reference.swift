@@ -57,6 +57,9 @@ public struct Reference: Sendable, Equatable {
     self = reference
   }
 
+  /// Creates a reference from its parts.
+  init(image: String, selector: Selector) { self.init(image: image, selector) }
+
   private init(image: String, _ selector: Selector) {
     self.image = image
     self.selector = selector

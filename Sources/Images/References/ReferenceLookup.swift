@@ -9,7 +9,7 @@ extension Workspace {
   /// - Throws: `ImageError`: `snapshotNotFound` if there is none, `invalidReference` if the reference names
   ///   the live image or lacks an image, `usage` if it is the start of several ids.
   public func find(_ reference: Reference) throws -> CommittedSnapshot {
-    try SnapshotResolver(context).find(reference)
+    try SnapshotResolver(context).find(reference, remotes: .readInPlace)
   }
 
   /// Returns an entry of a snapshot. Symbolic links below a component are not followed.
@@ -25,7 +25,26 @@ extension Workspace {
 struct SnapshotResolver: Collaborator {
   let context: Context
 
-  func find(_ reference: Reference) throws -> CommittedSnapshot {
+  /// What a command does with a snapshot of a remote.
+  enum RemotePolicy {
+    /// The command needs the snapshot in this store.
+    case refuse
+    case readInPlace
+  }
+
+  func find(
+    _ reference: Reference, remotes: RemotePolicy = .refuse
+  ) throws -> CommittedSnapshot {
+    if let name = try RemoteReader(context).remoteName(of: reference.image) {
+      guard remotes == .readInPlace else {
+        throw ImageError(
+          .usage, "'\(reference.image)'",
+          "is at a remote, and this command needs the snapshot in the store",
+          hint: "Fetch it first: imgstore pull \(name) \(reference.image.dropFirst(name.count + 1))"
+        )
+      }
+      return try RemoteReader(context).find(reference, at: name)
+    }
     let refs = try context.store().refs
     if reference.image.isEmpty {
       let images = try refs.images()

@@ -7,7 +7,7 @@ import Store
 import Transfer
 
 /// An open remote, until `close`.
-struct RemoteConnection {
+struct RemoteConnection: @unchecked Sendable {  // closed by one owner
   let remote: Remote
   let source: any TransferSource
   private let openSink: () throws -> any TransferSink
@@ -40,12 +40,13 @@ struct RemoteConnector: Collaborator {
   func with<R>(
     _ remote: Remote, create: Bool = false, _ body: (RemoteConnection) throws -> R
   ) throws -> R {
-    let connection = try open(remote, create: create)
+    let connection = try connect(remote, create: create)
     defer { connection.close() }
     return try body(connection)
   }
 
-  private func open(_ remote: Remote, create: Bool) throws -> RemoteConnection {
+  /// Opens a remote. The caller closes the connection.
+  func connect(_ remote: Remote, create: Bool = false) throws -> RemoteConnection {
     switch remote.url {
     case .path(let path): return try openStore(remote, path, create: create)
     case .ssh, .s3:

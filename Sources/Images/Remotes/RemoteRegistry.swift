@@ -23,6 +23,9 @@ public struct Remote: Sendable, Equatable {
 struct RemoteRegistry: Collaborator {
   let context: Context
 
+  /// Returns whether a remote can have the name.
+  static func isName(_ name: String) -> Bool { RemoteSettings.isName(name) }
+
   /// Returns all remotes, by their names.
   /// - Throws: `ConfigurationError` for an unusable file; `TransferError` (`usage`) for an invalid address.
   func all() throws -> [Remote] {

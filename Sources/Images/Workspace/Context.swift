@@ -32,6 +32,8 @@ struct Context: Sendable {
   let rootPath: [UInt8]
   let reporter: Reporter
   private let opened = Monitor<ObjectStore?>(nil)
+  /// The remotes whose snapshots the command reads in place, by name.
+  let openRemotes = Monitor<[String: RemoteObjects]>([:])
 
   /// Opens the root. The store is opened later.
   /// - Throws: `ImageError` if the root cannot be opened as a directory.

@@ -42,9 +42,13 @@ public final class SegmentCache: Sendable {
   /// - Parameters:
   ///   - layout: the store's directories.
   ///   - limitBytes: the maximum size; 0 stores nothing.
-  public init(_ layout: Layout, limitBytes: UInt64 = SegmentCache.defaultLimitBytes) {
+  ///   - name: the directory in `cache`.
+  public init(
+    _ layout: Layout, limitBytes: UInt64 = SegmentCache.defaultLimitBytes,
+    named name: String = SegmentCache.segmentsName
+  ) {
     fileSystem = layout.fileSystem
-    directory = SegmentCache.openCacheDirectory(layout)
+    directory = SegmentCache.openCacheDirectory(layout, Array(name.utf8))
     var state = State()
     if let directory {
       for number in SegmentCache.numbers(fileSystem, directory) {
@@ -66,7 +70,7 @@ public final class SegmentCache: Sendable {
 
   /// Removes the cache. This is allowed at any moment.
   public static func remove(_ layout: Layout) {
-    removeDirectory(layout.fileSystem, layout.cache, directoryName)
+    removeDirectory(layout.fileSystem, layout.cache, Array(segmentsName.utf8))
   }
 
   /// The size of the cache on disk in bytes.
@@ -180,11 +184,12 @@ public final class SegmentCache: Sendable {
     }
   }
 
-  private static let directoryName = Array("segments".utf8)
+  /// The directory of encoded segments.
+  public static let segmentsName = "segments"
 
-  private static func openCacheDirectory(_ layout: Layout) -> Descriptor? {
-    try? layout.fileSystem.makeDirectory(at: layout.cache.raw, directoryName, mode: 0o700)
-    return try? layout.fileSystem.openDirectory(at: layout.cache.raw, directoryName)
+  private static func openCacheDirectory(_ layout: Layout, _ name: [UInt8]) -> Descriptor? {
+    try? layout.fileSystem.makeDirectory(at: layout.cache.raw, name, mode: 0o700)
+    return try? layout.fileSystem.openDirectory(at: layout.cache.raw, name)
   }
 
   /// Returns the numbers of the existing files, in order.

@@ -158,6 +158,13 @@ public enum Tree {
     }
   }
 
+  /// Returns the directories below a directory from the bytes of its leaf; nil if they are not a leaf's.
+  public static func directories(tree: [UInt8], times: [UInt8]) -> [IDs]? {
+    guard var entries = try? decodeTreeLeaf(tree) else { return nil }
+    guard (try? decodeTimesLeaf(times, into: &entries)) != nil else { return nil }
+    return entries.compactMap(\.ids)
+  }
+
   private static func decodeLeaf(_ ids: IDs, _ tree: [UInt8], _ times: [UInt8]) throws -> [Entry] {
     var entries = try mapCodecErrors("tree \(ids.tree)") { () throws(CodecError) in
       try decodeTreeLeaf(tree)

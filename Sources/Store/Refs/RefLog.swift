@@ -43,15 +43,18 @@ public struct CommittedSnapshot: Sendable {
   public let number: Int
   public let id: Digest
   public let snapshot: Snapshot
+  /// The name of the remote whose history has the snapshot; nil for this store's own.
+  public let remote: String?
   /// Creates a value; `id` must be the id of `snapshot`.
-  public init(number: Int, id: Digest, snapshot: Snapshot) {
+  public init(number: Int, id: Digest, snapshot: Snapshot, remote: String? = nil) {
     self.number = number
     self.id = id
     self.snapshot = snapshot
+    self.remote = remote
   }
 
-  /// Returns the reference of the snapshot, such as "compute@3".
-  public var name: String { "\(snapshot.image)@\(number)" }
+  /// Returns the reference of the snapshot, such as "compute@3" or "mn2/compute@3".
+  public var name: String { (remote.map { $0 + "/" } ?? "") + "\(snapshot.image)@\(number)" }
 }
 
 /// Gives access to the history of the images in a store.

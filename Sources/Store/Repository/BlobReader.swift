@@ -15,7 +15,7 @@ extension ObjectStore {
   /// - Throws: `missing`, `damaged`.
   public func parts(of blob: Digest, sizeBytes: UInt64) throws(StoreError) -> BlobParts {
     if sizeBytes == 0 { return BlobParts(ChunkList()) }
-    if sizeBytes <= UInt64(Chunker.maxBytes), try index.location(.chunk, blob) != nil {
+    if sizeBytes <= UInt64(Chunker.maxBytes), try holds(.chunk, blob) {
       var recipe = ChunkList()
       recipe.append(blob, lengthBytes: Int(sizeBytes))
       return BlobParts(recipe)
@@ -26,7 +26,7 @@ extension ObjectStore {
     } catch {
       // The search for the recipe may have rebuilt an index that did not list the chunk.
       guard error.kind == .missing, sizeBytes <= UInt64(Chunker.maxBytes),
-        try index.location(.chunk, blob) != nil
+        try holds(.chunk, blob)
       else { throw error }
       var recipe = ChunkList()
       recipe.append(blob, lengthBytes: Int(sizeBytes))
@@ -106,6 +106,9 @@ extension ObjectStore {
     _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let parts = try parts(of: blob, sizeBytes: sizeBytes)
+    if try hasUnverifiedRecipe(blob) {
+      return try readVerifying(blob, parts, sizeBytes: sizeBytes, body)
+    }
     if let blob = parts.reconstruction { return try read(blob, body) }
     for part in parts {
       if let bytes = elsewhere(part) {
@@ -116,6 +119,42 @@ extension ObjectStore {
     }
   }
 
+  /// Reads a blob whose recipe a remote has promised, and compares the bytes with the id at the end.
+  private func readVerifying(
+    _ blob: Digest, _ parts: BlobParts, sizeBytes: UInt64,
+    _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    let id: Digest
+    if let rebuilt = parts.reconstruction {
+      var hash = SHA256()
+      try read(rebuilt) { offset, bytes in
+        hash.update(bytes)
+        try body(offset, bytes)
+      }
+      id = hash.finish()
+    } else if parts.isSparse {
+      var hash = SparseBlobHasher(sizeBytes: sizeBytes)
+      for part in parts {
+        try read(part) { offset, bytes in
+          hash.update(bytes)
+          try body(offset, bytes)
+        }
+      }
+      id = hash.finish()
+    } else {
+      var hash = SHA256()
+      for part in parts {
+        try read(part) { offset, bytes in
+          hash.update(bytes)
+          try body(offset, bytes)
+        }
+      }
+      id = hash.finish()
+    }
+    guard id == blob else { throw damagedPromise(blob) }
+    promised.noteVerified(blob)
+  }
+
   /// Reads one part and calls `body` with its bytes, which are valid during the call only.
   /// - Throws: `missing`, `damaged`, and errors of `body`.
   public func read(
@@ -123,6 +162,13 @@ extension ObjectStore {
   ) throws {
     switch part.source {
     case .chunk(let chunk):
+      if let bytes = try promisedObject(.chunk, chunk) {
+        guard bytes.count == part.lengthBytes else {
+          throw StoreError.damaged(
+            "chunk \(chunk.hex)", "has \(bytes.count) bytes instead of \(part.lengthBytes)")
+        }
+        return try bytes.withUnsafeBytes { try body(part.offset, $0) }
+      }
       let (frame, location) = try frame(.chunk, chunk)
       guard location.length == part.lengthBytes else {
         throw StoreError.damaged(
@@ -147,6 +193,7 @@ extension ObjectStore {
     _ target: UnsafeMutableRawBufferPointer, from blob: Digest, sizeBytes: UInt64,
     at offset: UInt64, depth: Int = 0
   ) throws {
+    try verifyPromised(blob, sizeBytes: sizeBytes)
     let parts = try parts(of: blob, sizeBytes: sizeBytes)
     try fill(target, from: parts, of: blob, at: offset, depth: depth)
   }

@@ -12,6 +12,8 @@ public final class ObjectStore: Sendable {
   private let leases: Monitor<Lease>
   /// Rebuilds blobs from plans; nil if the caller provided no such module.
   let reconstructor: (any BlobReconstructor)?
+  /// What a remote has, while its snapshots are read in place.
+  let promised = PromisedObjects()
   let openPlans = Monitor<[(recipe: Reconstruction, blob: any ReconstructedBlob)]>([])
 
   /// Opens the store at `path` and brings its index up to date.
@@ -113,9 +115,10 @@ public final class ObjectStore: Sendable {
     throw .missing("\(kind.noun) \(id.hex)", "no pack contains it")
   }
 
-  /// Returns true if the index lists the object.
+  /// Returns true if the index lists the object, or a remote that is read in place has it.
   func holds(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
-    try index.location(kind, id) != nil
+    if try index.location(kind, id) != nil { return true }
+    return try promised.promisor?.holds(kind, id) ?? false
   }
 
   /// Returns the decoded frame that contains an object, and the object's location.
@@ -169,6 +172,7 @@ extension ObjectStore: ObjectSource {
   /// Returns the bytes of an object.
   /// - Throws: `missing`, `damaged`, `index`, `system`.
   public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
+    if let bytes = try promisedObject(kind, id) { return bytes }
     let (frame, location) = try frame(kind, id)
     return frame.withBytes(start: location.start, length: location.length) { [UInt8]($0) }
   }

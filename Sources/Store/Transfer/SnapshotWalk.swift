@@ -155,6 +155,12 @@ public enum BlobContent: Sendable {
 }
 
 extension ObjectStore {
+  /// Returns whether a pack that is not doomed contains the object.
+  /// - Throws: `StoreError` of kind `index`.
+  public func keeps(_ name: ObjectName) throws(StoreError) -> Bool {
+    try index.keeps(name.kind, name.id)
+  }
+
   /// Returns how the store has the content of each blob, in their order; nil for blobs that it lacks.
   /// - Throws: `StoreError` if a recipe cannot be read.
   public func contents(of blobs: [Digest]) throws -> [BlobContent?] {
