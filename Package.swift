@@ -109,7 +109,7 @@ let package = Package(
     moduleTests("SQLite", ["SQLite"]),
     moduleTests("Packages", ["Packages", "Platform"]),
     moduleTests("Store", ["Store", "Codec", "Platform"]),
-    moduleTests("Transfer", ["Transfer", "Images", "Store", "Codec", "Platform"]),
+    moduleTests("Transfer", ["Transfer", "Recipes", "Store", "Codec", "Platform"]),
     moduleTests("Recipes", ["Recipes", "Store", "Codec"]),
     moduleTests(
       "Ingest", ["Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),

@@ -11,10 +11,10 @@ public enum TransferDomain: FailureDomain {
 public typealias TransferError = Failure<TransferDomain>
 
 extension TransferError {
-  /// Returns the error for data from `place` that cannot be right.
-  public static func damaged(_ place: String, _ reason: String) -> TransferError {
+  /// Returns the error for data from `source` that cannot be right.
+  public static func damaged(_ source: String, _ reason: String) -> TransferError {
     TransferError(
-      .remoteDamaged, place, reason,
+      .remoteDamaged, source, reason,
       hint: "Run the command again. If the error stays, run 'imgstore verify --deep' there")
   }
 }

@@ -125,6 +125,17 @@ import Transfer
     let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: try site.export("thin.tar"))))
     let wrong = site.node.directory.path("wrong.tar")
     let before = try site.receiver.store().refs.ids(of: site.image).count
+    for length in stride(from: 0, to: bytes.count, by: 997) {
+      try Data(bytes[..<length]).write(to: URL(fileURLWithPath: wrong))
+      #expect(
+        throws: (any Error).self, "length \(length)",
+        performing: {
+          guard try site.receiver.importThin(ImportRequest(wrong)) != nil else {
+            throw TestFailure("not recognized")
+          }
+        })
+      if length > 20_000 { break }
+    }
     for index in stride(from: 0, to: bytes.count, by: 131) {
       var damaged = bytes
       damaged[index] ^= 0x21
@@ -139,17 +150,6 @@ import Transfer
           ].contains(code), "byte \(index): \(error)")
       }
       if isAdded { break }
-    }
-    for length in stride(from: 0, to: bytes.count, by: 997) {
-      try Data(bytes[..<length]).write(to: URL(fileURLWithPath: wrong))
-      #expect(
-        throws: (any Error).self, "length \(length)",
-        performing: {
-          guard try site.receiver.importThin(ImportRequest(wrong)) != nil else {
-            throw TestFailure("not recognized")
-          }
-        })
-      if length > 20_000 { break }
     }
     #expect(try site.receiver.verify(deep: true).problems.isEmpty)
     #expect(try site.receiver.store().refs.ids(of: site.image).count <= before + 1)

@@ -24,7 +24,7 @@ public struct CopyRequest: Sendable {
   public var directory: String?
   /// Whether the copy is only planned. A changed live image is snapshotted nevertheless.
   public var isDryRun = false
-  /// What is accepted of a snapshot that came from a remote.
+  /// The exceptions for a snapshot that came from a remote.
   public var trust = PulledSnapshotTrust()
   /// Creates the parameters of a plain copy.
   public init(_ reference: String, to name: String) {

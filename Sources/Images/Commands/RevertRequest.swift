@@ -20,7 +20,7 @@ public struct RevertRequest: Sendable {
   public var allowed: [String] = []
   /// Whether all files that the image's attributes name may be changed, regardless of their location.
   public var allowsOutside = false
-  /// What is accepted of a snapshot that came from a remote.
+  /// The exceptions for a snapshot that came from a remote.
   public var trust = PulledSnapshotTrust()
   /// Whether the exclude patterns of the definition are restored, too: the change to undo had set them.
   var restoresExcludes = false

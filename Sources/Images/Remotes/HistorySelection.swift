@@ -62,7 +62,7 @@ struct HistorySelection {
     }
     switch selector {
     case .latest: return all.last
-    case .number(let wanted): return number(wanted)
+    case .number(let target): return number(target)
     case .numberOrID(let text):
       return try number(Int(text)) ?? prefix(text)
     case .back(let count): return count < all.count ? all[all.count - 1 - count] : nil

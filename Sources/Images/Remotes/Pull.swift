@@ -22,7 +22,7 @@ public struct PullRequest: Sendable {
   public var applies = false
   /// Files and directories outside the image's own directories that the revert may change, too.
   public var allowed: [String] = []
-  /// What the revert accepts of the snapshot.
+  /// The exceptions of the revert for the snapshot.
   public var trust = PulledSnapshotTrust()
   /// The name of the image here; nil for the name at the remote.
   public var image: String?
@@ -108,8 +108,8 @@ struct SnapshotPuller: Collaborator {
     defer { session.end() }
     for (history, items) in selected {
       let fetcher = HistoryFetcher(
-        context, connection, session, store, name: name, isDryRun: request.isDryRun,
-        fetchesPins: request.fetchesAll)
+        context: context, connection: connection, session: session, store: store, name: name,
+        request: request)
       try fetcher.fetch(items.sorted { $0.number < $1.number }, of: history, &outcome)
     }
   }
@@ -122,21 +122,7 @@ private struct HistoryFetcher {
   let session: any TransferSession
   let store: ObjectStore
   let name: ImageName?
-  let isDryRun: Bool
-  let fetchesPins: Bool
-
-  init(
-    _ context: Context, _ connection: RemoteConnection, _ session: any TransferSession,
-    _ store: ObjectStore, name: ImageName?, isDryRun: Bool, fetchesPins: Bool
-  ) {
-    self.context = context
-    self.connection = connection
-    self.session = session
-    self.store = store
-    self.name = name
-    self.isDryRun = isDryRun
-    self.fetchesPins = fetchesPins
-  }
+  let request: PullRequest
 
   func fetch(
     _ items: [RemoteHistory.Item], of history: RemoteHistory, _ outcome: inout TransferOutcome
@@ -159,9 +145,9 @@ private struct HistoryFetcher {
       let thereIDs = Set(history.snapshots.prefix { $0.number <= item.number }.map(\.id))
       var bases = carrier.bases(of: image, near: .max, local) { thereIDs.contains($0) }
       if bases.isEmpty { bases = carrier.bases(of: image, near: .max, local) { _ in true } }
-      let amount = try carrier.carry(snapshot, bases: bases, isDryRun: isDryRun)
+      let amount = try carrier.carry(snapshot, bases: bases, isDryRun: request.isDryRun)
       var name: SnapshotName?
-      if !isDryRun {
+      if !request.isDryRun {
         let number = try session.commit(snapshot, bases: bases.map(\.id))
         name = SnapshotName(image: image, number: number)
         local.append((number, snapshot.id))
@@ -214,7 +200,7 @@ private struct HistoryFetcher {
       if let name { _ = try session.tag(tag, of: image, name.number) }
       outcome.newTags.append((name ?? SnapshotName(image: image, number: item.number), tag))
     }
-    if fetchesPins, let name, let reason = history.pins[item.number] {
+    if request.fetchesAll, let name, let reason = history.pins[item.number] {
       try session.pin(image, name.number, reason: reason)
     }
   }

@@ -11,7 +11,7 @@ import Platform
 import Store
 import XCAT
 
-/// What a command accepts of a snapshot from a remote.
+/// The exceptions that a command makes for a snapshot from a remote.
 public struct PulledSnapshotTrust: Sendable {
   /// Whether rows may have values that a shell would interpret, or belong to other objects than the image.
   public var allowsUnsafeValues = false

@@ -104,7 +104,8 @@ struct SnapshotPusher: Collaborator {
       image: image, snapshots: numberThere.map { .init(number: $0.value, id: $0.key) },
       tags: there.tags, pins: there.pins)
     if request.sendsTags || request.sendsAll {
-      try sendTags(image, Set(numbers), local, to: there, session, request, &outcome)
+      let selected = local.filter { numbers.contains($0.number) }
+      try sendTags(selected, to: there, session, request, &outcome)
     }
     if request.sendsAll, !request.isDryRun {
       let ids = Dictionary(local.map { ($0.number, $0.id) }, uniquingKeysWith: { $1 })
@@ -117,14 +118,14 @@ struct SnapshotPusher: Collaborator {
     }
   }
 
+  /// Sends the tags of the selected snapshots.
   private func sendTags(
-    _ image: ImageName, _ numbers: Set<Int>, _ local: [(number: Int, id: Digest)],
-    to there: RemoteHistory, _ session: any TransferSession, _ request: PushRequest,
-    _ outcome: inout TransferOutcome
+    _ selected: [(number: Int, id: Digest)], to there: RemoteHistory,
+    _ session: any TransferSession, _ request: PushRequest, _ outcome: inout TransferOutcome
   ) throws {
-    let ids = Dictionary(local.map { ($0.number, $0.id) }, uniquingKeysWith: { $1 })
-    for (tag, number) in try context.store().refs.tags(of: image).sorted(by: { $0.key < $1.key })
-    where numbers.contains(number) {
+    let image = there.image
+    let ids = Dictionary(selected.map { ($0.number, $0.id) }, uniquingKeysWith: { $1 })
+    for (tag, number) in try context.store().refs.tags(of: image).sorted(by: { $0.key < $1.key }) {
       guard let id = ids[number], let target = there.number(of: id) else { continue }
       var actual = there.tags[tag]
       if actual == nil {

@@ -15,7 +15,7 @@ public struct RemoteCheckItem: Sendable {
   /// A short name: "reach", "read", "write".
   public let name: String
   public let state: RemoteCheckState
-  /// What was found.
+  /// The finding.
   public let finding: String
   /// What to do; empty if there is nothing.
   public let hint: String

@@ -132,18 +132,18 @@ final class RemoteObjects: Sendable {
   }
 
   private func prefetch(_ directories: [Tree.IDs]) throws {
-    var wanted: [ObjectName] = []
+    var missing: [ObjectName] = []
     for ids in directories {
       for name in [
         ObjectName(kind: .tree, id: ids.tree), ObjectName(kind: .times, id: ids.times),
-      ] where try wanted.count < RemoteObjects.maxPrefetched && !isAtHand(name) {
-        wanted.append(name)
+      ] where try missing.count < RemoteObjects.maxPrefetched && !isPresent(name) {
+        missing.append(name)
       }
     }
-    if wanted.count > 1 { try fetch(wanted) }
+    if missing.count > 1 { try fetch(missing) }
   }
 
-  private func isAtHand(_ name: ObjectName) throws -> Bool {
+  private func isPresent(_ name: ObjectName) throws -> Bool {
     if state.withLock({ $0.held[name] != nil }) || cached(name) != nil { return true }
     return try store.keeps(name)
   }

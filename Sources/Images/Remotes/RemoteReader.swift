@@ -1,6 +1,6 @@
 // Reads snapshots of a remote in place: REMOTE/IMAGE@REF.
 //
-// 1. Only what is looked at is fetched. What was fetched stays in a bounded cache of the store.
+// 1. Only what is looked at is fetched. Fetched objects stay in a bounded cache of the store.
 // 2. Objects that the store has itself are read there.
 
 import Platform

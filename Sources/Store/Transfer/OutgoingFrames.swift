@@ -26,9 +26,9 @@ extension ObjectStore {
     let repacker = FrameRepacker()
     for (address, selection) in selections {
       let frame = try packs.rawFrame(address, frameBytes: selection.frameBytes)
-      let wanted = Set(selection.objects.map { ObjectName(kind: $0.kind, id: $0.id) })
+      let requested = Set(selection.objects.map { ObjectName(kind: $0.kind, id: $0.id) })
       let isWhole = frame.header.objects.allSatisfy {
-        wanted.contains(ObjectName(kind: $0.kind, id: $0.id))
+        requested.contains(ObjectName(kind: $0.kind, id: $0.id))
           || ($0.kind == .chunk && recipes.contains($0.id))
       }
       if isWhole {

@@ -173,7 +173,7 @@ extension ObjectStore {
     }
   }
 
-  /// Returns the objects that the store must have, and has not, before it may have a ref of the snapshot.
+  /// Returns the objects that the store lacks, and needs before it may have a ref of the snapshot.
   /// - Parameter bases: snapshots that the store has refs of.
   /// - Returns: at most `limit` of them.
   /// - Throws: `StoreError` if a directory or recipe cannot be read.

@@ -38,7 +38,7 @@ struct ChangeOptions: ParsableArguments {
   }
 }
 
-/// What is accepted of a snapshot that came from a remote.
+/// The exceptions for a snapshot that came from a remote.
 struct TrustOptions: ParsableArguments {
   @Flag(
     help:
