@@ -10,6 +10,8 @@ public struct LogEntry: Sendable {
   public let pin: String?
   /// Whether it has a signature. The signature was not checked.
   public let isSigned: Bool
+  /// Where it came from; nil if it was taken here.
+  public var pulledFrom: OriginRecord?
 }
 
 /// A snapshot whose ref is lost or cannot be read.
@@ -98,7 +100,8 @@ struct HistoryReader: Collaborator {
       entries.append(
         LogEntry(
           committed: committed, tags: tags.filter { $0.value == number }.keys.sorted(),
-          pin: pins[number], isSigned: signed.contains(number)))
+          pin: pins[number], isSigned: signed.contains(number),
+          pulledFrom: try PulledSnapshotCheck(context).origin(of: committed)))
     }
     for number in try refs.lostNumbers(of: image) {
       unreadable.append(

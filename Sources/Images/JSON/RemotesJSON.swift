@@ -4,6 +4,17 @@ import Platform
 import Store
 import Transfer
 
+extension OriginRecord: JSONObject {
+  public static let form = JSONForm<Self>("Origin") { key in
+    key("remote", \.remote)
+    key("url", \.url)
+    key("snapshot") { $0.snapshot.map { "\($0)" } }
+    key("id", \.id.hex)
+    key("pulled") { isoText($0.pulled) }
+    key("user", \.user)
+  }
+}
+
 extension TransferItem: JSONObject {
   public static let form = JSONForm<Self>("Transfer.Item") { key in
     key("snapshot") { $0.local.map { "\($0)" } }

@@ -22,13 +22,22 @@ public struct PulledSnapshotTrust: Sendable {
   public init() {}
 }
 
+extension Workspace {
+  /// Returns where a snapshot came from; nil if it was taken here.
+  public func origin(of snapshot: CommittedSnapshot) throws -> OriginRecord? {
+    try PulledSnapshotCheck(context).origin(of: snapshot)
+  }
+}
+
 /// Checks snapshots from remotes before they are written.
 struct PulledSnapshotCheck: Collaborator {
   let context: Context
 
   /// Returns the origin of a snapshot that came from a remote; nil for the snapshots of this machine.
   func origin(of snapshot: CommittedSnapshot) throws -> OriginRecord? {
-    guard snapshot.number > 0, let image = try? ImageName(snapshot.snapshot.image) else {
+    guard snapshot.number > 0, snapshot.remote == nil,
+      let image = try? ImageName(snapshot.snapshot.image)
+    else {
       return nil
     }
     return try context.store().origins.read(SnapshotName(image: image, number: snapshot.number))

@@ -69,7 +69,7 @@ struct LogCommand: ParsableCommand {
           snapshots: entries.map {
             SnapshotJSON(
               committed: $0.committed, tags: $0.tags, pin: $0.pin, full: false,
-              isSigned: $0.isSigned)
+              isSigned: $0.isSigned, pulledFrom: $0.pulledFrom)
           }, unreadable: unreadable,
           damagedMarks: damaged))
     } else {
@@ -98,6 +98,7 @@ struct LogCommand: ParsableCommand {
             words.append("(\(count(number, "node")) at \(timeText(nodes.asked)))")
           }
           if snapshot.origin.isAutomatic { words.append("(automatic)") }
+          if let origin = entry.pulledFrom { words.append("(from \(origin.remote))") }
           if entry.isSigned { words.append("(signed)") }
           if !snapshot.isComplete { words.append("(incomplete)") }
           if !snapshot.message.isEmpty { words.append(printable(snapshot.message.utf8)) }

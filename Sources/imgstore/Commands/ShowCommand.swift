@@ -56,11 +56,13 @@ struct ShowCommand: ParsableCommand {
     }
     if json.json {
       return try printJSON(
-        SnapshotJSON(committed: snapshot, tags: tags, pin: pin, full: true, signatures: signatures))
+        SnapshotJSON(
+          committed: snapshot, tags: tags, pin: pin, full: true,
+          pulledFrom: try workspace.origin(of: snapshot), signatures: signatures))
     }
     let nodes = isImage ? NodeCheck(workspace, snapshot.snapshot.image) : nil
     if let problem = nodes?.problem { Terminal.warning(problem) }
-    show(snapshot, tags, pin, signatures, nodes?.line)
+    show(snapshot, tags, pin, signatures, nodes?.line, try workspace.origin(of: snapshot))
   }
 
   private func show(_ found: LocatedEntry) {
@@ -86,13 +88,20 @@ struct ShowCommand: ParsableCommand {
 
   private func show(
     _ found: CommittedSnapshot, _ tags: [String], _ pin: String?, _ signatures: [SignatureStatus],
-    _ nodes: String?
+    _ nodes: String?, _ origin: OriginRecord?
   ) {
     let snapshot = found.snapshot
     print("\(found.name)  \(found.id)")
     var rows = [["taken", timeText(snapshot.created)]]
     rows.append(["by", snapshot.provenance.map { "\($0.key) \($0.value)" }.joined(separator: ", ")])
     if !snapshot.message.isEmpty { rows.append(["message", printable(snapshot.message.utf8)]) }
+    if let origin {
+      let name = origin.snapshot.map { " \($0)" } ?? ""
+      rows.append([
+        "from",
+        "\(printable(origin.url.utf8))\(name), \(timeText(origin.pulled)) by \(origin.user)",
+      ])
+    }
     if !tags.isEmpty { rows.append(["tags", tags.joined(separator: ", ")]) }
     if let pin { rows.append(["pinned", pin.isEmpty ? "yes" : printable(pin.utf8)]) }
     if let parent = snapshot.parent { rows.append(["parent", parent.shortHex]) }

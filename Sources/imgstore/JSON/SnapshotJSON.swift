@@ -12,6 +12,8 @@ struct SnapshotJSON: JSONDocument {
   let full: Bool
   /// Whether the snapshot itself is signed; nil if that was not checked.
   var isSigned: Bool?
+  /// Where it came from; nil if it was taken here.
+  var pulledFrom: OriginRecord?
   /// The verdicts on its signatures; nil if none was checked.
   var signatures: [SignatureStatus]?
 
@@ -26,6 +28,7 @@ struct SnapshotJSON: JSONDocument {
     key("tags", \.tags)
     key("pin") { $0.pin.map(Pin.init) }
     key("origin", \.snapshot.origin)
+    key("pulledFrom", \.pulledFrom)
     key("signed") { $0.isSigned ?? $0.signatures.map { $0.contains { $0.kind == .signed } } }
     key("signatures", \.signatures)
     key("complete", \.snapshot.isComplete)
