@@ -68,6 +68,7 @@ let package = Package(
     module("OCI", ["Codec", "Platform"]),
     module("ObjectStorage", ["Codec", "Platform"]),
     module("Transfer", ["Store", "Archive", "Codec", "Platform"]),
+    module("Depot", ["Transfer", "Store", "ObjectStorage", "Codec", "Platform"]),
     module("Recipes", ["Store", "Archive", "Codec", "Platform"]),
     module("Ingest", ["Recipes", "Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),

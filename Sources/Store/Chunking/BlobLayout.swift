@@ -155,6 +155,9 @@ public struct BlobReferences: Sendable {
   public var chunks: [Digest] = []
   /// Blobs that have references of their own: the plan, and the blobs that the plan reads.
   public var blobs: [(id: Digest, sizeBytes: UInt64)] = []
+
+  /// Creates an empty list.
+  public init() {}
 }
 
 extension ObjectStore {

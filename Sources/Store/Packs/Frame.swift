@@ -43,15 +43,15 @@ public struct FrameHeader: Sendable {
   public var frameBytes: Int { FrameHeader.byteCount + directoryBytes + storedBytes }
 
   /// Returns true if the directory lists this object with this start and length.
-  func holds(_ kind: ObjectKind, _ id: Digest, start: Int, length: Int) -> Bool {
+  public func holds(_ kind: ObjectKind, _ id: Digest, start: Int, length: Int) -> Bool {
     objects[objects.partitioningIndex { $0.start >= start }...].prefix { $0.start == start }
       .contains { $0.id == id && $0.kind == kind && $0.length == length }
   }
 
   /// The lengths in the fixed part of a header, known before the directory has been read.
-  struct Lengths {
-    let directoryBytes: Int
-    let storedBytes: Int
+  public struct Lengths {
+    public let directoryBytes: Int
+    public let storedBytes: Int
     let rawBytes: Int
     let objectCount: Int
     let crc: UInt32
@@ -59,7 +59,7 @@ public struct FrameHeader: Sendable {
 
   /// Parses the fixed part of a header.
   /// - Throws: `corrupt` for other bytes, another version, codec or flag; `overLimit`; `truncated`.
-  static func parseLengths(_ bytes: UnsafeRawBufferPointer) throws(CodecError) -> Lengths {
+  public static func parseLengths(_ bytes: UnsafeRawBufferPointer) throws(CodecError) -> Lengths {
     var reader = ByteReader(bytes)
     guard try reader.word32() == magic else { throw .corrupt("there is no frame at this offset") }
     let version = try reader.byte()
@@ -84,7 +84,7 @@ public struct FrameHeader: Sendable {
   /// Parses header and directory and verifies their checksum; `bytes` holds at least both.
   /// - Throws: `corrupt` if the checksum does not match or the directory is invalid; `overLimit`;
   ///   `truncated`.
-  static func parse(_ bytes: UnsafeRawBufferPointer) throws(CodecError) -> FrameHeader {
+  public static func parse(_ bytes: UnsafeRawBufferPointer) throws(CodecError) -> FrameHeader {
     let lengths = try parseLengths(bytes)
     let directoryEnd = byteCount + lengths.directoryBytes
     guard bytes.count >= directoryEnd else { throw .truncated }

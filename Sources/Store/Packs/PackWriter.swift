@@ -23,15 +23,16 @@ struct FinishedPack: Sendable {
 }
 
 /// Constants and header of a pack file (docs/format.md, "Packs").
-enum PackFormat {
+public enum PackFormat {
   static let headerBytes = 16
-  static let headerFront: [UInt8] = Array("IMGPACK".utf8) + [0, 1, 0, 0, 0]
+  /// The bytes of a pack's header before its level.
+  public static let headerFront: [UInt8] = Array("IMGPACK".utf8) + [0, 1, 0, 0, 0]
 
   /// Returns a pack header: "IMGPACK", a zero byte, the version, and the zstd level.
   ///
   /// The level is the minimum of all frames, or 0 if unknown. It saves `optimize` from compressing a pack
   /// twice.
-  static func header(level: UInt32) -> [UInt8] {
+  public static func header(level: UInt32) -> [UInt8] {
     headerFront + (0..<4).map { UInt8(truncatingIfNeeded: level >> ($0 * 8)) }
   }
 

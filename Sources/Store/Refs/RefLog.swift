@@ -61,6 +61,8 @@ public struct CommittedSnapshot: Sendable {
 public struct RefLog: Sendable {
   let layout: Layout
   static let maxBytes = 64 << 20
+  /// The largest ref.
+  public static let maxRefBytes = maxBytes
 
   /// Returns the images that have snapshots.
   public func images() throws(StoreError) -> [ImageName] { try histories().map(\.image) }

@@ -55,7 +55,7 @@ extension RefLog {
   }
 
   /// Returns true if a tag can have the name, apart from reserved words.
-  static func isTagName(_ name: [UInt8]) -> Bool {
+  public static func isTagName(_ name: [UInt8]) -> Bool {
     let first = name.first ?? 0
     return name.count <= 100
       && ((0x41...0x5a).contains(first) || (0x61...0x7a).contains(first))

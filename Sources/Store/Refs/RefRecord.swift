@@ -85,7 +85,7 @@ public struct RefRecord: Sendable {
 
   /// Checks that the ref belongs to this image and number.
   /// - Throws: `corrupt` if it does not.
-  func requireIdentity(_ image: ImageName, _ number: Int) throws(CodecError) {
+  public func requireIdentity(_ image: ImageName, _ number: Int) throws(CodecError) {
     let own = self.number.map { "\(snapshot.image)@\($0)" } ?? snapshot.image
     guard snapshot.image == image.text, self.number ?? number == number else {
       throw .corrupt("it is the ref of \(own), so it was moved, copied or swapped")

@@ -1,0 +1,259 @@
+// Which pack has which object, for all packs of a depot that this program has seen: tables in the cache directory.
+//
+// 1. A pack never changes, so its rows are valid for ever. Callers decide which packs count: those of a listing.
+// 2. The cache may be deleted, cut or damaged at any time, and other processes may add tables: a table that
+//    cannot be read is dropped with all others, and the depot is read again.
+// 3. Memory: one table of at most `maxRows` rows (40 bytes each) while it is built.
+
+import Codec
+import Platform
+import Store
+
+/// The known locations. Any thread may call its methods.
+final class LocationIndex: Sendable {
+  private struct State {
+    var tables: [LocationTable] = []
+    /// The table of each indexed pack, by its position, and the pack's position there.
+    var packs: [DepotPack: Int] = [:]
+    var isLoaded = false
+  }
+
+  private let fileSystem: any FileSystem
+  /// The directory of the tables; nil keeps them in memory.
+  private let directory: Descriptor?
+  private let state = Monitor(State())
+
+  /// A table is finished at this number of rows: 80 MB.
+  static let maxRows = 2 << 20
+  /// Tables are merged when there are more of them.
+  private static let maxTables = 24
+  private static let suffix = Array(".table".utf8)
+
+  /// Opens the index in a directory of the cache, which is created.
+  init(_ fileSystem: any FileSystem, path: [UInt8]?) {
+    self.fileSystem = fileSystem
+    // A cache that cannot be used costs time only.
+    directory = path.flatMap { path in
+      try? fileSystem.makePrivatePath(path)
+      return try? fileSystem.openDirectory(at: fileSystem.workingDirectory, path)
+    }
+  }
+
+  /// Returns the packs among `names` that are not indexed yet.
+  func unknown(_ names: some Sequence<DepotPack>) -> [DepotPack] {
+    state.withLock { state in
+      load(&state)
+      return names.filter { state.packs[$0] == nil }
+    }
+  }
+
+  private func load(_ state: inout State) {
+    guard !state.isLoaded else { return }
+    state.isLoaded = true
+    guard let directory else { return }
+    for name in ((try? fileSystem.names(of: directory.raw)) ?? []).sorted(by: precedes)
+    where name.count > LocationIndex.suffix.count && name.suffix(6) == LocationIndex.suffix[...] {
+      do {
+        let file = try fileSystem.openFile(at: directory.raw, name, [.read, .noFollow, .nonBlocking])
+        let table = try LocationTable(.file(fileSystem, file), fileName: name)
+        add(table, &state)
+      } catch {
+        // Another process may have merged it; a damaged one is useless.
+        try? fileSystem.remove(at: directory.raw, name, isDirectory: false)
+      }
+    }
+  }
+
+  private func add(_ table: LocationTable, _ state: inout State) {
+    for pack in table.packs where state.packs[pack.name] == nil {
+      state.packs[pack.name] = state.tables.count
+    }
+    state.tables.append(table)
+  }
+
+  /// Adds the directories that `produce` passes on. Packs that are known are skipped.
+  /// - Throws: errors of `produce`; `CodecError` for a damaged directory.
+  func add(_ produce: (_ add: (PackDirectory) throws -> Void) throws -> Void) throws {
+    var builder = TableBuilder()
+    try produce { directory in
+      if builder.contains(directory.pack) || unknown([directory.pack]).isEmpty { return }
+      try builder.add(directory)
+      if builder.rowCount >= LocationIndex.maxRows { try finish(&builder) }
+    }
+    try finish(&builder)
+    try mergeTables()
+  }
+
+  private func finish(_ builder: inout TableBuilder) throws {
+    guard !builder.isEmpty else { return }
+    let table = try write(&builder)
+    state.withLock { add(table, &$0) }
+    builder = TableBuilder()
+  }
+
+  private func write(_ builder: inout TableBuilder) throws -> LocationTable {
+    if let directory, let table = try? writeFile(&builder, directory) { return table }
+    var bytes: [UInt8] = []
+    LocationTable.encode(packs: builder.packs, &builder.rows) { bytes += $0 }
+    return try LocationTable(.memory(bytes), fileName: nil)
+  }
+
+  private func writeFile(
+    _ builder: inout TableBuilder, _ directory: Descriptor
+  ) throws -> LocationTable {
+    let name = Array(randomName().utf8)
+    let file = try fileSystem.openFile(
+      at: directory.raw, name, [.readWrite, .create, .exclusive, .noFollow])
+    do {
+      var buffer: [UInt8] = []
+      try LocationTable.encode(packs: builder.packs, &builder.rows) { part in
+        buffer += part
+        if buffer.count >= 1 << 20 {
+          try fileSystem.write(file.raw, buffer)
+          buffer.removeAll(keepingCapacity: true)
+        }
+      }
+      try fileSystem.write(file.raw, buffer)
+      let final = name + LocationIndex.suffix
+      try fileSystem.rename(at: directory.raw, name, to: directory.raw, final, exclusively: true)
+      return try LocationTable(.file(fileSystem, file), fileName: final)
+    } catch {
+      try? fileSystem.remove(at: directory.raw, name, isDirectory: false)
+      throw error
+    }
+  }
+
+  /// Merges the small tables into one, if there are many.
+  private func mergeTables() throws {
+    let tables = state.withLock { $0.tables }
+    guard tables.count > LocationIndex.maxTables else { return }
+    var merged: Set<ObjectIdentifier> = []
+    var rowCount = 0
+    var builder = TableBuilder()
+    for table in tables.sorted(by: { $0.rowCount < $1.rowCount })
+    where rowCount + table.rowCount <= LocationIndex.maxRows {
+      rowCount += table.rowCount
+      merged.insert(ObjectIdentifier(table))
+      try builder.add(table)
+    }
+    guard merged.count > 1 else { return }
+    let new = try write(&builder)
+    state.withLock { state in
+      let kept = state.tables.filter { !merged.contains(ObjectIdentifier($0)) }
+      (state.tables, state.packs) = ([], [:])
+      for table in kept + [new] { add(table, &state) }
+    }
+    guard let directory, new.fileName != nil else { return }
+    for table in tables where merged.contains(ObjectIdentifier(table)) {
+      guard let name = table.fileName else { continue }
+      try? fileSystem.remove(at: directory.raw, name, isDirectory: false)
+    }
+  }
+
+  /// Drops all tables, because one is damaged.
+  func clear() {
+    state.withLock { state in
+      for table in state.tables {
+        guard let directory, let name = table.fileName else { continue }
+        try? fileSystem.remove(at: directory.raw, name, isDirectory: false)
+      }
+      state = State()
+      state.isLoaded = true
+    }
+  }
+
+  // MARK: Lookups
+
+  /// Returns all known locations of an object, in no particular order.
+  func locations(_ kind: ObjectKind, _ id: Digest) throws -> [ObjectLocation] {
+    try locations(LocationKey(kind, id))
+  }
+
+  /// Returns all known locations of the object with a key, in no particular order.
+  func locations(_ key: LocationKey) throws -> [ObjectLocation] {
+    var result: [ObjectLocation] = []
+    for table in state.withLock({ $0.tables }) {
+      try table.find(key) { row in
+        let location = table.location(row)
+        // A pack may be in two tables, after two processes have read it.
+        if !result.contains(location) { result.append(location) }
+      }
+    }
+    return result
+  }
+
+  /// Calls `body` with the key and the location of every object in the packs, in no particular order.
+  /// - Throws: `DamagedCacheError` if a table lacks rows of a pack.
+  func forEachObject(
+    in packs: Set<DepotPack>, _ body: (LocationKey, ObjectLocation) throws -> Void
+  ) throws {
+    let (tables, owners) = state.withLock { ($0.tables, $0.packs) }
+    for (index, table) in tables.enumerated() {
+      let isWanted = table.packs.map { packs.contains($0.name) && owners[$0.name] == index }
+      guard isWanted.contains(true) else { continue }
+      var rowCounts = [Int](repeating: 0, count: table.packs.count)
+      try table.forEachRow { row in
+        if isWanted[Int(row.pack)] {
+          rowCounts[Int(row.pack)] += 1
+          try body(row.key, table.location(row))
+        }
+        return true
+      }
+      for (position, pack) in table.packs.enumerated() where isWanted[position] {
+        guard rowCounts[position] == pack.rowCount else { throw DamagedCacheError() }
+      }
+    }
+  }
+
+  /// The number of objects in all tables.
+  var objectCount: Int { state.withLock { $0.tables.reduce(0) { $0 + $1.rowCount } } }
+}
+
+/// Collects the rows of a table.
+private struct TableBuilder {
+  private(set) var packs: [LocationTable.Pack] = []
+  var rows: [LocationRow] = []
+  private var names: Set<DepotPack> = []
+
+  var isEmpty: Bool { packs.isEmpty }
+  var rowCount: Int { rows.count }
+  func contains(_ pack: DepotPack) -> Bool { names.contains(pack) }
+
+  mutating func add(_ directory: PackDirectory) throws {
+    let position = UInt32(packs.count)
+    let before = rows.count
+    var new: [LocationRow] = []
+    try directory.forEachFrame { frame in
+      for object in frame.header.objects {
+        new.append(
+          LocationRow(
+            key: LocationKey(object.kind, object.id), pack: position,
+            offset: UInt32(frame.offset), frameBytes: UInt32(frame.header.frameBytes),
+            start: UInt32(object.start), length: UInt32(object.length)))
+      }
+    }
+    rows += new
+    names.insert(directory.pack)
+    packs.append(
+      LocationTable.Pack(
+        name: directory.pack, sizeBytes: directory.sizeBytes, rowCount: rows.count - before))
+  }
+
+  mutating func add(_ table: LocationTable) throws {
+    // A pack that several tables have is taken once.
+    let isNew = table.packs.map { names.insert($0.name).inserted }
+    var positions: [UInt32] = []
+    for (pack, isNew) in zip(table.packs, isNew) {
+      positions.append(UInt32(packs.count))
+      if isNew { packs.append(pack) }
+    }
+    try table.forEachRow { row in
+      guard isNew[Int(row.pack)] else { return true }
+      rows.append(
+        LocationRow(
+          key: row.key, pack: positions[Int(row.pack)], offset: row.offset,
+          frameBytes: row.frameBytes, start: row.start, length: row.length))
+      return true
+    }
+  }
+}

@@ -1,0 +1,159 @@
+// Reads objects of a depot.
+//
+// 1. Objects other than recipes are compared with their ids. A recipe can be verified by its blob only, which whoever
+//    reads the blob does.
+// 2. A pack that vanished makes the reader list the packs again: the needed objects are in other packs then.
+// 3. If one copy is damaged, another one is read.
+
+import Codec
+import ObjectStorage
+import Platform
+import Store
+
+/// Reads objects of some packs of a depot.
+struct DepotReader {
+  let depot: Depot
+  /// The packs to read from; nil for all that exist.
+  var isAllowed: (DepotPack) -> Bool = { _ in true }
+  private static let maxAttempts = 5
+  /// The names that are read at once: their frames are decoded one after the other, so memory is bounded by `body`.
+  private var fetcher: FrameFetcher {
+    FrameFetcher(storage: depot.storage, requestCount: depot.options.requestCount)
+  }
+
+  init(_ depot: Depot) { self.depot = depot }
+
+  /// Calls `body` with the bytes of each object once, in the order of the packs.
+  /// - Throws: `objectMissing` if no pack has one; `remoteDamaged` if no copy of one is valid; `StorageError`; errors of
+  ///   `body`.
+  func objects(_ names: some Sequence<ObjectName>, _ body: (ObjectName, [UInt8]) throws -> Void)
+    throws
+  {
+    var pending = Set(names)
+    var damaged: [FrameLocation: String] = [:]
+    var attempts = 0
+    while !pending.isEmpty {
+      let listing = try attempts == 0 ? depot.listing() : depot.refreshListing()
+      do {
+        var wanted: [FrameLocation: [ObjectName: ObjectLocation]] = [:]
+        for name in pending {
+          let copies = listing.ordered(
+            try depot.withCache { try depot.index.locations(name.kind, name.id) })
+          guard let location = copies.first(where: { damaged[$0.frame] == nil && isAllowed($0.pack) })
+          else {
+            if attempts == 0 { throw VanishedPackError(pack: DepotPack.none) }
+            throw missing(name, damaged: copies.lazy.compactMap { damaged[$0.frame] }.first)
+          }
+          wanted[location.frame, default: [:]][name] = location
+        }
+        try fetcher.fetch(wanted.keys) { location, frame in
+          guard let objects = wanted[location] else { return }
+          let decoded = try decode(frame, at: location)
+          for (name, place) in objects.sorted(by: { $0.value.start < $1.value.start }) {
+            let bytes = try object(name, place, in: decoded)
+            pending.remove(name)
+            try body(name, bytes)
+          }
+        }
+      } catch let error as DamagedFrameError {
+        damaged[error.frame] = error.reason
+        attempts = max(attempts, 1)
+      } catch is VanishedPackError {
+        attempts += 1
+        guard attempts <= DepotReader.maxAttempts else {
+          throw DepotError(
+            .busy, depot.name, "loses packs to collections faster than they can be read",
+            hint: "Run the command again later")
+        }
+      }
+    }
+  }
+
+  /// Reads one object.
+  func object(_ name: ObjectName) throws -> [UInt8] {
+    var result: [UInt8] = []
+    try objects([name]) { result = $1 }
+    return result
+  }
+
+  func decode(_ frame: RawFrame, at location: FrameLocation) throws -> DecodedFrame {
+    do throws(CodecError) { return try depot.decoder.decode(frame) } catch {
+      throw DamagedFrameError(frame: location, reason: "\(error)")
+    }
+  }
+
+  private func object(
+    _ name: ObjectName, _ place: ObjectLocation, in frame: DecodedFrame
+  ) throws -> [UInt8] {
+    guard frame.header.holds(name.kind, name.id, start: place.start, length: place.length) else {
+      throw DamagedFrameError(frame: place.frame, reason: "the frame has other objects")
+    }
+    let bytes = frame.withBytes(start: place.start, length: place.length) { [UInt8]($0) }
+    guard name.kind == .recipe || SHA256.digest(of: bytes) == name.id else {
+      throw DamagedFrameError(frame: place.frame, reason: "an object has other bytes")
+    }
+    return bytes
+  }
+
+  private func missing(_ name: ObjectName, damaged: String?) -> DepotError {
+    if let damaged {
+      return .damaged(
+        "\(name.kind.noun) \(name.id.shortHex)", of: depot.name, "is damaged: \(damaged)")
+    }
+    return DepotError(
+      .objectMissing, "\(name.kind.noun) \(name.id.shortHex)", "is in no pack of \(depot.name)",
+      hint: "Verify the depot to see which snapshots are affected")
+  }
+
+  // MARK: Recipes
+
+  /// Reads all copies of recipes that are in allowed packs, those of each blob in the order in which readers try them.
+  ///
+  /// A copy that is damaged, or in a pack that vanished, is left out.
+  func recipes(of blobs: Set<Digest>) throws -> [Digest: [(place: ObjectLocation, bytes: [UInt8])]] {
+    let listing = try depot.listing()
+    var wanted: [FrameLocation: [(blob: Digest, place: ObjectLocation)]] = [:]
+    for blob in blobs {
+      let copies = try depot.withCache { try depot.index.locations(.recipe, blob) }
+      for place in listing.ordered(copies) where isAllowed(place.pack) {
+        wanted[place.frame, default: []].append((blob, place))
+      }
+    }
+    var result: [Digest: [(place: ObjectLocation, bytes: [UInt8])]] = [:]
+    var frames = Set(wanted.keys)
+    while !frames.isEmpty {
+      do {
+        try fetcher.fetch(frames) { location, frame in
+          frames.remove(location)
+          let decoded = try decode(frame, at: location)
+          for (blob, place) in wanted[location] ?? [] {
+            let bytes = try object(ObjectName(kind: .recipe, id: blob), place, in: decoded)
+            result[blob, default: []].append((place, bytes))
+          }
+        }
+      } catch let error as DamagedFrameError {
+        frames.remove(error.frame)
+      } catch let error as VanishedPackError {
+        frames = frames.filter { $0.pack != error.pack }
+      }
+    }
+    return result.mapValues { copies in
+      let order = listing.ordered(copies.map(\.place))
+      return copies.sorted { a, b in
+        (order.firstIndex(of: a.place) ?? 0) < (order.firstIndex(of: b.place) ?? 0)
+      }
+    }
+  }
+}
+
+extension DepotPack {
+  /// A name that no pack has.
+  static let none = DepotPack(digest: .zero, writer: WriterID(high: 0, low: 0))
+}
+
+extension Depot: ObjectSource {
+  /// Returns the bytes of an object. Callers that need many objects use `DepotSource`, which reads them together.
+  public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
+    try DepotReader(self).object(ObjectName(kind: kind, id: id))
+  }
+}

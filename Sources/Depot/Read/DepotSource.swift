@@ -1,0 +1,183 @@
+// A depot as a place to read from: of a pull, or to look at a remote snapshot.
+
+import Codec
+import ObjectStorage
+import Platform
+import Store
+import Transfer
+
+/// Reads from a depot.
+public struct DepotSource: TransferSource {
+  public let depot: Depot
+  public var name: String { depot.name }
+
+  /// Creates a source.
+  public init(_ depot: Depot) { self.depot = depot }
+
+  // MARK: Snapshots
+
+  public func images() throws -> [ImageName] {
+    try depot.refs.allNumbers().filter { !$0.value.existing.isEmpty }.keys.sorted()
+  }
+
+  public func history(of image: ImageName) throws -> RemoteHistory {
+    let numbers = try depot.refs.numbers(of: image).existing
+    let ids = try depot.snapshotIDs(of: image, numbers)
+    return RemoteHistory(
+      image: image,
+      snapshots: zip(numbers, ids).compactMap { number, id in
+        id.map { RemoteHistory.Item(number: number, id: $0) }
+      },
+      tags: try depot.marks.tags(of: image), pins: try depot.marks.pins(of: image))
+  }
+
+  public func snapshot(_ image: ImageName, _ number: Int) throws -> TransferredSnapshot {
+    guard let ref = try depot.refs.read(image, number), try !depot.refs.isRemoved(image, number)
+    else {
+      throw DepotError(
+        .snapshotNotFound, "\(image)@\(number)", "does not exist in \(name)",
+        hint: "List the history of the image there")
+    }
+    let signatures = try DepotSignatures(storage: depot.storage).read(image, number)
+    return try mapDepotErrors("ref \(image)@\(number)", of: name) { () throws(CodecError) in
+      try TransferredSnapshot(ref.snapshot.encode(), signatures: signatures)
+    }
+  }
+
+  // MARK: Objects
+
+  public func objects(_ names: [ObjectName], _ body: (ObjectName, [UInt8]) throws -> Void) throws {
+    try DepotReader(depot).objects(names, body)
+  }
+
+  public func contents(of blobs: [Digest]) throws -> [BlobContent?] {
+    try resolver().resolve(blobs).map { resolution in
+      switch resolution {
+      case nil: nil
+      case .chunk: .chunk
+      case .recipe(let recipe): .recipe(recipe.references)
+      }
+    }
+  }
+
+  private func resolver() throws -> BlobResolver {
+    let listing = try depot.listing()
+    return BlobResolver(
+      DepotReader(depot),
+      holds: { name in
+        try depot.withCache {
+          try depot.index.locations(name.kind, name.id).contains { listing.packs[$0.pack] != nil }
+        }
+      })
+  }
+
+  public func frames(_ names: [ObjectName], _ body: (RawFrame) throws -> Void) throws {
+    let repacker = FrameRepacker()
+    var pending = Set(names)
+    var attempts = 0
+    while !pending.isEmpty {
+      let selections = try self.selections(pending)
+      do {
+        let fetcher = FrameFetcher(
+          storage: depot.storage, requestCount: depot.options.requestCount)
+        try fetcher.fetch(selections.keys) { location, frame in
+          guard let places = selections[location] else { return }
+          try pass(frame, places, repacker, body)
+          pending.subtract(places.keys)
+        }
+      } catch is VanishedPackError {
+        attempts += 1
+        guard attempts <= 5 else {
+          throw DepotError(
+            .busy, name, "loses packs to collections faster than they can be read",
+            hint: "Run the command again later")
+        }
+        _ = try depot.refreshListing()
+      } catch let error as DamagedFrameError {
+        throw DepotError.damaged(error.frame.pack.shortName, of: name, "is damaged: \(error.reason)")
+      }
+    }
+    try repacker.finish(body)
+  }
+
+  /// Returns the bytes of the frames that have to be fetched.
+  public func measure(_ names: [ObjectName]) throws -> UInt64 {
+    try selections(Set(names)).keys.reduce(0) { $0 + UInt64($1.frameBytes) }
+  }
+
+  /// Returns the frames to fetch, each with its wanted objects.
+  private func selections(
+    _ names: Set<ObjectName>
+  ) throws -> [FrameLocation: [ObjectName: ObjectLocation]] {
+    let listing = try depot.listing()
+    let blobs = names.filter { $0.kind == .recipe }.map(\.id)
+    var recipes: [Digest: ObjectLocation] = [:]
+    for (blob, resolution) in zip(blobs, try resolver().resolve(blobs)) {
+      if case .recipe(let recipe) = resolution { recipes[blob] = recipe.place }
+    }
+    var selections: [FrameLocation: [ObjectName: ObjectLocation]] = [:]
+    for name in names {
+      let copies = try depot.withCache { try depot.index.locations(name.kind, name.id) }
+      let chosen = name.kind == .recipe ? recipes[name.id] : nil
+      guard let place = chosen ?? listing.best(copies) else {
+        throw DepotError(
+          .objectMissing, "\(name.kind.noun) \(name.id.shortHex)", "is in no pack of \(self.name)",
+          hint: "Verify the depot to see which snapshots are affected")
+      }
+      selections[place.frame, default: [:]][name] = place
+    }
+    return selections
+  }
+
+  /// Passes on a frame of which most is wanted as it is, and the wanted objects of another one in new frames.
+  ///
+  /// A recipe that was not requested must not travel: its parts may be missing at the receiver.
+  private func pass(
+    _ frame: RawFrame, _ places: [ObjectName: ObjectLocation], _ repacker: FrameRepacker,
+    _ body: (RawFrame) throws -> Void
+  ) throws {
+    var wantedBytes = 0
+    var hasOtherRecipe = false
+    var listed: Set<ObjectName> = []
+    for object in frame.header.objects {
+      let name = ObjectName(kind: object.kind, id: object.id)
+      if places[name] != nil, listed.insert(name).inserted {
+        wantedBytes += object.length
+      } else if object.kind == .recipe {
+        hasOtherRecipe = true
+      }
+    }
+    guard listed.count == places.count else {
+      throw DepotError.damaged("a frame", of: name, "has other objects than its directory lists")
+    }
+    if !hasOtherRecipe, wantedBytes * 2 >= frame.header.rawBytes { return try body(frame) }
+    let decoded = try mapDepotErrors("a frame", of: name) { () throws(CodecError) in
+      try depot.decoder.decode(frame)
+    }
+    for (wanted, place) in places.sorted(by: { $0.value.start < $1.value.start }) {
+      guard decoded.header.holds(wanted.kind, wanted.id, start: place.start, length: place.length)
+      else {
+        throw DepotError.damaged("a frame", of: name, "has other objects than its directory lists")
+      }
+      try decoded.withBytes(start: place.start, length: place.length) {
+        try repacker.add(wanted.kind, wanted.id, $0, body)
+      }
+    }
+  }
+}
+
+extension Depot {
+  /// Returns the ids of snapshots; nil for refs that vanished. Unknown refs are read on several threads.
+  func snapshotIDs(of image: ImageName, _ numbers: [Int]) throws -> [Digest?] {
+    let refs = refs
+    guard options.requestCount > 1, numbers.count > 1 else {
+      return try numbers.map { try refs.read(image, $0)?.id }
+    }
+    let ids = Monitor([Digest?](repeating: nil, count: numbers.count))
+    try parallelForEach(numbers.count, threads: options.requestCount, makeWorker: {}) { _, index in
+      let id = try refs.read(image, numbers[index])?.id
+      ids.withLock { $0[index] = id }
+    }
+    return ids.withLock { $0 }
+  }
+}

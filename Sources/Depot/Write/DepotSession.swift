@@ -1,0 +1,287 @@
+// A writer's session: it registers, learns which packs it may count on, uploads packs, and creates refs
+// (invariants 3, 4 and 7 of `Depot`).
+
+import Codec
+import ObjectStorage
+import Platform
+import Store
+import Transfer
+
+/// A depot as a place to write to.
+public struct DepotSink: TransferSink {
+  public let depot: Depot
+  public var name: String { depot.name }
+
+  /// Creates a sink.
+  public init(_ depot: Depot) { self.depot = depot }
+
+  public func images() throws -> [ImageName] { try DepotSource(depot).images() }
+  public func history(of image: ImageName) throws -> RemoteHistory {
+    try DepotSource(depot).history(of: image)
+  }
+  public func snapshot(_ image: ImageName, _ number: Int) throws -> TransferredSnapshot {
+    try DepotSource(depot).snapshot(image, number)
+  }
+  public func begin() throws -> any TransferSession { try DepotSession(depot) }
+}
+
+/// A session of a writer. One thread calls its methods.
+public final class DepotSession: TransferSession {
+  let depot: Depot
+  /// The id under which the writer is registered.
+  public let id: WriterID
+  private let listing: PackListing
+  private let uploads: PackUploads
+  private var builder: PackBuilder
+  /// The objects of this session that are not in the index yet.
+  private var pending: Set<ObjectName> = []
+  private var ownPacks: Set<DepotPack> = []
+  private var newDirectories: [PackDirectory] = []
+  private var ownRecipes: [Digest: [UInt8]] = [:]
+  private var ownRecipeBytes = 0
+  private var isEnded = false
+  private static let maxRecipeBytes = 128 << 20
+
+  /// Registers a writer. The order of the requests is invariant 3.
+  /// - Throws: `StorageError`; `remoteDamaged`.
+  public init(_ depot: Depot) throws {
+    self.depot = depot
+    let writers = depot.writers
+    id = try writers.register()
+    do {
+      listing = try depot.refreshListing()
+      uploads = try PackUploads(depot.storage, requestCount: depot.options.requestCount)
+    } catch {
+      try? writers.remove(id)
+      throw error
+    }
+    builder = PackBuilder(depot.options, writer: id)
+  }
+
+  /// The bytes of the packs that were uploaded.
+  public var uploadedBytes: UInt64 { uploads.uploadedBytes }
+
+  // MARK: What the depot has
+
+  /// Returns true if the session may count on a pack.
+  private func isUsable(_ pack: DepotPack) -> Bool {
+    listing.isUsable(pack) || ownPacks.contains(pack)
+  }
+
+  /// Returns a pack that has the object and that the session may count on.
+  private func usablePack(_ name: ObjectName) throws -> DepotPack? {
+    try depot.withCache {
+      try depot.index.locations(name.kind, name.id).lazy.map(\.pack).filter(isUsable).min()
+    }
+  }
+
+  private func holds(_ name: ObjectName) throws -> Bool {
+    if pending.contains(name) { return true }
+    return try usablePack(name) != nil
+  }
+
+  private func resolver() -> BlobResolver {
+    var reader = DepotReader(depot)
+    reader.isAllowed = isUsable
+    return BlobResolver(reader, holds: holds, own: { self.ownRecipes[$0] })
+  }
+
+  public func missing(_ names: [ObjectName]) throws -> [ObjectName] {
+    var missing = try names.filter { try $0.kind != .recipe && !holds($0) }
+    let blobs = names.filter { $0.kind == .recipe && ownRecipes[$0.id] == nil }.map(\.id)
+    if !blobs.isEmpty {
+      // A blob that is a chunk as well may lack a recipe: only the recipe was asked for.
+      let resolver = resolver()
+      for (blob, resolution) in zip(blobs, try resolver.resolve(blobs)) {
+        if case .recipe = resolution { continue }
+        missing.append(ObjectName(kind: .recipe, id: blob))
+      }
+      let order = Set(missing)
+      missing = names.filter { order.contains($0) }
+    }
+    return missing
+  }
+
+  public func missingBlobs(_ blobs: [Digest]) throws -> [Digest] {
+    zip(blobs, try resolver().resolve(blobs)).filter { $0.1 == nil }.map(\.0)
+  }
+
+  /// Returns those of the snapshots, given by their ids, whose objects all stay while the session runs. Others are no
+  /// bases: a collection may delete what only they protect.
+  public func usableBases(_ ids: [Digest]) throws -> [Digest] {
+    ids.filter { depot.completeness.packs(of: $0)?.allSatisfy(isUsable) ?? false }
+  }
+
+  // MARK: Frames
+
+  /// Adds a frame after comparing its objects with their ids.
+  public func append(_ frame: RawFrame) throws {
+    let decoded: DecodedFrame
+    do throws(CodecError) { decoded = try depot.decoder.verify(frame) } catch {
+      throw DepotError(
+        .damaged, "a frame for \(depot.name)", "is damaged: \(error)",
+        hint: "Run 'imgstore verify --deep' here")
+    }
+    for object in frame.header.objects {
+      pending.insert(ObjectName(kind: object.kind, id: object.id))
+      guard object.kind == .recipe, ownRecipes[object.id] == nil else { continue }
+      ownRecipes[object.id] = decoded.withBytes(start: object.start, length: object.length) {
+        [UInt8]($0)
+      }
+      ownRecipeBytes += object.length
+      guard ownRecipeBytes <= DepotSession.maxRecipeBytes else {
+        throw DepotError(.failed, "one push", "has more recipes than memory should hold")
+      }
+    }
+    try builder.append(frame)
+    if builder.isFull { try finishPack() }
+  }
+
+  private func finishPack() throws {
+    guard !builder.isEmpty else { return }
+    let pack = builder.finish()
+    builder = PackBuilder(depot.options, writer: id)
+    ownPacks.insert(pack.directory.pack)
+    newDirectories.append(pack.directory)
+    try uploads.add(pack)
+  }
+
+  /// Uploads everything that was appended.
+  public func flush() throws {
+    try finishPack()
+    try uploads.finish()
+    let directories = newDirectories
+    newDirectories = []
+    try depot.index.add { add in for directory in directories { try add(directory) } }
+    depot.noteUploaded(directories)
+    pending = []
+  }
+
+  // MARK: Snapshots
+
+  public func commit(_ snapshot: TransferredSnapshot, bases: [Digest]) throws -> Int {
+    let image = try ImageName(snapshot.snapshot.image)
+    try flush()
+    try requireComplete(snapshot, image, bases)
+    // The check that decides comes after the ref. This one makes a ref that is taken back unlikely.
+    try requireRegistered()
+    let (number, isNew) = try addRef(snapshot, image)
+    do {
+      try requireRegistered()
+    } catch {
+      if isNew { try depot.marks.takeBack(image, number) }
+      throw error
+    }
+    try DepotSignatures(storage: depot.storage).write(snapshot.signatures, image, number)
+    return number
+  }
+
+  private func addRef(
+    _ snapshot: TransferredSnapshot, _ image: ImageName
+  ) throws -> (number: Int, isNew: Bool) {
+    let numbers = try depot.refs.numbers(of: image).existing
+    let ids = try depot.snapshotIDs(of: image, numbers)
+    for (number, id) in zip(numbers, ids).reversed() where id == snapshot.id {
+      if try depot.marks.adopt(image, number) { return (number, false) }
+    }
+    return (try depot.refs.append(snapshot.bytes, snapshot.id, to: image), true)
+  }
+
+  private func requireRegistered() throws {
+    guard try depot.writers.isRegistered(id) else {
+      throw DepotError(
+        .remoteUnavailable, "the push to \(depot.name)",
+        "was evicted: an administrator removed the registration of this writer",
+        hint: "Repeat the command. Evict writers only after they have ended")
+    }
+  }
+
+  /// Checks that packs which the session may count on have everything that the snapshot needs.
+  /// - Throws: `objectMissing`; errors of reading trees.
+  private func requireComplete(
+    _ snapshot: TransferredSnapshot, _ image: ImageName, _ bases: [Digest]
+  ) throws {
+    var packs: Set<DepotPack> = []
+    func require(_ name: ObjectName) throws {
+      if let pack = try usablePack(name) {
+        packs.insert(pack)
+        return
+      }
+      throw DepotError(
+        .objectMissing, "the \(name.kind.noun) \(name.id.shortHex)",
+        "of \(image) is in no pack of \(depot.name) that lasts",
+        hint: "Repeat the command. A collection may be removing packs there at present")
+    }
+    let usable = try usableBases(bases)
+    for base in usable { packs.formUnion(depot.completeness.packs(of: base) ?? []) }
+    let needs = try SnapshotWalk.needs(
+      of: snapshot.snapshot, bases: try snapshots(usable, of: image), in: depot.options.localStore,
+      reading: directories)
+    for name in needs.objects { try require(name) }
+    let resolver = resolver()
+    var blobs = needs.blobs
+    var seen = Set(blobs)
+    while !blobs.isEmpty {
+      var parts: [Digest] = []
+      for (blob, resolution) in zip(blobs, try resolver.resolve(blobs)) {
+        switch resolution {
+        case nil: try require(ObjectName(kind: .recipe, id: blob))
+        case .chunk: try require(ObjectName(kind: .chunk, id: blob))
+        case .recipe(let recipe):
+          if let place = recipe.place { packs.insert(place.pack) } else {
+            try require(ObjectName(kind: .recipe, id: blob))
+          }
+          for chunk in recipe.references.chunks { try require(ObjectName(kind: .chunk, id: chunk)) }
+          for part in recipe.references.blobs
+          where part.sizeBytes > 0 && seen.insert(part.id).inserted {
+            parts.append(part.id)
+          }
+        }
+      }
+      blobs = parts
+    }
+    depot.completeness.record(snapshot.id, packs)
+  }
+
+  /// Returns the snapshots of an image with these ids.
+  private func snapshots(_ ids: [Digest], of image: ImageName) throws -> [Snapshot] {
+    guard depot.options.localStore != nil, !ids.isEmpty else { return [] }
+    var result: [Snapshot] = []
+    for number in try depot.refs.numbers(of: image).existing {
+      if let ref = try depot.refs.read(image, number), ids.contains(ref.id) {
+        result.append(ref.snapshot)
+      }
+    }
+    return result
+  }
+
+  /// Reads directories, from the store of this machine if it has them. They have the same ids everywhere.
+  private func directories(_ ids: [Tree.IDs]) throws -> [DirectoryContent] {
+    var result: [DirectoryContent?] = ids.map { ids in
+      depot.options.localStore.flatMap { try? DirectoryContent(ids, from: $0) }
+    }
+    let missing = zip(ids, result).filter { $0.1 == nil }.map(\.0)
+    if !missing.isEmpty {
+      var contents = try DepotSource(depot).directories(missing)[...]
+      for index in result.indices where result[index] == nil { result[index] = contents.popFirst() }
+    }
+    return result.compactMap { $0 }
+  }
+
+  public func tag(_ tag: String, of image: ImageName, _ number: Int) throws -> Int {
+    try depot.marks.tag(tag, of: image, number)
+  }
+
+  public func pin(_ image: ImageName, _ number: Int, reason: String) throws {
+    try depot.marks.pin(image, number, reason: reason)
+  }
+
+  /// Uploads what was appended, so that it need not be sent again, and removes the registration.
+  public func end() {
+    if isEnded { return }
+    isEnded = true
+    try? flush()
+    uploads.close()
+    try? depot.writers.remove(id)
+  }
+}
