@@ -51,13 +51,21 @@ public struct DepotSource: TransferSource {
   }
 
   public func contents(of blobs: [Digest]) throws -> [BlobContent?] {
-    try resolver().resolve(blobs).map { resolution in
+    try resolve(blobs).map { resolution in
       switch resolution {
       case nil: nil
       case .chunk: .chunk
       case .recipe(let recipe): .recipe(recipe.references)
       }
     }
+  }
+
+  /// Resolves blobs. What the latest listing lacks may be in packs that were uploaded since.
+  private func resolve(_ blobs: [Digest]) throws -> [BlobResolver.Resolution?] {
+    let result = try resolver().resolve(blobs)
+    guard result.contains(where: { $0 == nil }) else { return result }
+    _ = try depot.refreshListing()
+    return try resolver().resolve(blobs)
   }
 
   private func resolver() throws -> BlobResolver {
@@ -109,17 +117,24 @@ public struct DepotSource: TransferSource {
   private func selections(
     _ names: Set<ObjectName>
   ) throws -> [FrameLocation: [ObjectName: ObjectLocation]] {
-    let listing = try depot.listing()
     let blobs = names.filter { $0.kind == .recipe }.map(\.id)
     var recipes: [Digest: ObjectLocation] = [:]
-    for (blob, resolution) in zip(blobs, try resolver().resolve(blobs)) {
+    for (blob, resolution) in zip(blobs, try resolve(blobs)) {
       if case .recipe(let recipe) = resolution { recipes[blob] = recipe.place }
+    }
+    var listing = try depot.listing()
+    var isFresh = false
+    func place(_ name: ObjectName) throws -> ObjectLocation? {
+      if let recipe = name.kind == .recipe ? recipes[name.id] : nil { return recipe }
+      if let place = try bestPlace(name, listing) { return place }
+      guard !isFresh else { return nil }
+      isFresh = true
+      listing = try depot.refreshListing()
+      return try bestPlace(name, listing)
     }
     var selections: [FrameLocation: [ObjectName: ObjectLocation]] = [:]
     for name in names {
-      let copies = try depot.withCache { try depot.index.locations(name.kind, name.id) }
-      let chosen = name.kind == .recipe ? recipes[name.id] : nil
-      guard let place = chosen ?? listing.best(copies) else {
+      guard let place = try place(name) else {
         throw DepotError(
           .objectMissing, "\(name.kind.noun) \(name.id.shortHex)", "is in no pack of \(self.name)",
           hint: "Verify the depot to see which snapshots are affected")
@@ -127,6 +142,10 @@ public struct DepotSource: TransferSource {
       selections[place.frame, default: [:]][name] = place
     }
     return selections
+  }
+
+  private func bestPlace(_ name: ObjectName, _ listing: PackListing) throws -> ObjectLocation? {
+    listing.best(try depot.withCache { try depot.index.locations(name.kind, name.id) })
   }
 
   /// Passes on a frame of which most is wanted as it is, and the wanted objects of another one in new frames.

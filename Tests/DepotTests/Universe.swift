@@ -1,0 +1,207 @@
+// A few small snapshots that share objects, and frames of their objects, for tests of depots.
+
+import Codec
+import Foundation
+import Platform
+import Store
+
+/// A generator of reproducible numbers (SplitMix64, Steele et al., 2014).
+struct SeededGenerator: RandomNumberGenerator, Sendable {
+  private var state: UInt64
+  init(_ seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+}
+
+/// A snapshot with everything that it needs.
+struct UniverseSnapshot: Sendable {
+  let image: ImageName
+  let snapshot: Snapshot
+  let bytes: [UInt8]
+  let id: Digest
+  /// Trees, times and the like.
+  let objects: [ObjectName]
+  let blobs: [Digest]
+  /// All objects, with chunks and recipes.
+  let all: Set<ObjectName>
+}
+
+/// The snapshots, their objects, and a store that has them.
+final class Universe: Sendable {
+  let snapshots: [UniverseSnapshot]
+  let objects: [ObjectName: [UInt8]]
+  /// A second recipe for blobs: the same bytes cut elsewhere.
+  let otherRecipes: [Digest: (recipe: [UInt8], chunks: [ObjectName])]
+  private let frames: [ObjectName: RawFrame]
+  /// Frames of two objects.
+  private let pairs: [Set<ObjectName>: RawFrame]
+  private let otherFrames: [Digest: [RawFrame]]
+  let store: ObjectStore
+
+  /// Creates snapshots of two images.
+  init() throws {
+    var generator = SeededGenerator(1)
+    var objects: [ObjectName: [UInt8]] = [:]
+    var others: [Digest: (recipe: [UInt8], chunks: [ObjectName])] = [:]
+    func chunk(_ bytes: [UInt8]) -> ObjectName {
+      let name = ObjectName(kind: .chunk, id: SHA256.digest(of: bytes))
+      objects[name] = bytes
+      return name
+    }
+    let small = (0..<6).map { index in
+      chunk((0..<40).map { _ in UInt8.random(in: 0...255, using: &generator) } + [UInt8(index)])
+    }
+    // Blobs with a recipe of two chunks, and another recipe of the same bytes.
+    let large = (0..<2).map { _ -> (blob: Digest, parts: [ObjectName]) in
+      let bytes = (0..<60).map { _ in UInt8.random(in: 0...255, using: &generator) }
+      let blob = SHA256.digest(of: bytes)
+      func cut(_ at: Int) -> (recipe: [UInt8], chunks: [ObjectName]) {
+        let parts = [chunk(Array(bytes[..<at])), chunk(Array(bytes[at...]))]
+        var list = ChunkList()
+        list.append(parts[0].id, lengthBytes: at)
+        list.append(parts[1].id, lengthBytes: bytes.count - at)
+        return (list.encode(), parts)
+      }
+      let first = cut(20)
+      objects[ObjectName(kind: .recipe, id: blob)] = first.recipe
+      others[blob] = cut(45)
+      return (blob, first.chunks)
+    }
+    let images = [try ImageName("a"), try ImageName("b é")]
+    var snapshots: [UniverseSnapshot] = []
+    for number in 0..<6 {
+      let files = (0..<6).filter { $0 == number || $0 % 3 == number % 3 }.map { small[$0].id }
+      snapshots.append(
+        try Universe.snapshot(
+          images[number % 2], number, files: files,
+          blob: number % 3 == 2 ? nil : large[number % 2], &objects))
+    }
+    self.snapshots = snapshots
+    self.objects = objects
+    otherRecipes = others
+    (frames, pairs) = try Universe.frames(objects)
+    otherFrames = try others.mapValues { other in
+      try other.chunks.map { try Universe.frame([($0, objects[$0] ?? [])]) }
+    }.merging(
+      others.map { blob, other in
+        (blob, [try Universe.frame([(ObjectName(kind: .recipe, id: blob), other.recipe)])])
+      }, uniquingKeysWith: +)
+    store = try Universe.store(objects)
+  }
+
+  private static func snapshot(
+    _ image: ImageName, _ number: Int, files: [Digest],
+    blob: (blob: Digest, parts: [ObjectName])?, _ objects: inout [ObjectName: [UInt8]]
+  ) throws -> UniverseSnapshot {
+    var own: [ObjectName] = []
+    let time = Timestamp(seconds: 1_000_000, nanoseconds: 0)
+    func directory(_ entries: [Entry]) -> Tree.IDs {
+      Tree.encode(entries) { object in
+        let name = ObjectName(kind: object.kind, id: object.id)
+        objects[name] = object.bytes
+        own.append(name)
+      }
+    }
+    func file(_ name: String, _ blob: Digest, _ size: UInt64) -> Entry {
+      Entry(
+        name: Array(name.utf8), content: .file(blob: blob, sizeBytes: size), mode: 0o644, uid: 0,
+        gid: 0, modified: time)
+    }
+    func folder(_ name: String, _ ids: Tree.IDs) -> Entry {
+      Entry(
+        name: Array(name.utf8), content: .directory(tree: ids.tree), mode: 0o755, uid: 0, gid: 0,
+        modified: time, times: ids.times)
+    }
+    // The lower directory is common to all snapshots with the same files.
+    let lower = directory(files.enumerated().map { file("f\($0)", $1, 41) })
+    var entries = [folder("d", lower)]
+    if let blob { entries.append(file("large", blob.blob, 60)) }
+    entries.append(file("n\(number)", files[0], 41))
+    let root = directory(entries)
+    let snapshot = Snapshot(
+      image: image.text, created: time, parent: nil, message: "\(number)", provenance: [],
+      tables: [],
+      components: [.init(role: .rootTree, path: Array("/x".utf8), entry: folder("", root))],
+      notes: [], facts: [], entryCount: 3, contentBytes: 100)
+    let bytes = snapshot.encode()
+    var all = Set(own)
+    for file in files { all.insert(ObjectName(kind: .chunk, id: file)) }
+    if let blob {
+      all.insert(ObjectName(kind: .recipe, id: blob.blob))
+      all.formUnion(blob.parts)
+    }
+    return UniverseSnapshot(
+      image: image, snapshot: snapshot, bytes: bytes, id: SHA256.digest(of: bytes), objects: own,
+      blobs: Array(Set(files)) + (blob.map { [$0.blob] } ?? []), all: all)
+  }
+
+  // MARK: Frames
+
+  static func frame(_ objects: [(ObjectName, [UInt8])]) throws -> RawFrame {
+    let repacker = FrameRepacker()
+    var result: [RawFrame] = []
+    for (name, bytes) in objects {
+      try bytes.withUnsafeBytes {
+        try repacker.add(name.kind, name.id, $0) { result.append($0) }
+      }
+    }
+    try repacker.finish { result.append($0) }
+    guard result.count == 1, let frame = result.first else { throw CocoaError(.featureUnsupported) }
+    return frame
+  }
+
+  private static func frames(
+    _ objects: [ObjectName: [UInt8]]
+  ) throws -> ([ObjectName: RawFrame], [Set<ObjectName>: RawFrame]) {
+    var frames: [ObjectName: RawFrame] = [:]
+    var pairs: [Set<ObjectName>: RawFrame] = [:]
+    let names = objects.keys.sorted { ($0.kind.rawValue, $0.id) < ($1.kind.rawValue, $1.id) }
+    for (index, name) in names.enumerated() {
+      frames[name] = try frame([(name, objects[name] ?? [])])
+      for other in names[(index + 1)...] {
+        pairs[[name, other]] = try frame([(name, objects[name] ?? []), (other, objects[other] ?? [])])
+      }
+    }
+    return (frames, pairs)
+  }
+
+  /// Returns frames with these objects, one or two in each.
+  func frames(
+    _ names: [ObjectName], inPairs: Bool, using generator: inout SeededGenerator
+  ) -> [RawFrame] {
+    var rest = names.shuffled(using: &generator)
+    var result: [RawFrame] = []
+    while let name = rest.popLast() {
+      if inPairs, let other = rest.last, let frame = pairs[[name, other]] {
+        rest.removeLast()
+        result.append(frame)
+      } else if let frame = frames[name] {
+        result.append(frame)
+      }
+    }
+    return result
+  }
+
+  /// Returns frames with the other recipe of a blob and its chunks.
+  func otherFrames(of blob: Digest) -> [RawFrame] { otherFrames[blob] ?? [] }
+
+  private static func store(_ objects: [ObjectName: [UInt8]]) throws -> ObjectStore {
+    let path = FileManager.default.temporaryDirectory.path + "/depot-universe-\(randomName())"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    let store = try ObjectStore(
+      KernelFileSystem.shared, path: Array(path.utf8), create: true, report: { _ in })
+    let session = try store.beginSession()
+    try session.withWorker { worker in
+      for (name, bytes) in objects { try worker.add(name.kind, name.id, bytes) }
+    }
+    try session.finish()
+    // The open descriptors are enough.
+    return store
+  }
+}
