@@ -135,10 +135,12 @@ public final class MemoryObjectStorage: ObjectStorage {
     while true {
       let request = StorageRequest(.list, prefix, after: last)
       let page = try perform(request) { objects in
-        objects.lazy.filter { key, _ in
-          key.text.utf8.starts(with: prefix.utf8) && last.map { $0 < key } ?? true
-        }.map { ListedObject(key: $0, sizeBytes: UInt64($1.count)) }.sorted { $0.key < $1.key }
-          .prefix(pageSize)
+        var matches: [ListedObject] = []
+        for (key, bytes) in objects
+        where key.text.utf8.starts(with: prefix.utf8) && last.map({ $0 < key }) ?? true {
+          matches.append(ListedObject(key: key, sizeBytes: UInt64(bytes.count)))
+        }
+        return matches.sorted { $0.key < $1.key }.prefix(pageSize)
       }
       guard try body(Array(page)), page.count == pageSize else { return }
       last = page.last?.key

@@ -8,18 +8,27 @@ public struct ObjectKey: Hashable, Sendable, Comparable, CustomStringConvertible
 
   /// Parses a key; nil for an invalid one.
   public init?(_ text: String) {
-    let isValid = text.utf8.allSatisfy { byte in
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-        UInt8(ascii: "0")...UInt8(ascii: "9"):
-        true
-      default: "/-_.+%@=".utf8.contains(byte)
-      }
+    guard (1...900).contains(text.utf8.count) else { return nil }
+    var text = text
+    let isValid = text.withUTF8 { bytes in
+      bytes.allSatisfy(ObjectKey.isValid)
+        && bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).allSatisfy {
+          !$0.isEmpty && !$0.elementsEqual([0x2e]) && !$0.elementsEqual([0x2e, 0x2e])
+        }
     }
-    guard isValid, (1...900).contains(text.utf8.count) else { return nil }
-    for part in text.split(separator: "/", omittingEmptySubsequences: false)
-    where part.isEmpty || part == "." || part == ".." { return nil }
+    guard isValid else { return nil }
     self.text = text
+  }
+
+  private static func isValid(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "-"),
+      UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "+"), UInt8(ascii: "%"),
+      UInt8(ascii: "@"), UInt8(ascii: "="):
+      true
+    default: false
+    }
   }
 
   public var description: String { text }

@@ -3,7 +3,7 @@
 // What must hold, at the end and for readers meanwhile:
 // 1. A snapshot that was reported as pushed, and that nobody has removed, has its ref, and every object can be read.
 // 2. A number of an image is reported for one snapshot only.
-// 3. After evictions of all writers, and collections without others, no pack has an object that no snapshot needs, and
+// 3. In one history of eight: after evictions of all writers, and collections without others, no pack has an object that no snapshot needs, and
 //    no marks, registrations or intents are left.
 
 import Codec
@@ -73,7 +73,7 @@ struct DepotModel {
       }
       baton.run(actors, on: threads)
       try check(bucket, ledger)
-      try checkCollection(bucket, ledger)
+      if seed % 8 == 0 { try checkCollection(bucket, ledger) }
     } catch let error as ModelFailure {
       throw ModelFailure(seed: seed, reason: error.reason, log: baton.log)
     } catch {
@@ -347,7 +347,7 @@ struct DepotModel {
     var options = CollectionOptions()
     options.minNeededShare = 1.1
     options.wait = { _ in false }
-    for _ in 0..<3 { _ = try depot.collect(options) }
+    for _ in 0..<2 { _ = try depot.collect(options) }
     try check(bucket, ledger)
     try requireMinimal(depot, bucket)
   }

@@ -30,11 +30,17 @@ public struct WriterID: Hashable, Sendable, Comparable, CustomStringConvertible 
 
   /// Parses 32 lower-case digits; nil for other text.
   public init?(_ text: some StringProtocol) {
-    guard text.utf8.count == 32, let high = UInt64(text.prefix(16), radix: 16),
-      let low = UInt64(text.suffix(16), radix: 16)
-    else { return nil }
-    self.init(high: high, low: low)
-    guard description == text else { return nil }
+    self.init(hexDigits: Array(text.utf8)[...])
+  }
+
+  init?(hexDigits digits: ArraySlice<UInt8>) {
+    guard digits.count == 32 else { return nil }
+    var words: (UInt64, UInt64) = (0, 0)
+    for digit in digits {
+      guard !(0x41...0x46).contains(digit), let value = hexValue(digit) else { return nil }
+      words = (words.0 << 4 | words.1 >> 60, words.1 << 4 | UInt64(value))
+    }
+    self.init(high: words.0, low: words.1)
   }
 
   public var description: String {
@@ -57,9 +63,11 @@ public struct DepotPack: Hashable, Sendable, Comparable, CustomStringConvertible
   init(digest: Digest, writer: WriterID) { (self.digest, self.writer) = (digest, writer) }
 
   init?(_ text: some StringProtocol) {
-    guard text.utf8.count == 97, let dash = text.firstIndex(of: "-"),
-      let digest = Digest(hex: text[..<dash]), digest.hex == text[..<dash],
-      let writer = WriterID(text[text.index(after: dash)...])
+    let bytes = Array(text.utf8)
+    guard bytes.count == 97, bytes[64] == UInt8(ascii: "-"),
+      bytes.allSatisfy({ !(0x41...0x46).contains($0) }),
+      let digest = Digest(hexDigits: Array(bytes[..<64])),
+      let writer = WriterID(hexDigits: bytes[65...])
     else { return nil }
     self.init(digest: digest, writer: writer)
   }
