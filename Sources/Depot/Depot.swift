@@ -35,7 +35,7 @@ import Store
 /// An open depot. Any thread may call its methods.
 public final class Depot: Sendable {
   let storage: any ObjectStorage
-  let options: DepotOptions
+  package let options: DepotOptions
   /// The id of the depot.
   public let id: WriterID
   let index: LocationIndex
@@ -143,18 +143,18 @@ public final class Depot: Sendable {
 }
 
 /// The packs of a depot at one time.
-struct PackListing: Sendable {
+package struct PackListing: Sendable {
   /// The packs that will be deleted. Listed first: see the invariants of `Depot`.
-  let doomed: Set<DepotPack>
+  package let doomed: Set<DepotPack>
   /// All packs with their sizes, the doomed ones included.
-  private(set) var packs: [DepotPack: UInt64]
+  package private(set) var packs: [DepotPack: UInt64]
 
   /// The most packs of a depot.
   private static let maxPacks = 4 << 20
 
   /// Lists `doomed/`, then `packs/`.
   /// - Throws: `remoteDamaged` for more packs than any depot has; `StorageError`.
-  init(_ storage: any ObjectStorage) throws {
+  package init(_ storage: any ObjectStorage) throws {
     var doomed: Set<DepotPack> = []
     try PackListing.list(storage, DepotKeys.doomed) { pack, _ in
       doomed.insert(pack)

@@ -7,12 +7,11 @@
 //    no marks, registrations or intents are left.
 
 import Codec
+import Depot
 import ObjectStorage
 import Platform
 import Store
 import Transfer
-
-@testable import Depot
 
 /// A violated invariant.
 struct ModelFailure: Error, CustomStringConvertible {
@@ -165,7 +164,7 @@ struct DepotModel {
       ledger.forgotten.insert(Ledger.key(report.image, report.number))
       try depot.forget(report.image, report.number)
     case .administrator:
-      guard let id = try depot.writers.ids().sorted().randomElement(using: &generator) else {
+      guard let id = try depot.registeredWriters().randomElement(using: &generator)?.id else {
         return
       }
       ledger.hasEvictions = true
@@ -328,7 +327,7 @@ struct DepotModel {
 
   private func checkCollection(_ bucket: MemoryObjectStorage, _ ledger: Ledger) throws {
     let depot = try plainDepot(bucket)
-    for id in try depot.writers.ids() { _ = try depot.evict(id) }
+    for writer in try depot.registeredWriters() { _ = try depot.evict(writer.id) }
     // A living writer that was evicted and then died may have left a ref without its objects.
     for (image, numbers) in try depot.refs.allNumbers() {
       for number in numbers.existing {

@@ -1,10 +1,9 @@
 // The protocol of depots in random interleavings (the invariants are in Depot.swift and DepotModel.swift).
 
+import Depot
 import Foundation
 import Platform
 import Testing
-
-@testable import Depot
 
 @Suite struct DepotModelTests {
   private static let environment = ProcessInfo.processInfo.environment

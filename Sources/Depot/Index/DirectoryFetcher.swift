@@ -11,9 +11,13 @@ import Platform
 import Store
 
 /// Reads directories of packs.
-struct DirectoryFetcher: Sendable {
+package struct DirectoryFetcher: Sendable {
   let storage: any ObjectStorage
   let requestCount: Int
+
+  package init(storage: any ObjectStorage, requestCount: Int) {
+    (self.storage, self.requestCount) = (storage, requestCount)
+  }
 
   /// The bytes of a pack that one request reads. Most frames are smaller, so a request returns several headers.
   private static let windowBytes: UInt64 = 1 << 20
@@ -73,7 +77,7 @@ struct DirectoryFetcher: Sendable {
 
   /// Reads the directory of a pack from the pack; nil if the pack vanished.
   /// - Throws: `remoteDamaged` if the pack is not a sequence of frames.
-  func readPack(_ pack: DepotPack, sizeBytes: UInt64) throws -> PackDirectory? {
+  package func readPack(_ pack: DepotPack, sizeBytes: UInt64) throws -> PackDirectory? {
     do {
       return try walk(pack, sizeBytes: sizeBytes)
     } catch let error as CodecError {

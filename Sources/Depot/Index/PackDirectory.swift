@@ -14,12 +14,12 @@ import Codec
 import Store
 
 /// The headers of all frames of one pack.
-struct PackDirectory: Sendable {
-  let pack: DepotPack
-  let sizeBytes: UInt64
+package struct PackDirectory: Sendable {
+  package let pack: DepotPack
+  package let sizeBytes: UInt64
   /// The headers and directories of the frames, one behind the other.
-  let headers: [UInt8]
-  let frameCount: Int
+  package let headers: [UInt8]
+  package let frameCount: Int
 
   /// The bytes before the first frame.
   static let frontBytes = 16
@@ -27,14 +27,14 @@ struct PackDirectory: Sendable {
   static let maxPackBytes: UInt64 = 1 << 30
 
   /// A frame with its offset in the pack.
-  struct Frame {
-    let offset: UInt64
-    let header: FrameHeader
+  package struct Frame {
+    package let offset: UInt64
+    package let header: FrameHeader
   }
 
   /// Calls `body` for each frame, in order.
   /// - Throws: `corrupt` if the headers are invalid or do not cover the pack; errors of `body`.
-  func forEachFrame(_ body: (Frame) throws -> Void) throws {
+  package func forEachFrame(_ body: (Frame) throws -> Void) throws {
     try headers.withUnsafeBytes { bytes in
       var offset = UInt64(PackDirectory.frontBytes)
       var position = 0
@@ -57,7 +57,7 @@ struct PackDirectory: Sendable {
 }
 
 /// The content of an object in `dirs/`.
-enum DirectoryObject {
+package enum DirectoryObject {
   private static let magic = Array("IMGDIRS".utf8) + [1]
   /// The largest object that a reader accepts.
   static let maxBytes = 64 << 20
@@ -65,7 +65,7 @@ enum DirectoryObject {
   static let targetBytes = 8 << 20
 
   /// Returns the bytes of an object, which name it.
-  static func encode(_ directories: [PackDirectory]) -> [UInt8] {
+  package static func encode(_ directories: [PackDirectory]) -> [UInt8] {
     var writer = ByteWriter()
     writer.reserve(directories.reduce(64) { $0 + $1.headers.count + 64 })
     writer.raw(magic)
@@ -84,7 +84,7 @@ enum DirectoryObject {
   /// Reads the bytes of an object.
   /// - Throws: `corrupt` for other content, an invalid frame, or frames that do not cover their pack;
   ///   `overLimit`; `truncated`.
-  static func decode(_ bytes: [UInt8]) throws(CodecError) -> [PackDirectory] {
+  package static func decode(_ bytes: [UInt8]) throws(CodecError) -> [PackDirectory] {
     let directories = try bytes.withUnsafeBytes { (bytes) throws(CodecError) in
       var reader = ByteReader(bytes)
       guard try reader.raw(min(magic.count, reader.remaining)) == magic else {

@@ -26,7 +26,7 @@ public struct WriterID: Hashable, Sendable, Comparable, CustomStringConvertible 
   let high: UInt64
   let low: UInt64
 
-  init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
+  package init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
 
   /// Parses 32 lower-case digits; nil for other text.
   public init?(_ text: some StringProtocol) {

@@ -85,7 +85,7 @@ public struct ProcessIdentity: Sendable, Equatable {
       started: values["started"].flatMap { Int64($0) } ?? 0)
   }
 
-  init(
+  package init(
     host: String, bootID: String, namespace: String, process: Int, startTicks: UInt64,
     started: Int64
   ) {

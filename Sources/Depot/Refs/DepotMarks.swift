@@ -17,7 +17,7 @@ import Platform
 import Store
 
 /// Marks and removes snapshots. A value without state of its own.
-struct DepotMarks: Sendable {
+package struct DepotMarks: Sendable {
   let refs: DepotRefs
   let makeID: @Sendable () -> WriterID
   private var storage: any ObjectStorage { refs.storage }
@@ -171,7 +171,7 @@ struct DepotMarks: Sendable {
   /// - Parameter ignoresMarks: accepts tags, pins and adoptions.
   /// - Returns: false if the image has no such snapshot.
   /// - Throws: `snapshotProtected` for a tagged or pinned snapshot; `StorageError`.
-  func forget(_ image: ImageName, _ number: Int, ignoresMarks: Bool = false) throws -> Bool {
+  package func forget(_ image: ImageName, _ number: Int, ignoresMarks: Bool = false) throws -> Bool {
     let intent = DepotKeys.forgetting(image, number, makeID())
     guard try storage.size(of: DepotKeys.ref(image, number)) != nil else {
       if try refs.isRemoved(image, number) { try finishForgetting(image, number) }
@@ -189,7 +189,7 @@ struct DepotMarks: Sendable {
   }
 
   /// Takes back a ref that was created and not reported, unless it is marked or adopted.
-  func takeBack(_ image: ImageName, _ number: Int) throws {
+  package func takeBack(_ image: ImageName, _ number: Int) throws {
     let intent = DepotKeys.forgetting(image, number, makeID())
     _ = try storage.create(intent, .bytes([]), isUnique: true)
     let isAdopted = try storage.size(of: adoption(image, number)) != nil
@@ -232,5 +232,5 @@ struct DepotMarks: Sendable {
 }
 
 extension Depot {
-  var marks: DepotMarks { DepotMarks(refs, makeID: options.makeID) }
+  package var marks: DepotMarks { DepotMarks(refs, makeID: options.makeID) }
 }

@@ -12,18 +12,18 @@ import Platform
 import Store
 
 /// Reads and creates refs. A value without state of its own.
-struct DepotRefs: Sendable {
+package struct DepotRefs: Sendable {
   let storage: any ObjectStorage
   let cache: RefCache
 
   /// The numbers of an image.
-  struct Numbers {
+  package struct Numbers {
     /// The snapshots, in ascending order.
-    var existing: [Int] = []
+    package var existing: [Int] = []
     /// The refs of removed snapshots, which a removal left behind.
-    var leftover: [Int] = []
+    package var leftover: [Int] = []
     /// The highest number that was ever used.
-    var highest = 0
+    package var highest = 0
   }
 
   /// The most images, or numbers of one image, that a reader accepts.
@@ -67,7 +67,7 @@ struct DepotRefs: Sendable {
   }
 
   /// Returns the numbers of all images that have any.
-  func allNumbers() throws -> [ImageName: Numbers] {
+  package func allNumbers() throws -> [ImageName: Numbers] {
     var refs: [ImageName: Set<Int>] = [:]
     var removed: [ImageName: Set<Int>] = [:]
     try DepotRefs.forEachKey("refs", storage) { image, rest in
@@ -112,7 +112,7 @@ struct DepotRefs: Sendable {
 
   /// Reads a ref; nil if it does not exist.
   /// - Throws: `remoteDamaged` if its bytes are damaged, or those of another ref; `StorageError`.
-  func read(_ image: ImageName, _ number: Int) throws -> RefRecord? {
+  package func read(_ image: ImageName, _ number: Int) throws -> RefRecord? {
     let key = DepotKeys.ref(image, number)
     if let bytes = cache.read(key, limitBytes: RefLog.maxRefBytes),
       let ref = try? decode(bytes, image, number)
@@ -147,7 +147,7 @@ struct DepotRefs: Sendable {
   /// - Returns: the numbers.
   /// - Throws: `remoteDamaged` if a ref cannot be read and its number is not recorded as removed.
   @discardableResult
-  func readAll(
+  package func readAll(
     _ body: (ImageName, Int, RefRecord) throws -> Void
   ) throws -> [ImageName: Numbers] {
     let numbers = try allNumbers()
@@ -165,7 +165,7 @@ struct DepotRefs: Sendable {
   }
 
   /// Returns true if `removed/` has the number.
-  func isRemoved(_ image: ImageName, _ number: Int) throws -> Bool {
+  package func isRemoved(_ image: ImageName, _ number: Int) throws -> Bool {
     try storage.size(of: DepotKeys.removed(image, number)) != nil
   }
 
@@ -193,5 +193,5 @@ struct DepotRefs: Sendable {
 }
 
 extension Depot {
-  var refs: DepotRefs { DepotRefs(storage: storage, cache: refCache) }
+  package var refs: DepotRefs { DepotRefs(storage: storage, cache: refCache) }
 }
