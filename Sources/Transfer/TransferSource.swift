@@ -40,6 +40,10 @@ public protocol TransferSession: AnyObject {
   /// Returns the blobs whose content the place lacks, at least in part, in their order.
   func missingBlobs(_ blobs: [Digest]) throws -> [Digest]
 
+  /// Returns those of the snapshots in the place's history, by their ids, whose objects all stay in the place until the
+  /// session ends. Only they may be bases of a walk and of `commit`.
+  func usableBases(_ ids: [Digest]) throws -> [Digest]
+
   /// Adds a frame. May return before it is verified and written.
   func append(_ frame: RawFrame) throws
 
@@ -60,6 +64,10 @@ public protocol TransferSession: AnyObject {
 
   /// Ends the session. Complete packs stay.
   func end()
+}
+
+extension TransferSession {
+  public func usableBases(_ ids: [Digest]) throws -> [Digest] { ids }
 }
 
 /// Objects in memory, compared with their ids.

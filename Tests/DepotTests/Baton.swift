@@ -1,6 +1,7 @@
 // Runs actors on threads of their own, one at a time: before each request of an object store, a seeded generator decides
 // who goes on. So a seed fixes the whole history.
 
+import DepotTestSupport
 import Glibc
 import ObjectStorage
 import Platform

@@ -8,6 +8,7 @@
 
 import Codec
 import Depot
+import DepotTestSupport
 import ObjectStorage
 import Platform
 import Store

@@ -1,6 +1,7 @@
 // The protocol of depots in random interleavings (the invariants are in Depot.swift and DepotModel.swift).
 
 import Depot
+import DepotTestSupport
 import Foundation
 import Platform
 import Testing

@@ -21,6 +21,11 @@ package struct PackDirectory: Sendable {
   package let headers: [UInt8]
   package let frameCount: Int
 
+  package init(pack: DepotPack, sizeBytes: UInt64, headers: [UInt8], frameCount: Int) {
+    (self.pack, self.sizeBytes) = (pack, sizeBytes)
+    (self.headers, self.frameCount) = (headers, frameCount)
+  }
+
   /// The bytes before the first frame.
   static let frontBytes = 16
   /// The largest pack that a reader accepts (docs/format.md, "The directory").

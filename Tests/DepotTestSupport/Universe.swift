@@ -6,11 +6,11 @@ import Platform
 import Store
 
 /// A generator of reproducible numbers (SplitMix64, Steele et al., 2014).
-struct SeededGenerator: RandomNumberGenerator, Sendable {
+package struct SeededGenerator: RandomNumberGenerator, Sendable {
   private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
+  package init(_ seed: UInt64) { state = seed }
 
-  mutating func next() -> UInt64 {
+  package mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
     var z = state
     z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
@@ -20,32 +20,32 @@ struct SeededGenerator: RandomNumberGenerator, Sendable {
 }
 
 /// A snapshot with everything that it needs.
-struct UniverseSnapshot: Sendable {
-  let image: ImageName
-  let snapshot: Snapshot
-  let bytes: [UInt8]
-  let id: Digest
+package struct UniverseSnapshot: Sendable {
+  package let image: ImageName
+  package let snapshot: Snapshot
+  package let bytes: [UInt8]
+  package let id: Digest
   /// Trees, times and the like.
-  let objects: [ObjectName]
-  let blobs: [Digest]
+  package let objects: [ObjectName]
+  package let blobs: [Digest]
   /// All objects, with chunks and recipes.
-  let all: Set<ObjectName>
+  package let all: Set<ObjectName>
 }
 
 /// The snapshots, their objects, and a store that has them.
-final class Universe: Sendable {
-  let snapshots: [UniverseSnapshot]
-  let objects: [ObjectName: [UInt8]]
+package final class Universe: Sendable {
+  package let snapshots: [UniverseSnapshot]
+  package let objects: [ObjectName: [UInt8]]
   /// A second recipe for blobs: the same bytes cut elsewhere.
-  let otherRecipes: [Digest: (recipe: [UInt8], chunks: [ObjectName])]
+  package let otherRecipes: [Digest: (recipe: [UInt8], chunks: [ObjectName])]
   private let frames: [ObjectName: RawFrame]
   /// Frames of two objects.
   private let pairs: [Set<ObjectName>: RawFrame]
   private let otherFrames: [Digest: [RawFrame]]
-  let store: ObjectStore
+  package let store: ObjectStore
 
   /// Creates snapshots of two images.
-  init() throws {
+  package init() throws {
     var generator = SeededGenerator(1)
     var objects: [ObjectName: [UInt8]] = [:]
     var others: [Digest: (recipe: [UInt8], chunks: [ObjectName])] = [:]
@@ -172,7 +172,7 @@ final class Universe: Sendable {
   }
 
   /// Returns frames with these objects, one or two in each.
-  func frames(
+  package func frames(
     _ names: [ObjectName], inPairs: Bool, using generator: inout SeededGenerator
   ) -> [RawFrame] {
     var rest = names.shuffled(using: &generator)
@@ -189,7 +189,7 @@ final class Universe: Sendable {
   }
 
   /// Returns frames with the other recipe of a blob and its chunks.
-  func otherFrames(of blob: Digest) -> [RawFrame] { otherFrames[blob] ?? [] }
+  package func otherFrames(of blob: Digest) -> [RawFrame] { otherFrames[blob] ?? [] }
 
   private static func store(_ objects: [ObjectName: [UInt8]]) throws -> ObjectStore {
     let path = FileManager.default.temporaryDirectory.path + "/depot-universe-\(randomName())"

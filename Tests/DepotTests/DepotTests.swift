@@ -1,0 +1,239 @@
+// Pushes to depots, pulls from them, collections, checks and caches.
+
+import Codec
+import Depot
+import DepotTestSupport
+import Foundation
+import ObjectStorage
+import Platform
+import Store
+import Testing
+import Transfer
+
+@Suite struct DepotTests {
+  @Test func `a pulled snapshot is the pushed one, through memory and through files`() throws {
+    for memoryPackBytes in [0, 1 << 20] {
+      var fixture = try DepotFixture()
+      fixture.options.memoryPackBytes = memoryPackBytes
+      let depot = try fixture.open()
+      let scratch = try Scratch()
+      let store = try scratch.store("target")
+      for index in fixture.universe.snapshots.indices {
+        let expected = fixture.universe.snapshots[index]
+        let number = try fixture.push(index, to: depot).number
+        #expect(number == index / 2 + 1)
+        let id = try fixture.pull(expected.image, number, from: try fixture.open(), into: store)
+        #expect(id == expected.id)
+      }
+      let images = try DepotSource(depot).images()
+      #expect(images.map(\.text) == ["a", "b é"])
+      let history = try DepotSource(depot).history(of: images[0])
+      #expect(history.snapshots.map(\.number) == [1, 2, 3])
+      #expect(try depot.verify(deep: true).problems == [])
+      #expect(try depot.verify(deep: true).verifiedObjects > 20)
+    }
+  }
+
+  @Test func `a repeated push sends nothing, and a second snapshot only what is new`() throws {
+    let fixture = try DepotFixture()
+    let first = try fixture.push(0)
+    let again = try fixture.push(0)
+    #expect(again.number == first.number)
+    #expect(again.amount.objects == 0)
+    let second = try fixture.push(2)
+    let (a, b) = (fixture.universe.snapshots[0].all, fixture.universe.snapshots[2].all)
+    #expect(second.amount.objects == b.subtracting(a).count)
+  }
+
+  @Test func `a push that is killed at any request leaves a whole depot and is completed`() throws {
+    let dead = StorageError(.unavailable, "the program", "was killed")
+    for kill in 1... {
+      let fixture = try DepotFixture()
+      try fixture.push(0)
+      let memory = try #require(fixture.bucket as? MemoryObjectStorage)
+      let count = Monitor(0)
+      var hooks = MemoryObjectStorage.Hooks()
+      hooks.before = { _ throws(StorageError) in
+        let number = count.withLock { count in
+          count += 1
+          return count
+        }
+        if number >= kill { throw dead }
+      }
+      var killed = try DepotFixture(memory.with(hooks))
+      killed.options.requestCount = 1
+      let isComplete = (try? killed.push(3)) != nil
+      let packs = Set(memory.content.keys.filter { $0.text.hasPrefix("packs/") })
+      #expect(try fixture.open().verify(deep: true).problems == [])
+      var repeated = fixture
+      repeated.options.requestCount = 1
+      let number = try repeated.push(3).number
+      #expect(number == 1)
+      // Uploads that were complete are not sent again.
+      let all = memory.content.filter { $0.key.text.hasPrefix("packs/") }
+      let objectsOfKilled = try fixture.open().verify(deep: true).verifiedObjects
+      #expect(objectsOfKilled == fixture.universe.snapshots[0].all
+        .union(fixture.universe.snapshots[3].all).count, "killed at \(kill)")
+      #expect(packs.isSubset(of: Set(all.keys)))
+      if isComplete { break }
+    }
+  }
+
+  @Test func `packs without directories are read themselves`() throws {
+    let fixture = try DepotFixture()
+    let number = try fixture.push(1).number
+    let memory = try #require(fixture.bucket as? MemoryObjectStorage)
+    for key in memory.content.keys where key.text.hasPrefix("dirs/") { try memory.delete(key) }
+    let scratch = try Scratch()
+    let id = try fixture.pull(
+      fixture.universe.snapshots[1].image, number, from: try fixture.open(),
+      into: try scratch.store("target"))
+    #expect(id == fixture.universe.snapshots[1].id)
+  }
+
+  @Test func `a damaged cache is rebuilt`() throws {
+    var fixture = try DepotFixture()
+    let scratch = try Scratch()
+    fixture.options.cachePath = Array("\(scratch.path)/cache".utf8)
+    try fixture.push(1)
+    let depot = try fixture.open()
+    _ = try depot.verify(deep: false)
+    let folder = "\(scratch.path)/cache/\(depot.id)"
+    var files: [String] = []
+    for name in ["tables", "refs", "complete"] {
+      for file in try FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(name)") {
+        files.append("\(folder)/\(name)/\(file)")
+      }
+    }
+    #expect(files.count >= 3)
+    for file in files {
+      let good = try Data(contentsOf: URL(fileURLWithPath: file))
+      for position in stride(from: 0, to: good.count, by: max(1, good.count / 40)) {
+        var bad = good
+        bad[position] ^= 0x10
+        try bad.write(to: URL(fileURLWithPath: file))
+        #expect(try fixture.open().verify(deep: false).problems == [], "\(file) \(position)")
+        #expect(try fixture.push(1).number == 1)
+      }
+      try good.prefix(good.count / 2).write(to: URL(fileURLWithPath: file))
+      #expect(try fixture.open().verify(deep: false).problems == [])
+    }
+  }
+
+  @Test func `a collection deletes what removed snapshots needed, and nothing else`() throws {
+    let fixture = try DepotFixture()
+    let depot = try fixture.open()
+    for index in [0, 1, 2, 3] { try fixture.push(index, to: depot) }
+    let images = try DepotSource(depot).images()
+    try depot.forget(images[0], 1)
+    try depot.forget(images[1], 2)
+    #expect(throws: DepotError.self) { try depot.forget(images[1], 2) }
+    var options = CollectionOptions()
+    options.minNeededShare = 1
+    let before = try depot.usage()
+    #expect(before.unneededBytes > 0)
+    let report = try depot.collect(options)
+    #expect(report.deletedPacks > 0 && report.waitingFor.isEmpty)
+    #expect(try depot.usage().unneededBytes == 0)
+    #expect(try depot.verify(deep: true).problems == [])
+    #expect(try depot.collect(options).deletedPacks == 0)
+    let scratch = try Scratch()
+    #expect(
+      try fixture.pull(images[0], 2, from: depot, into: try scratch.store("target"))
+        == fixture.universe.snapshots[2].id)
+    // Numbers are not used again.
+    #expect(try fixture.push(0, to: depot).number == 3)
+  }
+
+  @Test func `a collection waits for writers, and an evicted writer fails without a ref`() throws {
+    let fixture = try DepotFixture()
+    let depot = try fixture.open()
+    try fixture.push(0, to: depot)
+    try depot.forget(fixture.universe.snapshots[0].image, 1)
+    let session = try DepotSession(try fixture.open())
+    var options = CollectionOptions()
+    options.wait = { _ in false }
+    let waiting = try depot.collect(options)
+    #expect(waiting.deletedPacks == 0 && waiting.waitingFor.map(\.id) == [session.id])
+    #expect(try depot.evict(session.id))
+    #expect(try depot.collect(options).deletedPacks > 0)
+    let snapshot = fixture.universe.snapshots[1]
+    var generator = SeededGenerator(1)
+    for frame in fixture.universe.frames(
+      Array(snapshot.all), inPairs: false, using: &generator)
+    { try session.append(frame) }
+    let error = #expect(throws: DepotError.self) {
+      try session.commit(try TransferredSnapshot(snapshot.bytes), bases: [])
+    }
+    #expect(error?.errorCode == .remoteUnavailable)
+    session.end()
+    #expect(try DepotSource(depot).images().isEmpty)
+  }
+
+  @Test func `the registration of a dead process of this host is removed`() throws {
+    var fixture = try DepotFixture()
+    fixture.options.process = {
+      var process = ProcessIdentity.current()
+      process.process = 4_190_000  // no process: above the limit of most hosts
+      return process
+    }
+    let dead = try DepotSession(try fixture.open())
+    fixture.options.process = { ProcessIdentity.current() }
+    let living = try DepotSession(try fixture.open())
+    let depot = try fixture.open()
+    var options = CollectionOptions()
+    options.wait = { _ in false }
+    #expect(try depot.collect(options).removedWriters.map(\.id) == [dead.id])
+    #expect(try depot.registeredWriters().map(\.id) == [living.id])
+    living.end()
+  }
+
+  @Test func `tags and pins protect snapshots from removal`() throws {
+    let fixture = try DepotFixture()
+    let depot = try fixture.open()
+    let number = try fixture.push(0, to: depot).number
+    let image = fixture.universe.snapshots[0].image
+    #expect(try depot.tag("golden", of: image, number) == number)
+    try depot.pin(image, number, reason: "audit")
+    let history = try DepotSource(depot).history(of: image)
+    #expect(history.tags == ["golden": number] && history.pins == [number: "audit"])
+    for release in [{ _ = try depot.untag("golden", of: image) }, { _ = try depot.unpin(image, number) }] {
+      let error = #expect(throws: DepotError.self) { try depot.forget(image, number) }
+      #expect(error?.errorCode == .snapshotProtected)
+      try release()
+    }
+    try depot.forget(image, number)
+    #expect(try DepotSource(depot).history(of: image).snapshots.isEmpty)
+    #expect(throws: DepotError.self) { try depot.tag("late", of: image, number) }
+  }
+
+  @Test func `signatures travel with their snapshot`() throws {
+    let fixture = try DepotFixture()
+    let depot = try fixture.open()
+    try fixture.push(0, to: depot)
+    let snapshot = fixture.universe.snapshots[0]
+    let signature = SnapshotSignature(
+      kind: .origin, statement: Array("a statement".utf8), key: SHA256.digest(of: [1]),
+      signature: Array(repeating: 7, count: 64))
+    let session = try DepotSession(depot)
+    let number = try session.commit(
+      try TransferredSnapshot(snapshot.bytes, signatures: [signature]), bases: [])
+    session.end()
+    #expect(try DepotSource(depot).snapshot(snapshot.image, number).signatures == [signature])
+  }
+
+  @Test func `a depot of another version, and a bucket of others, are refused`() throws {
+    let memory = MemoryObjectStorage()
+    let format = try #require(ObjectKey("format"))
+    _ = try memory.create(
+      format, .bytes(Array("imgstore depot\nversion 9\nid 1\n".utf8)), isUnique: true)
+    var error = #expect(throws: DepotError.self) { try Depot(opening: memory) }
+    #expect(error?.errorCode == .remoteUnsuitable)
+    memory.content = [try #require(ObjectKey("packs/x")): [1]]
+    error = #expect(throws: DepotError.self) { try Depot(creatingIn: memory) }
+    #expect(error?.errorCode == .remoteUnsuitable)
+    memory.content = [:]
+    error = #expect(throws: DepotError.self) { try Depot(opening: memory) }
+    #expect(error?.errorCode == .notFound)
+  }
+}
