@@ -83,7 +83,8 @@ struct DepotModel {
   }
 
   private func chooseRoles(_ generator: inout SeededGenerator) -> [Role] {
-    var roles: [Role] = [.writer, .collector]
+    var roles: [Role] = Int.random(in: 0..<5, using: &generator) == 0
+      ? [.collector, .collector] : [.writer, .collector]
     for _ in 0..<Int.random(in: 0...2, using: &generator) {
       roles.append(
         [.writer, .writer, .collector, .forgetter, .administrator, .reader, .tagger]
@@ -161,7 +162,10 @@ struct DepotModel {
     case .writer: try push(depot, ledger, &generator) { baton.note(index, $0) }
     case .collector: try collect(depot, index, baton, ledger, &generator)
     case .forgetter:
-      guard let report = ledger.live.randomElement(using: &generator) else { return }
+      // The latest snapshot tempts writers to use its number again.
+      let latest = ledger.live.max { $0.number < $1.number }
+      guard let random = ledger.live.randomElement(using: &generator) else { return }
+      let report = Bool.random(using: &generator) ? latest ?? random : random
       ledger.forgotten.insert(Ledger.key(report.image, report.number))
       try depot.forget(report.image, report.number)
     case .administrator:
@@ -210,8 +214,10 @@ struct DepotModel {
           }
         }
       }
+      // A source that does not ask uploads objects again: the depot then has several copies.
+      let asks = Int.random(in: 0..<4, using: &generator) > 0
       frames += universe.frames(
-        try session.missing(names), inPairs: Bool.random(using: &generator), using: &generator)
+        asks ? try session.missing(names) : names, inPairs: Bool.random(using: &generator), using: &generator)
       for frame in frames.shuffled(using: &generator) { try session.append(frame) }
       let number = try session.commit(
         TransferredSnapshot(snapshot.bytes), bases: Array(bases))

@@ -21,6 +21,8 @@ package struct DirectoryFetcher: Sendable {
 
   /// The bytes of a pack that one request reads. Most frames are smaller, so a request returns several headers.
   private static let windowBytes: UInt64 = 1 << 20
+  /// Each request may hold an object of `DirectoryObject.targetBytes` twice.
+  private static let maxThreads = 4
   /// The most objects in `dirs/` that are read.
   private static let maxObjects = 1 << 20
 
@@ -68,8 +70,9 @@ package struct DirectoryFetcher: Sendable {
       for digest in digests { if let result = try read(digest) { try body(result) } }
       return
     }
+    let threads = min(requestCount, digests.count, DirectoryFetcher.maxThreads)
     try runInOrder(
-      threads: min(requestCount, digests.count), window: requestCount,
+      threads: threads, window: threads + 1,
       makeWorker: { { (digest: Digest) in try read(digest) } },
       use: { _, result in if let result { try body(result) } },
       produce: { submit in for digest in digests { try submit(digest) } })

@@ -3,7 +3,7 @@
 // 1. A pack never changes, so its rows are valid for ever. Callers decide which packs count: those of a listing.
 // 2. The cache may be deleted, cut or damaged at any time, and other processes may add tables: a table that
 //    cannot be read is dropped with all others, and the depot is read again.
-// 3. Memory: one table of at most `maxRows` rows (40 bytes each) while it is built.
+// 3. Memory: one table of at most `maxRows` rows (48 bytes each, and half of that for sorting) while it is built.
 
 import Codec
 import Platform
@@ -23,8 +23,8 @@ final class LocationIndex: Sendable {
   private let directory: Descriptor?
   private let state = Monitor(State())
 
-  /// A table is finished at this number of rows: 80 MB.
-  static let maxRows = 2 << 20
+  /// A table is finished at this number of rows: 48 MB while it is built.
+  static let maxRows = 1 << 20
   /// Tables are merged when there are more of them.
   private static let maxTables = 24
   private static let suffix = Array(".table".utf8)
@@ -222,17 +222,19 @@ private struct TableBuilder {
   mutating func add(_ directory: PackDirectory) throws {
     let position = UInt32(packs.count)
     let before = rows.count
-    var new: [LocationRow] = []
+    // Growth by doubling would hold two large arrays at once.
+    if rows.count > LocationIndex.maxRows / 8, rows.capacity < LocationIndex.maxRows {
+      rows.reserveCapacity(LocationIndex.maxRows + LocationIndex.maxRows / 16)
+    }
     try directory.forEachFrame { frame in
       for object in frame.header.objects {
-        new.append(
+        rows.append(
           LocationRow(
             key: LocationKey(object.kind, object.id), pack: position,
             offset: UInt32(frame.offset), frameBytes: UInt32(frame.header.frameBytes),
             start: UInt32(object.start), length: UInt32(object.length)))
       }
     }
-    rows += new
     names.insert(directory.pack)
     packs.append(
       LocationTable.Pack(

@@ -60,7 +60,7 @@ public struct DepotPack: Hashable, Sendable, Comparable, CustomStringConvertible
   public let digest: Digest
   public let writer: WriterID
 
-  init(digest: Digest, writer: WriterID) { (self.digest, self.writer) = (digest, writer) }
+  package init(digest: Digest, writer: WriterID) { (self.digest, self.writer) = (digest, writer) }
 
   init?(_ text: some StringProtocol) {
     let bytes = Array(text.utf8)
