@@ -90,6 +90,12 @@ boot-test: test-deps release     ## a kernel boots in qemu with ramdisks packed 
 test-mutations: test-deps        ## break each invariant of a change in a copy: its test must fail; NAMES="NAME NAME"
 	@scripts/mutations.py $(NAMES)
 
+test-depot-soak: test-deps        ## writers and collectors on one depot, then a deep check; SECONDS=n, default 180 for each kind of bucket
+	@IMGSTORE_SOAK_SECONDS=$(or $(SECONDS),180) scripts/test.sh --filter DepotSoakTests
+
+test-depot-mutations: test-deps   ## break the protocol of depots in a copy: the model test must fail; NAMES="NAME NAME"
+	@scripts/depot-mutations.py $(NAMES)
+
 test-damage: test-deps release   ## damage a store in 5,000 ways; COUNT=n, SEED=n
 	@python3 Tests/Durability/damage.py --binary $(BINARY) --count $(or $(COUNT),5000) --seed $(or $(SEED),20261128) $(DURABILITY)
 

@@ -111,15 +111,20 @@ let package = Package(
     moduleTests("Packages", ["Packages", "Platform"]),
     moduleTests("Store", ["Store", "Codec", "Platform"]),
     moduleTests("Transfer", ["Transfer", "Recipes", "Store", "Codec", "Platform"]),
-    moduleTests("ObjectStorage", ["ObjectStorage", "Codec", "Platform"]),
+    .testTarget(
+      name: "ObjectStorageTests", dependencies: ["ObjectStorage", "Codec", "Platform"],
+      swiftSettings: strict),
     // Snapshots and a load for depots, for the tests of every kind of bucket.
     .target(
       name: "DepotTestSupport",
       dependencies: ["Depot", "Transfer", "Store", "ObjectStorage", "Codec", "Platform"],
       path: "Tests/DepotTestSupport", swiftSettings: strict),
-    moduleTests(
-      "Depot",
-      ["Depot", "DepotTestSupport", "Transfer", "Store", "ObjectStorage", "Codec", "Platform"]),
+    .testTarget(
+      name: "DepotTests",
+      dependencies: [
+        "Depot", "DepotTestSupport", "Transfer", "Store", "ObjectStorage", "Codec", "Platform",
+      ],
+      swiftSettings: strict),
     moduleTests("Recipes", ["Recipes", "Store", "Codec"]),
     moduleTests(
       "Ingest", ["Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),

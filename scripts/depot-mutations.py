@@ -33,10 +33,15 @@ let package = Package(name: "imgstore", targets: [
   module("Platform", ["CLinux"]),
   module("Codec", ["CZlib", "CZstd", "CZstdExperimental", "CLzma", "CDeflate", "CBzip2", "CCrypto"]),
   module("SQLite", ["CSQLite"]), module("Store", ["Codec", "Platform", "SQLite"]),
-  module("ObjectStorage", ["Codec", "Platform"]), module("Transfer", ["Store", "Codec", "Platform"]),
+  module("ObjectStorage", ["Codec", "Platform"]), 
+  module("Archive", ["Codec"]), module("Transfer", ["Store", "Archive", "Codec", "Platform"]),
   module("Depot", ["Transfer", "Store", "ObjectStorage", "Codec", "Platform"]),
+  .target(
+    name: "DepotTestSupport", dependencies: ["Depot", "Transfer", "Store", "ObjectStorage", "Codec", "Platform"],
+    path: "Tests/DepotTestSupport", swiftSettings: strict),
   .testTarget(
-    name: "DepotTests", dependencies: ["Depot", "Transfer", "Store", "ObjectStorage", "Codec", "Platform"],
+    name: "DepotTests",
+    dependencies: ["Depot", "DepotTestSupport", "Transfer", "Store", "ObjectStorage", "Codec", "Platform"],
     swiftSettings: strict),
 ], swiftLanguageModes: [.v6])
 """
@@ -90,7 +95,7 @@ MUTATIONS = {
         """    do {
       try requireRegistered()
     } catch {
-      if isNew { try depot.marks.takeBack(image, number) }
+      if isNew { try depot.marks.rollBack(image, number) }
       throw error
     }
 """,
@@ -138,7 +143,8 @@ MUTATIONS = {
         "        return number"),
     "adopt-without-looking": (
         "Refs/DepotMarks.swift",
-        "    return try !isBeingForgotten(image, number) && storage.size(of: DepotKeys.ref(image, number)) != nil",
+        "    return try !isBeingForgotten(image, number)\n"
+        "      && storage.size(of: DepotKeys.ref(image, number)) != nil",
         "    return true"),
     "take-back-adopted": (
         "Refs/DepotMarks.swift",
@@ -161,10 +167,11 @@ MUTATIONS = {
 
 def prepare(root, directory):
     for name in ["CZlib", "CZstd", "CDeflate", "CLzma", "CBzip2", "CCrypto", "CSQLite", "CLinux",
-                 "CZstdExperimental", "Platform", "Codec", "SQLite", "Store", "ObjectStorage", "Transfer",
+                 "CZstdExperimental", "Platform", "Archive", "Codec", "SQLite", "Store", "ObjectStorage", "Transfer",
                  "Depot"]:
         shutil.copytree(root / "Sources" / name, directory / "Sources" / name, dirs_exist_ok=True)
-    shutil.copytree(root / "Tests" / "DepotTests", directory / "Tests" / "DepotTests", dirs_exist_ok=True)
+    for name in ["DepotTests", "DepotTestSupport"]:
+        shutil.copytree(root / "Tests" / name, directory / "Tests" / name, dirs_exist_ok=True)
     (directory / "Package.swift").write_text(PACKAGE)
 
 

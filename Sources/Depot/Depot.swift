@@ -1,22 +1,25 @@
 // An open depot: the content of stores in a bucket, for several writers and collectors at once, without locks and
 // without clocks (docs/decisions/0074-depot.md).
 //
-// Invariants of the protocol. The object store is linearizable for single keys; listings see every key that
-// existed during the whole listing, and no key that did not exist at any time of it.
+// Invariants of the protocol. The object store is linearizable for single keys. A listing has every key that existed
+// during the whole listing, and no key that never existed in that time. In brackets: the edits of
+// scripts/depot-mutations.py that break the invariant, which DepotModelTests finds.
 //
-// 1. The name of a pack is new with every upload, so a deleted pack never comes back.
-// 2. A mark in `doomed/` is final: the pack will be deleted, and nothing counts on it any more. What is still
-//    needed of it is copied first.
-// 3. A writer registers in `writers/`, then lists `doomed/`, then lists `packs/`, in this order. It counts only on
-//    packs that were listed and not marked, until its registration is gone.
-// 4. A writer creates a ref after everything that the ref needs is in such packs or in its own. It reports success
-//    only if its registration still existed after that.
+// 1. The name of a pack is new with every upload, so a deleted pack never comes back. [same-name-for-same-pack]
+// 2. A mark in `doomed/` is final: the pack will be deleted, and nothing counts on it any more. Its needed objects are
+//    copied first. [writers-ignore-marks, rely-on-marked-packs]
+// 3. A writer registers in `writers/`, then lists `doomed/`, then lists `packs/`, in this order. It counts only on packs
+//    that were listed and not marked, until its registration is gone. [list-before-registering, packs-before-marks]
+// 4. A writer creates a ref after everything that the ref needs is in such packs or in its own. It reports success only
+//    if its registration still existed after that. [any-base, no-check-after-ref]
 // 5. A collector puts marks, then lists `writers/`, waits until all of them are gone, then reads all refs, then lists
-//    `doomed/`, then `packs/`. It deletes a marked pack only after every needed object of it is in a pack that the
-//    last listing had, and that was not marked, or in a pack that the collector uploaded after it.
-// 6. A mark is deleted after its pack.
-// 7. Only a registration that is gone lets a collector pass. Its own host removes it when the process is dead, or
-//    an administrator does (`evict`): then 4 makes the writer fail, and it takes its ref back.
+//    `doomed/`, then `packs/`. It deletes a pack that was marked before it listed `writers/`, after every needed object of
+//    the pack is in one that the last listing had and that was not marked, or in one that the collector uploaded after it.
+//    [no-wait-for-writers, no-second-look-at-refs, delete-all-marked, only-best-recipe-needed]
+// 6. A mark is deleted after its pack. [marks-deleted-first]
+// 7. Only a registration that is gone lets a collector pass. Its own host removes it when the process is dead, or an
+//    administrator does (`evict`): then 4 makes the writer fail, and it takes its ref back, unless another writer has
+//    verified and adopted the snapshot. [adopt-without-looking, take-back-adopted]
 //
 // Why no reported snapshot loses an object: let a writer count on a pack P for a ref R. A mark on P that existed when
 // the writer listed `doomed/` was seen, or P was gone before it listed `packs/` (3, 6). So every mark on P is later
@@ -24,8 +27,6 @@
 // needs, or relied on another pack Q. If a collector deletes Q, it listed `doomed/` after it marked Q, so it saw the
 // mark on P and did not rely on P in turn. So of all packs that had an object, the one whose collector listed last
 // could rely on none that is deleted.
-//
-// DepotModelTests runs writers, collectors, removals, crashes and evictions in random interleavings.
 
 import Codec
 import ObjectStorage

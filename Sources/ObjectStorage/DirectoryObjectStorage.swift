@@ -20,7 +20,7 @@ public final class DirectoryObjectStorage: ObjectStorage {
   public let name: String
 
   /// Opens the directory at `path`, which must exist.
-  /// - Throws: `settings` if there is no directory; `system`.
+  /// - Throws: `StorageError` if there is no directory, or the system refuses it.
   public init(
     path: [UInt8], _ fileSystem: any FileSystem = KernelFileSystem.shared
   ) throws(StorageError) {
@@ -88,7 +88,8 @@ public final class DirectoryObjectStorage: ObjectStorage {
     return stat?.kind == .file ? stat?.size : nil
   }
 
-  private func open(_ key: ObjectKey) throws(StorageError) -> (file: Descriptor, sizeBytes: UInt64) {
+  private func open(_ key: ObjectKey) throws(StorageError) -> (file: Descriptor, sizeBytes: UInt64)
+  {
     do throws(SystemError) {
       let file = try fileSystem.openFile(
         at: root.raw, path(key), [.read, .noFollow, .nonBlocking])

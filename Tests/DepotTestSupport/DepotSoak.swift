@@ -16,7 +16,7 @@ package struct DepotSoak: Sendable {
   package var writers = 4
   package var collectors = 2
 
-  /// What has happened.
+  /// Counts of what the threads did.
   package struct Report: Sendable {
     package var pushes = 0
     package var removals = 0

@@ -113,21 +113,21 @@ package final class Universe: Sendable {
         name: Array(name.utf8), content: .file(blob: blob, sizeBytes: size), mode: 0o644, uid: 0,
         gid: 0, modified: time)
     }
-    func folder(_ name: String, _ ids: Tree.IDs) -> Entry {
+    func directory(_ name: String, _ ids: Tree.IDs) -> Entry {
       Entry(
         name: Array(name.utf8), content: .directory(tree: ids.tree), mode: 0o755, uid: 0, gid: 0,
         modified: time, times: ids.times)
     }
     // The lower directory is common to all snapshots with the same files.
     let lower = directory(files.enumerated().map { file("f\($0)", $1, 41) })
-    var entries = [folder("d", lower)]
+    var entries = [directory("d", lower)]
     if let blob { entries.append(file("large", blob.blob, 60)) }
     entries.append(file("n\(number)", files[0], 41))
     let root = directory(entries)
     let snapshot = Snapshot(
       image: image.text, created: time, parent: nil, message: "\(number)", provenance: [],
       tables: [],
-      components: [.init(role: .rootTree, path: Array("/x".utf8), entry: folder("", root))],
+      components: [.init(role: .rootTree, path: Array("/x".utf8), entry: directory("", root))],
       notes: [], facts: [], entryCount: 3, contentBytes: 100)
     let bytes = snapshot.encode()
     var all = Set(own)
@@ -165,7 +165,9 @@ package final class Universe: Sendable {
     for (index, name) in names.enumerated() {
       frames[name] = try frame([(name, objects[name] ?? [])])
       for other in names[(index + 1)...] {
-        pairs[[name, other]] = try frame([(name, objects[name] ?? []), (other, objects[other] ?? [])])
+        pairs[[name, other]] = try frame([
+          (name, objects[name] ?? []), (other, objects[other] ?? []),
+        ])
       }
     }
     return (frames, pairs)

@@ -83,7 +83,8 @@ struct DepotModel {
   }
 
   private func chooseRoles(_ generator: inout SeededGenerator) -> [Role] {
-    var roles: [Role] = Int.random(in: 0..<5, using: &generator) == 0
+    var roles: [Role] =
+      Int.random(in: 0..<5, using: &generator) == 0
       ? [.collector, .collector] : [.writer, .collector]
     for _ in 0..<Int.random(in: 0...2, using: &generator) {
       roles.append(
@@ -111,7 +112,7 @@ struct DepotModel {
     return options
   }
 
-  /// No process of this host, so only administrators remove registrations.
+  /// A process of another host, so only administrators remove registrations.
   private static let process = ProcessIdentity(
     host: "model", bootID: "", namespace: "", process: 1, startTicks: 1, started: 0)
 
@@ -147,7 +148,7 @@ struct DepotModel {
           try act(role, depot, index, baton, ledger, &generator)
         }
       } catch {
-        // Losing a race, or being evicted, is no failure of the depot.
+        // Losing a race, or being evicted, does not count as a failure.
         ledger.errors += 1
         baton.note(index, "\(error)")
       }
@@ -217,7 +218,8 @@ struct DepotModel {
       // A source that does not ask uploads objects again: the depot then has several copies.
       let asks = Int.random(in: 0..<4, using: &generator) > 0
       frames += universe.frames(
-        asks ? try session.missing(names) : names, inPairs: Bool.random(using: &generator), using: &generator)
+        asks ? try session.missing(names) : names, inPairs: Bool.random(using: &generator),
+        using: &generator)
       for frame in frames.shuffled(using: &generator) { try session.append(frame) }
       let number = try session.commit(
         TransferredSnapshot(snapshot.bytes), bases: Array(bases))
@@ -226,7 +228,8 @@ struct DepotModel {
       if let other = ledger.reported.first(where: {
         $0.image == snapshot.image && $0.number == number && $0.snapshot != index
       }) {
-        ledger.failures.append("\(snapshot.image)@\(number) is snapshot \(other.snapshot) and \(index)")
+        ledger.failures.append(
+          "\(snapshot.image)@\(number) is snapshot \(other.snapshot) and \(index)")
       }
       ledger.reported.append(.init(image: snapshot.image, number: number, snapshot: index))
     }
@@ -378,8 +381,8 @@ struct DepotModel {
       }
     }
     // An intent of a removal that died before its decision stays until the removal is repeated.
-    for folder in ["doomed/", "writers/"] {
-      if let key = bucket.content.keys.first(where: { $0.text.hasPrefix(folder) }) {
+    for directory in ["doomed/", "writers/"] {
+      if let key = bucket.content.keys.first(where: { $0.text.hasPrefix(directory) }) {
         throw fail("\(key) stays")
       }
     }

@@ -72,8 +72,10 @@ import Transfer
       // Uploads that were complete are not sent again.
       let all = memory.content.filter { $0.key.text.hasPrefix("packs/") }
       let objectsOfKilled = try fixture.open().verify(deep: true).verifiedObjects
-      #expect(objectsOfKilled == fixture.universe.snapshots[0].all
-        .union(fixture.universe.snapshots[3].all).count, "killed at \(kill)")
+      #expect(
+        objectsOfKilled
+          == fixture.universe.snapshots[0].all
+          .union(fixture.universe.snapshots[3].all).count, "killed at \(kill)")
       #expect(packs.isSubset(of: Set(all.keys)))
       if isComplete { break }
     }
@@ -98,11 +100,11 @@ import Transfer
     try fixture.push(1)
     let depot = try fixture.open()
     _ = try depot.verify(deep: false)
-    let folder = "\(scratch.path)/cache/\(depot.id)"
+    let directory = "\(scratch.path)/cache/\(depot.id)"
     var files: [String] = []
     for name in ["tables", "refs", "complete"] {
-      for file in try FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(name)") {
-        files.append("\(folder)/\(name)/\(file)")
+      for file in try FileManager.default.contentsOfDirectory(atPath: "\(directory)/\(name)") {
+        files.append("\(directory)/\(name)/\(file)")
       }
     }
     #expect(files.count >= 3)
@@ -197,7 +199,9 @@ import Transfer
     try depot.pin(image, number, reason: "audit")
     let history = try DepotSource(depot).history(of: image)
     #expect(history.tags == ["golden": number] && history.pins == [number: "audit"])
-    for release in [{ _ = try depot.untag("golden", of: image) }, { _ = try depot.unpin(image, number) }] {
+    for release in [
+      { _ = try depot.untag("golden", of: image) }, { _ = try depot.unpin(image, number) },
+    ] {
       let error = #expect(throws: DepotError.self) { try depot.forget(image, number) }
       #expect(error?.errorCode == .snapshotProtected)
       try release()

@@ -57,9 +57,10 @@ import Testing
   private func generate(_ bucket: DirectoryObjectStorage, _ path: String) throws -> [ObjectName] {
     let depot = try Depot(creatingIn: bucket)
     _ = depot
-    try FileManager.default.createDirectory(atPath: "\(path)/packs", withIntermediateDirectories: true)
+    try FileManager.default.createDirectory(
+      atPath: "\(path)/packs", withIntermediateDirectories: true)
     let fileSystem = KernelFileSystem.shared
-    let folder = try fileSystem.openDirectory(
+    let directory = try fileSystem.openDirectory(
       at: fileSystem.workingDirectory, Array("\(path)/packs".utf8))
     var sample: [ObjectName] = []
     var group: [PackDirectory] = []
@@ -84,7 +85,7 @@ import Testing
         WriterID(String(repeating: "0", count: 24) + String(format: "%08x", number)))
       let pack = DepotPack(digest: generator.digest(), writer: name)
       let file = try fileSystem.openFile(
-        at: folder.raw, Array("\(pack)".utf8), [.write, .create, .exclusive])
+        at: directory.raw, Array("\(pack)".utf8), [.write, .create, .exclusive])
       try fileSystem.truncate(file.raw, to: LargeDepotTests.packBytes)
       group.append(
         PackDirectory(

@@ -56,7 +56,9 @@ import Testing
       try storage.read(key, range: nil, limitBytes: 2)
     }
     #expect(error?.kind == .tooLarge)
-    error = #expect(throws: StorageError.self) { try storage.read(key, range: 1..<4, limitBytes: 9) }
+    error = #expect(throws: StorageError.self) {
+      try storage.read(key, range: 1..<4, limitBytes: 9)
+    }
     #expect(error?.kind == .damaged)
     try storage.write(key, .bytes([9]))
     #expect(try storage.read(key, range: nil, limitBytes: 3) == [9])
@@ -89,7 +91,8 @@ import Testing
     #expect(try bucket.storage.size(of: key) == UInt64(bytes.count))
   }
 
-  @Test(arguments: kinds) func `six writers that race for names win each once`(kind: String) throws {
+  @Test(arguments: kinds) func `six writers that race for names win each once`(kind: String) throws
+  {
     let bucket = try Bucket(kind)
     let storage = bucket.storage
     let wins = Monitor<[Int: Int]>([:])

@@ -17,7 +17,8 @@ import Store
 extension Depot {
   /// Deletes what no snapshot needs.
   /// - Throws: `objectMissing` or `remoteDamaged` if a snapshot is incomplete: then nothing is deleted; `StorageError`.
-  public func collect(_ options: CollectionOptions = CollectionOptions()) throws -> CollectionReport {
+  public func collect(_ options: CollectionOptions = CollectionOptions()) throws -> CollectionReport
+  {
     var collector = DepotCollector(self, options)
     return try collector.run()
   }
@@ -69,11 +70,11 @@ struct DepotCollector {
     var uses: [DepotPack: Use] = [:]
     try depot.withCache {
       uses = [:]
-      try depot.index.forEachObject(in: usable) { key, place in
-        uses[place.pack, default: Use()].rawBytes += UInt64(place.length)
+      try depot.index.forEachObject(in: usable) { key, position in
+        uses[position.pack, default: Use()].rawBytes += UInt64(position.length)
         let isRecipe = key.kind == UInt32(ObjectKind.recipe.rawValue)
         if isRecipe ? reachable.contains(key) : reachable.claim(key) {
-          uses[place.pack, default: Use()].neededBytes += UInt64(place.length)
+          uses[position.pack, default: Use()].neededBytes += UInt64(position.length)
         }
       }
     }
@@ -190,10 +191,12 @@ struct DepotCollector {
     }
     var leftover: Set<RemovedNumber> = []
     for (image, numbers) in try depot.refs.allNumbers() {
-      for number in numbers.leftover { leftover.insert(RemovedNumber(image: image, number: number)) }
+      for number in numbers.leftover {
+        leftover.insert(RemovedNumber(image: image, number: number))
+      }
     }
-    for folder in ["forgetting", "adopted", "signatures"] {
-      try DepotRefs.forEachKey(folder, depot.storage) { image, rest in
+    for section in ["forgetting", "adopted", "signatures"] {
+      try DepotRefs.forEachKey(section, depot.storage) { image, rest in
         guard let number = DepotKeys.number(rest.prefix(10)) else { return }
         leftover.insert(RemovedNumber(image: image, number: number))
       }

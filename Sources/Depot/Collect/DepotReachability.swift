@@ -87,7 +87,8 @@ struct DepotReachability {
     DepotError(
       .objectMissing, "\(kind.noun) \(id.shortHex)",
       "is needed by a snapshot and is in no pack of \(depot.name)",
-      hint: "Verify the depot to see which snapshots are affected. Push these again, or remove them")
+      hint: "Verify the depot to see which snapshots are affected. Push these again, or remove them"
+    )
   }
 
   private mutating func expandDirectories() throws {

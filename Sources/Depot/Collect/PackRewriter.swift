@@ -57,7 +57,7 @@ struct PackRewriter {
     try depot.withCache {
       var plan: Plan = [:]
       var claimed: Set<LocationKey> = []
-      try depot.index.forEachObject(in: marked) { key, place in
+      try depot.index.forEachObject(in: marked) { key, position in
         guard reachable.contains(key) else { return }
         if key.kind != UInt32(ObjectKind.recipe.rawValue) {
           guard !claimed.contains(key) else { return }
@@ -65,7 +65,7 @@ struct PackRewriter {
           if copies.contains(where: { listing.isUsable($0.pack) }) { return }
           claimed.insert(key)
         }
-        plan[place.frame, default: []].insert(place.start)
+        plan[position.frame, default: []].insert(position.start)
       }
       return plan
     }
@@ -100,9 +100,9 @@ struct PackRewriter {
   private func recipeFrames(_ plan: Plan) throws -> Set<FrameLocation> {
     try depot.withCache {
       var frames: Set<FrameLocation> = []
-      try depot.index.forEachObject(in: marked) { key, place in
-        if key.kind == UInt32(ObjectKind.recipe.rawValue), plan[place.frame] != nil {
-          frames.insert(place.frame)
+      try depot.index.forEachObject(in: marked) { key, position in
+        if key.kind == UInt32(ObjectKind.recipe.rawValue), plan[position.frame] != nil {
+          frames.insert(position.frame)
         }
       }
       return frames

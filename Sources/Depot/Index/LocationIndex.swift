@@ -54,7 +54,8 @@ final class LocationIndex: Sendable {
     for name in ((try? fileSystem.names(of: directory.raw)) ?? []).sorted(by: precedes)
     where name.count > LocationIndex.suffix.count && name.suffix(6) == LocationIndex.suffix[...] {
       do {
-        let file = try fileSystem.openFile(at: directory.raw, name, [.read, .noFollow, .nonBlocking])
+        let file = try fileSystem.openFile(
+          at: directory.raw, name, [.read, .noFollow, .nonBlocking])
         let table = try LocationTable(.file(fileSystem, file), fileName: name)
         add(table, &state)
       } catch {

@@ -116,7 +116,8 @@ final class LocationTable: Sendable {
       )
     }
     let listBytes = parsed.packs * LocationTable.packBytes + parsed.blocks * 8
-    guard parsed.packs <= 1 << 22, parsed.blocks <= LocationTable.maxBytes / LocationTable.blockBytes,
+    guard parsed.packs <= 1 << 22,
+      parsed.blocks <= LocationTable.maxBytes / LocationTable.blockBytes,
       parsed.rows <= UInt64(parsed.blocks * LocationTable.rowsPerBlock)
     else { throw DamagedCacheError() }
     let lists = try LocationTable.read(source, at: LocationTable.frontBytes, listBytes)

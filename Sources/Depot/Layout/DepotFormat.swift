@@ -40,7 +40,7 @@ enum DepotFormat {
 
   /// Makes the bucket a depot, unless it is one.
   /// - Returns: the id of the depot.
-  /// - Throws: `remoteUnsuitable` if the bucket has other objects in the depot's folders; `StorageError`.
+  /// - Throws: `remoteUnsuitable` if the bucket has other objects in the depot's sections; `StorageError`.
   static func create(_ storage: any ObjectStorage, id: WriterID) throws -> WriterID {
     if let existing = try readID(storage) { return existing }
     try requireEmpty(storage)

@@ -119,9 +119,9 @@ enum DepotKeys {
     key("signatures/\(encoded(image))/\(String(decoding: name.fileName, as: UTF8.self))")
   }
 
-  /// Returns the prefix of a folder's keys for one image.
-  static func prefix(_ folder: String, _ image: ImageName) -> String {
-    "\(folder)/\(encoded(image))/"
+  /// Returns the prefix of a section's keys for one image.
+  static func prefix(_ section: String, _ image: ImageName) -> String {
+    "\(section)/\(encoded(image))/"
   }
 
   /// Returns the rest of a key behind a prefix; nil if the key has another one.

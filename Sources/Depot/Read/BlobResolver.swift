@@ -12,7 +12,7 @@ import Store
 /// The recipe that produces a blob.
 struct ResolvedRecipe {
   /// Where the recipe is; nil for one that was not uploaded yet.
-  let place: ObjectLocation?
+  let position: ObjectLocation?
   let references: BlobReferences
 }
 
@@ -65,15 +65,15 @@ final class BlobResolver {
   private func resolveRecipes(_ blobs: Set<Digest>, _ depth: Int) throws {
     let stored = try reader.recipes(of: blobs.filter { own($0) == nil })
     for blob in blobs.sorted() {
-      var candidates: [(place: ObjectLocation?, bytes: [UInt8])] = []
+      var candidates: [(position: ObjectLocation?, bytes: [UInt8])] = []
       if let bytes = own(blob) { candidates.append((nil, bytes)) }
-      candidates += (stored[blob] ?? []).map { ($0.place, $0.bytes) }
+      candidates += (stored[blob] ?? []).map { ($0.position, $0.bytes) }
       var result: Resolution?
       for candidate in candidates where result == nil {
         guard let layout = try? BlobLayout.decode(candidate.bytes),
           let references = try references(of: layout, blob, depth)
         else { continue }
-        result = .recipe(ResolvedRecipe(place: candidate.place, references: references))
+        result = .recipe(ResolvedRecipe(position: candidate.position, references: references))
       }
       resolved[blob] = .some(result)
     }
@@ -136,7 +136,8 @@ final class BlobResolver {
   /// Returns the chunks of a plan with repetitions.
   private func planChunks(_ recipe: Reconstruction, _ chunks: [Digest]) throws -> [Digest] {
     if chunks == [recipe.plan] { return chunks }
-    let copies = try own(recipe.plan).map { [$0] }
+    let copies =
+      try own(recipe.plan).map { [$0] }
       ?? reader.recipes(of: [recipe.plan])[recipe.plan]?.map(\.bytes) ?? []
     for bytes in copies {
       guard case .chunks(let list)? = try? BlobLayout.decode(bytes),

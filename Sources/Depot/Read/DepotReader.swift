@@ -1,7 +1,7 @@
 // Reads objects of a depot.
 //
-// 1. Objects other than recipes are compared with their ids. A recipe can be verified by its blob only, which whoever
-//    reads the blob does.
+// 1. Objects other than recipes are compared with their ids. A recipe can be verified by its blob only, which the
+//    reader of the blob does.
 // 2. A pack that vanished makes the reader list the packs again: the needed objects are in other packs then.
 // 3. If one copy is damaged, another one is read.
 
@@ -35,22 +35,23 @@ struct DepotReader {
     while !pending.isEmpty {
       let listing = try attempts == 0 ? depot.listing() : depot.refreshListing()
       do {
-        var wanted: [FrameLocation: [ObjectName: ObjectLocation]] = [:]
+        var requested: [FrameLocation: [ObjectName: ObjectLocation]] = [:]
         for name in pending {
           let copies = listing.ordered(
             try depot.withCache { try depot.index.locations(name.kind, name.id) })
-          guard let location = copies.first(where: { damaged[$0.frame] == nil && isAllowed($0.pack) })
+          guard
+            let location = copies.first(where: { damaged[$0.frame] == nil && isAllowed($0.pack) })
           else {
             if attempts == 0 { throw VanishedPackError(pack: DepotPack.none) }
             throw missing(name, damaged: copies.lazy.compactMap { damaged[$0.frame] }.first)
           }
-          wanted[location.frame, default: [:]][name] = location
+          requested[location.frame, default: [:]][name] = location
         }
-        try fetcher.fetch(wanted.keys) { location, frame in
-          guard let objects = wanted[location] else { return }
+        try fetcher.fetch(requested.keys) { location, frame in
+          guard let objects = requested[location] else { return }
           let decoded = try decode(frame, at: location)
-          for (name, place) in objects.sorted(by: { $0.value.start < $1.value.start }) {
-            let bytes = try object(name, place, in: decoded)
+          for (name, position) in objects.sorted(by: { $0.value.start < $1.value.start }) {
+            let bytes = try object(name, position, in: decoded)
             pending.remove(name)
             try body(name, bytes)
           }
@@ -83,14 +84,15 @@ struct DepotReader {
   }
 
   private func object(
-    _ name: ObjectName, _ place: ObjectLocation, in frame: DecodedFrame
+    _ name: ObjectName, _ position: ObjectLocation, in frame: DecodedFrame
   ) throws -> [UInt8] {
-    guard frame.header.holds(name.kind, name.id, start: place.start, length: place.length) else {
-      throw DamagedFrameError(frame: place.frame, reason: "the frame has other objects")
+    guard frame.header.holds(name.kind, name.id, start: position.start, length: position.length)
+    else {
+      throw DamagedFrameError(frame: position.frame, reason: "the frame has other objects")
     }
-    let bytes = frame.withBytes(start: place.start, length: place.length) { [UInt8]($0) }
+    let bytes = frame.withBytes(start: position.start, length: position.length) { [UInt8]($0) }
     guard name.kind == .recipe || SHA256.digest(of: bytes) == name.id else {
-      throw DamagedFrameError(frame: place.frame, reason: "an object has other bytes")
+      throw DamagedFrameError(frame: position.frame, reason: "an object has other bytes")
     }
     return bytes
   }
@@ -110,25 +112,27 @@ struct DepotReader {
   /// Reads all copies of recipes that are in allowed packs, those of each blob in the order in which readers try them.
   ///
   /// A copy that is damaged, or in a pack that vanished, is left out.
-  func recipes(of blobs: Set<Digest>) throws -> [Digest: [(place: ObjectLocation, bytes: [UInt8])]] {
+  func recipes(of blobs: Set<Digest>) throws -> [Digest: [(
+    position: ObjectLocation, bytes: [UInt8]
+  )]] {
     let listing = try depot.listing()
-    var wanted: [FrameLocation: [(blob: Digest, place: ObjectLocation)]] = [:]
+    var requested: [FrameLocation: [(blob: Digest, position: ObjectLocation)]] = [:]
     for blob in blobs {
       let copies = try depot.withCache { try depot.index.locations(.recipe, blob) }
-      for place in listing.ordered(copies) where isAllowed(place.pack) {
-        wanted[place.frame, default: []].append((blob, place))
+      for position in listing.ordered(copies) where isAllowed(position.pack) {
+        requested[position.frame, default: []].append((blob, position))
       }
     }
-    var result: [Digest: [(place: ObjectLocation, bytes: [UInt8])]] = [:]
-    var frames = Set(wanted.keys)
+    var result: [Digest: [(position: ObjectLocation, bytes: [UInt8])]] = [:]
+    var frames = Set(requested.keys)
     while !frames.isEmpty {
       do {
         try fetcher.fetch(frames) { location, frame in
           frames.remove(location)
           let decoded = try decode(frame, at: location)
-          for (blob, place) in wanted[location] ?? [] {
-            let bytes = try object(ObjectName(kind: .recipe, id: blob), place, in: decoded)
-            result[blob, default: []].append((place, bytes))
+          for (blob, position) in requested[location] ?? [] {
+            let bytes = try object(ObjectName(kind: .recipe, id: blob), position, in: decoded)
+            result[blob, default: []].append((position, bytes))
           }
         }
       } catch let error as DamagedFrameError {
@@ -138,9 +142,9 @@ struct DepotReader {
       }
     }
     return result.mapValues { copies in
-      let order = listing.ordered(copies.map(\.place))
+      let order = listing.ordered(copies.map(\.position))
       return copies.sorted { a, b in
-        (order.firstIndex(of: a.place) ?? 0) < (order.firstIndex(of: b.place) ?? 0)
+        (order.firstIndex(of: a.position) ?? 0) < (order.firstIndex(of: b.position) ?? 0)
       }
     }
   }

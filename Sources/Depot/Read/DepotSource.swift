@@ -1,4 +1,4 @@
-// A depot as a place to read from: of a pull, or to look at a remote snapshot.
+// A depot as a position to read from: of a pull, or to look at a remote snapshot.
 
 import Codec
 import ObjectStorage
@@ -89,9 +89,9 @@ public struct DepotSource: TransferSource {
         let fetcher = FrameFetcher(
           storage: depot.storage, requestCount: depot.options.requestCount)
         try fetcher.fetch(selections.keys) { location, frame in
-          guard let places = selections[location] else { return }
-          try pass(frame, places, repacker, body)
-          pending.subtract(places.keys)
+          guard let positions = selections[location] else { return }
+          try pass(frame, positions, repacker, body)
+          pending.subtract(positions.keys)
         }
       } catch is VanishedPackError {
         attempts += 1
@@ -102,7 +102,8 @@ public struct DepotSource: TransferSource {
         }
         _ = try depot.refreshListing()
       } catch let error as DamagedFrameError {
-        throw DepotError.damaged(error.frame.pack.shortName, of: name, "is damaged: \(error.reason)")
+        throw DepotError.damaged(
+          error.frame.pack.shortName, of: name, "is damaged: \(error.reason)")
       }
     }
     try repacker.finish(body)
@@ -113,46 +114,46 @@ public struct DepotSource: TransferSource {
     try selections(Set(names)).keys.reduce(0) { $0 + UInt64($1.frameBytes) }
   }
 
-  /// Returns the frames to fetch, each with its wanted objects.
+  /// Returns the frames to fetch, each with its requested objects.
   private func selections(
     _ names: Set<ObjectName>
   ) throws -> [FrameLocation: [ObjectName: ObjectLocation]] {
     let blobs = names.filter { $0.kind == .recipe }.map(\.id)
     var recipes: [Digest: ObjectLocation] = [:]
     for (blob, resolution) in zip(blobs, try resolve(blobs)) {
-      if case .recipe(let recipe) = resolution { recipes[blob] = recipe.place }
+      if case .recipe(let recipe) = resolution { recipes[blob] = recipe.position }
     }
     var listing = try depot.listing()
     var isFresh = false
-    func place(_ name: ObjectName) throws -> ObjectLocation? {
+    func position(_ name: ObjectName) throws -> ObjectLocation? {
       if let recipe = name.kind == .recipe ? recipes[name.id] : nil { return recipe }
-      if let place = try bestPlace(name, listing) { return place }
+      if let position = try bestPosition(name, listing) { return position }
       guard !isFresh else { return nil }
       isFresh = true
       listing = try depot.refreshListing()
-      return try bestPlace(name, listing)
+      return try bestPosition(name, listing)
     }
     var selections: [FrameLocation: [ObjectName: ObjectLocation]] = [:]
     for name in names {
-      guard let place = try place(name) else {
+      guard let position = try position(name) else {
         throw DepotError(
           .objectMissing, "\(name.kind.noun) \(name.id.shortHex)", "is in no pack of \(self.name)",
           hint: "Verify the depot to see which snapshots are affected")
       }
-      selections[place.frame, default: [:]][name] = place
+      selections[position.frame, default: [:]][name] = position
     }
     return selections
   }
 
-  private func bestPlace(_ name: ObjectName, _ listing: PackListing) throws -> ObjectLocation? {
+  private func bestPosition(_ name: ObjectName, _ listing: PackListing) throws -> ObjectLocation? {
     listing.best(try depot.withCache { try depot.index.locations(name.kind, name.id) })
   }
 
-  /// Passes on a frame of which most is wanted as it is, and the wanted objects of another one in new frames.
+  /// Passes on a frame of which most is requested as it is, and the requested objects of another one in new frames.
   ///
   /// A recipe that was not requested must not travel: its parts may be missing at the receiver.
   private func pass(
-    _ frame: RawFrame, _ places: [ObjectName: ObjectLocation], _ repacker: FrameRepacker,
+    _ frame: RawFrame, _ positions: [ObjectName: ObjectLocation], _ repacker: FrameRepacker,
     _ body: (RawFrame) throws -> Void
   ) throws {
     var wantedBytes = 0
@@ -160,26 +161,28 @@ public struct DepotSource: TransferSource {
     var listed: Set<ObjectName> = []
     for object in frame.header.objects {
       let name = ObjectName(kind: object.kind, id: object.id)
-      if places[name] != nil, listed.insert(name).inserted {
+      if positions[name] != nil, listed.insert(name).inserted {
         wantedBytes += object.length
       } else if object.kind == .recipe {
         hasOtherRecipe = true
       }
     }
-    guard listed.count == places.count else {
+    guard listed.count == positions.count else {
       throw DepotError.damaged("a frame", of: name, "has other objects than its directory lists")
     }
     if !hasOtherRecipe, wantedBytes * 2 >= frame.header.rawBytes { return try body(frame) }
     let decoded = try mapDepotErrors("a frame", of: name) { () throws(CodecError) in
       try depot.decoder.decode(frame)
     }
-    for (wanted, place) in places.sorted(by: { $0.value.start < $1.value.start }) {
-      guard decoded.header.holds(wanted.kind, wanted.id, start: place.start, length: place.length)
+    for (requested, position) in positions.sorted(by: { $0.value.start < $1.value.start }) {
+      guard
+        decoded.header.holds(
+          requested.kind, requested.id, start: position.start, length: position.length)
       else {
         throw DepotError.damaged("a frame", of: name, "has other objects than its directory lists")
       }
-      try decoded.withBytes(start: place.start, length: place.length) {
-        try repacker.add(wanted.kind, wanted.id, $0, body)
+      try decoded.withBytes(start: position.start, length: position.length) {
+        try repacker.add(requested.kind, requested.id, $0, body)
       }
     }
   }

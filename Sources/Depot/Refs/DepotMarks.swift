@@ -51,8 +51,8 @@ package struct DepotMarks: Sendable {
     return pins
   }
 
-  private func keys(_ folder: String, _ image: ImageName) throws -> [(String, ObjectKey)] {
-    let prefix = DepotKeys.prefix(folder, image)
+  private func keys(_ section: String, _ image: ImageName) throws -> [(String, ObjectKey)] {
+    let prefix = DepotKeys.prefix(section, image)
     var keys: [(String, ObjectKey)] = []
     try storage.list(prefix) { page in
       for object in page {
@@ -132,7 +132,8 @@ package struct DepotMarks: Sendable {
   /// - Returns: false if the snapshot is being removed.
   func adopt(_ image: ImageName, _ number: Int) throws -> Bool {
     try storage.write(adoption(image, number), .bytes([]))
-    return try !isBeingForgotten(image, number) && storage.size(of: DepotKeys.ref(image, number)) != nil
+    return try !isBeingForgotten(image, number)
+      && storage.size(of: DepotKeys.ref(image, number)) != nil
   }
 
   private func adoption(_ image: ImageName, _ number: Int) -> ObjectKey {
@@ -148,7 +149,8 @@ package struct DepotMarks: Sendable {
 
   private func isBeingForgotten(_ image: ImageName, _ number: Int) throws -> Bool {
     var isListed = false
-    try storage.list("\(DepotKeys.prefix("forgetting", image))\(DepotKeys.digits(number)).") { page in
+    try storage.list("\(DepotKeys.prefix("forgetting", image))\(DepotKeys.digits(number)).") {
+      page in
       isListed = isListed || !page.isEmpty
       return false
     }
@@ -162,7 +164,9 @@ package struct DepotMarks: Sendable {
     try storage.delete(key)
     throw DepotError(
       .busy, "\(image)@\(number) of \(storage.name)", "is being removed",
-      hint: "If no removal is running there, one was interrupted. Repeat it, or push the snapshot again")
+      hint:
+        "If no removal is running there, one was interrupted. Repeat it, or push the snapshot again"
+    )
   }
 
   // MARK: Removal
@@ -171,7 +175,8 @@ package struct DepotMarks: Sendable {
   /// - Parameter ignoresMarks: accepts tags, pins and adoptions.
   /// - Returns: false if the image has no such snapshot.
   /// - Throws: `snapshotProtected` for a tagged or pinned snapshot; `StorageError`.
-  package func forget(_ image: ImageName, _ number: Int, ignoresMarks: Bool = false) throws -> Bool {
+  package func forget(_ image: ImageName, _ number: Int, ignoresMarks: Bool = false) throws -> Bool
+  {
     let intent = DepotKeys.forgetting(image, number, makeID())
     guard try storage.size(of: DepotKeys.ref(image, number)) != nil else {
       if try refs.isRemoved(image, number) { try finishForgetting(image, number) }
@@ -189,7 +194,7 @@ package struct DepotMarks: Sendable {
   }
 
   /// Takes back a ref that was created and not reported, unless it is marked or adopted.
-  package func takeBack(_ image: ImageName, _ number: Int) throws {
+  package func rollBack(_ image: ImageName, _ number: Int) throws {
     let intent = DepotKeys.forgetting(image, number, makeID())
     _ = try storage.create(intent, .bytes([]), isUnique: true)
     let isAdopted = try storage.size(of: adoption(image, number)) != nil
@@ -214,13 +219,13 @@ package struct DepotMarks: Sendable {
   /// Deletes what a removal leaves after its decision.
   func finishForgetting(_ image: ImageName, _ number: Int) throws {
     let digits = DepotKeys.digits(number)
-    for folder in ["signatures", "forgetting"] {
+    for section in ["signatures", "forgetting"] {
       var keys: [ObjectKey] = []
-      try storage.list("\(DepotKeys.prefix(folder, image))\(digits).") { page in
+      try storage.list("\(DepotKeys.prefix(section, image))\(digits).") { page in
         keys += page.map(\.key)
         return keys.count < DepotMarks.maxMarks
       }
-      if folder == "forgetting" {
+      if section == "forgetting" {
         // The ref goes before the objects that block new marks of it.
         try storage.delete(DepotKeys.ref(image, number))
         try storage.delete(adoption(image, number))

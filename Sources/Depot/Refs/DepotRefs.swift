@@ -32,16 +32,16 @@ package struct DepotRefs: Sendable {
 
   // MARK: Listing
 
-  /// Calls `body` with the image and the rest of every key of a folder.
+  /// Calls `body` with the image and the rest of every key of a section.
   static func forEachKey(
-    _ folder: String, _ storage: any ObjectStorage,
+    _ section: String, _ storage: any ObjectStorage,
     _ body: (ImageName, Substring) throws -> Void
   ) throws {
     var last: (text: Substring, image: ImageName)?
     var count = 0
-    try storage.list("\(folder)/") { page in
+    try storage.list("\(section)/") { page in
       for object in page {
-        guard let rest = DepotKeys.rest(of: object.key, after: "\(folder)/"),
+        guard let rest = DepotKeys.rest(of: object.key, after: "\(section)/"),
           let slash = rest.firstIndex(of: "/")
         else { continue }
         let encoded = rest[..<slash]
@@ -51,7 +51,8 @@ package struct DepotRefs: Sendable {
         }
         count += 1
         guard count <= maxCount else {
-          throw DepotError.damaged("\(folder)/", of: storage.name, "has more objects than any depot")
+          throw DepotError.damaged(
+            "\(section)/", of: storage.name, "has more objects than any depot")
         }
         if let last { try body(last.image, rest[rest.index(after: slash)...]) }
       }
@@ -89,8 +90,8 @@ package struct DepotRefs: Sendable {
       highest: max(refs.max() ?? 0, removed.max() ?? 0))
   }
 
-  private func numbers(_ folder: String, _ image: ImageName) throws -> Set<Int> {
-    let prefix = DepotKeys.prefix(folder, image)
+  private func numbers(_ section: String, _ image: ImageName) throws -> Set<Int> {
+    let prefix = DepotKeys.prefix(section, image)
     var numbers: Set<Int> = []
     try storage.list(prefix) { page in
       for object in page {
@@ -187,7 +188,8 @@ package struct DepotRefs: Sendable {
       }
     }
     throw DepotError(
-      .busy, "image \(image) of \(storage.name)", "gets new snapshots from other writers all the time",
+      .busy, "image \(image) of \(storage.name)",
+      "gets new snapshots from other writers all the time",
       hint: "Run the command again later")
   }
 }

@@ -44,10 +44,11 @@ extension Depot {
       var rawBytes: [DepotPack: UInt64] = [:]
       let all = Set(listing.packs.keys)
       try index.forEachObject(in: all) { rawBytes[$1.pack, default: 0] += UInt64($1.length) }
-      try index.forEachObject(in: all) { key, place in
-        let share = Double(listing.packs[place.pack] ?? 0) / Double(max(1, rawBytes[place.pack] ?? 0))
+      try index.forEachObject(in: all) { key, position in
+        let share =
+          Double(listing.packs[position.pack] ?? 0) / Double(max(1, rawBytes[position.pack] ?? 0))
         sums.add(
-          Double(place.length) * share, to: needs.indices.filter { needs[$0].contains(key) })
+          Double(position.length) * share, to: needs.indices.filter { needs[$0].contains(key) })
       }
     }
     var usage = DepotUsage()

@@ -3,7 +3,7 @@
 // 1. A light check reads refs, marks and trees, and finds every object that a snapshot needs in the directories of packs.
 // 2. A deep check also downloads every pack, compares its SHA-256 with its name, and each object with its id. A recipe
 //    is named by the file that it makes: its bytes are checked when the file is read.
-// 3. A check changes nothing. What vanishes meanwhile was removed by others, and is no damage.
+// 3. A check changes nothing. What vanishes meanwhile was removed by others, and does not count as damage.
 
 import Codec
 import ObjectStorage
@@ -115,13 +115,13 @@ struct DepotVerifier {
   }
 
   private mutating func checkMarks(_ numbers: [ImageName: DepotRefs.Numbers]) throws {
-    for folder in ["tags", "pins"] {
+    for section in ["tags", "pins"] {
       var images: Set<ImageName> = []
-      try DepotRefs.forEachKey(folder, depot.storage) { image, _ in images.insert(image) }
+      try DepotRefs.forEachKey(section, depot.storage) { image, _ in images.insert(image) }
       for image in images.sorted() {
         let existing = Set(numbers[image]?.existing ?? [])
         let targets =
-          folder == "tags"
+          section == "tags"
           ? try depot.marks.tags(of: image).map { ("tag \(image):\($0.key)", $0.value) }
           : try depot.marks.pins(of: image).map { ("pin of \(image)@\($0.key)", $0.key) }
         for (name, number) in targets.sorted(by: { $0.0 < $1.0 }) where !existing.contains(number) {
@@ -144,7 +144,7 @@ struct DepotVerifier {
         // A removal and a collection may have overtaken this check.
         if try isGone(name) { continue }
         try record(error, name)
-        // What was visited may be incomplete.
+        // The visited objects may be incomplete.
         reachable = try DepotReachability(depot)
       }
     }
@@ -158,15 +158,15 @@ struct DepotVerifier {
   }
 
   private mutating func listForeignKeys() throws {
-    let folders: Set<Substring> = [
+    let sections: Set<Substring> = [
       "packs", "doomed", "dirs", "refs", "removed", "forgetting", "adopted", "tags", "pins",
       "signatures", "writers", "format",
     ]
     var foreign: [String] = []
     try depot.storage.list("") { page in
       for object in page where foreign.count < 100 {
-        let folder = object.key.text.split(separator: "/").first ?? ""
-        if !folders.contains(folder) { foreign.append(object.key.text) }
+        let section = object.key.text.split(separator: "/").first ?? ""
+        if !sections.contains(section) { foreign.append(object.key.text) }
       }
       return foreign.count < 100
     }

@@ -7,7 +7,7 @@ import Platform
 import Store
 import Transfer
 
-/// A depot as a place to write to.
+/// A depot as a position to write to.
 public struct DepotSink: TransferSink {
   public let depot: Depot
   public var name: String { depot.name }
@@ -169,7 +169,7 @@ public final class DepotSession: TransferSession {
     do {
       try requireRegistered()
     } catch {
-      if isNew { try depot.marks.takeBack(image, number) }
+      if isNew { try depot.marks.rollBack(image, number) }
       throw error
     }
     try DepotSignatures(storage: depot.storage).write(snapshot.signatures, image, number)
@@ -228,7 +228,9 @@ public final class DepotSession: TransferSession {
         case nil: try require(ObjectName(kind: .recipe, id: blob))
         case .chunk: try require(ObjectName(kind: .chunk, id: blob))
         case .recipe(let recipe):
-          if let place = recipe.place { packs.insert(place.pack) } else {
+          if let position = recipe.position {
+            packs.insert(position.pack)
+          } else {
             try require(ObjectName(kind: .recipe, id: blob))
           }
           for chunk in recipe.references.chunks { try require(ObjectName(kind: .chunk, id: chunk)) }
