@@ -98,6 +98,14 @@ public final class Depot: Sendable {
     return listing
   }
 
+  /// Lists the packs again, because `listing` lacks something. Two collectors may move an object between the pages of
+  /// one listing, so callers go on until the packs stay the same.
+  /// - Returns: nil if the packs are the same.
+  func changedListing(since listing: PackListing) throws -> PackListing? {
+    let new = try refreshListing()
+    return new.packs == listing.packs ? nil : new
+  }
+
   /// Adds packs that this program has uploaded to the latest listing.
   func noteUploaded(_ directories: [PackDirectory]) {
     current.withLock { listing in

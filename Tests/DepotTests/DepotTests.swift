@@ -179,15 +179,21 @@ import Transfer
       process.process = 4_190_000  // no process: above the limit of most hosts
       return process
     }
-    let dead = try DepotSession(try fixture.open())
+    let deadOptions = fixture.options
     fixture.options.process = { ProcessIdentity.current() }
     let living = try DepotSession(try fixture.open())
+    let dead = try DepotSession(try Depot(opening: fixture.bucket, deadOptions))
     let depot = try fixture.open()
     var options = CollectionOptions()
     options.wait = { _ in false }
     #expect(try depot.collect(options).removedWriters.map(\.id) == [dead.id])
     #expect(try depot.registeredWriters().map(\.id) == [living.id])
+    // A new session on the host removes it, too.
+    _ = try DepotSession(try Depot(opening: fixture.bucket, deadOptions))
+    let next = try DepotSession(depot)
+    #expect(Set(try depot.registeredWriters().map(\.id)) == [living.id, next.id])
     living.end()
+    next.end()
   }
 
   @Test func `tags and pins protect snapshots from removal`() throws {
@@ -209,6 +215,31 @@ import Transfer
     try depot.forget(image, number)
     #expect(try DepotSource(depot).history(of: image).snapshots.isEmpty)
     #expect(throws: DepotError.self) { try depot.tag("late", of: image, number) }
+  }
+
+  @Test func `a number that is used and freed before the ref is created is not used again`() throws {
+    let fixture = try DepotFixture()
+    let image = fixture.universe.snapshots[0].image
+    try fixture.push(0)
+    let memory = try #require(fixture.bucket as? MemoryObjectStorage)
+    let isDone = Monitor(false)
+    var hooks = MemoryObjectStorage.Hooks()
+    hooks.before = { request throws(StorageError) in
+      guard request.operation == .create, request.key.hasPrefix("refs/"),
+        isDone.withLock({ isDone in
+          defer { isDone = true }
+          return !isDone
+        })
+      else { return }
+      // Another writer takes the number, and somebody removes its snapshot.
+      let depot = try? fixture.open()
+      _ = try? fixture.push(2, to: depot)
+      try? depot?.forget(image, 2)
+    }
+    let late = try DepotFixture(memory.with(hooks))
+    #expect(try late.push(4).number == 3)
+    let history = try DepotSource(try fixture.open()).history(of: image)
+    #expect(history.snapshots.map(\.number) == [1, 3])
   }
 
   @Test func `signatures travel with their snapshot`() throws {

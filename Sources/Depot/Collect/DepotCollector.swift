@@ -42,7 +42,8 @@ struct DepotCollector {
       return report
     }
     if !marked.isEmpty {
-      for pack in marked.sorted() { try depot.storage.write(DepotKeys.doomed(pack), .bytes([])) }
+      let storage = depot.storage
+      try depot.forEach(marked.sorted()) { try storage.write(DepotKeys.doomed($0), .bytes([])) }
       guard try waitForWriters(marked.count) else { return report }
       try deleteMarked(marked)
     }
@@ -132,12 +133,13 @@ struct DepotCollector {
   /// Reads all refs, lists the packs, and walks the snapshots, in this order.
   private func walkRefs() throws -> DepotReachability {
     for attempt in 0... {
-      var snapshots: [Snapshot] = []
-      try depot.refs.readAll { snapshots.append($2.snapshot) }
+      // The roots are all that is kept of a snapshot: thousands of them fit into memory.
+      var roots: [Entry] = []
+      try depot.refs.readAll { roots += $2.snapshot.components.map(\.entry) }
       _ = try depot.refreshListing()
       do {
         var reachable = try DepotReachability(depot)
-        for snapshot in snapshots { try reachable.add(snapshot) }
+        try reachable.add(roots)
         return reachable
       } catch let error as DepotError where error.errorCode == .objectMissing {
         // Another collector may have moved the object since the packs were listed.
@@ -161,12 +163,14 @@ struct DepotCollector {
         let result = try rewriter.copy(reachable)
         report.copiedBytes += result.copiedBytes
         report.damaged += result.damaged.values.sorted()
-        for pack in marked.sorted() where result.damaged[pack] == nil {
-          try depot.storage.delete(DepotKeys.pack(pack))
-          try depot.storage.delete(DepotKeys.doomed(pack))
-          report.deletedPacks += 1
-          report.deletedBytes += listing.packs[pack] ?? 0
+        let packs = marked.sorted().filter { result.damaged[$0] == nil }
+        let storage = depot.storage
+        try depot.forEach(packs) { pack in
+          try storage.delete(DepotKeys.pack(pack))
+          try storage.delete(DepotKeys.doomed(pack))
         }
+        report.deletedPacks += packs.count
+        report.deletedBytes += packs.reduce(0) { $0 + (listing.packs[$1] ?? 0) }
         return
       } catch is VanishedPackError {
         // Another collector has deleted a pack: it has copied what is needed of it.

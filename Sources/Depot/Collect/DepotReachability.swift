@@ -45,10 +45,10 @@ struct DepotReachability {
   /// Claims a needed object for one pack; false if it is not needed, or was claimed.
   mutating func claim(_ key: LocationKey) -> Bool { needed.claim(key.short) }
 
-  /// Adds everything that a snapshot needs.
+  /// Adds everything that the components of a snapshot need.
   /// - Throws: `objectMissing` or `remoteDamaged` if a part of it cannot be found or read.
-  mutating func add(_ snapshot: Snapshot) throws {
-    for component in snapshot.components { try visit(component.entry) }
+  mutating func add(_ roots: [Entry]) throws {
+    for root in roots { try visit(root) }
     while !directories.isEmpty || !blobs.isEmpty {
       if blobs.count >= DepotReachability.batch || directories.isEmpty {
         try expandBlobs()

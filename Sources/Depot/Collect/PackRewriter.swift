@@ -169,4 +169,6 @@ final class PackOutput {
   }
 
   func close() { uploads.close() }
+
+  deinit { uploads.close() }
 }

@@ -15,7 +15,7 @@ struct DepotReader {
   let depot: Depot
   /// The packs to read from; nil for all that exist.
   var isAllowed: (DepotPack) -> Bool = { _ in true }
-  private static let maxAttempts = 5
+  static let maxAttempts = 5
   /// The names that are read at once: their frames are decoded one after the other, so memory is bounded by `body`.
   private var fetcher: FrameFetcher {
     FrameFetcher(storage: depot.storage, requestCount: depot.options.requestCount)
@@ -32,8 +32,11 @@ struct DepotReader {
     var pending = Set(names)
     var damaged: [FrameLocation: String] = [:]
     var attempts = 0
+    var lastListing: PackListing?
     while !pending.isEmpty {
       let listing = try attempts == 0 ? depot.listing() : depot.refreshListing()
+      let isStable = lastListing?.packs == listing.packs
+      lastListing = listing
       do {
         var requested: [FrameLocation: [ObjectName: ObjectLocation]] = [:]
         for name in pending {
@@ -42,7 +45,8 @@ struct DepotReader {
           guard
             let location = copies.first(where: { damaged[$0.frame] == nil && isAllowed($0.pack) })
           else {
-            if attempts == 0 { throw VanishedPackError(pack: DepotPack.none) }
+            // Two collectors may move an object between the pages of one listing.
+            if !isStable { throw VanishedPackError(pack: DepotPack.none) }
             throw missing(name, damaged: copies.lazy.compactMap { damaged[$0.frame] }.first)
           }
           requested[location.frame, default: [:]][name] = location

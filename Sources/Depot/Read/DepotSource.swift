@@ -62,10 +62,14 @@ public struct DepotSource: TransferSource {
 
   /// Resolves blobs. What the latest listing lacks may be in packs that were uploaded since.
   private func resolve(_ blobs: [Digest]) throws -> [BlobResolver.Resolution?] {
-    let result = try resolver().resolve(blobs)
-    guard result.contains(where: { $0 == nil }) else { return result }
-    _ = try depot.refreshListing()
-    return try resolver().resolve(blobs)
+    var listing = try depot.listing()
+    var result = try resolver().resolve(blobs)
+    for _ in 0..<DepotReader.maxAttempts where result.contains(where: { $0 == nil }) {
+      guard let new = try depot.changedListing(since: listing) else { break }
+      listing = new
+      result = try resolver().resolve(blobs)
+    }
+    return result
   }
 
   private func resolver() throws -> BlobResolver {
@@ -95,7 +99,7 @@ public struct DepotSource: TransferSource {
         }
       } catch is VanishedPackError {
         attempts += 1
-        guard attempts <= 5 else {
+        guard attempts <= DepotReader.maxAttempts else {
           throw DepotError(
             .busy, name, "loses packs to collections faster than they can be read",
             hint: "Run the command again later")
@@ -124,14 +128,16 @@ public struct DepotSource: TransferSource {
       if case .recipe(let recipe) = resolution { recipes[blob] = recipe.position }
     }
     var listing = try depot.listing()
-    var isFresh = false
+    var isStable = false
     func position(_ name: ObjectName) throws -> ObjectLocation? {
       if let recipe = name.kind == .recipe ? recipes[name.id] : nil { return recipe }
-      if let position = try bestPosition(name, listing) { return position }
-      guard !isFresh else { return nil }
-      isFresh = true
-      listing = try depot.refreshListing()
-      return try bestPosition(name, listing)
+      for _ in 0...DepotReader.maxAttempts {
+        if let position = try bestPosition(name, listing) { return position }
+        guard !isStable, let new = try depot.changedListing(since: listing) else { break }
+        listing = new
+      }
+      isStable = true
+      return nil
     }
     var selections: [FrameLocation: [ObjectName: ObjectLocation]] = [:]
     for name in names {
@@ -196,10 +202,12 @@ extension Depot {
       return try numbers.map { try refs.read(image, $0)?.id }
     }
     let ids = Monitor([Digest?](repeating: nil, count: numbers.count))
-    try parallelForEach(numbers.count, threads: options.requestCount, makeWorker: {}) { _, index in
-      let id = try refs.read(image, numbers[index])?.id
-      ids.withLock { $0[index] = id }
-    }
+    try parallelForEach(
+      numbers.count, threads: options.requestCount, makeWorker: {},
+      { _, index in
+        let id = try refs.read(image, numbers[index])?.id
+        ids.withLock { $0[index] = id }
+      })
     return ids.withLock { $0 }
   }
 }

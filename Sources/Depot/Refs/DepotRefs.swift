@@ -15,6 +15,7 @@ import Store
 package struct DepotRefs: Sendable {
   let storage: any ObjectStorage
   let cache: RefCache
+  let requestCount: Int
 
   /// The numbers of an image.
   package struct Numbers {
@@ -152,16 +153,26 @@ package struct DepotRefs: Sendable {
     _ body: (ImageName, Int, RefRecord) throws -> Void
   ) throws -> [ImageName: Numbers] {
     let numbers = try allNumbers()
-    for (image, numbers) in numbers.sorted(by: { $0.key < $1.key }) {
-      for number in numbers.existing {
-        if let ref = try read(image, number) {
-          try body(image, number, ref)
-        } else if try !isRemoved(image, number) {
-          throw DepotError.damaged(
-            "ref \(image)@\(number)", of: storage.name, "vanished and is not recorded as removed")
-        }
-      }
+    let all = numbers.sorted { $0.key < $1.key }.flatMap { image, numbers in
+      numbers.existing.map { (image: image, number: $0) }
     }
+    func use(_ name: (image: ImageName, number: Int), _ ref: RefRecord?) throws {
+      if let ref { return try body(name.image, name.number, ref) }
+      if try isRemoved(name.image, name.number) { return }
+      throw DepotError.damaged(
+        "ref \(name.image)@\(name.number)", of: storage.name,
+        "vanished and is not recorded as removed")
+    }
+    guard requestCount > 1, all.count > 1 else {
+      for name in all { try use(name, try read(name.image, name.number)) }
+      return numbers
+    }
+    try runInOrder(
+      threads: min(requestCount, all.count), window: 2 * requestCount,
+      makeWorker: {
+        { (name: (image: ImageName, number: Int)) in try read(name.image, name.number) }
+      },
+      use: use, produce: { submit in for name in all { try submit(name) } })
     return numbers
   }
 
@@ -195,5 +206,17 @@ package struct DepotRefs: Sendable {
 }
 
 extension Depot {
-  package var refs: DepotRefs { DepotRefs(storage: storage, cache: refCache) }
+  package var refs: DepotRefs {
+    DepotRefs(storage: storage, cache: refCache, requestCount: options.requestCount)
+  }
+
+  /// Calls `body` with each item, on several threads if the depot may use them.
+  func forEach<Item: Sendable>(
+    _ items: [Item], _ body: @escaping @Sendable (Item) throws -> Void
+  ) throws {
+    guard options.requestCount > 1, items.count > 1 else { return try items.forEach(body) }
+    try parallelForEach(
+      items.count, threads: options.requestCount, makeWorker: {},
+      { try body(items[$1]) })
+  }
 }

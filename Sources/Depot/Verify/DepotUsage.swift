@@ -29,8 +29,10 @@ extension Depot {
   /// Measures what each image takes.
   /// - Throws: `objectMissing` or `remoteDamaged` if a snapshot is incomplete; `StorageError`.
   public func usage() throws -> DepotUsage {
-    var snapshots: [ImageName: [Snapshot]] = [:]
-    try refs.readAll { image, _, ref in snapshots[image, default: []].append(ref.snapshot) }
+    var snapshots: [ImageName: [[Entry]]] = [:]
+    try refs.readAll { image, _, ref in
+      snapshots[image, default: []].append(ref.snapshot.components.map(\.entry))
+    }
     let listing = try refreshListing()
     let images = snapshots.keys.sorted()
     let needs = try images.map { image in

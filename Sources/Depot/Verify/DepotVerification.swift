@@ -81,14 +81,14 @@ struct DepotVerifier {
 
   private mutating func readRefs(
     _ numbers: [ImageName: DepotRefs.Numbers]
-  ) throws -> [(name: String, snapshot: Snapshot)] {
-    var snapshots: [(name: String, snapshot: Snapshot)] = []
+  ) throws -> [(name: String, roots: [Entry])] {
+    var snapshots: [(name: String, roots: [Entry])] = []
     for (image, numbers) in numbers.sorted(by: { $0.key < $1.key }) {
       for number in numbers.existing {
         let name = "\(image)@\(number)"
         do {
           if let ref = try depot.refs.read(image, number) {
-            snapshots.append((name, ref.snapshot))
+            snapshots.append((name, ref.snapshot.components.map(\.entry)))
           } else if try !depot.refs.isRemoved(image, number) {
             add(.snapshotDamaged, name, "vanished and is not recorded as removed")
           }
@@ -133,13 +133,13 @@ struct DepotVerifier {
   }
 
   private mutating func checkSnapshots(
-    _ snapshots: [(name: String, snapshot: Snapshot)]
+    _ snapshots: [(name: String, roots: [Entry])]
   ) throws {
     var reachable = try DepotReachability(depot)
-    for (name, snapshot) in snapshots {
+    for (name, roots) in snapshots {
       progress.add(items: 1)
       do {
-        try reachable.add(snapshot)
+        try reachable.add(roots)
       } catch {
         // A removal and a collection may have overtaken this check.
         if try isGone(name) { continue }
@@ -196,7 +196,7 @@ struct DepotVerifier {
     if threads == 1 {
       for pack in packs { try check(pack) }
     } else {
-      try parallelForEach(packs.count, threads: threads, makeWorker: {}) { try check(packs[$1]) }
+      try parallelForEach(packs.count, threads: threads, makeWorker: {}, { try check(packs[$1]) })
     }
     let (problems, objects) = found.withLock { $0 }
     result.problems += problems.sorted { $0.subject < $1.subject }

@@ -49,6 +49,8 @@ public final class DepotSession: TransferSession {
     let writers = depot.writers
     id = try writers.register()
     do {
+      // A push that was killed here must not make collections elsewhere wait for ever.
+      _ = try writers.removeDead(among: try writers.ids().subtracting([id]))
       listing = try depot.refreshListing()
       uploads = try PackUploads(depot.storage, requestCount: depot.options.requestCount)
     } catch {
@@ -57,6 +59,8 @@ public final class DepotSession: TransferSession {
     }
     builder = PackBuilder(depot.options, writer: id)
   }
+
+  deinit { uploads.close() }
 
   /// The bytes of the packs that were uploaded.
   public var uploadedBytes: UInt64 { uploads.uploadedBytes }
