@@ -90,8 +90,8 @@ MUTATIONS = {
 """),
     "writers-ignore-marks": (
         "Write/DepotSession.swift",
-        "    listing.isUsable(pack) || ownPacks.contains(pack)",
-        "    listing.packs[pack] != nil || ownPacks.contains(pack)"),
+        "    listing.isUsable(pack) || packs.contains(pack)",
+        "    listing.packs[pack] != nil || packs.contains(pack)"),
     "no-check-after-ref": (
         "Write/DepotSession.swift",
         """    do {

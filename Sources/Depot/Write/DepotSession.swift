@@ -32,15 +32,8 @@ public final class DepotSession: TransferSession {
   public let id: WriterID
   private let listing: PackListing
   private let uploads: PackUploads
-  private var builder: PackBuilder
-  /// The objects of this session that are not in the index yet.
-  private var pending: Set<ObjectName> = []
-  private var ownPacks: Set<DepotPack> = []
-  private var newDirectories: [PackDirectory] = []
-  private var ownRecipes: [Digest: [UInt8]] = [:]
-  private var ownRecipeBytes = 0
+  private let packs: SessionPacks
   private var isEnded = false
-  private static let maxRecipeBytes = 128 << 20
 
   /// Registers a writer. The order of the requests is invariant 3.
   /// - Throws: `StorageError`; `remoteDamaged`.
@@ -53,14 +46,14 @@ public final class DepotSession: TransferSession {
       _ = try writers.removeDead(among: try writers.ids().subtracting([id]))
       listing = try depot.refreshListing()
       uploads = try PackUploads(depot.storage, requestCount: depot.options.requestCount)
+      packs = try SessionPacks(depot, id: id, uploads: uploads)
     } catch {
       try? writers.remove(id)
       throw error
     }
-    builder = PackBuilder(depot.options, writer: id)
   }
 
-  deinit { uploads.close() }
+  deinit { packs.close() }
 
   /// The bytes of the packs that were uploaded.
   public var uploadedBytes: UInt64 { uploads.uploadedBytes }
@@ -69,7 +62,7 @@ public final class DepotSession: TransferSession {
 
   /// Returns true if the session may count on a pack.
   private func isUsable(_ pack: DepotPack) -> Bool {
-    listing.isUsable(pack) || ownPacks.contains(pack)
+    listing.isUsable(pack) || packs.contains(pack)
   }
 
   /// Returns a pack that has the object and that the session may count on.
@@ -80,19 +73,20 @@ public final class DepotSession: TransferSession {
   }
 
   private func holds(_ name: ObjectName) throws -> Bool {
-    if pending.contains(name) { return true }
+    if packs.isPending(name) { return true }
     return try usablePack(name) != nil
   }
 
   private func resolver() -> BlobResolver {
     var reader = DepotReader(depot)
     reader.isAllowed = isUsable
-    return BlobResolver(reader, holds: holds, own: { self.ownRecipes[$0] })
+    return BlobResolver(reader, holds: holds, own: packs.recipe)
   }
 
   public func missing(_ names: [ObjectName]) throws -> [ObjectName] {
+    try packs.wait()
     var missing = try names.filter { try $0.kind != .recipe && !holds($0) }
-    let blobs = names.filter { $0.kind == .recipe && ownRecipes[$0.id] == nil }.map(\.id)
+    let blobs = names.filter { $0.kind == .recipe && packs.recipe(of: $0.id) == nil }.map(\.id)
     if !blobs.isEmpty {
       // A blob that is a chunk as well may lack a recipe: only the recipe was asked for.
       let resolver = resolver()
@@ -107,7 +101,8 @@ public final class DepotSession: TransferSession {
   }
 
   public func missingBlobs(_ blobs: [Digest]) throws -> [Digest] {
-    zip(blobs, try resolver().resolve(blobs)).filter { $0.1 == nil }.map(\.0)
+    try packs.wait()
+    return zip(blobs, try resolver().resolve(blobs)).filter { $0.1 == nil }.map(\.0)
   }
 
   /// Returns those of the snapshots, given by their ids, whose objects all stay while the session runs. Others are no
@@ -118,48 +113,11 @@ public final class DepotSession: TransferSession {
 
   // MARK: Frames
 
-  /// Adds a frame after comparing its objects with their ids.
-  public func append(_ frame: RawFrame) throws {
-    let decoded: DecodedFrame
-    do throws(CodecError) { decoded = try depot.decoder.verify(frame) } catch {
-      throw DepotError(
-        .damaged, "a frame for \(depot.name)", "is damaged: \(error)",
-        hint: "Run 'imgstore verify --deep' here")
-    }
-    for object in frame.header.objects {
-      pending.insert(ObjectName(kind: object.kind, id: object.id))
-      guard object.kind == .recipe, ownRecipes[object.id] == nil else { continue }
-      ownRecipes[object.id] = decoded.withBytes(start: object.start, length: object.length) {
-        [UInt8]($0)
-      }
-      ownRecipeBytes += object.length
-      guard ownRecipeBytes <= DepotSession.maxRecipeBytes else {
-        throw DepotError(.failed, "one push", "has more recipes than memory should hold")
-      }
-    }
-    try builder.append(frame)
-    if builder.isFull { try finishPack() }
-  }
-
-  private func finishPack() throws {
-    guard !builder.isEmpty else { return }
-    let pack = builder.finish()
-    builder = PackBuilder(depot.options, writer: id)
-    ownPacks.insert(pack.directory.pack)
-    newDirectories.append(pack.directory)
-    try uploads.add(pack)
-  }
+  /// Adds a frame after comparing its objects with their ids, which may happen later on another thread.
+  public func append(_ frame: RawFrame) throws { try packs.append(frame) }
 
   /// Uploads everything that was appended.
-  public func flush() throws {
-    try finishPack()
-    try uploads.finish()
-    let directories = newDirectories
-    newDirectories = []
-    try depot.index.add { add in for directory in directories { try add(directory) } }
-    depot.noteUploaded(directories)
-    pending = []
-  }
+  public func flush() throws { try packs.flush() }
 
   // MARK: Snapshots
 
@@ -287,7 +245,7 @@ public final class DepotSession: TransferSession {
     if isEnded { return }
     isEnded = true
     try? flush()
-    uploads.close()
+    packs.close()
     try? depot.writers.remove(id)
   }
 }
