@@ -29,7 +29,7 @@ let package = Package(
       name: "FuzzedModules",
       targets: [
         "Archive", "Codec", "Ingest", "Recipes", "Store", "Apply", "Packages", "Platform", "Render",
-        "XCAT", "Signatures", "Configuration", "OCI", "HostileBundles",
+        "XCAT", "Signatures", "Configuration", "OCI", "HostileBundles", "RemoteProtocol", "Transfer",
       ]),
   ],
   dependencies: [
@@ -69,6 +69,7 @@ let package = Package(
     module("ObjectStorage", ["Codec", "Platform"]),
     module("Transfer", ["Store", "Archive", "Codec", "Platform"]),
     module("Depot", ["Transfer", "Store", "ObjectStorage", "Codec", "Platform"]),
+    module("RemoteProtocol", ["Transfer", "Store", "Codec", "Platform"]),
     module("Recipes", ["Store", "Archive", "Codec", "Platform"]),
     module("Ingest", ["Recipes", "Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),
@@ -79,6 +80,7 @@ let package = Package(
       [
         "XCAT", "Ingest", "Recipes", "Render", "Apply", "Store", "Packages", "Archive", "Codec",
         "Platform", "Signatures", "Configuration", "OCI", "Transfer", "CCrypt", "CRE2", "CPCRE2",
+        "RemoteProtocol",
       ]),
     .executableTarget(
       name: "imgstore",
@@ -125,6 +127,7 @@ let package = Package(
         "Depot", "DepotTestSupport", "Transfer", "Store", "ObjectStorage", "Codec", "Platform",
       ],
       swiftSettings: strict),
+    moduleTests("RemoteProtocol", ["RemoteProtocol", "Transfer", "Store", "Codec", "Platform"]),
     moduleTests("Recipes", ["Recipes", "Store", "Codec"]),
     moduleTests(
       "Ingest", ["Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),

@@ -26,6 +26,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -608,12 +609,17 @@ int clinux_wait(int process) {
 void clinux_kill(int process) { kill(process, SIGKILL); }
 
 int64_t clinux_write_pipe(int fd, const void *from, size_t n) {
+  return clinux_write_pipe_pair(fd, from, n, NULL, 0);
+}
+
+int64_t clinux_write_pipe_pair(int fd, const void *a, size_t a_n, const void *b, size_t b_n) {
   sigset_t pipe_signal, before, pending;
+  struct iovec parts[2] = {{(void *)a, a_n}, {(void *)b, b_n}};
   sigemptyset(&pipe_signal);
   sigaddset(&pipe_signal, SIGPIPE);
   sigpending(&pending);
   pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-  int64_t r = RETRY(int64_t, write(fd, from, n));
+  int64_t r = RETRY(int64_t, writev(fd, parts, b_n == 0 ? 1 : 2));
   if (r == -EPIPE && !sigismember(&pending, SIGPIPE)) {
     struct timespec now = {0, 0};
     while (sigtimedwait(&pipe_signal, NULL, &now) < 0 && errno == EINTR) {
@@ -622,6 +628,27 @@ int64_t clinux_write_pipe(int fd, const void *from, size_t n) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return r;
 }
+
+int clinux_wait_stream(int read_fd, int write_fd, int milliseconds) {
+  struct pollfd polls[2] = {{read_fd, POLLIN, 0}, {write_fd, POLLOUT, 0}};
+  int r = poll(polls, 2, milliseconds);
+  if (r < 0) return errno == EINTR ? 0 : -errno;
+  return (polls[0].revents != 0) | (polls[1].revents != 0) << 1;
+}
+
+int clinux_set_nonblocking(int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
+  return 0;
+}
+
+int clinux_socket_pair(int ends[2]) {
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 ? -errno : 0;
+}
+
+void clinux_end_output(int fd) { shutdown(fd, SHUT_WR); }
+
+void clinux_widen_pipe(int fd, int bytes) { fcntl(fd, F_SETPIPE_SZ, bytes); }
 
 int clinux_wait_ready(const int files[2], int write_fd) {
   struct pollfd polls[3] = {{files[0], POLLIN, 0}, {files[1], POLLIN, 0}, {write_fd, POLLOUT, 0}};
@@ -655,6 +682,17 @@ void clinux_fill_standard_streams(void) {
     if (opened < 0) opened = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (opened != fd && opened >= 0) close(opened);
   }
+}
+
+int clinux_take_standard_streams(int ends[2]) {
+  for (int fd = 0; fd <= 1; fd++) {
+    ends[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (ends[fd] < 0) return -errno;
+  }
+  int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(2, 1) < 0) return -errno;
+  close(nothing);
+  return 0;
 }
 
 void clinux_ignore_signal(int number) { signal(number, SIG_IGN); }

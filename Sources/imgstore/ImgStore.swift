@@ -61,7 +61,7 @@ struct ImgStore: ParsableCommand {
         name: "Exchange",
         subcommands: [
           ExportCommand.self, ImportCommand.self, RemoteCommand.self, PushCommand.self,
-          PullCommand.self, CloneCommand.self, HaveCommand.self,
+          PullCommand.self, CloneCommand.self, HaveCommand.self, ServeCommand.self,
         ]),
       CommandGroup(name: "Signatures", subcommands: [KeyCommand.self, SignCommand.self]),
       CommandGroup(

@@ -142,6 +142,19 @@ int clinux_send_datagram(const char *path, const void *bytes, size_t count);
 void clinux_kill(int process);
 // Like clinux_write, but a reader that has gone is -EPIPE, never a signal.
 int64_t clinux_write_pipe(int fd, const void *from, size_t n);
+// Writes two buffers as one, like clinux_write_pipe.
+int64_t clinux_write_pipe_pair(int fd, const void *a, size_t a_n, const void *b, size_t b_n);
+// Waits at most so many milliseconds until `read_fd` can be read (bit 0) or `write_fd` written (bit 1); -1 leaves
+// one out. An end of file and an error count as ready. 0 after the time.
+int clinux_wait_stream(int read_fd, int write_fd, int milliseconds);
+// Calls on the file return -EAGAIN instead of waiting.
+int clinux_set_nonblocking(int fd);
+// Two connected stream sockets.
+int clinux_socket_pair(int ends[2]);
+// Sends the end of a stream socket's bytes; the other direction stays open.
+void clinux_end_output(int fd);
+// Asks for a pipe's buffer of so many bytes. Other files, and a refusal, stay as they are.
+void clinux_widen_pipe(int fd, int bytes);
 // Waits until one of the files can be read, or `write_fd` written; -1 leaves one out.
 // Bit i of the result: files[i] is ready; bit 7: `write_fd` is.
 int clinux_wait_ready(const int files[2], int write_fd);
@@ -158,6 +171,8 @@ const char *clinux_argument(int index);
 // Opens what is closed of the three standard streams, so that no file that is opened later gets one of
 // their numbers: input is empty, and what is written to the others fails.
 void clinux_fill_standard_streams(void);
+// Moves standard input and output to other numbers. Then input is empty, and output goes to standard error.
+int clinux_take_standard_streams(int ends[2]);
 // Has a signal ignored from now on.
 void clinux_ignore_signal(int signal);
 

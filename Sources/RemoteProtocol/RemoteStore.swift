@@ -1,0 +1,236 @@
+// A store at the other end of a connection, as a source and a sink of transfers.
+//
+// Nothing that the server says is trusted:
+// 1. A snapshot has the id that the history listed, and the image that was asked for.
+// 2. Objects are compared with their ids. Frames contain only objects that were asked for, each once, and the
+//    chunks that stand for recipes; so a server cannot fill the disk. `LocalSession` verifies the payload.
+// 3. Lists have the length of the question. Their sizes are bounded before they are decoded.
+// 4. Frames that the walk over directories received are kept, and not requested again (`ReceivedFrames`).
+
+import Codec
+import Platform
+import Store
+import Transfer
+
+/// A store at the other end of a connection.
+public final class RemoteStore: TransferSource, TransferSink {
+  private static let blobsEach = 1 << 15
+  /// The most bytes of objects that are decoded for one question.
+  private static let maxDecodedBytes = 160 << 20
+
+  public var name: String { connection.name }
+  public let connection: RemoteConnection
+  private let known = Monitor<[SnapshotKey: Digest]>([:])
+  private let received = ReceivedFrames()
+  private let decoder = FrameDecoder()
+
+  private struct SnapshotKey: Hashable {
+    let image: ImageName
+    let number: Int
+  }
+
+  /// Creates a source and sink of a connection.
+  public init(_ connection: RemoteConnection) { self.connection = connection }
+
+  // MARK: Snapshots
+
+  public func images() throws -> [ImageName] {
+    try connection.request(.images) { connection in
+      try connection.decode(try connection.answer(.imageList), Answers.decodeImages)
+    }
+  }
+
+  public func history(of image: ImageName) throws -> RemoteHistory {
+    let history = try connection.request(.history(image)) { connection in
+      let body = try connection.answer(.historyList)
+      return try connection.decode(body) { (body) throws(CodecError) in
+        try Answers.decodeHistory(body, of: image)
+      }
+    }
+    known.withLock { known in
+      for item in history.snapshots {
+        known[SnapshotKey(image: image, number: item.number)] = item.id
+      }
+    }
+    return history
+  }
+
+  public func snapshot(_ image: ImageName, _ number: Int) throws -> TransferredSnapshot {
+    let snapshot = try connection.request(.snapshot(image, number)) { connection in
+      try connection.decode(try connection.answer(.snapshotRecord), Answers.decodeSnapshot)
+    }
+    let listed = known.withLock { $0[SnapshotKey(image: image, number: number)] }
+    guard snapshot.snapshot.image == image.text, listed == nil || listed == snapshot.id else {
+      throw TransferError.damaged(name, "sent another snapshot than \(image)@\(number)")
+    }
+    return snapshot
+  }
+
+  // MARK: Objects
+
+  public func objects(
+    _ names: [ObjectName], _ body: (ObjectName, [UInt8]) throws -> Void
+  ) throws {
+    let requested = Set(names)
+    guard !requested.contains(where: { $0.kind == .recipe || $0.kind == .chunk }) else {
+      throw TransferError(name, "cannot be asked for chunks and recipes one by one")
+    }
+    for batch in batches(names, MessageType.maxNames) {
+      for (name, bytes) in try receiveObjects(.objects(batch), isWanted: requested.contains) {
+        try body(name, bytes)
+      }
+    }
+  }
+
+  public func directories(_ ids: [Tree.IDs]) throws -> [DirectoryContent] {
+    var contents: [DirectoryContent] = []
+    for batch in batches(ids, MessageType.maxDirectories) {
+      let objects = try receiveObjects(.directories(batch)) {
+        $0.kind == .tree || $0.kind == .times
+      }
+      let source = ReceivedDirectories(objects: objects, peer: name)
+      do {
+        contents += try batch.map { try DirectoryContent($0, from: source) }
+      } catch let error as StoreError {
+        throw TransferError(
+          .remoteDamaged, name, "sent a directory that is not valid: \(error.message)",
+          hint: "Run 'imgstore verify --deep' there")
+      }
+    }
+    return contents
+  }
+
+  /// Receives the frames of an answer, and returns their objects. Each has the bytes that its id says.
+  private func receiveObjects(
+    _ request: Request, isWanted: (ObjectName) -> Bool
+  ) throws -> [ObjectName: [UInt8]] {
+    var objects: [ObjectName: [UInt8]] = [:]
+    var decodedBytes = 0
+    try connection.request(request) { connection in
+      try receiveFrames(connection) { frame in
+        decodedBytes += frame.header.rawBytes
+        guard decodedBytes <= RemoteStore.maxDecodedBytes else {
+          throw TransferError.damaged(name, "sent more than was asked for")
+        }
+        let decoded = try verified(frame)
+        for object in frame.header.objects {
+          let key = ObjectName(kind: object.kind, id: object.id)
+          guard isWanted(key) else {
+            throw TransferError.damaged(name, "sent an object that nobody asked for")
+          }
+          objects[key] = decoded.withBytes(start: object.start, length: object.length) {
+            [UInt8]($0)
+          }
+        }
+        received.keep(frame)
+      }
+    }
+    return objects
+  }
+
+  private func verified(_ frame: RawFrame) throws(TransferError) -> DecodedFrame {
+    do throws(CodecError) { return try decoder.verify(frame) } catch {
+      throw .damaged(name, "sent a damaged frame: \(error)")
+    }
+  }
+
+  public func contents(of blobs: [Digest]) throws -> [BlobContent?] {
+    var contents: [BlobContent?] = []
+    var parts = 0
+    for batch in batches(blobs, RemoteStore.blobsEach) {
+      let limit = contents.count + batch.count
+      try connection.request(.contents(batch)) { connection in
+        while true {
+          let message = try connection.answer()
+          if message.type == .done { break }
+          guard message.type == .contentList else { throw connection.unexpected(message.type) }
+          try connection.decode(message.body) { (body) throws(CodecError) in
+            try ContentListEncoder.decode(body, into: &contents, limit: limit, parts: &parts)
+          }
+        }
+        guard contents.count == limit else {
+          throw TransferError.damaged(name, "answered for other files than it was asked")
+        }
+      }
+    }
+    return contents
+  }
+
+  public func frames(_ names: [ObjectName], _ body: (RawFrame) throws -> Void) throws {
+    let missing = try received.take(names, body)
+    for batch in batches(missing, MessageType.maxNames) {
+      var check = RequestedObjects(batch, peer: name)
+      try connection.request(.frames(batch)) { connection in
+        try receiveFrames(connection) { frame in
+          try check.accept(frame)
+          try body(frame)
+        }
+        try check.requireAll()
+      }
+    }
+  }
+
+  public func measure(_ names: [ObjectName]) throws -> UInt64 {
+    var bytes: UInt64 = 0
+    _ = try received.take(names, keepsFrames: true) { bytes += UInt64($0.bytes.count) }
+    for batch in batches(received.missing(names), MessageType.maxNames) {
+      bytes &+= try connection.request(.measure(batch)) { connection in
+        try connection.decode(try connection.answer(.amount), Answers.decodeNumber)
+      }
+    }
+    return bytes
+  }
+
+  /// Reads frames until the answer ends.
+  private func receiveFrames(
+    _ connection: RemoteConnection, _ body: (RawFrame) throws -> Void
+  ) throws {
+    while true {
+      let message = try connection.answer()
+      if message.type == .done { return }
+      guard message.type == .frame else { throw connection.unexpected(message.type) }
+      try body(
+        try connection.decode(message.body) { (bytes) throws(CodecError) in
+          try RawFrame(bytes)
+        })
+    }
+  }
+
+  // MARK: Writing
+
+  public func begin() throws -> any TransferSession {
+    guard connection.rights != .readOnly else {
+      throw TransferError(
+        .remoteDenied, name, "is read-only for this account",
+        hint: "Ask the administrator there for an account that may push ('serve --append-only')")
+    }
+    try connection.request(.begin) { connection in
+      _ = try connection.answer(.done)
+      connection.clearSessionFailure()
+    }
+    return RemoteSession(connection)
+  }
+}
+
+/// Splits a list into parts of at most `count` elements.
+func batches<T>(_ list: [T], _ count: Int) -> [[T]] {
+  if list.count <= count { return list.isEmpty ? [] : [list] }
+  return stride(from: 0, to: list.count, by: count).map {
+    Array(list[$0..<min($0 + count, list.count)])
+  }
+}
+
+/// The objects of directories that a server sent.
+private struct ReceivedDirectories: ObjectSource {
+  let objects: [ObjectName: [UInt8]]
+  let peer: String
+
+  func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
+    guard let bytes = objects[ObjectName(kind: kind, id: id)] else {
+      throw TransferError(
+        .remoteDamaged, peer, "did not send the \(kind.noun) \(id.shortHex)",
+        hint: "Run 'imgstore verify' there")
+    }
+    return bytes
+  }
+}
