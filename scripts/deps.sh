@@ -18,7 +18,7 @@ packages=(zlib1g-dev libdeflate-dev libzstd-dev liblzma-dev libbz2-dev libssl-de
 packages+=(libcrypt-dev libre2-dev libpcre2-dev libtomlplusplus-dev pkg-config)
 tools=(openssl cpio libarchive-tools busybox pax xz-utils zstd pigz)
 tools+=(rsync attr acl libcap2-bin sqlite3 python3 python3-jsonschema perl debootstrap git)
-tools+=(skopeo umoci docker-registry)
+tools+=(skopeo umoci docker-registry openssh-client openssh-server)
 tools+=(squashfs-tools rpm db5.3-util patch strace xfsprogs btrfs-progs zsh fish mandoc)
 case $group in
   build) packages+=(python3 git) ;;  # manual pages and their date

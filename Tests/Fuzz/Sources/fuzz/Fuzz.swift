@@ -68,6 +68,7 @@ enum Parser: String, CaseIterable {
   case configuration
   case json
   case layer
+  case message
 
   /// A function of C's, which captures nothing.
   var target: cfuzzer_target {
@@ -98,6 +99,7 @@ enum Parser: String, CaseIterable {
     case .configuration: { data, size in run(fuzzConfiguration, data, size) }
     case .json: { data, size in run(fuzzJSON, data, size) }
     case .layer: { data, size in run(fuzzLayer, data, size) }
+    case .message: { data, size in run(fuzzMessage, data, size) }
     case .bundle: { data, size in run(fuzzBundle, data, size) }
     case .manifest: { data, size in run(fuzzManifest, data, size) }
     }

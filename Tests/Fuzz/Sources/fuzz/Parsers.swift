@@ -188,6 +188,7 @@ extension Parser {
     case .squashfs: return []
     case .json: return ImageSeeds.documents
     case .layer: return ImageSeeds.layers
+    case .message: return messageSeeds()
     case .ref, .journal, .packages: return RecordSeeds.of(self)
     case .tar: return bundles.compactMap { plain($0) }
     case .gzip:
