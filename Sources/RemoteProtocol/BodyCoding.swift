@@ -34,9 +34,12 @@ extension ByteWriter {
     }
   }
 
-  /// Appends a snapshot with its signatures.
+  /// Appends a snapshot with its signatures, and what it is where it comes from.
   mutating func snapshot(_ snapshot: TransferredSnapshot) {
     string(snapshot.bytes)
+    string(snapshot.remoteName?.image.text ?? "")
+    varint(snapshot.remoteName?.number ?? 0)
+    digest(snapshot.remoteID)
     varint(snapshot.signatures.count)
     for signature in snapshot.signatures {
       byte(signature.kind == .signed ? 0 : 1)
@@ -106,6 +109,11 @@ extension ByteReader {
   /// Reads a snapshot with its signatures.
   mutating func snapshot() throws(CodecError) -> TransferredSnapshot {
     let bytes = try string()
+    guard bytes.count <= MessageType.maxSnapshotBytes else {
+      throw .overLimit("the snapshot has \(bytes.count) bytes, more than a message takes")
+    }
+    let remoteName = try snapshotName()
+    let remoteID = try digest()
     let count = try count(bytesEach: 98)
     guard count <= RefLog.maxSignatures else { throw .overLimit("there are too many signatures") }
     var signatures: [SnapshotSignature] = []
@@ -125,6 +133,20 @@ extension ByteReader {
           kind: kind == 0 ? .signed : .origin, statement: statement, key: key,
           signature: signature))
     }
-    return try TransferredSnapshot(bytes, signatures: signatures)
+    var snapshot = try TransferredSnapshot(bytes, signatures: signatures)
+    snapshot.remoteName = remoteName
+    snapshot.remoteID = remoteID
+    return snapshot
+  }
+
+  /// Reads the name of a snapshot; nil for an empty one.
+  private mutating func snapshotName() throws(CodecError) -> SnapshotName? {
+    let text = try text(limit: 128)
+    guard !text.isEmpty else {
+      guard try varint() == 0 else { throw .corrupt("a number has no image") }
+      return nil
+    }
+    guard let image = try? ImageName(text) else { throw .corrupt("a name of an image is invalid") }
+    return SnapshotName(image: image, number: try number())
   }
 }

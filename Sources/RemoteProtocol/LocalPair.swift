@@ -4,7 +4,7 @@ import Platform
 import Store
 import Transfer
 
-extension RemoteConnection {
+extension RemoteClient {
   /// Connects to a server on a thread of its own.
   /// - Parameters:
   ///   - name: the remote for messages.
@@ -14,7 +14,7 @@ extension RemoteConnection {
     name: String, options: ServerOptions, limits: StreamLimits = StreamLimits(),
     openStore: @escaping @Sendable ([UInt8]) throws -> ObjectStore,
     onEnd: @escaping @Sendable ((any Error)?) -> Void = { _ in }
-  ) throws -> RemoteConnection {
+  ) throws -> RemoteClient {
     let (client, server) = try ByteStream.pair()
     try startDetachedThread {
       let server = RemoteServer(server, options: options, openStore: openStore)
@@ -25,7 +25,8 @@ extension RemoteConnection {
         onEnd(error)
       }
     }
-    return try RemoteConnection(
-      Transport(client), store: [], name: name, greeting: options.greeting, limits: limits)
+    return try RemoteClient(
+      Transport(client), store: [], name: name, client: ClientIdentity(url: "here", user: "test"),
+      greeting: options.greeting, limits: limits)
   }
 }

@@ -27,7 +27,7 @@ public struct StreamLimits: Sendable {
 }
 
 /// A stream of messages.
-final class MessageStream: @unchecked Sendable {  // `input` is used by one thread at a time (invariant 4)
+final class MessageStream: @unchecked Sendable {  // invariant 4 guards `input`
   struct Message {
     let type: MessageType
     let body: [UInt8]
@@ -334,7 +334,7 @@ final class MessageStream: @unchecked Sendable {  // `input` is used by one thre
   }
 
   private func broken(_ error: SystemError) -> TransferError {
-    if error.code.rawValue == 32 || error.code.rawValue == 104 { return closed() }  // EPIPE, ECONNRESET
+    if [EPIPE, ECONNRESET].contains(error.code.rawValue) { return closed() }
     return TransferError(.remoteUnavailable, peer, "cannot be reached: \(error)")
   }
 

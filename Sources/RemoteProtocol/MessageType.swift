@@ -62,6 +62,8 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   public static let maxNames = 1 << 19
   /// The most directories in one request: their objects are in memory together.
   public static let maxDirectories = 1 << 10
+  /// The largest encoded snapshot. Decoded, it takes up to twenty times as much memory.
+  public static let maxSnapshotBytes = 8 << 20
   /// The largest list of parts in one message.
   static let maxListBytes = 36 << 20
 
@@ -76,7 +78,7 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
     case .directories: MessageType.maxDirectories * 64 + 16
     case .contents, .missingBlobs: MessageType.maxNames * 32 + 16
     case .append, .frame: RawFrame.maxBytes
-    case .commit, .snapshotRecord: TransferredSnapshot.maxBytes + SignatureList.maxBytes + (1 << 20)
+    case .commit, .snapshotRecord: MessageType.maxSnapshotBytes + SignatureList.maxBytes + (1 << 20)
     case .imageList: 16 << 20
     case .historyList: 32 << 20
     case .contentList: MessageType.maxListBytes

@@ -63,8 +63,8 @@ public final class RemoteServer {
     }
     _ = try options.greeting.version(sharedWith: client, at: "the client")
     try stream.startKeepAlive()
-    guard let store = try open() else { return }
-    let requests = ServedRequests(store, stream, options)
+    guard let (store, client) = try open() else { return }
+    let requests = ServedRequests(store, stream, options, client: client)
     defer { requests.end() }
     do {
       while let message = try stream.receive() { try requests.serve(message) }
@@ -76,8 +76,8 @@ public final class RemoteServer {
   }
 
   /// Answers the client's first request.
-  /// - Returns: the store; nil if the client closed the connection, or the store cannot be opened.
-  private func open() throws -> ObjectStore? {
+  /// - Returns: the store and who the client is; nil if the client closed the connection, or the store cannot be opened.
+  private func open() throws -> (ObjectStore, ClientIdentity)? {
     guard let message = try stream.receive() else { return nil }
     do {
       let decoded = try ServedRequests.decode(message)
@@ -89,7 +89,7 @@ public final class RemoteServer {
         features: request.features.intersection(.own), rights: options.rights,
         store: printable(store.layout.path))
       try stream.send(.opened, response.body)
-      return store
+      return (store, request.client)
     } catch {
       try stream.send(.failure, FailureMessage(error).body)
       return nil

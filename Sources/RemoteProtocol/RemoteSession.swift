@@ -14,11 +14,11 @@ import Transfer
 final class RemoteSession: TransferSession {
   private static let questionsEach = 1 << 16
 
-  private let connection: RemoteConnection
+  private let connection: RemoteClient
   private var missingBlobs: Set<Digest> = []
   private var hasEnded = false
 
-  init(_ connection: RemoteConnection) { self.connection = connection }
+  init(_ connection: RemoteClient) { self.connection = connection }
 
   func missing(_ names: [ObjectName]) throws -> [ObjectName] {
     let questions = names.filter { !isKnownMissing($0) }

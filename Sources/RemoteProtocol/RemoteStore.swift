@@ -15,11 +15,13 @@ import Transfer
 /// A store at the other end of a connection.
 public final class RemoteStore: TransferSource, TransferSink {
   private static let blobsEach = 1 << 15
+  /// The objects, or directories, of one question: they are in memory together.
+  private static let objectsEach = 512
   /// The most bytes of objects that are decoded for one question.
   private static let maxDecodedBytes = 160 << 20
 
   public var name: String { connection.name }
-  public let connection: RemoteConnection
+  public let connection: RemoteClient
   private let known = Monitor<[SnapshotKey: Digest]>([:])
   private let received = ReceivedFrames()
   private let decoder = FrameDecoder()
@@ -30,7 +32,7 @@ public final class RemoteStore: TransferSource, TransferSink {
   }
 
   /// Creates a source and sink of a connection.
-  public init(_ connection: RemoteConnection) { self.connection = connection }
+  public init(_ connection: RemoteClient) { self.connection = connection }
 
   // MARK: Snapshots
 
@@ -56,14 +58,29 @@ public final class RemoteStore: TransferSource, TransferSink {
   }
 
   public func snapshot(_ image: ImageName, _ number: Int) throws -> TransferredSnapshot {
+    let listed = try listedID(image, number)
     let snapshot = try connection.request(.snapshot(image, number)) { connection in
       try connection.decode(try connection.answer(.snapshotRecord), Answers.decodeSnapshot)
     }
-    let listed = known.withLock { $0[SnapshotKey(image: image, number: number)] }
-    guard snapshot.snapshot.image == image.text, listed == nil || listed == snapshot.id else {
+    guard snapshot.snapshot.image == image.text, listed == snapshot.id else {
       throw TransferError.damaged(name, "sent another snapshot than \(image)@\(number)")
     }
-    return snapshot
+    var named = snapshot
+    named.remoteName = SnapshotName(image: image, number: number)
+    named.remoteID = snapshot.id
+    return named
+  }
+
+  /// Returns the id that the history of the image lists for a number.
+  private func listedID(_ image: ImageName, _ number: Int) throws -> Digest {
+    let key = SnapshotKey(image: image, number: number)
+    if let id = known.withLock({ $0[key] }) { return id }
+    _ = try history(of: image)
+    guard let id = known.withLock({ $0[key] }) else {
+      throw TransferError(
+        .snapshotNotFound, "\(name): snapshot \(image)@\(number)", "does not exist")
+    }
+    return id
   }
 
   // MARK: Objects
@@ -72,20 +89,21 @@ public final class RemoteStore: TransferSource, TransferSink {
     _ names: [ObjectName], _ body: (ObjectName, [UInt8]) throws -> Void
   ) throws {
     let requested = Set(names)
-    guard !requested.contains(where: { $0.kind == .recipe || $0.kind == .chunk }) else {
-      throw TransferError(name, "cannot be asked for chunks and recipes one by one")
+    guard !requested.contains(where: { $0.kind == .chunk }) else {
+      throw TransferError(name, "cannot be asked for chunks one by one")
     }
-    for batch in batches(names, MessageType.maxNames) {
-      for (name, bytes) in try receiveObjects(.objects(batch), isWanted: requested.contains) {
-        try body(name, bytes)
-      }
+    for batch in batches(names, RemoteStore.objectsEach) {
+      let objects = try receiveObjects(
+        .objects(batch), allowsChunks: batch.contains { $0.kind == .recipe },
+        isRequested: requested.contains)
+      for (name, bytes) in objects { try body(name, bytes) }
     }
   }
 
   public func directories(_ ids: [Tree.IDs]) throws -> [DirectoryContent] {
     var contents: [DirectoryContent] = []
-    for batch in batches(ids, MessageType.maxDirectories) {
-      let objects = try receiveObjects(.directories(batch)) {
+    for batch in batches(ids, RemoteStore.objectsEach) {
+      let objects = try receiveObjects(.directories(batch), allowsChunks: false) {
         $0.kind == .tree || $0.kind == .times
       }
       let source = ReceivedDirectories(objects: objects, peer: name)
@@ -100,9 +118,11 @@ public final class RemoteStore: TransferSource, TransferSink {
     return contents
   }
 
-  /// Receives the frames of an answer, and returns their objects. Each has the bytes that its id says.
+  /// Receives the frames of an answer, and returns their objects. Each has the bytes that its id says, except
+  /// recipes, which have the ids of blobs.
+  /// - Parameter allowsChunks: whether chunks may arrive, too: a frame may repeat the bytes of recipes.
   private func receiveObjects(
-    _ request: Request, isWanted: (ObjectName) -> Bool
+    _ request: Request, allowsChunks: Bool, isRequested: (ObjectName) -> Bool
   ) throws -> [ObjectName: [UInt8]] {
     var objects: [ObjectName: [UInt8]] = [:]
     var decodedBytes = 0
@@ -115,7 +135,8 @@ public final class RemoteStore: TransferSource, TransferSink {
         let decoded = try verified(frame)
         for object in frame.header.objects {
           let key = ObjectName(kind: object.kind, id: object.id)
-          guard isWanted(key) else {
+          if allowsChunks, object.kind == .chunk { continue }
+          guard isRequested(key) else {
             throw TransferError.damaged(name, "sent an object that nobody asked for")
           }
           objects[key] = decoded.withBytes(start: object.start, length: object.length) {
@@ -183,7 +204,7 @@ public final class RemoteStore: TransferSource, TransferSink {
 
   /// Reads frames until the answer ends.
   private func receiveFrames(
-    _ connection: RemoteConnection, _ body: (RawFrame) throws -> Void
+    _ connection: RemoteClient, _ body: (RawFrame) throws -> Void
   ) throws {
     while true {
       let message = try connection.answer()

@@ -9,18 +9,42 @@ import Platform
 import Store
 import Transfer
 
+/// What a client says of itself, for the origin records of the snapshots that it pushes. Nothing checks it.
+public struct ClientIdentity: Sendable, Equatable {
+  /// The address of the client's store.
+  public var url: String
+  /// The user who pushes.
+  public var user: String
+
+  static let maxBytes = 1024
+
+  /// Creates an identity. Control characters are made printable, and long texts are cut.
+  public init(url: String, user: String) {
+    self.url = ClientIdentity.bounded(url)
+    self.user = ClientIdentity.bounded(user)
+  }
+
+  private static func bounded(_ text: String) -> String {
+    let text = text.holdsControlCharacters ? printable(Array(text.utf8)) : text
+    return text.utf8.count <= maxBytes ? text : printable(Array(text.utf8.prefix(maxBytes / 4)))
+  }
+}
+
 /// The client's first message.
 public struct OpenRequest: Sendable, Equatable {
   public var features: Features
   /// The path of the store that the client wishes; empty for the server's own.
   public var store: [UInt8]
+  /// Who the client is.
+  public var client: ClientIdentity
 
   static let maxPathBytes = 4096
 
   /// Creates a request.
-  public init(features: Features, store: [UInt8]) {
+  public init(features: Features, store: [UInt8], client: ClientIdentity) {
     self.features = features
     self.store = store
+    self.client = client
   }
 }
 
@@ -77,6 +101,8 @@ public enum Request: Sendable {
     case .open(let request):
       writer.varint(request.features.rawValue)
       writer.string(request.store)
+      writer.string(request.client.url)
+      writer.string(request.client.user)
     case .history(let image): writer.string(image.text)
     case .snapshot(let image, let number):
       writer.string(image.text)
@@ -125,7 +151,10 @@ public enum Request: Sendable {
       guard store.count <= OpenRequest.maxPathBytes, !store.contains(0),
         store.isEmpty || store.first == 0x2f
       else { throw .corrupt("the path of the store is not absolute") }
-      return .open(OpenRequest(features: features, store: store))
+      let url = try reader.text(limit: ClientIdentity.maxBytes)
+      let user = try reader.text(limit: ClientIdentity.maxBytes)
+      return .open(
+        OpenRequest(features: features, store: store, client: .init(url: url, user: user)))
     case .images: return .images
     case .history: return .history(try reader.image())
     case .snapshot: return .snapshot(try reader.image(), try reader.number())

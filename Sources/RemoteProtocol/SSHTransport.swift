@@ -16,20 +16,24 @@ public struct SSHTransport: Sendable {
   public static let programVariable = "IMGSTORE_SSH"
 
   private let address: SSHAddress
+  private let client: ClientIdentity
   private let environment: [String: String]
   private let hasTerminal: Bool
   private let report: @Sendable (String) -> Void
 
   /// Creates a transport.
   /// - Parameters:
+  ///   - client: who this client is.
   ///   - environment: the environment of ssh, and the source of PATH and IMGSTORE_SSH.
   ///   - hasTerminal: whether somebody can answer a question of ssh.
   ///   - report: receives lines of standard error.
   public init(
-    _ address: SSHAddress, environment: [String: String], hasTerminal: Bool,
+    _ address: SSHAddress, client: ClientIdentity, environment: [String: String],
+    hasTerminal: Bool,
     report: @escaping @Sendable (String) -> Void
   ) {
     self.address = address
+    self.client = client
     self.environment = environment
     self.hasTerminal = hasTerminal
     self.report = report
@@ -49,11 +53,11 @@ public struct SSHTransport: Sendable {
 
   /// Connects to the store.
   /// - Parameter greeting: this program's.
-  /// - Throws: see `RemoteConnection`.
+  /// - Throws: see `RemoteClient`.
   public func connect(
     greeting: Greeting, limits: StreamLimits = StreamLimits()
-  ) throws -> RemoteConnection {
-    let name = address.text
+  ) throws -> RemoteClient {
+    let name = self.name
     let report = report
     let process: StreamedProcess
     do {
@@ -64,13 +68,16 @@ public struct SSHTransport: Sendable {
       throw TransferError(
         .remoteUnavailable, name, "cannot be reached, because ssh cannot be started: \(error)")
     }
-    let transport = RemoteConnection.Transport(process.stream) {
+    let transport = RemoteClient.Transport(process.stream) {
       let end = process.wait(seconds: 5)
       return SSHFailure(status: end.status, errors: end.errors).error(at: name)
     }
-    return try RemoteConnection(
-      transport, store: address.store, name: name, greeting: greeting, limits: limits)
+    return try RemoteClient(
+      transport, store: Array((address.store ?? "").utf8), name: name, client: client,
+      greeting: greeting, limits: limits)
   }
+
+  private var name: String { "\(RemoteURL.ssh(address))" }
 
   private func program() throws(TransferError) -> [UInt8] {
     if let program = environment[SSHTransport.programVariable], !program.isEmpty {
@@ -81,7 +88,7 @@ public struct SSHTransport: Sendable {
     }
     guard let program = findProgram("ssh", environment, KernelFileSystem.shared) else {
       throw TransferError(
-        .remoteUnavailable, address.text, "cannot be reached: there is no program ssh in PATH",
+        .remoteUnavailable, name, "cannot be reached: there is no program ssh in PATH",
         hint: "Install the OpenSSH client")
     }
     return program

@@ -11,11 +11,16 @@ final class ServedRequests {
   private let source: LocalSource
   private let stream: MessageStream
   private let options: ServerOptions
+  private let client: ClientIdentity
   private var session: (any TransferSession)?
   /// The error that ended the session.
   private var sessionFailure: (any Error)?
 
-  init(_ store: ObjectStore, _ stream: MessageStream, _ options: ServerOptions) {
+  init(
+    _ store: ObjectStore, _ stream: MessageStream, _ options: ServerOptions,
+    client: ClientIdentity
+  ) {
+    self.client = client
     self.store = store
     source = LocalSource(store, name: printable(store.layout.path))
     self.stream = stream
@@ -69,7 +74,7 @@ final class ServedRequests {
     case .snapshot(let image, let number):
       return (.snapshotRecord, Answers.snapshot(try source.snapshot(image, number)))
     case .objects(let names):
-      guard names.allSatisfy({ $0.kind != .chunk && $0.kind != .recipe }) else {
+      guard names.allSatisfy({ $0.kind != .chunk }) else {
         throw TransferError.damaged("the client", "asked for chunks as single objects")
       }
       return try sendFrames(names)
@@ -162,7 +167,9 @@ final class ServedRequests {
   private func begin() throws -> (MessageType, [UInt8]) {
     guard session == nil else { throw TransferError.damaged("the client", "began two sessions") }
     let sink = LocalSink(
-      store, name: source.name, origin: "the client", lockWait: options.lockWait)
+      store, name: source.name, origin: "the client", lockWait: options.lockWait,
+      record: OriginTemplate(
+        remote: "push", url: client.url, user: client.user, time: Platform.now()))
     sessionFailure = nil
     session = try sink.begin()
     return (.done, [])

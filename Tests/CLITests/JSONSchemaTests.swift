@@ -114,9 +114,9 @@ private final class DocumentNode: Sendable {
   @Test func `every command accepts --json`() throws {
     let commands = try commands()
     #expect(commands.count > 40)
-    // The script for a shell and the metrics for Prometheus are not documents, and a schema is JSON without
+    // The script for a shell, the metrics for Prometheus and a protocol are not documents. A schema is JSON without
     // --json.
-    let others = [["completion"], ["json-schema"], ["metrics"]]
+    let others = [["completion"], ["json-schema"], ["metrics"], ["serve"]]
     for (path, options) in commands where !others.contains(path) {
       #expect(options.contains("json"), "\(path)")
     }
@@ -163,7 +163,7 @@ private final class DocumentNode: Sendable {
     for path in try commands().keys {
       #expect(
         Self.lines.contains { ($0 + " ").hasPrefix(path.joined(separator: " ") + " ") }
-          || [["resume"], ["completion"], ["json-schema"], ["metrics"]].contains(path),
+          || [["resume"], ["completion"], ["json-schema"], ["metrics"], ["serve"]].contains(path),
         "no document of \(path)")
     }
   }

@@ -30,7 +30,7 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
   }()
 }
 
-@Suite(.serialized) struct HostilePeerTests {
+@Suite(.serialized, .sweep) struct HostilePeerTests {
   private static var limits: StreamLimits {
     var limits = StreamLimits()
     limits.silenceSeconds = 0.5
@@ -146,7 +146,7 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
   /// Connects to a server through a proxy.
   private static func connect(
     to sample: SampleStore, _ hostile: HostileCase, changesAnswers: Bool
-  ) throws -> RemoteConnection {
+  ) throws -> RemoteClient {
     let (client, clientSide) = try ByteStream.pair()
     let (server, serverSide) = try ByteStream.pair()
     let options = ServerOptions(
@@ -169,7 +169,8 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
         isOpen.update { $0 -= 1 }
       }
     }
-    return try RemoteConnection(
-      .init(client), store: [], name: "ssh://test", greeting: testGreeting, limits: limits)
+    return try RemoteClient(
+      .init(client), store: [], name: "ssh://test", client: testIdentity, greeting: testGreeting,
+      limits: limits)
   }
 }

@@ -44,6 +44,8 @@ import Transfer
       let received = try Answers.decodeSnapshot(Answers.snapshot(snapshot))
       #expect(received.id == snapshot.id)
       #expect(received.signatures == snapshot.signatures)
+      #expect(received.remoteName == snapshot.remoteName)
+      #expect(received.remoteID == snapshot.remoteID)
 
       let number = values.random.next()
       #expect(try Answers.decodeNumber(Answers.number(number)) == number)
@@ -119,7 +121,8 @@ import Transfer
 
   @Test func `paths and names of requests are checked`() throws {
     for path in ["relative", "../x", "/a\u{0}b", "/" + String(repeating: "a", count: 5000)] {
-      let request = Request.open(OpenRequest(features: [], store: Array(path.utf8)))
+      let request = Request.open(
+        OpenRequest(features: [], store: Array(path.utf8), client: testIdentity))
       #expect(throws: CodecError.self) { _ = try Request.decode(.open, request.body) }
     }
     for name in ["", "../x", "a/b", ".x", "-x", "a@b", "a\nb", String(repeating: "a", count: 129)] {
@@ -232,13 +235,21 @@ struct RandomValues {
         kind: index == 0 ? .signed : .origin, statement: random.bytes(100), key: digest(),
         signature: random.bytes(64))
     }
-    return try TransferredSnapshot(snapshot.encode(), signatures: signatures)
+    var transferred = try TransferredSnapshot(snapshot.encode(), signatures: signatures)
+    if count(2) == 0 {
+      transferred.remoteName = SnapshotName(image: try image(), number: number())
+      transferred.remoteID = digest()
+    }
+    return transferred
   }
 
   mutating func request() throws -> Request {
     switch count(16) {
     case 0:
-      .open(OpenRequest(features: Features(rawValue: random.next()), store: Array("/a/b".utf8)))
+      .open(
+        OpenRequest(
+          features: Features(rawValue: random.next()), store: Array("/a/b".utf8),
+          client: testIdentity))
     case 1: .images
     case 2: .history(try image())
     case 3: .snapshot(try image(), number())

@@ -51,6 +51,34 @@ import Transfer
     connection.close()
   }
 
+  @Test func `objects are read one by one, recipes included`() throws {
+    let remote = try SampleStore()
+    try remote.writeTree(seed: 9)
+    let entry = try #require(try remote.snapshot().snapshot.components.first?.entry)
+    let served = RemoteStore(try connect(to: remote, rights: .readOnly))
+    let needs = try SnapshotWalk.needs(
+      of: try remote.store.refs.read(ImageName("compute"), 1).snapshot,
+      reading: served.directories)
+    let recipes = try zip(needs.blobs, served.contents(of: needs.blobs)).compactMap {
+      if case .recipe = $1 { return ObjectName(kind: .recipe, id: $0) }
+      return nil
+    }
+    #expect(!recipes.isEmpty)
+    let names = Set(needs.objects + recipes)
+    var seen: Set<ObjectName> = []
+    try served.objects(Array(names)) { name, bytes in
+      #expect(seen.insert(name).inserted)
+      let stored = try remote.store.object(name.kind, name.id)
+      #expect(stored == bytes)
+    }
+    #expect(seen == names)
+    #expect(entry.ids != nil)
+    #expect(
+      errorCode { try served.objects([ObjectName(kind: .chunk, id: emptyBlob)]) { _, _ in } }
+        == .failed)
+    served.connection.close()
+  }
+
   @Test func `tags and pins are added and never moved`() throws {
     let (local, remote) = (try SampleStore(), try SampleStore())
     try local.writeTree(seed: 1, files: 5, wide: 3)

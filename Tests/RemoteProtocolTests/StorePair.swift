@@ -94,12 +94,13 @@ var shortLimits: StreamLimits {
   return limits
 }
 
+let testIdentity = ClientIdentity(url: "ssh://client/store", user: "root")
 let testGreeting = Greeting(program: "imgstore test")
 
 /// Returns a connection to a server of the store.
 func connect(
   to sample: SampleStore, rights: RemoteRights = .full, limits: StreamLimits = StreamLimits()
-) throws -> RemoteConnection {
+) throws -> RemoteClient {
   let directory = sample.directory
   let options = ServerOptions(
     rights: rights, greeting: testGreeting, lockWait: .atMost(seconds: 5), limits: limits)

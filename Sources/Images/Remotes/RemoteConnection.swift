@@ -1,8 +1,10 @@
 // An open remote. The commands see a source and a sink, whatever is behind them.
 
 import Codec
+import Glibc
 import Platform
 import Recipes
+import RemoteProtocol
 import Store
 import Transfer
 
@@ -49,10 +51,32 @@ struct RemoteConnector: Collaborator {
   func connect(_ remote: Remote, create: Bool = false) throws -> RemoteConnection {
     switch remote.url {
     case .path(let path): return try openStore(remote, path, create: create)
-    case .ssh, .s3:
+    case .ssh(let address): return try openSSH(remote, address)
+    case .s3:
       throw ImageError(
         .unsupported, "remote \(remote.url)", "has an address that this program cannot open")
     }
+  }
+
+  private func openSSH(_ remote: Remote, _ address: SSHAddress) throws -> RemoteConnection {
+    let warn = context.reporter.warn
+    let transport = SSHTransport(
+      address, client: clientIdentity, environment: context.options.environment,
+      hasTerminal: isatty(0) == 1
+    ) { warn($0) }
+    let client = try transport.connect(greeting: Workspace.greeting)
+    let store = RemoteStore(client)
+    var connection = RemoteConnection(remote, source: store) { store }
+    connection.close = { client.close() }
+    return connection
+  }
+
+  /// What the origin records of pushed snapshots say about this store.
+  private var clientIdentity: ClientIdentity {
+    let host = context.provenance(RecordedCommand("push")).first { $0.key == "host" }?.value ?? ""
+    return ClientIdentity(
+      url: "ssh://\(host)\(printable(context.storePath))",
+      user: CallerIdentity.text(context.fileSystem))
   }
 
   private func openStore(

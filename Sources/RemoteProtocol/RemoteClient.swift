@@ -11,7 +11,7 @@ import Platform
 import Transfer
 
 /// An open connection to a store elsewhere.
-public final class RemoteConnection: Sendable {
+public final class RemoteClient: Sendable {
   /// What runs at the other end, such as ssh.
   public struct Transport: Sendable {
     let stream: ByteStream
@@ -45,12 +45,13 @@ public final class RemoteConnection: Sendable {
   /// - Parameters:
   ///   - store: the path of the store there; empty for the server's own.
   ///   - name: the remote for messages: a URL without credentials.
-  ///   - program: the name and version of this program.
+  ///   - client: who this client is.
+  ///   - greeting: the versions and the name of this program.
   /// - Throws: `TransferError`: `remoteUnavailable`, `remoteUnsuitable`, `remoteDenied`, `remoteDamaged`; errors
   ///   of the server.
   public init(
-    _ transport: Transport, store: [UInt8], name: String, greeting: Greeting,
-    limits: StreamLimits = StreamLimits()
+    _ transport: Transport, store: [UInt8], name: String, client: ClientIdentity,
+    greeting: Greeting, limits: StreamLimits = StreamLimits()
   ) throws {
     self.name = name
     self.transport = transport
@@ -58,11 +59,11 @@ public final class RemoteConnection: Sendable {
     do {
       try stream.sendLine(greeting.line)
       let line = try stream.receiveLine(limit: Greeting.maxBytes)
-      guard let other = Greeting(line) else { throw RemoteConnection.noGreeting(line, name) }
+      guard let other = Greeting(line) else { throw RemoteClient.noGreeting(line, name) }
       _ = try greeting.version(sharedWith: other, at: name)
       try stream.startKeepAlive()
     } catch { throw explain(error) }
-    let request = OpenRequest(features: .own, store: store)
+    let request = OpenRequest(features: .own, store: store, client: client)
     let response = try self.request(.open(request)) { connection in
       try connection.decode(try connection.answer(.opened), OpenResponse.decode)
     }
@@ -92,7 +93,7 @@ public final class RemoteConnection: Sendable {
   /// Sends a request and reads its answer.
   /// - Throws: the error of the server; `remoteUnavailable`, `remoteDamaged`; errors of `body`.
   public func request<R>(
-    _ request: Request, _ body: (RemoteConnection) throws -> R
+    _ request: Request, _ body: (RemoteClient) throws -> R
   ) throws -> R {
     try exclusively { connection in
       try connection.stream.send(request.type, request.body)
@@ -101,7 +102,7 @@ public final class RemoteConnection: Sendable {
   }
 
   /// Runs `body` while no other thread uses the connection.
-  func exclusively<R>(_ body: (RemoteConnection) throws -> R) throws -> R {
+  func exclusively<R>(_ body: (RemoteClient) throws -> R) throws -> R {
     let own = pthread_self()
     let failure = state.wait { state -> TransferError?? in
       precondition(state.owner != own, "a request inside the answer of another one")
