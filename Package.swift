@@ -29,7 +29,7 @@ let package = Package(
       name: "FuzzedModules",
       targets: [
         "Archive", "Codec", "Ingest", "Recipes", "Store", "Apply", "Packages", "Platform", "Render",
-        "XCAT", "Signatures", "Configuration", "OCI", "HostileBundles", "RemoteProtocol", "Transfer",
+        "XCAT", "Signatures", "Settings", "OCI", "HostileBundles", "RemoteProtocol", "Transfer",
       ]),
   ],
   dependencies: [
@@ -60,7 +60,7 @@ let package = Package(
     module(
       "Codec", ["CZlib", "CZstd", "CZstdExperimental", "CLzma", "CDeflate", "CBzip2", "CCrypto"]),
     module("Signatures", ["Codec", "Platform", "CCrypto"]),
-    module("Configuration", ["Platform", "CTOML"]),
+    module("Settings", ["Platform", "CTOML"]),
     module("SQLite", ["CSQLite"]),
     module("Archive", ["Codec"]),
     module("Packages", ["Codec", "Platform", "SQLite"]),
@@ -79,7 +79,7 @@ let package = Package(
       "Images",
       [
         "XCAT", "Ingest", "Recipes", "Render", "Apply", "Store", "Packages", "Archive", "Codec",
-        "Platform", "Signatures", "Configuration", "OCI", "Transfer", "CCrypt", "CRE2", "CPCRE2",
+        "Platform", "Signatures", "Settings", "OCI", "Transfer", "CCrypt", "CRE2", "CPCRE2",
         "RemoteProtocol",
       ]),
     .executableTarget(
@@ -106,7 +106,7 @@ let package = Package(
     moduleTests("Platform", ["Platform"]),
     moduleTests("Codec", ["Codec"]),
     moduleTests("Signatures", ["Signatures", "Codec", "Platform"]),
-    moduleTests("Configuration", ["Configuration", "Platform"]),
+    moduleTests("Settings", ["Settings", "Platform"]),
     moduleTests("Archive", ["Archive", "Codec", "Platform", "HostileBundles"]),
     moduleTests("OCI", ["OCI", "Codec", "Platform"]),
     moduleTests("SQLite", ["SQLite"]),
@@ -139,7 +139,7 @@ let package = Package(
       "Images",
       [
         "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Recipes", "Store", "Archive",
-        "Codec", "Platform", "Signatures", "Configuration", "Transfer", "HostileBundles",
+        "Codec", "Platform", "Signatures", "Settings", "Transfer", "HostileBundles",
       ]),
     moduleTests("CLI", ["Images", "Platform", "HostileBundles", "XCAT", "killat"]),
   ],

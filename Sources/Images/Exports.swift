@@ -4,17 +4,6 @@
 // Outcomes, and the values in them.
 @_exported import struct Apply.ApplyProblem
 @_exported import struct Apply.ApplyReport
-// The configuration.
-@_exported import struct Configuration.Configuration
-@_exported import struct Configuration.ConfigurationError
-@_exported import struct Configuration.ConfigurationFiles
-@_exported import enum Configuration.ConfigurationReader
-@_exported import struct Configuration.ImageSettings
-@_exported import struct Configuration.ListedSetting
-@_exported import struct Configuration.RemoteSettings
-@_exported import struct Configuration.Setting
-@_exported import enum Configuration.SettingOrigin
-@_exported import enum Configuration.TOMLText
 @_exported import struct Packages.Package
 @_exported import struct Platform.CommandEnd
 @_exported import enum Platform.CommandStatus
@@ -51,6 +40,17 @@
 @_exported import func Platform.startThread
 @_exported import func Platform.terminalColumns
 @_exported import enum Render.SegmentCodec
+// The configuration.
+@_exported import struct Settings.Configuration
+@_exported import struct Settings.ConfigurationError
+@_exported import struct Settings.ConfigurationFiles
+@_exported import enum Settings.ConfigurationReader
+@_exported import struct Settings.ImageSettings
+@_exported import struct Settings.ListedSetting
+@_exported import struct Settings.RemoteSettings
+@_exported import struct Settings.Setting
+@_exported import enum Settings.SettingOrigin
+@_exported import enum Settings.TOMLText
 @_exported import struct Signatures.PublicKey
 @_exported import struct Signatures.SigningKey
 @_exported import struct Store.CollectionOutcome

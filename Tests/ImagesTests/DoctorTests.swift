@@ -1,9 +1,9 @@
 // imgstore doctor: broken set-ups, each found by its check.
 
-import Configuration
 import Foundation
 import Images
 import Platform
+import Settings
 import Store
 import TestSupport
 import Testing

@@ -1,9 +1,9 @@
 // A management node whose clock the test sets, for the tests of schedules, retention and metrics.
 
-import Configuration
 import Foundation
 import Images
 import Platform
+import Settings
 import TestSupport
 
 /// A node with a clock of its own.

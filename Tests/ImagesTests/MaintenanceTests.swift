@@ -1,10 +1,10 @@
 // imgstore maintain: schedules and retention over simulated months, an image disk that is away, and other
 // processes at work.
 
-import Configuration
 import Foundation
 import Images
 import Platform
+import Settings
 import Store
 import TestSupport
 import Testing

@@ -1,6 +1,6 @@
 // Push, pull and clone between stores of this machine, through the library.
 
-import Configuration
+import Settings
 import Foundation
 import Images
 import Platform

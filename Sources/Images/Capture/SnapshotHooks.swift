@@ -6,8 +6,8 @@
 // 3. If the command before the snapshot fails, no snapshot is taken. The command after it runs whenever the
 //    one before it succeeded, so that it can undo what that one did.
 
-import Configuration
 import Platform
+import Settings
 import Store
 
 /// Runs the hooks of snapshots.

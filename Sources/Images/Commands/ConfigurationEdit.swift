@@ -4,8 +4,8 @@
 // 2. One editor works on a file at a time. A second one ends at once.
 // 3. The file keeps its mode; a new one has mode 0644 less the umask, and a directory of its own 0755.
 
-import Configuration
 import Platform
+import Settings
 
 /// The result of an edit.
 public enum ConfigurationEditResult: String, Sendable, CaseIterable {

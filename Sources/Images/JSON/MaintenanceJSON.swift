@@ -1,7 +1,7 @@
 // The JSON forms of `maintain`, `doctor` and `config` (docs/json.md).
 
-import Configuration
 import Platform
+import Settings
 import Store
 
 extension ConfigurationEditResult: JSONEnumeration {}

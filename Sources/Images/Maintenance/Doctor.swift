@@ -4,8 +4,8 @@
 // 1. It changes nothing, and reads no image. `verify` checks the data of the store.
 // 2. A check that fails with an error is a finding, and the others still run.
 
-import Configuration
 import Platform
+import Settings
 import Store
 import XCAT
 

@@ -1,7 +1,7 @@
 // The checks of `doctor` about images: present, snapshotted, and without unfinished changes.
 
-import Configuration
 import Platform
+import Settings
 import Store
 import XCAT
 

@@ -5,8 +5,8 @@
 //    run. So an image whose disk is away keeps all of its snapshots, however long it is away.
 // 3. An image that another process uses, or that has an unfinished change, is skipped.
 
-import Configuration
 import Platform
+import Settings
 import Store
 import XCAT
 

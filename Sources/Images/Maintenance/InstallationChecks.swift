@@ -1,7 +1,7 @@
 // The checks of `doctor` that need no store: the machine, the clock, the configuration and the tables.
 
-import Configuration
 import Platform
+import Settings
 import Store
 import XCAT
 

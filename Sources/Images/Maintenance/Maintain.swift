@@ -5,8 +5,8 @@
 // 2. A part that fails or is busy does not stop the others. The worst problem decides the result.
 // 3. It creates no store: a store that is missing is probably just not mounted.
 
-import Configuration
 import Platform
+import Settings
 import Store
 import XCAT
 

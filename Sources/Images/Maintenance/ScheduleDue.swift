@@ -1,7 +1,7 @@
 // Decides whether an image is due for its scheduled snapshot. Local time decides, as for retention.
 
-import Configuration
 import Platform
+import Settings
 import Store
 
 extension Schedule {

@@ -1,8 +1,8 @@
 // The form of packed images that the configuration sets. It applies to the packed image in the image's own
 // directory; the name of another output says which form it has.
 
-import Configuration
 import Render
+import Settings
 import Store
 import XCAT
 

@@ -1,6 +1,6 @@
 // imgstore clone: makes a new store with everything that a remote has.
 
-import Configuration
+import Settings
 import Platform
 import Store
 import Transfer

@@ -143,8 +143,8 @@ private struct HistoryFetcher {
       }
       let snapshot = try self.snapshot(item, of: history)
       let thereIDs = Set(history.snapshots.prefix { $0.number <= item.number }.map(\.id))
-      var bases = carrier.bases(of: image, near: .max, local) { thereIDs.contains($0) }
-      if bases.isEmpty { bases = carrier.bases(of: image, near: .max, local) { _ in true } }
+      var bases = try carrier.bases(of: image, near: .max, local) { thereIDs.contains($0) }
+      if bases.isEmpty { bases = try carrier.bases(of: image, near: .max, local) { _ in true } }
       let amount = try carrier.carry(snapshot, bases: bases, isDryRun: request.isDryRun)
       var name: SnapshotName?
       if !request.isDryRun {

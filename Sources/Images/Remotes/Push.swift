@@ -84,7 +84,7 @@ struct SnapshotPusher: Collaborator {
     for number in numbers {
       let name = SnapshotName(image: image, number: number)
       let snapshot = try source.snapshot(image, number)
-      let bases = carrier.bases(of: image, near: number, local) { numberThere[$0] != nil }
+      let bases = try carrier.bases(of: image, near: number, local) { numberThere[$0] != nil }
       let isNew = numberThere[snapshot.id] == nil
       var amount = TransferredAmount()
       if isNew {

@@ -1,6 +1,6 @@
 // imgstore remote: lists, adds and removes remotes, and checks whether one can be used.
 
-import Configuration
+import Settings
 import Platform
 import Store
 import Transfer

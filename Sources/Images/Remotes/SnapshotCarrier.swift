@@ -38,8 +38,9 @@ struct SnapshotCarrier {
   func bases(
     of image: ImageName, near number: Int, _ local: [(number: Int, id: Digest)],
     isThere: (Digest) -> Bool
-  ) -> [BaseSnapshot] {
-    let common = local.filter { isThere($0.id) }
+  ) throws -> [BaseSnapshot] {
+    let usable = Set(try session.usableBases(local.map(\.id).filter(isThere)))
+    let common = local.filter { usable.contains($0.id) }
     let nearest = common.last { $0.number <= number } ?? common.first
     var bases: [BaseSnapshot] = []
     for item in [nearest, common.last].compactMap(\.self)

@@ -2,10 +2,10 @@
 // receiver of messages. A collaborator holds a context, never a workspace.
 
 import Codec
-import Configuration
 import Glibc
 import Platform
 import Recipes
+import Settings
 import Store
 import XCAT
 

@@ -1,7 +1,7 @@
 // The options of a workspace, which the command line fills in.
 
-import Configuration
 import Platform
+import Settings
 import Store
 
 /// The options of a workspace.

@@ -1,7 +1,7 @@
 // The parsers of text, and what holds for whatever they are given: what parses renders, and what was
 // rendered parses to the same.
 
-import Configuration
+import Settings
 import Signatures
 import XCAT
 

@@ -1,8 +1,8 @@
 // Which files are read, in which order, and which are refused.
 
-import Configuration
 import Foundation
 import Platform
+import Settings
 import TestSupport
 import Testing
 

@@ -1,7 +1,7 @@
 // Configuration files: good ones with their values, bad ones with the line of each error.
 
-import Configuration
 import Platform
+import Settings
 import TestSupport
 import Testing
 

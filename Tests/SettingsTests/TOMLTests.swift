@@ -1,8 +1,8 @@
 // TOML documents: those that are accepted and refused, in comparison with Python's tomllib, and texts that
 // must not harm the parser.
 
-import Configuration
 import Foundation
+import Settings
 import TestSupport
 import Testing
 
