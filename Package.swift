@@ -34,7 +34,11 @@ let package = Package(
   ],
   dependencies: [
     // Exact, in place of a Package.resolved: that names commits, which differ where packages come from a mirror.
-    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    // HTTP and TLS for module S3 (docs/decisions/0072-http-client.md).
+    .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+    .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
   ],
   targets: [
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
@@ -70,6 +74,16 @@ let package = Package(
     module("Transfer", ["Store", "Archive", "Codec", "Platform"]),
     module("Depot", ["Transfer", "Store", "ObjectStorage", "Codec", "Platform"]),
     module("RemoteProtocol", ["Transfer", "Store", "Codec", "Platform"]),
+    module(
+      "S3",
+      [
+        "ObjectStorage", "Codec", "Platform", "CExpat",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ]),
     module("Recipes", ["Store", "Archive", "Codec", "Platform"]),
     module("Ingest", ["Recipes", "Store", "Archive", "Codec", "Platform"]),
     module("Render", ["Store", "Archive", "Codec", "Platform"]),
@@ -103,12 +117,22 @@ let package = Package(
       dependencies: ["Archive", "Codec", "Platform", "Signatures", "XCAT", "CLzma", "CZlib"],
       path: "Tests/HostileBundles",
       swiftSettings: strict),
+    // A service, a proxy that makes faults, and the contract of ObjectStorage, for the tests of remotes.
+    .target(
+      name: "ObjectStorageTestSupport", dependencies: ["ObjectStorage", "Codec", "Platform"],
+      path: "Tests/ObjectStorageTestSupport", swiftSettings: strict),
+    // Copies files to a bucket, for Benchmarks/s3.py.
+    .executableTarget(
+      name: "s3transfer", dependencies: ["S3", "ObjectStorage", "Codec", "Platform"],
+      path: "Benchmarks/S3Transfer", swiftSettings: strict),
     moduleTests("Platform", ["Platform"]),
     moduleTests("Codec", ["Codec"]),
     moduleTests("Signatures", ["Signatures", "Codec", "Platform"]),
     moduleTests("Settings", ["Settings", "Platform"]),
     moduleTests("Archive", ["Archive", "Codec", "Platform", "HostileBundles"]),
     moduleTests("OCI", ["OCI", "Codec", "Platform"]),
+    moduleTests(
+      "S3", ["S3", "ObjectStorage", "Codec", "Platform", "ObjectStorageTestSupport"]),
     moduleTests("SQLite", ["SQLite"]),
     moduleTests("Packages", ["Packages", "Platform"]),
     moduleTests("Store", ["Store", "Codec", "Platform"]),

@@ -6,7 +6,7 @@
 #                              as any other user, or with IMGSTORE_DEPS=check, it only checks
 # GROUP: build (C libraries), test (also the tools that tests compare with; the default), package (what builds and
 # checks packages), monitoring (promtool, whose package also has a server, and systemd-analyze: tests that need them are
-# skipped without), bench (also the peers).
+# skipped without), ceph (a RADOS gateway: tests against it are skipped without), bench (also the peers).
 # Without dpkg nothing is checked: then the compiler and the tests say what they lack.
 set -euo pipefail
 
@@ -25,7 +25,8 @@ case $group in
   test) packages+=("${tools[@]}") ;;
   package) packages+=(python3 git debhelper dpkg-dev lintian rpm rpmlint dnf createrepo-c busybox debootstrap) ;;
   monitoring) packages=(prometheus systemd) ;;
-  bench) packages+=("${tools[@]}" restic borgbackup) ;;
+  ceph) packages=(ceph-mon ceph-mgr ceph-osd radosgw ceph-common) ;;
+  bench) packages+=("${tools[@]}" restic borgbackup rclone ceph-mon ceph-mgr ceph-osd radosgw ceph-common iproute2) ;;
   *) echo "deps.sh: no such group: $group" >&2; exit 2 ;;
 esac
 

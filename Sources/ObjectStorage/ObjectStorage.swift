@@ -66,7 +66,7 @@ public protocol ObjectStorage: Sendable {
   /// - Throws: `StorageError`; errors of `body`.
   func list(_ prefix: String, _ body: ([ListedObject]) throws -> Bool) throws
 
-  /// Deletes an object. It may be absent.
+  /// Deletes an object. It succeeds if none exists.
   /// - Throws: `StorageError`.
   func delete(_ key: ObjectKey) throws(StorageError)
 }

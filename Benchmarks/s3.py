@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Compares the S3 client with `rclone copy` on a Ceph RADOS gateway that it starts, and with a delay of 20 ms.
+
+usage: Benchmarks/s3.py [--packs N] [--mib N] [--rounds N] [--transfer PROGRAM] [--endpoint URL]
+
+Needs root, Ceph (scripts/deps.sh ceph) and rclone, and for the delay iproute2. Without --transfer it builds
+`s3transfer` (Benchmarks/S3Transfer). It prints one line for each number of transfers at once and direction: MB/s of
+both programs, and the ratio (mark: at least 0.8). Then the rate with the delay, as a fraction of the rate without
+(mark: at least 0.5). The rounds alternate; the median counts. The SHA-256 of all packs is verified after a download.
+
+With --endpoint a gateway that runs already is used, by the variables AWS_*, and the delay is not measured.
+"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CEPH = ROOT / "Tests/Support/ceph.sh"
+NAMESPACE = "imgstore-s3-bench"
+
+
+def run(*command, env=None, prefix=()):
+    """Runs a command that must succeed, and returns its output."""
+    result = subprocess.run([*prefix, *map(str, command)], env=env, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+    if result.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: {result.stdout}{result.stderr}")
+    return result.stdout
+
+
+def make_packs(directory, count, mib):
+    directory.mkdir()
+    for index in range(count):
+        (directory / f"{index:064x}").write_bytes(os.urandom(mib << 20))
+
+
+class Peers:
+    """Both programs on one endpoint."""
+
+    def __init__(self, transfer, packs, scratch, environment, prefix=()):
+        self.transfer, self.packs, self.scratch, self.prefix = transfer, packs, scratch, prefix
+        # A bundle of certificates is of no use here, and rclone refuses it.
+        self.environment = {k: v for k, v in os.environ.items() if k != "AWS_CA_BUNDLE"} | environment
+        self.environment["NO_PROXY"] = self.environment["no_proxy"] = "*"
+        self.environment.update({
+            "RCLONE_CONFIG": "/dev/null",
+            "RCLONE_CONFIG_S3_TYPE": "s3", "RCLONE_CONFIG_S3_PROVIDER": "Ceph",
+            "RCLONE_CONFIG_S3_ENV_AUTH": "true", "RCLONE_CONFIG_S3_REGION": "us-east-1",
+            "RCLONE_CONFIG_S3_ENDPOINT": environment["AWS_ENDPOINT_URL"],
+            "RCLONE_S3_UPLOAD_CUTOFF": "64M",
+        })
+
+    def ours(self, direction, bucket, transfers):
+        out = run(self.transfer, direction, self.packs, f"s3://{bucket}/packs", transfers,
+                  env=self.environment, prefix=self.prefix)
+        return float(out.split()[0])
+
+    def rclone(self, direction, bucket, transfers):
+        remote, local = f"s3:{bucket}/packs", self.scratch / "down"
+        shutil.rmtree(local, ignore_errors=True)
+        pair = (self.packs, remote) if direction == "up" else (remote, local)
+        start = time.monotonic()
+        run("rclone", "copy", "--transfers", transfers, "--checkers", transfers, "--ignore-times", *pair,
+            env=self.environment, prefix=self.prefix)
+        return time.monotonic() - start
+
+    def remove(self, bucket):
+        run("rclone", "purge", f"s3:{bucket}", env=self.environment, prefix=self.prefix)
+
+
+def measure(peers, transfers, rounds, megabytes):
+    times = {}
+    for index in range(rounds):
+        for name in ("ours", "rclone") if index % 2 == 0 else ("rclone", "ours"):
+            bucket = f"bench-{name}-{transfers}-{index}"
+            if name == "rclone":
+                run("rclone", "mkdir", f"s3:{bucket}", env=peers.environment, prefix=peers.prefix)
+            for direction in ("up", "down"):
+                seconds = getattr(peers, name)(direction, bucket, transfers)
+                times.setdefault((direction, name), []).append(seconds)
+            peers.remove(bucket)
+    rates = {key: megabytes / statistics.median(value) for key, value in times.items()}
+    for direction in ("up", "down"):
+        ours, theirs = rates[direction, "ours"], rates[direction, "rclone"]
+        print(f"{transfers:2} at once, {direction:4}: imgstore {ours:7.1f} MB/s, rclone {theirs:7.1f} MB/s, "
+              f"ratio {ours / theirs:.2f}", flush=True)
+    return rates
+
+
+class Delay:
+    """A namespace whose way to the gateway takes 20 ms (10 ms in each direction)."""
+
+    def __enter__(self):
+        run("ip", "netns", "add", NAMESPACE)
+        try:
+            run("ip", "link", "add", "imgs3a", "type", "veth", "peer", "name", "imgs3b", "netns", NAMESPACE)
+            run("ip", "addr", "add", "10.213.77.1/30", "dev", "imgs3a")
+            run("ip", "link", "set", "imgs3a", "up")
+            inside = ("ip", "netns", "exec", NAMESPACE)
+            run("ip", "addr", "add", "10.213.77.2/30", "dev", "imgs3b", prefix=inside)
+            run("ip", "link", "set", "imgs3b", "up", prefix=inside)
+            run("tc", "qdisc", "add", "dev", "imgs3a", "root", "netem", "delay", "10ms", "limit", "100000")
+            run("tc", "qdisc", "add", "dev", "imgs3b", "root", "netem", "delay", "10ms", "limit", "100000",
+                prefix=inside)
+        except BaseException:
+            self.__exit__()
+            raise
+        return inside
+
+    def __exit__(self, *_):
+        subprocess.run(["ip", "netns", "delete", NAMESPACE], stderr=subprocess.DEVNULL, check=False)
+        subprocess.run(["ip", "link", "delete", "imgs3a"], stderr=subprocess.DEVNULL, check=False)
+
+
+def relay(port):
+    """Makes the gateway, which listens on the loopback address, reachable from the namespace."""
+    code = (
+        "import socket, sys, threading\n"
+        "s = socket.create_server(('10.213.77.1', 0)); print(s.getsockname()[1], flush=True)\n"
+        "def copy(a, b):\n"
+        "  try:\n"
+        "    while data := a.recv(1 << 20): b.sendall(data)\n"
+        "    b.shutdown(socket.SHUT_WR)\n"
+        "  except OSError: pass\n"
+        "while True:\n"
+        "  c, _ = s.accept(); g = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
+        "  for x in c, g: x.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)\n"
+        "  threading.Thread(target=copy, args=(c, g), daemon=True).start()\n"
+        "  threading.Thread(target=copy, args=(g, c), daemon=True).start()\n")
+    process = subprocess.Popen([sys.executable, "-c", code, port], stdout=subprocess.PIPE, text=True)
+    return process, process.stdout.readline().strip()
+
+
+def measure_delay(arguments, transfer, packs, scratch, environment, megabytes, transfers=16):
+    port = re.search(r":(\d+)$", environment["AWS_ENDPOINT_URL"]).group(1)
+    with Delay() as inside:
+        process, relayed = relay(port)
+        try:
+            rates = {}
+            for name, prefix, host in (("without", (), "10.213.77.1"), ("with", inside, "10.213.77.1")):
+                peers = Peers(transfer, packs, scratch,
+                              {**environment, "AWS_ENDPOINT_URL": f"http://{host}:{relayed}"}, prefix)
+                for direction in ("up", "down"):
+                    seconds = [peers.ours(direction, f"bench-{name}", transfers) for _ in range(arguments.rounds)]
+                    rates[name, direction] = megabytes / statistics.median(seconds)
+            for direction in ("up", "down"):
+                a, b = rates["with", direction], rates["without", direction]
+                print(f"{transfers:2} at once, {direction:4}: {a:7.1f} MB/s with a delay of 20 ms, {b:7.1f} MB/s "
+                      f"without, ratio {a / b:.2f}", flush=True)
+        finally:
+            process.kill()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--packs", type=int, default=64)
+    parser.add_argument("--mib", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--transfers", default="4,8,16,32")
+    parser.add_argument("--transfer", type=pathlib.Path)
+    parser.add_argument("--endpoint")
+    parser.add_argument("--delay-only", action="store_true")
+    arguments = parser.parse_args()
+    transfer = arguments.transfer
+    if transfer is None:
+        run("swift", "build", "-c", "release", "--product", "s3transfer", "--package-path", ROOT)
+        transfer = ROOT / ".build/release/s3transfer"
+    megabytes = arguments.packs * (arguments.mib << 20) / 1e6
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        scratch = pathlib.Path(name)
+        packs = scratch / "packs"
+        make_packs(packs, arguments.packs, arguments.mib)
+        if arguments.endpoint:
+            keys = {key: os.environ[key] for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+            environment = {"AWS_ENDPOINT_URL": arguments.endpoint, "AWS_REGION": "us-east-1", **keys}
+        else:
+            lines = run(CEPH, "start", scratch / "ceph").split()
+            environment = dict(line.split("=", 1) for line in lines)
+        try:
+            if not arguments.delay_only:
+                peers = Peers(transfer, packs, scratch, environment)
+                for transfers in map(int, arguments.transfers.split(",")):
+                    measure(peers, transfers, arguments.rounds, megabytes)
+            if not arguments.endpoint:
+                measure_delay(arguments, transfer, packs, scratch, environment, megabytes)
+        finally:
+            if not arguments.endpoint:
+                run(CEPH, "stop", scratch / "ceph")
+
+
+if __name__ == "__main__":
+    main()
