@@ -22,7 +22,8 @@ struct RefusalReader: Sendable {
         isRetryable: true, pauseSeconds: head["retry-after"].flatMap { Double($0) })
     }
     if let error = byCode(code, head, document, subject, reason) {
-      return FailedTry(error, isRetryable: code == "BadDigest" || code.hasPrefix("XAmzContent"))
+      // Another try helps if the bytes changed on the way.
+      return FailedTry(error, isRetryable: error.kind == .damaged)
     }
     return FailedTry(byStatus(head, document, subject, reason), isRetryable: false)
   }

@@ -8,12 +8,15 @@ public enum S3Addressing: String, Sendable {
   case virtual
 }
 
-/// A proxy for requests, by the method CONNECT.
-public struct S3Proxy: Sendable, Equatable {
+/// A proxy for requests, by the method CONNECT. It prints without its password.
+public struct S3Proxy: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
   public let host: String
   public let port: Int
   /// "user:password" in Base64, for `Proxy-Authorization`.
   let basicAuthorization: String?
+
+  public var description: String { "\(host):\(port)" }
+  public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// The settings of an `S3Storage`.

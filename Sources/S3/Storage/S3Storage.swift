@@ -9,6 +9,9 @@ import Codec
 import ObjectStorage
 
 /// A bucket, or a prefix of one.
+///
+/// A call holds one of the requests at once until it returns: a closure that `download` or `list` calls must not
+/// call the storage.
 public final class S3Storage: ObjectStorage {
   let client: S3Client
 
@@ -16,6 +19,12 @@ public final class S3Storage: ObjectStorage {
   public init(_ settings: S3Settings) { client = S3Client(settings) }
 
   public var name: String { client.settings.url.description }
+
+  /// A warning for people, which each command prints that uses the storage; nil if there is none.
+  public var warning: String? {
+    guard client.settings.isInsecure else { return nil }
+    return "the certificate of \(client.settings.endpoint) is not verified (insecure)"
+  }
 
   /// The number of requests that were sent so far, retries included.
   public var requestCount: Int { client.requestCount }
