@@ -162,6 +162,9 @@ int clinux_wait_ready(const int files[2], int write_fd);
 // `environ`.
 char **clinux_environment(void);
 
+// Makes lookups of host names use /etc/hosts and DNS only, whatever /etc/nsswitch.conf says.
+void clinux_limit_host_lookup(void);
+
 // The program's arguments as the kernel handed them over. (Swift's own come from
 // /proc/self/cmdline, which may be missing or unreadable.)
 int clinux_argument_count(void);

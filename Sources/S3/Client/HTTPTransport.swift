@@ -102,6 +102,7 @@ final class HTTPTransport: Sendable {
   private func start() -> Running {
     running.withLock { running in
       if let running { return running }
+      limitHostLookup()
       let group = MultiThreadedEventLoopGroup(numberOfThreads: min(processorCount, 2))
       var configuration = HTTPClient.Configuration(
         redirectConfiguration: .disallow,
