@@ -93,7 +93,8 @@ let package = Package(
       "Images",
       [
         "XCAT", "Ingest", "Recipes", "Render", "Apply", "Store", "Packages", "Archive", "Codec",
-        "Platform", "Signatures", "Settings", "OCI", "Transfer", "CCrypt", "CRE2", "CPCRE2",
+        "Platform", "Signatures", "Settings", "OCI", "Transfer", "Depot", "S3", "ObjectStorage",
+        "CCrypt", "CRE2", "CPCRE2",
         "RemoteProtocol",
       ]),
     .executableTarget(

@@ -123,6 +123,7 @@ final class LocalSession: TransferSession {
 
   func tag(_ tag: String, of image: ImageName, _ number: Int) throws -> Int {
     try withImageLock(image) {
+      try requireSnapshot(image, number)
       if let own = try store.refs.tags(of: image)[tag] { return own }
       _ = try store.refs.setTag(tag, of: image, to: number)
       return number
@@ -131,8 +132,16 @@ final class LocalSession: TransferSession {
 
   func pin(_ image: ImageName, _ number: Int, reason: String) throws {
     try withImageLock(image) {
+      try requireSnapshot(image, number)
       if try store.refs.pins(of: image)[number] != nil { return }
       try store.refs.pin(image, number, reason: reason)
+    }
+  }
+
+  /// Refuses marks for a snapshot that does not exist: a later one could get its number.
+  private func requireSnapshot(_ image: ImageName, _ number: Int) throws {
+    guard try store.refs.readIfPresent(image, number) != nil else {
+      throw TransferError(.snapshotNotFound, "snapshot \(image)@\(number)", "does not exist")
     }
   }
 

@@ -95,7 +95,7 @@ public enum RemoteURL: Sendable, Equatable {
     !text.isEmpty && !text.hasPrefix("-")
       && text.utf8.allSatisfy {
         (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0)
-          || "-_.:%".utf8.contains($0)
+          || "-_.:".utf8.contains($0)
       }
   }
 

@@ -118,7 +118,18 @@ struct RemoteChecker: Collaborator {
         }
       }
     } catch let error as any ExplainedError {
-      report.items.append(RemoteCheckItem("reach", .failed, error.message, hint: error.hint))
+      if case .s3 = remote.url {
+        // The bucket has no depot yet, or the service has a problem that its examination names.
+        let items = try DepotConnector(context).probe(remote)
+        report.items += items
+        guard error.errorCode == .notFound, !items.contains(where: { $0.state == .failed }) else {
+          return report
+        }
+        report.items.append(
+          RemoteCheckItem("depot", .skipped, "there is none; the first push creates it"))
+      } else {
+        report.items.append(RemoteCheckItem("reach", .failed, error.message, hint: error.hint))
+      }
     }
     return report
   }

@@ -52,9 +52,7 @@ struct RemoteConnector: Collaborator {
     switch remote.url {
     case .path(let path): return try openStore(remote, path, create: create)
     case .ssh(let address): return try openSSH(remote, address)
-    case .s3:
-      throw ImageError(
-        .unsupported, "remote \(remote.url)", "has an address that this program cannot open")
+    case .s3: return try DepotConnector(context).connect(remote, create: create)
     }
   }
 

@@ -8,7 +8,8 @@
 //    recipes go into a pack of their own. So no wrong recipe is ever in the store, even for a moment.
 // 3. Complete packs are published while more arrives. After an interruption they are found, and their objects
 //    are not requested again.
-// 4. Memory: a few frames a thread, and the recipes (34 bytes for each chunk of the blobs that arrive).
+// 4. Frames are verified on several threads, and then written and hashed in the order in which they arrived.
+// 5. Memory: a few frames, and the recipes (34 bytes for each chunk of the blobs that arrive).
 
 import Codec
 import Platform
@@ -20,9 +21,18 @@ public final class IncomingObjects: Sendable {
   private static let maxWaitingFrames = 8
   private static let maxRecipeBytes = 256 << 20
 
+  /// A frame that was verified.
+  private struct Verified {
+    let frame: RawFrame
+    let decoded: DecodedFrame
+  }
+
   private struct State {
-    var waiting: [RawFrame] = []
-    var runningCount = 0
+    var waiting: [(number: Int, frame: RawFrame)] = []
+    var verified: [Int: Verified] = [:]
+    var appendedCount = 0
+    var storedCount = 0
+    var isStoring = false
     var failure: (any Error)?
     var isClosed = false
     var received: Set<ObjectName> = []
@@ -37,6 +47,7 @@ public final class IncomingObjects: Sendable {
   private let state = Monitor(State())
   private let packs: Monitor<PackWriter>
   private let decoder = FrameDecoder()
+  private let passing: Monitor<PassingBlobs>
 
   /// Starts a session.
   /// - Parameter source: what the bytes come from, for messages.
@@ -47,6 +58,7 @@ public final class IncomingObjects: Sendable {
     self.source = source
     lease = store.lease
     packs = Monitor(IncomingObjects.newWriter(store))
+    passing = Monitor(PassingBlobs(store))
     try mapSystemErrors(store.layout.name) { () throws(SystemError) in
       _ = try TemporaryFile.sweep(store.layout)
     }
@@ -85,12 +97,15 @@ public final class IncomingObjects: Sendable {
   public func append(_ frame: RawFrame) throws {
     let failure = state.wait { state -> (any Error)?? in
       if let failure = state.failure { return .some(failure) }
-      guard state.waiting.count < IncomingObjects.maxWaitingFrames else { return nil }
+      guard state.appendedCount - state.storedCount < IncomingObjects.maxWaitingFrames else {
+        return nil
+      }
       return .some(nil)
     }
     if let failure { throw failure }
     state.update { state in
-      state.waiting.append(frame)
+      state.waiting.append((state.appendedCount, frame))
+      state.appendedCount += 1
       state.receivedBytes += UInt64(frame.bytes.count)
     }
   }
@@ -102,10 +117,11 @@ public final class IncomingObjects: Sendable {
     try publishPacks()
     // A plan may read blobs that other recipes make, so each round stores what the next one needs.
     var recipes = state.withLock { $0.recipes }
+    let verified = passing.withLock { $0.verified }
     while !recipes.isEmpty {
       let check = RecipeCheck(store: store, recipes: recipes, source: source)
       let ready = try check.ready()
-      try check.run(ready)
+      try check.run(ready.filter { !verified.contains($0) })
       let repacker = FrameRepacker()
       let writer = packs.withLock { $0 }
       func write(_ frame: RawFrame) throws { try IncomingObjects.write(frame, to: writer) }
@@ -122,6 +138,7 @@ public final class IncomingObjects: Sendable {
       state.recipes = [:]
       state.recipeBytes = 0
     }
+    passing.withLock { $0.reset() }
   }
 
   /// Ends the session. Packs that are complete stay, the last one too: its objects need not be sent again.
@@ -136,7 +153,7 @@ public final class IncomingObjects: Sendable {
   private func waitForFrames() throws {
     let failure = state.wait { state -> (any Error)?? in
       if let failure = state.failure { return .some(failure) }
-      return state.waiting.isEmpty && state.runningCount == 0 ? .some(nil) : nil
+      return state.storedCount == state.appendedCount ? .some(nil) : nil
     }
     if let failure { throw failure }
   }
@@ -154,39 +171,71 @@ public final class IncomingObjects: Sendable {
 
   private func verifyFrames() {
     while true {
-      let next = state.wait { state -> RawFrame?? in
-        if state.isClosed { return .some(nil) }
-        guard let frame = state.waiting.popLast() else { return nil }
-        state.runningCount += 1
-        return frame
+      let next = state.wait { state -> (number: Int, frame: RawFrame)?? in
+        if state.isClosed || state.failure != nil { return .some(nil) }
+        return state.waiting.isEmpty ? nil : .some(state.waiting.removeFirst())
       }
-      guard let next else { return }
-      state.update { _ in }
-      let result = Result { try accept(next) }
-      state.update { state in
-        state.runningCount -= 1
-        if case .failure(let error) = result, state.failure == nil { state.failure = error }
+      guard let (number, frame) = next else { return }
+      do {
+        let verified = Verified(frame: frame, decoded: try verify(frame))
+        state.update { $0.verified[number] = verified }
+        try storeVerified()
+      } catch {
+        state.update { state in
+          if state.failure == nil { state.failure = error }
+        }
+        return
       }
     }
   }
 
-  private func accept(_ frame: RawFrame) throws {
-    let decoded: DecodedFrame
-    do throws(CodecError) { decoded = try decoder.verify(frame) } catch {
+  private func verify(_ frame: RawFrame) throws -> DecodedFrame {
+    do throws(CodecError) { return try decoder.verify(frame) } catch {
       throw StoreError(
         .damaged, "a frame from \(source)", "\(error)",
         hint: "Run the command again. If the error stays, run 'imgstore verify --deep' there")
     }
+  }
+
+  /// Stores the frames that are next, unless another thread does so.
+  private func storeVerified() throws {
+    while true {
+      let next = state.withLock { state -> Verified? in
+        guard !state.isStoring, let next = state.verified.removeValue(forKey: state.storedCount)
+        else { return nil }
+        state.isStoring = true
+        return next
+      }
+      guard let next else { return }
+      let result = Result { try accept(next.frame, next.decoded) }
+      state.update { state in
+        state.isStoring = false
+        if case .success = result { state.storedCount += 1 }
+      }
+      try result.get()
+    }
+  }
+
+  private func accept(_ frame: RawFrame, _ decoded: DecodedFrame) throws {
     var recipes: [Digest: [UInt8]] = [:]
     var objects: [(kind: ObjectKind, id: Digest, length: Int)] = []
-    for object in frame.header.objects {
-      guard object.kind == .recipe else {
-        objects.append((object.kind, object.id, object.length))
-        continue
+    passing.withLock { passing in
+      for object in frame.header.objects {
+        decoded.withBytes(start: object.start, length: object.length) { bytes in
+          switch object.kind {
+          case .recipe:
+            let copy = [UInt8](bytes)
+            recipes[object.id] = copy
+            passing.add(object.id, recipe: copy)
+            objects.append((.chunk, SHA256.digest(of: copy), object.length))
+          case .chunk:
+            passing.pass(object.id, bytes)
+            objects.append((object.kind, object.id, object.length))
+          case .tree, .times, .xattrs, .holes:
+            objects.append((object.kind, object.id, object.length))
+          }
+        }
       }
-      let bytes = decoded.withBytes(start: object.start, length: object.length) { [UInt8]($0) }
-      recipes[object.id] = bytes
-      objects.append((.chunk, SHA256.digest(of: bytes), object.length))
     }
     try note(frame, recipes)
     let hasOnlyRecipes = recipes.count == frame.objectCount

@@ -4,7 +4,7 @@
 //    images, and the receiver has not asked for them. The exception are chunks that repeat the bytes of a
 //    requested recipe, which `IncomingObjects` leaves in frames.
 // 2. The requested objects of the other frames are put into new frames, in their order in the packs.
-// 3. Objects are sent once each, however often they are requested.
+// 3. Other objects than recipes are sent once each, however often they are requested.
 
 import Codec
 import Platform
@@ -22,9 +22,11 @@ extension ObjectStore {
     holding names: [ObjectName], _ body: (RawFrame) throws -> Void
   ) throws {
     let selections = try selections(names)
-    let recipes = try recipeBytes(names)
     let repacker = FrameRepacker()
+    // The recipes come first, so that the receiver can hash blobs while their chunks arrive.
+    let recipes = try sendRecipes(names, repacker, body)
     for (address, selection) in selections {
+      if selection.objects.allSatisfy({ $0.kind == .recipe }) { continue }
       let frame = try packs.rawFrame(address, frameBytes: selection.frameBytes)
       let requested = Set(selection.objects.map { ObjectName(kind: $0.kind, id: $0.id) })
       let isWhole = frame.header.objects.allSatisfy {
@@ -36,7 +38,8 @@ extension ObjectStore {
         continue
       }
       let decoded = try packs.frame(address, frameBytes: selection.frameBytes)
-      for object in selection.objects.sorted(by: { $0.start < $1.start }) {
+      for object in selection.objects.sorted(by: { $0.start < $1.start })
+      where object.kind != .recipe {
         guard
           decoded.header.holds(object.kind, object.id, start: object.start, length: object.length)
         else {
@@ -52,12 +55,18 @@ extension ObjectStore {
     try repacker.finish(body)
   }
 
-  /// Returns the ids that chunks with the bytes of the requested recipes have.
-  private func recipeBytes(_ names: [ObjectName]) throws -> Set<Digest> {
+  /// Sends the requested recipes in frames of their own.
+  /// - Returns: the ids that chunks with the bytes of these recipes have.
+  private func sendRecipes(
+    _ names: [ObjectName], _ repacker: FrameRepacker, _ body: (RawFrame) throws -> Void
+  ) throws -> Set<Digest> {
     var ids: Set<Digest> = []
-    for name in names where name.kind == .recipe {
-      ids.insert(SHA256.digest(of: try object(.recipe, name.id)))
+    for name in Set(names) where name.kind == .recipe {
+      let bytes = try object(.recipe, name.id)
+      ids.insert(SHA256.digest(of: bytes))
+      try bytes.withUnsafeBytes { try repacker.add(.recipe, name.id, $0, body) }
     }
+    try repacker.finish(body)
     return ids
   }
 
