@@ -41,8 +41,10 @@ public struct SSHTransport: Sendable {
 
   /// Returns ssh's arguments.
   var arguments: [String] {
+    // A master connection would outlive this one, and keep it from ending.
     var arguments = [
       "-T", "-a", "-x", "-o", "ClearAllForwardings=yes", "-o", "Compression=no",
+      "-o", "ControlMaster=no",
       "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4",
     ]
     if !hasTerminal { arguments += ["-o", "BatchMode=yes"] }
