@@ -50,7 +50,8 @@ public enum ValueTable {
   private static let everyCommand: [String: ValueKind] = [
     "--store": .directory, "--root": .directory, "--xcat-dir": .directory, "--wait": .free,
     "--key": .file, "--trusted-keys": .directory, "--cache-limit": .free, "--max-bytes": .free,
-    "--max-time": .free, "--message": .free, "--remote-host": .free, "--config": .file,
+    "--max-time": .free, "--message": .free, "--remote": .remote, "--evict": .free,
+    "--remote-host": .free, "--config": .file,
   ]
 
   private static let tableNames = TableSchema.all.map(\.name)

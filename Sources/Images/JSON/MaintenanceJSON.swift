@@ -13,6 +13,7 @@ extension MaintenanceOutcome: JSONDocument {
     key("dryRun", \.isDryRun)
     key("result", \.result)
     key("images", \.images)
+    key("pushes", \.pushes)
     key("collection", \.collection)
     key("optimization", \.optimization)
     key("verification") { $0.verification.map(Verification.init) }
@@ -44,6 +45,15 @@ extension MaintainedImage: JSONObject {
     key("changed", \.isChanged)
     key("forgotten") { $0.forgotten.map { "\($0)" } }
     key("error") { $0.error.map(ErrorDetails.init) }
+  }
+}
+
+extension MaintainedPush: JSONObject {
+  public static let form = JSONForm<Self>("Maintenance.Push") { key in
+    key("image", \.image)
+    key("remote", \.remote)
+    key("snapshots", \.snapshots)
+    key("bytes", \.bytes)
   }
 }
 

@@ -1,5 +1,6 @@
 // The JSON forms of remotes and transfers (docs/json.md).
 
+import Depot
 import Platform
 import Store
 import Transfer
@@ -135,5 +136,75 @@ extension ThinImportOutcome: JSONDocument {
     key("bytes", \.bytes)
     key("appliedAs") { $0.applied?.recorded?.name }
     key("seconds", \.seconds)
+  }
+}
+
+extension RegisteredWriter: JSONObject {
+  public static let form = JSONForm<Self>("Depot.Writer") { key in
+    key("id", \.id.description)
+    key("process", \.description)
+  }
+}
+
+extension DepotCollectionOutcome: JSONDocument {
+  public static let form = JSONForm<Self>("DepotCollection", kind: "depot-collection") { key in
+    key("remote", \.remote)
+    key("dryRun", \.isDryRun)
+    key("deletedPacks", \.report.deletedPacks)
+    key("deletedBytes", \.report.deletedBytes)
+    key("copiedBytes", \.report.copiedBytes)
+    key("waitingPacks", \.report.waitingPacks)
+    key("waitingFor", \.report.waitingFor)
+    key("removedWriters", \.report.removedWriters)
+    key("damaged", \.report.damaged)
+  }
+}
+
+extension DepotProblem: JSONObject {
+  public static let form = JSONForm<Self>("Depot.Problem") { key in
+    key("code", \.code)
+    key("object", \.subject)
+    key("finding", \.reason)
+  }
+}
+
+extension DepotVerifyOutcome: JSONDocument {
+  public static let form = JSONForm<Self>("DepotVerification", kind: "depot-verification") { key in
+    key("remote", \.remote)
+    key("deep", \.isDeep)
+    key("snapshots", \.report.snapshots)
+    key("packs", \.report.packs)
+    key("packBytes", \.report.packBytes)
+    key("objects", \.report.verifiedObjects)
+    key("problems", \.report.problems)
+    key("seconds", \.seconds)
+  }
+}
+
+extension DepotUsage.Image: JSONObject {
+  public static let form = JSONForm<Self>("Depot.Image") { key in
+    key("image", \.image.text)
+    key("snapshots", \.snapshots)
+    key("neededBytes", \.neededBytes)
+    key("ownBytes", \.ownBytes)
+  }
+}
+
+extension DepotUsageOutcome: JSONDocument {
+  public static let form = JSONForm<Self>("DepotUsage", kind: "depot-usage") { key in
+    key("remote", \.remote)
+    key("images", \.usage.images)
+    key("packs", \.usage.packs)
+    key("packBytes", \.usage.packBytes)
+    key("unneededBytes", \.usage.unneededBytes)
+  }
+}
+
+extension DepotForgetOutcome: JSONDocument {
+  public static let form = JSONForm<Self>("DepotForget", kind: "depot-forget") { key in
+    key("remote", \.remote)
+    key("dryRun", \.isDryRun)
+    key("removed") { $0.removed.map { "\($0)" } }
+    key("kept", \.keptCount)
   }
 }

@@ -1,4 +1,4 @@
-// imgstore maintain: the one job of a timer. It takes the snapshots that are due, applies the retention,
+// imgstore maintain: the one job of a timer. It takes the snapshots that are due, applies the retention, pushes,
 // frees space, recompresses and verifies, in this order: a verification reads what is left.
 //
 // 1. One maintain runs at a time in a store (locks/maintain). A second one ends at once.
@@ -48,6 +48,7 @@ struct Maintainer: Collaborator {
     var outcome = MaintenanceOutcome()
     outcome.isDryRun = request.isDryRun
     try maintainImages(&outcome)
+    try pushImages(&outcome)
     if request.isDryRun {
       try attempt(&outcome) { outcome in
         outcome.collectableBytes = try store.diskUse(progress: context.progress).collectableBytes
@@ -100,6 +101,31 @@ struct Maintainer: Collaborator {
           severity: .problems, image: image.name, code: .filesMissing,
           message: "\(image.snapshot ?? image.name) is incomplete: \(image.gaps) "
             + (image.gaps == 1 ? "problem" : "problems")))
+    }
+  }
+
+  // MARK: Pushes
+
+  /// Pushes the histories of images to the remotes that their settings name. A snapshot that a remote has costs
+  /// nothing, so a push that failed is made up for by the next one.
+  private func pushImages(_ outcome: inout MaintenanceOutcome) throws {
+    let refs = try context.store().refs
+    for (image, numbers) in try refs.histories() {
+      for remote in context.settings(of: image).push?.value ?? [] {
+        context.progress.begin("pushing \(image)")
+        var request = PushRequest(remote, numbers.map { "\(image)@\($0)" })
+        request.sendsTags = true
+        request.isDryRun = outcome.isDryRun
+        do {
+          let transfer = try SnapshotPusher(context).push(request)
+          outcome.pushes.append(
+            MaintainedPush(
+              image: image.text, remote: remote, snapshots: transfer.items.count(where: \.isNew),
+              bytes: transfer.amount.bytes))
+        } catch let error as any ExplainedError where error.errorCode != .interrupted {
+          outcome.add(error, image: image.text)
+        }
+      }
     }
   }
 

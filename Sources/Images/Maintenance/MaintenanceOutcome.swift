@@ -40,6 +40,16 @@ public struct MaintainedImage: Sendable {
   public internal(set) var error: (any ExplainedError)?
 }
 
+/// A push of an image's history to a remote.
+public struct MaintainedPush: Sendable {
+  public let image: String
+  public let remote: String
+  /// The number of snapshots that the remote lacked.
+  public let snapshots: Int
+  /// The bytes that were sent or, in a dry run, would be.
+  public let bytes: UInt64
+}
+
 /// The severity of a run, from the least to the worst.
 public enum MaintenanceResult: String, Sendable, CaseIterable, Comparable {
   case ok
@@ -83,6 +93,8 @@ public struct MaintenanceProblem: Sendable {
 public struct MaintenanceOutcome: Sendable {
   public internal(set) var isDryRun = false
   public internal(set) var images: [MaintainedImage] = []
+  /// The pushes that succeeded.
+  public internal(set) var pushes: [MaintainedPush] = []
   /// The collection of garbage; nil if it failed or was skipped.
   public internal(set) var collection: CollectionOutcome?
   /// The recompression; nil if it failed or is switched off.

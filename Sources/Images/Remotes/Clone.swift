@@ -1,7 +1,7 @@
 // imgstore clone: makes a new store with everything that a remote has.
 
-import Settings
 import Platform
+import Settings
 import Store
 import Transfer
 

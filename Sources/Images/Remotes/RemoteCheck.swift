@@ -1,7 +1,7 @@
 // imgstore remote: lists, adds and removes remotes, and checks whether one can be used.
 
-import Settings
 import Platform
+import Settings
 import Store
 import Transfer
 

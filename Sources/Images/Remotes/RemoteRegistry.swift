@@ -4,8 +4,8 @@
 // 1. The store's file has remotes only, and no keys or passwords.
 // 2. It is replaced as a whole, synced, so that a crash leaves the old one or the new one.
 
-import Settings
 import Platform
+import Settings
 import Store
 import Transfer
 

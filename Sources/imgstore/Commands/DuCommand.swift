@@ -16,10 +16,20 @@ struct DuCommand: ParsableCommand {
   @Argument(help: "Images or snapshots (default: all images)") var refs: [String] = []
   @Flag(name: .shortAndLong, help: "Print a line for each snapshot") var snapshots = false
   @Flag(name: .shortAndLong, help: "Print sizes in bytes") var bytes = false
+  @OptionGroup var depot: DepotOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if depot.remote != nil, snapshots || !refs.isEmpty {
+      throw ValidationError("--remote shows all images of the depot.")
+    }
+  }
+
   func run() throws {
+    if let remote = depot.remote {
+      return try common.open().depotUsage(remote).report(json, inBytes: bytes)
+    }
     let outcome = try common.open().diskUse(refs, bySnapshot: snapshots)
     if try json.prints(outcome) { return try expectReadable(outcome.unreadable) }
     func size(_ n: UInt64) -> String { bytes ? String(n) : sizeText(n) }

@@ -62,6 +62,7 @@ struct ForgetCommand: ParsableCommand, ReportingCommand {
     name: [.customShort("n"), .long],
     help: "List snapshots to remove and bytes to free without changing anything")
   var dryRun = false
+  @OptionGroup var depot: DepotOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -88,6 +89,9 @@ struct ForgetCommand: ParsableCommand, ReportingCommand {
     }
     if let keepWithin, Quantity.historySeconds(keepWithin) == nil {
       throw ValidationError("invalid time '\(keepWithin)'; use 24h, 30d, 8w, 6m or 2y.")
+    }
+    if depot.remote != nil, entirely || prune || force {
+      throw ValidationError("With --remote, only the rules and --dry-run apply.")
     }
     if entirely, policy.hasRule || all {
       throw ValidationError("--entirely keeps no snapshots: name the images, and give no rule.")
@@ -119,6 +123,9 @@ struct ForgetCommand: ParsableCommand, ReportingCommand {
   func run() throws {
     try requireRule()
     let workspace = try common.open()
+    if let remote = depot.remote {
+      return try workspace.forgetAtDepot(remote, names, policy, dryRun: dryRun).report(json)
+    }
     let outcome =
       entirely
       ? try workspace.forgetEntirely(names, force: force, dryRun: dryRun)

@@ -23,11 +23,24 @@ struct GCCommand: ParsableCommand, ReportingCommand {
   var dryRun = false
   @Flag(help: "Only delete packs that no snapshot references; rewrite none")
   var removeOnly = false
+  @Option(
+    help: ArgumentHelp(
+      "With --remote, remove the registration of a writer that will never end", valueName: "id"))
+  var evict: String?
   @OptionGroup var budget: BudgetOptions
+  @OptionGroup var depot: DepotOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if evict != nil, depot.remote == nil { throw ValidationError("--evict needs --remote.") }
+    if depot.remote != nil, removeOnly { throw ValidationError("--remove-only is for the store.") }
+  }
+
   func run() throws {
+    if let remote = depot.remote {
+      return try common.open().collectDepot(remote, evict: evict, dryRun: dryRun).report(json)
+    }
     let request = try budget.request(removeOnly ? .none : .sparing)
     if dryRun { return try estimate() }
     let outcome = try common.open().collect(request)

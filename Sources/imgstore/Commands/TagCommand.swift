@@ -13,10 +13,20 @@ struct TagCommand: ParsableCommand, ReportingCommand {
     name: .shortAndLong,
     help: "Move the tag if another snapshot has it")
   var force = false
+  @OptionGroup var depot: DepotOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
+    if let remote = depot.remote {
+      guard !force else { throw ValidationError("A depot's tag is not moved: untag it first.") }
+      let name = try common.open().tagAtDepot(remote, ref, as: tag)
+      Terminal.finish()
+      if json.json {
+        return try printJSON(TagJSON(tag: tag, snapshot: "\(remote)/\(name)", movedFrom: nil))
+      }
+      return print("\(remote)/\(name) is \(remote)/\(name.image)@\(tag)")
+    }
     let (snapshot, previous) = try common.open().tag(ref, as: tag, moving: force)
     Terminal.finish()
     let image = snapshot.snapshot.image

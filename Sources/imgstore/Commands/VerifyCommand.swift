@@ -33,6 +33,7 @@ struct VerifyCommand: ParsableCommand, ReportingCommand {
       "Read packs, those checked longest ago first, up to this size (500M, 20G); the current pack is completed",
       valueName: "size"))
   var maxBytes: String?
+  @OptionGroup var depot: DepotOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -44,6 +45,9 @@ struct VerifyCommand: ParsableCommand, ReportingCommand {
   }
 
   func validate() throws {
+    if depot.remote != nil, signatures || maxTime != nil || maxBytes != nil {
+      throw ValidationError("With --remote, only --deep applies.")
+    }
     if deep, maxTime != nil || maxBytes != nil {
       throw ValidationError("--deep reads all packs: give --deep or a limit, not both.")
     }
@@ -51,6 +55,9 @@ struct VerifyCommand: ParsableCommand, ReportingCommand {
   }
 
   func run() throws {
+    if let remote = depot.remote {
+      return try common.open().verifyDepot(remote, deep: deep).report(json)
+    }
     let start = monotonicSeconds()
     let request = try request()
     let workspace = try common.open()

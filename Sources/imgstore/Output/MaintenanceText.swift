@@ -16,6 +16,11 @@ enum MaintenanceText {
     if others > 0 { parts.append("\(others) skipped") }
     let forgotten = outcome.images.reduce(0) { $0 + $1.forgotten.count }
     if forgotten > 0 { parts.append("\(count(forgotten, "old snapshot")) removed") }
+    let pushed = outcome.pushes.reduce(0) { $0 + $1.snapshots }
+    if pushed > 0 {
+      let bytes = outcome.pushes.reduce(0) { $0 &+ $1.bytes }
+      parts.append("\(count(pushed, "snapshot")) pushed (\(sizeText(bytes)))")
+    }
     if let bytes = outcome.collectableBytes { parts.append("\(sizeText(bytes)) to free") }
     let freed = (outcome.collection?.freedBytes ?? 0) + (outcome.optimization?.freedBytes ?? 0)
     if freed > 0 { parts.append("freed \(sizeText(UInt64(freed)))") }
