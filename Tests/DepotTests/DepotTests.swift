@@ -217,7 +217,8 @@ import Transfer
     #expect(throws: DepotError.self) { try depot.tag("late", of: image, number) }
   }
 
-  @Test func `a number that is used and freed before the ref is created is not used again`() throws {
+  @Test func `a number that is used and freed before the ref is created is not used again`() throws
+  {
     let fixture = try DepotFixture()
     let image = fixture.universe.snapshots[0].image
     try fixture.push(0)

@@ -61,12 +61,12 @@ public final class DepotSession: TransferSession {
   // MARK: What the depot has
 
   /// Returns true if the session may count on a pack.
-  private func isUsable(_ pack: DepotPack) -> Bool {
+  func isUsable(_ pack: DepotPack) -> Bool {
     listing.isUsable(pack) || packs.contains(pack)
   }
 
   /// Returns a pack that has the object and that the session may count on.
-  private func usablePack(_ name: ObjectName) throws -> DepotPack? {
+  func usablePack(_ name: ObjectName) throws -> DepotPack? {
     try depot.withCache {
       try depot.index.locations(name.kind, name.id).lazy.map(\.pack).filter(isUsable).min()
     }
@@ -77,7 +77,7 @@ public final class DepotSession: TransferSession {
     return try usablePack(name) != nil
   }
 
-  private func resolver() -> BlobResolver {
+  func resolver() -> BlobResolver {
     var reader = DepotReader(depot)
     reader.isAllowed = isUsable
     return BlobResolver(reader, holds: holds, own: packs.recipe)
@@ -156,80 +156,6 @@ public final class DepotSession: TransferSession {
         "was evicted: an administrator removed the registration of this writer",
         hint: "Repeat the command. Evict writers only after they have ended")
     }
-  }
-
-  /// Checks that packs which the session may count on have everything that the snapshot needs.
-  /// - Throws: `objectMissing`; errors of reading trees.
-  private func requireComplete(
-    _ snapshot: TransferredSnapshot, _ image: ImageName, _ bases: [Digest]
-  ) throws {
-    var packs: Set<DepotPack> = []
-    func require(_ name: ObjectName) throws {
-      if let pack = try usablePack(name) {
-        packs.insert(pack)
-        return
-      }
-      throw DepotError(
-        .objectMissing, "the \(name.kind.noun) \(name.id.shortHex)",
-        "of \(image) is in no pack of \(depot.name) that lasts",
-        hint: "Repeat the command. A collection may be removing packs there at present")
-    }
-    let usable = try usableBases(bases)
-    for base in usable { packs.formUnion(depot.completeness.packs(of: base) ?? []) }
-    let needs = try SnapshotWalk.needs(
-      of: snapshot.snapshot, bases: try snapshots(usable, of: image), in: depot.options.localStore,
-      reading: directories)
-    for name in needs.objects { try require(name) }
-    let resolver = resolver()
-    var blobs = needs.blobs
-    var seen = Set(blobs)
-    while !blobs.isEmpty {
-      var parts: [Digest] = []
-      for (blob, resolution) in zip(blobs, try resolver.resolve(blobs)) {
-        switch resolution {
-        case nil: try require(ObjectName(kind: .recipe, id: blob))
-        case .chunk: try require(ObjectName(kind: .chunk, id: blob))
-        case .recipe(let recipe):
-          if let position = recipe.position {
-            packs.insert(position.pack)
-          } else {
-            try require(ObjectName(kind: .recipe, id: blob))
-          }
-          for chunk in recipe.references.chunks { try require(ObjectName(kind: .chunk, id: chunk)) }
-          for part in recipe.references.blobs
-          where part.sizeBytes > 0 && seen.insert(part.id).inserted {
-            parts.append(part.id)
-          }
-        }
-      }
-      blobs = parts
-    }
-    depot.completeness.record(snapshot.id, packs)
-  }
-
-  /// Returns the snapshots of an image with these ids.
-  private func snapshots(_ ids: [Digest], of image: ImageName) throws -> [Snapshot] {
-    guard depot.options.localStore != nil, !ids.isEmpty else { return [] }
-    var result: [Snapshot] = []
-    for number in try depot.refs.numbers(of: image).existing {
-      if let ref = try depot.refs.read(image, number), ids.contains(ref.id) {
-        result.append(ref.snapshot)
-      }
-    }
-    return result
-  }
-
-  /// Reads directories, from the store of this machine if it has them. They have the same ids everywhere.
-  private func directories(_ ids: [Tree.IDs]) throws -> [DirectoryContent] {
-    var result: [DirectoryContent?] = ids.map { ids in
-      depot.options.localStore.flatMap { try? DirectoryContent(ids, from: $0) }
-    }
-    let missing = zip(ids, result).filter { $0.1 == nil }.map(\.0)
-    if !missing.isEmpty {
-      var contents = try DepotSource(depot).directories(missing)[...]
-      for index in result.indices where result[index] == nil { result[index] = contents.popFirst() }
-    }
-    return result.compactMap { $0 }
   }
 
   public func tag(_ tag: String, of image: ImageName, _ number: Int) throws -> Int {

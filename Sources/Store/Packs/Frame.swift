@@ -116,7 +116,9 @@ public struct FrameHeader: Sendable {
   }
 
   /// Returns the bytes of a header and directory.
-  package static func encode(objects: [(kind: ObjectKind, id: Digest, length: Int)], storedBytes: Int)
+  package static func encode(
+    objects: [(kind: ObjectKind, id: Digest, length: Int)], storedBytes: Int
+  )
     -> [UInt8]
   {
     var directory = ByteWriter()
