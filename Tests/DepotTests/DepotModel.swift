@@ -83,10 +83,14 @@ struct DepotModel {
   }
 
   private func chooseRoles(_ generator: inout SeededGenerator) -> [Role] {
-    var roles: [Role] =
-      Int.random(in: 0..<5, using: &generator) == 0
-      ? [.collector, .collector] : [.writer, .collector]
-    for _ in 0..<Int.random(in: 0...2, using: &generator) {
+    // Two collectors with a writer, and evictions of writers, are where the difficult interleavings are.
+    let templates: [[Role]] = [
+      [.collector, .collector], [.writer, .collector, .collector],
+      [.writer, .collector, .collector],
+      [.writer, .writer, .collector, .administrator], [.writer, .collector], [.writer, .collector],
+    ]
+    var roles = templates.randomElement(using: &generator) ?? [.writer]
+    for _ in 0..<Int.random(in: 0...min(2, 4 - roles.count), using: &generator) {
       roles.append(
         [.writer, .writer, .collector, .forgetter, .administrator, .reader, .tagger]
           .randomElement(using: &generator) ?? .writer)
