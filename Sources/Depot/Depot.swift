@@ -93,6 +93,8 @@ public final class Depot: Sendable {
   /// Lists the packs and indexes new ones.
   func refreshListing() throws -> PackListing {
     let listing = try PackListing(storage)
+    // Most of the cache is about packs that were deleted: a new one is smaller.
+    if index.packCount > 2 * listing.packs.count + 1000 { index.clear() }
     try indexPacks(of: listing)
     current.withLock { $0 = listing }
     return listing

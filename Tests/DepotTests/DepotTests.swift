@@ -243,6 +243,31 @@ import Transfer
     #expect(history.snapshots.map(\.number) == [1, 3])
   }
 
+  @Test func `a snapshot whose packs may be deleted is not a base`() throws {
+    let fixture = try DepotFixture()
+    let depot = try fixture.open()
+    let (base, next) = (fixture.universe.snapshots[0], fixture.universe.snapshots[2])
+    try fixture.push(0, to: depot)
+    let usable = try DepotSession(depot)
+    #expect(try usable.usableBases([base.id, next.id]) == [base.id])
+    usable.end()
+    try depot.forget(base.image, 1)
+    #expect(try depot.collect().deletedPacks > 0)
+    let session = try DepotSession(depot)
+    #expect(try session.usableBases([base.id]) == [])
+    // A caller that does not ask sends too little: there is no ref then.
+    var generator = SeededGenerator(1)
+    for frame in fixture.universe.frames(
+      Array(next.all.subtracting(base.all)), inPairs: false, using: &generator)
+    { try session.append(frame) }
+    let error = #expect(throws: DepotError.self) {
+      try session.commit(try TransferredSnapshot(next.bytes), bases: [base.id])
+    }
+    #expect(error?.errorCode == .objectMissing)
+    session.end()
+    #expect(try DepotSource(depot).history(of: next.image).snapshots.isEmpty)
+  }
+
   @Test func `signatures travel with their snapshot`() throws {
     let fixture = try DepotFixture()
     let depot = try fixture.open()

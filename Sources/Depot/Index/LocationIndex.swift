@@ -47,6 +47,14 @@ final class LocationIndex: Sendable {
     }
   }
 
+  /// The number of packs that are indexed, deleted ones included.
+  var packCount: Int {
+    state.withLock { state in
+      load(&state)
+      return state.packs.count
+    }
+  }
+
   private func load(_ state: inout State) {
     guard !state.isLoaded else { return }
     state.isLoaded = true
