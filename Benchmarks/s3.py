@@ -3,7 +3,7 @@
 
 usage: Benchmarks/s3.py [--packs N] [--mib N] [--rounds N] [--transfer PROGRAM] [--endpoint URL]
 
-Needs root, Ceph (scripts/deps.sh ceph) and rclone, and for the delay iproute2. Without --transfer it builds
+Needs root, Ceph, rclone and iproute2 (scripts/deps.sh bench). Without --transfer it builds
 `s3transfer` (Benchmarks/S3Transfer). It prints one line for each number of transfers at once and direction: MB/s of
 both programs, and the ratio (mark: at least 0.8). Then the rate with the delay, as a fraction of the rate without
 (mark: at least 0.5). The rounds alternate; the median counts. The SHA-256 of all packs is verified after a download.

@@ -6,7 +6,7 @@
 #                              as any other user, or with IMGSTORE_DEPS=check, it only checks
 # GROUP: build (C libraries), test (also the tools that tests compare with; the default), package (what builds and
 # checks packages), monitoring (promtool, whose package also has a server, and systemd-analyze: tests that need them are
-# skipped without), ceph (a RADOS gateway: tests against it are skipped without), bench (also the peers).
+# skipped without), bench (also the peers).
 # Without dpkg nothing is checked: then the compiler and the tests say what they lack.
 set -euo pipefail
 
@@ -19,14 +19,15 @@ packages+=(libcrypt-dev libre2-dev libpcre2-dev libtomlplusplus-dev pkg-config)
 tools=(openssl cpio libarchive-tools busybox pax xz-utils zstd pigz)
 tools+=(rsync attr acl libcap2-bin sqlite3 python3 python3-jsonschema perl debootstrap git)
 tools+=(skopeo umoci docker-registry openssh-client openssh-server)
+tools+=(skopeo umoci docker-registry)
+tools+=(ceph-mon ceph-mgr ceph-osd radosgw ceph-common)  # an S3 gateway, 300 MB
 tools+=(squashfs-tools rpm db5.3-util patch strace xfsprogs btrfs-progs zsh fish mandoc)
 case $group in
   build) packages+=(python3 git) ;;  # manual pages and their date
   test) packages+=("${tools[@]}") ;;
   package) packages+=(python3 git debhelper dpkg-dev lintian rpm rpmlint dnf createrepo-c busybox debootstrap) ;;
   monitoring) packages=(prometheus systemd) ;;
-  ceph) packages=(ceph-mon ceph-mgr ceph-osd radosgw ceph-common) ;;
-  bench) packages+=("${tools[@]}" restic borgbackup rclone ceph-mon ceph-mgr ceph-osd radosgw ceph-common iproute2) ;;
+  bench) packages+=("${tools[@]}" restic borgbackup rclone iproute2) ;;
   *) echo "deps.sh: no such group: $group" >&2; exit 2 ;;
 esac
 

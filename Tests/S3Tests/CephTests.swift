@@ -75,6 +75,40 @@ struct CephTests {
       report.checks.filter { $0.outcome != .ok }.map(\.name) == [.tls], "\(report.checks)")
   }
 
+  @Test func `uploads that a crash left are aborted`() throws {
+    let gateway = try gateway()
+    // Neither the second part nor the client's own abort reach the service.
+    let proxy = try FaultProxy(to: gateway.port) { _, request in
+      request.method == "DELETE" || request.query["partNumber"] == "2"
+        ? .answer(.error(403, "AccessDenied")) : .none
+    }
+    defer { proxy.stop() }
+    func change(_ settings: inout S3Settings) {
+      settings.limits.minPartBytes = 5 << 20
+      settings.limits.partBytes = 5 << 20
+      settings.limits.multipartBytes = 8 << 20
+    }
+    let crashing = try gateway.storage("stale") { settings in
+      change(&settings)
+      if let endpoint = try? S3Endpoint(
+        parsing: "http://127.0.0.1:\(proxy.port)", origin: "a test")
+      {
+        settings.endpoint = endpoint
+      }
+    }
+    for name in ["a", "b"] {
+      #expect(throws: StorageError.self) {
+        try crashing.write(
+          try #require(ObjectKey(name)), .bytes([UInt8](repeating: 1, count: 12_000_000)))
+      }
+    }
+    let storage = try gateway.storage("stale", change)
+    #expect(try storage.abortStaleUploads(olderThanSeconds: 3600) == 0)
+    // An age below zero: the clock of the service has full seconds.
+    #expect(try storage.abortStaleUploads(olderThanSeconds: -60) == 2)
+    #expect(try storage.abortStaleUploads(olderThanSeconds: -60) == 0)
+  }
+
   @Test func `wrong keys and a missing bucket are named`() throws {
     let gateway = try gateway()
     _ = try gateway.storage("rights")

@@ -16,7 +16,7 @@ check() {
   [ "$(id -u)" = 0 ] || fail "needs root"
   local program
   for program in "${programs[@]}"; do
-    command -v "$program" >/dev/null || fail "$program is missing: scripts/deps.sh ceph"
+    command -v "$program" >/dev/null || fail "$program is missing: scripts/deps.sh installs it"
   done
 }
 
