@@ -73,6 +73,10 @@ pid_file = $1/osd.pid
 rgw_frontends = beast endpoint=127.0.0.1:$2
 rgw_thread_pool_size = 128
 rgw_enable_usage_log = false
+# Deleted objects free their memory at once, not after two hours.
+rgw_gc_obj_min_wait = 1
+rgw_gc_processor_period = 2
+rgw_gc_processor_max_time = 2
 pid_file = $1/radosgw.pid
 END
 }
