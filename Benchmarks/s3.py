@@ -15,6 +15,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -199,6 +200,7 @@ def measure_delay(arguments, transfer, packs, scratch, environment, megabytes, t
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # stops the gateway
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--packs", type=int, default=64)
     parser.add_argument("--mib", type=int, default=16)
