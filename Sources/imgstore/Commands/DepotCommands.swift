@@ -22,7 +22,7 @@ extension DepotCollectionOutcome {
         isDryRun
           ? "would delete or rewrite \(count(report.waitingPacks, "pack"))"
           : "deleted \(count(report.deletedPacks, "pack")), \(sizeText(report.deletedBytes))"
-            + (report.copiedBytes > 0 ? "; wrote \(sizeText(report.copiedBytes)) anew" : ""))
+            + (report.copiedBytes > 0 ? "; rewrote \(sizeText(report.copiedBytes))" : ""))
     }
     var problems = report.damaged
     if !isDryRun, !report.waitingFor.isEmpty {
