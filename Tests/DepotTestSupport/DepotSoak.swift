@@ -32,6 +32,9 @@ package struct DepotSoak: Sendable {
     var report = Report()
     /// The pushed snapshots that nobody removes, and those that may be removed.
     var live: [(image: ImageName, number: Int, snapshot: Int)] = []
+    /// The snapshots that somebody has begun to remove. A writer may report one of them a moment later: it found the
+    /// snapshot before the removal.
+    var removed: Set<String> = []
   }
 
   package init(_ bucket: any ObjectStorage, _ universe: Universe) {
@@ -102,6 +105,7 @@ package struct DepotSoak: Sendable {
       let victim = state.live[index]
       // A snapshot that two writers have reported is one ref.
       state.live.removeAll { $0.image == victim.image && $0.number == victim.number }
+      state.removed.insert("\(victim.image)@\(victim.number)")
       state.report.removals += 1
       return (victim.image, victim.number)
     }
@@ -131,7 +135,10 @@ package struct DepotSoak: Sendable {
     let depot = try Depot(opening: bucket, options(1))
     let verification = try depot.verify(deep: true)
     report.problems += verification.problems.map { "\($0.subject): \($0.reason)" }
-    for item in state.withLock({ $0.live }) {
+    let live = state.withLock { state in
+      state.live.filter { !state.removed.contains("\($0.image)@\($0.number)") }
+    }
+    for item in live {
       let history = try DepotSource(depot).history(of: item.image)
       let id = history.snapshots.first { $0.number == item.number }?.id
       if id != universe.snapshots[item.snapshot].id {
