@@ -166,7 +166,9 @@ let package = Package(
         "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Recipes", "Store", "Archive",
         "Codec", "Platform", "Signatures", "Settings", "Transfer", "HostileBundles",
       ]),
-    moduleTests("CLI", ["Images", "Platform", "HostileBundles", "XCAT", "killat"]),
+    moduleTests(
+      "CLI",
+      ["Images", "Platform", "HostileBundles", "ObjectStorageTestSupport", "XCAT", "killat"]),
   ],
   swiftLanguageModes: [.v6]
 )

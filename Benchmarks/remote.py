@@ -109,7 +109,7 @@ def pairs(count, *contestants):
 
 def measure_ssh(site, port, ssh):
     options, work = site.options, site.work
-    env = {"IMGSTORE_SSH": str(ssh), "PATH": f"{pathlib.Path(options.imgstore).parent}:{os.environ['PATH']}"}
+    env = {"IMGSTORE_SSH": str(ssh)}
     host = f"ssh://127.0.0.1:{port}"
     base = work / "far"
     run(options.imgstore, "init", base, "-q", env=site.env)
@@ -302,13 +302,13 @@ def main():
         if "bytes" in parts:
             measure_bytes(site, "directory", work / "directory", {})
         if "ssh" in parts or "bytes" in parts:
-            port = run(SSHD, "start", sshd).strip()
+            port = run(SSHD, "start", sshd,
+                       env=dict(os.environ, IMGSTORE_BIN=os.path.dirname(options.imgstore))).strip()
             ssh = sshd / "ssh"
         if "bytes" in parts:
             target = work / "ssh-bytes"
             run(options.imgstore, "init", target, "-q", env=site.env)
-            path = f"{pathlib.Path(options.imgstore).parent}:{os.environ['PATH']}"
-            measure_bytes(site, "ssh", f"ssh://127.0.0.1:{port}{target}", {"IMGSTORE_SSH": str(ssh), "PATH": path})
+            measure_bytes(site, "ssh", f"ssh://127.0.0.1:{port}{target}", {"IMGSTORE_SSH": str(ssh)})
         if "ssh" in parts:
             measure_ssh(site, port, ssh)
         if "s3" in parts:

@@ -71,11 +71,14 @@ struct RequestedObjects {
   private var missing: Set<ObjectName>
   /// The chunks that may arrive although they were not requested: they repeat the bytes of requested recipes.
   private var allowedChunks: Int
+  /// The recipes that arrive twice: in frames of their own, and with the chunks that stand next to them.
+  private var repeatedRecipes: Set<ObjectName>
   private let peer: String
 
   init(_ names: [ObjectName], peer: String) {
     missing = Set(names)
     allowedChunks = names.count { $0.kind == .recipe }
+    repeatedRecipes = missing.filter { $0.kind == .recipe }
     self.peer = peer
   }
 
@@ -84,7 +87,10 @@ struct RequestedObjects {
   mutating func accept(_ frame: RawFrame) throws(TransferError) {
     var requested = 0
     for object in frame.header.objects {
-      if missing.remove(ObjectName(kind: object.kind, id: object.id)) != nil {
+      let name = ObjectName(kind: object.kind, id: object.id)
+      if missing.remove(name) != nil {
+        requested += 1
+      } else if repeatedRecipes.remove(name) != nil {
         requested += 1
       } else if object.kind == .chunk, allowedChunks > 0 {
         allowedChunks -= 1

@@ -12,7 +12,7 @@ import Testing
     ("rmdef", "imgstore forget IMAGE --entirely"),
     ("rmimage", "imgstore forget IMAGE --entirely"), ("genimage", "imgstore snapshot"),
     ("nodeset", "--nodeset"), ("tabdump", "imgstore images --csv"), ("liteimg", "imgstore lite"),
-    ("clone", "imgstore copy IMAGE NAME"), ("commit", "imgstore snapshot"),
+    ("mirror", "imgstore push REMOTE REF"), ("commit", "imgstore snapshot"),
   ]
 
   @Test func `a foreign command is answered, and its help, too`() throws {

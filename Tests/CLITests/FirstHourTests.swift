@@ -117,7 +117,7 @@ import Testing
     Row("-v", 0, "imgstore 0"), Row("-V", 0, "imgstore 0"), Row("ls", 2, "imgstore images"),
     Row("commit", 2, "imgstore snapshot"), Row("checkout", 2, "imgstore revert"),
     Row("backup", 2, "imgstore snapshot"), Row("mount", 2, "imgstore restore"),
-    Row("clone", 2, "imgstore export"), Row("push", 2, "imgstore export"),
+    Row("clone", 2, "<url>"), Row("push", 2, "<remote>"), Row("fetch", 2, "imgstore pull"),
     Row("abort", 2, "imgstore resume --back"), Row("unlock", 2, "nothing to unlock"),
     Row("completion bash", 0, "complete"), Row("completions", 2, "imgstore completion bash"),
     Row("lgo compute", 2, "'log'"),

@@ -2,12 +2,15 @@
 // schemas equal the types of the program.
 
 import Foundation
+import ObjectStorageTestSupport
 import TestSupport
 import Testing
 
 /// A management node with an image of every kind of entry, and a directory for the output of commands.
 private final class DocumentNode: Sendable {
   let directory: TemporaryDirectory
+  /// A service for a depot.
+  let bucket: TestBucket
   var tree: String { directory.path("root/install/img/rootimg") }
   var environment: [String: String] {
     [
@@ -15,11 +18,14 @@ private final class DocumentNode: Sendable {
       "TZ": "UTC",
       "IMGSTORE_CONFIG_DIR": directory.path("config"),
       "VISUAL": "true",
+      "AWS_ENDPOINT_URL": "http://127.0.0.1:\(bucket.port)", "AWS_ACCESS_KEY_ID": "id",
+      "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1", "NO_PROXY": "*",
     ]
   }
 
   init() throws {
     directory = try TemporaryDirectory()
+    bucket = try TestBucket()
     try runFixture("scripts/trees/make-node-with-all-kinds.sh", directory.path)
   }
 
@@ -77,6 +83,16 @@ private final class DocumentNode: Sendable {
     "which 00000000-0000-0000-0000-000000000000",
     "run img --host -- true", "hooks enable genimage", "hooks list", "hooks disable genimage",
     "define broken provmethod=netboot rootimgdir=/none", "snapshot img broken",
+    "remote add mn OUT.mn", "remote list", "push mn img", "push mn img -n", "remote show mn",
+    "remote check mn", "pull mn img", "clone OUT.mn --store OUT.clone",
+    "export img OUT/thin.tar --since img -n", "export img OUT/thin.tar --since img",
+    "import OUT/thin.tar", "show img@1 --store OUT.clone", "log img --store OUT.clone",
+    "remote remove mn",
+    // A depot in a bucket of the tests.
+    "remote add depot s3://bucket/depot", "remote check depot", "push depot img",
+    "tag img golden --remote depot", "untag img@golden --remote depot", "du --remote depot",
+    "verify --remote depot --deep", "forget img --keep-last 1 --remote depot",
+    "gc --remote depot -n", "gc --remote depot",
     // Failures are documents, too.
     "show nobody", "frobnicate", "show", "revert img@1 --bogus", "gc --max-time never",
   ]
@@ -116,7 +132,7 @@ private final class DocumentNode: Sendable {
     #expect(commands.count > 40)
     // The script for a shell, the metrics for Prometheus and a protocol are not documents. A schema is JSON without
     // --json.
-    let others = [["completion"], ["json-schema"], ["metrics"], ["serve"]]
+    let others = [["completion"], ["have"], ["json-schema"], ["metrics"], ["serve"]]
     for (path, options) in commands where !others.contains(path) {
       #expect(options.contains("json"), "\(path)")
     }
@@ -163,7 +179,8 @@ private final class DocumentNode: Sendable {
     for path in try commands().keys {
       #expect(
         Self.lines.contains { ($0 + " ").hasPrefix(path.joined(separator: " ") + " ") }
-          || [["resume"], ["completion"], ["json-schema"], ["metrics"], ["serve"]].contains(path),
+          || [["resume"], ["completion"], ["have"], ["json-schema"], ["metrics"], ["serve"]]
+            .contains(path),
         "no document of \(path)")
     }
   }

@@ -172,6 +172,8 @@ def make_examples(machine):
         f"cd /{FOLDER}/rootimg; for i in {{2..12}}; do echo $i >>etc/hosts; imgstore snapshot compute; done",
         "cd /root; imgstore snapshot login; imgstore export compute compute@3.tgz",
         "cp compute@3.tgz /hosts/mn2/backup; cp -a /srv/images/compute chroot",
+        "for name in mn2 depot backup; do mkdir -p /mnt/$name; imgstore init /mnt/$name/imgstore -q;"
+        " imgstore remote add $name /mnt/$name/imgstore; imgstore push $name --all; done",
         "imgstore --store /tmp/other snapshot ./chroot",
         "imgstore --store /tmp/other export chroot chroot@1.tgz",
         "imgstore --store /tmp/other export chroot rocky9.oci.tar --oci; rm -r chroot /tmp/other")

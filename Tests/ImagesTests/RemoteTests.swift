@@ -1,9 +1,9 @@
 // Push, pull and clone between stores of this machine, through the library.
 
-import Settings
 import Foundation
 import Images
 import Platform
+import Settings
 import Store
 import TestSupport
 import Testing
@@ -123,6 +123,70 @@ import Testing
     let third = node.directory.path("third")
     _ = try node.open().push(PushRequest(third, ["\(image)"]))
     #expect(errorCode { _ = try workspace.clone(third) } == .alreadyExists)
+  }
+
+  /// Two management nodes with xCAT: one with an image, which it has pushed, and one without it.
+  private func twoNodes(
+    _ prepare: (TestNode) throws -> Void = { _ in }
+  ) throws -> (sender: TestNode, receiver: TestNode) {
+    let sender = try TestNode(image: "img", tree: ["etc/motd": "one\n", "bin/tool": "x"])
+    try prepare(sender)
+    _ = try sender.open().snapshot("img")
+    let receiver = try TestNode(stage: { _ in })
+    _ = try receiver.open().store(create: true)
+    _ = try receiver.open().pull(PullRequest(sender.workspace.options.store, ["img"]))
+    return (sender, receiver)
+  }
+
+  @Test func aPulledSnapshotDoesNotDecideWhereItIsWritten() throws {
+    let (_, receiver) = try twoNodes { node in
+      try node.run("mkdir -p root; echo mine >root/.profile")
+      _ = try node.open().define("img", ["template=/root/.profile"])
+    }
+    // The tree is not below the install directory, and nobody here has chosen its place.
+    _ = try? receiver.open().revert("img@1")
+    #expect(!receiver.exists("img") && !receiver.exists("root"))
+    var request = RevertRequest("img@1")
+    request.allowed = ["/img"]
+    _ = try? receiver.open().revert(request)
+    #expect(receiver.content("img/rootimg/etc/motd") == "one\n")
+    #expect(!receiver.exists("root/.profile"))
+  }
+
+  @Test func valuesForAShellAreRefusedInAPulledSnapshot() throws {
+    let (_, receiver) = try twoNodes { node in
+      let tables = node.workspace.options.store + "/xcat/linuximage.sqlite"
+      let changed = try TestSupport.run(
+        "sqlite3", tables, "update linuximage set exlist='/x;touch /tmp/y'")
+      try #require(changed.didSucceed, "\(changed.errors)")
+    }
+    #expect(errorCode { _ = try receiver.open().revert("img@1") } == .bundleInvalid)
+    #expect(
+      errorCode { _ = try receiver.open().copy(CopyRequest("img@1", to: "b")) } == .bundleInvalid)
+    #expect(!receiver.exists("img"))
+    #expect(try !receiver.open().isDefined("img"))
+  }
+
+  @Test func privilegedFilesAreRefusedInAPulledSnapshot() throws {
+    let (sender, receiver) = try twoNodes { try $0.run("chmod 4755 img/rootimg/bin/tool") }
+    #expect(errorCode { _ = try receiver.open().revert("img@1") } == .bundleInvalid)
+    #expect(!receiver.exists("img"))
+    var request = RevertRequest("img@1")
+    request.allowed = ["/img"]
+    request.trust.allowsPrivileged = true
+    _ = try receiver.open().revert(request)
+    #expect(receiver.content("img/rootimg/bin/tool") == "x")
+    // The machine's own snapshot needs no exception.
+    try sender.run("rm img/rootimg/bin/tool")
+    _ = try sender.open().revert("img@1")
+    #expect(sender.content("img/rootimg/bin/tool") == "x")
+  }
+
+  @Test func aSnapshotOfThisMachineIsNotTakenForAPulledOne() throws {
+    let (sender, receiver) = try twoNodes()
+    let own = SnapshotName(image: try ImageName("img"), number: 1)
+    #expect(try sender.open().store().origins.read(own) == nil)
+    #expect(try receiver.open().store().origins.read(own) != nil)
   }
 
   @Test func snapshotsOfARemoteAreReadInPlace() throws {

@@ -125,7 +125,9 @@ import Transfer
     let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: try site.export("thin.tar"))))
     let wrong = site.node.directory.path("wrong.tar")
     let before = try site.receiver.store().refs.ids(of: site.image).count
-    for length in stride(from: 0, to: bytes.count, by: 997) {
+    // The zeros at the end belong to tar: the member "end" is the end of the bundle.
+    let end = (bytes.lastIndex { $0 != 0 } ?? 0) / 512 * 512
+    for length in stride(from: 0, to: end, by: 397) {
       try Data(bytes[..<length]).write(to: URL(fileURLWithPath: wrong))
       #expect(
         throws: (any Error).self, "length \(length)",
@@ -134,7 +136,6 @@ import Transfer
             throw TestFailure("not recognized")
           }
         })
-      if length > 20_000 { break }
     }
     for index in stride(from: 0, to: bytes.count, by: 131) {
       var damaged = bytes

@@ -2,6 +2,7 @@
 # An ssh server of the tests: on a free port of 127.0.0.1, with keys of its own, for the user who starts it.
 #   sshd.sh start DIR    makes keys and settings in DIR, starts the server, and prints its port
 #   sshd.sh stop DIR     ends it
+# Commands of clients find programs in PATH, and first in the directory IMGSTORE_BIN, if that is set.
 # DIR/client is the identity of a client, DIR/authorized_keys the file that the server reads, DIR/known_hosts the host's
 # key. DIR/ssh starts ssh with them and nothing of the user: IMGSTORE_SSH takes it.
 set -euo pipefail
@@ -33,6 +34,7 @@ case $action in
 		PermitRootLogin prohibit-password
 		PermitUserEnvironment no
 		MaxStartups 100
+		SetEnv PATH=${IMGSTORE_BIN:+$IMGSTORE_BIN:}$PATH
 		LogLevel VERBOSE
 		Subsystem sftp internal-sftp
 	END

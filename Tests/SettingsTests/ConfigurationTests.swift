@@ -14,7 +14,10 @@ import Testing
     ("store = \"\"", 1, "absolute"),
     ("store = [\"/srv\"]", 1, "an array"), ("\n\nstore = true", 3, "true"),
     ("store = \"/a\"\nstore = \"/b\"", 2, "defined once"),
-    ("remote = 1", 1, "not a setting"), ("[remote.x]\nurl = \"x\"", 1, "not a setting"),
+    ("remote = 1", 1, "table"), ("[remote.x]\nurl = 1", 2, "address"),
+    ("[remote.x]\nregion = \"x\"", 1, "'url'"), ("[remote.\"-x\"]\nurl = \"/x\"", 1, "name"),
+    ("[remote.x]\nurl = \"/x\"\nsecret = \"x\"", 3, "not a setting"),
+    ("[image.a]\npush = 1", 2, "remotes"),
     ("[cache]\nsegment = \"1G\"", 2, "segments"), ("[cache]\nsegments = \"1X\"", 2, "size"),
     ("[cache]\nsegments = -1", 2, "size"), ("[cache]\nsegments = 1.5", 2, "size"),
     ("cache = 1", 1, "a table"),
@@ -68,7 +71,7 @@ import Testing
       "time"
     ),
     ("[cache]\nsegments = \"99999999999T\"", 2, "size"),
-    ("a\u{0}b", 1, "toml.io"), ("[image.compute.push]", 1, "not a setting"),
+    ("a\u{0}b", 1, "toml.io"), ("[image.compute.pull]", 1, "not a setting"),
   ]
 
   private func read(_ text: String) -> (configuration: Configuration, errors: [ConfigurationError])

@@ -6,7 +6,7 @@ import Store
 import Transfer
 
 extension OriginRecord: JSONObject {
-  public static let form = JSONForm<Self>("Origin") { key in
+  public static let form = JSONForm<Self>("PulledFrom") { key in
     key("remote", \.remote)
     key("url", \.url)
     key("snapshot") { $0.snapshot.map { "\($0)" } }

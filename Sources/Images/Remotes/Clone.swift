@@ -37,15 +37,15 @@ struct StoreCloner: Collaborator {
     if isDryRun, try context.storeIfPresent() == nil {
       return try ScratchStore(context).with { try StoreCloner($0).clone(url, isDryRun: true) }
     }
-    if !isDryRun, origin == nil {
-      // The remote is recorded first: that is how a repeated command knows what it continues.
-      _ = try registry.add(remote.settings.named(StoreCloner.remoteName))
-    }
-    var outcome = TransferOutcome(.clone, remote, isDryRun: isDryRun)
+    // The remote is recorded first: that is how a repeated command knows what it continues.
+    let source =
+      isDryRun
+      ? remote : try origin ?? registry.add(remote.settings.named(StoreCloner.remoteName))
+    var outcome = TransferOutcome(.clone, source, isDryRun: isDryRun)
     var request = PullRequest(url, [])
     request.fetchesAll = true
     request.isDryRun = isDryRun
-    try RemoteConnector(context).with(remote) { connection in
+    try RemoteConnector(context).with(source) { connection in
       try SnapshotPuller(context).fetch(from: connection, request, as: nil, &outcome)
     }
     outcome.seconds = monotonicSeconds() - start

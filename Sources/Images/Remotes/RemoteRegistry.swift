@@ -46,7 +46,7 @@ struct RemoteRegistry: Collaborator {
     if text.contains("/") {
       let path = text.contains("://") ? text : absolute(text)
       return Remote(
-        settings: RemoteSettings("remote", url: Setting(path, .builtIn)), url: try RemoteURL(path),
+        settings: RemoteSettings(path, url: Setting(path, .builtIn)), url: try RemoteURL(path),
         isOwn: false)
     }
     let names = try all().map(\.name)

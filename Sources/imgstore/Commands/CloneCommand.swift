@@ -14,8 +14,7 @@ struct CloneCommand: ParsableCommand, ReportingCommand {
       an interruption, the same command continues.
 
       Examples:
-        imgstore clone ssh://root@mn2
-        imgstore clone s3://images/site1 --store /srv/imgstore
+        imgstore clone /mnt/backup/imgstore --store /srv/new
       """)
 
   @Argument(help: "Address of the remote") var url: String
