@@ -18,7 +18,7 @@ build=$(realpath "$("${SWIFT:-swift}" build -c release --show-bin-path)")
 # The C modules that Images imports, as the compiler found them.
 maps=()
 for map in Sources/C*/module.modulemap "$build"/C*.build/module.modulemap \
-  .build/checkouts/*/Sources/C*/include/module.modulemap; do
+  .build/checkouts/*/Sources/*/include/module.modulemap; do
   [ ! -e "$map" ] || maps+=(-Xcc "-fmodule-map-file=$map")
 done
 graphs=$(mktemp -d)
