@@ -238,7 +238,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "rm format", "rm format; mkfifo format", "truncate -s 0 format", "truncate -s 1G format",
+    "rm format", "rm format; mkdir builds origins; touch config.toml", "rm format; mkfifo format",
+    "truncate -s 0 format", "truncate -s 1G format",
     "head -c 1000 /dev/urandom >format", "printf 'imgstore st0re\\nversion 2\\n' >format",
   ])
   func `a damaged format file is rewritten`(_ damage: String) throws {

@@ -77,7 +77,7 @@ public struct BuildRecord: Sendable, Equatable {
 /// Gives access to the directory `builds/` of a store, which the first record creates.
 public struct BuildRecords: Sendable {
   let layout: Layout
-  private static let directoryName = Array("builds".utf8)
+  static let directoryName = Array("builds".utf8)
   private static let maxBytes = 4096
 
   /// Returns the record of a packed image; nil if there is none that can be read.

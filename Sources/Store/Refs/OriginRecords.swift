@@ -78,7 +78,7 @@ public struct OriginRecord: Sendable, Equatable {
 /// Gives access to the directory `origins/` of a store, which the first record creates.
 public struct OriginRecords: Sendable {
   let layout: Layout
-  private static let directoryName = Array("origins".utf8)
+  static let directoryName = Array("origins".utf8)
   private static let maxBytes = 16 << 10
 
   /// Returns the origin of a snapshot; nil if there is no record that can be read.

@@ -14,7 +14,9 @@ extension StoreFormat {
     Layout.directories + [
       "format", "format.new", "quarantine", "xcat", "index.sqlite", "index.stamp",
       "index.sqlite.new", "index.sqlite-journal", "index.sqlite.new-journal",
-    ])
+    ]
+      + [BuildRecords.directoryName, OriginRecords.directoryName, StoreConfigurationFile.fileName]
+      .map { String(decoding: $0, as: UTF8.self) })
 
   /// Rewrites a damaged or missing `format`.
   /// - Returns: true if it was written.

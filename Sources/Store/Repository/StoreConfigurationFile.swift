@@ -8,7 +8,7 @@ import Platform
 /// Gives access to the configuration file in a store's directory.
 public struct StoreConfigurationFile: Sendable {
   let layout: Layout
-  private static let fileName = Array("config.toml".utf8)
+  static let fileName = Array("config.toml".utf8)
   private static let maxBytes = 1 << 20
 
   /// The path of the file.
