@@ -104,7 +104,7 @@ final class LocalSession: TransferSession {
       let baseSnapshots = try known.filter { bases.contains($0.id) }.suffix(4).compactMap {
         try store.refs.readIfPresent(image, $0.number)?.snapshot
       }
-      if let name = try store.missingObjects(of: snapshot.snapshot, bases: baseSnapshots).first {
+      if let name = try objects.missingObjects(of: snapshot.snapshot, bases: baseSnapshots).first {
         throw TransferError(
           .remoteDamaged, origin,
           "did not send the \(name.kind.noun) \(name.id.shortHex), which the snapshot needs",

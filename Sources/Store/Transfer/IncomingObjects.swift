@@ -36,6 +36,8 @@ public final class IncomingObjects: Sendable {
     var failure: (any Error)?
     var isClosed = false
     var received: Set<ObjectName> = []
+    /// The objects of the last `publish`, which are in packs and in the index.
+    var published: Set<ObjectName> = []
     var recipes: [Digest: [UInt8]] = [:]
     var recipeBytes = 0
     var receivedBytes: UInt64 = 0
@@ -92,6 +94,16 @@ public final class IncomingObjects: Sendable {
     try store.withReadTransaction { try blobs.filter { try !store.isUsable(blob: $0) } }
   }
 
+  /// Returns the objects that the store needs before it may have a ref of the snapshot, and lacks, like
+  /// `ObjectStore.missingObjects`. Objects that were published just now need no query.
+  /// - Throws: `StoreError` if a directory or recipe cannot be read.
+  public func missingObjects(
+    of snapshot: Snapshot, bases: [Snapshot]
+  ) throws -> [ObjectName] {
+    let published = state.withLock { $0.published }
+    return try store.missingObjects(of: snapshot, bases: bases, except: published)
+  }
+
   /// Receives a frame. Waits while too many frames are being verified.
   /// - Throws: `damaged` for this frame or an earlier one; `StoreError` if a pack cannot be written.
   public func append(_ frame: RawFrame) throws {
@@ -134,6 +146,7 @@ public final class IncomingObjects: Sendable {
       try publishPacks()
     }
     state.update { state in
+      state.published = state.received
       state.received = []
       state.recipes = [:]
       state.recipeBytes = 0

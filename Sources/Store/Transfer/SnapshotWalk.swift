@@ -174,16 +174,19 @@ extension ObjectStore {
   }
 
   /// Returns the objects that the store lacks, and needs before it may have a ref of the snapshot.
-  /// - Parameter bases: snapshots that the store has refs of.
+  /// - Parameters:
+  ///   - bases: snapshots that the store has refs of.
+  ///   - known: objects that the caller has just stored.
   /// - Returns: at most `limit` of them.
   /// - Throws: `StoreError` if a directory or recipe cannot be read.
   public func missingObjects(
-    of snapshot: Snapshot, bases: [Snapshot], limit: Int = 1
+    of snapshot: Snapshot, bases: [Snapshot], limit: Int = 1, except known: Set<ObjectName> = []
   ) throws -> [ObjectName] {
     var missing: [ObjectName] = []
     func require(_ kind: ObjectKind, _ id: Digest) throws {
-      if missing.count < limit, try !index.keeps(kind, id) {
-        missing.append(ObjectName(kind: kind, id: id))
+      let name = ObjectName(kind: kind, id: id)
+      if missing.count < limit, try !known.contains(name) && !index.keeps(kind, id) {
+        missing.append(name)
       }
     }
     let needs = try SnapshotWalk.needs(of: snapshot, bases: bases, in: self) { ids in
@@ -200,6 +203,8 @@ extension ObjectStore {
     try withReadTransaction {
       for name in needs.objects { try require(name.kind, name.id) }
       for blob in needs.blobs where missing.count < limit {
+        // The chunks of a recipe are looked up: its check may have read one from a pack that will be removed.
+        if known.contains(ObjectName(kind: .chunk, id: blob)) { continue }
         if try !isUsable(blob: blob) { missing.append(ObjectName(kind: .recipe, id: blob)) }
       }
     }
