@@ -64,7 +64,9 @@ class Site:
         self.work = pathlib.Path(options.work)
         self.store, self.live = self.work / "store", self.work / "live"
         (self.work / "config").mkdir(parents=True, exist_ok=True)
-        self.env = dict(os.environ, IMGSTORE_CONFIG_DIR=str(self.work / "config"), TMPDIR=str(self.work))
+        # A bundle of certificates is of no use here, and rclone refuses it.
+        self.env = {key: value for key, value in os.environ.items() if key != "AWS_CA_BUNDLE"}
+        self.env |= {"IMGSTORE_CONFIG_DIR": str(self.work / "config"), "TMPDIR": str(self.work), "NO_PROXY": "*"}
         run("cp", "-a", options.v1, self.live)
         self.first_seconds = timed(options.imgstore, "snapshot", self.live, "--store", self.store, "-q", env=self.env)
         self.v1_bytes = size(self.store / "packs")
