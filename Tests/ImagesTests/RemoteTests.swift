@@ -171,6 +171,12 @@ import Testing
     let (sender, receiver) = try twoNodes { try $0.run("chmod 4755 img/rootimg/bin/tool") }
     #expect(errorCode { _ = try receiver.open().revert("img@1") } == .bundleInvalid)
     #expect(!receiver.exists("img"))
+    // A damaged record does not make the snapshot one of this machine.
+    let record = receiver.workspace.options.store + "/origins/img/0000000001"
+    for content in [Data(), Data(repeating: 0x78, count: 40_000)] {
+      try content.write(to: URL(fileURLWithPath: record))
+      #expect(errorCode { _ = try receiver.open().revert("img@1") } == .bundleInvalid)
+    }
     var request = RevertRequest("img@1")
     request.allowed = ["/img"]
     request.trust.allowsPrivileged = true

@@ -40,7 +40,7 @@ extension Workspace {
   /// Deletes the packs of a depot that no snapshot needs.
   /// - Parameters:
   ///   - waitSeconds: how long to wait for writers that are running.
-  ///   - evict: the id of a writer that will never end, which the administrator vouches for.
+  ///   - evict: the id of a writer that has died without removing its registration.
   /// - Throws: `DepotError`, `StorageError`; `ImageError` (`usage`) for a remote that is a store.
   public func collectDepot(
     _ name: String, waitSeconds: Double = 60, evict: String? = nil, dryRun: Bool = false

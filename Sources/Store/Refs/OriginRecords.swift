@@ -3,6 +3,7 @@
 // 1. A record is written, complete and synced, before its ref, and never changes. So a snapshot from elsewhere is
 //    never taken for one of this machine.
 // 2. A record whose ref was not created is removed by the next snapshot that gets the number.
+// 3. A snapshot whose record cannot be read counts as one from elsewhere: damage never makes it trusted.
 
 import Codec
 import Platform
@@ -33,6 +34,11 @@ public struct OriginRecord: Sendable, Equatable {
     self.pulled = pulled
     self.user = user
   }
+
+  /// The origin of a snapshot whose record cannot be read.
+  static let unknown = OriginRecord(
+    remote: "unknown", url: "an unknown place", snapshot: nil, id: .zero,
+    pulled: Timestamp(seconds: 0, nanoseconds: 0), user: "unknown")
 
   private static let title = "imgstore origin 1"
 
@@ -81,13 +87,20 @@ public struct OriginRecords: Sendable {
   static let directoryName = Array("origins".utf8)
   private static let maxBytes = 16 << 10
 
-  /// Returns the origin of a snapshot; nil if there is no record that can be read.
+  /// Returns the origin of a snapshot; nil if it was taken here. A record that cannot be read is `unknown`.
   public func read(_ snapshot: SnapshotName) -> OriginRecord? {
-    guard let directory = try? open(snapshot.image),
-      case .content(let bytes) = try? layout.read(
+    do throws(SystemError) {
+      let directory = try open(snapshot.image)
+      switch try layout.read(
         directory, RefLog.fileName(snapshot.number), limitBytes: OriginRecords.maxBytes)
-    else { return nil }
-    return OriginRecord(decoding: bytes)
+      {
+      case .absent: return nil
+      case .unexpected: return .unknown
+      case .content(let bytes): return OriginRecord(decoding: bytes) ?? .unknown
+      }
+    } catch {
+      return error.isAbsent ? nil : .unknown
+    }
   }
 
   /// Writes the origin of a snapshot whose ref does not exist yet, or removes a record that has no ref.
