@@ -97,6 +97,16 @@ let package = Package(
         "CCrypt", "CRE2", "CPCRE2",
         "RemoteProtocol",
       ]),
+    module(
+      "HTTPServer",
+      [
+        "Platform",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ]),
+    module("Server", ["Images", "HTTPServer"]),
     .executableTarget(
       name: "imgstore",
       dependencies: [
