@@ -40,6 +40,7 @@ public final class Depot: Sendable {
   /// The id of the depot.
   public let id: WriterID
   let index: LocationIndex
+  private let knownDirectories: KnownDirectories
   let refCache: RefCache
   let completeness: CompletenessRecords
   let decoder = FrameDecoder()
@@ -77,6 +78,8 @@ public final class Depot: Sendable {
     let cachePath = options.cachePath.map { $0 + Array("/\(id)".utf8) }
     index = LocationIndex(
       options.fileSystem, path: cachePath.map { $0 + Array("/tables".utf8) })
+    knownDirectories = KnownDirectories(
+      options.fileSystem, path: cachePath.map { $0 + Array("/tables".utf8) })
     refCache = RefCache(options.fileSystem, path: cachePath.map { $0 + Array("/refs".utf8) })
     completeness = CompletenessRecords(
       options.fileSystem, path: cachePath.map { $0 + Array("/complete".utf8) })
@@ -91,10 +94,10 @@ public final class Depot: Sendable {
   }
 
   /// Lists the packs and indexes new ones.
-  func refreshListing() throws -> PackListing {
+  package func refreshListing() throws -> PackListing {
     let listing = try PackListing(storage)
     // Most of the cache is about packs that were deleted: a new one is smaller.
-    if index.packCount > 2 * listing.packs.count + 1000 { index.clear() }
+    if index.packCount > 2 * listing.packs.count + 1000 { clearIndex() }
     try indexPacks(of: listing)
     current.withLock { $0 = listing }
     return listing
@@ -120,19 +123,35 @@ public final class Depot: Sendable {
     var unknown = Set(index.unknown(listing.packs.keys))
     if unknown.isEmpty { return }
     let fetcher = DirectoryFetcher(storage: storage, requestCount: options.requestCount)
-    let objects = try fetcher.list()
+    let objects = try fetcher.list().map(\.digest)
+    var known = knownDirectories.load().intersection(objects)
     try index.add { add in
-      try fetcher.read(objects.map(\.digest)) { directories in
-        // A directory with another size than the pack has cannot be that of the pack.
-        for directory in directories where listing.packs[directory.pack] == directory.sizeBytes {
-          if unknown.remove(directory.pack) != nil { try add(directory) }
+      func read(_ digests: [Digest]) throws {
+        try fetcher.read(digests) { digest, directories in
+          // A directory that is newer than the listing is read again with its pack.
+          if directories.allSatisfy({ listing.packs[$0.pack] != nil }) { known.insert(digest) }
+          // A directory with another size than the pack has cannot be that of the pack.
+          for directory in directories where listing.packs[directory.pack] == directory.sizeBytes {
+            if unknown.remove(directory.pack) != nil { try add(directory) }
+          }
         }
       }
+      let others = objects.filter { known.contains($0) }
+      try read(objects.filter { !known.contains($0) })
+      // A few packs have no directory yet: they are read themselves. Many were lost from the index.
+      if unknown.count > others.count { try read(others) }
       for pack in unknown.sorted() {
         guard let size = listing.packs[pack] else { continue }
         if let directory = try fetcher.readPack(pack, sizeBytes: size) { try add(directory) }
       }
     }
+    knownDirectories.save(known)
+  }
+
+  /// Drops the index, which is read again.
+  private func clearIndex() {
+    knownDirectories.clear()
+    index.clear()
   }
 
   /// Runs `body`, which uses the cache. If the cache is damaged, it is rebuilt once.
@@ -140,7 +159,7 @@ public final class Depot: Sendable {
     do {
       return try body()
     } catch is DamagedCacheError {
-      index.clear()
+      clearIndex()
       try indexPacks(of: try listing())
       do {
         return try body()

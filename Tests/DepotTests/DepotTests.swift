@@ -93,6 +93,49 @@ import Transfer
     #expect(id == fixture.universe.snapshots[1].id)
   }
 
+  @Test func `a client that knows a depot reads only the directories of new packs`() throws {
+    for isCacheOnDisk in [true, false] {
+      var fixture = try DepotFixture()
+      let reads = Monitor<[String]>([])
+      var hooks = MemoryObjectStorage.Hooks()
+      hooks.before = { request throws(StorageError) in
+        if request.operation == .read { reads.update { $0.append(request.key) } }
+      }
+      let memory = try #require(fixture.bucket as? MemoryObjectStorage)
+      let scratch = try Scratch()
+      let writer = try fixture.open()
+      for index in 0..<4 { try fixture.push(index, to: writer) }
+      if isCacheOnDisk { fixture.options.cachePath = Array("\(scratch.path)/cache".utf8) }
+      let first = try Depot(opening: memory.with(hooks), fixture.options)
+      /// The client opens the depot again, where its cache is on disk.
+      func client() throws -> Depot {
+        try isCacheOnDisk ? Depot(opening: memory.with(hooks), fixture.options) : first
+      }
+      func readsOfListing() throws -> [String] {
+        reads.update { $0 = [] }
+        _ = try client().refreshListing()
+        return reads.withLock { $0.filter { $0.hasPrefix("dirs/") || $0.hasPrefix("packs/") } }
+      }
+      let directoryCount = memory.content.keys.filter { $0.text.hasPrefix("dirs/") }.count
+      #expect(directoryCount >= 4)
+      #expect(try readsOfListing().count == directoryCount)
+      #expect(try readsOfListing() == [])
+      try fixture.push(4, to: writer)
+      let new = memory.content.keys.filter { $0.text.hasPrefix("dirs/") }.count - directoryCount
+      #expect(new >= 1)
+      #expect(try readsOfListing().count == new)
+      // A lost index is read again, although the record of known objects says otherwise.
+      if isCacheOnDisk {
+        let tables = "\(scratch.path)/cache/\(first.id)/tables"
+        for name in try FileManager.default.contentsOfDirectory(atPath: tables)
+        where name.hasSuffix(".table") {
+          try FileManager.default.removeItem(atPath: "\(tables)/\(name)")
+        }
+        #expect(try readsOfListing().count == directoryCount + new)
+      }
+    }
+  }
+
   @Test func `a damaged cache is rebuilt`() throws {
     var fixture = try DepotFixture()
     let scratch = try Scratch()

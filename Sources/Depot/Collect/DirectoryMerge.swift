@@ -25,7 +25,7 @@ struct DirectoryMerge {
       return totalBytes <= UInt64(DirectoryObject.maxBytes)
     }
     var directories: [DepotPack: PackDirectory] = [:]
-    try fetcher.read(group.map(\.digest)) { parts in
+    try fetcher.read(group.map(\.digest)) { _, parts in
       for part in parts { directories[part.pack] = part }
     }
     let packs = try PackListing(depot.storage).packs

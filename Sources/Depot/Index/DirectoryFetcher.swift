@@ -64,17 +64,17 @@ package struct DirectoryFetcher: Sendable {
     }
   }
 
-  /// Reads objects in `dirs/` on several threads, and passes each to `body` on this thread.
-  func read(_ digests: [Digest], _ body: ([PackDirectory]) throws -> Void) throws {
+  /// Reads objects in `dirs/` on several threads, and passes each with its name to `body` on this thread.
+  func read(_ digests: [Digest], _ body: (Digest, [PackDirectory]) throws -> Void) throws {
     guard requestCount > 1, digests.count > 1 else {
-      for digest in digests { if let result = try read(digest) { try body(result) } }
+      for digest in digests { if let result = try read(digest) { try body(digest, result) } }
       return
     }
     let threads = min(requestCount, digests.count, DirectoryFetcher.maxThreads)
     try runInOrder(
       threads: threads, window: threads + 1,
       makeWorker: { { (digest: Digest) in try read(digest) } },
-      use: { _, result in if let result { try body(result) } },
+      use: { digest, result in if let result { try body(digest, result) } },
       produce: { submit in for digest in digests { try submit(digest) } })
   }
 
