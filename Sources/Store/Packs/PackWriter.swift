@@ -47,7 +47,7 @@ public enum PackFormat {
 
 /// Appends frames to packs. All methods may be called from any thread.
 final class PackWriter: Sendable {
-  private struct OpenPack: ~Copyable {
+  fileprivate struct OpenPack: ~Copyable {
     let temporary: TemporaryFile
     var hash = SHA256()
     var offset: UInt64 = 0
@@ -103,7 +103,17 @@ final class PackWriter: Sendable {
     _ header: [UInt8], _ payload: UnsafeRawBufferPointer, raw: Int,
     objects: [(kind: ObjectKind, id: Digest, length: Int)]
   ) throws(StoreError) {
-    let full = try mapSystemErrors(layout.name) { () throws(SystemError) in
+    if let full = try appendOnly(header, payload, raw: raw, objects: objects) { try finish(full) }
+  }
+
+  /// Appends a frame to the current pack, and returns the pack if it is full. The caller must pass it to `finish`,
+  /// on any thread: the next frame goes into a new pack at once.
+  /// - Throws: as `append`.
+  func appendOnly(
+    _ header: [UInt8], _ payload: UnsafeRawBufferPointer, raw: Int,
+    objects: [(kind: ObjectKind, id: Digest, length: Int)]
+  ) throws(StoreError) -> CompletePack? {
+    try mapSystemErrors(layout.name) { () throws(SystemError) in
       try box.withLock { box throws(SystemError) -> CompletePack? in
         if let writeError = box.state.writeError { throw writeError }
         if box.state.open == nil { box.state.open = try start() }
@@ -132,7 +142,6 @@ final class PackWriter: Sendable {
         return nil
       }
     }
-    if let full { try finish(full) }
   }
 
   /// Finishes the current pack, if there is one.
@@ -154,12 +163,12 @@ final class PackWriter: Sendable {
   // MARK: One pack
 
   /// The parts of an open pack that remain when no more frames are appended.
-  private struct CompletePack: Sendable {
-    let temporary: TemporaryFile
-    let name: Digest
-    let sizeBytes: UInt64
-    let frames: [PackedFrame]
-    init(_ open: consuming OpenPack) {
+  struct CompletePack: Sendable {
+    fileprivate let temporary: TemporaryFile
+    fileprivate let name: Digest
+    fileprivate let sizeBytes: UInt64
+    fileprivate let frames: [PackedFrame]
+    fileprivate init(_ open: consuming OpenPack) {
       temporary = open.temporary
       sizeBytes = open.offset
       frames = open.frames
@@ -186,7 +195,8 @@ final class PackWriter: Sendable {
   }
 
   /// Syncs and publishes a pack.
-  private func finish(_ pack: CompletePack) throws(StoreError) {
+  /// - Throws: `StoreError`; the writer accepts no more frames then.
+  func finish(_ pack: CompletePack) throws(StoreError) {
     do throws(StoreError) {
       try mapSystemError(
         "pack \(pack.name.shortHex)", try layout.fileSystem.sync(pack.temporary.file.raw))

@@ -8,7 +8,8 @@
 //    recipes go into a pack of their own. So no wrong recipe is ever in the store, even for a moment.
 // 3. Complete packs are published while more arrives. After an interruption they are found, and their objects
 //    are not requested again.
-// 4. Frames are verified on several threads, and then written and hashed in the order in which they arrived.
+// 4. Frames are verified on several threads, and then written and hashed in the order in which they arrived. The
+//    thread that fills a pack syncs and publishes it, while others go on.
 // 5. Memory: a few frames, and the recipes (34 bytes for each chunk of the blobs that arrive).
 
 import Codec
@@ -33,6 +34,8 @@ public final class IncomingObjects: Sendable {
     var appendedCount = 0
     var storedCount = 0
     var isStoring = false
+    /// The full packs that are being synced and published.
+    var finishingCount = 0
     var failure: (any Error)?
     var isClosed = false
     var received: Set<ObjectName> = []
@@ -64,7 +67,8 @@ public final class IncomingObjects: Sendable {
     try mapSystemErrors(store.layout.name) { () throws(SystemError) in
       _ = try TemporaryFile.sweep(store.layout)
     }
-    for _ in 0..<min(processorCount, 4) { try startDetachedThread { [self] in verifyFrames() } }
+    // One more than processors: one thread may wait for the disk.
+    for _ in 0..<min(processorCount + 1, 4) { try startDetachedThread { [self] in verifyFrames() } }
   }
 
   private static func newWriter(_ store: ObjectStore) -> PackWriter {
@@ -136,7 +140,9 @@ public final class IncomingObjects: Sendable {
       try check.run(ready.filter { !verified.contains($0) })
       let repacker = FrameRepacker()
       let writer = packs.withLock { $0 }
-      func write(_ frame: RawFrame) throws { try IncomingObjects.write(frame, to: writer) }
+      func write(_ frame: RawFrame) throws {
+        if let full = try IncomingObjects.write(frame, to: writer) { try writer.finish(full) }
+      }
       for blob in ready {
         try recipes.removeValue(forKey: blob)?.withUnsafeBytes {
           try repacker.add(.recipe, blob, $0, write)
@@ -166,7 +172,8 @@ public final class IncomingObjects: Sendable {
   private func waitForFrames() throws {
     let failure = state.wait { state -> (any Error)?? in
       if let failure = state.failure { return .some(failure) }
-      return state.storedCount == state.appendedCount ? .some(nil) : nil
+      return state.storedCount == state.appendedCount && state.finishingCount == 0
+        ? .some(nil) : nil
     }
     if let failure { throw failure }
   }
@@ -223,13 +230,26 @@ public final class IncomingObjects: Sendable {
       let result = Result { try accept(next.frame, next.decoded) }
       state.update { state in
         state.isStoring = false
-        if case .success = result { state.storedCount += 1 }
+        guard case .success(let full) = result else { return }
+        state.storedCount += 1
+        if full != nil { state.finishingCount += 1 }
       }
-      try result.get()
+      if let full = try result.get() { try finish(full) }
     }
   }
 
-  private func accept(_ frame: RawFrame, _ decoded: DecodedFrame) throws {
+  /// Syncs and publishes a full pack.
+  private func finish(_ full: FullPack) throws {
+    defer { state.update { $0.finishingCount -= 1 } }
+    do { try full.writer.finish(full.pack) } catch {
+      state.update { $0.failure = $0.failure ?? error }
+      throw error
+    }
+  }
+
+  /// Writes a verified frame.
+  /// - Returns: the pack that it fills; nil if it fills none.
+  private func accept(_ frame: RawFrame, _ decoded: DecodedFrame) throws -> FullPack? {
     var recipes: [Digest: [UInt8]] = [:]
     var objects: [(kind: ObjectKind, id: Digest, length: Int)] = []
     passing.withLock { passing in
@@ -252,14 +272,23 @@ public final class IncomingObjects: Sendable {
     }
     try note(frame, recipes)
     let hasOnlyRecipes = recipes.count == frame.objectCount
-    if hasOnlyRecipes { return }
+    if hasOnlyRecipes { return nil }
     let writer = packs.withLock { $0 }
-    if recipes.isEmpty { return try IncomingObjects.write(frame, to: writer) }
-    try frame.withPayload { payload in
-      try writer.append(
-        FrameHeader.encode(objects: objects, storedBytes: payload.count), payload,
-        raw: frame.header.rawBytes, objects: objects)
-    }
+    let pack =
+      try recipes.isEmpty
+      ? IncomingObjects.write(frame, to: writer)
+      : frame.withPayload { payload in
+        try writer.appendOnly(
+          FrameHeader.encode(objects: objects, storedBytes: payload.count), payload,
+          raw: frame.header.rawBytes, objects: objects)
+      }
+    return pack.map { FullPack(pack: $0, writer: writer) }
+  }
+
+  /// A pack that is full, and its writer.
+  private struct FullPack {
+    let pack: PackWriter.CompletePack
+    let writer: PackWriter
   }
 
   /// Records the objects of a verified frame.
@@ -278,10 +307,12 @@ public final class IncomingObjects: Sendable {
     }
   }
 
-  private static func write(_ frame: RawFrame, to writer: PackWriter) throws(StoreError) {
+  private static func write(
+    _ frame: RawFrame, to writer: PackWriter
+  ) throws(StoreError) -> PackWriter.CompletePack? {
     try frame.bytes.withUnsafeBytes { (bytes) throws(StoreError) in
       let front = FrameHeader.byteCount + frame.header.directoryBytes
-      try writer.append(
+      return try writer.appendOnly(
         [UInt8](bytes[..<front]), UnsafeRawBufferPointer(rebasing: bytes[front...]),
         raw: frame.header.rawBytes,
         objects: frame.header.objects.map { ($0.kind, $0.id, $0.length) })
