@@ -91,7 +91,7 @@ test-mutations: test-deps        ## break each invariant of a change in a copy: 
 	@scripts/mutations.py $(NAMES)
 
 test-depot-soak: test-deps        ## writers and collectors on one depot, then a deep check; SECONDS=n, default 180 for each kind of bucket
-	@IMGSTORE_SOAK_SECONDS=$(or $(SECONDS),180) scripts/test.sh --filter DepotSoakTests
+	@IMGSTORE_SOAK_SECONDS=$(or $(SECONDS),180) scripts/test.sh --filter 'writers and collectors at once'
 
 test-depot-mutations: test-deps   ## break the protocol of depots in a copy: the model test must fail; NAMES="NAME NAME"
 	@scripts/depot-mutations.py $(NAMES)

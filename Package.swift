@@ -143,7 +143,10 @@ let package = Package(
     moduleTests("Archive", ["Archive", "Codec", "Platform", "HostileBundles"]),
     moduleTests("OCI", ["OCI", "Codec", "Platform"]),
     moduleTests(
-      "S3", ["S3", "ObjectStorage", "Codec", "Platform", "ObjectStorageTestSupport"]),
+      "S3",
+      [
+        "S3", "ObjectStorage", "Codec", "Platform", "ObjectStorageTestSupport", "DepotTestSupport",
+      ]),
     moduleTests("SQLite", ["SQLite"]),
     moduleTests("Packages", ["Packages", "Platform"]),
     moduleTests("Store", ["Store", "Codec", "Platform"]),

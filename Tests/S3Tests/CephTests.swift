@@ -1,7 +1,8 @@
 // The client against a real Ceph RADOS gateway, which the suite starts and stops. Without root or the programs of
 // Ceph it is skipped by name.
 
-import Glibc
+import DepotTestSupport
+import Foundation
 import ObjectStorage
 import ObjectStorageTestSupport
 import Platform
@@ -107,6 +108,17 @@ struct CephTests {
     // An age below zero: the clock of the service has full seconds.
     #expect(try storage.abortStaleUploads(olderThanSeconds: -60) == 2)
     #expect(try storage.abortStaleUploads(olderThanSeconds: -60) == 0)
+  }
+
+  /// A few seconds in each run, minutes with IMGSTORE_SOAK_SECONDS (`make test-depot-soak`).
+  @Test func `writers and collectors at once leave a whole depot on Ceph`() throws {
+    let seconds = ProcessInfo.processInfo.environment["IMGSTORE_SOAK_SECONDS"].flatMap {
+      Double($0)
+    }
+    let report = try DepotSoak(gateway().storage("soak"), Universe()).run(seconds: seconds ?? 5)
+    print("soak on Ceph: \(report)")
+    #expect(report.problems == [])
+    #expect(report.pushes > 0 && report.collections > 0)
   }
 
   @Test func `wrong keys and a missing bucket are named`() throws {
