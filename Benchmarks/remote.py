@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import shutil
 import statistics
 import subprocess
@@ -121,6 +122,8 @@ def measure_ssh(site, port, ssh):
     def fresh():
         shutil.rmtree(far, ignore_errors=True)
         run("cp", "-a", base, far)
+        # A copied store has a stale index, which the next command makes again.
+        run(options.imgstore, "stats", "--store", far, env=site.env)
 
     def push():
         fresh()
@@ -194,6 +197,14 @@ def measure_ssh(site, port, ssh):
         run("cp", "-a", work / "borg-base-kept", work / "borg-base")
         return timed("borg", "create", "-C", "zstd,2", f"{address}::v2", borg_live, env=borg_env)
 
+    # Both sides in one process: what reading, checking and storing cost without ssh.
+    fresh()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    site.imgstore("push", far, "live@2")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    report("ssh: processor time without ssh", busy,
+           f"{busy:.2f} s, at least {busy / os.cpu_count():.2f} s on {os.cpu_count()} processors")
     ours, floor, *peers = pairs(options.rounds, push, scp, rsync, restic, borg)
     report("ssh: push of v2 / scp", ours / floor, f"{ours:.2f} s / {floor:.2f} s = {ours / floor:.2f}", "<= 1.3",
            ours / floor <= 1.3)
@@ -233,8 +244,9 @@ def measure_s3(site, variables):
         return time.monotonic() - start
 
     def ours_pull():
-        receiver = work / "s3-receiver"
-        shutil.rmtree(receiver, ignore_errors=True)
+        # A name of its own: `init` refuses to create a store again that has gone.
+        receiver = work / f"s3-receiver{turn[0]}"
+        shutil.rmtree(work / f"s3-receiver{turn[0] - 1}", ignore_errors=True)
         run(options.imgstore, "init", receiver, "-q", env=bare)
         return timed(options.imgstore, "pull", f"s3://imgstore/turn{turn[0]}", "s3-live@1", "--store", receiver, "-q",
                      env=bare)
@@ -263,6 +275,11 @@ def measure_s3(site, variables):
         first = json.loads(run("restic", "snapshots", "--json", env=restic_env()))[0]["id"]
         return timed("restic", "restore", first, "-t", target, env=restic_env())
 
+    # The bytes of v1 by rclone: what the gateway takes on the same processors, without a snapshot or checks.
+    ours_first()
+    folder = own / "packs"
+    floor = timed("rclone", "copy", "--transfers", "8", folder, "s3:imgstore/floor", env=bare | rclone(env))
+    report("s3: rclone copy of the packs of v1", floor, f"{floor:.2f} s")
     columns = [[] for _ in range(6)]
     for _ in range(options.rounds):
         for index, contestant in enumerate(
