@@ -188,6 +188,36 @@ import Testing
     #expect(sender.content("img/rootimg/bin/tool") == "x")
   }
 
+  @Test func aRepairFromAnotherStoreRestoresTheOrigins() throws {
+    let (_, receiver) = try twoNodes { try $0.run("chmod 4755 img/rootimg/bin/tool") }
+    let store = receiver.workspace.options.store
+    let copy = receiver.directory.path("copy")
+    let name = SnapshotName(image: try ImageName("img"), number: 1)
+    let uuid = try #require(ImageUUID("01234567-89ab-cdef-0123-456789abcdef"))
+    let id = try receiver.open().store().refs.read(name.image, 1).id
+    try receiver.open().store().builds.write(
+      BuildRecord(
+        uuid: uuid, snapshot: name, id: id, created: Timestamp(seconds: 1, nanoseconds: 0)))
+    try shell("cp -a \"$1\" \"$2\"", store, copy)
+    // Without its ref, and without its record only.
+    for lost in [
+      "rm -r \"$1/origins\" \"$1/refs/img/0000000001\"", "rm -r \"$1/origins\" \"$1/builds\"",
+    ] {
+      try shell(lost, store)
+      var options = RepairOptions()
+      options.sources = [copy]
+      options.isDryRun = true
+      #expect(try receiver.open().repair(options).actions.count > 0)
+      #expect(try receiver.open().store().origins.read(name) == nil)
+      options.isDryRun = false
+      #expect(try receiver.open().repair(options).isClean)
+      #expect(try receiver.open().store().origins.read(name)?.id == id)
+      #expect(try receiver.open().store().builds.read(uuid)?.snapshot == name)
+      #expect(errorCode { _ = try receiver.open().revert("img@1") } == .bundleInvalid)
+      #expect(try receiver.open().repair(options).actions.isEmpty)
+    }
+  }
+
   @Test func aSnapshotOfThisMachineIsNotTakenForAPulledOne() throws {
     let (sender, receiver) = try twoNodes()
     let own = SnapshotName(image: try ImageName("img"), number: 1)

@@ -91,6 +91,23 @@ public struct BuildRecords: Sendable {
     return BuildRecord(uuid, decoding: bytes)
   }
 
+  /// Returns all records that can be read, in the order of their names.
+  /// - Throws: `system`.
+  func all() throws(StoreError) -> [BuildRecord] {
+    let names = try mapSystemErrors("the records of packed images") {
+      () throws(SystemError) -> [[UInt8]] in
+      let (fileSystem, root) = (layout.fileSystem, layout.root.raw)
+      guard try fileSystem.statIfPresent(at: root, BuildRecords.directoryName) != nil else {
+        return []
+      }
+      let directory = try fileSystem.openDirectory(at: root, BuildRecords.directoryName)
+      return try fileSystem.names(of: directory.raw)
+    }
+    return names.sorted(by: precedes).compactMap {
+      ImageUUID(String(decoding: $0, as: UTF8.self)).flatMap(read)
+    }
+  }
+
   /// Writes a record.
   /// - Throws: `refused` if the store is read-only; `system`.
   public func write(_ record: BuildRecord) throws(StoreError) {

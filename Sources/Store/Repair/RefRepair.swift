@@ -277,6 +277,8 @@ struct RefRepair: RepairPart {
     try withHistory(of: image) { directory in
       guard try self.isFree(image, committed.number) else { return }
       self.note("ref \(committed.name)", "was restored from \(source)")
+      try RecordRestoration(context: self.context).restoreOrigin(
+        of: SnapshotName(image: image, number: committed.number), from: other)
       let bytes = committed.snapshot.encode()
       try self.publish(
         RefRecord.encode(bytes, committed.id, image, committed.number), in: directory,

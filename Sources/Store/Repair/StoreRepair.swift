@@ -72,6 +72,7 @@ struct StoreRepair: RepairPart {
         // A history that is now entirely that of the source has its removed numbers, too.
         try marks.restoreRemovedNumbers(from: other, name, adopted: lost)
         try marks.restoreMarks(from: other, name)
+        try RecordRestoration(context: context).restoreRecords(from: other, name)
       }
     }
     outcome.losses = try survey()
