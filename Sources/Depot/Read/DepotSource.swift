@@ -85,7 +85,21 @@ public struct DepotSource: TransferSource {
 
   public func frames(_ names: [ObjectName], _ body: (RawFrame) throws -> Void) throws {
     let repacker = FrameRepacker()
-    var pending = Set(names)
+    let requested = Set(names)
+    // The recipes come first, so that the receiver can hash blobs while their chunks arrive.
+    for group in [requested.filter { $0.kind == .recipe }, requested.filter { $0.kind != .recipe }]
+    {
+      try fetch(group, of: requested, repacker, body)
+      try repacker.finish(body)
+    }
+  }
+
+  /// Fetches the frames of some objects. Packs that vanish are looked for again.
+  private func fetch(
+    _ names: Set<ObjectName>, of requested: Set<ObjectName>, _ repacker: FrameRepacker,
+    _ body: (RawFrame) throws -> Void
+  ) throws {
+    var pending = names
     var attempts = 0
     while !pending.isEmpty {
       let selections = try self.selections(pending)
@@ -94,7 +108,7 @@ public struct DepotSource: TransferSource {
           storage: depot.storage, requestCount: depot.options.requestCount)
         try fetcher.fetch(selections.keys) { location, frame in
           guard let positions = selections[location] else { return }
-          try pass(frame, positions, repacker, body)
+          try pass(frame, positions, of: requested, repacker, body)
           pending.subtract(positions.keys)
         }
       } catch is VanishedPackError {
@@ -110,7 +124,6 @@ public struct DepotSource: TransferSource {
           error.frame.pack.shortName, of: name, "is damaged: \(error.reason)")
       }
     }
-    try repacker.finish(body)
   }
 
   /// Returns the bytes of the frames that have to be fetched.
@@ -159,8 +172,8 @@ public struct DepotSource: TransferSource {
   ///
   /// A recipe that was not requested must not travel: its parts may be missing at the receiver.
   private func pass(
-    _ frame: RawFrame, _ positions: [ObjectName: ObjectLocation], _ repacker: FrameRepacker,
-    _ body: (RawFrame) throws -> Void
+    _ frame: RawFrame, _ positions: [ObjectName: ObjectLocation], of requested: Set<ObjectName>,
+    _ repacker: FrameRepacker, _ body: (RawFrame) throws -> Void
   ) throws {
     var wantedBytes = 0
     var hasOtherRecipe = false
@@ -169,7 +182,7 @@ public struct DepotSource: TransferSource {
       let name = ObjectName(kind: object.kind, id: object.id)
       if positions[name] != nil, listed.insert(name).inserted {
         wantedBytes += object.length
-      } else if object.kind == .recipe {
+      } else if object.kind == .recipe, !requested.contains(name) {
         hasOtherRecipe = true
       }
     }

@@ -4,6 +4,8 @@
 // 2. At most `maxWaitingFrames` frames wait, so memory is bounded.
 // 3. After the first error nothing more is appended, and every later call throws it.
 // 4. With one request at a time, everything happens on the caller's thread.
+// 5. A frame that repeats recipes which arrived before has them as chunks: so recipes are in frames of their own, and
+//    reading them does not mean reading the content of files.
 
 import Codec
 import Platform
@@ -103,21 +105,35 @@ final class SessionPacks: Sendable {
         hint: "Run 'imgstore verify --deep' here")
     }
     try content.withLock { content in
-      for object in frame.header.objects {
-        content.pending.insert(ObjectName(kind: object.kind, id: object.id))
-        guard object.kind == .recipe, content.recipes[object.id] == nil else { continue }
-        content.recipes[object.id] = decoded.withBytes(start: object.start, length: object.length) {
-          [UInt8]($0)
-        }
-        content.recipeBytes += object.length
-      }
-      guard content.recipeBytes <= SessionPacks.maxRecipeBytes else {
-        throw DepotError(
-          .failed, "the push to \(depot.name)", "has more recipes than memory should hold")
-      }
-      try content.builder.append(frame)
+      let repeatsRecipes = try note(frame, decoded, in: &content)
+      let stored =
+        try repeatsRecipes && frame.header.objects.contains { $0.kind != .recipe }
+        ? frame.namingRecipesAsChunks(decoded) : frame
+      try content.builder.append(stored)
       if content.builder.isFull { try finishPack(&content) }
     }
+  }
+
+  /// Records the objects of a frame.
+  /// - Returns: whether it has recipes, all of which arrived before.
+  private func note(
+    _ frame: RawFrame, _ decoded: DecodedFrame, in content: inout Content
+  ) throws -> Bool {
+    var (repeated, new) = (0, 0)
+    for object in frame.header.objects {
+      content.pending.insert(ObjectName(kind: object.kind, id: object.id))
+      guard object.kind == .recipe else { continue }
+      let bytes = decoded.withBytes(start: object.start, length: object.length) { [UInt8]($0) }
+      if content.recipes[object.id] == bytes { repeated += 1 } else { new += 1 }
+      guard content.recipes[object.id] == nil else { continue }
+      content.recipes[object.id] = bytes
+      content.recipeBytes += object.length
+    }
+    guard content.recipeBytes <= SessionPacks.maxRecipeBytes else {
+      throw DepotError(
+        .failed, "the push to \(depot.name)", "has more recipes than memory should hold")
+    }
+    return repeated > 0 && new == 0
   }
 
   private func finishPack(_ content: inout Content) throws {

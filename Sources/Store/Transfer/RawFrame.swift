@@ -54,6 +54,22 @@ public struct RawFrame: Sendable {
     return FrameHeader.byteCount + lengths.directoryBytes + lengths.storedBytes
   }
 
+  /// Returns the frame with its recipes as chunks, which are named by their own SHA-256. The payload stays the same.
+  /// - Parameter decoded: the decoded frame.
+  public func namingRecipesAsChunks(_ decoded: DecodedFrame) throws(CodecError) -> RawFrame {
+    let objects = header.objects.map { object -> (kind: ObjectKind, id: Digest, length: Int) in
+      guard object.kind == .recipe else { return (object.kind, object.id, object.length) }
+      let id = decoded.withBytes(start: object.start, length: object.length) {
+        SHA256.digest(of: [UInt8]($0))
+      }
+      return (.chunk, id, object.length)
+    }
+    return try withPayload { (payload) throws(CodecError) in
+      try RawFrame(
+        header: FrameHeader.encode(objects: objects, storedBytes: payload.count), payload: payload)
+    }
+  }
+
   /// The number of objects in the frame.
   public var objectCount: Int { header.objects.count }
 
