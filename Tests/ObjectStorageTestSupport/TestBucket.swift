@@ -31,6 +31,23 @@ public final class TestBucket: Sendable {
   /// The time of the clock of the service, in seconds before ours.
   public let delaySeconds: Int64
   private let server: Monitor<LoopbackServer?>
+  /// What happens before or after a request takes effect.
+  public let interruption = Monitor<Interruption?>(nil)
+
+  /// An action at one request.
+  public struct Interruption: Sendable {
+    /// The number of the request in `State.requests`, from 1.
+    let request: Int
+    /// Whether the request has had its effect by then.
+    let isAfter: Bool
+    let action: @Sendable () -> Void
+
+    public init(
+      at request: Int, isAfter: Bool, action: @escaping @Sendable () -> Void
+    ) {
+      (self.request, self.isAfter, self.action) = (request, isAfter, action)
+    }
+  }
 
   /// Starts a service.
   public init(honoursConditions: Bool = true, delaySeconds: Int64 = 0) throws {
@@ -65,8 +82,22 @@ public final class TestBucket: Sendable {
       return .error(400, "XAmzContentSHA256Mismatch")
     }
     guard request.head["authorization"] != nil else { return .error(403, "AccessDenied") }
-    return state.update { state in
+    let number = state.update { state in
       state.requests.append(request.head.firstLine)
+      return state.requests.count
+    }
+    let due = interruption.withLock { $0?.request == number ? $0 : nil }
+    if let due, !due.isAfter {
+      due.action()
+      return .error(503, "SlowDown")
+    }
+    let answer = effect(of: request)
+    due?.action()
+    return answer
+  }
+
+  private func effect(of request: TestRequest) -> TestAnswer {
+    state.update { state in
       let bucketPath = "/\(TestBucket.name)"
       guard request.path == bucketPath || request.path.hasPrefix(bucketPath + "/") else {
         return .error(404, "NoSuchBucket")
