@@ -15,6 +15,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -592,9 +593,14 @@ int clinux_send_datagram(const char *path, const void *bytes, size_t count) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path) return -ENAMETOOLONG;
   strcpy(address.sun_path, path);
+  socklen_t size = sizeof address;
+  if (path[0] == '@') {  // unix(7): an abstract name begins with a null byte, and has no end
+    address.sun_path[0] = 0;
+    size = offsetof(struct sockaddr_un, sun_path) + strlen(path);
+  }
   int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (s < 0) return -errno;
-  ssize_t n = sendto(s, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof address);
+  ssize_t n = sendto(s, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, size);
   int r = n < 0 ? -errno : 0;
   close(s);
   return r;

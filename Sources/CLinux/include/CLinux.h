@@ -136,7 +136,7 @@ int clinux_wait(int process);
 int clinux_spawn_inheriting(const char *program, char *const arguments[],
                             char *const environment[]);
 
-// Sends one datagram to a Unix socket without waiting. Returns 0 or -errno.
+// Sends one datagram to a Unix socket without waiting; '@' begins an abstract name. Returns 0 or -errno.
 int clinux_send_datagram(const char *path, const void *bytes, size_t count);
 // Ends the process (SIGKILL).
 void clinux_kill(int process);

@@ -30,6 +30,7 @@ public final class KernelFileSystem: FileSystem {
     if flags.contains(.nameless) { bits |= clinux_o_tmpfile }
     if flags.contains(.handle) { bits |= clinux_o_path }
     if flags.contains(.direct) { bits |= clinux_o_direct }
+    if flags.contains(.append) { bits |= O_APPEND }
     let file = try SystemCall.value(
       clinux_openat(directory, path, path.count, bits, UInt32(mode)), "open", path)
     let isCreated = flags.contains(.create) || flags.contains(.nameless)

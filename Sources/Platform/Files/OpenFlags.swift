@@ -22,4 +22,6 @@ public struct OpenFlags: OptionSet, Sendable {
   public static let direct = OpenFlags(rawValue: 512)
   /// Opens a handle of the file, of any kind, without access to its content (O_PATH).
   public static let handle = OpenFlags(rawValue: 1024)
+  /// Writes go to the end of the file (O_APPEND).
+  public static let append = OpenFlags(rawValue: 2048)
 }

@@ -37,6 +37,16 @@ public func raiseFileLimit() {
   clinux_widen_descriptors(2048)
 }
 
+/// Returns the number of files that this process may have open.
+public func openFileLimit() -> Int {
+  var limit = rlimit()
+  guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+  return Int(clamping: limit.rlim_cur)
+}
+
+/// Returns after a time.
+public func pause(milliseconds: UInt32) { usleep(milliseconds * 1000) }
+
 /// Whether the effective user is root.
 public var isRoot: Bool { geteuid() == 0 }
 
