@@ -100,17 +100,16 @@ let package = Package(
     module(
       "HTTPServer",
       [
-        "Platform",
+        "Codec", "Platform",
         .product(name: "NIOCore", package: "swift-nio"),
-        .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ]),
-    module("Server", ["Images", "HTTPServer"]),
+    module("Server", ["Images", "HTTPServer", "Platform"]),
     .executableTarget(
       name: "imgstore",
       dependencies: [
-        "Images",
+        "Images", "Server",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -136,6 +135,10 @@ let package = Package(
     .executableTarget(
       name: "s3transfer", dependencies: ["S3", "ObjectStorage", "Codec", "Platform"],
       path: "Benchmarks/S3Transfer", swiftSettings: strict),
+    // Serves one file, for Benchmarks/serve.py.
+    .executableTarget(
+      name: "servefile", dependencies: ["HTTPServer", "Platform"],
+      path: "Benchmarks/ServeFile", swiftSettings: strict),
     moduleTests("Platform", ["Platform"]),
     moduleTests("Codec", ["Codec"]),
     moduleTests("Signatures", ["Signatures", "Codec", "Platform"]),
@@ -147,6 +150,7 @@ let package = Package(
       [
         "S3", "ObjectStorage", "Codec", "Platform", "ObjectStorageTestSupport", "DepotTestSupport",
       ]),
+    moduleTests("HTTPServer", ["HTTPServer", "Codec", "Platform"]),
     moduleTests("SQLite", ["SQLite"]),
     moduleTests("Packages", ["Packages", "Platform"]),
     moduleTests("Store", ["Store", "Codec", "Platform"]),

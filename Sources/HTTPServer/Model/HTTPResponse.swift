@@ -10,6 +10,7 @@ import Platform
 /// A status code (RFC 9110 section 15).
 public enum HTTPStatus: Int, Sendable {
   case ok = 200
+  case noContent = 204
   case partialContent = 206
   case seeOther = 303
   case notModified = 304
@@ -23,6 +24,7 @@ public enum HTTPStatus: Int, Sendable {
   case requestTimeout = 408
   case conflict = 409
   case gone = 410
+  case lengthRequired = 411
   case preconditionFailed = 412
   case contentTooLarge = 413
   case targetTooLong = 414
