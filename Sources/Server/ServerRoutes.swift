@@ -19,18 +19,30 @@ public struct ServerRoutes: RequestHandler {
   let pages: any RequestHandler
   /// Whether requests below /boot need no token.
   let isBootPublic: Bool
+  /// The answer to a request that is not authorized.
+  var refusal = HTTPResponse.text(.unauthorized, "a token is needed: Authorization: Bearer TOKEN")
 
   public func respond(to request: HTTPRequest) -> HTTPResponse {
     let first = request.path.segments.first.map { String(decoding: $0, as: UTF8.self) }
     if first == "healthz", request.path.segments.count == 1 { return health.respond(to: request) }
     guard request.isAuthorized || first == "boot" && isBootPublic else {
-      return .text(.unauthorized, "a token is needed: Authorization: Bearer TOKEN")
+      return refusal
     }
     switch first {
     case "boot": return boot.respond(to: request)
     case "api": return api.respond(to: request)
     case "metrics" where request.path.segments.count == 1: return metrics.respond(to: request)
     default: return pages.respond(to: request)
+    }
+  }
+
+  /// Returns the class of a request for metrics.
+  static func name(_ path: RequestPath) -> String {
+    switch path.segments.first.map({ String(decoding: $0, as: UTF8.self) }) {
+    case "boot": "boot"
+    case "api": "api"
+    case "metrics", "healthz": "operation"
+    default: "pages"
     }
   }
 }

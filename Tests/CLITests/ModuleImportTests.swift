@@ -31,13 +31,13 @@ struct ModuleImportTests {
     return imports
   }
 
-  @Test func `the command line imports only Images`() throws {
+  @Test func `the command line imports only Images and Server`() throws {
     let names = Set(try modules().map(\.name))
     let imports = try imports(of: "imgstore").filter { names.contains($0.key) }
-    #expect(imports.keys.sorted() == ["Images"], "\(imports)")
+    #expect(imports.keys.sorted() == ["Images", "Server"], "\(imports)")
     let program = try #require(try modules().last)
     #expect(program.name == "imgstore")
-    #expect(program.dependencies.intersection(names) == ["Images"])
+    #expect(program.dependencies.intersection(names) == ["Images", "Server"])
   }
 
   @Test func `each module imports only modules that Package.swift lists for it`() throws {
