@@ -24,7 +24,7 @@ stage() {
   done
   cp -r docs/schema "$to/usr/share/imgstore/schema"
   cp packaging/config.toml "$to/etc/imgstore/"
-  cp packaging/systemd/imgstore-maintain.service packaging/systemd/imgstore-maintain.timer "$to$units/"
+  cp packaging/systemd/imgstore-* "$to$units/"
   chmod -R u=rwX,go=rX "$to"
 }
 
