@@ -19,7 +19,7 @@ packages+=(libcrypt-dev libre2-dev libpcre2-dev libtomlplusplus-dev pkg-config)
 tools=(openssl cpio libarchive-tools busybox pax xz-utils zstd pigz)
 tools+=(rsync attr acl libcap2-bin sqlite3 python3 python3-jsonschema perl debootstrap git)
 tools+=(skopeo umoci docker-registry openssh-client openssh-server)
-tools+=(skopeo umoci docker-registry)
+tools+=(curl aria2)
 tools+=(ceph-mon ceph-mgr ceph-osd radosgw ceph-common)  # an S3 gateway, 300 MB
 tools+=(squashfs-tools rpm db5.3-util patch strace xfsprogs btrfs-progs zsh fish mandoc)
 case $group in
@@ -27,7 +27,7 @@ case $group in
   test) packages+=("${tools[@]}") ;;
   package) packages+=(python3 git debhelper dpkg-dev lintian rpm rpmlint dnf createrepo-c busybox debootstrap) ;;
   monitoring) packages=(prometheus systemd) ;;
-  bench) packages+=("${tools[@]}" restic borgbackup rclone iproute2) ;;
+  bench) packages+=("${tools[@]}" restic borgbackup rclone iproute2 nginx-light wrk) ;;
   *) echo "deps.sh: no such group: $group" >&2; exit 2 ;;
 esac
 

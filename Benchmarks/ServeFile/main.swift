@@ -22,7 +22,7 @@ struct FileHandler: RequestHandler {
 
 let words = programArguments()
 guard words.count == 3 || words.count == 5, let address = ListenAddress(words[2]) else {
-  fputs("usage: servefile FILE ADDRESS:PORT [CERTIFICATE KEY]\n", stderr)
+  print("usage: servefile FILE ADDRESS:PORT [CERTIFICATE KEY]")
   exit(2)
 }
 let files = KernelFileSystem.shared

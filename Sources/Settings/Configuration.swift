@@ -54,6 +54,7 @@ public struct Configuration: Sendable {
   /// The limit of the segment cache, in bytes.
   public var segmentCacheBytes: Setting<UInt64>?
   public var maintenance = MaintenanceSettings()
+  public var serve = ServeSettings()
   /// The sections of images, in the order of their application.
   public private(set) var images: [ImageSection] = []
   /// The remotes, by their names.
@@ -68,6 +69,7 @@ public struct Configuration: Sendable {
     store = other.store ?? store
     segmentCacheBytes = other.segmentCacheBytes ?? segmentCacheBytes
     maintenance.replace(with: other.maintenance)
+    serve.replace(with: other.serve)
     images += other.images
     remotes.merge(other.remotes) { $1 }
   }
@@ -97,7 +99,7 @@ public struct Configuration: Sendable {
     return [
       ListedSetting("store", store, TOMLText.string),
       ListedSetting("cache.segments", segmentCacheBytes) { TOMLText.string("\($0)") },
-    ].compactMap(\.self) + maintenance.listed
+    ].compactMap(\.self) + maintenance.listed + serve.listed
       + remotes.sorted { $0.key < $1.key }.flatMap { $0.value.listed }
       + images.flatMap { $0.settings.listed("image.\(TOMLText.string($0.pattern)).") }
   }

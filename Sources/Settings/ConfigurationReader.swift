@@ -30,7 +30,7 @@ public enum ConfigurationReader {
     let root = SectionReader(path: path, table: table, prefix: "", problems: problems)
     var configuration = Configuration()
     configuration.files = [path]
-    root.requireKnown(["store", "cache", "maintain", "image", "remote"])
+    root.requireKnown(["store", "cache", "maintain", "serve", "image", "remote"])
     configuration.store = root.absolutePath("store")
     if let cache = root.section("cache") {
       cache.requireKnown(["segments"])
@@ -39,6 +39,7 @@ public enum ConfigurationReader {
     if let maintain = root.section("maintain") {
       configuration.maintenance = maintenance(maintain)
     }
+    if let serve = root.section("serve") { configuration.serve = ServeSettings(serve) }
     if let remotes = root.section("remote") {
       for remote in RemoteSettings.read(remotes) { configuration.remotes[remote.name] = remote }
     }
@@ -58,6 +59,7 @@ public enum ConfigurationReader {
     guard errors.isEmpty,
       configuration.store != nil || configuration.segmentCacheBytes != nil
         || !configuration.images.isEmpty || configuration.maintenance != MaintenanceSettings()
+        || configuration.serve != ServeSettings()
     else { return (configuration.remotes, errors) }
     return (
       [:],

@@ -27,6 +27,10 @@ import Testing
     ("[maintain]\nverify-time = \"\"", 2, "time"), ("[maintain]\nverify-time = -1", 2, "time"),
     ("[maintain]\nverify-bytes = true", 2, "size"), ("[maintain]\noptimize-time = []", 2, "time"),
     ("[maintain]\noptimize-bytes = \"many\"", 2, "size"),
+    ("[serve]\nport = 80", 2, "listen"), ("[serve]\nlisten = \"a\"", 2, "list"),
+    ("[serve]\ntoken-file = \"tokens\"", 2, "absolute path"),
+    ("[serve]\npublic-boot = 1", 2, "true or false"),
+    ("[serve]\ntls-certificate = \"/c\"", 1, "tls-key"),
     ("[maintain]\nmetrics = \"x.prom\"", 2, "absolute path"),
     ("[maintain]\nmetrics = 07:00:00", 2, "a date or time"), ("[maintian]", 1, "maintain"),
     ("[image.compute]\nschedul = \"daily\"", 2, "schedule"),
@@ -106,6 +110,11 @@ import Testing
     optimize-time = 0
     optimize-bytes = "20G"
     metrics = "/var/lib/node/imgstore.prom"
+    [serve]
+    listen = ["10.0.0.1:7070"]
+    token-file = "/etc/imgstore/tokens"
+    public-boot = true
+    cache-limit = "20GiB"
     [image.compute]
     schedule = "6h"
     [image."*"]
@@ -133,8 +142,11 @@ import Testing
     #expect(configuration.maintenance.verifyBytes?.value == 50_000_000_000)
     #expect(configuration.maintenance.optimizeSeconds?.value == 0)
     #expect(configuration.maintenance.metrics?.value == "/var/lib/node/imgstore.prom")
+    #expect(configuration.serve.listen?.value == ["10.0.0.1:7070"])
+    #expect(configuration.serve.isBootPublic?.value == true)
+    #expect(configuration.serve.cacheBytes?.value == 20 << 30)
     let compute = configuration.settings(of: "compute")
-    #expect(compute.schedule == Setting(.every(seconds: 21600, text: "6h"), .file("/f", line: 11)))
+    #expect(compute.schedule == Setting(.every(seconds: 21600, text: "6h"), .file("/f", line: 16)))
     #expect(compute.retention.last?.value == 3 && compute.retention.daily?.value == 14)
     #expect(compute.retention.within?.value == "30d")
     #expect(compute.preSnapshot?.value == ["/usr/bin/sync", "-f", "/install"])

@@ -13,6 +13,8 @@ struct ServeCommand: ParsableCommand {
       Nodes load kernel, ramdisk and root image from /boot/IMAGE@REF/. Programs read /api/v1/, and people the web \
       page at /. The server changes nothing in the store.
 
+      The section [serve] of the configuration has a setting for each option.
+
       Without --token-file, only this machine can connect; with --public-boot, others get boot files and nothing \
       else. A client sends its token as 'Authorization: Bearer TOKEN', or a browser as the password.
 
@@ -96,14 +98,7 @@ struct ServeCommand: ParsableCommand {
 
   private func serveHTTP() throws {
     Interruption.ignoreClosedPipes()
-    var options = ServeOptions()
-    options.addresses = listen
-    if tls.count == 2 { options.tls = (tls[0], tls[1]) }
-    options.tokenFile = tokenFile
-    options.isBootPublic = publicBoot
-    options.cacheDirectory = cache
-    options.cacheLimitBytes = try cacheLimitBytes()
-    options.accessLog = accessLog
+    let options = try serveOptions()
     let workspaceOptions = try checkedOptions()
     let opener = WorkspaceOpener(workspaceOptions, remote: remote) { Terminal.warning($0) }
     let server = try ImageServer(options, opener) { Terminal.remark($0) }
@@ -120,6 +115,24 @@ struct ServeCommand: ParsableCommand {
     let workspace = try common.open(announcesNewStore: false)
     if remote == nil { _ = try workspace.store() }
     return workspace.options
+  }
+
+  /// Returns the options of the command line, and for others the settings of the configuration.
+  private func serveOptions() throws -> ServeOptions {
+    let settings = try common.configuration().serve
+    var options = ServeOptions()
+    options.addresses = listen.isEmpty ? settings.listen?.value ?? [] : listen
+    if tls.count == 2 {
+      options.tls = (tls[0], tls[1])
+    } else if let certificate = settings.certificate, let key = settings.key {
+      options.tls = (certificate.value, key.value)
+    }
+    options.tokenFile = tokenFile ?? settings.tokenFile?.value
+    options.isBootPublic = publicBoot || settings.isBootPublic?.value ?? false
+    options.cacheDirectory = cache ?? settings.cache?.value
+    options.cacheLimitBytes = try cacheLimitBytes() ?? settings.cacheBytes?.value
+    options.accessLog = accessLog ?? settings.accessLog?.value
+    return options
   }
 
   private func cacheLimitBytes() throws -> UInt64? {
