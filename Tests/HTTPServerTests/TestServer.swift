@@ -116,9 +116,7 @@ final class TestServer: Sendable {
     let files = KernelFileSystem.shared
     let file = try files.openFile(
       at: files.workingDirectory, Array(path.utf8), [.readWrite, .create])
-    try content.withUnsafeBytes { (bytes) throws(SystemError) in
-      try files.write(file.raw, at: 0, bytes)
-    }
+    try content.withUnsafeBytes { try files.write(file.raw, at: 0, $0) }
     return file
   }
 }

@@ -19,8 +19,8 @@ import Testing
     }
 
     func write(_ range: Range<Int>) throws {
-      try content[range].withUnsafeBytes { (bytes) throws(SystemError) in
-        try KernelFileSystem.shared.write(file.descriptor.raw, at: UInt64(range.lowerBound), bytes)
+      try content[range].withUnsafeBytes {
+        try KernelFileSystem.shared.write(file.descriptor.raw, at: UInt64(range.lowerBound), $0)
       }
       file.report(.growing(availableBytes: UInt64(range.upperBound)))
     }

@@ -7,6 +7,7 @@
 // 4. Everything runs on the event loop of the connection, except for the reads of rule 2.
 
 import NIOCore
+import NIOPosix
 import Platform
 
 /// An answer as it goes to the socket.
@@ -82,7 +83,20 @@ final class AnswerWriter {
     let buffered = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     let mark = bodyBytes &* 31 &+ UInt64(buffered)
     if mark != stall.mark { stall = (mark, now) }
-    return now - stall.since > limit
+    guard now - stall.since > limit else { return false }
+    // The kernel's buffer takes new bytes only when a third of it is free. A slow client may need longer for so many.
+    guard let idle = idleTime(), idle < limit else { return true }
+    stall.since = now - idle
+    return false
+  }
+
+  /// Returns how long the kernel has sent nothing; nil if it does not say so.
+  private func idleTime() -> TimeAmount? {
+    guard let provider = context.channel as? any SocketOptionProvider else { return nil }
+    var milliseconds: UInt32?
+    // On the event loop, the future has its value at once.
+    provider.getTCPInfo().assumeIsolated().whenSuccess { milliseconds = $0.tcpi_last_data_sent }
+    return milliseconds.map { .milliseconds(Int64($0)) }
   }
 
   /// Ends the answer because the connection ended.

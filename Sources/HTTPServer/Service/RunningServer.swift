@@ -15,6 +15,7 @@ public final class RunningServer: Sendable {
   private let listeners: Monitor<[any Channel]>
   private let registries: [ObjectIdentifier: NIOLoopBound<LoopConnections>]
   private let tls: TLSFiles?
+  private let stopping = Monitor<(hasBegun: Bool, isDrained: Bool?)>((false, nil))
   /// The addresses that it listens at, as "127.0.0.1:7070".
   public let addresses: [String]
 
@@ -88,9 +89,21 @@ public final class RunningServer: Sendable {
   }
 
   /// Ends the server: no new connections, then idle ones, then those that are still sending after the deadline.
+  /// Further calls wait for the first one.
   /// - Returns: whether all answers were sent.
   @discardableResult
   public func stop() -> Bool {
+    let isFirst = stopping.withLock { state in
+      defer { state.hasBegun = true }
+      return !state.hasBegun
+    }
+    guard isFirst else { return stopping.wait { $0.isDrained } }
+    let isDrained = drain()
+    stopping.update { $0.isDrained = isDrained }
+    return isDrained
+  }
+
+  private func drain() -> Bool {
     for channel in listeners.withLock({ $0 }) { try? channel.close().wait() }
     core.stop()
     endConnections(all: false)
