@@ -111,6 +111,10 @@ public enum ValueTable {
     "push": ["remote": .remote, "refs": .snapshot],
     "pull": ["remote": .remote, "refs": .snapshot, "--as": .image, "--allow": .file],
     "clone": ["url": .directory],
+    "serve": [
+      "--listen": .free, "--tls": .file, "--token-file": .file, "--cache": .directory,
+      "--access-log": .file,
+    ],
     "key generate": ["--output": .file],
     "key trust": ["file": .file, "--name": .free],
     "hooks enable": ["names": .oneOf(HookKind.allCases.map(\.rawValue))],
