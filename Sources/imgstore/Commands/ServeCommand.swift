@@ -25,9 +25,10 @@ struct ServeCommand: ParsableCommand {
       authorized_keys limits an account to it. With --store, --read-only or --append-only, clients cannot choose \
       another store.
 
-      Examples:
+      Examples (each runs until a signal ends it):
         imgstore serve
-        imgstore serve --listen 10.0.0.1:7070 --public-boot --token-file /etc/imgstore/tokens
+        imgstore serve --listen 10.0.0.1:7070 --public-boot
+        imgstore serve --token-file /etc/imgstore/tokens --tls cert.pem key.pem
 
       Examples (lines of ~/.ssh/authorized_keys):
         restrict,command="imgstore serve --stdio --store /srv/imgstore --read-only" ssh-ed25519 AAAA…
