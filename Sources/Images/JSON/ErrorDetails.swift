@@ -48,3 +48,27 @@ public struct SnapshotFailure: JSONObject {
 extension ErrorCode: JSONEnumeration {}
 extension ErrorCategory: JSONEnumeration {}
 extension SnapshotOrigin: JSONEnumeration {}
+
+/// The document of a failed command or request.
+public struct ErrorJSON: JSONDocument {
+  private let error: ErrorDetails
+  /// The nodes that boot the image, if the error is that the image has no snapshot.
+  private var nodes: [String]?
+
+  /// Creates the document of an error.
+  /// - Parameter nodes: the nodes that boot the image, if the error is that the image has no snapshot.
+  public init(_ error: any ExplainedError, nodes: [String]? = nil) {
+    self.error = ErrorDetails(error)
+    self.nodes = nodes
+  }
+
+  /// Creates the document of a failure without an error value.
+  public init(_ code: ErrorCode, _ object: String, _ message: String, _ advice: String = "") {
+    error = ErrorDetails(code, object, message, advice)
+  }
+
+  public static let form = JSONForm<Self>(kind: "error") { key in
+    key("error", \.error)
+    key("nodes", \.nodes)
+  }
+}

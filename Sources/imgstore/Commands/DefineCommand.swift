@@ -55,7 +55,7 @@ struct DefineCommand: ParsableCommand, ReportingCommand {
       let source = name ?? "-"
       let count = try workspace.define(table: csv, csv: try workspace.readInput(source))
       if try json.prints(RowsSetJSON(table: csv, rows: count)) { return }
-      print("set \(imgstore.count(count, "row")) of \(csv)")
+      print("set \(Images.count(count, "row")) of \(csv)")
     } else if let stanzas {
       let names = try workspace.define(stanzas: try workspace.readInput(stanzas), only: name)
       if try json.prints(DefinitionsSetJSON(names: names)) { return }

@@ -1,38 +1,12 @@
-// The common form of all JSON documents (docs/json.md): one object, with the version of its schema and its
-// kind. A list is inside an object, too, so that more keys can be added.
+// How commands print JSON documents (docs/json.md): on standard output, one for each command.
 
-import FoundationEssentials
 import Glibc
 import Images
-
-/// The keys that every document has.
-enum JSONEnvelopeKey: String, CodingKey, CaseIterable {
-  case schema
-  case document
-}
-
-/// A document with the keys of the envelope.
-private struct JSONEnvelope<Body: JSONDocument>: Encodable {
-  let body: Body
-
-  func encode(to encoder: any Encoder) throws {
-    try body.encode(to: encoder)
-    var container = encoder.container(keyedBy: JSONEnvelopeKey.self)
-    try container.encode(Body.schema, forKey: .schema)
-    try container.encode(Body.kind, forKey: .document)
-  }
-}
 
 /// Prints a document, with sorted keys.
 func printJSON<Document: JSONDocument>(_ document: Document) throws {
   JSONOutput.begin()
-  print(try text(of: document))
-}
-
-private func text<Document: JSONDocument>(of document: Document) throws -> String {
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-  return String(decoding: try encoder.encode(JSONEnvelope(body: document)), as: UTF8.self)
+  print(try JSONText.document(document))
 }
 
 /// Makes sure that a command prints one document. A later failure is reported by the exit code and on
@@ -62,11 +36,7 @@ enum JSONOutput {
   static func printFailure(_ error: ErrorJSON) {
     if state.withLock({ $0 }) != .begun { try? printJSON(error) }
     fflush(nil)
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    if let line = try? encoder.encode(JSONEnvelope(body: error)) {
-      Terminal.line(String(decoding: line, as: UTF8.self))
-    }
+    if let line = try? JSONText.line(error) { Terminal.line(line) }
   }
 
   /// Makes a signal that ends the process print the document of this failure, unless the command has begun to
@@ -77,7 +47,7 @@ enum JSONOutput {
         defer { if state == .nothing { state = .interrupted } }
         return state == .nothing
       }
-      guard isFirst, let error = try? text(of: ErrorJSON(signal: signal, message)) else {
+      guard isFirst, let error = try? JSONText.document(ErrorJSON(signal: signal, message)) else {
         return nil
       }
       return Array((error + "\n").utf8)
@@ -87,55 +57,34 @@ enum JSONOutput {
 
 /// Prints a document that is one list, element by element, one per line.
 struct JSONList<Document: JSONListDocument> {
-  private let encoder = JSONEncoder()
-  private var isEmpty = true
+  private var text = JSONListText<Document>()
 
   init() {
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     JSONOutput.begin()
-    print("{\"document\":\"\(Document.kind)\",\"\(Document.kind)\":[", terminator: "")
+    print(text.start, terminator: "")
   }
 
   mutating func add(_ value: Document.Element) throws {
-    print(isEmpty ? "\n" : ",\n", terminator: "")
-    isEmpty = false
-    print(String(decoding: try encoder.encode(value), as: UTF8.self), terminator: "")
+    print(try text.element(value), terminator: "")
   }
 
-  mutating func end() { print((isEmpty ? "" : "\n") + "],\"schema\":\(Document.schema)}") }
+  mutating func end() { print(text.end) }
 }
 
-/// A document that is one list, whose length is unknown when printing begins. The key of the list is the
-/// kind.
-protocol JSONListDocument: JSONDocument {
-  associatedtype Element: JSONValue
-  var list: [Element] { get }
-}
-
-/// The document of a failed command.
-struct ErrorJSON: JSONDocument {
-  private let error: ErrorDetails
-  /// The nodes that boot the image, if the error is that the image has no snapshot.
-  private var nodes: [String]?
-
+extension ErrorJSON {
   /// The failure of a command that a signal ended.
   /// - Parameter message: The state of its work; nil if it has changed nothing.
   init(signal: Int32, _ message: String?) {
-    error = ErrorDetails(
+    self.init(
       .interrupted, "the command",
       message ?? "was interrupted by a signal (\(InterruptedError.name(of: signal)))")
   }
 
+  /// The failure of a command.
   init(_ error: any ExplainedError) {
-    self.error = ErrorDetails(error)
-    nodes = (error as? UnsnapshottedImage)?.nodes
+    self.init(error, nodes: (error as? UnsnapshottedImage)?.nodes)
   }
 
   /// The failure of a command line.
-  init(usage message: String) { error = ErrorDetails(.usage, "", message) }
-
-  static let form = JSONForm<Self>(kind: "error") { key in
-    key("error", \.error)
-    key("nodes", \.nodes)
-  }
+  init(usage message: String) { self.init(.usage, "", message) }
 }

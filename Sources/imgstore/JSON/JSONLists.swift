@@ -1,39 +1,12 @@
 // The documents that are lists, or that have few keys (docs/json.md).
 
-import FoundationEssentials
 import Images
-
-struct ImagesJSON: JSONDocument {
-  let images: [ImageSummary]
-
-  static let form = JSONForm<Self>(kind: "images") { key in key("images", \.images) }
-}
-
-/// The document of `log`.
-struct SnapshotsJSON: JSONDocument {
-  let snapshots: [SnapshotJSON]
-  let unreadable: [UnreadableSnapshot]
-  let damagedMarks: [DamagedMark]
-
-  static let form = JSONForm<Self>(kind: "snapshots") { key in
-    key("snapshots", \.snapshots)
-    key("unreadable") { $0.unreadable.isEmpty ? nil : $0.unreadable }
-    key("damagedMarks") { $0.damagedMarks.isEmpty ? nil : $0.damagedMarks }
-  }
-}
 
 /// The document of `status --all`.
 struct StatusesJSON: JSONDocument {
   let images: [StatusJSON]
 
   static let form = JSONForm<Self>(kind: "statuses") { key in key("images", \.images) }
-}
-
-/// The document of `log` with a path.
-struct PathHistoryJSON: JSONDocument {
-  let changes: [PathChange]
-
-  static let form = JSONForm<Self>(kind: "path-history") { key in key("changes", \.changes) }
 }
 
 /// The document of `snapshot` for several images.
@@ -59,22 +32,6 @@ struct SnapshotPlansJSON: JSONDocument {
   }
 }
 
-struct BlameJSON: JSONDocument {
-  let snapshot: SnapshotJSON
-  let entry: LocatedEntry
-
-  static let form = JSONForm<Self>(kind: "blame") { key in
-    key("snapshot", \.snapshot)
-    key("entry", \.entry)
-  }
-}
-
-/// The document of `ls` and `find`.
-struct EntriesJSON: JSONListDocument {
-  static let form = JSONForm<Self>(kind: "entries") { key in key("entries", \.list) }
-  let list: [LocatedEntry]
-}
-
 /// The document of `grep`.
 struct MatchesJSON: JSONListDocument {
   static let form = JSONForm<Self>(kind: "matches") { key in key("matches", \.list) }
@@ -93,36 +50,6 @@ struct MatchJSON: JSONObject {
     key("line", \.line)
     key("text", \.text)
     key("binary", \.isBinary)
-  }
-}
-
-/// The document of `cat`.
-struct FilesJSON: JSONDocument {
-  /// The largest size of the content of all files together.
-  static let maxBytes: UInt64 = 16 << 20
-  let files: [FileJSON]
-
-  static let form = JSONForm<Self>(kind: "files") { key in key("files", \.files) }
-}
-
-/// A file with its content.
-struct FileJSON: JSONObject {
-  let found: LocatedEntry
-  let bytes: [UInt8]
-  /// The content, if it is UTF-8.
-  private let text: String?
-
-  init(_ found: LocatedEntry, _ bytes: [UInt8]) {
-    (self.found, self.bytes) = (found, bytes)
-    text = String(validating: bytes, as: UTF8.self)
-  }
-
-  static let form = JSONForm<Self> { key in
-    key("path") { printable($0.found.path) }
-    key("sizeBytes") { UInt64($0.bytes.count) }
-    key("sha256") { $0.found.entry.mayHaveSparseID ? nil : $0.found.entry.blob?.hex }
-    key("text", \.text)
-    key("base64") { $0.text == nil ? Data($0.bytes).base64EncodedString() : nil }
   }
 }
 
@@ -150,28 +77,6 @@ struct SignaturesMadeJSON: JSONDocument {
       key("id", \.snapshot.id.hex)
       key("key", \.key.id.hex)
     }
-  }
-}
-
-struct TagJSON: JSONDocument {
-  let tag: String
-  let snapshot: String
-  var movedFrom: String?
-
-  static let form = JSONForm<Self>(kind: "tag") { key in
-    key("tag", \.tag)
-    key("snapshot", \.snapshot)
-    key("movedFrom", \.movedFrom)
-  }
-}
-
-struct TagsJSON: JSONDocument {
-  let tags: [TagJSON]
-  let damagedMarks: [DamagedMark]
-
-  static let form = JSONForm<Self>(kind: "tags") { key in
-    key("tags", \.tags)
-    key("damagedMarks") { $0.damagedMarks.isEmpty ? nil : $0.damagedMarks }
   }
 }
 

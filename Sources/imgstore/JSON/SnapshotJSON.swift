@@ -2,55 +2,6 @@
 
 import Images
 
-/// A snapshot, with its tags and its pin.
-struct SnapshotJSON: JSONDocument {
-  let committed: CommittedSnapshot
-  let tags: [String]
-  /// The reason of its pin; nil if it is not pinned.
-  var pin: String?
-  /// Whether the document has tables, pieces and notes.
-  let full: Bool
-  /// Whether the snapshot itself is signed; nil if that was not checked.
-  var isSigned: Bool?
-  /// Where it came from; nil if it was taken here.
-  var pulledFrom: OriginRecord?
-  /// The verdicts on its signatures; nil if none was checked.
-  var signatures: [SignatureStatus]?
-
-  static let form = JSONForm<Self>(kind: "snapshot") { key in
-    key("name", \.committed.name)
-    key("number", \.committed.number)
-    key("id", \.committed.id.hex)
-    key("image", \.snapshot.image)
-    key("created") { isoText($0.snapshot.created) }
-    key("parent", \.snapshot.parent?.hex)
-    key("message", \.snapshot.message)
-    key("tags", \.tags)
-    key("pin") { $0.pin.map(Pin.init) }
-    key("origin", \.snapshot.origin)
-    key("pulledFrom", \.pulledFrom)
-    key("signed") { $0.isSigned ?? $0.signatures.map { $0.contains { $0.kind == .signed } } }
-    key("signatures", \.signatures)
-    key("complete", \.snapshot.isComplete)
-    key("entries", \.snapshot.entryCount)
-    key("contentBytes", \.snapshot.contentBytes)
-    key("provenance") { Dictionary($0.snapshot.provenance.map { ($0.key, $0.value) }) { $1 } }
-    key("tables") {
-      $0.full ? Dictionary($0.snapshot.tables.map { ($0.name, $0.rows) }) { $0 + $1 } : nil
-    }
-    key("pieces") { $0.full ? $0.snapshot.components : nil }
-    key("notes") { $0.full ? $0.snapshot.notes : nil }
-  }
-
-  private var snapshot: Snapshot { committed.snapshot }
-
-  private struct Pin: JSONObject {
-    let reason: String
-
-    static let form = JSONForm<Self>("Pinned") { key in key("reason", \.reason) }
-  }
-}
-
 struct SnapshotOutcomeJSON: JSONDocument {
   let outcome: SnapshotOutcome
   let tags: [String]

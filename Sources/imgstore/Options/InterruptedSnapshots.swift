@@ -1,5 +1,7 @@
 // The messages of `snapshot` with several images when a signal ends it: how many images are done.
 
+import Images
+
 /// The state of a run of snapshots, for "interrupted: …".
 struct InterruptedSnapshots {
   /// The number of images that have their snapshot.

@@ -3,16 +3,16 @@
 // The schemas allow unknown keys and unknown values of enumerations, as docs/json.md requires of programs
 // that read documents. The tests forbid them.
 
-import Images
-
 /// The schema of one kind of document.
-struct JSONSchema {
+public struct JSONSchema {
   private let kind: String
   private let version: Int
   private let top: String
   private let objects: [String: JSONObjectShape]
 
-  init<Document: JSONDocument>(of type: Document.Type) throws {
+  /// Derives the schema of a kind of document.
+  /// - Throws: `JSONSchemaConflict` if objects with different keys have one name.
+  public init<Document: JSONDocument>(of type: Document.Type) throws {
     let shapes = JSONShapes()
     _ = type.shape(in: shapes)
     guard shapes.conflicts.isEmpty else { throw JSONSchemaConflict(names: shapes.conflicts) }
@@ -23,7 +23,7 @@ struct JSONSchema {
   }
 
   /// The schema as a JSON value: JSON Schema, draft 2020-12.
-  var json: JSONTree {
+  public var json: JSONTree {
     var document = objects[top].map(body) ?? [:]
     var properties = document["properties"]?.object ?? [:]
     properties[JSONEnvelopeKey.schema.rawValue] = .object(["const": .integer(version)])
@@ -73,25 +73,29 @@ struct JSONSchema {
 }
 
 /// Objects with different keys have these names.
-struct JSONSchemaConflict: Error {
-  let names: [String]
+public struct JSONSchemaConflict: Error {
+  public let names: [String]
 }
 
 /// A JSON value without a type of its own.
-enum JSONTree: Encodable {
+public enum JSONTree: Encodable, Sendable {
   case string(String)
   case integer(Int)
+  case boolean(Bool)
   case array([JSONTree])
   case object([String: JSONTree])
 
-  var array: [JSONTree]? { if case .array(let values) = self { values } else { nil } }
-  var object: [String: JSONTree]? { if case .object(let values) = self { values } else { nil } }
+  public var array: [JSONTree]? { if case .array(let values) = self { values } else { nil } }
+  public var object: [String: JSONTree]? {
+    if case .object(let values) = self { values } else { nil }
+  }
 
-  func encode(to encoder: any Encoder) throws {
+  public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     switch self {
     case .string(let value): try container.encode(value)
     case .integer(let value): try container.encode(value)
+    case .boolean(let value): try container.encode(value)
     case .array(let values): try container.encode(values)
     case .object(let values): try container.encode(values)
     }
