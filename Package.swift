@@ -105,7 +105,7 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ]),
-    module("Server", ["Images", "HTTPServer", "Platform"]),
+    module("Server", ["Images", "HTTPServer", "Codec", "Platform"]),
     .executableTarget(
       name: "imgstore",
       dependencies: [
@@ -183,6 +183,7 @@ let package = Package(
         "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Recipes", "Store", "Archive",
         "Codec", "Platform", "Signatures", "Settings", "Transfer", "HostileBundles",
       ]),
+    moduleTests("Server", ["Server", "HTTPServer", "Images", "Codec", "Platform"]),
     moduleTests(
       "CLI",
       ["Images", "Platform", "HostileBundles", "ObjectStorageTestSupport", "XCAT", "killat"]),

@@ -51,10 +51,14 @@ extension Workspace {
   }
 
   /// Returns the snapshots of an image, latest first, including those that cannot be read.
-  /// - Parameter limit: the maximum count, at least 1; older snapshots are not read.
+  /// - Parameters:
+  ///   - limit: the maximum count, at least 1; older snapshots are not read.
+  ///   - before: lists only snapshots with smaller numbers.
   /// - Throws: `ImageError` if there is none.
-  public func history(of name: String, limit: Int = .max) throws -> ImageHistory {
-    try HistoryReader(context).history(of: name, limit: limit)
+  public func history(
+    of name: String, limit: Int = .max, before: Int = .max
+  ) throws -> ImageHistory {
+    try HistoryReader(context).history(of: name, limit: limit, before: before)
   }
 }
 
@@ -72,7 +76,9 @@ struct HistoryReader: Collaborator {
       hint: "Run 'imgstore verify' to see what else is affected; 'imgstore repair' may help")
   }
 
-  func history(of name: String, limit: Int = .max) throws -> ImageHistory {
+  func history(
+    of name: String, limit: Int = .max, before: Int = .max
+  ) throws -> ImageHistory {
     precondition(limit > 0)
     if let remote = try RemoteReader(context).remoteName(of: name) {
       return try RemoteReader(context).history(of: name, at: remote, limit: limit)
@@ -84,7 +90,7 @@ struct HistoryReader: Collaborator {
     let signed = try SignatureChecker(context).signedNumbers(of: image.text)
     var entries: [LogEntry] = []
     var unreadable: [UnreadableSnapshot] = []
-    for number in numbers where entries.count < limit {
+    for number in numbers where entries.count < limit && number < before {
       let committed: CommittedSnapshot
       do throws(StoreError) {
         guard let present = try refs.readIfPresent(image, number) else { continue }
@@ -108,7 +114,7 @@ struct HistoryReader: Collaborator {
         UnreadableSnapshot(lost: SnapshotName(image: image, number: number)))
     }
     // Another process may have removed all snapshots since they were listed.
-    if entries.isEmpty, unreadable.isEmpty {
+    if entries.isEmpty, unreadable.isEmpty, before == .max {
       throw SnapshotResolver(context).noSnapshot(of: image, "at all")
     }
     return ImageHistory(

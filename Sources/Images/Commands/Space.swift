@@ -108,8 +108,16 @@ struct SpaceReporter: Collaborator {
   }
 
   func diskUse(_ texts: [String], bySnapshot: Bool = false) throws -> DiskUseOutcome {
+    try outcome(
+      of: try context.store().diskUse(isTolerant: true, progress: context.progress), texts,
+      bySnapshot: bySnapshot)
+  }
+
+  /// Returns the outcome of `du` from the disk usage of the store.
+  func outcome(
+    of diskUse: DiskUse, _ texts: [String], bySnapshot: Bool
+  ) throws -> DiskUseOutcome {
     let store = try context.store()
-    let diskUse = try store.diskUse(isTolerant: true, progress: context.progress)
     var groups: [(name: String, members: [SnapshotName])] = []
     func add(image: String) {
       let members = diskUse.snapshots.filter { $0.image.text == image }

@@ -105,6 +105,27 @@ public struct SnapshotReader: Sendable {
     }
   }
 
+  /// The root tree; nil if the image has none.
+  public var rootTree: LocatedEntry? {
+    state.components.rootTree.map {
+      LocatedEntry(address: ImagePath(component: $0.path), entry: $0.entry)
+    }
+  }
+
+  /// Returns the beginning of a file: at most `limitBytes` bytes.
+  /// - Throws: the errors of `read`.
+  public func head(of file: LocatedEntry, limitBytes: Int) throws -> [UInt8] {
+    struct Enough: Error {}
+    var bytes: [UInt8] = []
+    do {
+      try read(file) { part in
+        bytes.append(contentsOf: part.prefix(limitBytes - bytes.count))
+        if bytes.count >= limitBytes { throw Enough() }
+      }
+    } catch is Enough {}
+    return bytes
+  }
+
   /// Returns the whole content of a file.
   /// - Throws: `ImageError` if it is longer than `limitBytes`.
   func bytes(of file: LocatedEntry, limitBytes: Int) throws -> [UInt8] {

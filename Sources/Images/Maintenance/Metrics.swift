@@ -93,14 +93,7 @@ struct MetricsWriter: Collaborator {
       guard image.latest != nil else { return true }
       return (try? StatusReader(context).status(image.name)).map { !$0.isClean }
     }
-    // A snapshot after the check has recorded what had changed.
-    guard let check = record.images[image.name] else { return nil }
-    if check.isChanged, let latest = image.latest?.snapshot.created.seconds,
-      latest > check.compared
-    {
-      return false
-    }
-    return check.isChanged
+    return StoreState(record: record, unfinished: []).isChanged(image)
   }
 
   private func storeMetrics(_ record: MaintenanceRecord) throws -> [Metric] {

@@ -133,6 +133,18 @@ public struct DiskUse: Sendable {
     return use
   }
 
+  /// Returns the bytes of the objects that some snapshots need together. Names that do not exist are ignored.
+  public func reachedBytes(of names: some Sequence<SnapshotName>) -> UInt64 {
+    var sets = sets
+    var target: UInt32 = 0
+    for case let member? in names.map({ members[$0] }) {
+      target = sets.union(target, sets.single(member))
+    }
+    return (1..<max(1, self.sets.count)).reduce(0) { bytes, set in
+      sets.intersects(set, target) ? bytes + setBytes[set] : bytes
+    }
+  }
+
   /// Returns the bytes that a collection of these packs frees if the marked sets of snapshots do not exist.
   private func freedBytes(
     _ packs: some Sequence<Int>, without isRemoved: [Bool]

@@ -1,8 +1,8 @@
 // imgstore json-schema. `make schemas` and programs that read documents use it.
 
 import ArgumentParser
-import FoundationEssentials
 import Images
+import Server
 
 struct SchemaCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -13,12 +13,21 @@ struct SchemaCommand: ParsableCommand {
 
       Examples:
         imgstore json-schema snapshots
+        imgstore json-schema --openapi
       """)
 
   @Argument(help: ArgumentHelp("Kind of the document, as in its key 'document'", valueName: "kind"))
   var kind: String?
 
+  @Flag(name: .customLong("openapi"), help: "Print the OpenAPI description of the server's API")
+  var openAPI = false
+
+  func validate() throws {
+    if openAPI, kind != nil { throw ValidationError("--openapi excludes a kind.") }
+  }
+
   func run() throws {
+    if openAPI { return print(try OpenAPI.text(), terminator: "") }
     guard let kind else {
       for kind in JSONDocuments.all.map({ $0.kind }).sorted() { print(kind) }
       return
@@ -27,13 +36,11 @@ struct SchemaCommand: ParsableCommand {
       throw ValidationError(
         "There is no document '\(kind)'; 'imgstore json-schema' lists all kinds.")
     }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(try JSONSchema(of: type).json), as: UTF8.self))
+    print(try JSONText.tree(try JSONSchema(of: type).json))
   }
 }
 
-/// The documents of all commands.
+/// The documents of all commands, and of the API of the server.
 enum JSONDocuments {
   /// The types of all documents.
   static var all: [any JSONDocument.Type] {
@@ -57,10 +64,11 @@ enum JSONDocuments {
       RunJSON.self, SecretReport.self, SignaturesMadeJSON.self, SnapshotJSON.self,
       SnapshotOutcomeJSON.self,
       SnapshotPlan.self, SnapshotPlansJSON.self, SnapshotsJSON.self, StatusJSON.self,
-      StatusesJSON.self, StoreStatistics.self, TagJSON.self, TagsJSON.self, TextDiff.self,
+      StatusesJSON.self, StoreState.self, StoreStatistics.self, TagJSON.self, TagsJSON.self,
+      TextDiff.self,
       ThinExportOutcome.self, ThinImportOutcome.self,
       TransferOutcome.self,
-      UnpinJSON.self, UntagJSON.self, VerifyJSON.self,
+      UnfinishedJSON.self, UnpinJSON.self, UntagJSON.self, VerifyJSON.self, VersionJSON.self,
     ]
   }
 }

@@ -1,0 +1,70 @@
+// Failures as answers: the status of an error, and its document.
+
+import HTTPServer
+import Images
+
+/// Turns errors into answers.
+enum ErrorAnswer {
+  /// Returns the answer of the API to an error.
+  static func json(_ error: any Error) -> HTTPResponse {
+    let document =
+      (error as? any ExplainedError).map { ErrorJSON($0) }
+      ?? ErrorJSON(.failed, "the request", "failed")
+    let text = (try? JSONText.document(document)) ?? "{}"
+    var response = HTTPResponse.json(text + "\n")
+    response.status = status(of: error)
+    response.headers += retryFields(response.status)
+    return response
+  }
+
+  /// Returns the status of an error (docs/api.md, "Failures").
+  static func status(of error: any Error) -> HTTPStatus {
+    if error is ForgottenSnapshotError { return .gone }
+    guard let error = error as? any ExplainedError else { return .internalError }
+    switch error.errorCode {
+    // The store itself is missing, which no client can help.
+    case .storeNotFound, .remoteUnavailable: return .unavailable
+    case .unsupported: return .badRequest
+    default: break
+    }
+    switch error.errorCode.category {
+    case .usage: return .badRequest
+    case .notFound: return .notFound
+    case .busy, .alreadyRunning, .interrupted: return .unavailable
+    case .unfinished: return .conflict
+    case .failed, .damaged: return .internalError
+    }
+  }
+
+  /// The fields of an answer that is worth a second request.
+  static func retryFields(_ status: HTTPStatus) -> [(name: String, value: String)] {
+    status == .unavailable ? [("Retry-After", "5")] : []
+  }
+}
+
+extension HTTPResponse {
+  /// Fields for everything that a browser must neither guess, embed nor pass on.
+  static let safetyFields: [(name: String, value: String)] = [
+    ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+  ]
+
+  /// Returns an answer that is a JSON text.
+  /// - Parameter next: the URL of the rest of a list; nil if there is none.
+  static func json(
+    _ text: String, version contentType: String = "application/json", next: String? = nil
+  ) -> HTTPResponse {
+    HTTPResponse(
+      .ok, contentType: contentType, body: .bytes(Array(text.utf8)),
+      headers: safetyFields + [
+        ("Cache-Control", "no-cache"), ("Content-Security-Policy", "default-src 'none'; sandbox"),
+      ] + (next.map { [("Link", "<\($0)>; rel=\"next\"")] } ?? []))
+  }
+
+  /// Returns an answer that is a document, as a command prints it.
+  static func document<Document: JSONDocument>(
+    _ document: Document, next: String? = nil
+  ) throws -> HTTPResponse {
+    .json(try JSONText.document(document) + "\n", next: next)
+  }
+}

@@ -1,0 +1,106 @@
+// The content of a file of a snapshot as an answer.
+//
+// 1. A browser never shows it as a page: it is a download, without a type that could be executed.
+// 2. A small content is sent from memory. A large one is written to a file without a name, which clients follow
+//    while it grows. The number of such files at a time is bounded.
+
+import HTTPServer
+import Images
+import Platform
+
+/// Makes answers of file contents.
+enum FileContent {
+  static let maxBytesInMemory: UInt64 = 4 << 20
+  static let maxFiles = 4
+  private static let openFiles = Monitor(0)
+
+  /// Returns the answer with the content of a file.
+  /// - Throws: `ImageError` (`busy`) if too many contents are being written, `SystemError`, `StoreError`.
+  static func response(
+    _ workspace: Workspace, _ reader: SnapshotReader, _ file: LocatedEntry
+  ) throws -> HTTPResponse {
+    var response = HTTPResponse(
+      .ok, contentType: "application/octet-stream",
+      entityTag: file.entry.mayHaveSparseID ? nil : file.entry.blob?.hex,
+      headers: HTTPResponse.safetyFields + [
+        ("Cache-Control", "no-cache"), ("Content-Security-Policy", "default-src 'none'; sandbox"),
+        ("Content-Disposition", disposition(file.address.name)),
+      ])
+    guard file.entry.kind == .file else {
+      throw ImageError(
+        .unsupported, printable(file.path), "is a \(file.entry.kind.noun), not a file")
+    }
+    if file.entry.sizeBytes <= maxBytesInMemory {
+      var bytes: [UInt8] = []
+      bytes.reserveCapacity(Int(file.entry.sizeBytes))
+      try reader.read(file) { bytes.append(contentsOf: $0) }
+      response.body = .bytes(bytes)
+    } else {
+      response.body = .growing(try growing(workspace, reader, file))
+    }
+    return response
+  }
+
+  private static func growing(
+    _ workspace: Workspace, _ reader: SnapshotReader, _ file: LocatedEntry
+  ) throws -> GrowingFile {
+    let isFree = openFiles.withLock { count -> Bool in
+      guard count < maxFiles else { return false }
+      count += 1
+      return true
+    }
+    guard isFree else {
+      throw ImageError(
+        .busy, "the server", "is writing \(maxFiles) large files already",
+        hint: "Repeat the request in some seconds")
+    }
+    do {
+      let fileSystem = KernelFileSystem.shared
+      let descriptor = try fileSystem.openNamelessFile(in: temporaryDirectoryPath)
+      let growing = GrowingFile(descriptor, totalBytes: file.entry.sizeBytes)
+      try startDetachedThread {
+        defer { openFiles.withLock { $0 -= 1 } }
+        // The workspace holds the lease of the store until the last byte is read.
+        defer { withExtendedLifetime(workspace) {} }
+        do {
+          var written: UInt64 = 0
+          try reader.read(file) { part in
+            try fileSystem.write(descriptor.raw, part)
+            written += UInt64(part.count)
+            growing.report(.growing(availableBytes: written))
+          }
+          growing.report(
+            written == file.entry.sizeBytes ? .finished(sizeBytes: written) : .failed)
+        } catch {
+          growing.report(.failed)
+        }
+      }
+      return growing
+    } catch {
+      openFiles.withLock { $0 -= 1 }
+      throw error
+    }
+  }
+
+  /// Returns the value of Content-Disposition (RFC 6266) for a file name.
+  static func disposition(_ name: [UInt8]) -> String {
+    let isPlain = name.allSatisfy { byte in
+      (0x20...0x7e).contains(byte) && !"\"\\%".utf8.contains(byte)
+    }
+    let fallback = isPlain ? String(decoding: name, as: UTF8.self) : "file"
+    // RFC 8187: only UTF-8 can be spelled.
+    guard !isPlain, String(validating: name, as: UTF8.self) != nil else {
+      return "attachment; filename=\"\(fallback)\""
+    }
+    return "attachment; filename=\"\(fallback)\"; filename*=UTF-8''\(extended(name))"
+  }
+
+  /// Returns bytes as an extended value: everything but letters, digits, "-", "." and "_" is encoded.
+  private static func extended(_ bytes: [UInt8]) -> String {
+    let encoded = PercentCoding.segment(bytes)
+    let escapes: [Character: String] = [
+      "@": "%40", ":": "%3A", "+": "%2B", "=": "%3D", ",": "%2C",
+    ]
+    return String(encoded.flatMap { escapes[$0].map(Array.init) ?? [$0] })
+  }
+}
