@@ -111,6 +111,12 @@ test-races: test-deps release    ## a local user races root's commands, 500 roun
 test-run: test-deps release      ## apt, dnf and hooks by `run`, with failures, Ctrl-C and SIGKILL; COUNT=n, SEED=n
 	@python3 Tests/Run/run.py --binary $(BINARY) --operations $(or $(COUNT),30) --seed $(or $(SEED),20261129); status=$$?; [ $$status = 77 ] || exit $$status
 
+browser-test: release             ## the pages of serve in chromium: clicks, axe-core, 400 pixels, dark, without script; skipped without chromium
+	@scripts/browser-test.sh $(BINARY); status=$$?; [ $$status = 77 ] || exit $$status
+
+api-test: release                 ## generated requests against the API of serve and its OpenAPI description; EXAMPLES=n
+	@scripts/api-test.sh $(BINARY) $(or $(EXAMPLES),100)
+
 fuzz: test-deps                  ## fuzz the parsers, guided by coverage; SECONDS=60 for each, PARSERS="NAME NAME"
 	@SECONDS_EACH=$(or $(SECONDS),60) scripts/fuzz.sh $(PARSERS)
 
@@ -141,6 +147,10 @@ completions: release  ## shell completions: dist/completions/
 
 session: release      ## the terminal session that the README shows: docs/session.svg
 	@scripts/session.sh $(BINARY) | scripts/session-svg.py >docs/session.svg
+
+.PHONY: screenshots browser-test api-test
+screenshots: release  ## pictures of the pages of serve: docs/screenshots/
+	@scripts/browser-test.sh $(BINARY) docs/screenshots
 
 ##@ Install and release
 
