@@ -19,7 +19,7 @@ from server import Site
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 VIEWS = ["/", "/images/compute", "/images/compute/2", "/images/compute/4/files", "/images/compute/4/files/hostile",
          "/images/compute/4/files/etc/motd", "/images/compute/4/files/etc/motd?blame=1",
-         "/images/compute/4/files/usr/lib/openssl/main.bin", "/images/compute/diff/1..4", "/images/compute/diff/1..2?folder=hostile",
+         "/images/compute/4/files/usr/lib/openssl/main.bin", "/images/compute/diff/1..4", "/images/compute/diff/1..2?directory=hostile",
          "/images/compute/diff/1..2/etc/ssh/sshd_config", "/space", "/health", "/images/none"]
 failures = []
 

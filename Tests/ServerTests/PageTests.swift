@@ -14,7 +14,7 @@ import Testing
     "/images/img/3/files", "/images/img/3/files/etc", "/images/img/3/files/hostile",
     "/images/img/3/files/etc/motd", "/images/img/3/files/etc/motd?blame=1",
     "/images/img/3/files/usr/bin/binary", "/images/img/diff/1..2", "/images/img/diff/1..3",
-    "/images/img/diff/3..1", "/images/img/diff/1..2?folder=hostile",
+    "/images/img/diff/3..1", "/images/img/diff/1..2?directory=hostile",
     "/images/img/diff/1..2/etc/motd", "/images/img/diff/1..2/usr/bin/openssl", "/space",
     "/space?snapshot=img@2", "/health",
   ]

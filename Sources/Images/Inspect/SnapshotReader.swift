@@ -115,14 +115,14 @@ public struct SnapshotReader: Sendable {
   /// Returns the beginning of a file: at most `limitBytes` bytes.
   /// - Throws: the errors of `read`.
   public func head(of file: LocatedEntry, limitBytes: Int) throws -> [UInt8] {
-    struct Enough: Error {}
+    struct LimitReached: Error {}
     var bytes: [UInt8] = []
     do {
       try read(file) { part in
         bytes.append(contentsOf: part.prefix(limitBytes - bytes.count))
-        if bytes.count >= limitBytes { throw Enough() }
+        if bytes.count >= limitBytes { throw LimitReached() }
       }
-    } catch is Enough {}
+    } catch is LimitReached {}
     return bytes
   }
 

@@ -34,15 +34,15 @@ extension SnapshotReader {
   /// - Throws: `StoreError`; `PackagesError` if a package database cannot be read.
   public func space(depth: Int) throws -> TreeSpace? {
     guard let component = state.components.rootTree else { return nil }
-    var survey = SpaceSurvey(depth: depth)
-    try survey.add(self, component.entry, RelativePath.top, [])
+    var sizes = FileSizes(depth: depth)
+    try sizes.add(self, component.entry, RelativePath.top, [])
     var packages: [String: TreeSpace.Share] = [:]
     var unowned = TreeSpace.Share(name: "", bytes: 0, files: 0)
     let tree = PackageRootTree(self, component)
     let database = try PackageDatabase.find(in: tree)?.0
     if let database {
-      let owners = try database.owners(of: Set(survey.files.map(\.path)), in: tree)
-      for file in survey.files {
+      let owners = try database.owners(of: Set(sizes.files.map(\.path)), in: tree)
+      for file in sizes.files {
         if let owner = owners[file.path]?.first {
           let name = owner.package.name
           packages[name, default: .init(name: name, bytes: 0, files: 0)].add(file.bytes)
@@ -55,8 +55,8 @@ extension SnapshotReader {
       shares.sorted { ($1.bytes, $0.name) < ($0.bytes, $1.name) }
     }
     return TreeSpace(
-      bytes: survey.files.reduce(0) { $0 &+ $1.bytes }, files: survey.files.count,
-      directories: sorted(survey.directories.values), packages: sorted(packages.values),
+      bytes: sizes.files.reduce(0) { $0 &+ $1.bytes }, files: sizes.files.count,
+      directories: sorted(sizes.directories.values), packages: sorted(packages.values),
       unowned: unowned)
   }
 }
@@ -69,7 +69,7 @@ extension TreeSpace.Share {
 }
 
 /// The files of a tree, and the sums of its upper directories.
-private struct SpaceSurvey {
+private struct FileSizes {
   let depth: Int
   private(set) var files: [(path: [UInt8], bytes: UInt64)] = []
   private(set) var directories: [String: TreeSpace.Share] = [:]

@@ -74,7 +74,7 @@ struct APIParameters {
   var after: [UInt8]? { query[.after] }
 
   /// The largest number of elements of a list.
-  /// - Throws: `ImageError` (`usage`) if it is no number of the range.
+  /// - Throws: `ImageError` (`usage`) if it is not a number of the range.
   var limit: Int {
     get throws {
       guard let text = try text(.limit) else { return Self.defaultLimit }

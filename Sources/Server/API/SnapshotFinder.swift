@@ -54,7 +54,7 @@ struct SnapshotFinder {
     return try snapshot(String(text[..<at]), String(text[text.index(after: at)...]))
   }
 
-  /// Returns the error of a snapshot that existed; nil if that cannot be told. Numbers are never used again, so
+  /// Returns the error of a snapshot that existed; nil if that is not known. Numbers are never used again, so
   /// a number below that of a newer snapshot was used.
   private func removed(
     _ image: String, _ selector: Reference.Selector

@@ -38,6 +38,11 @@ extension HTML {
     .tag("span", .style("n"), HTMLAttribute("title", "\(bytes) bytes"), text: sizeText(bytes))
   }
 
+  /// A number with separators: "55,215".
+  static func number(_ value: some BinaryInteger) -> HTML {
+    .tag("span", .style("n"), text: numberText(value))
+  }
+
   /// A time, as `log` prints it.
   static func time(_ time: Timestamp) -> HTML {
     .tag(
@@ -65,9 +70,10 @@ extension HTML {
   }
 
   /// A list of terms with their values.
-  static func terms(_ rows: [(term: String, value: HTML)]) -> HTML {
+  /// - Parameter isStacked: whether values stand below their terms on small screens.
+  static func terms(_ rows: [(term: String, value: HTML)], isStacked: Bool = false) -> HTML {
     .tag(
-      "dl", .style("terms"),
+      "dl", .style(isStacked ? "terms stacked" : "terms"),
       content: rows.flatMap {
         [.tag("dt", text: $0.term), .tag("dd", content: [$0.value])]
       })
@@ -120,6 +126,20 @@ extension HTML {
     static func main(_ title: String) -> Column { Column(title: title, style: "main") }
     static func text(_ title: String) -> Column { Column(title: title) }
   }
+}
+
+/// Returns a number with a comma between each three digits.
+func numberText(_ value: some BinaryInteger) -> String {
+  let digits = Array("\(value.magnitude)")
+  let groups = digits.enumerated().map { index, digit in
+    (index > 0 && (digits.count - index) % 3 == 0 ? "," : "") + String(digit)
+  }
+  return (value < 0 ? "−" : "") + groups.joined()
+}
+
+/// Returns a number with its noun: "1 file", "46,578 files".
+func countText(_ value: some BinaryInteger, _ noun: String) -> String {
+  "\(numberText(value)) " + count(value, noun).split(separator: " ", maxSplits: 1)[1]
 }
 
 /// Returns how long ago a time was: "3 hours ago".

@@ -89,7 +89,7 @@ struct HTMLAttribute: Sendable {
 
   private init(name: StaticString, value: String?) { (self.name, self.value) = (name, value) }
 
-  /// Creates an attribute whose value is no URL.
+  /// Creates an attribute whose value is not a URL.
   init(_ name: StaticString, _ value: String) {
     let refused = ["href", "src", "action", "style", "srcdoc", "xlink:href", "formaction"]
     precondition(!refused.contains(name.description) && !name.description.hasPrefix("on"))

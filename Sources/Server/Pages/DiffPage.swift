@@ -1,5 +1,5 @@
 // The page of the differences of two snapshots: packages, then definition and configuration as changed lines, then
-// files by folder.
+// files by directory.
 //
 // 1. Files whose time alone changed are counted and not listed.
 // 2. Texts are compared only for configuration files, and for a bounded number of them.
@@ -33,17 +33,17 @@ struct DiffPage {
   func response() throws -> HTTPResponse {
     let comparison = try call.workspace.comparison(old.name, new.name)
     let packages = try comparison.packages()
-    let folders = ChangedFolders(comparison)
-    let folder = call.request.query.bytes("folder")
+    let directories = ChangedDirectories(comparison)
+    let directory = call.request.query.bytes("directory")
     var content: [HTML] = []
-    if let folder {
+    if let directory {
       content.append(
         .paragraph(.link(.diff(image, old.number, new.number), "All differences")))
-      content.append(files(folders, folder))
+      content.append(files(directories, directory))
     } else {
-      content += [summary(comparison, folders), try packagesSection(packages)]
+      content += [summary(comparison, directories), try packagesSection(packages)]
       content += [try definition(comparison), try configuration(comparison, packages)]
-      content.append(files(folders, []))
+      content.append(files(directories, []))
     }
     return Page(
       section: .images, title: "\(image)@\(old.number) → @\(new.number)",
@@ -61,25 +61,25 @@ struct DiffPage {
     ])
   }
 
-  private func summary(_ comparison: Comparison, _ folders: ChangedFolders) -> HTML {
+  private func summary(_ comparison: Comparison, _ directories: ChangedDirectories) -> HTML {
     if comparison.diff.isEmpty { return .paragraph(.text("There is no difference.")) }
-    let counts = folders.total
+    let counts = directories.total
     let items: [(Int, String)] = [
       (counts.added, "added"), (counts.removed, "removed"), (counts.changed, "changed"),
-      (folders.timeOnly, "with another time only"),
+      (directories.timeOnly, "with another time only"),
     ]
     var nodes: [HTML] = [
       .tag(
         "ul", .style("counts"),
         content: items.map {
-          .tag("li", content: [.tag("strong", text: "\($0.0)"), .text(" " + $0.1)])
+          .tag("li", content: [.tag("strong", text: numberText($0.0)), .text(" " + $0.1)])
         })
     ]
     if !comparison.uncompared.isEmpty {
       nodes.append(
         .tag(
           "p", .style("note warning"),
-          text: "\(count(comparison.uncompared.count, "entry")) could not be compared."))
+          text: "\(countText(comparison.uncompared.count, "entry")) could not be compared."))
     }
     return .group(nodes)
   }
@@ -104,7 +104,7 @@ struct DiffPage {
           .paragraph(
             .text(
               (rest > 0 ? "\(rest) more changed; " : "")
-                + "\(count(diff.unchangedCount, "package")) the same")))
+                + "\(countText(diff.unchangedCount, "package")) the same")))
         nodes += diff.remarks.map { .tag("p", .style("note warning"), content: [.message($0)]) }
         return nodes
       })
@@ -185,18 +185,18 @@ struct DiffPage {
       nodes.append(
         .paragraph(
           .text("\(changes.count - Self.textLimit) more changed files below "),
-          .link(.diff(image, old.number, new.number).with("folder", "etc"), "etc")))
+          .link(.diff(image, old.number, new.number).with("directory", "etc"), "etc")))
     }
     return .group(nodes)
   }
 
   // MARK: Files
 
-  private func files(_ folders: ChangedFolders, _ folder: [UInt8]) -> HTML {
+  private func files(_ directories: ChangedDirectories, _ directory: [UInt8]) -> HTML {
     let after = call.request.query.bytes("after")
-    let list = folders.children(of: folder, after: after)
-    let title = folder.isEmpty ? "Files" : "Files below \(printable(folder))"
-    let here = SiteURL.diff(image, old.number, new.number).with("folder", folder)
+    let list = directories.children(of: directory, after: after)
+    let title = directory.isEmpty ? "Files" : "Files below \(printable(directory))"
+    let here = SiteURL.diff(image, old.number, new.number).with("directory", directory)
     var nodes: [HTML] = [.heading(title, id: "files")]
     if list.rows.isEmpty {
       return .group(nodes + [.paragraph(.text("No file changed, apart from times."))])
@@ -207,26 +207,26 @@ struct DiffPage {
         [
           .text(""), .main("Name"), .number("Added"), .number("Removed"), .number("Changed"),
           .wideNumber("Growth"),
-        ], list.rows.map { row($0, folder) }))
+        ], list.rows.map { row($0, directory) }))
     if let next = list.next {
       nodes.append(.paragraph(.link(here.with("after", next), "More")))
     }
-    if folder.isEmpty { nodes.append(others(folders)) }
+    if directory.isEmpty { nodes.append(others(directories)) }
     return .group(nodes)
   }
 
-  private func row(_ item: ChangedFolders.Row, _ folder: [UInt8]) -> [HTML] {
-    let path = folder.isEmpty ? item.name : folder + [0x2f] + item.name
+  private func row(_ item: ChangedDirectories.Row, _ directory: [UInt8]) -> [HTML] {
+    let path = directory.isEmpty ? item.name : directory + [0x2f] + item.name
     let names = path.split(separator: 0x2f).map(Array.init)
-    func number(_ value: Int) -> HTML { value == 0 ? .nothing : .text("\(value)") }
+    func number(_ value: Int) -> HTML { value == 0 ? .nothing : .number(value) }
     let growth = HTML.text(
       item.counts.bytes == 0
         ? "" : (item.counts.bytes < 0 ? "−" : "+") + sizeText(item.counts.bytes.magnitude))
     let counts = [
       number(item.counts.added), number(item.counts.removed), number(item.counts.changed), growth,
     ]
-    if item.isFolder {
-      let url = SiteURL.diff(image, old.number, new.number).with("folder", path).to("files")
+    if item.isDirectory {
+      let url = SiteURL.diff(image, old.number, new.number).with("directory", path).to("files")
       return [item.kind?.sign ?? .nothing, .group([.link(url, .name(item.name)), .text("/")])]
         + counts
     }
@@ -238,13 +238,13 @@ struct DiffPage {
   }
 
   /// The changed parts of the image outside of its root tree.
-  private func others(_ folders: ChangedFolders) -> HTML {
-    if folders.others.isEmpty { return .nothing }
+  private func others(_ directories: ChangedDirectories) -> HTML {
+    if directories.others.isEmpty { return .nothing }
     return .group([
       .heading("Other parts of the image"),
       .table(
         "Other parts", [.text(""), .main("Path")],
-        folders.others.prefix(Self.packageLimit).map { [$0.kind.sign, .name($0.path)] }),
+        directories.others.prefix(Self.packageLimit).map { [$0.kind.sign, .name($0.path)] }),
     ])
   }
 }

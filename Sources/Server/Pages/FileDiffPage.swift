@@ -31,7 +31,7 @@ struct FileDiffPage {
     if (after ?? before)?.entry.kind == .directory {
       return .redirect(
         SiteURL.diff(image, old.number, new.number)
-          .with("folder", path.joined(separator: [UInt8(ascii: "/")])).to("files"))
+          .with("directory", path.joined(separator: [UInt8(ascii: "/")])).to("files"))
     }
     let content = [links(before, after), attributes(before, after), try text(before, after)]
     let range = SiteURL.diff(image, old.number, new.number)

@@ -49,7 +49,7 @@ struct HealthPage {
         .group([
           when(state.verified), .text(" "),
           (state.problems ?? 0) > 0
-            ? .mark(.warning, .text(count(state.problems ?? 0, "problem")))
+            ? .mark(.warning, .text(countText(state.problems ?? 0, "problem")))
             : state.verified == nil ? .nothing : .mark(.good, .text("no problem")),
         ])
       ), ("Garbage collected", when(state.collected)), ("Recompressed", when(state.optimized)),
@@ -99,18 +99,18 @@ struct HealthPage {
     return .group([
       .heading("Contents", id: "contents"),
       .terms([
-        ("Images", .text("\(statistics.images)")),
+        ("Images", .number(statistics.images)),
         (
           "Snapshots",
           .group([
-            .text("\(statistics.snapshots), "), .size(statistics.contentBytes),
+            .text("\(numberText(statistics.snapshots)), "), .size(statistics.contentBytes),
             .text(" without deduplication"),
           ])
         ),
         (
           "Packs",
           .group([
-            .text("\(contents.packs), "), .size(contents.packBytes), .text(" of "),
+            .text("\(numberText(contents.packs)), "), .size(contents.packBytes), .text(" of "),
             .size(contents.rawBytes), .text(" before compression"),
           ])
         ), ("Index", .size(statistics.indexBytes)), ("Caches", .size(statistics.cacheBytes)),
@@ -128,11 +128,12 @@ struct HealthPage {
   private var commands: HTML {
     .group([
       .heading("Commands"),
-      .terms([
-        ("Check everything", .command("imgstore verify --deep")),
-        ("Examine the installation", .command("imgstore doctor")),
-        ("Do the nightly work", .command("imgstore maintain")),
-      ]),
+      .terms(
+        [
+          ("Check everything", .command("imgstore verify --deep")),
+          ("Examine the installation", .command("imgstore doctor")),
+          ("Do the nightly work", .command("imgstore maintain")),
+        ], isStacked: true),
     ])
   }
 }

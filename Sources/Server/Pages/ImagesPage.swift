@@ -72,8 +72,10 @@ struct ImagesPage {
       .tag(
         "div", .style("sub"),
         content: [
-          .time(latest.snapshot.created),
-          .text(", " + ageText(latest.snapshot.created, now: call.now)),
+          .time(latest.snapshot.created), .text(" "),
+          .tag(
+            "span", .style("n"),
+            text: "(\(ageText(latest.snapshot.created, now: call.now)))"),
         ]),
     ])
     return [
@@ -87,11 +89,11 @@ struct ImagesPage {
       return .mark(.warning, .text(change.isRunning ? "changing" : "unfinished"))
     }
     let checked = image.lastChecked.map { "checked " + ageText($0, now: call.now) }
-    let sub = HTML.tag("div", .style("sub"), text: checked ?? "")
+    let sub = HTML.tag("div", .style("sub n"), text: checked ?? "")
     switch state.isChanged(image) {
     case true: return .group([.mark(.warning, .text("changed")), sub])
     case false: return .group([.mark(.good, .text("unchanged")), sub])
-    case nil: return .tag("span", .style("sub"), text: "not checked")
+    case nil: return .tag("span", .style("sub n"), text: "not checked")
     }
   }
 

@@ -45,18 +45,7 @@ struct LineChart {
     let area =
       ["\(Self.number(x(0))),\(base)"] + curve
       + ["\(Self.number(x(points.count - 1))),\(base)"]
-    var nodes: [HTML] = []
-    for part in [0.0, 0.5, 1.0] {
-      let line = y(scale * part)
-      nodes += [
-        .tag(
-          "line", .style("grid"), HTMLAttribute("x1", Self.left), HTMLAttribute("x2", Self.width),
-          HTMLAttribute("y1", line), HTMLAttribute("y2", line)),
-        .tag(
-          "text", .style("end"), HTMLAttribute("x", Self.left - 8), HTMLAttribute("y", line + 4),
-          text: sizeText(UInt64(scale * part))),
-      ]
-    }
+    var nodes = Self.lines(scale, y)
     nodes += [
       .tag("polygon", .style("area"), HTMLAttribute("points", area.joined(separator: " "))),
       .tag("polyline", .style("curve"), HTMLAttribute("points", curve.joined(separator: " "))),
@@ -84,6 +73,21 @@ struct LineChart {
             "\(title): \(sizeText(first.bytes)) at first, \(sizeText(last.bytes)) at last"),
           content: nodes),
       ])
+  }
+
+  /// The horizontal lines, with the sizes that they mean.
+  private static func lines(_ scale: Double, _ y: (Double) -> Double) -> [HTML] {
+    [0.0, 0.5, 1.0].flatMap { part -> [HTML] in
+      let line = y(scale * part)
+      return [
+        .tag(
+          "line", .style("grid"), HTMLAttribute("x1", left), HTMLAttribute("x2", width),
+          HTMLAttribute("y1", line), HTMLAttribute("y2", line)),
+        .tag(
+          "text", .style("end"), HTMLAttribute("x", left - 8), HTMLAttribute("y", line + 4),
+          text: sizeText(UInt64(scale * part))),
+      ]
+    }
   }
 
   private func dot(_ point: Point, _ x: Double, _ y: Double) -> HTML {

@@ -49,7 +49,9 @@ struct SnapshotPage {
       ),
       (
         "Content",
-        .group([.size(snapshot.contentBytes), .text(", \(count(snapshot.entryCount, "entry"))")])
+        .group([
+          .size(snapshot.contentBytes), .text(", \(countText(snapshot.entryCount, "entry"))"),
+        ])
       ),
       ("Id", .tag("code", .style("id"), text: committed.id.hex)),
     ]
@@ -99,7 +101,7 @@ struct SnapshotPage {
           .diff(image, older.committed.number, number), "Changes since @\(older.committed.number)"))
     }
     if call.opener.remote == nil {
-      links.append(.link(SiteURL.space.with("snapshot", name), "Space by folder and package"))
+      links.append(.link(SiteURL.space.with("snapshot", name), "Space by directory and package"))
     }
     return .tag("ul", .style("links"), content: links.map { .tag("li", content: [$0]) })
   }
@@ -117,7 +119,7 @@ struct SnapshotPage {
     ]
     return .group([
       .heading("Use it", id: "use"),
-      .terms(rows.map { ($0, .command($1)) }),
+      .terms(rows.map { ($0, .command($1)) }, isStacked: true),
     ])
   }
 

@@ -1,4 +1,4 @@
-// The page of the use of space: the store by image and snapshot, and a snapshot by folder and package.
+// The page of the use of space: the store by image and snapshot, and a snapshot by directory and package.
 
 import HTTPServer
 import Images
@@ -52,7 +52,7 @@ struct SpacePage {
         ("On disk", .size(images.storeBytes)),
         (
           "Packs",
-          .group([.size(images.packBytes), .text(" in \(count(images.packs, "pack"))")])
+          .group([.size(images.packBytes), .text(" in \(countText(images.packs, "pack"))")])
         ),
         (
           "To be freed",
@@ -87,13 +87,13 @@ struct SpacePage {
     let image = chosen.snapshot.image
     guard let space = try call.space.tree(call.workspace, chosen) else { return .nothing }
     var nodes: [HTML] = [
-      .heading("Folders of \(image)@\(chosen.number)", id: "folders"),
+      .heading("Directories of \(image)@\(chosen.number)", id: "directories"),
       .paragraph(
         .text("Sizes are those of the files before compression, in all "), .size(space.bytes),
-        .text(" in \(count(space.files, "file"))."), .text(" "),
+        .text(" in \(countText(space.files, "file"))."), .text(" "),
         .link(.snapshot(image, chosen.number), "The snapshot")),
-      folderMap(chosen, space).html,
-      shares("Folders", space.directories, space.bytes) { share in
+      directoryMap(chosen, space).html,
+      shares("Directories", space.directories, space.bytes) { share in
         .link(.file(image, chosen.number, Self.names(share.name)), .message(share.name))
       },
     ]
@@ -104,7 +104,7 @@ struct SpacePage {
         shares("Packages", space.packages, space.bytes) { .foreign($0.name) },
         .paragraph(
           .text("Files of no package: "), .size(space.unowned.bytes),
-          .text(" in \(count(space.unowned.files, "file"))")),
+          .text(" in \(countText(space.unowned.files, "file"))")),
       ]
     }
     return .group(nodes)
@@ -115,13 +115,13 @@ struct SpacePage {
     (bytes(fromPrintable: path) ?? []).split(separator: 0x2f).map(Array.init)
   }
 
-  private func folderMap(_ chosen: CommittedSnapshot, _ space: TreeSpace) -> Treemap {
+  private func directoryMap(_ chosen: CommittedSnapshot, _ space: TreeSpace) -> Treemap {
     func url(_ name: String) -> SiteURL {
       .file(chosen.snapshot.image, chosen.number, Self.names(name))
     }
     let tops = space.directories.filter { !$0.name.contains("/") }
     return Treemap(
-      title: "Files by folder",
+      title: "Files by directory",
       items: tops.map { top in
         let below = space.directories.filter { $0.name.hasPrefix(top.name + "/") }
         let rest = below.reduce(top.bytes) { $0 - min($0, $1.bytes) }
@@ -154,7 +154,7 @@ struct SpacePage {
       shares.prefix(Self.maxRows).map { share in
         let permille = total == 0 ? 0 : Int(Double(share.bytes) / Double(total) * 1000 + 0.5)
         return [
-          name(share), .text("\(share.files)"), .size(share.bytes),
+          name(share), .number(share.files), .size(share.bytes),
           .text("\(permille / 10).\(permille % 10) %"),
         ]
       })

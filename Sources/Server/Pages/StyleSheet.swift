@@ -75,7 +75,7 @@ enum StyleSheet {
     tbody tr:last-child td { border-bottom: 0; }
     tbody tr:hover { background: var(--soft); }
     .num { text-align: right; white-space: nowrap; }
-    .main { width: 60%; }
+    .main { width: 45%; }
     .n, time { font-variant-numeric: tabular-nums; white-space: nowrap; }
     .sub { color: var(--quiet); font-size: .85rem; }
     .narrow { display: none; }
@@ -100,8 +100,10 @@ enum StyleSheet {
       .wide { display: none; }
       .narrow { display: block; }
       .main { width: auto; }
-      .terms { grid-template-columns: 1fr; gap: 0; }
-      .terms dd { margin-bottom: .5rem; }
+      .terms { grid-template-columns: fit-content(36%) minmax(0, 1fr); gap: .35rem .9rem; }
+      .terms.stacked { grid-template-columns: 1fr; gap: 0; }
+      .terms.stacked dd { margin-bottom: .5rem; }
+      .sub.n, .sub .n { white-space: normal; }
       td, th { padding-left: .4rem; padding-right: .4rem; }
     }
 
@@ -154,7 +156,8 @@ enum StyleSheet {
     .map a:focus-visible rect, .map a:hover rect { stroke: var(--link); stroke-width: 3; }
     .map .c1 { fill: var(--c1); } .map .c2 { fill: var(--c2); } .map .c3 { fill: var(--c3); }
     .map .c4 { fill: var(--c4); } .map .c5 { fill: var(--c5); } .map .c6 { fill: var(--c6); }
-    @media (max-width: 640px) { .map text, .chart text { font-size: 22px; } .map .small { display: none; } }
+    @media (max-width: 640px) { .chart text { font-size: 22px; } .map text { font-size: 26px; }
+      .map .small, .map .above { display: none; } }
     @media (prefers-reduced-motion: no-preference) { a, button { transition: color .1s; } }
 
     """

@@ -73,7 +73,7 @@ struct TimelinePage {
         snapshot.message.isEmpty ? .nothing : .foreign(snapshot.message), .text(" "), .group(marks),
         .tag("div", .style("sub narrow"), content: [changes]),
       ]),
-      .text("\(snapshot.entryCount)"), .size(snapshot.contentBytes), changes,
+      .number(snapshot.entryCount), .size(snapshot.contentBytes), changes,
     ]
   }
 

@@ -75,10 +75,15 @@ struct Treemap {
     let letters = Int((box.width - 8) / 6.8)
     if letters >= 3, box.height >= 16 {
       let text = name.count > letters ? String(name.prefix(letters - 1)) + "…" : name
+      // Small screens have letters of twice the size.
+      let isSmall = Double(text.count) * 15 > box.width - 8 || box.height < 50
       nodes.append(
         .tag(
-          "text", .style(box.width < 220 || box.height < 40 ? "small" : "large"),
-          HTMLAttribute("x", box.x + 5), HTMLAttribute("y", box.y + 13), text: text))
+          "text",
+          .style(
+            !item.parts.isEmpty ? "above" : isSmall ? "small" : "large"),
+          HTMLAttribute("x", box.x + 5), HTMLAttribute("y", box.y + 5),
+          HTMLAttribute("dy", "0.75em"), text: text))
     }
     guard let url = item.url else { return .tag("g", content: nodes) }
     return .tag("a", .href(url), HTMLAttribute("aria-label", label), content: nodes)

@@ -10,7 +10,7 @@ ELEMENTS = set("html head meta title link script body a header nav ul ol li main
 VOID = {"meta", "link", "br", "input", "hr"}
 ATTRIBUTES = set("lang charset name content rel type href src defer class aria-label aria-current aria-hidden id tabindex "
                  "title datetime scope role action method value selected viewbox x y x1 x2 y1 y2 cx cy r width height "
-                 "points".split())
+                 "points dy".split())
 problems = []
 
 

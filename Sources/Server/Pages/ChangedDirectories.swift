@@ -1,4 +1,4 @@
-// The changed entries of a comparison, counted by folder.
+// The changed entries of a comparison, counted by directory.
 
 import Images
 
@@ -23,8 +23,8 @@ enum ChangeKind {
   }
 }
 
-/// Counts changed entries by folder.
-struct ChangedFolders {
+/// Counts changed entries by directory.
+struct ChangedDirectories {
   private static let limit = 500
 
   /// The number of changed entries, and by how many bytes they grew.
@@ -35,7 +35,7 @@ struct ChangedFolders {
     var bytes: Int64 = 0
 
     mutating func add(_ change: TreeChange) {
-      switch ChangedFolders.kind(change) {
+      switch ChangedDirectories.kind(change) {
       case .added: added += 1
       case .removed: removed += 1
       case .changed: changed += 1
@@ -46,13 +46,13 @@ struct ChangedFolders {
     }
   }
 
-  /// A folder with changed entries, or a changed entry.
+  /// A directory with changed entries, or a changed entry.
   struct Row {
     let name: [UInt8]
-    /// The change of the entry itself; nil for a folder that did not change itself.
+    /// The change of the entry itself; nil for a directory that did not change itself.
     var kind: ChangeKind?
     var fields: [String] = []
-    var isFolder = false
+    var isDirectory = false
     var counts = Counts()
   }
 
@@ -90,12 +90,12 @@ struct ChangedFolders {
     }
   }
 
-  /// Returns what changed in a folder, in byte order, and the cursor of the rest.
+  /// Returns what changed in a directory, in byte order, and the cursor of the rest.
   /// - Parameters:
-  ///   - folder: its path in the tree; empty for the top.
+  ///   - directory: its path in the tree; empty for the top.
   ///   - after: the name after which the rows begin.
-  func children(of folder: [UInt8], after: [UInt8]?) -> (rows: [Row], next: [UInt8]?) {
-    let prefix = folder.isEmpty ? [] : folder + [0x2f]
+  func children(of directory: [UInt8], after: [UInt8]?) -> (rows: [Row], next: [UInt8]?) {
+    let prefix = directory.isEmpty ? [] : directory + [0x2f]
     var rows: [[UInt8]: Row] = [:]
     for change in changes {
       let path = change.address.path.bytes
@@ -106,11 +106,11 @@ struct ChangedFolders {
       if name.count == rest.count {
         row.kind = Self.kind(change)
         let sides = change.sides
-        row.isFolder = row.isFolder || (sides.new ?? sides.old)?.kind == .directory
+        row.isDirectory = row.isDirectory || (sides.new ?? sides.old)?.kind == .directory
         if case .changed(_, _, let fields) = change.kind { row.fields = fields.names }
-        if !row.isFolder { row.counts.add(change) }
+        if !row.isDirectory { row.counts.add(change) }
       } else {
-        row.isFolder = true
+        row.isDirectory = true
         row.counts.add(change)
       }
       rows[name] = row
