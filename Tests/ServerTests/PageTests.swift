@@ -142,6 +142,21 @@ import Testing
     #expect(response.text.contains("<h1>"))
   }
 
+  @Test func `a tree of the greatest depth is compared and measured`() throws {
+    let node = try TestNode(image: "deep")
+    _ = try node.open().snapshot("deep")
+    try node.run(
+      "cd img/rootimg; for i in $(seq 1900); do mkdir d; cd d; done; echo deep >file")
+    _ = try node.open().snapshot("deep")
+    let opener = WorkspaceOpener(node.workspace.options) { _ in }
+    for url in ["/images/deep/diff/1..2", "/images/deep/diff/2..1", "/space?snapshot=deep@2"] {
+      let response = PageRoutes(opener).respond(to: try ServedNode.request(url))
+      #expect(response.status == .ok, "\(response.text)")
+    }
+    let url = "/api/v1/diff?old=deep@1&new=deep@2"
+    #expect(APIRoutes(opener).respond(to: try ServedNode.request(url)).status == .ok)
+  }
+
   @Test func `the files of pages have their digest as a name`() throws {
     let site = try ServedNode.shared.get()
     let text = try site.body("/")
