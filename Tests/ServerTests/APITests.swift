@@ -138,7 +138,12 @@ private func code(_ text: String) throws -> String? {
     ("/api/v1/images/%FF/snapshots", 400, "invalid-name"),
     ("/api/v1/images/img/snapshots?after=x", 400, "usage"),
     ("/api/v1/usage?snapshots=yes", 400, "usage"),
-    ("/api/v1/diff?old=img@1", 400, "usage"), ("/api/v1/none", 404, "not-found"),
+    ("/api/v1/diff?old=img@1", 400, "usage"),
+    ("/api/v1/diff?old=/img@1&new=img@2", 404, "image-not-found"),
+    ("/api/v1/diff?old=remote/img@1&new=img@2", 404, "image-not-found"),
+    ("/api/v1/diff?old=@1&new=img@2", 404, "image-not-found"),
+    ("/api/v1/diff?old=img@1:etc&new=img@2", 400, "invalid-reference"),
+    ("/api/v1/diff?old=img@live&new=img@2", 400, "invalid-reference"), ("/api/v1/none", 404, "not-found"),
     ("/api/v1", 404, "not-found"), ("/api/v2/images", 404, "not-found"),
     ("/api/v1/images/", 404, "not-found"),
   ]) func `a failure has a status and a code`(

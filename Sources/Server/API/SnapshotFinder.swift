@@ -1,7 +1,8 @@
 // Finds what URLs name: IMAGE, and REF after it.
 //
 // 1. A URL has the whole name of an image. A part of a name, which commands accept, is not found.
-// 2. `IMAGE@live` is refused: the server reads stores only.
+// 2. A name with "/" is not found: to commands it would be a directory, or an image at a remote.
+// 3. `IMAGE@live` is refused: the server reads stores only.
 
 import HTTPServer
 import Images
@@ -18,6 +19,7 @@ struct SnapshotFinder {
   /// Returns an image.
   /// - Throws: `ImageError` (`imageNotFound`).
   func image(_ name: String) throws -> ImageSummary {
+    try SnapshotFinder.requirePlain(name)
     guard let image = try workspace.images().first(where: { $0.name == name }) else {
       throw SnapshotFinder.noImage(name)
     }
@@ -27,6 +29,7 @@ struct SnapshotFinder {
   /// Returns the reference of an image for the functions of `Workspace`.
   /// - Throws: `ImageError` (`imageNotFound`) if no image has the name.
   func imageReference(_ name: String) throws -> String {
+    try SnapshotFinder.requirePlain(name)
     if opener.remote == nil { _ = try image(name) }
     return opener.reference(name)
   }
@@ -34,6 +37,7 @@ struct SnapshotFinder {
   /// Returns the snapshot `IMAGE@REF`.
   /// - Throws: `ImageError`: `snapshotNotFound` if there is none, `ForgottenSnapshot` if it was removed.
   func snapshot(_ image: String, _ ref: String) throws -> CommittedSnapshot {
+    try SnapshotFinder.requirePlain(image)
     let reference = try Reference(opener.reference("\(image)@\(ref)"))
     guard reference.selector != .live else {
       throw ImageError(
@@ -69,6 +73,12 @@ struct SnapshotFinder {
     }
     guard let latest = history.entries.first?.committed.number, number < latest else { return nil }
     return ForgottenSnapshotError(name: "\(image)@\(number)")
+  }
+
+  private static func requirePlain(_ name: String) throws {
+    if name.isEmpty || name.utf8.contains(where: { "/@:".utf8.contains($0) || $0 < 0x20 }) {
+      throw noImage(name)
+    }
   }
 
   private static func noImage(_ name: String) -> ImageError {
