@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The pages in a real browser: browser-test.sh BINARY, or the pictures of the documents: browser-test.sh BINARY FOLDER.
 # Needs chromium with its driver (Debian: chromium, chromium-driver), and python3 with venv. The first run installs
-# selenium and axe-core-python from PyPI below .build.
+# selenium, axe-core-python and pillow from PyPI below .build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for tool in chromium chromedriver python3; do
@@ -10,7 +10,7 @@ done
 environment=.build/browser-test
 if [ ! -e "$environment/ready" ]; then
   python3 -m venv "$environment"
-  "$environment/bin/pip" install --quiet selenium==4.51.0 axe-core-python==0.1.0
+  "$environment/bin/pip" install --quiet selenium==4.51.0 axe-core-python==0.1.0 pillow==13.0.0
   touch "$environment/ready"
 fi
 if [ $# -gt 1 ]; then

@@ -124,10 +124,21 @@ def every_view(site):
         browser.close()
 
 
+def check_fields(site):
+    """Each field occurs once, and types are not guessed."""
+    import urllib.request
+    for view in ("/", "/images/compute/4/raw/etc/motd", "/api/v1/images"):
+        with urllib.request.urlopen(site.url + view) as answer:
+            for name, value in (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")):
+                expect(answer.headers.get_all(name) == [value], f"{view}: {name} is {answer.headers.get_all(name)}")
+            expect(len(answer.headers.get_all("Content-Security-Policy")) == 1, f"{view}: no policy, or several")
+
+
 def main():
     check_the_checker()
     with Site(sys.argv[1]) as site:
         click_through(site)
+        check_fields(site)
         every_view(site)
     if failures:
         sys.exit(f"{len(failures)} failures")

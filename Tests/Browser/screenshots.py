@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 from browser import Browser
 from server import Site
 
@@ -18,7 +20,10 @@ def main():
             browser = Browser(width, 900, scheme)
             for name, view in VIEWS.items():
                 browser.open(site.url + view)
-                browser.screenshot(folder / f"{name}-{width}-{scheme}.png", height=1000 if width > 600 else 1400)
+                file = folder / f"{name}-{width}-{scheme}.png"
+                browser.screenshot(file, height=1000 if width > 600 else 1400)
+                # Pages have few colours, and small files suit a repository.
+                Image.open(file).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(file, optimize=True)
             browser.close()
 
 

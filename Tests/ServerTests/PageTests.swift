@@ -28,7 +28,6 @@ import Testing
     let policy = try #require(response.header("Content-Security-Policy"))
     #expect(policy.hasPrefix("default-src 'none'; style-src 'self'; script-src 'self';"))
     #expect(!policy.contains("unsafe"))
-    #expect(response.header("X-Content-Type-Options") == "nosniff")
     #expect(response.header("Referrer-Policy") == "no-referrer")
     let text = response.text
     #expect(text.hasPrefix("<!doctype html>"))

@@ -81,7 +81,7 @@ struct HistoryReader: Collaborator {
   ) throws -> ImageHistory {
     precondition(limit > 0)
     if let remote = try RemoteReader(context).remoteName(of: name) {
-      return try RemoteReader(context).history(of: name, at: remote, limit: limit)
+      return try RemoteReader(context).history(of: name, at: remote, limit: limit, before: before)
     }
     let refs = try context.store().refs
     let (image, numbers) = try SnapshotResolver(context).findHistory(name)

@@ -39,6 +39,14 @@ extension Workspace {
   }
 }
 
+extension Workspace {
+  /// Returns the images that have snapshots at a remote, sorted by name.
+  /// - Throws: `ImageError` (`notFound`) if there is no such remote; `remoteUnavailable` and other errors of it.
+  public func images(at remote: String) throws -> [ImageSummary] {
+    try RemoteReader(context).images(at: remote)
+  }
+}
+
 /// Lists images.
 struct ImageLister: Collaborator {
   let context: Context

@@ -38,23 +38,39 @@ struct RemoteReader: Collaborator {
   }
 
   /// Returns the history of an image at a remote, latest first.
-  func history(of text: String, at name: String, limit: Int) throws -> ImageHistory {
+  /// - Parameter before: lists only snapshots with smaller numbers.
+  func history(
+    of text: String, at name: String, limit: Int, before: Int = .max
+  ) throws -> ImageHistory {
     let remote = try open(name)
     let selection = HistorySelection(source: remote.source)
     let image = try selection.image(named: String(text.dropFirst(name.count + 1)))
     let history = try remote.source.history(of: image)
     var entries: [LogEntry] = []
-    for item in history.snapshots.reversed().prefix(limit) {
+    for item in history.snapshots.reversed().filter({ $0.number < before }).prefix(limit) {
       entries.append(
         LogEntry(
           committed: try read(item, of: image, remote, name),
           tags: history.tags.filter { $0.value == item.number }.keys.sorted(),
           pin: history.pins[item.number], isSigned: false))
     }
-    guard !entries.isEmpty else {
+    guard !entries.isEmpty || before < .max else {
       throw ImageError(.snapshotNotFound, "image \(name)/\(image)", "has no snapshot")
     }
     return ImageHistory(entries: entries, unreadable: [], damagedMarks: [])
+  }
+
+  /// Returns the images of a remote with their latest snapshots, sorted by name.
+  func images(at name: String) throws -> [ImageSummary] {
+    let remote = try open(name)
+    return try remote.source.images().sorted { $0.text < $1.text }.compactMap { image in
+      let history = try remote.source.history(of: image)
+      guard let last = history.snapshots.last else { return nil }
+      return ImageSummary(
+        name: image.text, isDefined: false, provisioning: nil, directory: nil,
+        snapshots: history.snapshots.count, latest: try read(last, of: image, remote, name),
+        lastChecked: nil, unreadable: [], unfinished: nil)
+    }
   }
 
   private func read(

@@ -7,7 +7,7 @@ import Images
 enum ImageAnswers {
   static func images(_ call: APICall) throws -> HTTPResponse {
     let limit = try call.parameters.limit
-    var images = try call.workspace.images()
+    var images = try SnapshotFinder(call.workspace, call.opener).images()
     if let after = call.parameters.after {
       images.removeAll { !precedes(after, Array($0.name.utf8)) }
     }
@@ -64,6 +64,7 @@ enum ImageAnswers {
   static func tags(_ call: APICall) throws -> HTTPResponse {
     let name = call.parameters.text("image")
     _ = try SnapshotFinder(call.workspace, call.opener).imageReference(name)
+    try requireStore(call, "the list of tags")
     return try .document(
       TagsJSON(
         tags: try call.workspace.tags(of: name).map {
@@ -71,9 +72,18 @@ enum ImageAnswers {
         }, damagedMarks: try call.workspace.damagedMarks(of: name).filter { $0.kind == .tag }))
   }
 
+  /// Refuses what only a store can answer.
+  static func requireStore(_ call: APICall, _ subject: String) throws {
+    if call.opener.remote == nil { return }
+    throw ImageError(
+      .unsupported, subject, "is not known for a remote",
+      hint: "'imgstore pull' fetches the snapshots to the store")
+  }
+
   static func history(_ call: APICall) throws -> HTTPResponse {
     let image = try SnapshotFinder(call.workspace, call.opener)
       .imageReference(call.parameters.text("image"))
+    try requireStore(call, "the history of a path")
     return try .document(
       PathHistoryJSON(
         changes: try call.workspace.log(
@@ -124,6 +134,7 @@ enum EntryAnswers {
 
   static func blame(_ call: APICall) throws -> HTTPResponse {
     let snapshot = try call.snapshot()
+    try ImageAnswers.requireStore(call, "the origin of a path")
     let outcome = try call.workspace.blame(
       try Reference(snapshot.name), path: call.parameters.path)
     return try .document(

@@ -43,10 +43,10 @@ enum ErrorAnswer {
 }
 
 extension HTTPResponse {
-  /// Fields for everything that a browser must neither guess, embed nor pass on.
+  /// Fields for everything that a browser must neither embed nor pass on. `HTTPServer` adds that it must not
+  /// guess types.
   static let safetyFields: [(name: String, value: String)] = [
-    ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"), ("Cross-Origin-Resource-Policy", "same-origin"),
   ]
 
   /// Returns an answer that is a JSON text.

@@ -2,7 +2,7 @@
 //
 // 1. A browser never shows it as a page: it is a download, without a type that could be executed.
 // 2. A small content is sent from memory. A large one is written to a file without a name, which clients follow
-//    while it grows. The number of such files at a time is bounded.
+//    while it grows. The number of such files is bounded, and requests for one content share its file.
 
 import HTTPServer
 import Images
@@ -12,7 +12,6 @@ import Platform
 enum FileContent {
   static let maxBytesInMemory: UInt64 = 4 << 20
   static let maxFiles = 4
-  private static let openFiles = Monitor(0)
 
   /// Returns the answer with the content of a file.
   /// - Throws: `ImageError` (`busy`) if too many contents are being written, `SystemError`, `StoreError`.
@@ -41,44 +40,60 @@ enum FileContent {
     return response
   }
 
+  /// The files with large contents, which later requests and parts of one download share.
+  private static let kept = Monitor<[(id: String, file: GrowingFile)]>([])
+
   private static func growing(
     _ workspace: Workspace, _ reader: SnapshotReader, _ file: LocatedEntry
   ) throws -> GrowingFile {
-    let isFree = openFiles.withLock { count -> Bool in
-      guard count < maxFiles else { return false }
-      count += 1
-      return true
-    }
-    guard isFree else {
-      throw ImageError(
-        .busy, "the server", "is writing \(maxFiles) large files already",
-        hint: "Repeat the request in some seconds")
-    }
-    do {
-      let fileSystem = KernelFileSystem.shared
-      let descriptor = try fileSystem.openNamelessFile(in: temporaryDirectoryPath)
-      let growing = GrowingFile(descriptor, totalBytes: file.entry.sizeBytes)
-      try startDetachedThread {
-        defer { openFiles.withLock { $0 -= 1 } }
-        // The workspace holds the lease of the store until the last byte is read.
-        defer { withExtendedLifetime(workspace) {} }
-        do {
-          var written: UInt64 = 0
-          try reader.read(file) { part in
-            try fileSystem.write(descriptor.raw, part)
-            written += UInt64(part.count)
-            growing.report(.growing(availableBytes: written))
-          }
-          growing.report(
-            written == file.entry.sizeBytes ? .finished(sizeBytes: written) : .failed)
-        } catch {
-          growing.report(.failed)
+    let id = file.entry.blob?.hex ?? ""
+    let (growing, isNew) = try kept.withLock { kept in
+      kept.removeAll { $0.file.progress == .failed }
+      if let known = kept.first(where: { $0.id == id }) { return (known.file, false) }
+      if kept.count >= maxFiles {
+        // A file that clients still follow stays on disk until the last one has it.
+        let complete = kept.firstIndex {
+          if case .finished = $0.file.progress { true } else { false }
         }
+        guard let complete else {
+          throw ImageError(
+            .busy, "the server", "is writing \(maxFiles) large files already",
+            hint: "Repeat the request in some seconds")
+        }
+        kept.remove(at: complete)
       }
-      return growing
+      let new = GrowingFile(
+        try KernelFileSystem.shared.openNamelessFile(in: temporaryDirectoryPath),
+        totalBytes: file.entry.sizeBytes)
+      kept.append((id, new))
+      return (new, true)
+    }
+    guard isNew else { return growing }
+    do {
+      try startDetachedThread {
+        // The workspace holds the lease of the store until the last byte is read.
+        withExtendedLifetime(workspace) { write(file, reader, to: growing) }
+      }
     } catch {
-      openFiles.withLock { $0 -= 1 }
+      growing.report(.failed)
       throw error
+    }
+    return growing
+  }
+
+  private static func write(
+    _ file: LocatedEntry, _ reader: SnapshotReader, to growing: GrowingFile
+  ) {
+    do {
+      var written: UInt64 = 0
+      try reader.read(file) { part in
+        try KernelFileSystem.shared.write(growing.descriptor.raw, part)
+        written += UInt64(part.count)
+        growing.report(.growing(availableBytes: written))
+      }
+      growing.report(written == file.entry.sizeBytes ? .finished(sizeBytes: written) : .failed)
+    } catch {
+      growing.report(.failed)
     }
   }
 

@@ -16,11 +16,16 @@ struct SnapshotFinder {
     (self.workspace, self.opener) = (workspace, opener)
   }
 
+  /// Returns all images: those of the store, or of the remote that is served.
+  func images() throws -> [ImageSummary] {
+    try opener.remote.map { try workspace.images(at: $0) } ?? workspace.images()
+  }
+
   /// Returns an image.
   /// - Throws: `ImageError` (`imageNotFound`).
   func image(_ name: String) throws -> ImageSummary {
     try SnapshotFinder.requirePlain(name)
-    guard let image = try workspace.images().first(where: { $0.name == name }) else {
+    guard let image = try images().first(where: { $0.name == name }) else {
       throw SnapshotFinder.noImage(name)
     }
     return image
@@ -29,8 +34,7 @@ struct SnapshotFinder {
   /// Returns the reference of an image for the functions of `Workspace`.
   /// - Throws: `ImageError` (`imageNotFound`) if no image has the name.
   func imageReference(_ name: String) throws -> String {
-    try SnapshotFinder.requirePlain(name)
-    if opener.remote == nil { _ = try image(name) }
+    _ = try image(name)
     return opener.reference(name)
   }
 

@@ -18,7 +18,7 @@ struct FileText {
     let isBinary = bytes.prefix(32 << 10).contains(0)
     var links: [HTML] = [.link(page.rawURL, "Download")]
     let isBlamed = page.call.request.query.text("blame") == "1" && !isBinary
-    if !isBinary, !bytes.isEmpty {
+    if !isBinary, !bytes.isEmpty, page.call.opener.remote == nil {
       links.append(
         isBlamed
           ? .link(page.url(page.path), "Without origins")

@@ -11,6 +11,7 @@ struct HealthPage {
   init(_ call: PageCall) { self.call = call }
 
   func response() throws -> HTTPResponse {
+    // On a service node, this is the state of the cache.
     let state = try call.workspace.storeState()
     let statistics = try call.workspace.statistics()
     var content: [HTML] = state.unfinished.map(ImagesPage.unfinished)

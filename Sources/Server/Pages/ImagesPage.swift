@@ -11,8 +11,8 @@ struct ImagesPage {
   init(_ call: PageCall) { self.call = call }
 
   func response() throws -> HTTPResponse {
-    var images = try call.workspace.images()
-    let state = try call.workspace.storeState()
+    var images = try call.finder.images()
+    let state = try call.opener.remote == nil ? call.workspace.storeState() : nil
     let total = images.count
     if let after = call.request.query.bytes("after") {
       images.removeAll { !precedes(after, Array($0.name.utf8)) }
@@ -53,8 +53,10 @@ struct ImagesPage {
       ])
   }
 
-  private func row(_ image: ImageSummary, _ state: StoreState) -> [HTML] {
-    let kind = image.directory ?? image.provisioning?.text ?? "not defined"
+  private func row(_ image: ImageSummary, _ state: StoreState?) -> [HTML] {
+    let kind =
+      call.opener.remote.map { "at \($0)" } ?? image.directory ?? image.provisioning?.text
+      ?? "not defined"
     let name = HTML.group([
       .link(.image(image.name), .foreign(image.name)),
       .tag("div", .style("sub"), content: [.foreign(kind)]),
@@ -84,12 +86,13 @@ struct ImagesPage {
     ]
   }
 
-  private func live(_ image: ImageSummary, _ state: StoreState) -> HTML {
+  private func live(_ image: ImageSummary, _ state: StoreState?) -> HTML {
     if let change = image.unfinished {
       return .mark(.warning, .text(change.isRunning ? "changing" : "unfinished"))
     }
     let checked = image.lastChecked.map { "checked " + ageText($0, now: call.now) }
     let sub = HTML.tag("div", .style("sub n"), text: checked ?? "")
+    guard let state else { return .nothing }
     switch state.isChanged(image) {
     case true: return .group([.mark(.warning, .text("changed")), sub])
     case false: return .group([.mark(.good, .text("unchanged")), sub])

@@ -133,11 +133,12 @@ struct SnapshotPage {
     }
     func table(_ caption: String, _ components: [Snapshot.Component]) -> HTML {
       .table(
-        caption, [.text("Part"), .main("Path"), .number("Size"), .wide("SHA-256")],
+        caption,
+        [.text("Part"), .wide("Loaded from"), .main("Path"), .number("Size"), .wide("SHA-256")],
         components.prefix(Self.maxRows).map { component in
           let path = component.path.split(separator: 0x2f).map(Array.init)
           return [
-            .foreign(component.role.text),
+            .foreign(component.role.text), bootLink(component, path),
             .link(.part(image, number, path), .name(component.path)),
             component.entry.kind == .file ? .size(component.entry.sizeBytes) : .text(""),
             component.entry.blob.map { .tag("code", .style("id"), text: $0.hex) } ?? .text(""),
@@ -157,6 +158,14 @@ struct SnapshotPage {
       nodes += [.heading("Lists and scripts"), table("Lists and scripts", others)]
     }
     return .group(nodes)
+  }
+
+  /// The address from which nodes load a part; nothing for parts that are not loaded.
+  private func bootLink(_ component: Snapshot.Component, _ path: [[UInt8]]) -> HTML {
+    guard ["kernel", "ramdisk", "packed"].contains(component.role.text), let file = path.last else {
+      return .nothing
+    }
+    return .link(SiteURL([Array("boot".utf8), Array(name.utf8), file]), .name(file))
   }
 
   private func definition() -> HTML {

@@ -17,7 +17,9 @@ struct TimelinePage {
     // One more tells whether there are older ones, and what the last one is compared with.
     let history = try call.workspace.history(of: name, limit: Self.limit + 1, before: before)
     let page = Array(history.entries.prefix(Self.limit))
-    var content: [HTML] = try call.workspace.unfinished(of: image).map(ImagesPage.unfinished)
+    var content: [HTML] =
+      call.opener.remote == nil
+      ? try call.workspace.unfinished(of: image).map(ImagesPage.unfinished) : []
     content += history.unreadable.prefix(20).map { snapshot in
       .tag(
         "p", .style("note warning"),
