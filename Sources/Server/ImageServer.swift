@@ -54,9 +54,9 @@ public final class ImageServer: Sendable {
       ServerMetrics.text(counters.values, queued: queued.withLock { $0 }())
     }
     var routes = ServerRoutes(
-      boot: NotFoundHandler(), api: NotFoundHandler(),
+      boot: NotFoundHandler(), api: APIRoutes(opener),
       metrics: MetricsHandler(opener, server: serverMetrics, warn: report),
-      health: HealthHandler(opener, warn: report), pages: NotFoundHandler(),
+      health: HealthHandler(opener, warn: report), pages: PageRoutes(opener),
       isBootPublic: options.isBootPublic)
     switch configuration.access {
     case .open, .tokens: break

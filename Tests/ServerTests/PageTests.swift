@@ -3,6 +3,7 @@
 import Foundation
 import HTTPServer
 import Images
+import Platform
 import Server
 import TestSupport
 import Testing
@@ -148,12 +149,15 @@ import Testing
       "cd img/rootimg; for i in $(seq 1900); do mkdir d; cd d; done; echo deep >file")
     _ = try node.open().snapshot("deep")
     let opener = WorkspaceOpener(node.workspace.options) { _ in }
-    for url in ["/images/deep/diff/1..2", "/images/deep/diff/2..1", "/space?snapshot=deep@2"] {
-      let response = PageRoutes(opener).respond(to: try ServedNode.request(url))
-      #expect(response.status == .ok, "\(response.text)")
+    // The threads of the server have the same stack.
+    try runThreads(1) { _ in
+      for url in ["/images/deep/diff/1..2", "/images/deep/diff/2..1", "/space?snapshot=deep@2"] {
+        let response = PageRoutes(opener).respond(to: try ServedNode.request(url))
+        #expect(response.status == .ok, "\(response.text)")
+      }
+      let url = "/api/v1/diff?old=deep@1&new=deep@2"
+      #expect(APIRoutes(opener).respond(to: try ServedNode.request(url)).status == .ok)
     }
-    let url = "/api/v1/diff?old=deep@1&new=deep@2"
-    #expect(APIRoutes(opener).respond(to: try ServedNode.request(url)).status == .ok)
   }
 
   @Test func `the files of pages have their digest as a name`() throws {

@@ -2,6 +2,7 @@
 //
 // 1. `submit` never waits: it refuses work when the queue is full.
 // 2. After `stop`, the work that was accepted still runs.
+// 3. The threads have a stack for the deepest trees: handlers walk them.
 
 import Platform
 
@@ -24,7 +25,7 @@ final class WorkerPool: Sendable {
   /// - Throws: `SystemError` (EAGAIN) if the system grants none.
   init(threads: Int, limit: Int) throws(SystemError) {
     self.limit = limit
-    _ = try startWorkers(max(1, threads)) { [state] in
+    _ = try startWorkers(max(1, threads), stackBytes: treeStackBytes) { [state] in
       while let job = WorkerPool.next(state) {
         job()
         state.withLock { $0.running -= 1 }

@@ -70,7 +70,7 @@ public let diskThreadCount = max(processorCount, 8)
 
 /// The stack for code that walks trees of two thousand levels. A level takes up to 5 KB in debug code.
 /// The stack reserves address space only: untouched pages take no memory.
-private let treeStackBytes = 256 << 20
+public let treeStackBytes = 256 << 20
 /// The smallest stack that a deep tree fits in with release code, for limited address space.
 private let smallTreeStackBytes = 24 << 20
 
@@ -112,13 +112,16 @@ public func runThreads(_ count: Int, _ body: @escaping @Sendable (Int) throws ->
 }
 
 /// Starts up to `count` threads that take work from one queue.
+/// - Parameter stackBytes: see `startThread`.
 /// - Returns: the threads that the system granted; at least one.
 /// - Throws: `SystemError` (EAGAIN) if it granted none.
 public func startWorkers(
-  _ count: Int, _ body: @escaping @Sendable () -> Void
+  _ count: Int, stackBytes: Int? = nil, _ body: @escaping @Sendable () -> Void
 ) throws(SystemError) -> [ThreadHandle] {
-  var handles = [try startThread(body)]
-  while handles.count < count, let handle = try? startThread(body) { handles.append(handle) }
+  var handles = [try startThread(stackBytes: stackBytes, body)]
+  while handles.count < count, let handle = try? startThread(stackBytes: stackBytes, body) {
+    handles.append(handle)
+  }
   return handles
 }
 

@@ -17,7 +17,7 @@ public struct PageRoutes: RequestHandler {
 
   public func respond(to request: HTTPRequest) -> HTTPResponse {
     do {
-      return try DeepStack.answer { try answer(request) }
+      return try answer(request)
     } catch {
       return ErrorPage.response(error)
     }
