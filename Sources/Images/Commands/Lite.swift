@@ -85,7 +85,8 @@ struct LiteConverter: Collaborator {
     let before = try PackSources(context).packedTree(
       source, replacing: nil, PackRequest(request.image))
     let store = try context.store()
-    let created = try ImagePacker(context).firstTime(of: before.top, before.snapshot, source.image)
+    let created = try TreePreparation.firstTime(
+      of: before.top, before.snapshot, source.image, context.store())
 
     let packs =
       !request.undoes
@@ -143,7 +144,7 @@ struct LiteConverter: Collaborator {
     } else {
       let wantsFiles = !request.skipsSyncfiles && source.hasSynclists
       let session = wantsFiles ? try context.store().beginSession() : nil
-      try edits.makeAll(session: session)
+      try edits.makeAll(syncfiles: session.map { .store($0) })
       try session?.finish()
     }
     try edits.tree.rebuildHardLinkGroups()

@@ -30,14 +30,14 @@ struct LiteEdits {
   }
 
   /// Makes all changes of liteimg, in its order.
-  /// - Parameter session: stores the files of synclists; nil leaves them out.
-  mutating func makeAll(session: WriteSession?) throws {
+  /// - Parameter storage: for the files of synclists; nil leaves them out.
+  mutating func makeAll(syncfiles storage: SyncfileStorage?) throws {
     let original = tree.top
     remarks += try Statelite.undo(&tree)
     remarks += try PostscriptCopier.copy(into: &tree, site, withScript: false)
     try makeRootReadOnly()
     remarks += try RootPassword.set(in: &tree, site, salt: original.ids)
-    if let session { remarks += try Syncfiles.copy(into: &tree, site, session) }
+    if let storage { remarks += try Syncfiles.copy(into: &tree, site, storage) }
     try removeLeftovers()
     remarks += try Statelite.apply(rows, image: site.image, to: &tree)
     try addBootScript()

@@ -44,31 +44,26 @@ struct ImagePacker: Collaborator {
     let store = try context.store()
 
     context.progress.begin("listing")
-    var created = try firstTime(of: packed.top, packed.snapshot, source.image)
-    let site = try PackEnvironments(context).environment(source.image, source.definition)
-    let original = EditableTree(packed.top, in: OverlayTree(store, modified: created))
-    if request.changesLiveTree { try requireNoStatelite(original, source.image) }
-    let isPlain =
-      try request.isPlain || source.definition.isDirectory
-      || !request.isPackimage && !TableLocator(context).hasXCAT()
-    let wantsSyncfiles = !isPlain && !request.skipsSyncfiles && source.hasSynclists
+    let preparation = try TreePreparation(context, source, packed.top, of: packed.snapshot, request)
+    if request.changesLiveTree { try requireNoStatelite(preparation.original, source.image) }
     // Until the end, it protects the files of synclists, which no snapshot may reference.
-    let session = wantsSyncfiles ? try store.beginSession() : nil
+    let session = preparation.wantsSyncfiles ? try store.beginSession() : nil
     defer { withExtendedLifetime(session) {} }
-    var edits = PackEdits(original, site)
-    if !isPlain { try edits.makeAll(created: created, session: session) }
+    let edits = try preparation.edits(syncfiles: session.map { .store($0) })
     try session?.finish()
+    var created = preparation.created
     var tree = edits.tree
     if request.changesLiveTree, let path = source.tree,
       let changed = try change(path, of: source, to: tree, packed.snapshot)
     {
       packed = (changed.top, changed.snapshot, true)
       // The next packing of this tree will use the same time.
-      created = try firstTime(of: changed.top, changed.snapshot, source.image)
+      created = try TreePreparation.firstTime(
+        of: changed.top, changed.snapshot, source.image, store)
       tree = EditableTree(changed.top, in: tree.view)
     }
-    let list = try excludeList(source.definition, leavesOut: !isPlain).addingIncludes(
-      edits.includes)
+    let list = try excludeList(source.definition, leavesOut: !preparation.isPlain)
+      .addingIncludes(edits.includes)
     if let path = source.tree { report(.packing(tree: path.text)) }
     let rendered = try PackRendering(
       context: context, store: store, tree: tree, list: list, created: created, request: request
@@ -181,21 +176,5 @@ struct ImagePacker: Collaborator {
       return try context.fileSystem.readSmallFile(
         at: directory.raw, location.name, limitBytes: 16 << 20)
     }
-  }
-
-  /// Returns the time of the first snapshot in an unbroken series that has this tree. So snapshots that were
-  /// taken because of other files, such as the packed image, do not change the packed bytes.
-  func firstTime(
-    of top: Entry, _ snapshot: CommittedSnapshot, _ image: ImageName
-  ) throws -> Timestamp {
-    let refs = try context.store().refs
-    var time = snapshot.snapshot.created
-    for number in try refs.numbers(of: image).reversed() where number < snapshot.number {
-      guard let earlier = try? refs.read(image, number).snapshot,
-        earlier.components.contains(where: { $0.role == .rootTree && $0.entry == top })
-      else { break }
-      time = earlier.created
-    }
-    return time
   }
 }

@@ -27,15 +27,15 @@ struct PackEdits {
   /// Makes all edits of packimage.
   /// - Parameters:
   ///   - created: the time of the snapshot with the tree.
-  ///   - session: stores the files of synclists; nil leaves them out.
-  mutating func makeAll(created: Timestamp, session: WriteSession?) throws {
+  ///   - storage: for the files of synclists; nil leaves them out.
+  mutating func makeAll(created: Timestamp, syncfiles storage: SyncfileStorage?) throws {
     let original = tree.top
     remarks += try Statelite.undo(&tree)
     try restoreBootScripts()
     remarks += try PostscriptCopier.copy(into: &tree, site)
     try setTimezone()
     remarks += try RootPassword.set(in: &tree, site, salt: original.ids)
-    if let session { remarks += try Syncfiles.copy(into: &tree, site, session) }
+    if let storage { remarks += try Syncfiles.copy(into: &tree, site, storage) }
     try tree.rebuildHardLinkGroups()
     try addImageInfo(created)
     try tree.preserveUnchangedTimes()

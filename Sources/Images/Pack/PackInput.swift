@@ -54,15 +54,27 @@ struct PackSources: Collaborator {
     } else {
       definition = try snapshot?.snapshot.definition ?? ImageCapturer(context).definition(of: image)
     }
+    guard !definition.isDirectory || !request.changesLiveTree else {
+      throw ImageError(
+        .usage, "image \(image)", "is a directory, which packing never changes",
+        hint: "Leave --in-tree out")
+    }
+    return try input(image, definition, snapshot)
+  }
+
+  /// Returns the input for packing a snapshot.
+  /// - Throws: `ImageError` (`definitionInvalid`) for an image that is not packed.
+  func input(of snapshot: CommittedSnapshot) throws -> PackInput {
+    try input(ImageName(snapshot.snapshot.image), snapshot.snapshot.definition, snapshot)
+  }
+
+  private func input(
+    _ image: ImageName, _ definition: ImageDefinition, _ snapshot: CommittedSnapshot?
+  ) throws -> PackInput {
     if let directory = definition.directoryPath {
-      guard !request.changesLiveTree else {
-        throw ImageError(
-          .usage, "image \(image)", "is a directory, which packing never changes",
-          hint: "Leave --in-tree out")
-      }
       return PackInput(
         image: image, definition: definition, directory: directory.parent,
-        tree: isLive ? directory : nil, snapshot: snapshot)
+        tree: snapshot == nil ? directory : nil, snapshot: snapshot)
     }
     guard definition.provisioning.isDiskless else {
       throw ImageError(
@@ -74,7 +86,7 @@ struct PackSources: Collaborator {
     let bootDirectory = try imageDirectory(image, definition)
     return PackInput(
       image: image, definition: definition, directory: bootDirectory,
-      tree: isLive ? bootDirectory.appending("rootimg") : nil, snapshot: snapshot)
+      tree: snapshot == nil ? bootDirectory.appending("rootimg") : nil, snapshot: snapshot)
   }
 
   /// Checks a definition as packimage does.

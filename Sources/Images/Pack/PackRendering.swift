@@ -1,10 +1,22 @@
-// Renders an edited tree to a file: the archive forms in segments, squashfs in blocks. Data that an earlier
+// Renders an edited tree to a target: the archive forms in segments, squashfs in blocks. Data that an earlier
 // run compressed comes from the cache.
+//
+// 1. A rendering reads the store only. It takes no lock, and needs no path.
 
 import Platform
 import Render
 import Store
 import XCAT
+
+/// Where the bytes of a packed image go: the packed file, or a file that is served while it grows.
+protocol RenderingTarget {
+  /// Appends bytes.
+  func write(_ bytes: UnsafeRawBufferPointer) throws
+  /// Calls `body`, which may write the file at any offset.
+  func fill<R>(_ body: (Descriptor, any FileSystem) throws -> R) throws -> R
+  /// Completes the file.
+  func publish() throws
+}
 
 /// One rendering of a packed image.
 struct PackRendering {
@@ -17,10 +29,10 @@ struct PackRendering {
   let created: Timestamp
   let request: PackRequest
 
-  /// Renders the tree and publishes the file.
-  /// - Parameter file: creates the file; called when the rendering begins.
+  /// Renders the tree and completes the target.
+  /// - Parameter file: creates the target; called when the rendering begins.
   func write(
-    to file: @autoclosure () throws -> PackedFile
+    to file: @autoclosure () throws -> any RenderingTarget
   ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
     let cache = SegmentCache(store.layout, limitBytes: request.cacheLimitBytes)
     switch request.method {
@@ -30,13 +42,13 @@ struct PackRendering {
     }
   }
 
-  private func publish(_ file: PackedFile) throws {
+  private func publish(_ file: any RenderingTarget) throws {
     context.progress.begin("syncing")
     try file.publish()
   }
 
   private func archive(
-    _ form: ArchiveEntryList.Form, _ cache: SegmentCache, _ makeFile: () throws -> PackedFile
+    _ form: ArchiveEntryList.Form, _ cache: SegmentCache, _ makeFile: () throws -> any RenderingTarget
   ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
     let entries = try store.withReadTransaction {
       try ArchiveEntryList(tree.top, from: tree.view, as: form, keeping: list.keeps)
@@ -58,7 +70,7 @@ struct PackRendering {
   }
 
   private func squashfs(
-    _ cache: SegmentCache, _ makeFile: () throws -> PackedFile
+    _ cache: SegmentCache, _ makeFile: () throws -> any RenderingTarget
   ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
     let options = SquashfsOptions(
       compression: request.codec.squashfs, workers: request.threads,

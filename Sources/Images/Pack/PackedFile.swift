@@ -29,7 +29,7 @@ enum PackedFileMode {
 }
 
 /// A packed image that is being written.
-final class PackedFile {
+final class PackedFile: RenderingTarget {
   private let fileSystem: any FileSystem
   private let destination: ResolvedPath
   private let file: OutputFile

@@ -2,7 +2,8 @@
 // (docs/xcat-contract.md#synclists). Like `rsync -Lprogtz`, it copies modes, owners and times, and follows
 // links.
 //
-// 1. All contents are stored first, so a file of any size can be copied.
+// 1. Contents are stored first, so a file of any size can be copied. Where nothing may be stored they are held in
+//    memory, up to a limit (`SyncfileStorage.memory`). The tree is the same.
 // 2. A link in the tree never leads out of it. In xCAT it may lead to the management node.
 
 import Ingest
@@ -10,6 +11,20 @@ import Platform
 import Render
 import Store
 import XCAT
+
+/// Where the contents of the files of synclists go.
+enum SyncfileStorage {
+  case store(WriteSession)
+  /// For a store that cannot be written, or a caller that does not write.
+  case memory(ObjectStore)
+
+  var destination: CaptureDestination {
+    switch self {
+    case .store(let session): .store(session)
+    case .memory(let store): .memory(MemoryObjects(over: store))
+    }
+  }
+}
 
 /// The files of synclists in a root tree.
 enum Syncfiles {
@@ -19,7 +34,7 @@ enum Syncfiles {
   /// Copies the files of all lists.
   /// - Returns: remarks for the administrator.
   static func copy(
-    into tree: inout EditableTree, _ site: PackEnvironment, _ session: WriteSession
+    into tree: inout EditableTree, _ site: PackEnvironment, _ storage: SyncfileStorage
   ) throws -> [String] {
     var remarks: [String] = []
     for list in ImageFiles.paths(of: .synclists, site.definition) {
@@ -30,7 +45,7 @@ enum Syncfiles {
       let copies = try SyncCopies(
         text, variables: environment(site.definition), in: site.fileView)
       remarks += copies.problems.map { "synclist \(list.text), \($0)" }
-      var copier = Copier(site: site, session: session, tree: tree)
+      var copier = Copier(site: site, storage: storage, tree: tree)
       for copy in copies.copies { try copier.copy(copy) }
       tree = copier.tree
       remarks += copier.remarks.map { "synclist \(list.text), \($0)" }
@@ -50,16 +65,17 @@ enum Syncfiles {
 
   private struct Copier {
     let site: PackEnvironment
-    let session: WriteSession
+    let storage: SyncfileStorage
     var tree: EditableTree
     var remarks: [String] = []
     private var count = 0
+    private var remainingBytes = PackEnvironment.maxHeldBytes
     /// The directories that the present entry of the list has created or changed.
     private var directories: Set<RelativePath> = []
 
-    init(site: PackEnvironment, session: WriteSession, tree: EditableTree) {
+    init(site: PackEnvironment, storage: SyncfileStorage, tree: EditableTree) {
       self.site = site
-      self.session = session
+      self.storage = storage
       self.tree = tree
     }
 
@@ -156,7 +172,7 @@ enum Syncfiles {
       let requests = files.map(\.0).filter { seen.insert($0).inserted }
         .map { CaptureRoot(role: .extra, path: $0) }
       let components = try Capture(site.resolver, progress: Progress()).run(
-        requests, cache: nil, into: .store(session)
+        requests, cache: nil, into: storage.destination
       ).components
       for (source, path) in files {
         guard let component = components.content(at: source.bytes),
@@ -165,10 +181,34 @@ enum Syncfiles {
           remarks.append("line \(line): \(source.text) cannot be read: it is not in the image")
           continue
         }
+        if case .memory = storage { try hold(source, component.entry) }
         var entry = component.entry
         (entry.xattrs, entry.linkGroup) = (nil, 0)
         edits.put(path, .stored(entry))
       }
+    }
+
+    /// Holds the content of a captured file in memory.
+    /// - Throws: `ImageError`: `imageChanged` if the file has changed since, `readOnly` above the limit.
+    private mutating func hold(_ source: AbsolutePath, _ entry: Entry) throws {
+      guard case .file(let blob, let size) = entry.content, tree.view.content(blob) == nil else {
+        return
+      }
+      guard size <= remainingBytes else {
+        throw ImageError(
+          .readOnly, "image \(site.image)",
+          "has synclists with more than \(PackEnvironment.maxHeldBytes >> 20) MiB of files, which need a "
+            + "store that can be written", hint: "Make it with 'imgstore pack', which stores them")
+      }
+      let resolved = try site.resolver.resolve(source)
+      let bytes = try site.fileSystem.readSmallFile(
+        at: resolved.directory.raw, resolved.name, limitBytes: Int(size))
+      guard tree.view.hold(bytes) == blob else {
+        throw ImageError(
+          .imageChanged, source.text, "changed while it was being read",
+          hint: "Run the command again")
+      }
+      remainingBytes -= size
     }
   }
 }

@@ -45,6 +45,14 @@ public final class OverlayTree: ObjectSource {
     return try objects.object(kind, id)
   }
 
+  /// Holds the content of a file whose entry an edit adds as stored (`OverlayNode.stored`).
+  /// - Returns: the id of the content.
+  public func hold(_ bytes: [UInt8]) -> Digest {
+    let blob = SHA256.digest(of: bytes)
+    created.withLock { $0.contents[blob] = bytes }
+    return blob
+  }
+
   /// Returns the content of a file that the edits added, or nil for a file of the store.
   public func content(_ blob: Digest) -> [UInt8]? { created.withLock { $0.contents[blob] } }
 
@@ -213,9 +221,7 @@ public final class OverlayTree: ObjectSource {
   }
 
   private func content(holding bytes: [UInt8]) -> EntryContent {
-    let blob = SHA256.digest(of: bytes)
-    created.withLock { $0.contents[blob] = bytes }
-    return .file(blob: blob, sizeBytes: UInt64(bytes.count))
+    .file(blob: hold(bytes), sizeBytes: UInt64(bytes.count))
   }
 
   private func with(_ directory: Entry, _ entries: [Entry]) throws -> Entry {
