@@ -4,6 +4,7 @@
 // Outcomes, and the values in them.
 @_exported import struct Apply.ApplyProblem
 @_exported import struct Apply.ApplyReport
+@_exported import struct Codec.Digest
 @_exported import struct Packages.Package
 @_exported import struct Platform.CommandEnd
 @_exported import enum Platform.CommandStatus

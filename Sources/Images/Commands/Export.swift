@@ -90,19 +90,14 @@ struct BundleExporter: Collaborator {
     let destination = try destination(request, layout, snapshot)
     var files = try collection.rendered(layout, report)
     if request.scrubs { files = try secrets.scrubbed(files, scan, context) }
-    let manifest = try layout.manifest.render()
-    try ExportCheck(layout, files).run(
-      manifest: Array(manifest), install: collection.install)
-    let signatures = try ExportSignatures(
-      context, snapshot, collection.view(layout, manifest, files, snapshot),
-      install: collection.install, isScrubbed: request.scrubs, key: request.signingKey)
+    let contents = try BundleContents(context, snapshot, collection, layout, files, request)
+    let signatures = contents.signatures
     var writtenBytes: UInt64 = 0
     if !request.isDryRun {
       report(.writing(image: snapshot.snapshot.image))
       writtenBytes = try write(destination) { sink in
-        try BundleWriter(store, progress: context.progress, cache: cache).write(
-          directory: layout.directory, manifest: manifest, files: files,
-          modified: snapshot.snapshot.created, leading: signatures.files, to: sink)
+        try contents.write(
+          with: BundleWriter(store, progress: context.progress, cache: cache), to: sink)
       }
     }
     let contentBytes = files.reduce(0) { $0 &+ $1.sizeBytes }

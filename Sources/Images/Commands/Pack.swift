@@ -86,7 +86,8 @@ struct ImagePacker: Collaborator {
 
   /// Records the snapshot under the UUID that the packed image contains, for `which`.
   /// - Returns: the UUID; nil if the packed tree has none.
-  private func recordBuild(
+  @discardableResult
+  func recordBuild(
     _ tree: EditableTree, _ snapshot: CommittedSnapshot
   ) -> ImageUUID? {
     // The packed image is complete: no failure here may become one of packing.

@@ -42,8 +42,7 @@ enum Syncfiles {
         remarks.append("synclist \(list.text) does not exist: its files are not in the image")
         continue
       }
-      let copies = try SyncCopies(
-        text, variables: environment(site.definition), in: site.fileView)
+      let copies = try copies(text, site)
       remarks += copies.problems.map { "synclist \(list.text), \($0)" }
       var copier = Copier(site: site, storage: storage, tree: tree)
       for copy in copies.copies { try copier.copy(copy) }
@@ -51,6 +50,11 @@ enum Syncfiles {
       remarks += copier.remarks.map { "synclist \(list.text), \($0)" }
     }
     return remarks
+  }
+
+  /// Parses a list of an image.
+  static func copies(_ text: [UInt8], _ site: PackEnvironment) throws -> SyncCopies {
+    try SyncCopies(text, variables: environment(site.definition), in: site.fileView)
   }
 
   /// Parses `osimage.environvar`: "A=b,C=d".

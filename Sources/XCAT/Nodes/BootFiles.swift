@@ -47,7 +47,8 @@ public enum BootFiles {
     ]
   }
 
-  private static func ramdisk(of definition: ImageDefinition) -> String {
+  /// Returns the name of the ramdisk that nodes of the image boot.
+  public static func ramdisk(of definition: ImageDefinition) -> String {
     guard definition.provisioning == .statelite else { return "initrd-stateless.gz" }
     let isSUSE = ["sles", "suse"].contains { definition.osVersion.hasPrefix($0) }
     return definition.rootFileSystem == "ramdisk" && !isSUSE
