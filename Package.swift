@@ -183,7 +183,7 @@ let package = Package(
         "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Recipes", "Store", "Archive",
         "Codec", "Platform", "Signatures", "Settings", "Transfer", "HostileBundles",
       ]),
-    moduleTests("Server", ["Server", "HTTPServer", "Images", "Platform"]),
+    moduleTests("Server", ["Server", "HTTPServer", "Images", "Codec", "Platform"]),
     moduleTests(
       "CLI",
       ["Images", "Platform", "HostileBundles", "ObjectStorageTestSupport", "XCAT", "killat"]),

@@ -73,6 +73,13 @@ struct RemoteReader: Collaborator {
     }
   }
 
+  /// Returns the histories of all images at a remote that have snapshots, sorted by image.
+  func histories(at name: String) throws -> [RemoteHistory] {
+    let source = try open(name).source
+    return try source.images().sorted().map { try source.history(of: $0) }
+      .filter { !$0.snapshots.isEmpty }
+  }
+
   private func read(
     _ item: RemoteHistory.Item, of image: ImageName, _ remote: RemoteObjects, _ name: String
   ) throws -> CommittedSnapshot {
