@@ -27,6 +27,9 @@ public struct WorkspaceOpener: Sendable {
   /// - Throws: `ImageError` if the root cannot be opened.
   public func open() throws -> Workspace { try Workspace(options, warn: warn) }
 
+  /// Reports a warning.
+  public func report(_ line: String) { warn(line) }
+
   /// Returns the reference of the command line that means `IMAGE@REF` of a URL.
   public func reference(_ text: String) -> String { remote.map { "\($0)/\(text)" } ?? text }
 }

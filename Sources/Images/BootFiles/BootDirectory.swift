@@ -14,6 +14,14 @@ public struct BootDirectory: Sendable {
 }
 
 extension Workspace {
+  /// Returns the directory for rendered boot files if none is chosen: in the store's cache, or in /var/cache if the
+  /// store cannot be written.
+  /// - Throws: `StoreError` if there is no store.
+  public func renderedFilesDirectory() throws -> String {
+    try context.store().layout.isReadOnly
+      ? "/var/cache/imgstore" : printable(context.storePath) + "/cache/rendered"
+  }
+
   /// Returns the images that have snapshots, sorted by name.
   /// - Parameter remote: the remote whose images are meant; nil for those of the store.
   public func bootDirectories(remote: String? = nil) throws -> [BootDirectory] {

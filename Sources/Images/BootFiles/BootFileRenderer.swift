@@ -44,7 +44,7 @@ struct BootFileRenderer: Collaborator {
       (request.method, request.codec, request.threads) = (method, codec, threads)
       try pack(request, snapshot, to: output)
     case .manifest:
-      let layout = try collection(snapshot).layout()
+      let layout = try bundle(snapshot).layout
       try layout.manifest.render().withUnsafeBytes { try output.write($0) }
       try output.publish()
     case .bundle: try writeBundle(snapshot, to: output, threads: threads)
@@ -92,8 +92,7 @@ struct BootFileRenderer: Collaborator {
     _ snapshot: CommittedSnapshot, to output: BootFileOutput, threads: Int
   ) throws {
     let store = try context.store()
-    let collection = try collection(snapshot)
-    let layout = try collection.layout()
+    let (collection, layout) = try bundle(snapshot)
     let contents = try BundleContents(
       context, snapshot, collection, layout, try collection.rendered(layout) { _ in },
       ExportRequest(snapshot.name))
@@ -105,9 +104,19 @@ struct BootFileRenderer: Collaborator {
   }
 
   /// Returns the parts of the snapshot's bundle.
-  func collection(_ snapshot: CommittedSnapshot) throws -> ExportCollection {
+  /// - Throws: `ImageError` (`pathNotFound`) if the image lacks a file that every bundle of its kind has.
+  func bundle(
+    _ snapshot: CommittedSnapshot
+  ) throws -> (collection: ExportCollection, layout: ExportLayout) {
     let store = try context.store()
-    return try ExportCollection(
+    let collection = try ExportCollection(
       context, snapshot, ExportRequest(snapshot.name), store, SegmentCache(store.layout))
+    do throws(XCATError) {
+      return (collection, try collection.layout())
+    } catch {
+      throw ImageError(
+        .pathNotFound, "bundle of \(snapshot.name)", "is not available: \(error.reason)",
+        hint: error.hint)
+    }
   }
 }

@@ -63,8 +63,7 @@ struct RenderingKeys: Collaborator {
 
   /// Adds the manifest, the members and the signatures of a bundle.
   private func addBundleData(_ snapshot: CommittedSnapshot, _ hash: inout KeyHash) throws {
-    let collection = try BootFileRenderer(context).collection(snapshot)
-    let layout = try collection.layout()
+    let (collection, layout) = try BootFileRenderer(context).bundle(snapshot)
     hash.add("manifest", Array(try layout.manifest.render()))
     for member in layout.members {
       hash.add(member.name)
