@@ -10,16 +10,16 @@ struct TagCommand: ParsableCommand, ReportingCommand {
   @Argument(help: "Snapshot to tag") var ref: String
   @Argument(help: "Name of the tag; begins with a letter") var tag: String
   @Flag(
-    name: .shortAndLong,
-    help: "Move the tag if another snapshot has it")
-  var force = false
+    name: [.customShort("f"), .long, .customLong("force")],
+    help: "Move the tag in one step if another snapshot has it")
+  var move = false
   @OptionGroup var depot: DepotOption
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     if let remote = depot.remote {
-      guard !force else { throw ValidationError("A depot's tag is not moved: untag it first.") }
+      guard !move else { throw ValidationError("A depot's tag is not moved: untag it first.") }
       let name = try common.open().tagAtDepot(remote, ref, as: tag)
       Terminal.finish()
       if json.json {
@@ -27,7 +27,7 @@ struct TagCommand: ParsableCommand, ReportingCommand {
       }
       return print("\(remote)/\(name) is \(remote)/\(name.image)@\(tag)")
     }
-    let (snapshot, previous) = try common.open().tag(ref, as: tag, moving: force)
+    let (snapshot, previous) = try common.open().tag(ref, as: tag, moving: move)
     Terminal.finish()
     let image = snapshot.snapshot.image
     let movedFrom = previous == snapshot.number ? nil : previous.map { "\(image)@\($0)" }
