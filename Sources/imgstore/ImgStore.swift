@@ -54,7 +54,7 @@ struct ImgStore: ParsableCommand {
       CommandGroup(
         name: "Nodes",
         subcommands: [
-          PackCommand.self, LiteCommand.self, NodesCommand.self, WhichCommand.self,
+          PackCommand.self, StageCommand.self, LiteCommand.self, NodesCommand.self, WhichCommand.self,
           BenchCommand.self,
         ]),
       CommandGroup(

@@ -85,6 +85,9 @@ public enum ValueTable {
     "resume": ["name": .image],
     "restore": ["ref": .entry, "dest": .file, "--output": .file],
     "pack": ["ref": .snapshot, "--output": .file],
+    "stage": [
+      "ref": .snapshot, "--nodes": .free, "--server": .free, "--name": .free, "--rootimg": .free,
+    ],
     "lite": ["image": .image], "nodes": ["name": .image, "--timeout": .free],
     "which": ["what": .file, "--timeout": .free],
     "bench": [

@@ -63,12 +63,11 @@ enum JSONDocuments {
       RestoreOutcome.self, ResumeJSON.self, RevertJSON.self, RowsSetJSON.self,
       RunJSON.self, SecretReport.self, SignaturesMadeJSON.self, SnapshotJSON.self,
       SnapshotOutcomeJSON.self,
-      SnapshotPlan.self, SnapshotPlansJSON.self, SnapshotsJSON.self, StatusJSON.self,
-      StatusesJSON.self, StoreState.self, StoreStatistics.self, TagJSON.self, TagsJSON.self,
-      TextDiff.self,
-      ThinExportOutcome.self, ThinImportOutcome.self,
-      TransferOutcome.self,
-      UnfinishedJSON.self, UnpinJSON.self, UntagJSON.self, VerifyJSON.self, VersionJSON.self,
+      SnapshotPlan.self, SnapshotPlansJSON.self, SnapshotsJSON.self, StageOutcome.self,
+      StatusJSON.self, StatusesJSON.self, StoreState.self, StoreStatistics.self, TagJSON.self,
+      TagsJSON.self, TextDiff.self, ThinExportOutcome.self, ThinImportOutcome.self,
+      TransferOutcome.self, UnfinishedJSON.self, UnpinJSON.self, UnstageOutcome.self,
+      UntagJSON.self, VerifyJSON.self, VersionJSON.self,
     ]
   }
 }
