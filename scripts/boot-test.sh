@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Boots a kernel in qemu with ramdisks that `imgstore pack` wrote, as they are and scrubbed, and reads what their
-# /init says:
+# /init says. Then boots nodes from `imgstore serve` (boot-serve-test.sh):
 #   boot-test.sh BINARY
 # Needs qemu-system-x86_64, busybox and a kernel: $KERNEL, or one of Debian's, which is downloaded (not
 # installed) with apt. Where one of them is not to be had, it says so and ends with status 0.
 set -euo pipefail
 binary=$(realpath "$1")
+here=$(realpath "$(dirname "$0")")
 work=$(mktemp -d /var/tmp/imgstore-boot-XXXXXX)
 trap 'rm -rf "$work"' EXIT
 skip() { echo "boot test skipped: $*"; exit 0; }
@@ -13,14 +14,15 @@ skip() { echo "boot test skipped: $*"; exit 0; }
 [ "$(uname -m)" = x86_64 ] || skip "it boots x86_64 kernels only"
 command -v qemu-system-x86_64 >/dev/null || skip "no qemu-system-x86_64 (apt-get install qemu-system-x86)"
 command -v busybox >/dev/null || skip "no busybox (apt-get install busybox)"
-kernel=${KERNEL:-}
+kernel=${KERNEL:-} modules=${MODULES:-/lib/modules}
 if [ -z "$kernel" ]; then
   cd "$work"
   meta=linux-image-cloud-amd64
   package=$(apt-cache depends "$meta" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
   [ -n "$package" ] || skip "apt knows no $meta; name a kernel with KERNEL=/boot/vmlinuz-…"
   apt-get download -q "$package" >/dev/null 2>&1 || skip "$package cannot be downloaded"
-  dpkg-deb --fsys-tarfile "$package"*.deb | tar xf - --wildcards './boot/vmlinuz-*'
+  dpkg-deb --fsys-tarfile "$package"*.deb | tar xf - --wildcards './boot/vmlinuz-*' './lib/modules/*'
+  modules=$work/lib/modules
   kernel=$(ls "$work"/boot/vmlinuz-*)
 fi
 
@@ -117,4 +119,5 @@ for form in gzip xz; do
   cp "$work/bundle/img/initrd-stateless.gz" "$work/initrd"
   boot "$form, scrubbed" "imgstore-boot: [0-9]* files are right, IMAGENAME='img', secrets: none"
 done
+"$here/boot-serve-test.sh" "$binary" "$kernel" "$modules" || failed=1
 exit $failed
