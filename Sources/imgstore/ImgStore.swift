@@ -54,7 +54,8 @@ struct ImgStore: ParsableCommand {
       CommandGroup(
         name: "Nodes",
         subcommands: [
-          PackCommand.self, StageCommand.self, LiteCommand.self, NodesCommand.self, WhichCommand.self,
+          PackCommand.self, StageCommand.self, LiteCommand.self, NodesCommand.self,
+          WhichCommand.self,
           BenchCommand.self,
         ]),
       CommandGroup(

@@ -1,4 +1,4 @@
-// The boot files of a snapshot: what there is, and that the bytes are those of `pack` and `export`.
+// The boot files of a snapshot: their names, and that their bytes are those of `pack` and `export`.
 
 import Foundation
 import Images

@@ -18,7 +18,8 @@ import XCAT
   ) throws -> [String] {
     var request = BootScriptRequest(base: "http://mn:7070/boot/", directory: "img@1")
     change(&request)
-    return try node.open().bootScript(for: snapshot, request).split(separator: "\n").map(String.init)
+    return try node.open().bootScript(for: snapshot, request)
+      .split(separator: "\n").map(String.init)
   }
 
   @Test func scriptHasTheParametersOfNodeset() throws {
@@ -27,8 +28,8 @@ import XCAT
     let lines = try script(node, snapshot)
     #expect(lines[0] == "#!ipxe")
     #expect(
-      lines[2] == "kernel ../img@1/kernel initrd=initrd imgurl=http://mn:7070/boot/img@1/rootimg.cpio.gz "
-        + "XCAT=${next-server}:3001 FC=0 XCATHTTPPORT=8080 selinux=0 quiet audit=0 "
+      lines[2] == "kernel ../img@1/kernel initrd=initrd "
+        + "imgurl=http://mn:7070/boot/img@1/rootimg.cpio.gz XCAT=${next-server}:3001 FC=0 XCATHTTPPORT=8080 selinux=0 quiet audit=0 "
         + "BOOTIF=01-${netX/mac:hexhyp}")
     #expect(lines.suffix(2) == ["initrd ../img@1/initrd", "boot"])
     let other = try script(node, snapshot) { $0.rootImage = "rootimg.sfs" }

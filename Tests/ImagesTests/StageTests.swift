@@ -9,7 +9,8 @@ import XCAT
 @Suite(.usesTools) struct StageTests {
   /// Creates a node with the image "img", two nodes, and one snapshot.
   private func node(_ attributes: [String] = []) throws -> TestNode {
-    let node = try TestNode.toPack("echo kernel > img/kernel; echo ramdisk > img/initrd-stateless.gz")
+    let node = try TestNode.toPack(
+      "echo kernel > img/kernel; echo ramdisk > img/initrd-stateless.gz")
     let rows: [(TableSchema, [String: String], [String: String])] = [
       (.site, ["key": "master"], ["value": "10.0.0.1"]),
       (.nodelist, ["node": "n1"], ["groups": "canary,all"]),
@@ -97,9 +98,9 @@ import XCAT
       ({ $0.rootImage = "rootimg.cpio.zst" }, .usage),
       ({ ($0.server, $0.isProxied) = ("http://a", true) }, .usage),
     ] {
-      var wanted = request(change)
-      wanted.applies = true
-      #expect(errorCode { _ = try node.open().stage(wanted) } == code, "\(wanted)")
+      var staged = request(change)
+      staged.applies = true
+      #expect(errorCode { _ = try node.open().stage(staged) } == code, "\(staged)")
     }
     #expect(try node.state().withoutTableFiles == before.withoutTableFiles)
   }

@@ -65,7 +65,7 @@ import Testing
     #expect(site.get("/boot/compute@2/x/y").status == .notFound)
     let missing = site.get("/boot/compute@2/initrd-statelite.gz")
     #expect(missing.status == .notFound)
-    // The answer says what there is.
+    // The answer names the files that exist.
     #expect(String(decoding: try bytes(missing), as: UTF8.self).contains("initrd-stateless.gz"))
     #expect(site.get("/boot/compute@2:etc/kernel").status == .badRequest)
   }

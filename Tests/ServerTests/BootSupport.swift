@@ -51,7 +51,8 @@ final class BootSite: Sendable {
   func body(_ path: String) throws -> [UInt8] {
     let response = get(path)
     guard response.status == .ok else {
-      throw TestFailure("\(path): \(response.status), \(String(decoding: try bytes(response), as: UTF8.self))")
+      let text = String(decoding: try bytes(response), as: UTF8.self)
+      throw TestFailure("\(path): \(response.status), \(text)")
     }
     return try bytes(response)
   }

@@ -125,7 +125,8 @@ import Testing
     #expect(second.counts.files == 0)
     for name in ["tmp", "files"] {
       #expect(
-        try FileManager.default.contentsOfDirectory(atPath: directory.path("other/\(name)")).isEmpty)
+        try FileManager.default.contentsOfDirectory(atPath: directory.path("other/\(name)")).isEmpty
+      )
     }
     try FileManager.default.setAttributes(
       [.posixPermissions: 0o777], ofItemAtPath: directory.path("other"))

@@ -129,7 +129,8 @@ struct BootFileLister: Collaborator {
   private func packObstacle(_ snapshot: CommittedSnapshot) -> String? {
     let state = snapshot.snapshot
     if !state.definition.isDirectory, !state.definition.provisioning.isDiskless {
-      return "an image with provmethod '\(state.definition.provisioning.text)' has no root tree to pack"
+      return
+        "an image with provmethod '\(state.definition.provisioning.text)' has no root tree to pack"
     }
     guard state.components.rootTree?.entry.ids != nil else {
       return "\(snapshot.name) has no root tree"
@@ -158,7 +159,9 @@ struct BootFileLister: Collaborator {
       return "only netboot and statelite images boot this way"
     }
     if files["kernel"] == nil { return "the snapshot has no kernel" }
-    if files["hypervisor"] != nil { return "a Xen image needs pxelinux, as xCAT's nodeset sets it up" }
+    if files["hypervisor"] != nil {
+      return "a Xen image needs pxelinux, as xCAT's nodeset sets it up"
+    }
     if files[BootFileLister.ramdiskAlias] == nil {
       return "the snapshot has no \(BootFiles.ramdisk(of: definition))"
     }

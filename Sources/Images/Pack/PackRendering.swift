@@ -48,7 +48,8 @@ struct PackRendering {
   }
 
   private func archive(
-    _ form: ArchiveEntryList.Form, _ cache: SegmentCache, _ makeFile: () throws -> any RenderingTarget
+    _ form: ArchiveEntryList.Form, _ cache: SegmentCache,
+    _ makeFile: () throws -> any RenderingTarget
   ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
     let entries = try store.withReadTransaction {
       try ArchiveEntryList(tree.top, from: tree.view, as: form, keeping: list.keeps)

@@ -44,7 +44,8 @@ struct ImageStager: Collaborator {
     let root = try list.file(request.rootImage ?? list.rootImage ?? "")
     guard StagedDefinition.rootImages.contains(root.name) else {
       throw ImageError(
-        .usage, "root image \(printable(root.name.utf8))", "is none that the ramdisks of xCAT unpack",
+        .usage, "root image \(printable(root.name.utf8))",
+        "is none that the ramdisks of xCAT unpack",
         hint: "Name one of \(StagedDefinition.rootImages.joined(separator: ", "))")
     }
     let staged = try StagedDefinition(
@@ -72,7 +73,8 @@ struct ImageStager: Collaborator {
       snapshot: snapshot.name, image: staged.image, url: staged.url,
       attributes: staged.definition.attributes, isDefined: existing != nil,
       files: files.map {
-        StagedFile(path: staged.directory.appending($0.name).text, sizeBytes: $0.file?.sizeBytes ?? 0)
+        StagedFile(
+          path: staged.directory.appending($0.name).text, sizeBytes: $0.file?.sizeBytes ?? 0)
       },
       nodes: nodes?.nodes ?? [], command: nodes?.command.text, isApplied: request.applies)
   }

@@ -34,14 +34,15 @@ struct StagedDefinition {
     definition.setRootImageDirectory(directory.text)
     guard !request.isProxied else {
       guard request.server == nil else {
-        throw ImageError(.usage, "--server", "has no use with --proxied", hint: "Leave one of them out")
+        throw ImageError(
+          .usage, "--server", "has no use with --proxied", hint: "Leave one of them out")
       }
       url = nil
       self.definition = definition
       return
     }
-    guard let server = request.server ?? master.map({ "http://\($0):\(StagedDefinition.defaultPort)" })
-    else {
+    let standard = master.map { "http://\($0):\(StagedDefinition.defaultPort)" }
+    guard let server = request.server ?? standard else {
       throw ImageError(
         .usage, "the server's address", "is unknown, because the site table has no master",
         hint: "Name it as nodes reach it: --server http://ADDRESS:\(StagedDefinition.defaultPort)")
@@ -104,7 +105,8 @@ struct StagedNodes {
       throw ImageError(
         .notFound, "node range \(printable(range.utf8.prefix(255)))",
         selection.unknown.isEmpty
-          ? "has no nodes" : "names unknown nodes: \(selection.unknown.prefix(10).joined(separator: ", "))",
+          ? "has no nodes"
+          : "names unknown nodes: \(selection.unknown.prefix(10).joined(separator: ", "))",
         hint: "Nothing was changed; 'nodels' lists the nodes")
     }
     let rows = Dictionary(

@@ -30,7 +30,8 @@ struct StagedFiles {
         fileSystem, in: resolved.directory, named: Array(name.utf8), mode: 0o644)
       if let file {
         let target = BootFileOutput(output.file, on: fileSystem) { _ in }
-        try BootFileRenderer(context).render(file, of: snapshot, to: target, threads: processorCount)
+        try BootFileRenderer(context).render(
+          file, of: snapshot, to: target, threads: processorCount)
       }
       try fileSystem.setMode(output.file.raw, 0o644)
       try output.publish()

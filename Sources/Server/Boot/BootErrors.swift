@@ -1,6 +1,6 @@
 // Answers to requests for boot files that cannot be fulfilled.
 //
-// 1. A client sees what is wrong with its request. What is wrong with this machine goes to the server's log.
+// 1. A client sees the fault of its request. Faults of this machine go to the server's log.
 
 import HTTPServer
 import Images
@@ -14,7 +14,9 @@ struct BootErrors {
   func response(to error: any Error) -> HTTPResponse {
     if let gone = error as? ForgottenSnapshot {
       return .text(
-        .gone, "snapshot \(printable(gone.text.utf8.prefix(255))) was forgotten; its number is not used again")
+        .gone,
+        "snapshot \(printable(gone.text.utf8.prefix(255))) was forgotten; its number is not used again"
+      )
     }
     guard let error = error as? any ExplainedError else { return internalError("\(error)") }
     switch error.errorCode {

@@ -100,7 +100,8 @@ public struct BootRoutes: RequestHandler {
     let target = try target(text)
     let list = try target.workspace.bootFiles(of: target.snapshot)
     return BootListing.files(
-      list, of: target.snapshot, extra: list.bootObstacle == nil
+      list, of: target.snapshot,
+      extra: list.bootObstacle == nil
         ? [BootRoutes.script, BootRoutes.checksums] : [BootRoutes.checksums], for: request)
   }
 
@@ -145,13 +146,14 @@ public struct BootRoutes: RequestHandler {
 
   private func script(_ target: Target, _ request: HTTPRequest) throws -> HTTPResponse {
     guard let host = request.header("host").flatMap(HostField.init) else {
-      return .text(.badRequest, "the script names this server by the Host field, which is missing or invalid")
+      return .text(
+        .badRequest, "the script names this server by the Host field, which is missing or invalid")
     }
-    var wanted = BootScriptRequest(
+    var script = BootScriptRequest(
       base: "\(usesTLS ? "https" : "http")://\(host.text)/boot/", directory: target.directory)
-    wanted.rootImage = request.query.text("rootimg")
-    wanted.node = request.query.text("node")
-    let text = try target.workspace.bootScript(for: target.snapshot, wanted)
+    script.rootImage = request.query.text("rootimg")
+    script.node = request.query.text("node")
+    let text = try target.workspace.bootScript(for: target.snapshot, script)
     return answer(Array(text.utf8), "text/plain; charset=utf-8", target)
   }
 
@@ -161,7 +163,8 @@ public struct BootRoutes: RequestHandler {
     var lines = ""
     for file in list.files {
       // A bundle that cannot be made has no key.
-      let key = file.isStored ? nil : try? target.workspace.renderingKey(of: file, in: target.snapshot)
+      let key =
+        file.isStored ? nil : try? target.workspace.renderingKey(of: file, in: target.snapshot)
       let known = file.digest ?? key.flatMap { files.record($0.digest)?.digest }
       if let known { lines += "\(known.hex)  \(file.name)\n" }
     }

@@ -17,7 +17,7 @@ struct FileRendering: Sendable {
   /// The number of bytes that the file will probably take at most.
   var estimatedBytes: UInt64 { file.sizeBytes ?? snapshot.snapshot.contentBytes / 2 }
 
-  /// What is known about the content before it is rendered.
+  /// The size and the checksum of a stored file; nil for others.
   var record: RenderedRecord? {
     guard let digest = file.digest, let size = file.sizeBytes else { return nil }
     return RenderedRecord(digest: digest, sizeBytes: size)
@@ -33,7 +33,7 @@ struct FileRendering: Sendable {
   }
 }
 
-/// What is known about a rendered file, for as long as its key means it.
+/// The size and the checksum of a rendered file.
 struct RenderedRecord: Sendable, Equatable {
   let digest: Digest
   let sizeBytes: UInt64
@@ -48,8 +48,8 @@ struct RenderedRecord: Sendable, Equatable {
   init?(_ bytes: [UInt8]) {
     let lines = String(decoding: bytes, as: UTF8.self)
       .split(separator: "\n", omittingEmptySubsequences: false)
-    guard lines.count == 4, lines[0] == RenderedRecord.title, let digest = Digest(hex: String(lines[1])),
-      let size = UInt64(lines[2])
+    guard lines.count == 4, lines[0] == RenderedRecord.title,
+      let digest = Digest(hex: String(lines[1])), let size = UInt64(lines[2])
     else { return nil }
     self.init(digest: digest, sizeBytes: size)
     guard Array(text.utf8) == bytes else { return nil }

@@ -114,7 +114,9 @@ struct RenderedDirectory: Sendable {
   }
 
   /// Publishes a complete file with its record.
-  func publish(_ file: (file: Descriptor, name: [UInt8]), as key: Digest, _ record: RenderedRecord) throws {
+  func publish(_ file: (file: Descriptor, name: [UInt8]), as key: Digest, _ record: RenderedRecord)
+    throws
+  {
     try fileSystem.sync(file.file.raw)
     try fileSystem.replaceFile(at: records.raw, name(key), with: Array(record.text.utf8))
     try fileSystem.rename(

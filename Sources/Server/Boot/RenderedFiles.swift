@@ -7,7 +7,7 @@
 // 3. A rendering that has begun is finished even if its clients are gone: nodes come back.
 // 4. The cache stays below its limit: the least recently used files are removed first. Open descriptors keep a
 //    removed file readable. A part of the disk always stays free.
-// 5. At most so many renderings run at once, and so many wait. More requests are told to come back.
+// 5. At most so many renderings run at once, and so many wait. More requests are refused, with a time to come back.
 
 import Codec
 import HTTPServer
@@ -59,7 +59,7 @@ public final class RenderedFiles: Sendable {
   /// What a request is served from.
   enum Content: Sendable {
     case complete(Complete)
-    /// A file that is being made, and what is known about it.
+    /// A file that is being made, and its record if it has one.
     case growing(GrowingFile, RenderedRecord?)
     /// Too many renderings wait.
     case busy(retrySeconds: Int)
@@ -135,7 +135,7 @@ public final class RenderedFiles: Sendable {
     for job in waiting { job.growing.report(.failed) }
   }
 
-  /// Returns what is known about a file; nil if it was not rendered yet.
+  /// Returns the record of a file; nil if it was not rendered yet.
   func record(_ key: Digest) -> RenderedRecord? { directory.record(key) }
 
   /// Returns what a request for a file is served from. Begins its rendering if necessary.
@@ -149,8 +149,8 @@ public final class RenderedFiles: Sendable {
         state.counts.shared += 1
         return (.growing(job.growing, job.record), false)
       }
-      guard !state.isStopping, state.running < limits.renderings || state.queue.count < limits.waiting
-      else {
+      let hasPlace = state.running < limits.renderings || state.queue.count < limits.waiting
+      guard !state.isStopping, hasPlace else {
         state.counts.refused += 1
         return (.busy(retrySeconds: RenderedFiles.retrySeconds), false)
       }
@@ -196,7 +196,8 @@ public final class RenderedFiles: Sendable {
       let free = (try? directory.freeBytes()) ?? .max
       let victim = state.withLock { state -> Digest? in
         let used = state.entries.values.reduce(0) { $0 + $1.sizeBytes }
-        guard used > 0, used &+ newBytes > limits.sizeBytes || free < newBytes &+ limits.reservedBytes,
+        let isFull = used &+ newBytes > limits.sizeBytes
+        guard used > 0, isFull || free < newBytes &+ limits.reservedBytes,
           let oldest = state.entries.min(by: { $0.value.used < $1.value.used })
         else { return nil }
         state.entries[oldest.key] = nil

@@ -89,7 +89,8 @@ public struct NetbootParameters: Sendable {
     guard let port else { return }
     guard let speed else {
       throw XCATError(
-        .definitionInvalid, subject, "cannot be booted: nodehm has a serialport, but no serialspeed",
+        .definitionInvalid, subject,
+        "cannot be booted: nodehm has a serialport, but no serialspeed",
         hint: "Set it: chdef NODE serialspeed=115200")
     }
     let isHard = ["hard", "tcs", "ctsrts"].contains { flow.contains($0) }

@@ -41,7 +41,8 @@ struct StageCommand: ParsableCommand, ReportingCommand {
       "Root image that nodes load (default: the one that xCAT prefers)", valueName: "file"))
   var rootimg: String?
   @Flag(help: "Make the changes") var apply = false
-  @Flag(name: [.customShort("n"), .long], help: "Print the changes without making them (the default)")
+  @Flag(
+    name: [.customShort("n"), .long], help: "Print the changes without making them (the default)")
   var dryRun = false
   @Flag(help: "Remove the osimage and its files") var undo = false
   @OptionGroup var json: JSONFlag
@@ -76,7 +77,8 @@ struct StageCommand: ParsableCommand, ReportingCommand {
     print(
       outcome.isDefined
         ? "image \(outcome.image) is defined for \(outcome.snapshot) already"
-        : "image \(outcome.image) \(outcome.isApplied ? "is" : "would be") defined for \(outcome.snapshot):")
+        : "image \(outcome.image) \(outcome.isApplied ? "is" : "would be") defined for "
+          + "\(outcome.snapshot):")
     if !outcome.isDefined {
       for attribute in outcome.attributes { print("    \(attribute.name)=\(attribute.value)") }
     }
