@@ -22,6 +22,8 @@ public struct BootRoutes: RequestHandler {
   private let opener: WorkspaceOpener
   private let files: RenderedFiles
   private let usesTLS: Bool
+  private let lists = BriefCache<BootFileList>()
+  private let keys = BriefCache<RenderingKey>()
   private static let script = "ipxe"
   private static let checksums = "SHA256SUMS"
 
@@ -96,9 +98,19 @@ public struct BootRoutes: RequestHandler {
     }
   }
 
+  private func list(_ target: Target) throws -> BootFileList {
+    try lists.value(target.snapshot.id.hex) { try target.workspace.bootFiles(of: target.snapshot) }
+  }
+
+  private func key(of file: BootFile, _ target: Target) throws -> RenderingKey {
+    try keys.value("\(target.snapshot.id.hex) \(file.name)") {
+      try target.workspace.renderingKey(of: file, in: target.snapshot)
+    }
+  }
+
   private func listing(_ text: String, _ request: HTTPRequest) throws -> HTTPResponse {
     let target = try target(text)
-    let list = try target.workspace.bootFiles(of: target.snapshot)
+    let list = try list(target)
     return BootListing.files(
       list, of: target.snapshot,
       extra: list.bootObstacle == nil
@@ -119,9 +131,8 @@ public struct BootRoutes: RequestHandler {
     case BootRoutes.checksums: return try checksums(target)
     default: break
     }
-    let list = try target.workspace.bootFiles(of: target.snapshot)
-    let file = try list.file(name)
-    let key = try target.workspace.renderingKey(of: file, in: target.snapshot)
+    let file = try list(target).file(name)
+    let key = try key(of: file, target)
     let content = try files.content(
       FileRendering(file: file, key: key, snapshot: target.snapshot, workspace: target.workspace))
     let isFixed = target.isFixed && key.isFixed
@@ -159,12 +170,10 @@ public struct BootRoutes: RequestHandler {
 
   /// Returns the checksums of all files whose content is known: stored files, and those that were rendered.
   private func checksums(_ target: Target) throws -> HTTPResponse {
-    let list = try target.workspace.bootFiles(of: target.snapshot)
     var lines = ""
-    for file in list.files {
+    for file in try list(target).files {
       // A bundle that cannot be made has no key.
-      let key =
-        file.isStored ? nil : try? target.workspace.renderingKey(of: file, in: target.snapshot)
+      let key = file.isStored ? nil : try? key(of: file, target)
       let known = file.digest ?? key.flatMap { files.record($0.digest)?.digest }
       if let known { lines += "\(known.hex)  \(file.name)\n" }
     }
