@@ -13,6 +13,7 @@ public final class ImageServer: Sendable {
   private let addresses: [ListenAddress]
   private let server: RunningServer
   private let log: AccessLog?
+  private let rendered: RenderedFiles
   private let report: @Sendable (String) -> Void
 
   /// Starts to listen.
@@ -34,7 +35,12 @@ public final class ImageServer: Sendable {
     self.log = log
     if let log { configuration.log = { log.add($0) } }
     for warning in options.warnings(addresses) { report("warning: \(warning)") }
-    let routes = ImageServer.routes(options, opener, configuration, report)
+    var limits = RenderedFiles.Limits()
+    if let limit = options.cacheLimitBytes { limits.sizeBytes = limit }
+    rendered = try RenderedFiles(
+      directory: try options.cacheDirectory ?? opener.open().renderedFilesDirectory(),
+      limits: limits, warn: report)
+    let routes = ImageServer.routes(options, opener, rendered, configuration, report)
     server = try RunningServer(configuration, routes.handler)
     routes.queued.withLock { [server] in $0 = { server.queuedRequests } }
   }
@@ -45,16 +51,17 @@ public final class ImageServer: Sendable {
   }
 
   private static func routes(
-    _ options: ServeOptions, _ opener: WorkspaceOpener, _ configuration: ServerConfiguration,
-    _ report: @escaping @Sendable (String) -> Void
+    _ options: ServeOptions, _ opener: WorkspaceOpener, _ rendered: RenderedFiles,
+    _ configuration: ServerConfiguration, _ report: @escaping @Sendable (String) -> Void
   ) -> (handler: ServerRoutes, queued: Monitor<@Sendable () -> Int>) {
     let queued = Monitor<@Sendable () -> Int>({ 0 })
     let counters = configuration.counters
     let serverMetrics: @Sendable () -> String = {
-      ServerMetrics.text(counters.values, queued: queued.withLock { $0 }())
+      ServerMetrics.text(counters.values, rendered.counts, queued: queued.withLock { $0 }())
     }
     var routes = ServerRoutes(
-      boot: NotFoundHandler(), api: APIRoutes(opener),
+      boot: BootRoutes(opener, files: rendered, usesTLS: options.tls != nil),
+      api: APIRoutes(opener),
       metrics: MetricsHandler(opener, server: serverMetrics, warn: report),
       health: HealthHandler(opener, warn: report), pages: PageRoutes(opener),
       isBootPublic: options.isBootPublic)
@@ -90,8 +97,9 @@ public final class ImageServer: Sendable {
   private func stop(_ signals: Monitor<[Int32]>) {
     report("stopping after the running answers; a second signal ends the program at once")
     let done: Int32 = 0
-    let started: Void? = try? startDetachedThread { [server, log] in
+    let started: Void? = try? startDetachedThread { [server, log, rendered] in
       server.stop()
+      rendered.stop()
       log?.stop()
       signals.update { $0.insert(done, at: 0) }
     }
@@ -111,9 +119,4 @@ public final class ImageServer: Sendable {
     }
     ServiceManager.notify("READY=1")
   }
-}
-
-/// Answers requests for parts that this server does not have.
-struct NotFoundHandler: RequestHandler {
-  func respond(to request: HTTPRequest) -> HTTPResponse { .text(.notFound, "not found") }
 }

@@ -16,7 +16,7 @@ public struct ServeOptions: Sendable {
   public var tokenFile: String?
   /// Whether boot files are served without a token.
   public var isBootPublic = false
-  /// The directory of rendered files; nil for the one of the store.
+  /// The directory of rendered files; nil for the one of the store, or the standard one.
   public var cacheDirectory: String?
   /// The most bytes of rendered files; nil for the standard limit.
   public var cacheLimitBytes: UInt64?

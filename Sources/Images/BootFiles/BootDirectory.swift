@@ -14,12 +14,14 @@ public struct BootDirectory: Sendable {
 }
 
 extension Workspace {
-  /// Returns the directory for rendered boot files if none is chosen: in the store's cache, or in /var/cache if the
-  /// store cannot be written.
-  /// - Throws: `StoreError` if there is no store.
+  /// Returns the directory for rendered boot files if none is chosen: in the store's cache, or in /var/cache if there
+  /// is no store, or if it cannot be written.
+  /// - Throws: `StoreError` if the store cannot be opened.
   public func renderedFilesDirectory() throws -> String {
-    try context.store().layout.isReadOnly
-      ? "/var/cache/imgstore" : printable(context.storePath) + "/cache/rendered"
+    guard let store = try context.storeIfPresent(), !store.layout.isReadOnly else {
+      return "/var/cache/imgstore"
+    }
+    return String(decoding: context.storePath, as: UTF8.self) + "/cache/rendered"
   }
 
   /// Returns the images that have snapshots, sorted by name.

@@ -7,7 +7,9 @@ import HTTPServer
 /// Writes the counts of a server.
 enum ServerMetrics {
   /// Returns the text of all metrics.
-  static func text(_ values: ServerCounters.Values, queued: Int) -> String {
+  static func text(
+    _ values: ServerCounters.Values, _ rendered: RenderedFiles.Counts, queued: Int
+  ) -> String {
     var text = MetricText()
     let routes = values.routes.sorted { $0.key < $1.key }
     text.begin("imgstore_http_requests_total", "counter", "Answered requests")
@@ -34,7 +36,32 @@ enum ServerMetrics {
     text.add("{reason=\"connections\"}", "\(values.refusedConnections)")
     text.add("{reason=\"queue\"}", "\(values.refusedRequests)")
     text.add("{reason=\"timeout\"}", "\(values.timeouts)")
+    add(rendered, to: &text)
     return text.lines
+  }
+
+  private static func add(_ rendered: RenderedFiles.Counts, to text: inout MetricText) {
+    text.begin(
+      "imgstore_rendered_requests_total", "counter",
+      "Requests for rendered files: complete ones, those that begin a rendering, and those that join one"
+    )
+    text.add("{cache=\"hit\"}", "\(rendered.hits)")
+    text.add("{cache=\"miss\"}", "\(rendered.misses)")
+    text.add("{cache=\"shared\"}", "\(rendered.shared)")
+    text.begin(
+      "imgstore_rendered_refused_total", "counter",
+      "Requests refused because too many renderings wait")
+    text.add("", "\(rendered.refused)")
+    text.begin("imgstore_rendered_failed_total", "counter", "Renderings that failed")
+    text.add("", "\(rendered.failed)")
+    text.begin("imgstore_rendered_evicted_total", "counter", "Rendered files that were removed")
+    text.add("", "\(rendered.evicted)")
+    text.begin("imgstore_rendered_files", "gauge", "Rendered files in the cache")
+    text.add("", "\(rendered.files)")
+    text.begin("imgstore_rendered_size_bytes", "gauge", "The size of the rendered files")
+    text.add("", "\(rendered.sizeBytes)")
+    text.begin("imgstore_rendering", "gauge", "Renderings that run or wait")
+    text.add("", "\(rendered.renderings)")
   }
 
   private static func addHistogram(

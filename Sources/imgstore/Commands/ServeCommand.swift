@@ -54,7 +54,7 @@ struct ServeCommand: ParsableCommand {
   var remote: String?
   @Option(help: ArgumentHelp("Keep rendered files in this directory", valueName: "directory"))
   var cache: String?
-  @Option(help: ArgumentHelp("Keep at most so much of rendered files (20GiB)", valueName: "size"))
+  @Option(help: ArgumentHelp("Keep at most so much of rendered files (32GiB)", valueName: "size"))
   var cacheLimit: String?
   @Option(
     help: ArgumentHelp(
