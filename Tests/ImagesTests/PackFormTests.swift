@@ -200,4 +200,25 @@ import Testing
     let tar = try node.pack { $0.method = .tar }
     #expect(!tar.remarks.contains { $0.contains("attributes") }, "\(tar.remarks)")
   }
+
+  @Test func `a snapshot is packed with the exlist that it has`() throws {
+    let node = try TestNode.toPack(
+      "mkdir -p lists; echo './usr/lib*' >lists/a; echo '#INCLUDE:/lists/b#' >>lists/a; echo './srv*' >lists/b"
+    )
+    _ = try node.workspace.define("img", ["exlist=/lists/a"])
+    _ = try node.open().snapshot("img")
+    func packed(_ name: String) throws -> Data {
+      try node.pack { request in
+        request.reference = "img@1"
+        request.output = node.directory.path(name)
+      }
+      return try Data(contentsOf: URL(fileURLWithPath: node.directory.path(name)))
+    }
+    let first = try packed("first.cpio.gz")
+    try node.run("echo './etc*' >lists/a")
+    #expect(try packed("second.cpio.gz") == first)
+    try node.run("rm -r lists")
+    #expect(try packed("third.cpio.gz") == first)
+    #expect(errorCode { try node.pack() } == .filesMissing)
+  }
 }

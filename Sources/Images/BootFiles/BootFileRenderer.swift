@@ -76,7 +76,7 @@ struct BootFileRenderer: Collaborator {
     let edits = try preparation.edits(
       syncfiles: preparation.wantsSyncfiles ? .memory(store) : nil)
     let list = try ImagePacker(context).excludeList(
-      source.definition, leavesOut: !preparation.isPlain
+      source, leavesOut: !preparation.isPlain
     ).addingIncludes(edits.includes)
     _ = try PackRendering(
       context: context, store: store, tree: edits.tree, list: list, created: preparation.created,

@@ -47,8 +47,7 @@ struct RenderingKeys: Collaborator {
     let preparation = try TreePreparation(
       context, source, top, of: snapshot, PackRequest(snapshot.name))
     hash.add("\(preparation.created.seconds) \(preparation.created.nanoseconds)")
-    let list = try ImagePacker(context).excludeList(
-      source.definition, leavesOut: !preparation.isPlain)
+    let list = try ImagePacker(context).excludeList(source, leavesOut: !preparation.isPlain)
     for pattern in list.excludes { hash.add("-", pattern) }
     for pattern in list.includes { hash.add("+", pattern) }
     guard !preparation.isPlain else {

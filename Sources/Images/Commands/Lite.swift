@@ -255,7 +255,7 @@ struct LiteConverter: Collaborator {
       packedSnapshot = try PackSources(context).packedTree(source, replacing: destination, packing)
         .snapshot
     }
-    let list = try ImagePacker(context).excludeList(source.definition, leavesOut: false)
+    let list = try ImagePacker(context).excludeList(source, leavesOut: false)
     let rendered = try PackRendering(
       context: context, store: store,
       tree: EditableTree(top, in: OverlayTree(store, modified: created)), list: list,

@@ -62,7 +62,7 @@ struct ImagePacker: Collaborator {
         of: changed.top, changed.snapshot, source.image, store)
       tree = EditableTree(changed.top, in: tree.view)
     }
-    let list = try excludeList(source.definition, leavesOut: !preparation.isPlain)
+    let list = try excludeList(source, leavesOut: !preparation.isPlain)
       .addingIncludes(edits.includes)
     if let path = source.tree { report(.packing(tree: path.text)) }
     let rendered = try PackRendering(
@@ -158,16 +158,18 @@ struct ImagePacker: Collaborator {
       ?? .nothing
   }
 
-  /// Returns the exclude list of an image.
+  /// Returns the exclude list of an image: for a snapshot as the snapshot has it, so that it packs to the same bytes
+  /// everywhere. A file that the snapshot lacks is read from this machine.
   /// - Parameter leavesOut: whether the list includes the entries that packimage leaves out of every image.
   ///   liteimg does not.
-  func excludeList(
-    _ definition: ImageDefinition, leavesOut: Bool = true
-  ) throws -> ExcludeList {
+  func excludeList(_ source: PackInput, leavesOut: Bool = true) throws -> ExcludeList {
     try ExcludeList.parse(
-      files: ImageFiles.paths(of: .exlist, definition),
+      files: ImageFiles.paths(of: .exlist, source.definition),
       always: leavesOut ? ExcludeList.always : []
     ) { path in
+      if let stored = try source.snapshot.flatMap({ try storedList(path, in: $0.snapshot) }) {
+        return stored
+      }
       let location = try context.resolver.resolve(path)
       let directory = location.directory
       guard
@@ -175,7 +177,24 @@ struct ImagePacker: Collaborator {
           != nil
       else { return nil }
       return try context.fileSystem.readSmallFile(
-        at: directory.raw, location.name, limitBytes: 16 << 20)
+        at: directory.raw, location.name, limitBytes: ImagePacker.maxListBytes)
     }
+  }
+
+  private static let maxListBytes = 16 << 20
+
+  /// Returns the content of a list that is a component of a snapshot; nil if it is none.
+  private func storedList(_ path: AbsolutePath, in snapshot: Snapshot) throws -> [UInt8]? {
+    guard case .file(let blob, let size)? = snapshot.component(at: path.bytes)?.entry.content else {
+      return nil
+    }
+    guard size <= UInt64(ImagePacker.maxListBytes) else {
+      throw ImageError(
+        "exlist \(path.text)",
+        "has \(size) bytes in the snapshot, more than the limit of \(ImagePacker.maxListBytes)")
+    }
+    var bytes: [UInt8] = []
+    try context.store().read(blob, sizeBytes: size) { _, part in bytes.append(contentsOf: part) }
+    return bytes
   }
 }
