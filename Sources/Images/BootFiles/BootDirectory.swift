@@ -14,8 +14,8 @@ public struct BootDirectory: Sendable {
 }
 
 extension Workspace {
-  /// Returns the directory for rendered boot files if none is chosen: in the store's cache, or in /var/cache if there
-  /// is no store, or if it cannot be written.
+  /// Returns the directory for rendered boot files if none is chosen: in the store's cache, or in /var/cache without a
+  /// store that can be written.
   /// - Throws: `StoreError` if the store cannot be opened.
   public func renderedFilesDirectory() throws -> String {
     guard let store = try context.storeIfPresent(), !store.layout.isReadOnly else {
