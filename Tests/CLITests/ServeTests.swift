@@ -6,6 +6,9 @@ import TestSupport
 import Testing
 
 @Suite(.usesTools) struct ServeTests {
+  /// Runs a program with the default actions of signals, which the threads of tests have blocked.
+  private static let unblocked = fixture("scripts/processes/run-with-default-signals.py")
+
   /// A server that ends with the test.
   private final class Served {
     let process = Process()
@@ -16,7 +19,7 @@ import Testing
     init(_ site: TestNode, _ words: [String]) throws {
       errors = site.directory.path("serve-\(randomName())")
       _ = FileManager.default.createFile(atPath: errors, contents: nil)
-      process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+      process.executableURL = URL(fileURLWithPath: ServeTests.unblocked)
       process.arguments = [binary, "serve"] + words
       process.environment = ProcessInfo.processInfo.environment.merging(site.environment) { $1 }
       process.standardError = FileHandle(forWritingAtPath: errors)
@@ -48,7 +51,7 @@ import Testing
       return process.terminationStatus
     }
 
-    deinit { if process.isRunning { process.terminate() } }
+    deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
   }
 
   private let site: TestNode
@@ -149,7 +152,7 @@ import Testing
     let notify = site.directory.path("notify")
     // The script binds a socket, passes it as systemd does, and prints the messages of the server.
     let result = try run(
-      fixture("scripts/socket-activation.py"), arguments: [notify, binary],
+      Self.unblocked, arguments: [fixture("scripts/socket-activation.py"), notify, binary],
       environment: site.environment)
     #expect(result.status == 0, "\(result.output)\(result.errors)")
     let lines = result.output.split(separator: "\n").map(String.init)
@@ -174,7 +177,7 @@ import Testing
       exec "$2" cat img@2:etc/large >"$3"
       """
     let reader = Process()
-    reader.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    reader.executableURL = URL(fileURLWithPath: Self.unblocked)
     reader.arguments = [
       "unshare", "-m", "bash", "-euc", script, "test", site.directory.path("store"), binary, pipe,
     ]

@@ -58,6 +58,8 @@ public final class RunningServer: Sendable {
     } catch {
       for channel in channels { try? channel.close().wait() }
       try? group.syncShutdownGracefully()
+      core.handlers.stop()
+      core.readers.stop()
       throw error
     }
     listeners = Monitor(channels)
