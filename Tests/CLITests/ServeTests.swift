@@ -16,11 +16,11 @@ import Testing
     private(set) var url = ""
 
     /// Starts a server, and waits until it listens.
-    init(_ site: TestNode, _ words: [String]) throws {
+    init(_ site: TestNode, _ words: [String] = [], through command: [String]? = nil) throws {
       errors = site.directory.path("serve-\(randomName())")
       _ = FileManager.default.createFile(atPath: errors, contents: nil)
       process.executableURL = URL(fileURLWithPath: ServeTests.unblocked)
-      process.arguments = [binary, "serve"] + words
+      process.arguments = command ?? [binary, "serve"] + words
       process.environment = ProcessInfo.processInfo.environment.merging(site.environment) { $1 }
       process.standardError = FileHandle(forWritingAtPath: errors)
       process.standardInput = FileHandle.nullDevice
@@ -78,6 +78,15 @@ import Testing
     #expect(metrics.contains("imgstore_image_snapshots{image=\"img\"} 1\n"))
     #expect(
       metrics.contains("imgstore_http_requests_total{route=\"operation\",status=\"200\"} 1\n"))
+    // curl adds the status as the last line.
+    for line in metrics.split(separator: "\n").dropLast() {
+      let isValid =
+        line.wholeMatch(of: #/# (HELP|TYPE) [a-z_]+ .+/#) != nil
+        || line.wholeMatch(of: /[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [0-9.e+-]+/) != nil
+      #expect(isValid, "\(line)")
+    }
+    let types = metrics.matches(of: #/# TYPE ([a-z_]+) /#).map { String($0.output.1) }
+    #expect(types.count == Set(types).count)
     let name = "/%22%0a%e2%80%ae\u{202e}\"x"
     #expect(try server.curl(name).output.hasSuffix("\n404"))
     #expect(server.stop() == 0)
@@ -133,6 +142,42 @@ import Testing
     kill(server.process.processIdentifier, SIGHUP)
     try expectEventually { server.messages.contains("stay in effect") }
     #expect(try status(second) == "200")
+    #expect(server.stop() == 0)
+  }
+
+  @Test func `SIGHUP opens the access log again after it was rotated`() throws {
+    let log = site.directory.path("access.log")
+    func text(_ path: String) -> String {
+      (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+    }
+    let server = try Served(site, ["--listen", "127.0.0.1:0", "--access-log", log])
+    _ = try server.curl("/first")
+    try expectEventually { text(log).contains("/first") }
+    try FileManager.default.moveItem(atPath: log, toPath: log + ".1")
+    kill(server.process.processIdentifier, SIGHUP)
+    try expectEventually { FileManager.default.fileExists(atPath: log) }
+    _ = try server.curl("/second")
+    #expect(server.stop() == 0)
+    #expect(text(log + ".1").contains("/first") && !text(log + ".1").contains("/second"))
+    #expect(text(log).contains("/second") && !text(log).contains("/first"))
+    let mode = try FileManager.default.attributesOfItem(atPath: log)[.posixPermissions] as? Int
+    #expect(mode == 0o640)
+  }
+
+  @Test(.enabled(if: canMount))
+  func `a store on a read-only file system is served without capabilities`() throws {
+    let script = """
+      mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"
+      exec setpriv --inh-caps=-all --bounding-set=-all "$2" serve --listen 127.0.0.1:0
+      """
+    let server = try Served(
+      site,
+      through: [
+        "unshare", "-m", "bash", "-euc", script, "test", site.directory.path("store"), binary,
+      ])
+    #expect(try server.curl("/healthz").output.hasSuffix("\n200"))
+    let metrics = try server.curl("/metrics").output
+    #expect(metrics.contains("imgstore_image_snapshots{image=\"img\"} 1\n"))
     #expect(server.stop() == 0)
   }
 

@@ -140,6 +140,8 @@ extension RunningServer {
     let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 1024)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      // Connections inherit it: requests are small, and the kernel's standard is megabytes for each of them.
+      .serverChannelOption(.socketOption(.so_rcvbuf), value: 64 << 10)
       .childChannelOption(.autoRead, value: false)
       .childChannelOption(.allowRemoteHalfClosure, value: true)
       .childChannelOption(.maxMessagesPerRead, value: 1)
