@@ -57,6 +57,29 @@ import Testing
     }
   }
 
+  @Test(arguments: [true, false])
+  func `a growing file passes through TLS while it is written`(_ isSized: Bool) throws {
+    let server = try server()
+    let writer = try GrowingWriter(server, "grow", 900_000, isSized: isSized)
+    try writer.write(0..<300_001)
+    try startDetachedThread {
+      for start in stride(from: 300_001, to: 900_000, by: 50_000) {
+        pause(milliseconds: 3)
+        try? writer.write(start..<min(start + 50_000, 900_000))
+      }
+      writer.finish()
+    }
+    #expect(try curl(server, "/growing/grow").didSucceed)
+    #expect(try received() == writer.content)
+    let failing = try GrowingWriter(server, "fail", 900_000, isSized: isSized)
+    try failing.write(0..<500_000)
+    try startDetachedThread {
+      pause(milliseconds: 200)
+      failing.file.report(.failed)
+    }
+    #expect(!(try curl(server, "/growing/fail").didSucceed))
+  }
+
   @Test func `old versions of TLS and plain HTTP are refused`() throws {
     let server = try server()
     #expect(

@@ -120,3 +120,25 @@ final class TestServer: Sendable {
     return file
   }
 }
+
+/// A file that a test writes step by step.
+final class GrowingWriter: Sendable {
+  let file: GrowingFile
+  let content: [UInt8]
+
+  init(_ server: TestServer, _ name: String, _ count: Int, isSized: Bool) throws {
+    content = TestServer.bytes(count, seed: 99)
+    let descriptor = try TestServer.file(server.directory.path(name), [])
+    file = GrowingFile(descriptor, totalBytes: isSized ? UInt64(count) : nil)
+    server.growing.withLock { $0[name] = file }
+  }
+
+  func write(_ range: Range<Int>) throws {
+    try content[range].withUnsafeBytes {
+      try KernelFileSystem.shared.write(file.descriptor.raw, at: UInt64(range.lowerBound), $0)
+    }
+    file.report(.growing(availableBytes: UInt64(range.upperBound)))
+  }
+
+  func finish() { file.report(.finished(sizeBytes: UInt64(content.count))) }
+}

@@ -6,28 +6,6 @@ import TestSupport
 import Testing
 
 @Suite struct TransferTests {
-  /// A file that a test writes step by step.
-  private final class Writer: Sendable {
-    let file: GrowingFile
-    let content: [UInt8]
-
-    init(_ server: TestServer, _ name: String, _ count: Int, isSized: Bool) throws {
-      content = TestServer.bytes(count, seed: 99)
-      let descriptor = try TestServer.file(server.directory.path(name), [])
-      file = GrowingFile(descriptor, totalBytes: isSized ? UInt64(count) : nil)
-      server.growing.withLock { $0[name] = file }
-    }
-
-    func write(_ range: Range<Int>) throws {
-      try content[range].withUnsafeBytes {
-        try KernelFileSystem.shared.write(file.descriptor.raw, at: UInt64(range.lowerBound), $0)
-      }
-      file.report(.growing(availableBytes: UInt64(range.upperBound)))
-    }
-
-    func finish() { file.report(.finished(sizeBytes: UInt64(content.count))) }
-  }
-
   @Test func `a file, bytes and their ranges are sent as they are`() throws {
     let server = try TestServer()
     for path in ["/file", "/bytes"] {
@@ -73,7 +51,7 @@ import Testing
   @Test(arguments: [true, false])
   func `a growing file is sent while it is written`(_ isSized: Bool) throws {
     let server = try TestServer()
-    let writer = try Writer(server, "grow", 400_000, isSized: isSized)
+    let writer = try GrowingWriter(server, "grow", 400_000, isSized: isSized)
     try writer.write(0..<10)
     let client = try server.client()
     client.send("GET /growing/grow HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -97,7 +75,7 @@ import Testing
 
   @Test func `a range of a growing file waits for its end`() throws {
     let server = try TestServer()
-    let writer = try Writer(server, "part", 1000, isSized: true)
+    let writer = try GrowingWriter(server, "part", 1000, isSized: true)
     let client = try server.client()
     client.send("GET /growing/part HTTP/1.1\r\nHost: a\r\nRange: bytes=100-199,900-\r\n\r\n")
     try writer.write(0..<150)
@@ -109,7 +87,7 @@ import Testing
   @Test(arguments: ["1.0", "1.1"], [true, false])
   func `a growing file that fails never looks complete`(_ version: String, _ isSized: Bool) throws {
     let server = try TestServer()
-    let writer = try Writer(server, "fail", 100_000, isSized: isSized)
+    let writer = try GrowingWriter(server, "fail", 100_000, isSized: isSized)
     try writer.write(0..<50_000)
     let client = try server.client()
     client.send("GET /growing/fail HTTP/\(version)\r\nHost: a\r\n\r\n")
@@ -122,7 +100,7 @@ import Testing
 
   @Test func `a growing file that ends early or late never looks complete`() throws {
     let server = try TestServer()
-    let short = try Writer(server, "short", 1000, isSized: true)
+    let short = try GrowingWriter(server, "short", 1000, isSized: true)
     try short.write(0..<500)
     let client = try server.client()
     client.send("GET /growing/short HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -133,7 +111,7 @@ import Testing
 
   @Test func `a head is sent before the first byte of a growing file`() throws {
     let server = try TestServer()
-    let writer = try Writer(server, "late", 10, isSized: false)
+    let writer = try GrowingWriter(server, "late", 10, isSized: false)
     let client = try server.client()
     client.send("GET /growing/late HTTP/1.1\r\nHost: a\r\n\r\n")
     #expect(client.receive() == .bytes)
@@ -146,7 +124,7 @@ import Testing
     throws
   {
     let server = try TestServer()
-    let writer = try Writer(server, "old", 5000, isSized: false)
+    let writer = try GrowingWriter(server, "old", 5000, isSized: false)
     let client = try server.client()
     client.send("GET /growing/old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     try writer.write(0..<5000)

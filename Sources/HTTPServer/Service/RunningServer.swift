@@ -158,7 +158,7 @@ extension RunningServer {
         // As in most servers, [::] does not include 0.0.0.0: both can be given.
         let isLong = IPAddress.isIPv6(host)
         let own = isLong ? bootstrap.serverChannelOption(.ipv6Only, value: 1) : bootstrap
-        return try own.bind(host: host, port: port).wait()
+        return try own.bind(to: SocketAddress(ipAddress: host, port: port)).wait()
       }
     } catch {
       let reason =
