@@ -7,16 +7,7 @@
 // 4. Everything runs on the event loop of the connection, except for the reads of rule 2.
 
 import NIOCore
-import NIOPosix
 import Platform
-
-/// An answer as it goes to the socket.
-struct EncodedAnswer {
-  /// Status line and header fields.
-  let head: ByteBuffer
-  let parts: [BodyPart]
-  let isChunked: Bool
-}
 
 /// The answer that a connection is sending.
 final class AnswerWriter {
@@ -85,18 +76,9 @@ final class AnswerWriter {
     if mark != stall.mark { stall = (mark, now) }
     guard now - stall.since > limit else { return false }
     // The kernel's buffer takes new bytes only when a third of it is free. A slow client may need longer for so many.
-    guard let idle = idleTime(), idle < limit else { return true }
+    guard let idle = context.channel.sendIdleTime, idle < limit else { return true }
     stall.since = now - idle
     return false
-  }
-
-  /// Returns how long the kernel has sent nothing; nil if it does not say so.
-  private func idleTime() -> TimeAmount? {
-    guard let provider = context.channel as? any SocketOptionProvider else { return nil }
-    var milliseconds: UInt32?
-    // On the event loop, the future has its value at once.
-    provider.getTCPInfo().assumeIsolated().whenSuccess { milliseconds = $0.tcpi_last_data_sent }
-    return milliseconds.map { .milliseconds(Int64($0)) }
   }
 
   /// Ends the answer because the connection ended.

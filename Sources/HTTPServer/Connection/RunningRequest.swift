@@ -75,3 +75,11 @@ struct RunningRequest: Sendable {
     return (answer, keeps)
   }
 }
+
+/// An answer as it goes to the socket.
+struct EncodedAnswer {
+  /// Status line and header fields.
+  let head: ByteBuffer
+  let parts: [BodyPart]
+  let isChunked: Bool
+}
