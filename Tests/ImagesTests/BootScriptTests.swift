@@ -38,6 +38,28 @@ import XCAT
     #expect(errorCode { _ = try script(node, snapshot) { $0.node = "n1" } } == .notFound)
   }
 
+  @Test func scriptOfANodeHasItsValues() throws {
+    let (node, snapshot) = try node([])
+    try node.tables.apply([
+      RowChange(
+        schema: .nodelist, key: ["node": "n1"], columns: ["groups": "all"], keepsOtherColumns: false
+      )
+    ])
+    try node.sql(
+      "nodehm",
+      """
+      CREATE TABLE nodehm (node TEXT, serialport TEXT, serialspeed TEXT, serialflow TEXT, disable TEXT);
+      INSERT INTO nodehm VALUES ('all', '0', '115200', 'hard', NULL);
+      """)
+    try node.sql(
+      "noderes",
+      "CREATE TABLE noderes (node TEXT, xcatmaster TEXT, disable TEXT); "
+        + "INSERT INTO noderes VALUES ('n1', '10.0.0.2', NULL);")
+    let line = try script(node, snapshot) { $0.node = "n1" }[2]
+    #expect(line.contains(" XCAT=10.0.0.2:3001 NODE=n1 FC=0 "))
+    #expect(line.contains(" console=tty0 console=ttyS0,115200n8r selinux=0 "))
+  }
+
   @Test(arguments: ["a || b", "#TABLE:noderes:$NODE:xcatmaster#", "caf\u{e9}", "a ; b"])
   func refusesWordsThatIPXEWouldRead(_ value: String) throws {
     let (node, snapshot) = try node(["addkcmdline=\(value)"])

@@ -8,7 +8,7 @@ import Images
 import Platform
 
 /// A cache of values that may be a few seconds old.
-final class BriefCache<Value: Sendable>: Sendable {
+public final class BriefCache<Value: Sendable>: Sendable {
   private struct Slot {
     var value: Value?
     var expires: Double
@@ -19,14 +19,15 @@ final class BriefCache<Value: Sendable>: Sendable {
   /// A slot without a value is being computed.
   private let slots = Monitor<[String: Slot]>([:])
 
-  init(seconds: Double = 5, maxCount: Int = 1024) {
+  /// Creates an empty cache.
+  public init(seconds: Double = 5, maxCount: Int = 1024) {
     self.seconds = seconds
     self.maxCount = maxCount
   }
 
   /// Returns the value of a key, which `compute` computes if there is none.
   /// - Throws: the errors of `compute`.
-  func value(_ key: String, _ compute: () throws -> Value) throws -> Value {
+  public func value(_ key: String, _ compute: () throws -> Value) throws -> Value {
     let known = slots.wait { slots -> Value?? in
       if let slot = slots[key] {
         guard let value = slot.value else { return nil }
