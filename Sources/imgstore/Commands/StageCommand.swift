@@ -22,7 +22,8 @@ struct StageCommand: ParsableCommand, ReportingCommand {
 
       Examples:
         imgstore stage compute@13
-        imgstore stage compute@13 --nodes canary --server http://10.0.0.1:7070 --apply
+        imgstore stage compute@13 --server http://10.0.0.1:7070
+        imgstore stage compute@13 --nodes canary --apply
         imgstore stage compute@13 --undo
       """)
 
