@@ -21,10 +21,9 @@ struct StageCommand: ParsableCommand, ReportingCommand {
       /install/netboot/imgstore on to the server (see the manual).
 
       Examples:
-        imgstore stage compute@13
-        imgstore stage compute@13 --server http://10.0.0.1:7070
-        imgstore stage compute@13 --nodes canary --apply
-        imgstore stage compute@13 --undo
+        imgstore stage compute@12 --server http://10.0.0.1:7070
+        imgstore stage compute@12 --server http://10.0.0.1:7070 --apply
+        imgstore stage compute@12 --undo
       """)
 
   @Argument(help: "Snapshot") var ref: String
