@@ -24,7 +24,9 @@ import Testing
   }
 
   @Test func `the overview has the numbers of du`() throws {
-    let workspace = try Self.site().open()
+    let node = try Self.site()
+    defer { withExtendedLifetime(node) {} }
+    let workspace = try node.open()
     let overview = try workspace.spaceOverview()
     let use = try workspace.diskUse([], bySnapshot: true)
     #expect(overview.images.total.use.reachedBytes == use.total.use.reachedBytes)
@@ -38,7 +40,9 @@ import Testing
   }
 
   @Test func `the last point of a thinned overview is the latest snapshot`() throws {
-    let workspace = try Self.site().open()
+    let node = try Self.site()
+    defer { withExtendedLifetime(node) {} }
+    let workspace = try node.open()
     let whole = try workspace.spaceOverview()
     let thin = try workspace.spaceOverview(maxPoints: 1)
     #expect(thin.growth.count == 1)
@@ -46,7 +50,9 @@ import Testing
   }
 
   @Test func `the space of a tree counts each content once`() throws {
-    let workspace = try Self.site().open()
+    let node = try Self.site()
+    defer { withExtendedLifetime(node) {} }
+    let workspace = try node.open()
     let reader = try workspace.reader(of: try workspace.find(try Reference("img@1")))
     let space = try #require(try reader.space(depth: 2))
     #expect(space.files == 5)
@@ -64,6 +70,7 @@ import Testing
   ) throws {
     var random = SplitMix64(seed)
     let node = try TestNode(image: "img", tree: ["file": ""])
+    defer { withExtendedLifetime(node) {} }
     let workspace = try node.open()
     var lines = (0..<20).map { "line \($0)" }
     var versions: [[String]] = []

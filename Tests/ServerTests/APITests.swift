@@ -65,6 +65,17 @@ private func code(_ text: String) throws -> String? {
       try object(site.body("/api/v1/version"))["version"] as? String == Workspace.version)
   }
 
+  @Test func `a directory of several changed packages belongs to the first by name`() throws {
+    let site = try ServedNode.shared.get()
+    for _ in 0..<10 {
+      let text = try site.body("/api/v1/diff?old=img@1&new=img@2&packages=true")
+      let entries = try object(text)["entries"] as? [[String: Any]] ?? []
+      let entry = try #require(
+        entries.first { ($0["path"] as? String)?.hasSuffix("/usr/bin") == true })
+      #expect((entry["belongs"] as? [String: Any])?["package"] as? String == "libssl")
+    }
+  }
+
   @Test func `following the Link fields of a list gives all of it`() throws {
     let site = try ServedNode.shared.get()
     for (list, key, name) in [
@@ -106,6 +117,7 @@ private func code(_ text: String) throws -> String? {
 
   @Test func `a large content is sent while it is read`() throws {
     let node = try TestNode(image: "big")
+    defer { withExtendedLifetime(node) {} }
     let bytes = (0..<(6 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
     try Data(bytes).write(to: URL(fileURLWithPath: node.path("img/rootimg/large")))
     _ = try node.open().snapshot("big")
@@ -164,6 +176,7 @@ private func code(_ text: String) throws -> String? {
 
   @Test func `a removed snapshot is gone`() throws {
     let node = try TestNode(image: "img")
+    defer { withExtendedLifetime(node) {} }
     let workspace = try node.open()
     _ = try workspace.snapshot("img")
     try node.write("changed", to: "img/rootimg/etc/motd")
@@ -181,6 +194,7 @@ private func code(_ text: String) throws -> String? {
 
   @Test func `a node without a store is unavailable, and says so`() throws {
     let node = try TestNode()
+    defer { withExtendedLifetime(node) {} }
     let api = APIRoutes(WorkspaceOpener(node.workspace.options) { _ in })
     let response = api.respond(to: try ServedNode.request("/api/v1/state"))
     #expect(response.status == .unavailable)

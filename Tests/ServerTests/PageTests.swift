@@ -144,6 +144,7 @@ import Testing
 
   @Test func `a tree of the greatest depth is compared and measured`() throws {
     let node = try TestNode(image: "deep")
+    defer { withExtendedLifetime(node) {} }
     _ = try node.open().snapshot("deep")
     try node.run(
       "cd img/rootimg; for i in $(seq 1900); do mkdir d; cd d; done; echo deep >file")

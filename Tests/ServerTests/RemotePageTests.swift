@@ -11,6 +11,7 @@ import Testing
   @Test func `the images of a remote are served in place`() throws {
     let site = try ServedNode.shared.get()
     let node = try TestNode()
+    defer { withExtendedLifetime(node) {} }
     let workspace = try node.open()
     _ = try workspace.store(create: true)
     _ = try workspace.addRemote(

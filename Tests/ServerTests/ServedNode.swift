@@ -23,6 +23,8 @@ final class ServedNode: Sendable {
         "etc/motd": "one\ntwo\nthree\n", "etc/ssh/sshd_config": "PermitRootLogin no\n",
         "var/lib/dpkg/status": ServedNode.packages(openssl: "3.0.17-1"),
         "var/lib/dpkg/info/openssl.list": "/.\n/usr\n/usr/bin\n/usr/bin/openssl\n",
+        "var/lib/dpkg/info/libssl.list": "/.\n/usr\n/usr/bin\n",
+        "var/lib/dpkg/info/provider.list": "/.\n/usr\n/usr/bin\n",
         "usr/bin/openssl": "old program", "usr/share/doc/a": "a", "usr/share/doc/b": "b",
       ])
     let workspace = try node.open()
@@ -55,6 +57,16 @@ final class ServedNode: Sendable {
   private static func packages(openssl version: String) -> String {
     """
     Package: openssl
+    Status: install ok installed
+    Architecture: amd64
+    Version: \(version)
+
+    Package: libssl
+    Status: install ok installed
+    Architecture: amd64
+    Version: \(version)
+
+    Package: provider
     Status: install ok installed
     Architecture: amd64
     Version: \(version)

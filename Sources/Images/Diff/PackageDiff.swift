@@ -172,6 +172,16 @@ private struct TreePackages: Sendable {
   }
 }
 
+extension [PackageOwnership] {
+  /// The owner with the first name. Databases give owners in any order, and answers should not change.
+  var firstByName: PackageOwnership? {
+    self.min {
+      ($0.package.name, $0.package.architecture, $0.package.version)
+        < ($1.package.name, $1.package.architecture, $1.package.version)
+    }
+  }
+}
+
 /// The comparison of one tree's packages.
 private struct PackageComparison {
   let old: TreePackages
@@ -202,8 +212,8 @@ private struct PackageComparison {
     _ change: TreeChange, _ owners: [PackageOwnership]
   ) throws -> ChangedPathOwner {
     // Directories often have several owners. One that changed explains the change.
-    let mover = owners.first { !same.contains($0.package) }
-    guard let owner = mover ?? owners.first else { return .unowned }
+    let mover = owners.filter { !same.contains($0.package) }.firstByName
+    guard let owner = mover ?? owners.firstByName else { return .unowned }
     let ofMover: ChangedPathOwner =
       mover == nil ? .modified(owner.package.name) : .package(owner.package.name)
     guard owner.isConfiguration else { return ofMover }

@@ -43,7 +43,7 @@ extension SnapshotReader {
     if let database {
       let owners = try database.owners(of: Set(sizes.files.map(\.path)), in: tree)
       for file in sizes.files {
-        if let owner = owners[file.path]?.first {
+        if let owner = owners[file.path]?.firstByName {
           let name = owner.package.name
           packages[name, default: .init(name: name, bytes: 0, files: 0)].add(file.bytes)
         } else {
