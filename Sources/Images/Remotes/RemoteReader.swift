@@ -30,6 +30,19 @@ struct RemoteReader: Collaborator {
     return try read(item, of: history.image, remote, name)
   }
 
+  /// Returns the images of a remote with their latest snapshots, sorted by name.
+  func images(at name: String) throws -> [ImageSummary] {
+    let remote = try open(name)
+    return try remote.source.images().sorted { $0.text < $1.text }.compactMap { image in
+      let history = try remote.source.history(of: image)
+      guard let last = history.snapshots.last else { return nil }
+      return ImageSummary(
+        name: image.text, isDefined: false, provisioning: nil, directory: nil,
+        snapshots: history.snapshots.count, latest: try read(last, of: image, remote, name),
+        lastChecked: nil, unreadable: [], unfinished: nil)
+    }
+  }
+
   /// Returns the tags that a snapshot has at its remote.
   func tags(of snapshot: CommittedSnapshot, at name: String) throws -> [String] {
     let image = try ImageName(snapshot.snapshot.image)
@@ -58,19 +71,6 @@ struct RemoteReader: Collaborator {
       throw ImageError(.snapshotNotFound, "image \(name)/\(image)", "has no snapshot")
     }
     return ImageHistory(entries: entries, unreadable: [], damagedMarks: [])
-  }
-
-  /// Returns the images of a remote with their latest snapshots, sorted by name.
-  func images(at name: String) throws -> [ImageSummary] {
-    let remote = try open(name)
-    return try remote.source.images().sorted { $0.text < $1.text }.compactMap { image in
-      let history = try remote.source.history(of: image)
-      guard let last = history.snapshots.last else { return nil }
-      return ImageSummary(
-        name: image.text, isDefined: false, provisioning: nil, directory: nil,
-        snapshots: history.snapshots.count, latest: try read(last, of: image, remote, name),
-        lastChecked: nil, unreadable: [], unfinished: nil)
-    }
   }
 
   /// Returns the histories of all images at a remote that have snapshots, sorted by image.

@@ -108,14 +108,21 @@ struct SnapshotPage {
 
   private func commands() -> HTML {
     let reference = shellQuoted(call.opener.reference(name))
-    let rows: [(String, String)] = [
-      ("Boot nodes from it", "imgstore stage \(reference) --apply"),
-      ("Return the live image to it", "imgstore revert \(reference)"),
+    var rows: [(String, String)] = []
+    if let remote = call.opener.remote {
+      rows.append(("Fetch it", "imgstore pull \(remote) \(shellQuoted(name))"))
+    } else {
+      // Only images of xCAT have nodes to boot.
+      if !snapshot.tables.contains(where: { $0.name == "directory" }) {
+        rows.append(("Boot nodes from it", "imgstore stage \(reference) --apply"))
+      }
+      rows.append(("Return the live image to it", "imgstore revert \(reference)"))
+    }
+    rows += [
       (
         "Write it as a bundle",
         "imgstore export \(reference) \(shellQuoted("\(image)-\(number).tgz"))"
-      ),
-      ("Unpack its root tree", "imgstore restore \(reference) DIR"),
+      ), ("Unpack its root tree", "imgstore restore \(reference) DIR"),
     ]
     return .group([
       .heading("Use it", id: "use"),
