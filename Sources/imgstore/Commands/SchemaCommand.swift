@@ -45,6 +45,8 @@ enum JSONDocuments {
   /// The types of all documents.
   static var all: [any JSONDocument.Type] {
     [
+      // Those that only the API has.
+      StoreState.self, UnfinishedJSON.self, VersionJSON.self,
       AddOutcome.self, BenchOutcome.self, BlameJSON.self, CollectionEstimate.self,
       CollectionOutcome.self, ConfigurationCheckJSON.self, ConfigurationEditJSON.self,
       ConfigurationJSON.self, ConfigurationPathsJSON.self,
@@ -64,10 +66,9 @@ enum JSONDocuments {
       RunJSON.self, SecretReport.self, SignaturesMadeJSON.self, SnapshotJSON.self,
       SnapshotOutcomeJSON.self,
       SnapshotPlan.self, SnapshotPlansJSON.self, SnapshotsJSON.self, StageOutcome.self,
-      StatusJSON.self, StatusesJSON.self, StoreState.self, StoreStatistics.self, TagJSON.self,
-      TagsJSON.self, TextDiff.self, ThinExportOutcome.self, ThinImportOutcome.self,
-      TransferOutcome.self, UnfinishedJSON.self, UnpinJSON.self, UnstageOutcome.self,
-      UntagJSON.self, VerifyJSON.self, VersionJSON.self,
+      StatusJSON.self, StatusesJSON.self, StoreStatistics.self, TagJSON.self, TagsJSON.self,
+      TextDiff.self, ThinExportOutcome.self, ThinImportOutcome.self, TransferOutcome.self,
+      UnpinJSON.self, UnstageOutcome.self, UntagJSON.self, VerifyJSON.self,
     ]
   }
 }
