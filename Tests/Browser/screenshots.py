@@ -23,7 +23,8 @@ def main():
                 file = folder / f"{name}-{width}-{scheme}.png"
                 browser.screenshot(file, height=1000 if width > 600 else 1400)
                 # Pages have few colours, and small files suit a repository.
-                Image.open(file).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(file, optimize=True)
+                Image.open(file).convert("RGB").quantize(
+                    256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(file, optimize=True)
             browser.close()
 
 

@@ -125,6 +125,8 @@ extension HTML {
     /// The column that takes the free space.
     static func main(_ title: String) -> Column { Column(title: title, style: "main") }
     static func text(_ title: String) -> Column { Column(title: title) }
+    /// A column of words that are not broken while there is space.
+    static func word(_ title: String) -> Column { Column(title: title, style: "word") }
   }
 }
 

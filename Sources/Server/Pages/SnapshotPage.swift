@@ -141,7 +141,7 @@ struct SnapshotPage {
     func table(_ caption: String, _ components: [Snapshot.Component]) -> HTML {
       .table(
         caption,
-        [.text("Part"), .wide("Loaded from"), .main("Path"), .number("Size"), .wide("SHA-256")],
+        [.word("Part"), .wide("Loaded from"), .main("Path"), .number("Size"), .wide("SHA-256")],
         components.prefix(Self.maxRows).map { component in
           let path = component.path.split(separator: 0x2f).map(Array.init)
           return [
@@ -188,7 +188,7 @@ struct SnapshotPage {
     var nodes: [HTML] = [
       .heading("Definition", id: "definition"),
       .table(
-        "Definition", [.text("Table"), .text("Attribute"), .main("Value")],
+        "Definition", [.word("Table"), .word("Attribute"), .main("Value")],
         Array(rows.prefix(Self.maxRows))),
     ]
     if rows.count > Self.maxRows {

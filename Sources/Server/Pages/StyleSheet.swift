@@ -76,6 +76,7 @@ enum StyleSheet {
     tbody tr:hover { background: var(--soft); }
     .num { text-align: right; white-space: nowrap; }
     .main { width: 45%; }
+    .word bdi { overflow-wrap: break-word; }
     .n, time { font-variant-numeric: tabular-nums; white-space: nowrap; }
     .sub { color: var(--quiet); font-size: .85rem; }
     .narrow { display: none; }
