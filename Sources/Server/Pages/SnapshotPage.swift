@@ -138,17 +138,17 @@ struct SnapshotPage {
           && $0.entry.kind != .directory
       }
     }
-    func table(_ caption: String, _ components: [Snapshot.Component]) -> HTML {
+    func table(_ caption: String, _ components: [Snapshot.Component], isBoot: Bool) -> HTML {
       .table(
         caption,
-        [.word("Part"), .wide("Loaded from"), .main("Path"), .number("Size"), .wide("SHA-256")],
+        [.word("Part")] + (isBoot ? [.wide("Loaded from")] : [])
+          + [.main("Path"), .number("Size"), .wide("SHA-256")],
         components.prefix(Self.maxRows).map { component in
           let path = component.path.split(separator: 0x2f).map(Array.init)
-          return [
-            .foreign(component.role.text), bootLink(component, path),
-            .link(.part(image, number, path), .name(component.path)),
-            component.entry.kind == .file ? .size(component.entry.sizeBytes) : .text(""),
-            component.entry.blob.map { .tag("code", .style("id"), text: $0.hex) } ?? .text(""),
+          let size = component.entry.kind == .file ? HTML.size(component.entry.sizeBytes) : .nothing
+          let digest = component.entry.blob.map { HTML.tag("code", .style("id"), text: $0.hex) }
+          return [.foreign(component.role.text)] + (isBoot ? [bootLink(path)] : []) + [
+            .link(.part(image, number, path), .name(component.path)), size, digest ?? .nothing,
           ]
         })
     }
@@ -160,18 +160,16 @@ struct SnapshotPage {
         .link(boot, "All boot files"),
         .text(": kernel, ramdisks, the packed root image in any form, and a script for iPXE.")),
     ]
-    if !bootRows.isEmpty { nodes.append(table("Boot files", bootRows)) }
+    if !bootRows.isEmpty { nodes.append(table("Boot files", bootRows, isBoot: true)) }
     if !others.isEmpty {
-      nodes += [.heading("Lists and scripts"), table("Lists and scripts", others)]
+      nodes += [.heading("Lists and scripts"), table("Lists and scripts", others, isBoot: false)]
     }
     return .group(nodes)
   }
 
-  /// The address from which nodes load a part; nothing for parts that are not loaded.
-  private func bootLink(_ component: Snapshot.Component, _ path: [[UInt8]]) -> HTML {
-    guard ["kernel", "ramdisk", "packed"].contains(component.role.text), let file = path.last else {
-      return .nothing
-    }
+  /// The address from which nodes load a part.
+  private func bootLink(_ path: [[UInt8]]) -> HTML {
+    guard let file = path.last else { return .nothing }
     return .link(SiteURL([Array("boot".utf8), Array(name.utf8), file]), .name(file))
   }
 
