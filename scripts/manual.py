@@ -117,7 +117,7 @@ class Pages:
             if a["kind"] == "positional":
                 text += "\\fI" + literal(a["valueName"]) + "\\fR\n"
             else:
-                value = " \\fI" + literal(a["valueName"]) + "\\fR" if a["kind"] == "option" else ""
+                value = " \\fI" + literal(a["valueName"].replace("> <", " ")) + "\\fR" if a["kind"] == "option" else ""
                 text += ", ".join(bold(s) + value for s in self.spelling(a).split(", ")) + "\n"
             about = re.sub(r"\s+", " ", a.get("abstract", "")).strip()
             if a.get("defaultValue") and "default" not in about and a["kind"] == "option":
