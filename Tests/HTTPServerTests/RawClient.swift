@@ -210,7 +210,10 @@ struct Answer {
       )
     }
     guard status < 200 || header("date") != nil else { throw ClientError("no date") }
-    for name in ["content-length", "transfer-encoding", "date", "connection", "content-range"]
+    for name in [
+      "content-length", "transfer-encoding", "date", "connection", "content-range",
+      "x-content-type-options",
+    ]
     where headers.filter({ $0.name == name }).count > 1 {
       throw ClientError("two fields named \(name)")
     }

@@ -45,7 +45,10 @@ struct TestHandler: RequestHandler {
     case "evil":
       return HTTPResponse(
         .ok, contentType: "text/plain\r\nX-Evil: 1", body: .bytes([]), entityTag: "a\"b\r\nX: 1",
-        headers: [("X-Name", "a\r\nX-Evil: 1"), ("Bad Name", "1"), ("Content-Length", "7")])
+        headers: [
+          ("X-Name", "a\r\nX-Evil: 1"), ("Bad Name", "1"), ("Content-Length", "7"),
+          ("x-content-type-options", "nosniff"),
+        ])
     case "gate":
       gate.wait { $0 ? () : nil }
       return .text(.ok, "open")

@@ -63,7 +63,9 @@ struct RunningRequest: Sendable {
     for (name, value) in plan.headers { text += "\(name): \(value)\r\n" }
     if let sizeBytes = plan.sizeBytes { text += "Content-Length: \(sizeBytes)\r\n" }
     if isChunked { text += "Transfer-Encoding: chunked\r\n" }
-    text += "X-Content-Type-Options: nosniff\r\n"
+    if !plan.headers.contains(where: { asciiLowercased($0.name) == "x-content-type-options" }) {
+      text += "X-Content-Type-Options: nosniff\r\n"
+    }
     if !keeps {
       text += "Connection: close\r\n"
     } else if minorVersion == 0 {
