@@ -83,6 +83,10 @@ import Testing
     #expect(try open[0].exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 200)
   }
 
+  @Test func `a handler may use as much stack as the deepest trees need`() throws {
+    #expect(try TestServer().get("/deep").text == "4000\n")
+  }
+
   @Test func `a connection ends after its last request`() throws {
     let server = try TestServer { $0.limits.requestsPerConnection = 2 }
     let client = try server.client()

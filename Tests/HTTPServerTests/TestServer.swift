@@ -17,6 +17,14 @@ struct TestHandler: RequestHandler {
   /// 2026-11-01 00:00:00 UTC.
   static let modified = Timestamp(seconds: 1_793_491_200, nanoseconds: 500)
 
+  /// Uses at least 8 KiB of the stack for each level.
+  @inline(never) private static func descend(_ levels: Int) -> Int {
+    withUnsafeTemporaryAllocation(byteCount: 8192, alignment: 16) { buffer in
+      buffer.initializeMemory(as: UInt8.self, repeating: 1)
+      return levels == 0 ? 0 : descend(levels - 1) + Int(buffer[levels % 8192])
+    }
+  }
+
   func respond(to request: HTTPRequest) -> HTTPResponse {
     let words = request.path.segments.map { String(decoding: $0, as: UTF8.self) }
     switch words.first {
@@ -52,6 +60,7 @@ struct TestHandler: RequestHandler {
     case "gate":
       gate.wait { $0 ? () : nil }
       return .text(.ok, "open")
+    case "deep": return .text(.ok, "\(TestHandler.descend(4000))")
     case nil: return .text(.ok, "top")
     default: break
     }

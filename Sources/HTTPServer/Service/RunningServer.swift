@@ -58,8 +58,8 @@ public final class RunningServer: Sendable {
     } catch {
       for channel in channels { try? channel.close().wait() }
       try? group.syncShutdownGracefully()
-      core.handlers.stop()
-      core.readers.stop()
+      core.handlers.stop(waits: true)
+      core.readers.stop(waits: true)
       throw error
     }
     listeners = Monitor(channels)
@@ -116,10 +116,11 @@ public final class RunningServer: Sendable {
       isDrained = openConnections == 0
     }
     if !isDrained { endConnections(all: true) }
-    core.handlers.stop()
-    core.readers.stop()
     // A handler that still runs will hand its answer to an event loop.
-    if core.handlers.isIdle { try? group.syncShutdownGracefully() }
+    let isIdle = core.handlers.isIdle && core.readers.isIdle
+    core.handlers.stop(waits: isIdle)
+    core.readers.stop(waits: isIdle)
+    if isIdle { try? group.syncShutdownGracefully() }
     return isDrained
   }
 

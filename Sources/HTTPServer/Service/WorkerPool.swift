@@ -20,12 +20,13 @@ final class WorkerPool: Sendable {
 
   private let state = Monitor(State())
   private let limit: Int
+  private let threads: [ThreadHandle]
 
   /// Starts the threads.
   /// - Throws: `SystemError` (EAGAIN) if the system grants none.
-  init(threads: Int, limit: Int) throws(SystemError) {
+  init(threads count: Int, limit: Int) throws(SystemError) {
     self.limit = limit
-    _ = try startWorkers(max(1, threads), stackBytes: treeStackBytes) { [state] in
+    threads = try startWorkers(max(1, count), stackBytes: treeStackBytes) { [state] in
       while let job = WorkerPool.next(state) {
         job()
         state.withLock { $0.running -= 1 }
@@ -65,5 +66,9 @@ final class WorkerPool: Sendable {
   }
 
   /// Ends the threads after the accepted jobs.
-  func stop() { state.update { $0.isStopped = true } }
+  /// - Parameter waits: whether to return only after their end.
+  func stop(waits: Bool) {
+    state.update { $0.isStopped = true }
+    if waits { for thread in threads { thread.join() } }
+  }
 }
