@@ -76,11 +76,11 @@ import Testing
     var versions: [[String]] = []
     for version in 0..<10 {
       for _ in 0..<Int.random(in: 0...4, using: &random) {
-        let place = Int.random(in: 0...lines.count, using: &random)
-        if Bool.random(using: &random), place < lines.count {
-          lines.remove(at: place)
+        let index = Int.random(in: 0...lines.count, using: &random)
+        if Bool.random(using: &random), index < lines.count {
+          lines.remove(at: index)
         } else {
-          lines.insert("new \(version) \(Int.random(in: 0...3, using: &random))", at: place)
+          lines.insert("new \(version) \(Int.random(in: 0...3, using: &random))", at: index)
         }
       }
       // Each version differs.
