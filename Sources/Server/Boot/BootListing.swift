@@ -44,7 +44,7 @@ enum BootListing {
       body: .bytes(bytes), entityTag: SHA256.digest(of: bytes).hex,
       headers: [
         ("Cache-Control", "no-cache"), ("Vary", "Accept"),
-        ("Content-Security-Policy", "default-src 'none'"), ("X-Content-Type-Options", "nosniff"),
+        ("Content-Security-Policy", "default-src 'none'"),
       ])
   }
 
