@@ -52,7 +52,12 @@ export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 fail() { echo "imgstore-node: WRONG: $*"; sleep 1; poweroff -f; }
-for name in $(cat /modules/order); do insmod "/modules/$name.ko" || echo "no module $name"; done
+# In any order: a module that needs another one is tried again.
+for round in 1 2 3 4; do
+  for name in $(cat /modules/order); do
+    grep -q "^$name " /proc/modules || insmod "/modules/$name.ko" 2>/dev/null
+  done
+done
 for try in 1 2 3 4 5; do [ -e /sys/class/net/eth0 ] && break; sleep 1; done
 ifconfig eth0 up
 udhcpc -i eth0 -s /udhcpc.sh -q -n >/dev/null 2>&1 || fail "no address"
@@ -79,7 +84,7 @@ add_busybox "$image/rootimg"
 
 export IMGSTORE_STORE=$work/store IMGSTORE_ROOT=$work/root IMGSTORE_XCAT_DIR=$work/tables IMGSTORE_CONFIG_DIR=$work/config
 "$binary" define img provmethod=netboot rootimgdir=/img profile=p osvers=x osarch=x86_64 \
-  "addkcmdline=console=ttyS0 rdinit=/init panic=-1 no_timer_check" >/dev/null
+  "addkcmdline=console=ttyS0 rdinit=/init panic=-1 quiet no_timer_check" >/dev/null
 for state in one two; do
   echo "state $state" >"$image/rootimg/etc/state"
   "$binary" snapshot img -q
