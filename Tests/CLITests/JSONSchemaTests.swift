@@ -69,6 +69,7 @@ private final class DocumentNode: Sendable {
     "export img OUT/s.tgz --scrub --sign", "import OUT/s.tgz --force -n",
     "import OUT/s.tgz --force", "export img OUT/o.tar --oci -n",
     "export img OUT/o.tar --oci", "pack img --output OUT/p.cpio.gz",
+    "stage img@1 --server http://boot:7070 --apply", "stage img@1 --undo",
     "define img provmethod=statelite", "lite img -n", "lite img", "sign img@1", "unpin img@1",
     "untag img@t", "recipes img", "forget img --keep-last 2 -n", "remove img@2 --force -n",
     "remove img@2 --force", "forget img --keep-last 2", "gc", "optimize", "du", "du -s img",

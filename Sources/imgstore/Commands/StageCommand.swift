@@ -87,9 +87,10 @@ struct StageCommand: ParsableCommand, ReportingCommand {
         "\(outcome.isApplied ? "wrote" : "would write") \(file.path) ("
           + (file.sizeBytes == 0 ? "empty)" : "\(sizeText(file.sizeBytes)))"))
     }
-    for node in outcome.nodes {
+    for node in outcome.nodes.prefix(20) {
       print("node \(node.name): provmethod \(would)\(outcome.image), was \(node.before ?? "unset")")
     }
+    if outcome.nodes.count > 20 { print("and \(count(outcome.nodes.count - 20, "more node"))") }
     if let command = outcome.command {
       print("\(outcome.isApplied ? "now run" : "then run"): \(command)")
     }
