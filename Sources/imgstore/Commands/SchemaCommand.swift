@@ -13,7 +13,6 @@ struct SchemaCommand: ParsableCommand {
 
       Examples:
         imgstore json-schema snapshots
-        imgstore json-schema --openapi
       """)
 
   @Argument(help: ArgumentHelp("Kind of the document, as in its key 'document'", valueName: "kind"))
