@@ -84,7 +84,8 @@ example: build-deps   ## build Examples/ListSnapshots and run it on a small stor
 release-test: test-deps release  ## the release packs every form, and the usual tools unpack it
 	@scripts/release-test.sh $(BINARY)
 
-boot-test: test-deps release     ## a kernel boots in qemu with ramdisks packed by imgstore; skipped without qemu
+boot-test: test-deps release     ## kernels boot in qemu with ramdisks packed by imgstore, and from its server
+	@scripts/deps.sh --ensure boot
 	@scripts/boot-test.sh $(BINARY)
 
 test-mutations: test-deps        ## break each invariant of a change in a copy: its test must fail; NAMES="NAME NAME"
@@ -111,7 +112,8 @@ test-races: test-deps release    ## a local user races root's commands, 500 roun
 test-run: test-deps release      ## apt, dnf and hooks by `run`, with failures, Ctrl-C and SIGKILL; COUNT=n, SEED=n
 	@python3 Tests/Run/run.py --binary $(BINARY) --operations $(or $(COUNT),30) --seed $(or $(SEED),20261129); status=$$?; [ $$status = 77 ] || exit $$status
 
-browser-test: release             ## the pages of serve in chromium: clicks, axe-core, 400 pixels, dark, without script; skipped without chromium
+browser-test: release             ## the pages of serve in chromium: clicks, axe-core, 400 pixels, dark, without script
+	@scripts/deps.sh --ensure browser
 	@scripts/browser-test.sh $(BINARY); status=$$?; [ $$status = 77 ] || exit $$status
 
 api-test: release                 ## generated requests against the API of serve and its OpenAPI description; EXAMPLES=n
@@ -150,6 +152,7 @@ session: release      ## the terminal session that the README shows: docs/sessio
 
 .PHONY: screenshots browser-test api-test
 screenshots: release  ## pictures of the pages of serve: docs/screenshots/
+	@scripts/deps.sh --ensure browser
 	@scripts/browser-test.sh $(BINARY) docs/screenshots
 
 ##@ Install and release

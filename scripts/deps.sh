@@ -6,7 +6,7 @@
 #                              as any other user, or with IMGSTORE_DEPS=check, it only checks
 # GROUP: build (C libraries), test (also the tools that tests compare with; the default), package (what builds and
 # checks packages), monitoring (promtool, whose package also has a server, and systemd-analyze: tests that need them are
-# skipped without), bench (also the peers).
+# skipped without), bench (also the peers), browser (a browser, for the pages of serve), boot (qemu, for boot tests).
 # Without dpkg nothing is checked: then the compiler and the tests say what they lack.
 set -euo pipefail
 
@@ -27,6 +27,8 @@ case $group in
   test) packages+=("${tools[@]}") ;;
   package) packages+=(python3 git debhelper dpkg-dev lintian rpm rpmlint dnf createrepo-c busybox debootstrap) ;;
   monitoring) packages=(prometheus systemd) ;;
+  browser) packages=(chromium chromium-driver python3-venv) ;;
+  boot) packages=(qemu-system-x86 ipxe-qemu busybox) ;;
   bench) packages+=("${tools[@]}" restic borgbackup rclone iproute2 nginx-light wrk) ;;
   *) echo "deps.sh: no such group: $group" >&2; exit 2 ;;
 esac
