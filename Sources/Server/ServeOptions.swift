@@ -62,7 +62,13 @@ public struct ServeOptions: Sendable {
 
   /// Returns the warnings about a server that starts.
   func warnings(_ addresses: [ListenAddress]) -> [String] {
-    guard tokenFile != nil, tls == nil, !addresses.allSatisfy(\.isLoopback) else { return [] }
+    let isLocal = addresses.allSatisfy(\.isLoopback)
+    if tokenFile == nil, isLocal, isRoot {
+      return [
+        "all users of this machine can read all images, with their password hashes: give --token-file"
+      ]
+    }
+    guard tokenFile != nil, tls == nil, !isLocal else { return [] }
     return [
       "tokens are sent in plain text to other machines: give --tls, or use a proxy with TLS in front"
     ]

@@ -74,6 +74,35 @@ import XCAT
     #expect(again.isDefined)
   }
 
+  @Test func aStagedSnapshotDoesNotMakeShortNamesAmbiguous() throws {
+    let node = try node()
+    _ = try node.open().stage(request { $0.applies = true })
+    // Both have the profile "p".
+    #expect(try node.open().status("p").snapshot.snapshot.image == "img")
+    #expect(try node.open().isDefined("img-1"))
+    _ = try node.open().unstage(StageRequest("p@1"))
+    #expect(try node.open().isDefined("img-1") == false)
+  }
+
+  @Test func unsafeRowsOfAPulledSnapshotAreRefused() throws {
+    let node = try node()
+    try node.sql("linuximage", "UPDATE linuximage SET postinstall='/x;touch /tmp/y'")
+    _ = try node.open().snapshot("img")
+    #expect(errorCode { _ = try node.open().stage(StageRequest("img@2")) } == nil)
+    // A record that cannot be read counts as one from elsewhere.
+    try shell(
+      "mkdir -p \"$1/origins/img\"; : >\"$1/origins/img/0000000002\"",
+      node.workspace.options.store)
+    let before = try node.rows()
+    var request = StageRequest("img@2")
+    request.applies = true
+    #expect(errorCode { _ = try node.open().stage(request) } == .bundleInvalid)
+    #expect(try node.rows() == before)
+    request.trust.allowsUnsafeValues = true
+    request.trust.allowsPrivileged = true
+    #expect(try node.open().stage(request).isApplied)
+  }
+
   @Test func undoIsRefusedWhileNodesBootIt() throws {
     let node = try node()
     let before = try node.rows()

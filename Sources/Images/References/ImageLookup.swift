@@ -3,7 +3,8 @@
 //
 // 1. An image's full name always means that image.
 // 2. The first use of a shorter name prints one line with the full name.
-// 3. Two kinds of names are never guessed: those of new images (`define`, `import`, `copy`), and those of
+// 3. Staged snapshots are found by their full names only: they have the profile of their image, and begin with its name.
+// 4. Two kinds of names are never guessed: those of new images (`define`, `import`, `copy`), and those of
 //    images that lose snapshots (`remove`, `forget`).
 
 import Codec
@@ -39,7 +40,10 @@ struct ImageResolver: Collaborator {
     {
       return image
     }
-    let definitions = try tables.definitions()
+    let install = try context.installDirectory(tables)
+    let definitions = try tables.definitions().filter {
+      !StagedDefinition.isStaged($0.value, below: install)
+    }
     let known = Set(stored.map(\.text)).union(definitions.keys).sorted()
     if text.isEmpty { return try onlyImage(known) }
     let profiles = definitions.filter { $0.value.profile == text }.map(\.key).sorted()

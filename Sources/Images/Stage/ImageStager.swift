@@ -9,7 +9,9 @@
 // 1. Nothing is changed unless the request says so. All checks come first.
 // 2. Files are written before the rows that name them, and rows are removed before the files. All rows are changed
 //    in one transaction, and only if they are as they were read.
-// 3. Nodes change with nodeset only: their rows name the image, and nodeset copies kernel and ramdisk.
+// 3. xCAT's commands use the rows of a staged snapshot as root. So one that came from a remote is checked like for a
+//    revert.
+// 4. Nodes change with nodeset only: their rows name the image, and nodeset copies kernel and ramdisk.
 
 import Platform
 import Store
@@ -18,7 +20,8 @@ import XCAT
 extension Workspace {
   /// Plans, or makes, the definition by which nodes boot a snapshot from the server.
   /// - Throws: `ImageError`: `definitionInvalid` for an image that cannot boot this way, `alreadyExists` if the name is
-  ///   used by another image, `usage`; `XCATError` for an invalid node range. Nothing is changed then.
+  ///   used by another image, `bundleInvalid` for a snapshot from a remote with unsafe rows or files, `usage`;
+  ///   `XCATError` for an invalid node range. Nothing is changed then.
   public func stage(_ request: StageRequest) throws -> StageOutcome {
     try ImageStager(context).stage(request)
   }
@@ -38,6 +41,7 @@ struct ImageStager: Collaborator {
 
   func stage(_ request: StageRequest) throws -> StageOutcome {
     let snapshot = try SnapshotResolver(context).find(Reference(request.reference))
+    try PulledSnapshotCheck(context).check(snapshot, request.trust)
     let list = try BootFileLister(context).list(snapshot)
     try requireStageable(snapshot, list)
     let tables = try context.tables()

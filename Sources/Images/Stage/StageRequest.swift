@@ -19,6 +19,8 @@ public struct StageRequest: Sendable {
   public var rootImage: String?
   /// Whether the changes are made.
   public var applies = false
+  /// What is accepted of a snapshot that came from a remote.
+  public var trust = PulledSnapshotTrust()
 
   /// Creates a request with the default options.
   public init(_ reference: String) { self.reference = reference }

@@ -65,7 +65,17 @@ struct StagedDefinition {
   }
 
   static func directory(of snapshot: CommittedSnapshot, _ install: AbsolutePath) -> AbsolutePath {
-    install.appending("netboot").appending(ImageStager.directoryName).appending(snapshot.name)
+    directory(below: install).appending(snapshot.name)
+  }
+
+  /// The directory of all staged snapshots.
+  private static func directory(below install: AbsolutePath) -> AbsolutePath {
+    install.appending("netboot").appending(ImageStager.directoryName)
+  }
+
+  /// Returns whether a definition is that of a staged snapshot.
+  static func isStaged(_ definition: ImageDefinition, below install: AbsolutePath) -> Bool {
+    definition.rootImageDirectory?.hasPrefix(directory(below: install).text + "/") ?? false
   }
 
   /// Returns a URL without its last slash.

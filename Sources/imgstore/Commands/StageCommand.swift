@@ -45,6 +45,7 @@ struct StageCommand: ParsableCommand, ReportingCommand {
     name: [.customShort("n"), .long], help: "Print the changes without making them (the default)")
   var dryRun = false
   @Flag(help: "Remove the osimage and its files") var undo = false
+  @OptionGroup var trust: TrustOptions
   @OptionGroup var json: JSONFlag
   @OptionGroup var common: CommonOptions
 
@@ -59,6 +60,7 @@ struct StageCommand: ParsableCommand, ReportingCommand {
     var request = StageRequest(ref)
     (request.nodes, request.server, request.isProxied) = (nodes, server, proxied)
     (request.name, request.rootImage, request.applies) = (name, rootimg, apply)
+    request.trust = trust.trust
     let workspace = try common.open()
     if undo {
       let outcome = try workspace.unstage(request)
