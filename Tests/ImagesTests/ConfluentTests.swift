@@ -92,7 +92,10 @@ struct ConfluentTests {
       """, node.directory.path, fixture("scripts/oci/make-confluent-profile.py"))
     _ = try importing("image.sfs", as: "one", node)
     try shell(
-      "cd \"$1\"; cp -a a o; rm -r o/boot; cp -a b o/boot; rm -r o/boot/efi; cp -a c o/boot/efi",
+      """
+      cd "$1"; cp -a a o; rm -r o/boot; cp -a b o/boot; rm -r o/boot/efi; cp -a c o/boot/efi
+      touch -r b o/boot; touch -r a o
+      """,
       node.directory.path)
     #expect(
       try differences(node.directory.path("o"), node.directory.path("srv/one"), seconds: true) == ""

@@ -218,6 +218,6 @@ import Testing
     #expect(try packed("second.cpio.gz") == first)
     try node.run("rm -r lists")
     #expect(try packed("third.cpio.gz") == first)
-    #expect(errorCode { try node.pack() } == .filesMissing)
+    #expect(errorCode { try node.pack() } == .failed)
   }
 }
