@@ -19,7 +19,7 @@ public struct StageRequest: Sendable {
   public var rootImage: String?
   /// Whether the changes are made.
   public var applies = false
-  /// What is accepted of a snapshot that came from a remote.
+  /// The exceptions for a snapshot that came from a remote.
   public var trust = PulledSnapshotTrust()
 
   /// Creates a request with the default options.
