@@ -8,6 +8,7 @@ import CZstd
 /// Compresses whole buffers. Belongs to one thread at a time.
 public struct ZstdCompressor: ~Copyable {
   private let context: OpaquePointer
+  private let hashLog: Int32?
 
   /// Creates a compressor.
   /// - Parameters:
@@ -17,6 +18,7 @@ public struct ZstdCompressor: ~Copyable {
   public init(level: Int32, hashLog: Int32? = nil, hasChecksum: Bool = true) {
     guard let context = ZSTD_createCCtx() else { fatalError("libzstd: out of memory") }
     self.context = context
+    self.hashLog = hashLog
     ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level)
     if let hashLog { ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, hashLog) }
     ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, hasChecksum ? 1 : 0)
@@ -42,6 +44,36 @@ public struct ZstdCompressor: ~Copyable {
       context, target.baseAddress, target.count, source.baseAddress, source.count)
     if ZSTD_isError(n) != 0 { throw .corrupt("zstd: \(String(cString: ZSTD_getErrorName(n)))") }
     return n
+  }
+
+  /// Compresses `source` to one frame that only `ZstdDecompressor.decompress(_:prefix:into:)` with the same
+  /// `prefix` decodes. Matches in `prefix` cost a few bytes each (`ZSTD_CCtx_refPrefix`).
+  ///
+  /// The window covers both buffers, and the match table grows with them: with the table of a small input,
+  /// most of a large prefix would not be found.
+  /// - Returns: the size of the frame in bytes.
+  /// - Throws: `CodecError.corrupt` if libzstd fails.
+  public func compress(
+    _ source: UnsafeRawBufferPointer, prefix: UnsafeRawBufferPointer,
+    into target: UnsafeMutableRawBufferPointer
+  ) throws(CodecError) -> Int {
+    let windowBytes = prefix.count + source.count
+    let windowLog = Int32(max(10, Int.bitWidth - max(windowBytes, 1).leadingZeroBitCount))
+    let tableLog = min(max(windowLog - 2, 15), 20)
+    for (parameter, value) in [
+      (ZSTD_c_windowLog, windowLog), (ZSTD_c_hashLog, tableLog),
+      (ZSTD_c_chainLog, min(tableLog + 1, 21)),
+    ] {
+      ZSTD_CCtx_setParameter(context, parameter, value)
+    }
+    defer {
+      for parameter in [ZSTD_c_windowLog, ZSTD_c_hashLog, ZSTD_c_chainLog] {
+        ZSTD_CCtx_setParameter(context, parameter, 0)
+      }
+      if let hashLog { ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, hashLog) }
+    }
+    ZSTD_CCtx_refPrefix(context, prefix.baseAddress, prefix.count)
+    return try compress(source, into: target)
   }
 
   /// Compresses `source` to one frame if the frame fits into `target`.
@@ -81,5 +113,17 @@ public struct ZstdDecompressor: ~Copyable {
     guard n == target.count else {
       throw .corrupt("zstd: \(n) bytes were decoded instead of \(target.count)")
     }
+  }
+
+  /// Decodes one frame that was compressed with `prefix`. It must fill `target` exactly.
+  /// - Throws: `CodecError.corrupt`, also for another prefix: the frame's checksum covers the content.
+  public func decompress(
+    _ source: UnsafeRawBufferPointer, prefix: UnsafeRawBufferPointer,
+    into target: UnsafeMutableRawBufferPointer
+  ) throws(CodecError) {
+    ZSTD_DCtx_refPrefix(context, prefix.baseAddress, prefix.count)
+    // An error before the first block would leave the prefix for the next frame.
+    defer { ZSTD_DCtx_reset(context, ZSTD_reset_session_only) }
+    try decompress(source, into: target)
   }
 }
