@@ -157,6 +157,9 @@ struct ImageCapturer: Collaborator {
       of: image, definition, and: scope.target, change: scope.change)
     capturer.excludes = try DirectoryExcludes(context).treeExcludes(
       definition, excludes, latest: latest?.snapshot)
+    if case .store = destination {
+      capturer.predecessors = try predecessors(image, requests, latest: latest?.snapshot, store)
+    }
     let capture = try capturer.run(
       requests, cache: cache,
       verifiedFiles: candidates.isEmpty ? scope.verifiedFiles : VerifiedFiles(candidates),
@@ -175,6 +178,22 @@ struct ImageCapturer: Collaborator {
       capture: capture,
       notes: (capture.notes + absent + missing).sorted { precedes($0.path, $1.path) },
       cache: cache, candidates: candidates, excludes: excludes.lists.map(\.lines))
+  }
+
+  /// Returns where the earlier versions of an image's files are: in its latest snapshot, or else in the latest
+  /// snapshot of the image with the most similar name.
+  private func predecessors(
+    _ image: ImageName, _ requests: [CaptureRoot], latest: Snapshot?, _ store: ObjectStore
+  ) throws -> Predecessors? {
+    if let latest { return Predecessors(store, latest, for: requests) }
+    let others = try store.refs.images().filter { $0 != image }
+    let similar = others.max { commonPrefix($0, image) < commonPrefix($1, image) }
+    guard let similar, let other = try? store.refs.latestReadable(of: similar) else { return nil }
+    return Predecessors(store, other.snapshot, for: requests)
+  }
+
+  private func commonPrefix(_ a: ImageName, _ b: ImageName) -> Int {
+    zip(a.bytes, b.bytes).prefix { $0 == $1 }.count
   }
 
   /// Returns a note if a diskless image's directory is empty or missing: its file system is not mounted, or

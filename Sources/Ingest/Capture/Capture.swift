@@ -60,6 +60,8 @@ public struct Capture: Sendable {
   public var capturedLeftovers: [UInt8]?
   /// The excluded paths of one of the trees; nil for none.
   public var excludes: TreeExcludes?
+  /// The earlier versions of the files that are stored; nil for none.
+  public var predecessors: Predecessors?
   private let threads: Int
   private let progress: Progress
   private var fileSystem: any FileSystem { resolver.fileSystem }
@@ -212,9 +214,11 @@ public struct Capture: Sendable {
     let auxiliary = Monitor<[AuxiliaryObject]>([])
     let fileSystem = fileSystem
     let progress = progress
+    let predecessors = predecessors
     let work: @Sendable (SessionWorker?) throws -> Void = { worker in
       var reader = ContentReader(
-        fileSystem, walker, descriptors: descriptors, worker: worker, progress: progress)
+        fileSystem, walker, descriptors: descriptors, worker: worker, predecessors: predecessors,
+        progress: progress)
       while worker?.shouldStop != true, let i = indices.take() {
         try reader.run(jobs[i])
       }

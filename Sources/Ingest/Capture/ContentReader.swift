@@ -49,6 +49,7 @@ struct ContentReader: ~Copyable {
   private let walker: Walker
   private let opener: DirectoryDescriptorCache
   private let worker: SessionWorker?
+  private let predecessors: PredecessorFinder?
   private var blobs = BlobIngester()
   private var hash = SHA256()
   private let holes: HoleReader
@@ -57,11 +58,14 @@ struct ContentReader: ~Copyable {
   private(set) var auxiliaryObjects: [AuxiliaryObject] = []
 
   /// Creates a reader.
-  /// - Parameter worker: stores the content; nil to hash only.
+  /// - Parameters:
+  ///   - worker: stores the content; nil to hash only.
+  ///   - predecessors: the earlier versions of the files; nil if there are none.
   init(
     _ fileSystem: any FileSystem, _ walker: Walker, descriptors: RootDescriptors,
-    worker: SessionWorker?, progress: Progress
+    worker: SessionWorker?, predecessors: Predecessors?, progress: Progress
   ) {
+    self.predecessors = worker == nil ? nil : predecessors.map(PredecessorFinder.init)
     self.fileSystem = fileSystem
     self.walker = walker
     self.worker = worker
@@ -91,9 +95,11 @@ struct ContentReader: ~Copyable {
       let location = try opener.locate(directory, entry)
       let file = try fileSystem.openFile(
         at: location.directory.raw, location.name, [.read, .noFollow, .nonBlocking])
+      let predecessor = predecessors?.predecessor(of: entry, in: directory)
       var before = entry.stat
       for attempt in 1...3 {
-        let (blob, holes, readBytes) = try readOnce(file, sizeBytes: before.size)
+        let (blob, holes, readBytes) = try readOnce(
+          file, sizeBytes: before.size, following: predecessor)
         result.readBytes = readBytes
         let after = try fileSystem.stat(file.raw)
         guard after.kind == .file else { return vanished(directory, entry) }
@@ -153,17 +159,18 @@ struct ContentReader: ~Copyable {
   }
 
   private mutating func readOnce(
-    _ file: Descriptor, sizeBytes: UInt64
+    _ file: Descriptor, sizeBytes: UInt64, following predecessor: BlobPredecessor?
   ) throws -> (blob: (id: Digest, sizeBytes: UInt64), holes: Digest?, readBytes: UInt64) {
     let claimed = holes.claimedHoles(of: file, sizeBytes: sizeBytes)
     if let sparse = try readSparse(file, claimed, sizeBytes: sizeBytes) { return sparse }
     var check = HoleCheck(claimed)
-    let blob = try readWhole(file, sizeBytes: sizeBytes, &check)
+    let blob = try readWhole(file, sizeBytes: sizeBytes, following: predecessor, &check)
     return (blob, addHoles(check.confirmed), blob.sizeBytes)
   }
 
   private mutating func readWhole(
-    _ file: Descriptor, sizeBytes: UInt64, _ check: inout HoleCheck
+    _ file: Descriptor, sizeBytes: UInt64, following predecessor: BlobPredecessor?,
+    _ check: inout HoleCheck
   ) throws -> (id: Digest, sizeBytes: UInt64) {
     if sizeBytes <= UInt64(Chunker.wholeFileBytes) {
       let n = try fileSystem.readFully(
@@ -172,7 +179,8 @@ struct ContentReader: ~Copyable {
       if n <= Chunker.wholeFileBytes {
         let bytes = UnsafeRawBufferPointer(rebasing: blobs.window[..<n])
         check.add(bytes)
-        let id = try worker?.addChunk(bytes) ?? hash.digest(of: bytes)
+        predecessor?.rewind()
+        let id = try worker?.addChunk(bytes, following: predecessor) ?? hash.digest(of: bytes)
         return (id, UInt64(n))
       }
     }
@@ -186,7 +194,7 @@ struct ContentReader: ~Copyable {
       return n
     }
     guard let worker else { return try blobs.identify(content) }
-    return try blobs.ingest(worker, from: content)
+    return try blobs.ingest(worker, following: predecessor, from: content)
   }
 
   /// Reads a file whose holes are too large to be read.

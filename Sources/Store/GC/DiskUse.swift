@@ -72,6 +72,7 @@ public struct DiskUse: Sendable {
       sizes.append(try store.refs.sizeBytes(image, committed.number))
     }
     try walk.run(store, roots, progress)
+    try walk.addBases(store.index)
     let usages = walk.usages
     let survey = try PackUsage(store.index) { usages[prefixKey($0, $1)] ?? PackUsage.unused }
     var setBytes = [UInt64](repeating: 0, count: walk.sets.count)
@@ -207,6 +208,30 @@ private struct UsageWalk {
       }
       for key in own { addUsage(key, usage) }
       for need in needs { try addUsage(need, usage, reader) }
+    }
+  }
+
+  /// Gives the chunks of each frame's base the users of the objects in the frame, as `Reachability` does.
+  mutating func addBases(_ index: Index) throws {
+    let frames = try index.framesWithBases()
+    var isChanging = true
+    while isChanging {
+      isChanging = false
+      for address in frames {
+        guard let frame = try index.directory(of: address), let base = frame.base else { continue }
+        let usage = frame.objects.reduce(PackUsage.unused) { usage, object in
+          sets.union(usage, usages[prefixKey(object.kind, object.id)] ?? PackUsage.unused)
+        }
+        if usage == PackUsage.unused { continue }
+        for chunk in base.chunks {
+          let key = prefixKey(.chunk, chunk.id)
+          let before = usages[key] ?? PackUsage.unused
+          let after = sets.union(before, usage)
+          if after == before { continue }
+          usages.set(key, after)
+          isChanging = true
+        }
+      }
     }
   }
 

@@ -4,7 +4,9 @@
 //    into a new pack. (A recipe has the id of its blob, so its frame's checksum verifies it.)
 // 2. A new frame is decoded again and compared before it is written, as in any session.
 // 3. New packs are durable and in the index when `rewrite` returns. The old ones are unchanged.
-// 4. Ids do not change; only the order and the compression of objects do.
+// 4. The objects of a frame with a base go into a frame with the same base. No object moves to a deeper frame
+//    (FrameBase.swift, invariant 2).
+// 5. Ids do not change; only the order and the compression of objects do.
 
 import Codec
 import Platform
@@ -43,6 +45,7 @@ struct PackRewriter: Sendable {
     let start: Int
     let length: Int
     let order: UInt32
+    let hasBase: Bool
   }
 
   private struct Source: Sendable {
@@ -67,8 +70,9 @@ struct PackRewriter: Sendable {
     let writer = PackWriter(
       store.layout, store.index, level: hasKnownLevel ? UInt32(work.tuning.level) : 0)
     do {
-      try run(work) { front, payload, raw, objects throws(StoreError) in
-        try writer.append(front, payload, raw: raw, objects: objects)
+      try run(work) { frame, payload throws(StoreError) in
+        try writer.append(
+          frame.front, payload, raw: frame.rawBytes, depth: frame.depth, objects: frame.objects)
       }
       try writer.finishLast()
     } catch {
@@ -93,8 +97,8 @@ struct PackRewriter: Sendable {
       return true
     }
     let encoded = Monitor<UInt64>(0)
-    try run(work) { front, payload, _, _ in
-      encoded.withLock { $0 += UInt64(front.count + payload.count) }
+    try run(work) { frame, payload in
+      encoded.withLock { $0 += UInt64(frame.front.count + payload.count) }
     }
     bytes += encoded.withLock { $0 }
     let packs = bytes / PackFormat.targetBytes + 1
@@ -160,7 +164,7 @@ struct PackRewriter: Sendable {
             items.append(
               Item(
                 kind: kind, id: id, frame: sources.count, start: start, length: length,
-                order: order?[prefixKey(kind, id)] ?? .max))
+                order: order?[prefixKey(kind, id)] ?? .max, hasBase: frame.depth > 0))
           }
           start += length
         }
@@ -179,9 +183,12 @@ struct PackRewriter: Sendable {
     return location.address == address && location.start == start
   }
 
-  /// Sorts trees and other metadata before contents; then in the order of a walk, or as they were.
+  /// Sorts trees and other metadata before contents; then in the order of a walk, or as they were. The chunks of a
+  /// frame with a base come last and stay together.
   private func sort(_ items: inout [Item]) {
     items.sort { a, b in
+      if a.hasBase != b.hasBase { return b.hasBase }
+      if a.hasBase { return (a.frame, a.start) < (b.frame, b.start) }
       if (a.kind == .chunk) != (b.kind == .chunk) { return a.kind != .chunk }
       if a.order != b.order { return a.order < b.order }
       return (a.frame, a.start) < (b.frame, b.start)
@@ -193,9 +200,14 @@ struct PackRewriter: Sendable {
     var group: [Item] = []
     var bytes = 0
     for item in items {
-      let isOtherKind = group.last.map { ($0.kind == .chunk) != (item.kind == .chunk) } ?? false
+      let isOther =
+        group.last.map {
+          ($0.kind == .chunk) != (item.kind == .chunk) || $0.hasBase != item.hasBase
+            || item.hasBase && $0.frame != item.frame
+        } ?? false
+      let targetBytes = item.hasBase ? FrameBuilder.deltaTargetBytes : FrameBuilder.targetBytes
       if !group.isEmpty,
-        isOtherKind || bytes >= FrameBuilder.targetBytes || group.count >= FrameBuilder.maxObjects
+        isOther || bytes >= targetBytes || group.count >= FrameBuilder.maxObjects
           || bytes + item.length > FrameBuilder.capacity
       {
         groups.append(group)
@@ -211,11 +223,16 @@ struct PackRewriter: Sendable {
 
   // MARK: Copying
 
+  /// A new frame without its payload.
+  private struct Front {
+    let front: [UInt8]
+    let rawBytes: Int
+    let depth: UInt8
+    let objects: [(kind: ObjectKind, id: Digest, length: Int)]
+  }
+
   private typealias Output =
-    @Sendable (
-      _ front: [UInt8], _ payload: UnsafeRawBufferPointer, _ rawBytes: Int,
-      _ objects: [(kind: ObjectKind, id: Digest, length: Int)]
-    ) throws(StoreError) -> Void
+    @Sendable (_ frame: Front, _ payload: UnsafeRawBufferPointer) throws(StoreError) -> Void
 
   private func run(_ work: Work, _ output: @escaping Output) throws {
     if work.jobs.isEmpty { return }
@@ -248,8 +265,10 @@ struct PackRewriter: Sendable {
     let front = FrameHeader.byteCount + frame.header.directoryBytes
     try bytes.withUnsafeBytes { buffer in
       try output(
-        Array(buffer[..<front]), UnsafeRawBufferPointer(rebasing: buffer[front...]),
-        frame.header.rawBytes, objects.map { ($0.kind, $0.id, $0.length) })
+        Front(
+          front: Array(buffer[..<front]), rawBytes: frame.header.rawBytes,
+          depth: frame.header.base?.depth ?? 0, objects: objects.map { ($0.kind, $0.id, $0.length) }
+        ), UnsafeRawBufferPointer(rebasing: buffer[front...]))
     }
   }
 
@@ -258,6 +277,7 @@ struct PackRewriter: Sendable {
     _ output: Output
   ) throws {
     builder.clear()
+    if let first = items.first, first.hasBase { try addBase(of: sources[first.frame], to: builder) }
     for item in items {
       let source = sources[item.frame]
       let pack = source.address.pack
@@ -274,8 +294,30 @@ struct PackRewriter: Sendable {
         builder.add(item.kind, item.id, bytes)
       }
     }
-    try encoder.encode(builder) { (header, payload) throws(StoreError) in
-      try output(header, payload, builder.count, builder.objects)
+    try encoder.encode(builder) { (header, payload, depth) throws(StoreError) in
+      try output(
+        Front(front: header, rawBytes: builder.count, depth: depth, objects: builder.objects),
+        payload)
+    }
+  }
+
+  /// Gives a new frame the base of the frame that it replaces. The new frame is not deeper: gc keeps the copies of
+  /// least depth.
+  private func addBase(of source: Source, to builder: FrameBuilder) throws {
+    try reading(source.address.pack) { () throws(StoreError) in
+      guard let header = try store.index.directory(of: source.address), let base = header.base
+      else { return }
+      try store.packs.withBase(header) { (bytes) throws(StoreError) in
+        guard let bytes else { return }
+        var start = 0
+        for chunk in base.chunks {
+          let depth = try store.index.location(.chunk, chunk.id)?.depth ?? 0
+          builder.addToBase(
+            chunk.id, depth: depth,
+            UnsafeRawBufferPointer(rebasing: bytes[start..<start + chunk.length]))
+          start += chunk.length
+        }
+      }
     }
   }
 }

@@ -2,8 +2,10 @@
 //
 // 1. No needed object is omitted. An object that is not needed may count as needed (64-bit keys), which
 //    costs space. Keys of 128 bits decide whether a directory or blob was visited.
-// 2. Equal directories are visited once, however many snapshots have them.
-// 3. Memory: 11 bytes an object, up to 43 a directory and a blob with a recipe. A tree with one directory
+// 2. A needed object in a frame with a base needs the whole base (FrameBase.swift). All copies of the object
+//    count, because any of them may be read.
+// 3. Equal directories are visited once, however many snapshots have them.
+// 4. Memory: 11 bytes an object, up to 43 a directory and a blob with a recipe. A tree with one directory
 //    for seven files takes about 20 bytes a chunk.
 
 import Codec
@@ -42,10 +44,35 @@ struct Reachability {
         SnapshotName(
           image: try ImageName(committed.snapshot.image), number: committed.number))
     }
-    if added.isEmpty { return }
-    let reader = try ReferenceReader(store)
-    for root in roots.reversed() { try walk(root, reader, progress) }
-    snapshots.formUnion(added)
+    if !added.isEmpty {
+      let reader = try ReferenceReader(store)
+      for root in roots.reversed() { try walk(root, reader, progress) }
+      snapshots.formUnion(added)
+    }
+    try addBases(store.index)
+  }
+
+  /// Adds the bases of the frames that hold needed objects.
+  /// - Throws: `damaged` if the directory of such a frame cannot be read.
+  private mutating func addBases(_ index: Index) throws {
+    var rest = try index.framesWithBases()
+    var isGrowing = true
+    // A base may be in a frame with a base. The deepest frames come first, so one pass finds nearly all.
+    while isGrowing {
+      isGrowing = false
+      var unneeded: [FrameAddress] = []
+      for address in rest {
+        guard let frame = try index.directory(of: address), let base = frame.base else { continue }
+        guard frame.objects.contains(where: { contains($0.kind, $0.id) }) else {
+          unneeded.append(address)
+          continue
+        }
+        for chunk in base.chunks where objects.insert(prefixKey(.chunk, chunk.id)) {
+          isGrowing = true
+        }
+      }
+      rest = unneeded
+    }
   }
 
   private mutating func walk(

@@ -32,6 +32,7 @@ final class Index: Sendable {
   let reader: PackReader
   let connection: Monitor<Database?>
   let report: @Sendable (String) -> Void
+  let completeBases = CompleteBases()
   private let isRebuilt = Monitor(false)
 
   /// Opens the index and brings it up to date.
@@ -43,10 +44,14 @@ final class Index: Sendable {
     self.report = report
     connection = Monitor(nil)
     try refresh()
+    reader.setBaseLocator { [weak self] chunk throws(StoreError) in
+      try self?.location(.chunk, chunk)
+    }
   }
 
   /// Opens the index and updates it if it does not match the packs.
   func refresh() throws(StoreError) {
+    completeBases.removeAll()
     // A separate function releases the shared lock before the exclusive one is requested.
     if try openIfCurrent() { return }
     if layout.isReadOnly { return try updatePrivate() }
@@ -70,7 +75,10 @@ final class Index: Sendable {
       let database = try mapDatabaseErrors { () throws(SQLiteError) in
         try Database(path: files.path, .read)
       }
-      guard try IndexRows(database).differences(from: listing).isEmpty else { return false }
+      let rows = IndexRows(database)
+      guard try rows.hasAllColumns(), try rows.differences(from: listing).isEmpty else {
+        return false
+      }
       connection.withLock { $0 = database }
       return true
     } catch {
@@ -143,6 +151,7 @@ final class Index: Sendable {
     do throws(StoreError) {
       let database = try openToWrite()
       let rows = IndexRows(database)
+      guard try rows.hasAllColumns() else { return try rebuildLocked(isRequested: true) }
       let change = try rows.differences(from: try listing())
       if !change.isEmpty {
         try syncPacks(if: !change.missing.isEmpty)

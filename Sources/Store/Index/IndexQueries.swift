@@ -10,6 +10,8 @@ struct ObjectLocation: Sendable {
   let frameBytes: Int
   let start: Int
   let length: Int
+  /// The depth of the frame (`FrameBase`): 0 if it has no base.
+  var depth: UInt8 = 0
 }
 
 /// A row of the index: one copy of an object.
@@ -36,15 +38,23 @@ struct FrameRow {
   let offset: UInt64
   let frameBytes: Int
   let rawBytes: Int
+  let depth: UInt8
   /// An upper bound of the sizes of frames and objects.
   static let maxBytes: Int64 = 1 << 30
+}
+
+/// A frame in a survey: the position of its pack in the list of packs, and its offset.
+private struct FrameKey: Hashable {
+  let pack: Int
+  let offset: Int64
 }
 
 extension Index {
   /// Returns the location of an object; nil if no pack contains it.
   ///
-  /// Copies in packs that are not doomed come first, then shorter ones. Copies are equal, except for
-  /// recipes: a blob may have a chunk list and a reconstruction. All code that chooses a copy uses this
+  /// Copies in packs that are not doomed come first, then shorter ones, then those in frames of less depth
+  /// (`FrameBase`). Copies are equal, except for recipes: a blob may have a chunk list and a reconstruction.
+  /// All code that chooses a copy uses this
   /// order (`survey` as well), so gc counts the copies that are read.
   func location(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> ObjectLocation? {
     if let kept = try location(kind, id, isDoomed: false) { return kept }
@@ -81,11 +91,11 @@ extension Index {
     // CROSS JOIN fixes the order: the object first, by its key, so that the rows are in its order.
     let row = try database.statement(
       """
-      SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
+      SELECT p.name, o.frame, f.stored, o.start, o.length, f.depth FROM object o
       CROSS JOIN pack p CROSS JOIN frame f
       WHERE o.id = ? AND o.kind = ? AND p.id = o.pack AND p.doomed = ?
       AND f.pack = o.pack AND f.offset = o.frame
-      ORDER BY o.length, o.pack, o.frame, o.start LIMIT 1
+      ORDER BY o.length, f.depth, o.pack, o.frame, o.start LIMIT 1
       """
     ).first(
       .blob(id.bytes), .integer(Int64(kind.rawValue)), .integer(isDoomed ? 1 : 0)
@@ -96,7 +106,7 @@ extension Index {
       return ObjectLocation(
         address: FrameAddress(pack: pack, offset: UInt64(row.integer(1))),
         frameBytes: Int(row.integer(2)), start: Int(row.integer(3)),
-        length: Int(row.integer(4)))
+        length: Int(row.integer(4)), depth: UInt8(clamping: row.integer(5)))
     }
     guard let row else { return nil }
     guard let location = row else { throw StoreError.impossibleRow("object") }
@@ -109,11 +119,11 @@ extension Index {
       var locations: [ObjectLocation] = []
       try database.statement(
         """
-        SELECT p.name, o.frame, f.stored, o.start, o.length FROM object o
+        SELECT p.name, o.frame, f.stored, o.start, o.length, f.depth FROM object o
         CROSS JOIN pack p CROSS JOIN frame f
         WHERE o.id = ? AND o.kind = ? AND p.id = o.pack
         AND f.pack = o.pack AND f.offset = o.frame
-        ORDER BY p.doomed, o.length, o.pack, o.frame, o.start
+        ORDER BY p.doomed, o.length, f.depth, o.pack, o.frame, o.start
         """
       ).rows(.blob(id.bytes), .integer(Int64(kind.rawValue))) { row in
         guard let pack = row.digest(0), row.integer(1) >= 0, row.integer(2) >= 0,
@@ -123,7 +133,7 @@ extension Index {
           ObjectLocation(
             address: FrameAddress(pack: pack, offset: UInt64(row.integer(1))),
             frameBytes: Int(row.integer(2)), start: Int(row.integer(3)),
-            length: Int(row.integer(4))))
+            length: Int(row.integer(4)), depth: UInt8(clamping: row.integer(5))))
       }
       return locations
     }
@@ -138,18 +148,6 @@ extension Index {
         sizes[name] = UInt64(max(0, row.integer(1)))
       }
       return sizes
-    }
-  }
-
-  /// Returns true if a pack that is not doomed contains the object, so that a new snapshot may depend on it.
-  func keeps(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
-    try query { database in
-      try database.statement(
-        """
-        SELECT 1 FROM object o CROSS JOIN pack p
-        WHERE o.id = ? AND o.kind = ? AND p.id = o.pack AND p.doomed = 0 LIMIT 1
-        """
-      ).first(.blob(id.bytes), .integer(Int64(kind.rawValue))) { _ in true } ?? false
     }
   }
 
@@ -211,21 +209,31 @@ extension Index {
             name: name, sizeBytes: UInt64(max(0, row.integer(2))), isDoomed: row.integer(3) != 0))
       }
       packs(all)
-      try database.statement("SELECT pack, offset, stored, raw FROM frame ORDER BY pack, offset")
+      var depths: [FrameKey: UInt8] = [:]
+      try database.statement("SELECT pack, offset, stored, raw, depth FROM frame ORDER BY pack, offset")
         .rows { row in
           guard let pack = numbers[row.integer(0)], row.integer(1) >= 0,
             (0...FrameRow.maxBytes).contains(row.integer(2)),
             (0...FrameRow.maxBytes).contains(row.integer(3))
           else { throw StoreError.impossibleRow("frame") }
+          let depth = UInt8(clamping: row.integer(4))
+          if depth > 0 { depths[FrameKey(pack: pack, offset: row.integer(1))] = depth }
           frame(
             FrameRow(
               pack: pack, offset: UInt64(max(0, row.integer(1))),
-              frameBytes: Int(row.integer(2)), rawBytes: Int(row.integer(3))))
+              frameBytes: Int(row.integer(2)), rawBytes: Int(row.integer(3)), depth: depth))
         }
       var copies: [ObjectRow] = []
+      func rank(_ row: ObjectRow) -> (Int, Int, UInt8) {
+        let depth = depths[FrameKey(pack: row.pack, offset: Int64(clamping: row.frame))] ?? 0
+        return (all[row.pack].isDoomed ? 1 : 0, row.length, depth)
+      }
       func flush() {
-        if let kept = copies.firstIndex(where: { !all[$0.pack].isDoomed }), kept > 0 {
-          copies.swapAt(0, kept)
+        // The rows are in the order of packs already. The first of the least counts.
+        if copies.count > 1,
+          let read = copies.indices.min(by: { rank(copies[$0]) < rank(copies[$1]) }), read > 0
+        {
+          copies.swapAt(0, read)
         }
         if !copies.isEmpty { object(copies) }
         copies.removeAll(keepingCapacity: true)

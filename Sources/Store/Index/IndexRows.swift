@@ -44,7 +44,8 @@ struct IndexRows {
           doomed INTEGER NOT NULL, objects INTEGER NOT NULL, sum INTEGER NOT NULL);
         CREATE TABLE frame(
           pack INTEGER NOT NULL, offset INTEGER NOT NULL, stored INTEGER NOT NULL,
-          raw INTEGER NOT NULL, PRIMARY KEY(pack, offset)) WITHOUT ROWID;
+          raw INTEGER NOT NULL, depth INTEGER NOT NULL, PRIMARY KEY(pack, offset)) WITHOUT ROWID;
+        CREATE INDEX frame_with_base ON frame(depth) WHERE depth > 0;
         CREATE TABLE object(
           id BLOB NOT NULL, kind INTEGER NOT NULL, pack INTEGER NOT NULL, frame INTEGER NOT NULL,
           start INTEGER NOT NULL, length INTEGER NOT NULL,
@@ -61,6 +62,14 @@ struct IndexRows {
         PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;
         PRAGMA temp_store = MEMORY
         """)
+    }
+  }
+
+  /// Returns true if the tables have the columns of this version. Older ones lack the depth of frames.
+  func hasAllColumns() throws(StoreError) -> Bool {
+    try mapSQLiteErrors {
+      try database.statement("SELECT count(*) FROM pragma_table_info('frame') WHERE name = 'depth'")
+        .first { $0.integer(0) == 1 } ?? false
     }
   }
 
@@ -136,7 +145,7 @@ struct IndexRows {
 
   private func addRows(_ packs: [FinishedPack], _ isDoomed: (Digest) -> Bool) throws {
     let insertPack = try database.statement("INSERT INTO pack VALUES(?, ?, ?, ?, ?, ?)")
-    let insertFrame = try database.statement("INSERT INTO frame VALUES(?, ?, ?, ?)")
+    let insertFrame = try database.statement("INSERT INTO frame VALUES(?, ?, ?, ?, ?)")
     let insertObject = try database.statement(
       "INSERT INTO object VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
     for pack in packs {
@@ -150,10 +159,10 @@ struct IndexRows {
       for frame in pack.frames {
         try insertFrame.run(
           .integer(number), .integer(Int64(frame.offset)), .integer(Int64(frame.frameBytes)),
-          .integer(Int64(frame.rawBytes)))
+          .integer(Int64(frame.rawBytes)), .integer(Int64(frame.depth)))
         sum.addFrame(
           offset: Int64(frame.offset), frameBytes: Int64(frame.frameBytes),
-          rawBytes: Int64(frame.rawBytes))
+          rawBytes: Int64(frame.rawBytes), depth: Int64(frame.depth))
         var start = 0
         for object in frame.objects {
           rows.append((object, Int64(frame.offset), start))

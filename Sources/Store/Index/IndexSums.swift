@@ -17,10 +17,10 @@ struct RowChecksum: Equatable {
     value = mix(mix(pack.prefix) ^ UInt64(bitPattern: sizeBytes))
   }
 
-  mutating func addFrame(offset: Int64, frameBytes: Int64, rawBytes: Int64) {
+  mutating func addFrame(offset: Int64, frameBytes: Int64, rawBytes: Int64, depth: Int64) {
     value &+= mix(
       mix(mix(UInt64(bitPattern: offset)) ^ UInt64(bitPattern: frameBytes))
-        ^ UInt64(bitPattern: rawBytes))
+        ^ UInt64(bitPattern: rawBytes) ^ UInt64(bitPattern: depth << 48))
   }
 
   mutating func addObject(_ id: Digest, kind: Int64, frame: Int64, start: Int64, length: Int64) {
@@ -69,10 +69,11 @@ extension Database {
       sums.append(RowChecksum(name, sizeBytes: row.integer(2)))
       expected.append((row.integer(3), row.integer(4)))
     }
-    try statement("SELECT pack, offset, stored, raw FROM frame").rows { row in
+    try statement("SELECT pack, offset, stored, raw, depth FROM frame").rows { row in
       guard let pack = numbers[row.integer(0)] else { throw StoreError.impossibleRow("frame") }
       sums[pack].addFrame(
-        offset: row.integer(1), frameBytes: row.integer(2), rawBytes: row.integer(3))
+        offset: row.integer(1), frameBytes: row.integer(2), rawBytes: row.integer(3),
+        depth: row.integer(4))
     }
     var matches = PrefixSet()
     try statement("SELECT id, kind, pack, frame, start, length FROM object").rows { row in

@@ -59,11 +59,17 @@ final class DecoderPool: Sendable {
   private let idle = Monitor<[Decoder]>([])
 
   /// Decompresses `source` to exactly the length of `target`.
+  /// - Parameter base: the bytes of the frame's base; nil for a frame without one.
   func decompress(
-    _ source: UnsafeRawBufferPointer, _ target: UnsafeMutableRawBufferPointer
+    _ source: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer? = nil,
+    _ target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) {
     let decoder = idle.withLock { $0.popLast() } ?? Decoder()
     defer { idle.withLock { $0.append(decoder) } }
-    try decoder.zstd.decompress(source, into: target)
+    if let base {
+      try decoder.zstd.decompress(source, prefix: base, into: target)
+    } else {
+      try decoder.zstd.decompress(source, into: target)
+    }
   }
 }

@@ -4,7 +4,7 @@
 //
 //     magic "IMGF" | version 1 | codec | flags | 0 | directory bytes u32 | stored bytes u32
 //     | raw bytes u32 | objects u32 | CRC-32 of the 24 bytes before and the directory, u32
-//     | directory: per object kind u8, id 32, length varint | payload
+//     | directory: per object kind u8, id 32, length varint; with flag 1 a base (FrameBase.swift) | payload
 //
 // 1. Offsets in the payload follow from the lengths in the directory, which add up to exactly the raw bytes.
 // 2. The CRC covers header and directory; zstd's checksum covers the payload; each object's id decides on
@@ -20,6 +20,7 @@ public struct FrameHeader: Sendable {
   public static let maxRawBytes: UInt32 = 16 << 20
   public static let maxDirectoryBytes: UInt32 = 4 << 20
   static let codecZstd: UInt8 = 1
+  static let hasBaseFlag: UInt8 = 1
 
   /// An entry of the directory.
   public struct Object: Sendable, Equatable {
@@ -38,6 +39,8 @@ public struct FrameHeader: Sendable {
   public let rawBytes: Int
   /// The objects in the order of their offsets.
   public let objects: [Object]
+  /// The chunks that the payload is compressed against; nil for none.
+  public let base: FrameBase?
 
   /// The size of header, directory and payload together.
   public var frameBytes: Int { FrameHeader.byteCount + directoryBytes + storedBytes }
@@ -55,6 +58,7 @@ public struct FrameHeader: Sendable {
     let rawBytes: Int
     let objectCount: Int
     let crc: UInt32
+    let hasBase: Bool
   }
 
   /// Parses the fixed part of a header.
@@ -65,7 +69,8 @@ public struct FrameHeader: Sendable {
     let version = try reader.byte()
     guard version == 1 else { throw .corrupt("the frame has the unknown version \(version)") }
     guard try reader.byte() == codecZstd else { throw .corrupt("the frame's codec is unknown") }
-    guard try reader.byte() == 0, try reader.byte() == 0 else {
+    let flags = try reader.byte()
+    guard flags & ~hasBaseFlag == 0, try reader.byte() == 0 else {
       throw .corrupt("the frame has unknown flags")
     }
     let directory = try reader.word32()
@@ -78,7 +83,7 @@ public struct FrameHeader: Sendable {
     else { throw .overLimit("the frame's lengths exceed their limits") }
     return Lengths(
       directoryBytes: Int(directory), storedBytes: Int(stored), rawBytes: Int(raw),
-      objectCount: Int(count), crc: crc)
+      objectCount: Int(count), crc: crc, hasBase: flags & hasBaseFlag != 0)
   }
 
   /// Parses header and directory and verifies their checksum; `bytes` holds at least both.
@@ -108,19 +113,22 @@ public struct FrameHeader: Sendable {
       objects.append(Object(kind: kind, id: id, start: start, length: length))
       start += length
     }
-    try reader.expectEnd()
     guard start == lengths.rawBytes else { throw .corrupt("the frame's lengths do not add up") }
+    let base = lengths.hasBase ? try FrameBase(&reader) : nil
+    try reader.expectEnd()
+    guard base == nil || objects.allSatisfy({ $0.kind == .chunk }) else {
+      throw .corrupt("the frame has a base and holds other objects than chunks")
+    }
     return FrameHeader(
       directoryBytes: lengths.directoryBytes, storedBytes: lengths.storedBytes,
-      rawBytes: lengths.rawBytes, objects: objects)
+      rawBytes: lengths.rawBytes, objects: objects, base: base)
   }
 
   /// Returns the bytes of a header and directory.
   package static func encode(
-    objects: [(kind: ObjectKind, id: Digest, length: Int)], storedBytes: Int
-  )
-    -> [UInt8]
-  {
+    objects: [(kind: ObjectKind, id: Digest, length: Int)], base: FrameBase? = nil,
+    storedBytes: Int
+  ) -> [UInt8] {
     var directory = ByteWriter()
     directory.reserve(objects.count * 36)
     var raw = 0
@@ -130,10 +138,11 @@ public struct FrameHeader: Sendable {
       directory.varint(object.length)
       raw += object.length
     }
+    base?.encode(&directory)
     var header = ByteWriter()
     header.reserve(byteCount + directory.bytes.count)
     header.word32(magic)
-    header.raw([1, codecZstd, 0, 0])
+    header.raw([1, codecZstd, base == nil ? 0 : hasBaseFlag, 0])
     header.word32(UInt32(directory.bytes.count))
     header.word32(UInt32(storedBytes))
     header.word32(UInt32(raw))

@@ -1,4 +1,8 @@
 // Builds frames: objects are collected, compressed together, and verified before they reach a pack.
+//
+// A frame with a base is twice as large as others: the base is read for all of it at once, and its chunks are
+// near each other. Its base is at most four times as large as its content, so that reading it costs a little
+// more than reading its content twice.
 
 import Codec
 
@@ -6,18 +10,77 @@ import Codec
 public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
   /// A frame is closed when it has this many raw bytes. There is always space for one more chunk.
   public static let targetBytes = 512 << 10
-  static let capacity = targetBytes + Chunker.maxBytes
+  /// The same for a frame with a base.
+  static let deltaTargetBytes = 1 << 20
+  static let capacity = deltaTargetBytes + Chunker.maxBytes
   static let maxObjects = 16 << 10
+  /// The most bytes of the base of a new frame.
+  static let maxBaseBytes = 4 << 20
 
   private(set) var raw: UnsafeMutableRawBufferPointer
   private(set) var count = 0
   private(set) var objects: [(kind: ObjectKind, id: Digest, length: Int)] = []
+  private var baseBuffer: UnsafeMutableRawBufferPointer?
+  private var baseChunks: [FrameBase.Chunk] = []
+  private var chunksInBase: Set<Digest> = []
+  private(set) var baseBytes = 0
+  private var baseDepth: UInt8 = 0
 
   init() { raw = .allocate(byteCount: FrameBuilder.capacity, alignment: 64) }
-  deinit { raw.deallocate() }
+  deinit {
+    raw.deallocate()
+    baseBuffer?.deallocate()
+  }
 
   var isEmpty: Bool { objects.isEmpty }
-  var isFull: Bool { count >= FrameBuilder.targetBytes || objects.count >= FrameBuilder.maxObjects }
+  var isFull: Bool {
+    let target = baseBytes == 0 ? FrameBuilder.targetBytes : FrameBuilder.deltaTargetBytes
+    return count >= target || objects.count >= FrameBuilder.maxObjects
+  }
+
+  /// The base of the frame; nil if nothing was added to it.
+  var base: FrameBase? {
+    baseChunks.isEmpty ? nil : FrameBase(depth: baseDepth, chunks: baseChunks)
+  }
+
+  /// The bytes of the base.
+  var basePrefix: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(baseBuffer ?? raw)[..<baseBytes])
+  }
+
+  /// Returns true if the chunk is part of the base.
+  func hasInBase(_ chunk: Digest) -> Bool { chunksInBase.contains(chunk) }
+
+  /// Returns true if chunks of so many bytes together fit into the base.
+  func hasBaseCapacity(for length: Int) -> Bool { baseBytes + length <= FrameBuilder.maxBaseBytes }
+
+  /// Appends a chunk to the base, which must not be part of it. With it, the base must not exceed
+  /// `FrameBase.maxBytes`.
+  /// - Parameter depth: the depth of the frame that the chunk is read from.
+  func addToBase(_ chunk: Digest, depth: UInt8, _ bytes: UnsafeRawBufferPointer) {
+    let buffer = baseBuffer(for: baseBytes + bytes.count)
+    UnsafeMutableRawBufferPointer(rebasing: buffer[baseBytes..<baseBytes + bytes.count])
+      .copyMemory(from: bytes)
+    baseChunks.append(FrameBase.Chunk(id: chunk, length: bytes.count))
+    chunksInBase.insert(chunk)
+    baseBytes += bytes.count
+    baseDepth = max(baseDepth, depth + 1)
+  }
+
+  /// Returns the buffer of the base, enlarged to `count` bytes: frames of other programs may have larger bases.
+  private func baseBuffer(for count: Int) -> UnsafeMutableRawBufferPointer {
+    precondition(count <= FrameBase.maxBytes, "the base is too large")
+    if let baseBuffer, baseBuffer.count >= count { return baseBuffer }
+    let new = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: count <= FrameBuilder.maxBaseBytes ? FrameBuilder.maxBaseBytes : FrameBase.maxBytes,
+      alignment: 64)
+    if let old = baseBuffer {
+      new.copyMemory(from: UnsafeRawBufferPointer(rebasing: old[..<baseBytes]))
+      old.deallocate()
+    }
+    baseBuffer = new
+    return new
+  }
 
   /// Returns true if an object of this length fits.
   func hasCapacity(for length: Int) -> Bool { count + length <= FrameBuilder.capacity }
@@ -40,15 +103,26 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
     count += bytes.count
   }
 
-  /// Removes all objects and keeps the memory.
+  /// Removes all objects and the base, and keeps the memory.
   func clear() {
     count = 0
     objects.removeAll(keepingCapacity: true)
+    baseBytes = 0
+    baseDepth = 0
+    baseChunks.removeAll(keepingCapacity: true)
+    chunksInBase.removeAll(keepingCapacity: true)
   }
 }
 
 /// Compresses full builders into frames. Each thread has its own, because it owns codec contexts and buffers.
 final class FrameEncoder {
+  /// Receives the header, the payload and the depth of a frame (`FrameBase`).
+  typealias Output =
+    (_ header: [UInt8], _ payload: UnsafeRawBufferPointer, _ depth: UInt8) throws(StoreError) -> Void
+
+  /// A delta with more than this part of its raw bytes is compared with the frame without a base.
+  private static let poorDeltaDivisor = 6
+
   private let compressor: ZstdCompressor
   private let decompressor = ZstdDecompressor()
   private var stored: UnsafeMutableRawBufferPointer
@@ -77,20 +151,34 @@ final class FrameEncoder {
   /// Compresses a frame, decodes it again, compares, and passes header and payload to `output`.
   ///
   /// The payload is valid during the call only. A frame that does not decode to its input never reaches a
-  /// pack.
+  /// pack. A base that saves little is left out.
   /// - Throws: `damaged` if the comparison fails; errors of `output`.
-  func encode(
-    _ builder: FrameBuilder,
-    _ output: (_ header: [UInt8], _ payload: UnsafeRawBufferPointer) throws(StoreError) -> Void
-  ) throws(StoreError) {
+  func encode(_ builder: FrameBuilder, _ output: Output) throws(StoreError) {
     let raw = UnsafeRawBufferPointer(rebasing: builder.raw[..<builder.count])
     ensureCapacity(raw.count)
     let payload: UnsafeRawBufferPointer
+    var base = builder.base
     do throws(CodecError) {
-      let n = try compressor.compress(raw, into: stored)
+      var n =
+        try base == nil
+        ? compressor.compress(raw, into: stored)
+        : compressor.compress(raw, prefix: builder.basePrefix, into: stored)
+      if base != nil, n > raw.count / FrameEncoder.poorDeltaDivisor {
+        let deltaBytes = n
+        n = try compressor.compress(raw, into: stored)
+        if deltaBytes < n / 8 * 7 {
+          n = try compressor.compress(raw, prefix: builder.basePrefix, into: stored)
+        } else {
+          base = nil
+        }
+      }
       payload = UnsafeRawBufferPointer(rebasing: stored[..<n])
       let decoded = UnsafeMutableRawBufferPointer(rebasing: check[..<raw.count])
-      try decompressor.decompress(payload, into: decoded)
+      if base == nil {
+        try decompressor.decompress(payload, into: decoded)
+      } else {
+        try decompressor.decompress(payload, prefix: builder.basePrefix, into: decoded)
+      }
       guard equal(raw, UnsafeRawBufferPointer(decoded)) else {
         throw .corrupt("the decoded bytes differ from the input")
       }
@@ -100,6 +188,8 @@ final class FrameEncoder {
         hint: "The memory or the processor of this machine is faulty. Test it before you continue"
       )
     }
-    try output(FrameHeader.encode(objects: builder.objects, storedBytes: payload.count), payload)
+    let header = FrameHeader.encode(
+      objects: builder.objects, base: base, storedBytes: payload.count)
+    try output(header, payload, base?.depth ?? 0)
   }
 }

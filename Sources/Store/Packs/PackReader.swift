@@ -4,7 +4,9 @@
 //    partial frame is used only after its SHA-256 has matched.
 // 2. The cached frames are bounded in bytes. A frame that is in use stays alive outside the cache.
 // 3. If two threads request the same frame, it is decoded once: the second thread waits.
-// 4. The first chunk that is requested from a frame is often the only one, so only the frame's beginning is
+// 4. The base of a frame is read before the frame, from frames of less depth (FrameBase.swift). So a thread
+//    waits only for frames of less depth than the one that it decodes.
+// 5. The first chunk that is requested from a frame is often the only one, so only the frame's beginning is
 //    decoded, and not cached. A second request, or a read of the previous frame, decodes the whole frame.
 
 import Codec
@@ -28,6 +30,8 @@ final class PackReader: Sendable {
   private let state = Monitor(State())
   private let decoder = DecoderPool()
   private let buffers: BufferPool
+  /// Finds the chunks of bases: the index, once it is open.
+  private let baseLocator = Monitor<BaseLocator?>(nil)
   private let partialReader: PartialFrameReader
   private static let cacheBytes = 48 << 20
   private static let maxOpenFiles = 128
@@ -38,6 +42,12 @@ final class PackReader: Sendable {
     buffers = BufferPool()
     partialReader = PartialFrameReader(layout.fileSystem, buffers)
   }
+
+  /// Returns the location of the copy of a chunk that is read; nil if no pack contains the chunk.
+  typealias BaseLocator = @Sendable (Digest) throws(StoreError) -> ObjectLocation?
+
+  /// Sets what finds the chunks of bases.
+  func setBaseLocator(_ locator: @escaping BaseLocator) { baseLocator.withLock { $0 = locator } }
 
   /// Returns a frame, from the cache or decoded.
   /// - Throws: `damaged`, `missing`, `system`.
@@ -81,12 +91,19 @@ final class PackReader: Sendable {
   func frame(ofChunk id: Digest, at location: ObjectLocation) throws(StoreError) -> DecodedFrame {
     if isFirstRequest(location.address) {
       let pack = try open(location.address.pack)
-      if let frame = partialReader.frame(ofChunk: id, at: location, in: pack) { return frame }
+      let frame = partialReader.frame(ofChunk: id, at: location, in: pack) { header, body in
+        try withBase(header) { (base) throws(StoreError) in
+          do { return try body(base) } catch {
+            throw error as? StoreError ?? .damaged("a frame", "\(error)")
+          }
+        }
+      }
+      if let frame { return frame }
     }
     return try frame(location.address, frameBytes: location.frameBytes)
   }
 
-  /// Returns true for the first request of a frame that nothing suggests will be read further (invariant 4).
+  /// Returns true for the first request of a frame that nothing suggests will be read further (invariant 5).
   private func isFirstRequest(_ address: FrameAddress) -> Bool {
     state.withLock { state in
       if state.frames[address] != nil || state.reading.contains(address) { return false }
@@ -195,17 +212,18 @@ final class PackReader: Sendable {
     let object = "pack \(address.pack.shortHex) at \(address.offset)"
     let file = try open(address.pack)
     let bytes = try readBytes(file, object, at: address.offset, count: frameBytes)
-    return try mapCodecErrors(object) { () throws(CodecError) in
+    let header = try mapCodecErrors(object) { () throws(CodecError) in
       guard bytes.count == frameBytes else { throw .truncated }
       let header = try parseHeader(bytes)
       guard header.frameBytes == frameBytes else {
         throw .corrupt("the frame has another length than the index says")
       }
-      let frame = try bytes.withUnsafeBytes { (bytes) throws(CodecError) in
-        try decode(header, bytes)
-      }
-      return (bytes, frame)
+      return header
     }
+    let frame = try bytes.withUnsafeBytes { (bytes) throws(StoreError) in
+      try decode(header, bytes, object)
+    }
+    return (bytes, frame)
   }
 
   /// Returns the zstd level that a pack records for its frames; 0 if it records none.
@@ -229,27 +247,75 @@ final class PackReader: Sendable {
     let buffer = UnsafeMutableRawBufferPointer(rebasing: frameBuffer[..<frameBytes])
     let n = try mapSystemError(
       object, try layout.fileSystem.readFully(file.raw, at: address.offset, into: buffer))
-    return try mapCodecErrors(object) { () throws(CodecError) in
+    let header = try mapCodecErrors(object) { () throws(CodecError) in
       guard n == frameBytes else { throw .truncated }
       let header = try FrameHeader.parse(UnsafeRawBufferPointer(buffer))
       guard header.frameBytes == frameBytes else {
         throw .corrupt("the frame has another length than the index says")
       }
-      return try decode(header, UnsafeRawBufferPointer(buffer))
+      return header
+    }
+    return try decode(header, UnsafeRawBufferPointer(buffer), object)
+  }
+
+  /// Decodes the payload of a frame from its stored bytes, after the base of the frame was read.
+  /// - Parameter object: the name of the frame for messages.
+  /// - Throws: `damaged` for a damaged payload; the errors of `withBase`.
+  func decode(
+    _ header: FrameHeader, _ frame: UnsafeRawBufferPointer, _ object: String
+  ) throws(StoreError) -> DecodedFrame {
+    let payload = UnsafeRawBufferPointer(
+      rebasing: frame[(FrameHeader.byteCount + header.directoryBytes)...])
+    return try withBase(header) { (base) throws(StoreError) in
+      let target = buffers.acquire(header.rawBytes)
+      let frame = DecodedFrame(header, target, countBytes: header.rawBytes, from: buffers)
+      try mapCodecErrors(object) { () throws(CodecError) in
+        try decoder.decompress(
+          payload, base: base, UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes]))
+      }
+      return frame
     }
   }
 
-  /// Decodes the payload of a frame from its stored bytes.
-  func decode(
-    _ header: FrameHeader, _ frame: UnsafeRawBufferPointer
-  ) throws(CodecError) -> DecodedFrame {
-    let payload = UnsafeRawBufferPointer(
-      rebasing: frame[(FrameHeader.byteCount + header.directoryBytes)...])
-    let target = buffers.acquire(header.rawBytes)
-    let frame = DecodedFrame(header, target, countBytes: header.rawBytes, from: buffers)
-    try decoder.decompress(
-      payload, UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes]))
-    return frame
+  /// Calls `body` with the bytes of a frame's base; with nil for a frame without one.
+  /// - Throws: `damaged`, `missing` or `index` for a chunk of the base; `system`; errors of `body`.
+  func withBase<R>(
+    _ header: FrameHeader, _ body: (UnsafeRawBufferPointer?) throws(StoreError) -> R
+  ) throws(StoreError) -> R {
+    guard let base = header.base else { return try body(nil) }
+    let buffer = buffers.acquire(base.sizeBytes)
+    defer { buffers.release(buffer) }
+    var filledBytes = 0
+    for chunk in base.chunks {
+      let target = UnsafeMutableRawBufferPointer(
+        rebasing: buffer[filledBytes..<filledBytes + chunk.length])
+      try readBaseChunk(chunk, belowDepth: base.depth, into: target)
+      filledBytes += chunk.length
+    }
+    return try body(UnsafeRawBufferPointer(rebasing: buffer[..<filledBytes]))
+  }
+
+  /// Copies a chunk of a base.
+  /// - Throws: `missing` if no pack contains it; `damaged` if its frame is, or is not less deep than `depth`.
+  private func readBaseChunk(
+    _ chunk: FrameBase.Chunk, belowDepth depth: UInt8, into target: UnsafeMutableRawBufferPointer
+  ) throws(StoreError) {
+    let object = "chunk \(chunk.id.hex), which a frame is based on,"
+    guard let locator = baseLocator.withLock({ $0 }), let location = try locator(chunk.id) else {
+      throw .missing(object, "is in no pack")
+    }
+    guard location.depth < depth else {
+      throw .damaged(object, "is in a frame that rests on as many others")
+    }
+    let frame = try frame(location.address, frameBytes: location.frameBytes)
+    guard location.length == chunk.length, frame.header.base?.depth ?? 0 < depth,
+      frame.header.holds(.chunk, chunk.id, start: location.start, length: location.length)
+    else {
+      throw StoreError(
+        .index, object, "is not at the location that the index lists",
+        hint: "Run 'imgstore reindex'")
+    }
+    frame.withBytes(start: location.start, length: location.length) { target.copyMemory(from: $0) }
   }
 
   /// Reads at most `count` bytes; fewer at the end of the file.

@@ -120,6 +120,6 @@ extension PackedFrame {
   init(_ header: FrameHeader, at offset: UInt64) {
     self.init(
       offset: offset, frameBytes: header.frameBytes, rawBytes: header.rawBytes,
-      objects: header.objects.map { ($0.kind, $0.id, $0.length) })
+      depth: header.base?.depth ?? 0, objects: header.objects.map { ($0.kind, $0.id, $0.length) })
   }
 }

@@ -12,6 +12,8 @@ struct PackedFrame: Sendable {
   let offset: UInt64
   let frameBytes: Int
   let rawBytes: Int
+  /// 0 for a frame without a base (`FrameBase`).
+  let depth: UInt8
   let objects: [(kind: ObjectKind, id: Digest, length: Int)]
 }
 
@@ -71,6 +73,7 @@ final class PackWriter: Sendable {
   private let writeBehind: WriteBehind
   private let box: Monitor<Box>
   private let finished = Monitor<[FinishedPack]>([])
+  private let admitsBases = Monitor(false)
 
   private let level: UInt32
   private let targetBytes: UInt64
@@ -100,20 +103,22 @@ final class PackWriter: Sendable {
   /// Appends a frame to the current pack, and finishes the pack if it is full.
   /// - Throws: `StoreError` if this write or an earlier one failed.
   func append(
-    _ header: [UInt8], _ payload: UnsafeRawBufferPointer, raw: Int,
+    _ header: [UInt8], _ payload: UnsafeRawBufferPointer, raw: Int, depth: UInt8,
     objects: [(kind: ObjectKind, id: Digest, length: Int)]
   ) throws(StoreError) {
-    if let full = try appendOnly(header, payload, raw: raw, objects: objects) { try finish(full) }
+    let full = try appendOnly(header, payload, raw: raw, depth: depth, objects: objects)
+    if let full { try finish(full) }
   }
 
   /// Appends a frame to the current pack, and returns the pack if it is full. The caller must pass it to `finish`,
   /// on any thread: the next frame goes into a new pack at once.
   /// - Throws: as `append`.
   func appendOnly(
-    _ header: [UInt8], _ payload: UnsafeRawBufferPointer, raw: Int,
+    _ header: [UInt8], _ payload: UnsafeRawBufferPointer, raw: Int, depth: UInt8,
     objects: [(kind: ObjectKind, id: Digest, length: Int)]
   ) throws(StoreError) -> CompletePack? {
-    try mapSystemErrors(layout.name) { () throws(SystemError) in
+    if depth > 0 { try admitBases() }
+    return try mapSystemErrors(layout.name) { () throws(SystemError) in
       try box.withLock { box throws(SystemError) -> CompletePack? in
         if let writeError = box.state.writeError { throw writeError }
         if box.state.open == nil { box.state.open = try start() }
@@ -130,7 +135,7 @@ final class PackWriter: Sendable {
         open.frames.append(
           PackedFrame(
             offset: offset, frameBytes: header.count + payload.count, rawBytes: raw,
-            objects: objects))
+            depth: depth, objects: objects))
         box.state.writtenBytes += UInt64(header.count + payload.count)
         if open.offset - open.syncedTo >= WriteBehind.rangeBytes {
           writeBehind.enqueue(
@@ -141,6 +146,15 @@ final class PackWriter: Sendable {
         box.state.open = consume open
         return nil
       }
+    }
+  }
+
+  /// Records in the store's format that it has frames with bases, which older programs cannot read.
+  private func admitBases() throws(StoreError) {
+    try admitsBases.withLock { isAdmitted throws(StoreError) in
+      if isAdmitted { return }
+      try StoreFormat.upgrade(layout, to: StoreFormat.versionWithBases)
+      isAdmitted = true
     }
   }
 

@@ -22,17 +22,23 @@ final class PartialFrameReader: Sendable {
   private let buffers: BufferPool
   private let idle = Monitor<[Worker]>([])
 
+  /// Calls its closure with the bytes of a frame's base (`PackReader.withBase`).
+  typealias BaseReader = (FrameHeader, (UnsafeRawBufferPointer?) throws -> DecodedFrame) throws ->
+    DecodedFrame
+
   init(_ fileSystem: any FileSystem, _ buffers: BufferPool) {
     self.fileSystem = fileSystem
     self.buffers = buffers
   }
 
   /// Returns the beginning of a frame in `pack`, at least to the end of a chunk in it; nil on any failure.
-  func frame(ofChunk id: Digest, at location: ObjectLocation, in pack: Descriptor) -> DecodedFrame?
-  {
+  /// - Parameter withBase: reads the base.
+  func frame(
+    ofChunk id: Digest, at location: ObjectLocation, in pack: Descriptor, withBase: BaseReader
+  ) -> DecodedFrame? {
     let worker = idle.withLock { $0.popLast() } ?? Worker()
     defer { idle.withLock { $0.append(worker) } }
-    guard let frame = try? read(id, location, pack, worker) else { return nil }
+    guard let frame = try? read(id, location, pack, worker, withBase) else { return nil }
     var hash = SHA256()
     let digest = frame.withBytes(start: location.start, length: location.length) {
       hash.digest(of: $0)
@@ -41,7 +47,8 @@ final class PartialFrameReader: Sendable {
   }
 
   private func read(
-    _ id: Digest, _ location: ObjectLocation, _ pack: Descriptor, _ worker: Worker
+    _ id: Digest, _ location: ObjectLocation, _ pack: Descriptor, _ worker: Worker,
+    _ withBase: BaseReader
   ) throws -> DecodedFrame {
     var readBytes = 0
     func next() throws -> UnsafeRawBufferPointer {
@@ -62,13 +69,17 @@ final class PartialFrameReader: Sendable {
       header.holds(.chunk, id, start: location.start, length: location.length)
     else { throw CodecError.corrupt("the index lists another frame") }
     let endOfChunk = location.start + location.length
-    let target = buffers.acquire(header.rawBytes)
-    let frame = DecodedFrame(header, target, countBytes: endOfChunk, from: buffers)
-    let output = UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes])
-    worker.decoder.reset()
-    var input = UnsafeRawBufferPointer(
-      rebasing: front[(FrameHeader.byteCount + header.directoryBytes)...])
-    while try worker.decoder.decode(input, into: output) < endOfChunk { input = try next() }
-    return frame
+    return try withBase(header) { base in
+      let target = buffers.acquire(header.rawBytes)
+      let frame = DecodedFrame(header, target, countBytes: endOfChunk, from: buffers)
+      let output = UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes])
+      worker.decoder.reset(base: base ?? UnsafeRawBufferPointer(start: nil, count: 0))
+      // The base is valid during this call only.
+      defer { worker.decoder.reset() }
+      var input = UnsafeRawBufferPointer(
+        rebasing: front[(FrameHeader.byteCount + header.directoryBytes)...])
+      while try worker.decoder.decode(input, into: output) < endOfChunk { input = try next() }
+      return frame
+    }
   }
 }

@@ -187,7 +187,11 @@ extension RefLog {
 
   /// Upgrades a store of format version 1 to version 2, in which gaps have a meaning.
   func upgrade() throws(StoreError) {
-    if try StoreFormat.version(of: layout) >= 2 { return }
+    try StoreFormat.upgrade(layout, to: StoreFormat.createdVersion)
+  }
+
+  /// Records the numbers without a ref as removed, as a store of format version 1 means them.
+  func recordGaps() throws(StoreError) {
     for image in try everyImage() {
       guard let directory = try open(layout.refs, image) else { continue }
       let highest = try highestNumber(of: image)
@@ -199,11 +203,6 @@ extension RefLog {
         defer { withExtendedLifetime(lock) {} }
         try recordRemoved(image, directory, highest: highest, additional: gaps)
       }
-    }
-    try mapSystemErrors("the file format") { () throws(SystemError) in
-      try TemporaryFile.write(
-        Array(StoreFormat.text.utf8), in: layout.root, as: StoreFormat.fileName, exclusively: false,
-        layout)
     }
   }
 }

@@ -36,7 +36,7 @@ extension StoreFormat {
       let new = Array("format.new".utf8)
       let file = try fileSystem.openFile(
         at: root.raw, new, [.write, .create, .truncate, .noFollow, .nonBlocking])
-      try fileSystem.write(file.raw, Array("imgstore store\nversion \(version)\n".utf8))
+      try fileSystem.write(file.raw, Array(text(version: version).utf8))
       try fileSystem.sync(file.raw)
       if hasFile { try Layout.moveToQuarantine(fileSystem, root, fileName) }
       try fileSystem.rename(at: root.raw, new, to: root.raw, fileName, exclusively: true)

@@ -69,6 +69,8 @@ final class LossScanner {
   private(set) var losses = Losses()
   private var wholeDirectories: Set<Tree.IDs> = []
   private var wholeBlobs: Set<Digest> = []
+  /// The frames whose bases can be read.
+  private var completeBases: Set<FrameAddress> = []
   private var brokenBlobs: [Digest: String] = [:]
 
   /// Creates a survey.
@@ -170,7 +172,27 @@ final class LossScanner {
   private func has(_ kind: ObjectKind, _ id: Digest) throws -> Bool {
     let name = ObjectName(kind: kind, id: id)
     if found?.contains(name) == true { return true }
-    return try store.index.location(kind, id) != nil && !isUnreadable(name)
+    guard let location = try store.index.location(kind, id), try !isUnreadable(name) else {
+      return false
+    }
+    guard location.depth > 0, !completeBases.contains(location.address) else { return true }
+    for chunk in try store.index.base(of: location.address)?.chunks ?? [] {
+      // A base is in a frame of less depth, so this ends.
+      let isRead = try isBaseReadable(chunk, belowDepth: location.depth)
+      if isRead { continue }
+      losses.objects.insert(ObjectName(kind: .chunk, id: chunk.id))
+      return false
+    }
+    completeBases.insert(location.address)
+    return true
+  }
+
+  private func isBaseReadable(_ chunk: FrameBase.Chunk, belowDepth depth: UInt8) throws -> Bool {
+    if found?.contains(ObjectName(kind: .chunk, id: chunk.id)) == true { return true }
+    guard let location = try store.index.location(.chunk, chunk.id), location.depth < depth,
+      location.length == chunk.length
+    else { return false }
+    return try has(.chunk, chunk.id)
   }
 
   /// Returns the entries of a directory; nil if it is lost. Complete directories are not read again.

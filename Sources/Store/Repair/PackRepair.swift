@@ -84,9 +84,20 @@ struct PackRepair: RepairPart {
       try bytes.withUnsafeBytes { buffer in
         try writer.append(
           Array(buffer[..<front]), UnsafeRawBufferPointer(rebasing: buffer[front...]),
-          raw: decoded.header.rawBytes, objects: frame.objects)
+          raw: decoded.header.rawBytes, depth: frame.depth, objects: frame.objects)
       }
       copied += frame.objects.count
+    }
+    for frame in check.unresolvedFrames {
+      // Their content cannot be checked before their bases are restored. Their checksums will decide then.
+      let address = FrameAddress(pack: check.name, offset: frame.offset)
+      let raw = try store.packs.rawFrame(address, frameBytes: frame.frameBytes)
+      let front = FrameHeader.byteCount + raw.header.directoryBytes
+      try raw.withPayload { (payload) throws(StoreError) in
+        try writer.append(
+          Array(raw.bytes[..<front]), payload, raw: raw.header.rawBytes, depth: frame.depth,
+          objects: frame.objects)
+      }
     }
     for frame in check.badFrames { copied += try salvage(frame, of: check, writer, encoder) }
     return copied
@@ -114,8 +125,9 @@ struct PackRepair: RepairPart {
       }
     }
     if builder.isEmpty { return 0 }
-    try encoder.encode(builder) { (header, payload) throws(StoreError) in
-      try writer.append(header, payload, raw: builder.count, objects: builder.objects)
+    try encoder.encode(builder) { (header, payload, depth) throws(StoreError) in
+      try writer.append(
+        header, payload, raw: builder.count, depth: depth, objects: builder.objects)
     }
     return builder.objects.count
   }

@@ -10,9 +10,29 @@ import Platform
 /// The file `format`.
 enum StoreFormat {
   static let fileName = Array("format".utf8)
-  static let text = "imgstore store\nversion \(newestVersion)\n"
-  /// Version 2 has refs with numbers, and records of removed ones; version 1 is read as well.
-  static let newestVersion = 2
+  /// Version 3 may have frames with bases. Version 2 has refs with numbers, and records of removed ones.
+  /// Version 1 is read as well.
+  static let newestVersion = 3
+  static let versionWithBases = 3
+  /// The version of new stores, which older programs can read until they have a frame with a base.
+  static let createdVersion = 2
+
+  /// Returns the content of the file.
+  static func text(version: Int) -> String { "imgstore store\nversion \(version)\n" }
+
+  /// Raises the version of an open store to `version`, unless it has that or a higher one.
+  /// - Throws: `damaged` if the file cannot be read; `system`.
+  static func upgrade(_ layout: Layout, to version: Int) throws(StoreError) {
+    let present = try self.version(of: layout)
+    if present >= version { return }
+    // Version 1 has no records of removed snapshots, which every later version needs.
+    if present < createdVersion { try RefLog(layout: layout).recordGaps() }
+    try mapSystemErrors("the file format") { () throws(SystemError) in
+      try TemporaryFile.write(
+        Array(text(version: version).utf8), in: layout.root, as: fileName, exclusively: false,
+        layout)
+    }
+  }
 
   /// Checks the format file. In an empty directory, writes it if `create` is true.
   static func prepare(
@@ -55,7 +75,7 @@ enum StoreFormat {
       }
       let file = try fileSystem.openFile(
         at: root.raw, new, [.write, .create, .exclusive, .noFollow])
-      try fileSystem.write(file.raw, Array(StoreFormat.text.utf8))
+      try fileSystem.write(file.raw, Array(StoreFormat.text(version: createdVersion).utf8))
       try fileSystem.sync(file.raw)
       let locks = try fileSystem.openDirectory(at: root.raw, Array("locks".utf8))
       try LeasePhase.prepare(fileSystem, locks)

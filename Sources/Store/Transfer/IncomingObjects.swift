@@ -10,7 +10,10 @@
 //    are not requested again.
 // 4. Frames are verified on several threads, and then written and hashed in the order in which they arrived. The
 //    thread that fills a pack syncs and publishes it, while others go on.
-// 5. Memory: a few frames, and the recipes (34 bytes for each chunk of the blobs that arrive).
+// 5. A frame with a base arrives only if the store has the base. It is stored with the depth that it has here. If
+//    one of its objects is in the store already, but not usable, it is stored without a base: the copy of least
+//    depth is read (FrameBase.swift).
+// 6. Memory: a few frames, and the recipes (34 bytes for each chunk of the blobs that arrive).
 
 import Codec
 import Platform
@@ -51,7 +54,7 @@ public final class IncomingObjects: Sendable {
   private let lease: Lease
   private let state = Monitor(State())
   private let packs: Monitor<PackWriter>
-  private let decoder = FrameDecoder()
+  private let decoder: FrameDecoder
   private let passing: Monitor<PassingBlobs>
 
   /// Starts a session.
@@ -61,6 +64,7 @@ public final class IncomingObjects: Sendable {
     try store.layout.requireWritable("the store")
     self.store = store
     self.source = source
+    decoder = FrameDecoder(store: store)
     lease = store.lease
     packs = Monitor(IncomingObjects.newWriter(store))
     passing = Monitor(PassingBlobs(store))
@@ -197,7 +201,9 @@ public final class IncomingObjects: Sendable {
       }
       guard let (number, frame) = next else { return }
       do {
-        let verified = Verified(frame: frame, decoded: try verify(frame))
+        let decoded = try verify(frame)
+        let local = try adjusted(frame, decoded)
+        let verified = Verified(frame: local, decoded: decoded)
         state.update { $0.verified[number] = verified }
         try storeVerified()
       } catch {
@@ -215,6 +221,32 @@ public final class IncomingObjects: Sendable {
         .damaged, "a frame from \(source)", "\(error)",
         hint: "Run the command again. If the error stays, run 'imgstore verify --deep' there")
     }
+  }
+
+  /// Returns a frame with a base as it is stored here (invariant 5).
+  /// - Throws: `damaged` if the base is not in packs that stay.
+  private func adjusted(_ frame: RawFrame, _ decoded: DecodedFrame) throws -> RawFrame {
+    guard let base = frame.header.base else { return frame }
+    var depth: UInt8 = 1
+    for chunk in base.chunks {
+      guard try store.index.keeps(.chunk, chunk.id),
+        let location = try store.index.keptLocation(.chunk, chunk.id)
+      else {
+        throw StoreError(
+          .damaged, "a frame from \(source)", "is based on chunk \(chunk.id.shortHex), which is not here",
+          hint: "Run the command again")
+      }
+      depth = max(depth, location.depth + 1)
+    }
+    let isNew = try frame.header.objects.allSatisfy {
+      try store.index.location($0.kind, $0.id) == nil
+    }
+    if isNew, depth <= FrameBase.maxDepth {
+      return depth == base.depth ? frame : try mapCodecErrors("a frame from \(source)") {
+        () throws(CodecError) in try frame.withDepth(depth)
+      }
+    }
+    return try FrameRepacker.withoutBase(decoded)
   }
 
   /// Stores the frames that are next, unless another thread does so.
@@ -280,7 +312,7 @@ public final class IncomingObjects: Sendable {
       : frame.withPayload { payload in
         try writer.appendOnly(
           FrameHeader.encode(objects: objects, storedBytes: payload.count), payload,
-          raw: frame.header.rawBytes, objects: objects)
+          raw: frame.header.rawBytes, depth: 0, objects: objects)
       }
     return pack.map { FullPack(pack: $0, writer: writer) }
   }
@@ -314,7 +346,7 @@ public final class IncomingObjects: Sendable {
       let front = FrameHeader.byteCount + frame.header.directoryBytes
       return try writer.appendOnly(
         [UInt8](bytes[..<front]), UnsafeRawBufferPointer(rebasing: bytes[front...]),
-        raw: frame.header.rawBytes,
+        raw: frame.header.rawBytes, depth: frame.header.base?.depth ?? 0,
         objects: frame.header.objects.map { ($0.kind, $0.id, $0.length) })
     }
   }

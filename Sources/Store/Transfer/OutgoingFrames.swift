@@ -3,7 +3,8 @@
 // 1. A frame leaves as it is only if all of its objects are requested. Other objects may belong to other
 //    images, and the receiver has not asked for them. The exception are chunks that repeat the bytes of a
 //    requested recipe, which `IncomingObjects` leaves in frames.
-// 2. The requested objects of the other frames are put into new frames, in their order in the packs.
+// 2. The requested objects of the other frames are put into new frames, in their order in the packs. So are those of
+//    a frame with a base that the receiver lacks.
 // 3. Other objects than recipes are sent once each, however often they are requested.
 
 import Codec
@@ -13,13 +14,28 @@ extension ObjectStore {
   /// The objects to take from one frame.
   private struct Selection {
     let frameBytes: Int
+    let depth: UInt8
     var objects: [(kind: ObjectKind, id: Digest, start: Int, length: Int)] = []
   }
 
+  /// Returns the chunks of the bases of the frames that hold the objects, each once.
+  /// - Throws: `missing` for an object that the store does not have; `damaged`; `system`.
+  public func bases(of names: [ObjectName]) throws -> [Digest] {
+    var seen: Set<Digest> = []
+    var chunks: [Digest] = []
+    for (address, selection) in try selections(names) where selection.depth > 0 {
+      for chunk in try index.base(of: address)?.chunks ?? [] where seen.insert(chunk.id).inserted {
+        chunks.append(chunk.id)
+      }
+    }
+    return chunks
+  }
+
   /// Calls `body` with frames that together contain the objects, in the order of the packs.
+  /// - Parameter bases: the chunks that the receiver has. Only frames based on them leave as deltas.
   /// - Throws: `missing` for an object that the store does not have; `damaged`; errors of `body`.
   public func frames(
-    holding names: [ObjectName], _ body: (RawFrame) throws -> Void
+    holding names: [ObjectName], bases: Set<Digest> = [], _ body: (RawFrame) throws -> Void
   ) throws {
     let selections = try selections(names)
     let repacker = FrameRepacker()
@@ -32,7 +48,7 @@ extension ObjectStore {
       let isWhole = frame.header.objects.allSatisfy {
         requested.contains(ObjectName(kind: $0.kind, id: $0.id))
           || ($0.kind == .chunk && recipes.contains($0.id))
-      }
+      } && (frame.header.base?.chunks ?? []).allSatisfy { bases.contains($0.id) }
       if isWhole {
         try body(frame)
         continue
@@ -77,7 +93,8 @@ extension ObjectStore {
     try withReadTransaction {
       for name in names where seen.insert(name).inserted {
         let location = try location(name.kind, name.id)
-        selections[location.address, default: Selection(frameBytes: location.frameBytes)].objects
+        let empty = Selection(frameBytes: location.frameBytes, depth: location.depth)
+        selections[location.address, default: empty].objects
           .append((name.kind, name.id, location.start, location.length))
       }
     }
@@ -94,6 +111,21 @@ public final class FrameRepacker {
 
   /// Creates a repacker without objects.
   public init() {}
+
+  /// Returns the objects of a frame in one frame without a base.
+  static func withoutBase(_ decoded: DecodedFrame) throws -> RawFrame {
+    let repacker = FrameRepacker()
+    repacker.builder.grow(for: decoded.header.rawBytes)
+    for object in decoded.header.objects {
+      decoded.withBytes(start: object.start, length: object.length) {
+        repacker.builder.add(object.kind, object.id, $0)
+      }
+    }
+    var frame: RawFrame?
+    try repacker.finish { frame = $0 }
+    guard let frame else { throw StoreError(.damaged, "a frame", "holds no objects") }
+    return frame
+  }
 
   /// Adds an object, and passes on a frame that is full.
   /// - Throws: `refused` for an object of more than 16 MiB; errors of `output`.
@@ -119,7 +151,7 @@ public final class FrameRepacker {
   public func finish(_ output: (RawFrame) throws -> Void) throws {
     guard !builder.isEmpty else { return }
     var frame: RawFrame?
-    try encoder.encode(builder) { (header, payload) throws(StoreError) in
+    try encoder.encode(builder) { (header, payload, _) throws(StoreError) in
       frame = try mapCodecErrors("a new frame") { () throws(CodecError) in
         try RawFrame(header: header, payload: payload)
       }

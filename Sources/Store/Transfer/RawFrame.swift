@@ -66,7 +66,19 @@ public struct RawFrame: Sendable {
     }
     return try withPayload { (payload) throws(CodecError) in
       try RawFrame(
-        header: FrameHeader.encode(objects: objects, storedBytes: payload.count), payload: payload)
+        header: FrameHeader.encode(
+          objects: objects, base: header.base, storedBytes: payload.count), payload: payload)
+    }
+  }
+
+  /// Returns the frame with another depth of its base. The payload stays the same.
+  func withDepth(_ depth: UInt8) throws(CodecError) -> RawFrame {
+    let base = header.base.map { FrameBase(depth: depth, chunks: $0.chunks) }
+    let objects = header.objects.map { (kind: $0.kind, id: $0.id, length: $0.length) }
+    return try withPayload { (payload) throws(CodecError) in
+      try RawFrame(
+        header: FrameHeader.encode(objects: objects, base: base, storedBytes: payload.count),
+        payload: payload)
     }
   }
 
@@ -86,19 +98,38 @@ public struct RawFrame: Sendable {
 public final class FrameDecoder: Sendable {
   private let decoder = DecoderPool()
   private let buffers = BufferPool()
+  private let store: ObjectStore?
 
   /// Creates a decoder.
-  public init() {}
+  /// - Parameter store: has the bases of the frames; nil if frames with bases are refused.
+  public init(store: ObjectStore? = nil) { self.store = store }
 
   /// Decodes the payload of a frame. The bytes of its objects are not compared with their ids.
-  /// - Throws: `corrupt` if zstd or its checksum refuses the payload.
+  /// - Throws: `corrupt` if zstd or its checksum refuses the payload, or the base cannot be read.
   public func decode(_ frame: RawFrame) throws(CodecError) -> DecodedFrame {
+    guard frame.header.base != nil else { return try decode(frame, base: nil) }
+    guard let store else { throw .corrupt("the frame has a base, which is not here") }
+    let result: Result<DecodedFrame, CodecError>
+    do throws(StoreError) {
+      result = try store.packs.withBase(frame.header) { base in
+        Result { () throws(CodecError) in try decode(frame, base: base) }
+      }
+    } catch {
+      throw .corrupt("\(error.subject) \(error.reason)")
+    }
+    return try result.get()
+  }
+
+  private func decode(
+    _ frame: RawFrame, base: UnsafeRawBufferPointer?
+  ) throws(CodecError) -> DecodedFrame {
     let target = buffers.acquire(frame.header.rawBytes)
     let decoded = DecodedFrame(
       frame.header, target, countBytes: frame.header.rawBytes, from: buffers)
     try frame.withPayload { (payload) throws(CodecError) in
       try decoder.decompress(
-        payload, UnsafeMutableRawBufferPointer(rebasing: target[..<frame.header.rawBytes]))
+        payload, base: base,
+        UnsafeMutableRawBufferPointer(rebasing: target[..<frame.header.rawBytes]))
     }
     return decoded
   }

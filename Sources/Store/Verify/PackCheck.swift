@@ -24,7 +24,10 @@ struct PackCheck: Sendable {
   var goodFrames: [PackedFrame] = []
   /// The frames with an intact header and a payload that is damaged at least in part.
   var badFrames: [PackedFrame] = []
-  /// The damaged objects, with the frames that hold them.
+  /// The frames with an intact header and a base that cannot be read, so that their payload cannot be checked. That is
+  /// no damage of this pack.
+  var unresolvedFrames: [PackedFrame] = []
+  /// The damaged objects, and those in unresolved frames, with the frames that hold them.
   var badObjects: [ObjectName: String] = [:]
 
   var isSound: Bool { problems.isEmpty }
@@ -93,7 +96,8 @@ struct PackCheck: Sendable {
     }
     position = try packs.hash(file, object, from: position, to: .max, into: &whole)
     let digest = whole.finish()
-    check.isWhole = check.problems.isEmpty && !check.goodFrames.isEmpty
+    check.isWhole =
+      check.problems.isEmpty && !(check.goodFrames.isEmpty && check.unresolvedFrames.isEmpty)
     check.digest = digest
     if digest != expected ?? name {
       check.problems.append(
@@ -112,12 +116,23 @@ struct PackCheck: Sendable {
   ) {
     objects += frame.objects.count
     let decoded: DecodedFrame
-    do throws(CodecError) {
-      decoded = try packs.decode(bytes, expecting: frame.frameBytes)
+    do throws(StoreError) {
+      let header = try mapCodecErrors(location) { () throws(CodecError) in
+        try packs.header(of: bytes, expecting: frame.frameBytes)
+      }
+      do throws(StoreError) { try packs.withBase(header) { _ in } } catch {
+        unresolvedFrames.append(frame)
+        let reason = "\(location), because \(error.subject) \(error.reason)"
+        for (kind, id, _) in frame.objects { badObjects[ObjectName(kind: kind, id: id)] = reason }
+        return
+      }
+      decoded = try bytes.withUnsafeBytes { (bytes) throws(StoreError) in
+        try packs.decode(header, bytes, location)
+      }
     } catch {
       // The scan has reported a truncated frame already.
       if bytes.count == frame.frameBytes {
-        problems.append(Problem(object: location, reason: "\(error)"))
+        problems.append(Problem(object: location, reason: error.reason))
       }
       badFrames.append(frame)
       for (kind, id, _) in frame.objects { badObjects[ObjectName(kind: kind, id: id)] = location }
@@ -159,17 +174,17 @@ extension PackReader {
     return position
   }
 
-  /// Decodes a frame from bytes in memory.
-  fileprivate func decode(
-    _ bytes: [UInt8], expecting frameBytes: Int
-  ) throws(CodecError) -> DecodedFrame {
+  /// Returns the header of a frame in memory.
+  fileprivate func header(
+    of bytes: [UInt8], expecting frameBytes: Int
+  ) throws(CodecError) -> FrameHeader {
     guard bytes.count == frameBytes else { throw .truncated }
     return try bytes.withUnsafeBytes { (buffer) throws(CodecError) in
       let header = try FrameHeader.parse(buffer)
       guard header.frameBytes == frameBytes else {
         throw .corrupt("the frame has another length than its directory says")
       }
-      return try decode(header, buffer)
+      return header
     }
   }
 }

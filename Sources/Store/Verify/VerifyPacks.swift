@@ -117,7 +117,7 @@ extension VerifyRun {
     if !check.badObjects.isEmpty {
       damaged.withLock { $0.merge(check.badObjects) { first, _ in first } }
       badFrames.withLock { frames in
-        for frame in check.badFrames {
+        for frame in check.badFrames + check.unresolvedFrames {
           frames.insert(FrameAddress(pack: check.name, offset: frame.offset))
         }
       }

@@ -62,16 +62,19 @@ public struct BlobIngester: ~Copyable {
   /// - Parameters:
   ///   - worker: stores the chunks.
   ///   - copy: also receives every byte; requires concurrent threads.
+  ///   - predecessor: an earlier version of the blob; nil if none is known.
   ///   - source: fills a buffer and returns the number of bytes; 0 at the end.
   /// - Returns: the id and the size of the blob.
   public mutating func ingest(
     _ worker: SessionWorker, copyingTo copy: StagedFile? = nil,
+    following predecessor: BlobPredecessor? = nil,
     from source: (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws -> (id: Digest, sizeBytes: UInt64) {
     precondition(copy == nil || background != nil, "copying requires concurrent threads")
     defer { copy?.wait() }
     // An earlier stream may have failed midway.
     hash.reset()
+    predecessor?.rewind()
     if isBackgroundDirty { _ = background?.finish() }
     isBackgroundDirty = false
     var chunkList = ChunkList()
@@ -97,14 +100,16 @@ public struct BlobIngester: ~Copyable {
       // A small stream is one chunk, like a small file.
       if isAtEnd, total <= UInt64(Chunker.wholeFileBytes) {
         return (
-          try worker.addChunk(UnsafeRawBufferPointer(rebasing: window[start..<filled])), total
+          try worker.addChunk(
+            UnsafeRawBufferPointer(rebasing: window[start..<filled]), following: predecessor), total
         )
       }
       background?.begin(UnsafeRawBufferPointer(rebasing: window[fresh..<filled]))
       isBackgroundDirty = background != nil
       while filled - start >= Chunker.maxBytes || (isAtEnd && start < filled) {
         let rest = UnsafeRawBufferPointer(rebasing: window[start..<filled])
-        let (id, length) = try addFirstChunk(of: rest, after: last, worker)
+        let (id, length) = try addFirstChunk(
+          of: rest, after: last, following: predecessor, worker)
         last = id
         chunkList.append(id, lengthBytes: length)
         // A chunk that is the whole stream has the id of the blob.
@@ -140,15 +145,19 @@ public struct BlobIngester: ~Copyable {
   }
 
   private func addFirstChunk(
-    of bytes: UnsafeRawBufferPointer, after last: Digest?, _ worker: SessionWorker
+    of bytes: UnsafeRawBufferPointer, after last: Digest?, following predecessor: BlobPredecessor?,
+    _ worker: SessionWorker
   ) throws -> (id: Digest, lengthBytes: Int) {
     if let last, let next = forecast.next(after: last), next.lengthBytes <= bytes.count,
       try worker.addChunk(
-        UnsafeRawBufferPointer(rebasing: bytes[..<next.lengthBytes]), ifItIs: next.chunk)
+        UnsafeRawBufferPointer(rebasing: bytes[..<next.lengthBytes]), ifItIs: next.chunk,
+        following: predecessor)
     {
       return (next.chunk, next.lengthBytes)
     }
     let length = Chunker.firstCut(bytes)
-    return (try worker.addChunk(UnsafeRawBufferPointer(rebasing: bytes[..<length])), length)
+    let id = try worker.addChunk(
+      UnsafeRawBufferPointer(rebasing: bytes[..<length]), following: predecessor)
+    return (id, length)
   }
 }

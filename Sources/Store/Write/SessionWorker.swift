@@ -7,6 +7,8 @@ public final class SessionWorker {
   private let session: WriteSession
   private let encoder: FrameEncoder
   private var builder: FrameBuilder
+  /// Collects the chunks that get a base.
+  private var deltaBuilder: FrameBuilder?
   private var hash = SHA256()
 
   init(_ session: WriteSession) {
@@ -19,22 +21,76 @@ public final class SessionWorker {
   public var shouldStop: Bool { session.hasFailed }
 
   /// Stores bytes of at most `Chunker.maxBytes` as a chunk.
+  /// - Parameter predecessor: the earlier version of the blob that the chunk belongs to.
   /// - Returns: the id of the chunk.
   /// - Throws: `StoreError`.
-  public func addChunk(_ bytes: UnsafeRawBufferPointer) throws(StoreError) -> Digest {
+  public func addChunk(
+    _ bytes: UnsafeRawBufferPointer, following predecessor: BlobPredecessor? = nil
+  ) throws(StoreError) -> Digest {
     let id = hash.digest(of: bytes)
-    try add(.chunk, id, bytes)
+    try addChunk(id, bytes, predecessor)
     return id
+  }
+
+  private func addChunk(
+    _ id: Digest, _ bytes: UnsafeRawBufferPointer, _ predecessor: BlobPredecessor?
+  ) throws(StoreError) {
+    guard let predecessor, session.tuning.maxDepth > 0 else { return try add(.chunk, id, bytes) }
+    let range = predecessor.advance(id, lengthBytes: bytes.count)
+    guard !bytes.isEmpty else { return }
+    if try session.dedup.noteInDryRun(.chunk, id, bytes) { return }
+    guard try session.dedup.claim(.chunk, id) else { return }
+    let base = try session.bases.chunks(of: predecessor, for: range)
+    if !base.isEmpty, try session.dedup.mayHaveBase(id), try append(id, bytes, base) { return }
+    try append(.chunk, id, bytes)
+  }
+
+  /// Adds a chunk to the current frame with a base.
+  /// - Returns: false if none of the base can be read.
+  private func append(
+    _ id: Digest, _ bytes: UnsafeRawBufferPointer, _ base: [BaseReader.Chunk]
+  ) throws(StoreError) -> Bool {
+    var builder = deltaBuilder ?? session.emptyBuilder()
+    deltaBuilder = builder
+    let newBytes = base.reduce(0) { builder.hasInBase($1.id) ? $0 : $0 + $1.location.length }
+    if !builder.hasCapacity(for: bytes.count) || !builder.hasBaseCapacity(for: newBytes) {
+      builder = try sealDelta(builder)
+    }
+    for chunk in base where !builder.hasInBase(chunk.id) {
+      guard builder.hasBaseCapacity(for: chunk.location.length) else { break }
+      session.bases.read(chunk) {
+        builder.addToBase(chunk.id, depth: chunk.location.depth, $0)
+      }
+    }
+    guard builder.base != nil else { return false }
+    builder.add(.chunk, id, bytes)
+    if builder.isFull { deltaBuilder = try sealDelta(builder) }
+    return true
+  }
+
+  /// Ends a frame with a base, and returns an empty builder.
+  private func sealDelta(_ full: FrameBuilder) throws(StoreError) -> FrameBuilder {
+    let next: FrameBuilder
+    if !full.isEmpty, session.dispatch(full) {
+      next = session.emptyBuilder()
+    } else {
+      if !full.isEmpty { try compress(full) }
+      full.clear()
+      next = full
+    }
+    deltaBuilder = next
+    return next
   }
 
   /// Stores bytes as a chunk if they have the predicted id.
   /// - Returns: true if the id matches.
   /// - Throws: `StoreError`.
   public func addChunk(
-    _ bytes: UnsafeRawBufferPointer, ifItIs forecast: Digest
+    _ bytes: UnsafeRawBufferPointer, ifItIs forecast: Digest,
+    following predecessor: BlobPredecessor? = nil
   ) throws(StoreError) -> Bool {
     guard hash.digest(of: bytes) == forecast else { return false }
-    try add(.chunk, forecast, bytes)
+    try addChunk(forecast, bytes, predecessor)
     return true
   }
 
@@ -87,6 +143,8 @@ public final class SessionWorker {
   func flush() throws(StoreError) {
     if !builder.isEmpty { try compress(builder) }
     builder.clear()
+    if let deltaBuilder, !deltaBuilder.isEmpty { try compress(deltaBuilder) }
+    deltaBuilder?.clear()
   }
 
   /// Ends the current frame: another thread compresses it, or this one.
@@ -100,8 +158,9 @@ public final class SessionWorker {
   }
 
   private func compress(_ frame: FrameBuilder) throws(StoreError) {
-    try encoder.encode(frame) { (header, payload) throws(StoreError) in
-      try session.packs.append(header, payload, raw: frame.count, objects: frame.objects)
+    try encoder.encode(frame) { (header, payload, depth) throws(StoreError) in
+      try session.packs.append(
+        header, payload, raw: frame.count, depth: depth, objects: frame.objects)
     }
   }
 

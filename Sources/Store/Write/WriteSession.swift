@@ -18,6 +18,9 @@ public struct StoreTuning: Sendable {
   /// log2 of the number of entries of zstd's match table. 15 fits the first-level cache: 10 % faster than
   /// the level's default of 16, for 0.7 % more bytes (docs/performance.md).
   public var hashLog: Int32? = 15
+  /// The greatest depth of new frames (`FrameBase`); 0 for frames without bases. Each level costs readers one more
+  /// frame to decode.
+  public var maxDepth: UInt8 = 4
   /// The number of threads that read, hash and compress.
   public var workers = max(1, processorCount)
   /// Creates the default parameters.
@@ -30,6 +33,7 @@ public final class WriteSession: Sendable {
   let index: Index
   let dedup: DedupFilter
   let packs: PackWriter
+  let bases: BaseReader
   /// The parameters of the session.
   public let tuning: StoreTuning
   private let lease: Lease
@@ -61,6 +65,7 @@ public final class WriteSession: Sendable {
     self.tuning = tuning
     dedup = DedupFilter(index, allowed: allowed)
     packs = PackWriter(layout, index)
+    bases = BaseReader(index, maxDepth: tuning.maxDepth)
     exchange = Monitor(Exchange(producers: 0))
     self.lease = lease
     try mapSystemErrors(layout.name) { () throws(SystemError) in _ = try TemporaryFile.sweep(layout)

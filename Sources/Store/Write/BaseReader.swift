@@ -1,0 +1,91 @@
+// The chunks that new frames are compressed against: where they are, and their bytes.
+//
+// 1. Only chunks in packs that are not doomed, and whose own bases are there, become bases. The lease of the session
+//    keeps them until it ends; from the ref on, gc does.
+// 2. A chunk that cannot be read is no base. `verify` reports it, a snapshot does not fail because of it.
+// 3. Memory: the cached frames of the store (PackReader), and the chunk list of one blob a thread.
+
+import Codec
+import Platform
+
+/// Finds and reads bases. All methods may be called from any thread.
+final class BaseReader: Sendable {
+  /// A chunk of an earlier version, with its location.
+  struct Chunk: Sendable {
+    let id: Digest
+    let location: ObjectLocation
+  }
+
+  /// How far before and behind the assumed place a chunk's base reaches.
+  private static let slackBytes: UInt64 = 256 << 10
+  /// The largest recipe of an earlier version that is read: a file of 4 GiB.
+  private static let maxRecipeBytes = 1 << 20
+
+  private let index: Index
+  private let maxDepth: UInt8
+
+  /// Creates a reader.
+  /// - Parameter maxDepth: the greatest depth of the new frames.
+  init(_ index: Index, maxDepth: UInt8) {
+    self.index = index
+    self.maxDepth = maxDepth
+  }
+
+  /// Returns the chunks of an earlier version that a part of the new one may resemble, in their order.
+  /// - Parameter range: the range of the earlier version.
+  func chunks(
+    of predecessor: BlobPredecessor, for range: Range<UInt64>
+  ) throws(StoreError) -> [Chunk] {
+    if predecessor.chunks == nil { predecessor.chunks = try chunkList(of: predecessor) }
+    let all = predecessor.chunks ?? []
+    let low = range.lowerBound - min(range.lowerBound, BaseReader.slackBytes)
+    let high = range.upperBound &+ BaseReader.slackBytes
+    let first = all.partitioningIndex { $0.offset &+ UInt64($0.length) > low }
+    var chunks: [Chunk] = []
+    for chunk in all[first...] {
+      guard chunk.offset < high else { break }
+      guard let location = try index.keptLocation(.chunk, chunk.id), location.depth < maxDepth,
+        location.length == chunk.length, try index.missingBase(of: location) == nil
+      else { continue }
+      chunks.append(Chunk(id: chunk.id, location: location))
+    }
+    return chunks
+  }
+
+  /// Calls `body` with the bytes of a chunk, unless it cannot be read.
+  func read(_ chunk: Chunk, _ body: (UnsafeRawBufferPointer) -> Void) {
+    guard
+      let frame = try? index.reader.frame(
+        chunk.location.address, frameBytes: chunk.location.frameBytes),
+      frame.header.holds(
+        .chunk, chunk.id, start: chunk.location.start, length: chunk.location.length)
+    else { return }
+    frame.withBytes(start: chunk.location.start, length: chunk.location.length, body)
+  }
+
+  /// Returns the chunks of a blob; none for a blob that is rebuilt from others, or is not there.
+  private func chunkList(
+    of blob: BlobPredecessor
+  ) throws(StoreError) -> [(id: Digest, offset: UInt64, length: Int)] {
+    if blob.sizeBytes <= UInt64(Chunker.maxBytes),
+      try index.keptLocation(.chunk, blob.blob)?.length == Int(blob.sizeBytes)
+    {
+      return [(blob.blob, 0, Int(blob.sizeBytes))]
+    }
+    guard let location = try index.keptLocation(.recipe, blob.blob),
+      location.length <= BaseReader.maxRecipeBytes,
+      let frame = try? index.reader.frame(location.address, frameBytes: location.frameBytes),
+      frame.header.holds(.recipe, blob.blob, start: location.start, length: location.length)
+    else { return [] }
+    let bytes = frame.withBytes(start: location.start, length: location.length) { [UInt8]($0) }
+    guard let list = try? ChunkList.decode(bytes) else { return [] }
+    var chunks: [(id: Digest, offset: UInt64, length: Int)] = []
+    var offset: UInt64 = 0
+    for run in list.runs {
+      // Equal chunks one after the other are one base.
+      chunks.append((run.chunk, offset, run.lengthBytes))
+      offset &+= UInt64(run.lengthBytes) &* run.count
+    }
+    return chunks
+  }
+}

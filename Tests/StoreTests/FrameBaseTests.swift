@@ -1,0 +1,200 @@
+// Chunks that are stored as deltas of earlier versions are read back unchanged, and nothing rests on itself.
+
+import Codec
+import Foundation
+import Platform
+import Store
+import TestSupport
+import Testing
+
+@Suite struct FrameBaseTests {
+  private func open(_ path: String) throws -> ObjectStore {
+    try ObjectStore(KernelFileSystem.shared, path: Array(path.utf8), create: true) { _ in }
+  }
+
+  /// Returns bytes that compress by half, so that a delta is much smaller than a frame without a base.
+  private func content(_ count: Int, _ random: inout SplitMix64) -> [UInt8] {
+    random.bytes(count).map { $0 & 0x3f }
+  }
+
+  /// Returns a version with some bytes replaced, inserted and removed.
+  private func edited(_ bytes: [UInt8], _ random: inout SplitMix64) -> [UInt8] {
+    var bytes = bytes
+    for _ in 0..<Int.random(in: 1...8, using: &random) {
+      let at = Int.random(in: 0..<bytes.count, using: &random)
+      switch Int.random(in: 0..<3, using: &random) {
+      case 0: bytes[at] ^= 0x15
+      case 1: bytes.insert(contentsOf: content(Int.random(in: 1...300, using: &random), &random), at: at)
+      default: bytes.removeSubrange(at..<min(bytes.count, at + 40))
+      }
+    }
+    return bytes
+  }
+
+  /// Stores a blob and returns its id and the bytes that were written.
+  private func add(
+    _ bytes: [UInt8], following earlier: (id: Digest, bytes: [UInt8])?, to store: ObjectStore,
+    maxDepth: UInt8 = 4
+  ) throws -> (id: Digest, written: UInt64) {
+    var tuning = StoreTuning()
+    tuning.maxDepth = maxDepth
+    let session = try store.beginSession(tuning)
+    var blobs = BlobIngester()
+    let id = try session.withWorker { worker in
+      var rest = bytes[...]
+      return try blobs.ingest(
+        worker,
+        following: earlier.map {
+          BlobPredecessor(
+            $0.id, sizeBytes: UInt64($0.bytes.count), newSizeBytes: UInt64(bytes.count))
+        }
+      ) { target in
+        let part = rest.prefix(target.count)
+        rest = rest.dropFirst(part.count)
+        target.copyBytes(from: part)
+        return part.count
+      }.id
+    }
+    try session.finish()
+    return (id, session.writtenBytes)
+  }
+
+  private func expect(_ bytes: [UInt8], is id: Digest, in store: ObjectStore, _ comment: Comment) throws {
+    var copy = [UInt8](repeating: 0, count: bytes.count)
+    try copy.withUnsafeMutableBytes {
+      try store.fill($0, from: id, sizeBytes: UInt64(bytes.count), at: 0)
+    }
+    #expect(copy == bytes, comment)
+  }
+
+  private func format(_ directory: TemporaryDirectory) throws -> String {
+    try String(contentsOfFile: directory.path("store/format"), encoding: .utf8)
+  }
+
+  @Test(arguments: seeds) func `versions of a file are small and read back in any order`(
+    _ seed: UInt64
+  ) throws {
+    let directory = try TemporaryDirectory()
+    var random = SplitMix64(seed)
+    let store = try open(directory.path("store"))
+    let count = [3_000, 60_000, 900_000, 5_000_000].randomElement(using: &random) ?? 0
+    var versions: [(id: Digest, bytes: [UInt8])] = []
+    var bytes = content(count, &random)
+    var writtenBytes: UInt64 = 0
+    for _ in 0..<12 {
+      let (id, written) = try add(bytes, following: versions.last, to: store)
+      writtenBytes += written
+      versions.append((id, bytes))
+      bytes = edited(bytes, &random)
+    }
+    // Without deltas, each version of these takes three quarters of its size.
+    if count > 3_000 { #expect(writtenBytes < UInt64(count) * 9 / 2, "seed \(seed)") }
+    for path in [store, try open(directory.path("store"))] {
+      for version in versions.shuffled(using: &random) {
+        try expect(version.bytes, is: version.id, in: path, "seed \(seed)")
+      }
+    }
+    try store.reindex()
+    let depths = try store.depthsOfFrames()
+    #expect(depths.max().map { $0 <= 4 } == true && depths.contains(2), "seed \(seed)")
+    for version in versions { try expect(version.bytes, is: version.id, in: store, "seed \(seed)") }
+    let report = try store.verify(deep: true, progress: Progress())
+    #expect(report.isClean, "\(report.problems)")
+  }
+
+  @Test func `a store has format 2 until its first frame with a base`() throws {
+    let directory = try TemporaryDirectory()
+    var random = SplitMix64(2)
+    let store = try open(directory.path("store"))
+    let first = content(50_000, &random)
+    let id = try add(first, following: nil, to: store).id
+    #expect(try format(directory) == "imgstore store\nversion 2\n")
+    _ = try add(edited(first, &random), following: (id, first), to: store)
+    #expect(try format(directory) == "imgstore store\nversion 3\n")
+    _ = try open(directory.path("store"))
+  }
+
+  @Test func `an unrelated predecessor costs nothing`() throws {
+    let directory = try TemporaryDirectory()
+    var random = SplitMix64(3)
+    let store = try open(directory.path("store"))
+    let first = content(200_000, &random)
+    let id = try add(first, following: nil, to: store).id
+    let other = content(200_000, &random)
+    _ = try add(other, following: (id, first), to: store)
+    #expect(try store.depthsOfFrames().isEmpty)
+    #expect(try format(directory) == "imgstore store\nversion 2\n")
+  }
+
+  @Test func `an object whose base is gone is stored again without a base`() throws {
+    let directory = try TemporaryDirectory()
+    var random = SplitMix64(4)
+    let store = try open(directory.path("store"))
+    let first = content(50_000, &random)
+    let id = try add(first, following: nil, to: store).id
+    let packs = directory.path("store/packs")
+    let base = try #require(try FileManager.default.contentsOfDirectory(atPath: packs).first)
+    let second = edited(first, &random)
+    let delta = try add(second, following: (id, first), to: store).id
+    let name = ObjectName(kind: .chunk, id: delta)
+    #expect(try store.keeps(name) && store.depths(of: delta) == [1])
+
+    try FileManager.default.removeItem(atPath: packs + "/" + base)
+    let later = try open(directory.path("store"))
+    #expect(try !later.keeps(name))
+    #expect(throws: StoreError.self) { try later.object(.chunk, delta) }
+    _ = try add(second, following: (id, first), to: later)
+    #expect(try later.keeps(name))
+    #expect(try later.depths(of: delta) == [0, 1])
+    #expect(try later.object(.chunk, delta) == second)
+  }
+
+  @Test func `the copy of least depth is read`() throws {
+    let directory = try TemporaryDirectory()
+    var random = SplitMix64(5)
+    let store = try open(directory.path("store"))
+    let first = content(50_000, &random)
+    let id = try add(first, following: nil, to: store).id
+    let second = edited(first, &random)
+    // Two sessions at the same time know nothing of each other.
+    let sessions = [try store.beginSession(), try store.beginSession()]
+    for (session, hasBase) in zip(sessions, [true, false]) {
+      try session.withWorker { worker in
+        _ = try second.withUnsafeBytes {
+          try worker.addChunk(
+            $0,
+            following: hasBase ? BlobPredecessor(id, sizeBytes: 50_000, newSizeBytes: 50_000) : nil)
+        }
+      }
+    }
+    for session in sessions { try session.finish() }
+    #expect(try store.depths(of: SHA256.digest(of: second)) == [0, 1])
+  }
+
+  /// Returns the header of a frame with one chunk of 10 bytes and this base.
+  private func header(_ base: FrameBase?, kind: ObjectKind = .chunk) -> [UInt8] {
+    FrameHeader.encode(objects: [(kind, .zero, 10)], base: base, storedBytes: 10)
+  }
+
+  private func parse(_ bytes: [UInt8]) throws(CodecError) -> FrameHeader {
+    try bytes.withUnsafeBytes { (bytes) throws(CodecError) in try FrameHeader.parse(bytes) }
+  }
+
+  @Test func `a directory with an impossible base is refused`() throws {
+    let chunk = FrameBase.Chunk(id: .zero, length: 100)
+    let valid = FrameBase(depth: 3, chunks: [chunk, chunk])
+    #expect(try parse(header(valid)).base == valid)
+    #expect(try parse(header(nil)).base == nil)
+    for base in [
+      FrameBase(depth: 0, chunks: [chunk]),
+      FrameBase(depth: FrameBase.maxDepth + 1, chunks: [chunk]),
+      FrameBase(depth: 1, chunks: []),
+      FrameBase(depth: 1, chunks: [FrameBase.Chunk(id: .zero, length: 0)]),
+      FrameBase(depth: 1, chunks: [FrameBase.Chunk(id: .zero, length: FrameBase.maxBytes + 1)]),
+    ] {
+      #expect(throws: CodecError.self) { try parse(header(base)) }
+    }
+    // Only chunks have bases: everything else is needed to find out what a snapshot needs.
+    #expect(throws: CodecError.self) { try parse(header(valid, kind: .tree)) }
+  }
+}
