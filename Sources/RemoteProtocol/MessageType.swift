@@ -32,6 +32,10 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   case tag = 15
   case pin = 16
   case end = 17
+  /// The chunks that frames are based on. This type and the next two need the feature `bases`.
+  case bases = 18
+  case framesWithBases = 19
+  case measureWithBases = 20
 
   // MARK: From the server
 
@@ -45,6 +49,7 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   case amount = 39
   case bitmap = 40
   case number = 41
+  case digestList = 42
   /// The request failed; the connection stays usable.
   case failure = 62
   /// A frame of the session is wrong or cannot be stored. It comes at any time, and ends the session.
@@ -76,7 +81,9 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
     case .failure, .appendFailure: 32 << 10
     case .objects, .frames, .measure, .missing: MessageType.maxNames * 34 + 16
     case .directories: MessageType.maxDirectories * 64 + 16
-    case .contents, .missingBlobs: MessageType.maxNames * 32 + 16
+    case .bases: MessageType.maxNames * 34 + 16
+    case .framesWithBases, .measureWithBases: MessageType.maxNames * 66 + 32
+    case .contents, .missingBlobs, .digestList: MessageType.maxNames * 32 + 16
     case .append, .frame: RawFrame.maxBytes
     case .commit, .snapshotRecord: MessageType.maxSnapshotBytes + SignatureList.maxBytes + (1 << 20)
     case .imageList: 16 << 20
@@ -103,5 +110,8 @@ public struct Features: OptionSet, Sendable {
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
   /// The features of this program.
-  public static let own: Features = []
+  public static let own: Features = [.bases]
+
+  /// Frames with bases: they arrive in sessions, and in answers to `framesWithBases`.
+  public static let bases = Features(rawValue: 1)
 }

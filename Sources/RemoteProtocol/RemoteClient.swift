@@ -74,6 +74,8 @@ public final class RemoteClient: Sendable {
 
   /// What the account may do.
   public var rights: RemoteRights { opening.withLock { $0?.rights } ?? .readOnly }
+  /// The features that both sides have.
+  var features: Features { opening.withLock { $0?.features } ?? [] }
   /// The path of the store at the remote, for messages.
   public var store: String { opening.withLock { $0?.store } ?? "" }
   /// The bytes that crossed the connection in both directions.

@@ -20,6 +20,8 @@ final class RemoteSession: TransferSession {
 
   init(_ connection: RemoteClient) { self.connection = connection }
 
+  var acceptsBases: Bool { connection.features.contains(.bases) }
+
   func missing(_ names: [ObjectName]) throws -> [ObjectName] {
     let questions = names.filter { !isKnownMissing($0) }
     var answers: Set<ObjectName> = []

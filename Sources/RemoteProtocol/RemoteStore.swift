@@ -178,12 +178,36 @@ public final class RemoteStore: TransferSource, TransferSink {
   }
 
   public func frames(_ names: [ObjectName], _ body: (RawFrame) throws -> Void) throws {
+    try frames(names, bases: [], body)
+  }
+
+  public func bases(of names: [ObjectName]) throws -> [Digest] {
+    guard connection.features.contains(.bases) else { return [] }
+    var bases: Set<Digest> = []
+    for batch in batches(received.missing(names), MessageType.maxNames) {
+      bases.formUnion(
+        try connection.request(.bases(batch)) { connection in
+          try connection.decode(try connection.answer(.digestList), Answers.decodeDigests)
+        })
+    }
+    // A list that no request can name is not asked for: the frames arrive without bases.
+    return bases.count <= MessageType.maxNames ? Array(bases) : []
+  }
+
+  public func frames(
+    _ names: [ObjectName], bases: Set<Digest>, _ body: (RawFrame) throws -> Void
+  ) throws {
     let missing = try received.take(names, body)
     for batch in batches(missing, MessageType.maxNames) {
       var check = RequestedObjects(batch, peer: name)
-      try connection.request(.frames(batch)) { connection in
+      let request: Request =
+        bases.isEmpty ? .frames(batch) : .framesWithBases(batch, bases: Array(bases))
+      try connection.request(request) { connection in
         try receiveFrames(connection) { frame in
           try check.accept(frame)
+          guard (frame.header.base?.chunks ?? []).allSatisfy({ bases.contains($0.id) }) else {
+            throw TransferError.damaged(name, "sent a frame with a base that is not here")
+          }
           try body(frame)
         }
         try check.requireAll()
@@ -192,10 +216,16 @@ public final class RemoteStore: TransferSource, TransferSink {
   }
 
   public func measure(_ names: [ObjectName]) throws -> UInt64 {
+    try measure(names, bases: [])
+  }
+
+  public func measure(_ names: [ObjectName], bases: Set<Digest>) throws -> UInt64 {
     var bytes: UInt64 = 0
     _ = try received.take(names, keepsFrames: true) { bytes += UInt64($0.bytes.count) }
     for batch in batches(received.missing(names), MessageType.maxNames) {
-      bytes &+= try connection.request(.measure(batch)) { connection in
+      let request: Request =
+        bases.isEmpty ? .measure(batch) : .measureWithBases(batch, bases: Array(bases))
+      bytes &+= try connection.request(request) { connection in
         try connection.decode(try connection.answer(.amount), Answers.decodeNumber)
       }
     }

@@ -66,6 +66,9 @@ public enum Request: Sendable {
   case tag(String, ImageName, Int)
   case pin(ImageName, Int, reason: String)
   case end
+  case bases([ObjectName])
+  case framesWithBases([ObjectName], bases: [Digest])
+  case measureWithBases([ObjectName], bases: [Digest])
 
   static let maxBases = 64
   static let maxTagBytes = 100
@@ -90,6 +93,9 @@ public enum Request: Sendable {
     case .tag: .tag
     case .pin: .pin
     case .end: .end
+    case .bases: .bases
+    case .framesWithBases: .framesWithBases
+    case .measureWithBases: .measureWithBases
     }
   }
 
@@ -107,8 +113,12 @@ public enum Request: Sendable {
     case .snapshot(let image, let number):
       writer.string(image.text)
       writer.varint(number)
-    case .objects(let names), .frames(let names), .measure(let names), .missing(let names):
+    case .objects(let names), .frames(let names), .measure(let names), .missing(let names),
+      .bases(let names):
       writer.names(names)
+    case .framesWithBases(let names, let bases), .measureWithBases(let names, let bases):
+      writer.names(names)
+      writer.digests(bases)
     case .directories(let ids):
       writer.varint(ids.count)
       for ids in ids {
@@ -162,6 +172,13 @@ public enum Request: Sendable {
     case .frames: return .frames(try reader.names(limit: MessageType.maxNames))
     case .measure: return .measure(try reader.names(limit: MessageType.maxNames))
     case .missing: return .missing(try reader.names(limit: MessageType.maxNames))
+    case .bases: return .bases(try reader.names(limit: MessageType.maxNames))
+    case .framesWithBases:
+      let names = try reader.names(limit: MessageType.maxNames)
+      return .framesWithBases(names, bases: try reader.digests(limit: MessageType.maxNames))
+    case .measureWithBases:
+      let names = try reader.names(limit: MessageType.maxNames)
+      return .measureWithBases(names, bases: try reader.digests(limit: MessageType.maxNames))
     case .contents: return .contents(try reader.digests(limit: MessageType.maxNames))
     case .missingBlobs: return .missingBlobs(try reader.digests(limit: MessageType.maxNames))
     case .directories:

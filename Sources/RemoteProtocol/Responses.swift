@@ -168,6 +168,21 @@ public enum Answers {
     try decodeBody(body) { (reader) throws(CodecError) in try reader.varint() }
   }
 
+  /// Encodes ids.
+  public static func digests(_ digests: some Collection<Digest>) -> [UInt8] {
+    var writer = ByteWriter()
+    writer.digests(Array(digests))
+    return writer.bytes
+  }
+
+  /// Decodes what `digests` encoded.
+  /// - Throws: `CodecError`.
+  public static func decodeDigests(_ body: [UInt8]) throws(CodecError) -> [Digest] {
+    try decodeBody(body) { (reader) throws(CodecError) in
+      try reader.digests(limit: MessageType.maxNames)
+    }
+  }
+
   /// Encodes which of `count` items are in `subset`, which has them in the same order.
   public static func bitmap<T: Equatable>(_ items: [T], _ subset: [T]) -> [UInt8] {
     var bits = [UInt8](repeating: 0, count: (items.count + 7) / 8)

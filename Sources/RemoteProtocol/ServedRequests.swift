@@ -80,6 +80,12 @@ final class ServedRequests {
       return try sendFrames(names)
     case .directories(let ids): return try sendFrames(try objects(of: ids))
     case .frames(let names): return try sendFrames(names)
+    case .bases(let names):
+      return (.digestList, Answers.digests(try source.bases(of: names).prefix(MessageType.maxNames)))
+    case .framesWithBases(let names, let bases):
+      return try sendFrames(names, bases: Set(bases))
+    case .measureWithBases(let names, let bases):
+      return (.amount, Answers.number(try source.measure(names, bases: Set(bases))))
     case .measure(let names): return (.amount, Answers.number(try source.measure(names)))
     case .contents(let blobs): return try sendContents(blobs)
     case .begin, .missing, .missingBlobs, .commit, .tag, .pin, .end: return try change(request)
@@ -89,8 +95,10 @@ final class ServedRequests {
   // MARK: Reading
 
   /// Sends frames, and returns the end of the answer.
-  private func sendFrames(_ names: [ObjectName]) throws -> (MessageType, [UInt8]) {
-    try source.frames(names) { frame in
+  private func sendFrames(
+    _ names: [ObjectName], bases: Set<Digest> = []
+  ) throws -> (MessageType, [UInt8]) {
+    try source.frames(names, bases: bases) { frame in
       do { try stream.send(.frame, frame.bytes) } catch { throw AnswerFailure(error: error) }
     }
     return (.done, [])

@@ -87,6 +87,7 @@ final class LocalSession: TransferSession {
     self.lockWait = lockWait
   }
 
+  var acceptsBases: Bool { true }
   func missing(_ names: [ObjectName]) throws -> [ObjectName] { try objects.missing(names) }
   func missingBlobs(_ blobs: [Digest]) throws -> [Digest] { try objects.missingBlobs(blobs) }
   func append(_ frame: RawFrame) throws { try objects.append(frame) }

@@ -55,6 +55,14 @@ public struct LocalSource: TransferSource {
     try store.frames(holding: names, body)
   }
 
+  public func bases(of names: [ObjectName]) throws -> [Digest] { try store.bases(of: names) }
+
+  public func frames(
+    _ names: [ObjectName], bases: Set<Digest>, _ body: (RawFrame) throws -> Void
+  ) throws {
+    try store.frames(holding: names, bases: bases, body)
+  }
+
   public func directories(_ ids: [Tree.IDs]) throws -> [DirectoryContent] {
     try ids.map { try DirectoryContent($0, from: store) }
   }

@@ -99,6 +99,21 @@ public struct SnapshotTransfer {
     }
   }
 
+  /// Returns the chunks at the sink that frames may be based on.
+  private func bases(of names: [ObjectName]) throws -> Set<Digest> {
+    guard session.acceptsBases else { return [] }
+    let bases = try source.bases(of: names)
+    if bases.isEmpty { return [] }
+    let missing = try session.missing(bases.map { ObjectName(kind: .chunk, id: $0) })
+    return Set(bases).subtracting(missing.map(\.id))
+  }
+
+  /// Returns the bytes that `send` would send.
+  /// - Throws: errors of the source and the sink.
+  public func measure(_ names: [ObjectName]) throws -> UInt64 {
+    names.isEmpty ? 0 : try source.measure(names, bases: try bases(of: names))
+  }
+
   /// Sends objects.
   /// - Returns: what was sent.
   /// - Throws: errors of the source and the sink.
@@ -107,7 +122,7 @@ public struct SnapshotTransfer {
     amount.objects = names.count
     guard !names.isEmpty else { return amount }
     progress.begin("Sending")
-    try source.frames(names) { frame in
+    try source.frames(names, bases: try bases(of: names)) { frame in
       try session.append(frame)
       amount.bytes += UInt64(frame.bytes.count)
       progress.add(bytes: UInt64(frame.bytes.count), items: UInt64(frame.objectCount))

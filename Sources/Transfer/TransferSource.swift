@@ -20,6 +20,17 @@ public protocol TransferSource: SnapshotCatalog {
   /// Returns the bytes of the frames that `frames` would return.
   func measure(_ names: [ObjectName]) throws -> UInt64
 
+  /// Returns the chunks that the frames of the objects are based on, each once; none if `frames` passes on no frames
+  /// with bases.
+  func bases(of names: [ObjectName]) throws -> [Digest]
+
+  /// Reads frames that together contain the objects. Those that are based only on chunks of `bases` may arrive as
+  /// deltas.
+  func frames(_ names: [ObjectName], bases: Set<Digest>, _ body: (RawFrame) throws -> Void) throws
+
+  /// Returns the bytes of the frames that `frames` would return with these bases.
+  func measure(_ names: [ObjectName], bases: Set<Digest>) throws -> UInt64
+
   /// Reads directories, in the order of the ids.
   func directories(_ ids: [Tree.IDs]) throws -> [DirectoryContent]
 }
@@ -44,6 +55,9 @@ public protocol TransferSession: AnyObject {
   /// session ends. Only they may be bases of a walk and of `commit`.
   func usableBases(_ ids: [Digest]) throws -> [Digest]
 
+  /// Whether frames may have bases that the place has.
+  var acceptsBases: Bool { get }
+
   /// Adds a frame. May return before it is verified and written.
   func append(_ frame: RawFrame) throws
 
@@ -67,6 +81,8 @@ public protocol TransferSession: AnyObject {
 }
 
 extension TransferSession {
+  public var acceptsBases: Bool { false }
+
   public func usableBases(_ ids: [Digest]) throws -> [Digest] { ids }
 }
 
@@ -83,6 +99,19 @@ private struct ReceivedObjects: ObjectSource {
 }
 
 extension TransferSource {
+  public func bases(of names: [ObjectName]) throws -> [Digest] { [] }
+
+  public func frames(
+    _ names: [ObjectName], bases: Set<Digest>, _ body: (RawFrame) throws -> Void
+  ) throws { try frames(names, body) }
+
+  public func measure(_ names: [ObjectName], bases: Set<Digest>) throws -> UInt64 {
+    if bases.isEmpty { return try measure(names) }
+    var bytes: UInt64 = 0
+    try frames(names, bases: bases) { bytes += UInt64($0.bytes.count) }
+    return bytes
+  }
+
   public func measure(_ names: [ObjectName]) throws -> UInt64 {
     var bytes: UInt64 = 0
     try frames(names) { bytes += UInt64($0.bytes.count) }

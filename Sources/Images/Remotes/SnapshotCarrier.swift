@@ -62,7 +62,7 @@ struct SnapshotCarrier {
     guard isDryRun else { return try transfer.send(missing) }
     var amount = TransferredAmount()
     amount.objects = missing.count
-    if !missing.isEmpty { amount.bytes = try source.measure(missing) }
+    amount.bytes = try transfer.measure(missing)
     return amount
   }
 }

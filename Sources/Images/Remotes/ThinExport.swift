@@ -78,8 +78,10 @@ struct ThinExporter: Collaborator {
       bases: required, host: host)
     var amount = TransferredAmount()
     let baseSnapshots = bases.map(\.snapshot)
+    let known =
+      try have?.objects ?? baseSnapshots.last.map { try HaveList.objects(of: $0, in: store) } ?? []
     func compose(_ put: @escaping ([UInt8]) throws -> Void) throws -> UInt64 {
-      let writer = try ThinBundleWriter(manifest, transferred, have: have, write: put)
+      let writer = try ThinBundleWriter(manifest, transferred, known: known, write: put)
       let transfer = SnapshotTransfer(
         from: source, to: writer, baseStore: store, progress: context.progress)
       amount = try transfer.send(try transfer.missing(transferred.snapshot, bases: baseSnapshots))

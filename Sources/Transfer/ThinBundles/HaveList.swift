@@ -40,28 +40,36 @@ public struct HaveList: Sendable {
         NamedSnapshot(number: number, id: found.id, created: found.snapshot.created))
       latest = found.snapshot
     }
+    self.init(
+      image: image, snapshots: snapshots,
+      objects: try latest.map { try HaveList.objects(of: $0, in: store) } ?? [])
+  }
+
+  /// Returns the objects that a snapshot of a store needs.
+  /// - Throws: `StoreError` if the snapshot cannot be read whole.
+  public static func objects(
+    of snapshot: Snapshot, in store: ObjectStore
+  ) throws -> Set<ObjectName> {
     var objects: Set<ObjectName> = []
-    if let latest {
-      let source = LocalSource(store, name: "the store")
-      let needs = try SnapshotWalk.needs(of: latest) { try source.directories($0) }
-      objects.formUnion(needs.objects)
-      var blobs = needs.blobs
-      while !blobs.isEmpty {
-        var parts: [Digest] = []
-        for (blob, content) in zip(blobs, try store.contents(of: blobs)) {
-          switch content {
-          case nil: break
-          case .chunk: objects.insert(ObjectName(kind: .chunk, id: blob))
-          case .recipe(let references):
-            guard objects.insert(ObjectName(kind: .recipe, id: blob)).inserted else { continue }
-            for chunk in references.chunks { objects.insert(ObjectName(kind: .chunk, id: chunk)) }
-            parts += references.blobs.filter { $0.sizeBytes > 0 }.map(\.id)
-          }
+    let source = LocalSource(store, name: "the store")
+    let needs = try SnapshotWalk.needs(of: snapshot) { try source.directories($0) }
+    objects.formUnion(needs.objects)
+    var blobs = needs.blobs
+    while !blobs.isEmpty {
+      var parts: [Digest] = []
+      for (blob, content) in zip(blobs, try store.contents(of: blobs)) {
+        switch content {
+        case nil: break
+        case .chunk: objects.insert(ObjectName(kind: .chunk, id: blob))
+        case .recipe(let references):
+          guard objects.insert(ObjectName(kind: .recipe, id: blob)).inserted else { continue }
+          for chunk in references.chunks { objects.insert(ObjectName(kind: .chunk, id: chunk)) }
+          parts += references.blobs.filter { $0.sizeBytes > 0 }.map(\.id)
         }
-        blobs = parts
       }
+      blobs = parts
     }
-    self.init(image: image, snapshots: snapshots, objects: objects)
+    return objects
   }
 
   /// Returns the bytes of the file.

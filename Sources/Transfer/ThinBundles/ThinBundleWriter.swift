@@ -15,7 +15,7 @@ import Store
 public final class ThinBundleWriter: TransferSession {
   private let write: ([UInt8]) throws -> Void
   private let manifest: ThinBundleManifest
-  private let have: HaveList?
+  private let known: Set<ObjectName>
   private var frames: [UInt8] = []
   private var memberCount = 0
   private var frameCount = 0
@@ -27,15 +27,15 @@ public final class ThinBundleWriter: TransferSession {
 
   /// Begins a bundle.
   /// - Parameters:
-  ///   - have: the list of the receiver; nil if only the bases are known.
+  ///   - known: objects that the receiver has.
   ///   - write: appends bytes to the file.
   /// - Throws: errors of `write`.
   public init(
-    _ manifest: ThinBundleManifest, _ snapshot: TransferredSnapshot, have: HaveList?,
+    _ manifest: ThinBundleManifest, _ snapshot: TransferredSnapshot, known: Set<ObjectName>,
     write: @escaping ([UInt8]) throws -> Void
   ) throws {
     self.manifest = manifest
-    self.have = have
+    self.known = known
     self.write = write
     try member("README", manifest.readme())
     try member("manifest", manifest.encode())
@@ -43,16 +43,16 @@ public final class ThinBundleWriter: TransferSession {
     try member("signatures", SignatureList.encode(snapshot.signatures))
   }
 
+  public var acceptsBases: Bool { !known.isEmpty }
+
   public func missing(_ names: [ObjectName]) throws -> [ObjectName] {
-    guard let have else { return names }
-    return names.filter { !have.objects.contains($0) }
+    names.filter { !known.contains($0) }
   }
 
   public func missingBlobs(_ blobs: [Digest]) throws -> [Digest] {
-    guard let have else { return blobs }
-    return blobs.filter {
-      !have.objects.contains(ObjectName(kind: .chunk, id: $0))
-        && !have.objects.contains(ObjectName(kind: .recipe, id: $0))
+    blobs.filter {
+      !known.contains(ObjectName(kind: .chunk, id: $0))
+        && !known.contains(ObjectName(kind: .recipe, id: $0))
     }
   }
 
