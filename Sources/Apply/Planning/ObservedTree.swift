@@ -7,9 +7,11 @@ import Store
 /// The live entries of one component, as they were captured.
 public protocol ObservedTree {
   /// Returns an entry's attributes at the time of the capture, or nil if it was not captured.
-  func stat(at path: RelativePath) -> FileStat?
+  /// - Throws: `StoreError` if the record of the capture cannot be read.
+  func stat(at path: RelativePath) throws -> FileStat?
   /// Returns the number of names that an inode has in the component.
-  func nameCount(of stat: FileStat) -> Int
+  /// - Throws: `StoreError` if the record of the capture cannot be read.
+  func nameCount(of stat: FileStat) throws -> Int
 }
 
 extension FileStat {

@@ -57,10 +57,10 @@ public struct Planner {
   private func step(
     _ action: Step.Action, _ path: RelativePath, _ entry: Entry, old: Entry?,
     contentBytes: UInt64? = nil
-  ) -> Step {
+  ) throws -> Step {
     Step(
       action: action, path: path, entry: entry, old: old,
-      seen: old == nil ? nil : observed?.stat(at: path), contentBytes: contentBytes)
+      seen: old == nil ? nil : try observed?.stat(at: path), contentBytes: contentBytes)
   }
 
   /// Returns the fields that differ, without those that the file system cannot store. The latter are noted.
@@ -148,7 +148,7 @@ public struct Planner {
       }
     }
     if try changesInside || existing.map({ try !fields(path, $0, desired).isEmpty }) ?? true {
-      plan.finished.append(step(.setAttributes, path, desired, old: existing))
+      plan.finished.append(try step(.setAttributes, path, desired, old: existing))
     }
     return parentChanges
   }
@@ -170,7 +170,7 @@ public struct Planner {
     if desired.linkGroup != 0, let leader = leaders[desired.linkGroup] {
       guard leader.isNew || existing?.linkGroup != desired.linkGroup else { return false }
       plan.links.append(
-        step(.link(to: leader.path), path, desired, old: existing))
+        try step(.link(to: leader.path), path, desired, old: existing))
       return true
     }
     var mustWrite = existing == nil
@@ -192,13 +192,13 @@ public struct Planner {
     }
     if mustWrite {
       plan.files.append(
-        step(
+        try step(
           keepsContent ? .reuse(from: path, mayLink: false) : .write, path, desired, old: existing,
           contentBytes: try target.contentBytes(of: desired)))
       return true
     }
     if let fields, !fields.subtracting(.links).isEmpty {
-      plan.attributes.append(step(.setAttributes, path, desired, old: existing))
+      plan.attributes.append(try step(.setAttributes, path, desired, old: existing))
     }
     return false
   }
@@ -234,8 +234,8 @@ public struct Planner {
       let set = try decodeXattrs(target.object(.xattrs, id), id)
       if set.attributes.contains(where: { $0.name == AttributeWriter.capability }) { return true }
     }
-    guard let observed, let seen = observed.stat(at: path) else { return false }
-    return Int(clamping: seen.links) > max(1, observed.nameCount(of: seen))
+    guard let observed, let seen = try observed.stat(at: path) else { return false }
+    return Int(clamping: seen.links) > max(1, try observed.nameCount(of: seen))
   }
 
   /// Plans the removal of an entry and all entries below it. A directory stays while an entry in it stays.
@@ -260,7 +260,7 @@ public struct Planner {
       }
     }
     if mustStay { return false }
-    plan.removals.append(step(.remove(entry.kind), path, entry, old: entry))
+    plan.removals.append(try step(.remove(entry.kind), path, entry, old: entry))
     return true
   }
 }

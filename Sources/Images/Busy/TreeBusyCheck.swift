@@ -76,10 +76,15 @@ struct TreeBusyCheck {
     else { return }
     var found: RelativePath?
     if (try? files.stat(directory.raw))?.inode == Volume.btrfsSubvolumeInode { found = .top }
-    request.tree?.forEachEntry { stat, path in
-      if stat.kind == .directory, stat.inode == Volume.btrfsSubvolumeInode, found == nil {
-        found = path()
+    do {
+      try request.tree?.forEachEntry { stat, path in
+        if stat.kind == .directory, stat.inode == Volume.btrfsSubvolumeInode, found == nil {
+          found = path()
+        }
       }
+    } catch {
+      obstacles.append("its subvolumes are unknown: \(error)")
+      return
     }
     guard let found else { return }
     obstacles.append(
@@ -213,7 +218,7 @@ struct TreeBusyCheck {
     let type = own.mount(of: request.path)?.type
     let isLayered = type == Array("btrfs".utf8) || type == Array("overlay".utf8)
     let socketNames = Set(scan.sockets.map { Array($0.suffix(while: { $0 != 0x2f })) })
-    tree.forEachEntry { stat, path in
+    func check(_ stat: FileStat, _ path: () -> RelativePath) {
       if let user = scan.inodes[InodeID(stat)] { add(user) }
       if isLayered, let (user, mapping) = scan.mappedNumbers[stat.inode],
         scan.inode(ofMapping: mapping).map({ $0 == InodeID(stat) }) ?? true
@@ -225,6 +230,9 @@ struct TreeBusyCheck {
       {
         add("a socket in it is bound (\(path().text))")
       }
+    }
+    do { try tree.forEachEntry(check) } catch {
+      reasons.append("its users are unknown: \(error)")
     }
     reasons += users.prefix(3)
     if users.count > 3 { reasons.append("and \(users.count - 3) more users") }

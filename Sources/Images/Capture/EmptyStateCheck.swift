@@ -85,7 +85,7 @@ enum EmptyStateCheck {
     if let path = live.definition.directoryPath?.bytes,
       let note = live.notes.first(where: { $0.kind == .excluded }),
       let top = live.capture.component(at: live.capture.components.rootTree?.path ?? path),
-      !top.hasFiles
+      try !top.hasFiles()
     {
       return .allExcluded(path: path, pattern: note.detail)
     }
@@ -129,9 +129,8 @@ enum EmptyStateCheck {
       return try hasFiles(ids, source) ? .treeMissing(path: old.path) : nil
     }
     if new.entry.content.isMissing || new.entry.ids == ids { return nil }
-    guard live.capture.component(at: new.path)?.hasFiles == false, try hasFiles(ids, source) else {
-      return nil
-    }
+    guard try live.capture.component(at: new.path)?.hasFiles() == false, try hasFiles(ids, source)
+    else { return nil }
     return .treeEmpty(path: new.path)
   }
 

@@ -79,7 +79,7 @@ struct ChangePreflight: Collaborator {
       return
     }
     var subvolumes: [RelativePath] = []
-    observed.forEachEntry { stat, path in
+    try observed.forEachEntry { stat, path in
       if stat.kind == .directory, stat.inode == Volume.btrfsSubvolumeInode {
         subvolumes.append(path())
       }
@@ -124,7 +124,7 @@ struct ChangePreflight: Collaborator {
 
   /// Checks that the process may remove protecting flags from the entries that will change.
   private func requireFlagsCanChange(_ component: ComponentPlan, _ directory: Descriptor) throws {
-    guard let (path, flags) = component.firstProtected, !canChangeFlags(in: directory) else {
+    guard let (path, flags) = try component.firstProtected(), !canChangeFlags(in: directory) else {
       return
     }
     throw ImageError(
@@ -235,8 +235,8 @@ extension ComponentPlan {
   }
 
   /// The first entry with protecting flags that the change would replace, remove or alter.
-  var firstProtected: (path: RelativePath, flags: InodeFlags)? {
-    if staging != nil { return observed?.firstProtected }
+  func firstProtected() throws -> (path: RelativePath, flags: InodeFlags)? {
+    if staging != nil { return try observed?.firstProtected() }
     for steps in [plan.removals, plan.files, plan.links, plan.attributes, plan.finished] {
       for step in steps {
         let flags = (step.seen?.flags ?? []).intersection(.protecting)
@@ -250,10 +250,10 @@ extension ComponentPlan {
 }
 
 extension CapturedComponent {
-  /// The first entry with protecting flags.
-  var firstProtected: (path: RelativePath, flags: InodeFlags)? {
+  /// Returns the first entry with protecting flags.
+  func firstProtected() throws -> (path: RelativePath, flags: InodeFlags)? {
     var found: (path: RelativePath, flags: InodeFlags)?
-    forEachEntry { stat, path in
+    try forEachEntry { stat, path in
       let flags = stat.flags.intersection(.protecting)
       if found == nil, !flags.isEmpty { found = (path(), flags) }
     }

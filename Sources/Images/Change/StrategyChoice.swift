@@ -84,7 +84,7 @@ struct StrategyChooser: Collaborator {
     if !isAsked, let reason = exceedsSwapBudget(component.plan, inputs.entryCount) {
       return (nil, reason)
     }
-    if !isAsked, let (path, flags) = component.observed?.firstProtected {
+    if !isAsked, let (path, flags) = try component.observed?.firstProtected() {
       return (nil, "\(path.text) has the flag \(flags.letters)")
     }
     let location = try LivePaths(context).locate(component.path)

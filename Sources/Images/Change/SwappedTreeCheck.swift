@@ -45,14 +45,15 @@ struct SwappedTreeCheck: Sendable {
   /// - Returns: the directories in it.
   private func compare(
     _ pending: PendingDirectory, _ differs: (RelativePath) -> Void
-  ) throws(SystemError) -> [PendingDirectory] {
+  ) throws -> [PendingDirectory] {
     let open = try fileSystem.openDirectory(
       at: pending.location.directory.raw, pending.location.name)
+    let captured = try pending.captured?.entries()
     var below: [PendingDirectory] = []
     for name in try fileSystem.names(of: open.raw) {
       guard let now = try fileSystem.statIfPresent(at: open.raw, name) else { continue }
       let path = { pending.path.appending(name) }
-      guard let seen = pending.captured?.stat(of: name), now.isUnchanged(since: seen) else {
+      guard let seen = captured?.stat(of: name), now.isUnchanged(since: seen) else {
         differs(path())
         return []
       }

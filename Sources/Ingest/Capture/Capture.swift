@@ -104,17 +104,21 @@ public struct Capture: Sendable {
       directory.recordedTime = try excludes?.recordedTime(directory.relativePath)
     }
 
-    var (jobs, verifiedCount) = makeJobs(located.live, verifiedFiles)
-    progress.begin("reading", totalBytes: jobs.reduce(0) { $0 &+ $1.totalBytes })
-    var auxiliary = try read(jobs, walker, located.descriptors, destination)
-    located.notes += apply(jobs)
+    var schedule = ReadSchedule()
+    try schedule.addFiles(of: located.live, verifiedFiles)
+    progress.begin("reading", totalBytes: schedule.totalBytes)
+    let results = ReadResults()
+    try read(schedule.jobs, results, walker, located.descriptors, destination)
+    try results.complete(located.live)
     // Read the remaining names of inodes whose first name meanwhile belongs to another file.
-    let (more, _) = makeJobs(located.live, VerifiedFiles(), sharesInodes: false)
-    if !more.isEmpty {
-      auxiliary += try read(more, walker, located.descriptors, destination)
-      located.notes += apply(more)
-      jobs += more
+    var rest = ReadSchedule()
+    try rest.addFiles(of: located.live, VerifiedFiles(), sharesInodes: false)
+    if !rest.jobs.isEmpty {
+      try read(rest.jobs, results, walker, located.descriptors, destination)
+      try results.complete(located.live)
     }
+    let (auxiliary, verifiedCount) = (results.auxiliary, schedule.verifiedCount)
+    located.notes += results.notes
     located.notes += walker.findings.notes
     if walker.findings.leftOut > 0 {
       located.notes.append(
@@ -141,77 +145,19 @@ public struct Capture: Sendable {
       entryCount: build.entryCount + UInt64(captured.count),
       contentBytes: build.contentBytes
         &+ located.live.entries.reduce(0) { $0 &+ ($1.stat.kind == .file ? $1.stat.size : 0) },
-      readBytes: jobs.reduce(0) { $0 &+ $1.readBytes },
-      readFiles: jobs.reduce(0) { $0 + $1.items.count },
+      readBytes: results.readBytes, readFiles: schedule.fileCount + rest.fileCount,
       unreadableEntries: unreadable, verifiedCount: verifiedCount,
       live: located.live, scanStart: scanStart)
   }
 
   // MARK: Contents
 
-  /// Returns the files to read in walk order: small ones in batches, large ones alone.
-  /// - Parameter sharesInodes: whether only the first name of an inode is read.
-  private func makeJobs(
-    _ live: ScannedDirectory, _ verifiedFiles: VerifiedFiles, sharesInodes: Bool = true
-  ) -> (jobs: [ReadJob], verifiedCount: Int) {
-    var verifiedCount = 0
-    var jobs: [ReadJob] = []
-    var batch: [(directory: ScannedDirectory, index: Int)] = []
-    var batchBytes: UInt64 = 0
-    var seen: Set<LinkedInode> = []
-    /// Of the component that is being visited.
-    var verified: [RelativePath: VerifiedFile] = [:]
-    func flush() {
-      if !batch.isEmpty { jobs.append(ReadJob(batch)) }
-      batch = []
-      batchBytes = 0
-    }
-    func visit(_ directory: ScannedDirectory) {
-      if directory.matchesCache {
-        for child in directory.summary.directories { visit(child) }
-        return
-      }
-      // Iterate by index: mutating an array during iteration would copy it.
-      for i in directory.entries.indices {
-        if directory === live { verified = verifiedFiles.files(of: live.entries[i].name) }
-        switch directory.entries[i].content {
-        case .directory(let child): visit(child)
-        case .unread: schedule(directory, i)
-        default: break
-        }
-      }
-    }
-    func schedule(_ directory: ScannedDirectory, _ i: Int) {
-      let stat = directory.entries[i].stat
-      if !verified.isEmpty,
-        let known = verified[directory.address(of: directory.entries[i].name).path],
-        known.stat == stat
-      {
-        directory.entries[i].content = .file(blob: known.blob)
-        verifiedCount += 1
-        return
-      }
-      if sharesInodes, stat.links > 1, !seen.insert(LinkedInode(stat)).inserted { return }
-      if stat.size >= UInt64(FrameBuilder.targetBytes) {
-        jobs.append(ReadJob([(directory, i)]))
-        return
-      }
-      batch.append((directory, i))
-      batchBytes += stat.size
-      if batchBytes >= UInt64(FrameBuilder.targetBytes) || batch.count >= 512 { flush() }
-    }
-    visit(live)
-    flush()
-    return (jobs, verifiedCount)
-  }
-
   private func read(
-    _ jobs: [ReadJob], _ walker: Walker, _ descriptors: RootDescriptors,
+    _ jobs: [ReadJob], _ results: ReadResults, _ walker: Walker, _ descriptors: RootDescriptors,
     _ destination: CaptureDestination
-  ) throws -> [AuxiliaryObject] {
-    if jobs.isEmpty { return [] }
+  ) throws {
+    if jobs.isEmpty { return }
     let indices = SharedIndices(jobs.indices)
-    let auxiliary = Monitor<[AuxiliaryObject]>([])
     let fileSystem = fileSystem
     let progress = progress
     let predecessors = predecessors
@@ -220,63 +166,13 @@ public struct Capture: Sendable {
         fileSystem, walker, descriptors: descriptors, worker: worker, predecessors: predecessors,
         progress: progress)
       while worker?.shouldStop != true, let i = indices.take() {
-        try reader.run(jobs[i])
+        try reader.run(jobs[i], results)
       }
-      let objects = reader.auxiliaryObjects
-      auxiliary.withLock { $0 += objects }
+      results.add(reader.auxiliaryObjects)
     }
     switch destination {
     case .store(let session, _): try session.run { try work($0) }
     case .memory: try runThreads(threads) { _ in try work(nil) }
-    }
-    return auxiliary.withLock { $0 }
-  }
-
-  /// Updates the tree with the results and removes entries that vanished.
-  private func apply(_ jobs: [ReadJob]) -> [Snapshot.Note] {
-    var notes: [Snapshot.Note] = []
-    var linked: [LinkedInode: ReadResult] = [:]
-    var vanished: [ObjectIdentifier: (ScannedDirectory, Set<Int>)] = [:]
-    for job in jobs {
-      for (item, result) in zip(job.items, job.results) {
-        guard let result else { continue }
-        if let note = result.note { notes.append(note) }
-        let entry = item.directory.entries[item.index]
-        // The result is valid for the inode's other names only if it is of the inode that the walk saw.
-        if entry.stat.links > 1, result.isContent(of: entry.stat) {
-          linked[LinkedInode(entry.stat)] = result
-        }
-        if result.isGone, item.directory.parent == nil {
-          item.directory.entries[item.index].content = .vanished
-        } else if result.isGone {
-          vanished[ObjectIdentifier(item.directory), default: (item.directory, [])].1.insert(
-            item.index)
-        } else {
-          item.directory.take(result, at: item.index)
-        }
-      }
-    }
-    for (directory, indices) in vanished.values {
-      directory.entries = directory.entries.enumerated().filter { !indices.contains($0.offset) }
-        .map(\.element)
-      directory.invalidateSummary()
-    }
-    if !linked.isEmpty, let live = jobs.first?.items.first?.directory.top { share(linked, live) }
-    return notes
-  }
-
-  /// Applies the result of an inode to its other names.
-  private func share(_ linked: [LinkedInode: ReadResult], _ directory: ScannedDirectory) {
-    for i in directory.entries.indices {
-      switch directory.entries[i].content {
-      case .directory(let child): share(linked, child)
-      case .unread:
-        let stat = directory.entries[i].stat
-        if let result = linked[LinkedInode(stat)] {
-          directory.take(result, at: i)
-        }
-      default: break
-      }
     }
   }
 
@@ -313,50 +209,5 @@ public struct Capture: Sendable {
     var builder = TreeBuilder(output)
     for case .directory(let tree) in live.entries.map(\.content) { _ = try builder.build(tree) }
     return builder
-  }
-}
-
-private struct LinkedInode: Hashable {
-  let device: UInt64
-  let inode: UInt64
-  init(_ stat: FileStat) {
-    device = stat.device
-    inode = stat.inode
-  }
-}
-
-extension ReadResult {
-  /// Returns whether the result is the content of the inode that `seen` describes.
-  fileprivate func isContent(of seen: FileStat) -> Bool {
-    guard !isGone, case .file = content else { return false }
-    return LinkedInode(stat) == LinkedInode(seen)
-  }
-}
-
-extension ReadJob {
-  fileprivate var totalBytes: UInt64 {
-    items.reduce(0) { $0 &+ $1.directory.entries[$1.index].stat.size }
-  }
-
-  fileprivate var readBytes: UInt64 { results.reduce(0) { $0 &+ ($1?.readBytes ?? 0) } }
-}
-
-extension ScannedDirectory {
-  fileprivate var top: ScannedDirectory { parent?.top ?? self }
-
-  fileprivate func take(_ result: ReadResult, at index: Int) {
-    let seen = entries[index].stat
-    if seen.size != result.stat.size || seen.links != result.stat.links { invalidateSummary() }
-    entries[index].take(result)
-  }
-}
-
-extension ScannedEntry {
-  fileprivate mutating func take(_ result: ReadResult) {
-    content = result.content
-    stat = result.stat
-    holes = result.holes
-    xattrs = result.xattrs
-    flags = result.flags
   }
 }

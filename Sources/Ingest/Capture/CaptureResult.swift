@@ -44,10 +44,17 @@ public struct CaptureResult: Sendable {
   public func saveCache(
     _ layout: Layout, key: Digest, base: Digest, after unlinked: UnlinkedFiles
   ) {
-    var writer = StatCache.Writer(base: base, scanStart: scanStart, unlinked: unlinked)
-    writer.reserve(entries: Int(clamping: entryCount))
-    let root = writer.add(live)
-    writer.save(layout, key: key, root: root)
+    guard
+      var writer = try? StatCache.Writer(
+        layout, key: key, base: base, scanStart: scanStart, unlinked: unlinked)
+    else { return }
+    // A failure only makes the next capture slower.
+    do {
+      let root = try writer.add(live)
+      try writer.save(root: root)
+    } catch {
+      writer.discard()
+    }
   }
 
   private func isWorthSaving(_ old: StatCache) -> Bool {

@@ -10,7 +10,7 @@ public final class CapturedComponent {
   private let top: ScannedEntry
   private var counts: [Inode: Int]?
   /// The directory of the latest request, with its path.
-  private var latest: (path: RelativePath, directory: ScannedDirectory)?
+  private var latest: (path: RelativePath, entries: CapturedEntries)?
 
   private struct Inode: Hashable {
     let device: UInt64
@@ -23,19 +23,21 @@ public final class CapturedComponent {
   public var stat: FileStat { top.stat }
 
   /// Returns an entry's attributes at the time of the capture.
-  public func stat(at path: RelativePath) -> FileStat? {
-    path.isTop ? top.stat : directory(path.parent)?.stat(of: path.lastComponent)
+  /// - Throws: `StoreError` if the stat cache, which holds those of unchanged directories, cannot be read again.
+  public func stat(at path: RelativePath) throws -> FileStat? {
+    try path.isTop ? top.stat : entries(path.parent)?.stat(of: path.lastComponent)
   }
 
-  private func directory(_ path: RelativePath) -> ScannedDirectory? {
+  private func entries(_ path: RelativePath) throws -> CapturedEntries? {
     guard case .directory(var directory) = top.content else { return nil }
-    if let latest, latest.path == path { return latest.directory }
+    if let latest, latest.path == path { return latest.entries }
     for name in path.components {
       guard let child = directory.directory(name) else { return nil }
       directory = child
     }
-    latest = (path, directory)
-    return directory
+    let entries = try CapturedEntries(directory)
+    latest = (path, entries)
+    return entries
   }
 
   /// The component as a directory; nil if it is not one, or if nothing in it was captured.
@@ -45,50 +47,62 @@ public final class CapturedComponent {
   }
 
   /// Returns the number of names that an inode has in the component.
-  public func nameCount(of stat: FileStat) -> Int {
-    let counts = self.counts ?? countNames()
+  /// - Throws: as `stat(at:)`.
+  public func nameCount(of stat: FileStat) throws -> Int {
+    let counts = try self.counts ?? countNames()
     self.counts = counts
     return counts[Inode(device: stat.device, number: stat.inode)] ?? 1
   }
 
-  private func countNames() -> [Inode: Int] {
+  private func countNames() throws -> [Inode: Int] {
     var counts: [Inode: Int] = [:]
-    forEachEntry { stat, _ in
-      guard stat.links > 1, stat.kind != .directory else { return }
-      counts[Inode(device: stat.device, number: stat.inode), default: 0] += 1
+    guard case .directory(let directory) = top.content else { return counts }
+    var todo = [directory]
+    while let directory = todo.popLast() {
+      todo += directory.summary.directories
+      guard directory.summary.hasLinks else { continue }
+      try directory.forEachStat { stat, _, _, _ in
+        guard stat.links > 1, stat.kind != .directory else { return }
+        counts[Inode(device: stat.device, number: stat.inode), default: 0] += 1
+      }
     }
     return counts
   }
 
-  /// Whether the component contains entries other than directories. An unreadable directory may
+  /// Returns whether the component contains entries other than directories. An unreadable directory may
   /// contain files.
-  public var hasFiles: Bool {
+  /// - Throws: as `stat(at:)`.
+  public func hasFiles() throws -> Bool {
     guard case .directory(let directory) = top.content else { return true }
     var todo = [directory]
     while let directory = todo.popLast() {
       if directory.isUnreadable { return true }
-      for entry in directory.entries {
+      var isFound = false
+      try directory.forEachEntry { entry in
         switch entry.content {
         case .directory(let child): todo.append(child)
         case .excludedDirectory: break
-        default: return true
+        default: isFound = true
         }
       }
+      if isFound { return true }
     }
     return false
   }
 
   /// Visits the component itself and every entry below it.
   /// - Parameter body: receives the relative path as a function, because most visits do not need it.
-  public func forEachEntry(_ body: (FileStat, () -> RelativePath) -> Void) {
+  /// - Throws: as `stat(at:)`.
+  public func forEachEntry(_ body: (FileStat, () -> RelativePath) -> Void) throws {
     body(top.stat) { .top }
     guard case .directory(let directory) = top.content else { return }
     var todo = [directory]
     while let directory = todo.popLast() {
-      directory.forEachEntry { entry in
-        let stat = entry.pointee.stat
-        body(stat) { directory.address(of: entry.pointee.name).path }
-        if case .directory(let child) = entry.pointee.content { todo.append(child) }
+      try directory.forEachStat { stat, _, name, child in
+        withoutActuallyEscaping(name) { name in
+          body(stat) { directory.address(of: name()).path }
+        }
+        if let child { todo.append(child) }
       }
     }
   }
@@ -107,8 +121,9 @@ public struct CapturedDirectory: Sendable {
 
   init(_ live: ScannedDirectory) { self.live = live }
 
-  /// Returns an entry's attributes at the time of the capture.
-  public func stat(of name: [UInt8]) -> FileStat? { live.stat(of: name) }
+  /// Returns the entries at the time of the capture.
+  /// - Throws: `StoreError` if the stat cache, which holds those of unchanged directories, cannot be read again.
+  public func entries() throws -> CapturedEntries { try CapturedEntries(live) }
 
   /// Returns a subdirectory, or nil if the entry is not a directory or was not captured.
   public func directory(_ name: [UInt8]) -> CapturedDirectory? {
@@ -116,24 +131,30 @@ public struct CapturedDirectory: Sendable {
   }
 }
 
-extension ScannedDirectory {
-  fileprivate func stat(of name: [UInt8]) -> FileStat? {
-    index(of: name).map { entries[$0].stat }
-  }
+/// The entries of a captured directory.
+public struct CapturedEntries {
+  private let entries: [ScannedEntry]
 
-  fileprivate func directory(_ name: [UInt8]) -> ScannedDirectory? {
-    guard let i = index(of: name), case .directory(let child) = entries[i].content else {
-      return nil
-    }
-    return child
-  }
+  init(_ directory: ScannedDirectory) throws { entries = try directory.loadEntries() }
 
-  /// Finds a name by binary search; entries are in byte order.
-  private func index(of name: [UInt8]) -> Int? {
+  /// Returns an entry's attributes at the time of the capture, by binary search; entries are in byte order.
+  public func stat(of name: [UInt8]) -> FileStat? {
     let index = entries.partitioningIndex {
       $0.name.withUnsafeBytes { compareNames($0, name) } >= 0
     }
     guard index < entries.count, entries[index].name == name else { return nil }
-    return index
+    return entries[index].stat
+  }
+}
+
+extension ScannedDirectory {
+  /// Returns the subdirectory of a name.
+  fileprivate func directory(_ name: [UInt8]) -> ScannedDirectory? {
+    let directories = summary.directories
+    let index = directories.partitioningIndex {
+      $0.name.withUnsafeBytes { compareNames($0, name) } >= 0
+    }
+    guard index < directories.count, directories[index].name == name else { return nil }
+    return directories[index]
   }
 }

@@ -26,16 +26,6 @@ struct ReadResult {
   var isGone = false
 }
 
-/// A batch of files for one thread.
-final class ReadJob: @unchecked Sendable {  // one thread uses it; results are read after join
-  let items: [(directory: ScannedDirectory, index: Int)]
-  var results: [ReadResult?]
-  init(_ items: [(directory: ScannedDirectory, index: Int)]) {
-    self.items = items
-    results = Array(repeating: nil, count: items.count)
-  }
-}
-
 /// An object that is created during reading and stored in addition to the chunks: a hole map.
 struct AuxiliaryObject: Sendable {
   let kind: ObjectKind
@@ -75,13 +65,17 @@ struct ContentReader: ~Copyable {
     opener = DirectoryDescriptorCache(fileSystem, descriptors)
   }
 
-  mutating func run(_ job: ReadJob) throws {
+  /// Reads the files of a batch.
+  mutating func run(_ job: ReadJob, _ results: ReadResults) throws {
+    let entries = results.entries(of: job)
+    var batch = [ReadResult?](repeating: nil, count: job.items.count)
     for (i, item) in job.items.enumerated() {
-      if worker?.shouldStop == true { return }
-      let entry = item.directory.entries[item.index]
-      job.results[i] = try read(item.directory, entry)
+      if worker?.shouldStop == true { break }
+      guard let entry = entries[i] else { continue }
+      batch[i] = try read(item.directory, entry)
       progress.add(bytes: entry.stat.size, items: 1)
     }
+    try results.apply(batch, entries, of: job)
   }
 
   // MARK: One file

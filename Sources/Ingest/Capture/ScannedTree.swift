@@ -3,8 +3,7 @@
 //     Walker ──▶ ScannedTree ──▶ ContentReader ──▶ TreeBuilder ──▶ trees, times
 //        ▲ StatCache (unchanged files)                 └──▶ StatCache of the next capture
 //
-// This file contains the tree as the walk saw it. It takes about 200 bytes per entry and is the
-// only part of Ingest that grows with the image. Content passes through buffers of fixed size.
+// This file contains the entries as the walk saw them. ScannedDirectory.swift has the directories.
 
 import Codec
 import Platform
@@ -87,109 +86,5 @@ final class TreeProperties: Sendable {
 
   static func isBtrfs(_ file: Descriptor, _ fileSystem: any FileSystem) -> Bool {
     fileSystem.fileSystemType(file.raw) == 0x9123_683e
-  }
-}
-
-/// A directory as the walk saw it. The thread that walks it writes it; later another single thread does.
-final class ScannedDirectory: @unchecked Sendable {  // written by one thread at a time
-  /// The parent; nil for the collection of components.
-  let parent: ScannedDirectory?
-  let name: [UInt8]
-  let depth: Int
-  var entries: [ScannedEntry] = []
-  /// The directory's record in the stat cache.
-  let cached: StatCache.Directory?
-  let device: UInt64
-  /// The properties of the component's tree; nil for the collection of components.
-  let properties: TreeProperties?
-  /// Whether the names could not be read.
-  var isUnreadable = false
-  /// The time that replaces the directory's own, which excluded entries change (`TreeExcludes`).
-  var recordedTime: Timestamp?
-  /// The directory's ids in the store, after the trees are built.
-  var ids: Tree.IDs?
-  /// Whether every entry matches the cache and none is missing. Such a directory does not change
-  /// after the walk.
-  private(set) var matchesCache = false
-  private var cachedSummary: Summary?
-
-  /// A summary of a directory's entries.
-  struct Summary {
-    var fileBytes: UInt64 = 0
-    /// Whether an entry other than a directory has several names.
-    var hasLinks = false
-    /// The subdirectories, in byte order.
-    var directories: [ScannedDirectory] = []
-
-    /// Adds an entry.
-    mutating func add(_ stat: FileStat, _ content: ScannedContent) {
-      if case .directory(let child) = content { directories.append(child) }
-      // The sum is informational: the sizes of sparse files may overflow it.
-      if stat.kind == .file { fileBytes &+= stat.size }
-      if stat.kind != .directory, stat.links > 1 { hasLinks = true }
-    }
-  }
-
-  var summary: Summary {
-    if let cachedSummary { return cachedSummary }
-    var summary = Summary()
-    forEachEntry { summary.add($0.pointee.stat, $0.pointee.content) }
-    cachedSummary = summary
-    return summary
-  }
-
-  /// Marks the walk of the directory as complete.
-  func complete(_ summary: Summary, matchesCache: Bool) {
-    cachedSummary = summary
-    self.matchesCache = matchesCache
-  }
-
-  /// Releases the entries. Directories refer to their parents, so they would keep each other alive.
-  func releaseChildren() {
-    entries = []
-    cachedSummary = nil
-  }
-
-  /// Discards the summary, because entries vanished or were read with another size or link count
-  /// than the walk saw.
-  func invalidateSummary() { cachedSummary = nil }
-
-  /// Visits the entries in place: a copy of one takes a quarter of a kilobyte and four reference counts.
-  func forEachEntry(_ body: (UnsafePointer<ScannedEntry>) throws -> Void) rethrows {
-    try entries.withUnsafeBufferPointer { entries in
-      guard let first = entries.baseAddress else { return }
-      for i in entries.indices { try body(first + i) }
-    }
-  }
-
-  init(
-    name: [UInt8], parent: ScannedDirectory?, cached: StatCache.Directory?, device: UInt64 = 0,
-    properties: TreeProperties? = nil
-  ) {
-    self.device = device
-    self.properties = properties ?? parent?.properties
-    self.name = name
-    self.parent = parent
-    self.cached = cached
-    depth = (parent?.depth ?? -1) + 1
-  }
-
-  /// The path in the directory's component.
-  var relativePath: RelativePath { parent == nil ? .top : address.path }
-
-  /// The address in the image.
-  var address: ImagePath { parent?.address(of: name) ?? ImagePath(component: name) }
-
-  /// Returns the address of an entry. The entries of the collection of components have the paths of these as
-  /// names.
-  func address(of entry: [UInt8]) -> ImagePath {
-    guard parent != nil else { return ImagePath(component: entry) }
-    var names = [entry]
-    var directory = self
-    while let parent = directory.parent, parent.parent != nil {
-      names.append(directory.name)
-      directory = parent
-    }
-    return ImagePath(component: directory.name, path: RelativePath(components: names.reversed()))
   }
 }

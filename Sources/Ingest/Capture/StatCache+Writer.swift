@@ -1,4 +1,6 @@
 // Writes the stat cache of an image. The layout is described in StatCache.swift.
+//
+// The directories go to the file as they are encoded, so that memory does not grow with the tree.
 
 import Codec
 import Glibc
@@ -18,102 +20,115 @@ extension StatCache {
 
   /// Writes the records of a tree, children first.
   struct Writer {
-    private var writer = ByteWriter()
+    private static let bufferBytes = 1 << 20
+
+    private let layout: Layout
+    private let name: [UInt8]
+    private let file: Descriptor
+    private let head: [UInt8]
+    private var buffer: [UInt8] = []
+    /// The offset of the next directory in the file.
+    private var offset: UInt64 = 0
     /// The start of the walk. Entries that changed after it, or just before, are not trusted.
     private let scanStart: Timestamp
     /// Files that lost other names after the walk.
     private let unlinked: UnlinkedFiles
 
-    init(base: Digest, scanStart: Timestamp, unlinked: UnlinkedFiles) {
+    private var temporaryName: [UInt8] { name + Array(".new".utf8) }
+
+    /// Creates the file of a cache.
+    init(
+      _ layout: Layout, key: Digest, base: Digest, scanStart: Timestamp, unlinked: UnlinkedFiles
+    ) throws(SystemError) {
+      self.layout = layout
       self.scanStart = scanStart
       self.unlinked = unlinked
+      name = layout.objectCacheName(key)
+      let fileSystem = layout.fileSystem
+      // The image's lock is held, so no other process uses the temporary name. A process that was killed may
+      // have left the file.
+      let temporary = name + Array(".new".utf8)
+      try? fileSystem.remove(at: layout.cache.raw, temporary, isDirectory: false)
+      file = try fileSystem.openFile(
+        at: layout.cache.raw, temporary, [.write, .create, .exclusive, .noFollow])
+      var writer = ByteWriter()
       writer.raw(StatCache.magic)
       writer.byte(
         unlinked.isEmpty ? StatCache.plainVersion : StatCache.versionWithUntrustedAttributes)
       writer.digest(base)
+      head = writer.bytes
+      buffer.reserveCapacity(Writer.bufferBytes + (64 << 10))
+      buffer += head
+      offset = UInt64(head.count)
     }
 
-    /// Reserves memory for a number of entries, because growing copies all bytes.
-    mutating func reserve(entries count: Int) { writer.reserve(count * 110 + 4096) }
+    /// Appends a directory and everything below it.
+    /// - Returns: the place of its record.
+    /// - Throws: `SystemError`; `StoreError` if the directory's entries cannot be read again.
+    mutating func add(_ directory: ScannedDirectory) throws -> (offset: UInt64, bytes: UInt64) {
+      var places: [(offset: UInt64, bytes: UInt64)] = []
+      let children = directory.summary.directories
+      places.reserveCapacity(children.count)
+      for child in children { places.append(try add(child)) }
+      var next = places.makeIterator()
+      var defaults: EntryRecord.Defaults?
+      var count: UInt32 = 0
+      let start = buffer.count
+      buffer += [UInt8](repeating: 0, count: 12)
+      try directory.forEachEntry { entry in
+        let known = defaults ?? EntryRecord.Defaults(device: entry.stat.device)
+        defaults = known
+        var child: EntryRecord.Child?
+        if case .directory(let below) = entry.content, let place = next.next(), let ids = below.ids {
+          child = EntryRecord.Child(ids: ids, offset: place.offset, lengthBytes: place.bytes)
+        }
+        add(entry, child, known)
+        count += 1
+      }
+      buffer.withUnsafeMutableBytes { bytes in
+        bytes.storeBytes(
+          of: (defaults?.device ?? 0).littleEndian, toByteOffset: start, as: UInt64.self)
+        bytes.storeBytes(of: count.littleEndian, toByteOffset: start + 8, as: UInt32.self)
+      }
+      let crc = buffer.withUnsafeBytes { CRC32.of(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+      withUnsafeBytes(of: crc.littleEndian) { buffer.append(contentsOf: $0) }
+      let place = (offset: offset, bytes: UInt64(buffer.count - start))
+      offset += place.bytes
+      if buffer.count >= Writer.bufferBytes { try flush() }
+      return place
+    }
 
-    mutating func add(_ directory: ScannedDirectory) -> UInt64 {
-      var offsets: [UInt64] = []
-      for child in directory.summary.directories { offsets.append(add(child)) }
-      var next = offsets.makeIterator()
-      let offset = UInt64(writer.bytes.count)
-      let device = directory.entries.first?.stat.device ?? 0
-      writer.word64(device)
-      writer.word32(UInt32(directory.entries.count))
-      directory.forEachEntry { add($0.pointee, device, &next) }
-      return offset
+    private mutating func flush() throws(SystemError) {
+      try layout.fileSystem.write(file.raw, buffer)
+      buffer.removeAll(keepingCapacity: true)
     }
 
     private mutating func add(
-      _ entry: borrowing ScannedEntry, _ device: UInt64,
-      _ offsets: inout IndexingIterator<[UInt64]>
+      _ entry: ScannedEntry, _ child: EntryRecord.Child?, _ defaults: EntryRecord.Defaults
     ) {
-      var flags: UInt8 = isTimestampReliable(entry.stat) ? Flag.trusted : 0
-      var childIDs: Tree.IDs?
+      var entry = entry
+      var flags: EntryRecord.Flags = isTimestampReliable(entry.stat) ? .trusted : []
       switch entry.content {
-      case .file: flags |= Flag.content
-      case .directory(let child):
-        childIDs = child.ids
-        if childIDs != nil { flags |= Flag.content }
-      case .unreadable, .excludedDirectory, .unread, .vanished: flags = 0
-      case .symlink, .node: break
+      case .unreadable, .excludedDirectory, .unread, .vanished: flags = []
+      case .file, .directory, .symlink, .node: break
       }
-      if entry.xattrs != nil { flags |= Flag.xattrs }
-      if entry.holes != nil { flags |= Flag.holes }
-      if entry.linkGroup != 0 { flags |= Flag.linked }
-      if !entry.flags.isEmpty { flags |= Flag.inodeFlags }
-      if entry.stat.device != device { flags |= Flag.otherDevice }
-      writer.word32(UInt32(entry.name.count))
-      writer.raw(entry.name)
-      addStat(renewed(entry.stat, &flags), flags)
-      switch entry.content {
-      case .file(let blob): writer.digest(blob)
-      case .directory:
-        let offset = offsets.next() ?? 0
-        if let childIDs {
-          writer.digest(childIDs.tree)
-          writer.digest(childIDs.times)
-          writer.word64(offset)
-        }
-      default: break
-      }
-      if let xattrs = entry.xattrs { writer.digest(xattrs) }
-      if let holes = entry.holes { writer.digest(holes) }
-      if entry.linkGroup != 0 { writer.word64(entry.linkGroup) }
-      if !entry.flags.isEmpty { writer.byte(entry.flags.rawValue) }
-      if entry.stat.device != device { writer.word64(entry.stat.device) }
-    }
-
-    /// Appends kind, flags, inode, size, times and links: 46 bytes at once.
-    private mutating func addStat(_ stat: FileStat, _ flags: UInt8) {
-      withUnsafeTemporaryAllocation(byteCount: 46, alignment: 8) { record in
-        func put(_ value: some FixedWidthInteger, _ offset: Int) {
-          record.storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
-        }
-        put(stat.kind.rawValue, 0)
-        put(flags, 1)
-        put(stat.inode, 2)
-        put(stat.size, 10)
-        put(stat.modified.seconds, 18)
-        put(stat.modified.nanoseconds, 26)
-        put(stat.changed.seconds, 30)
-        put(stat.changed.nanoseconds, 38)
-        put(stat.links, 42)
-        writer.raw(UnsafeRawBufferPointer(record))
-      }
+      entry.stat = renewed(entry.stat, &flags)
+      // A mount may have another number after the next start of the machine.
+      (entry.stat.mountID, entry.stat.isMountRoot) = (nil, false)
+      (entry.isCached, entry.isCovered) = (true, false)
+      if EntryRecord.append(entry, flags: flags, child: child, defaults, to: &buffer) { return }
+      // No known file system has such an entry. It is read again each time.
+      entry.content = .unreadable
+      _ = EntryRecord.append(entry, defaults, to: &buffer)
     }
 
     /// Returns the attributes of an entry after its other names were removed.
-    private func renewed(_ stat: FileStat, _ flags: inout UInt8) -> FileStat {
-      guard !unlinked.isEmpty, flags & Flag.trusted != 0,
+    private func renewed(_ stat: FileStat, _ flags: inout EntryRecord.Flags) -> FileStat {
+      guard !unlinked.isEmpty, flags.contains(.trusted),
         let removal = unlinked.removal(of: FileIdentity(stat)),
         removal.changedBefore == stat.changed
       else { return stat }
-      flags |= Flag.untrustedAttributes
+      flags.insert(.untrustedAttributes)
       var stat = stat
       (stat.changed, stat.links) = (removal.changedAfter, removal.links)
       return stat
@@ -131,14 +146,22 @@ extension StatCache {
       return true
     }
 
-    /// Completes the file and publishes it. A failure only makes the next capture slower.
-    mutating func save(_ layout: Layout, key: Digest, root: UInt64) {
-      writer.word64(root)
-      writer.word32(CRC32.of(writer.bytes))
-      let name = layout.objectCacheName(key)
-      // The image's lock is held, so no other process uses the temporary name.
-      try? layout.fileSystem.replaceFile(
-        at: layout.cache.raw, name, with: writer.bytes, temporary: name + Array(".new".utf8))
+    /// Completes the file and publishes it.
+    /// - Throws: `SystemError`.
+    mutating func save(root: (offset: UInt64, bytes: UInt64)) throws(SystemError) {
+      var tail = ByteWriter()
+      tail.word64(root.offset)
+      tail.word64(root.bytes)
+      tail.word32(CRC32.of(head + tail.bytes))
+      buffer += tail.bytes
+      try flush()
+      try layout.fileSystem.rename(
+        at: layout.cache.raw, temporaryName, to: layout.cache.raw, name, exclusively: false)
+    }
+
+    /// Removes the unfinished file.
+    func discard() {
+      try? layout.fileSystem.remove(at: layout.cache.raw, temporaryName, isDirectory: false)
     }
   }
 }

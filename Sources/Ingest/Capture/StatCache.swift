@@ -9,70 +9,88 @@
 //    same tick of the clock would not show in ctime.
 // 4. The cache names its base snapshot, from which all its content is reachable. Without that
 //    snapshot, or one with the same components, the cache is useless.
-// 5. The cache is a file in cache/ with a checksum. Any doubt about it means an empty cache.
+// 5. The cache is a file in cache/. Its ends and each directory have a checksum. Any doubt about a directory
+//    means that nothing in it is known.
+// 6. Directories are read one at a time, when the walk comes to them. A new cache replaces the file by another,
+//    so an open cache does not change.
 //
-// Layout: "IMGSTAT" 2, or 3 if it has records as in 3 | snapshot id 32 | directory records, children before parents | root offset
-// u64 | CRC-32 of all preceding bytes.
+// Layout: "IMGSTAT" 4, or 5 if it has records as in 3 | snapshot id 32 | directories, children before parents |
+// root offset u64 | root length u64 | CRC-32 of the first 40 bytes and the root's place.
+// A directory: device u64 | number of entries u32 | records (EntryRecord.swift) | CRC-32 of these.
 
 import Codec
 import Platform
 import Store
 
-/// The stat cache of one image, loaded.
-public final class StatCache: @unchecked Sendable {  // immutable once loaded
+/// The stat cache of one image, open.
+public final class StatCache: Sendable {
   static let magic: [UInt8] = Array("IMGSTAT".utf8)
-  static let plainVersion: UInt8 = 2
+  static let plainVersion: UInt8 = 4
   /// The version of a cache with records that confirm contents only.
-  static let versionWithUntrustedAttributes: UInt8 = 3
+  static let versionWithUntrustedAttributes: UInt8 = 5
+  static let headBytes = 40
+  static let tailBytes = 20
+  /// The bytes of a directory besides its records.
+  static let frameBytes = 16
 
-  private let bytes: UnsafeRawBufferPointer
+  private let fileSystem: any FileSystem
+  private let file: Descriptor
+  private let sizeBytes: UInt64
   /// The snapshot from which all content of the cache is reachable.
   public let base: Digest
-  private let rootOffset: Int
+  /// Whether the cache has records that confirm contents only.
+  let hasUntrustedAttributes: Bool
+  private let rootOffset: UInt64
+  private let rootBytes: UInt64
 
-  private init(_ bytes: UnsafeRawBufferPointer, base: Digest, rootOffset: Int) {
-    self.bytes = bytes
-    self.base = base
-    self.rootOffset = rootOffset
+  var root: Directory {
+    Directory(cache: self, offset: rootOffset, lengthBytes: rootBytes, ids: nil)
   }
 
-  deinit { bytes.deallocate() }
-
-  /// Whether the cache has records that confirm contents only.
-  var hasUntrustedAttributes: Bool { bytes[7] == StatCache.versionWithUntrustedAttributes }
-
-  var root: Directory { Directory(cache: self, offset: rootOffset, ids: nil) }
-
-  /// Loads the cache, or returns nil if there is none or it is invalid.
+  /// Opens the cache, or returns nil if there is none or it is invalid.
   public static func load(_ layout: Layout, key: Digest) -> StatCache? {
     let fileSystem = layout.fileSystem
     guard
       let file = try? fileSystem.openFile(
         at: layout.cache.raw, layout.objectCacheName(key), [.read, .noFollow, .nonBlocking]),
-      let stat = try? fileSystem.stat(file.raw), stat.kind == .file
+      let stat = try? fileSystem.stat(file.raw), stat.kind == .file,
+      stat.size >= UInt64(headBytes + tailBytes)
     else { return nil }
-    let size = stat.size
-    guard size >= 52, size < 4 << 30 else { return nil }
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(size), alignment: 16)
-    let bytes = UnsafeRawBufferPointer(buffer)
-    var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[(bytes.count - 12)...]))
-    guard let base = bytes.baseAddress,
-      (try? fileSystem.readFully(file.raw, at: 0, into: buffer)) == buffer.count,
-      bytes.prefix(7).elementsEqual(magic),
-      plainVersion...versionWithUntrustedAttributes ~= bytes[7], let offset = try? reader.word64(),
-      let crc = try? reader.word32(), offset < UInt64(bytes.count - 12),
-      CRC32.of(UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 4)])) == crc
-    else {
-      buffer.deallocate()
-      return nil
+    return StatCache(fileSystem, file, sizeBytes: stat.size)
+  }
+
+  private init?(_ fileSystem: any FileSystem, _ file: Descriptor, sizeBytes: UInt64) {
+    (self.fileSystem, self.file, self.sizeBytes) = (fileSystem, file, sizeBytes)
+    var ends = [UInt8](repeating: 0, count: StatCache.headBytes + StatCache.tailBytes)
+    let isRead = ends.withUnsafeMutableBytes { ends in
+      let head = UnsafeMutableRawBufferPointer(rebasing: ends[..<StatCache.headBytes])
+      let tail = UnsafeMutableRawBufferPointer(rebasing: ends[StatCache.headBytes...])
+      return (try? fileSystem.readFully(file.raw, at: 0, into: head)) == head.count
+        && (try? fileSystem.readFully(
+          file.raw, at: sizeBytes - UInt64(StatCache.tailBytes), into: tail)) == tail.count
     }
-    return StatCache(bytes, base: Digest(loading: base + 8), rootOffset: Int(offset))
+    let fields = ends.withUnsafeBytes { ends in
+      (
+        Digest(reading: UnsafeRawBufferPointer(rebasing: ends[8..<StatCache.headBytes])),
+        UInt64(littleEndian: ends.loadUnaligned(fromByteOffset: 40, as: UInt64.self)),
+        UInt64(littleEndian: ends.loadUnaligned(fromByteOffset: 48, as: UInt64.self)),
+        UInt32(littleEndian: ends.loadUnaligned(fromByteOffset: 56, as: UInt32.self))
+      )
+    }
+    guard isRead, ends.starts(with: StatCache.magic),
+      StatCache.plainVersion...StatCache.versionWithUntrustedAttributes ~= ends[7],
+      let base = fields.0, CRC32.of(Array(ends.dropLast(4))) == fields.3
+    else { return nil }
+    self.base = base
+    hasUntrustedAttributes = ends[7] == StatCache.versionWithUntrustedAttributes
+    (rootOffset, rootBytes) = (fields.1, fields.2)
   }
 
   /// Returns whether all content of the cache is reachable from these components. They can then
   /// replace the base if that has been forgotten.
   public func isCovered(by components: [Snapshot.Component]) -> Bool {
-    var cursor = root.cursor()
+    guard let records = root.records() else { return false }
+    var cursor = Cursor(records)
     while let cached = cursor.next() {
       guard let entry = components.first(where: { $0.path.elementsEqual(cached.name) })?.entry,
         cached.ids == entry.ids, cached.blob == entry.blob, cached.xattrs == entry.xattrs,
@@ -82,133 +100,121 @@ public final class StatCache: @unchecked Sendable {  // immutable once loaded
     return true
   }
 
+  /// Reads the records of a directory; nil if they cannot be read or are damaged.
+  private func records(_ offset: UInt64, _ lengthBytes: UInt64) -> Records? {
+    let limit = sizeBytes - UInt64(StatCache.tailBytes)
+    guard lengthBytes >= UInt64(StatCache.frameBytes), offset >= UInt64(StatCache.headBytes),
+      offset <= limit, lengthBytes <= limit - offset, let count = Int(exactly: lengthBytes)
+    else { return nil }
+    let (fileSystem, file) = (fileSystem, file)
+    return Records(self, byteCount: count) {
+      (try? fileSystem.readFully(file.raw, at: offset, into: $0)) == $0.count
+    }
+  }
+
   // MARK: Records
 
   /// A directory in the cache.
-  struct Directory: @unchecked Sendable {  // the cache is immutable
+  struct Directory: Sendable {
     fileprivate let cache: StatCache
-    fileprivate let offset: Int
+    fileprivate let offset: UInt64
+    fileprivate let lengthBytes: UInt64
     /// The directory's ids, which its parent's record contains; nil for the collection of components.
-    fileprivate(set) var ids: Tree.IDs?
+    let ids: Tree.IDs?
 
-    /// Returns the entries in the byte order of their names.
-    func cursor() -> Cursor { Cursor(cache, offset) }
+    /// Reads the records; nil if they cannot be read or are damaged.
+    func records() -> Records? { cache.records(offset, lengthBytes) }
+
+    /// Returns the entries in the byte order of their names; none if they are damaged.
+    func cursor() -> Cursor? { records().map(Cursor.init) }
   }
 
-  /// An entry in the cache.
+  /// The records of one directory.
+  final class Records: @unchecked Sendable {  // immutable once created
+    fileprivate let cache: StatCache
+    private let buffer: UnsafeMutableRawBufferPointer
+    let defaults: EntryRecord.Defaults
+    let count: Int
+
+    /// Reads the records with `read`; nil if that fails or the checksum does not match.
+    fileprivate init?(
+      _ cache: StatCache, byteCount: Int, _ read: (UnsafeMutableRawBufferPointer) -> Bool
+    ) {
+      self.cache = cache
+      buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 16)
+      let isRead = read(buffer)
+      let body = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer).dropLast(4))
+      let crc = buffer.loadUnaligned(fromByteOffset: body.count, as: UInt32.self)
+      defaults = EntryRecord.Defaults(
+        device: UInt64(littleEndian: buffer.loadUnaligned(fromByteOffset: 0, as: UInt64.self)))
+      count = Int(
+        UInt32(littleEndian: buffer.loadUnaligned(fromByteOffset: 8, as: UInt32.self)))
+      guard isRead, CRC32.of(body) == UInt32(littleEndian: crc) else { return nil }
+    }
+
+    deinit { buffer.deallocate() }
+
+    /// The records, without what is around them.
+    var bytes: UnsafeRawBufferPointer {
+      UnsafeRawBufferPointer(rebasing: buffer[12..<buffer.count - 4])
+    }
+  }
+
+  /// An entry in the cache. Valid as long as its cursor.
   struct Entry {
-    let name: UnsafeRawBufferPointer
-    let kind: FileKind
-    let isTrusted: Bool
-    /// Whether the record confirms the content only (invariant 3).
-    let hasUntrustedAttributes: Bool
-    let inode: UInt64
-    let size: UInt64
-    let modified: Timestamp
-    let changed: Timestamp
-    let links: UInt32
-    let device: UInt64
+    fileprivate let records: Records
+    let view: EntryView
+
+    var name: UnsafeRawBufferPointer { view.name }
+    var kind: FileKind { view.kind }
     /// The blob of a file.
-    let blob: Digest?
-    let ids: Tree.IDs?
-    let xattrs: Digest?
-    let holes: Digest?
-    let flags: InodeFlags
-    let linkGroup: UInt64
-    let directory: Directory?
+    var blob: Digest? { view.blob }
+    var ids: Tree.IDs? { view.child?.ids }
+    var xattrs: Digest? { view.xattrs }
+    var holes: Digest? { view.holes }
+    var flags: InodeFlags { view.entryFlags }
+    var directory: Directory? {
+      view.child.map {
+        Directory(cache: records.cache, offset: $0.offset, lengthBytes: $0.lengthBytes, ids: $0.ids)
+      }
+    }
 
     /// Returns whether the record confirms content and attributes.
     func isUpToDate(with stat: FileStat) -> Bool {
-      confirmsContent(of: stat) && !hasUntrustedAttributes
+      confirmsContent(of: stat) && !view.flags.contains(.untrustedAttributes)
+        // An equal ctime implies these, so a difference is a reason for doubt.
+        && view.mode == stat.mode && view.uid == stat.uid && view.gid == stat.gid
+        && view.statFlags == stat.flags && view.node == stat.node
     }
 
     /// Returns whether invariant 1 of this file holds.
     func confirmsContent(of stat: FileStat) -> Bool {
-      isTrusted && kind == stat.kind && inode == stat.inode && device == stat.device
-        && modified == stat.modified && changed == stat.changed
-        && (kind == .directory || size == stat.size && links == stat.links)
+      view.flags.contains(.trusted) && kind == stat.kind && view.inode == stat.inode
+        && view.device(records.defaults) == stat.device
+        && view.modified == stat.modified && view.changed == stat.changed
+        && (kind == .directory || view.size == stat.size && view.links == stat.links)
     }
   }
 
   /// Iterates over a directory's entries.
   struct Cursor {
-    private let cache: StatCache
-    private var reader: ByteReader
-    private let device: UInt64
+    private let records: Records
+    private var offset = 0
     private var left: Int
 
-    fileprivate init(_ cache: StatCache, _ offset: Int) {
-      self.cache = cache
-      reader = ByteReader(UnsafeRawBufferPointer(rebasing: cache.bytes[offset...]))
-      device = (try? reader.word64()) ?? 0
-      left = (try? reader.word32()).map(Int.init) ?? 0
+    fileprivate init(_ records: Records) {
+      self.records = records
+      left = records.count
     }
+
+    /// Whether all entries were returned.
+    var isAtEnd: Bool { left == 0 && offset == records.bytes.count }
 
     mutating func next() -> Entry? {
-      guard left > 0 else { return nil }
+      guard left > 0, let view = EntryView(records.bytes, at: offset) else { return nil }
       left -= 1
-      return try? read()
+      offset += view.lengthBytes
+      return Entry(records: records, view: view)
     }
-
-    private mutating func read() throws(CodecError) -> Entry {
-      let nameLength = Int(try reader.word32())
-      guard nameLength <= reader.remaining else { throw .truncated }
-      let start = reader.offset
-      let base = reader.buffer
-      try reader.skip(nameLength)
-      let name = UnsafeRawBufferPointer(rebasing: base[start..<start + nameLength])
-      guard let kind = FileKind(rawValue: try reader.byte()) else { throw .corrupt("kind") }
-      let flags = try reader.byte()
-      let inode = try reader.word64()
-      let size = try reader.word64()
-      let modified = Timestamp(
-        seconds: Int64(bitPattern: try reader.word64()), nanoseconds: try reader.word32())
-      let changed = Timestamp(
-        seconds: Int64(bitPattern: try reader.word64()), nanoseconds: try reader.word32())
-      let links = try reader.word32()
-      var blob: Digest?
-      var ids: Tree.IDs?
-      var directory: Directory?
-      if flags & Flag.content != 0 {
-        if kind == .directory {
-          ids = Tree.IDs(tree: try reader.digest(), times: try reader.digest())
-          directory = Directory(
-            cache: cache, offset: Int(try reader.limited(UInt64(cache.bytes.count - 12))), ids: ids)
-        } else {
-          blob = try reader.digest()
-        }
-      }
-      let xattrs = flags & Flag.xattrs != 0 ? try reader.digest() : nil
-      let holes = flags & Flag.holes != 0 ? try reader.digest() : nil
-      let linkGroup = flags & Flag.linked != 0 ? try reader.word64() : 0
-      let inodeFlags = flags & Flag.inodeFlags != 0 ? try reader.byte() : 0
-      let ownDevice = flags & Flag.otherDevice != 0 ? try reader.word64() : device
-      return Entry(
-        name: name, kind: kind, isTrusted: flags & Flag.trusted != 0,
-        hasUntrustedAttributes: flags & Flag.untrustedAttributes != 0, inode: inode, size: size,
-        modified: modified, changed: changed, links: links, device: ownDevice, blob: blob,
-        ids: ids, xattrs: xattrs, holes: holes, flags: InodeFlags(rawValue: inodeFlags),
-        linkGroup: linkGroup, directory: directory)
-    }
-  }
-
-  enum Flag {
-    static let trusted: UInt8 = 1
-    static let content: UInt8 = 2
-    static let xattrs: UInt8 = 4
-    static let holes: UInt8 = 8
-    static let linked: UInt8 = 16
-    static let inodeFlags: UInt8 = 32
-    /// The entry's device differs from that of the directory's first entry.
-    static let otherDevice: UInt8 = 64
-    static let untrustedAttributes: UInt8 = 128
-  }
-}
-
-extension ByteReader {
-  fileprivate mutating func limited(_ limit: UInt64) throws(CodecError) -> UInt64 {
-    let value = try word64()
-    guard value < limit else { throw .corrupt("an offset is outside") }
-    return value
   }
 }

@@ -14,24 +14,27 @@ import Store
 struct TreeBuilder {
   private(set) var entryCount: UInt64 = 0
   private(set) var contentBytes: UInt64 = 0
+  /// The groups of the component's inodes that have several names in it.
+  private var linkGroups: [Inode: UInt64] = [:]
   private let output: (Tree.EncodedObject) throws -> Void
 
   init(_ output: @escaping (Tree.EncodedObject) throws -> Void) { self.output = output }
 
   /// Encodes the tree of a component.
   mutating func build(_ root: ScannedDirectory) throws -> Tree.IDs {
-    assignLinkGroups(root)
+    linkGroups = try findLinkGroups(root)
     return try encode(root).ids
   }
 
   private mutating func encode(
     _ directory: ScannedDirectory
   ) throws -> (ids: Tree.IDs, isUnchanged: Bool) {
-    entryCount += UInt64(directory.entries.count)
+    entryCount += UInt64(directory.entryCount)
     let summary = directory.summary
     contentBytes &+= summary.fileBytes
-    var isUnchanged = directory.matchesCache && !summary.hasLinks
+    var isUnchanged = directory.matchesCache
     for child in summary.directories where try !encode(child).isUnchanged { isUnchanged = false }
+    if summary.hasLinks, try updateLinkGroups(directory) { isUnchanged = false }
     let cached = directory.cached?.ids
     if isUnchanged, let cached {
       directory.ids = cached
@@ -39,19 +42,15 @@ struct TreeBuilder {
     }
     var objects: [Tree.EncodedObject] = []
     var entries: [Entry] = []
-    entries.reserveCapacity(directory.entries.count)
-    directory.forEachEntry { live in
-      var childIDs: Tree.IDs?
-      switch live.pointee.content {
-      case .directory(let child): childIDs = child.ids
-      case .excludedDirectory where objects.isEmpty:
+    entries.reserveCapacity(directory.entryCount)
+    try directory.forEachEntry { live in
+      if case .excludedDirectory = live.content, objects.isEmpty {
         _ = Tree.encode([]) { objects.append($0) }
-      default: break
       }
-      entries.append(entry(live.pointee, childIDs))
+      entries.append(entry(live, live.content.directory?.ids))
     }
     let ids = Tree.encode(entries) { objects.append($0) }
-    // The directory was encoded because of hard links, and may still be unchanged.
+    // Only the link groups of the cache's records were different.
     if let cached, cached == ids, directory.matchesCache {
       directory.ids = ids
       return (ids, true)
@@ -113,34 +112,58 @@ struct TreeBuilder {
   private struct Inode: Hashable {
     let device: UInt64
     let number: UInt64
+    init(_ stat: FileStat) { (device, number) = (stat.device, stat.inode) }
   }
 
-  private func assignLinkGroups(_ root: ScannedDirectory) {
-    var members: [Inode: [(ScannedDirectory, Int)]] = [:]
-    collectLinks(root, &members)
-    for group in members.values where group.count > 1 {
-      guard let (directory, index) = group.first else { continue }
-      let path = directory.address(of: directory.entries[index].name).path.bytes
-      let name = max(SHA256.digest(of: path).prefix, 1)
-      for (directory, index) in group { directory.entries[index].linkGroup = name }
-    }
+  /// The first name of an inode, until a second one is found.
+  private enum LinkGroup {
+    case single(ScannedDirectory, name: [UInt8])
+    case several(UInt64)
+  }
+
+  /// Returns the groups of the inodes with several names in a component.
+  private func findLinkGroups(_ root: ScannedDirectory) throws -> [Inode: UInt64] {
+    var groups: [Inode: LinkGroup] = [:]
+    try collectLinks(root, &groups)
+    return groups.compactMapValues { if case .several(let name) = $0 { name } else { nil } }
   }
 
   private func collectLinks(
-    _ directory: ScannedDirectory, _ members: inout [Inode: [(ScannedDirectory, Int)]]
-  ) {
+    _ directory: ScannedDirectory, _ groups: inout [Inode: LinkGroup]
+  ) throws {
     let summary = directory.summary
     if !summary.hasLinks {
-      for child in summary.directories { collectLinks(child, &members) }
+      for child in summary.directories { try collectLinks(child, &groups) }
       return
     }
-    for (i, entry) in directory.entries.enumerated() {
-      if case .directory(let child) = entry.content {
-        collectLinks(child, &members)
-      } else if entry.stat.links > 1 {
-        members[Inode(device: entry.stat.device, number: entry.stat.inode), default: []]
-          .append((directory, i))
+    try directory.forEachStat { stat, _, name, child in
+      if let child { return try collectLinks(child, &groups) }
+      guard stat.kind != .directory, stat.links > 1 else { return }
+      switch groups[Inode(stat)] {
+      case nil: groups[Inode(stat)] = .single(directory, name: name())
+      case .single(let first, let firstName):
+        let path = first.address(of: firstName).path.bytes
+        groups[Inode(stat)] = .several(max(SHA256.digest(of: path).prefix, 1))
+      case .several: break
       }
     }
+  }
+
+  private func linkGroup(of stat: FileStat) -> UInt64 {
+    stat.kind == .directory || stat.links < 2 ? 0 : linkGroups[Inode(stat)] ?? 0
+  }
+
+  /// Gives the entries of a directory their link groups.
+  /// - Returns: whether one of them had another group.
+  private func updateLinkGroups(_ directory: ScannedDirectory) throws -> Bool {
+    var hasChanges = false
+    try directory.forEachStat { stat, group, _, _ in
+      if group != linkGroup(of: stat) { hasChanges = true }
+    }
+    if !hasChanges { return false }
+    try directory.update { entries in
+      for i in entries.indices { entries[i].linkGroup = linkGroup(of: entries[i].stat) }
+    }
+    return true
   }
 }

@@ -48,8 +48,8 @@ final class Walker: Sendable {
       next = cursor?.next()
     }
 
-    /// Whether each entry was taken.
-    var isMatched: Bool { !isSkipped && next == nil }
+    /// Whether the directory could be read, and each entry was taken.
+    var isMatched: Bool { cursor?.isAtEnd == true && !isSkipped && next == nil }
 
     /// Returns the entry of a name.
     mutating func take(_ name: [UInt8]) -> StatCache.Entry? {
@@ -130,10 +130,9 @@ final class Walker: Sendable {
     var hasExcludes = properties.excludes?.nameEntries(of: directory.relativePath) ?? false
     var cache = CachedEntries(directory.cached)
     var matchesCache = directory.cached != nil
-    var summary = ScannedDirectory.Summary()
     var kinds: [[UInt8]: FileKind]?
     var absent: [[UInt8]] = []
-    // An entry takes a quarter of a kilobyte, so it is created in place.
+    // An entry takes a quarter of a kilobyte, so it is created in place, and packed with the others at the end.
     var entries: [ScannedEntry] = []
     entries.reserveCapacity(names.count)
     for name in names {
@@ -165,12 +164,11 @@ final class Walker: Sendable {
       }
       let last = entries.count - 1
       if !entries[last].isCached { matchesCache = false }
-      summary.add(entries[last].stat, entries[last].content)
     }
     if hasExcludes { collected.withLock { $0.directoriesWithExcludes.append(directory) } }
     directory.entries = entries
     if !absent.isEmpty { try keepDamaged(absent, directory, descriptor) }
-    directory.complete(summary, matchesCache: matchesCache && cache.isMatched)
+    directory.complete(matchesCache: matchesCache && cache.isMatched)
     progress.add(items: UInt64(names.count))
     return children
   }
