@@ -47,17 +47,45 @@ extension Index {
   /// Reads every row and compares the sums. An index whose sums do not match is rebuilt.
   /// - Returns: the objects of one kind, by `prefixKey`.
   func checkedIDs(of kind: ObjectKind? = nil) throws(StoreError) -> PrefixSet {
+    try checkedRows {
+      PrefixSet()
+    } object: { ids, rowKind, id, _ in
+      if rowKind == kind { ids.insert(prefixKey(rowKind, id)) }
+    }
+  }
+
+  /// Reads every row and compares the sums. An index whose sums do not match is rebuilt.
+  /// - Returns: the chunks.
+  func checkedChunks() throws(StoreError) -> ChunkTable {
+    let count = try estimatedCount()
+    return try checkedRows {
+      ChunkTable(capacity: count)
+    } object: { chunks, kind, id, lengthBytes in
+      if kind == .chunk { chunks.add(id, lengthBytes: lengthBytes) }
+    }
+  }
+
+  /// Collects the objects of all rows, and compares the sums.
+  private func checkedRows<R>(
+    _ start: () -> R, object: (inout R, ObjectKind, Digest, _ lengthBytes: Int64) -> Void
+  ) throws(StoreError) -> R {
     try query { database in
       database.endReading()
       try database.execute("BEGIN")
       defer { try? database.execute("COMMIT") }
-      return try database.checkedIDs(of: kind)
+      // A repeated query begins again.
+      var result = start()
+      try database.checkRows { object(&result, $0, $1, $2) }
+      return result
     }
   }
 }
 
 extension Database {
-  fileprivate func checkedIDs(of requested: ObjectKind?) throws -> PrefixSet {
+  /// Compares the sums of all rows, and reports the objects.
+  fileprivate func checkRows(
+    _ object: (ObjectKind, Digest, _ lengthBytes: Int64) -> Void
+  ) throws {
     var numbers: [Int64: Int] = [:]
     var sums: [RowChecksum] = []
     var expected: [(objects: Int64, sum: Int64)] = []
@@ -75,7 +103,6 @@ extension Database {
         offset: row.integer(1), frameBytes: row.integer(2), rawBytes: row.integer(3),
         depth: row.integer(4))
     }
-    var matches = PrefixSet()
     try statement("SELECT id, kind, pack, frame, start, length FROM object").rows { row in
       guard let pack = numbers[row.integer(2)], let id = row.digest(0),
         let kind = ObjectKind(rawValue: UInt8(truncatingIfNeeded: row.integer(1)))
@@ -83,13 +110,12 @@ extension Database {
       sums[pack].addObject(
         id, kind: row.integer(1), frame: row.integer(3), start: row.integer(4),
         length: row.integer(5))
-      if requested == kind { matches.insert(prefixKey(kind, id)) }
+      object(kind, id, row.integer(5))
     }
     for (sum, row) in zip(sums, expected)
     where sum.objects != row.objects || sum.stored != row.sum {
       throw StoreError(.index, "the index", "has rows that do not match their checksum")
     }
-    return matches
   }
 }
 

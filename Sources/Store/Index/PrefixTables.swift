@@ -54,7 +54,7 @@ struct KeySet<Key: TableKey>: Sendable {
   func contains(_ key: Key) -> Bool { slots[slot(key)] == key }
 
   private func slot(_ key: Key) -> Int {
-    var i = home(key.word, slots.count)
+    var i = homeSlot(key.word, slots.count)
     while slots[i] != .free, slots[i] != key { i = i + 1 == slots.count ? 0 : i + 1 }
     return i
   }
@@ -93,7 +93,7 @@ struct PrefixMap {
   }
 
   private func slot(_ key: UInt64) -> Int {
-    var i = home(key, keys.count)
+    var i = homeSlot(key, keys.count)
     while keys[i] != 0, keys[i] != key { i = i + 1 == keys.count ? 0 : i + 1 }
     return i
   }
@@ -125,6 +125,12 @@ struct Digest128: TableKey {
     }
   }
 
+  /// Creates the key of an object. The low bits distinguish kinds.
+  init(_ kind: ObjectKind, _ id: Digest) {
+    let key = Digest128(id)
+    self.init(high: key.high, low: key.low ^ UInt64(kind.rawValue))
+  }
+
   /// Creates the key of a directory from its tree and times together.
   init(_ ids: Tree.IDs) { self.init(SHA256.digest(of: ids.tree.bytes + ids.times.bytes)) }
 
@@ -136,7 +142,7 @@ private func slotCount(for capacity: Int) -> Int { max(1024, capacity / 3 * 4 + 
 
 /// Returns the first slot of a key. Keys are uniform, but the index lists them in order. Without mixing
 /// (Fibonacci hashing, Knuth volume 3, section 6.4) they would cluster at one end of a growing table.
-private func home(_ key: UInt64, _ slots: Int) -> Int {
+func homeSlot(_ key: UInt64, _ slots: Int) -> Int {
   let mixed = key &* 0x9e37_79b9_7f4a_7c15
   return Int(mixed.multipliedFullWidth(by: UInt64(slots)).high)
 }

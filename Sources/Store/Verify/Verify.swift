@@ -1,6 +1,7 @@
 // Verification: whether all data exists and is unchanged.
 //
-// 1. A plain verify reads the refs and all trees, and asks the index for every chunk.
+// 1. A plain verify reads the refs and all trees, and looks every chunk up in the index. Most look-ups use a table of
+//    the index's rows, whose sums were checked; only what it lacks is asked for one by one.
 // 2. A deep verify also reads every byte. It compares each pack with its name, each object with its id, and
 //    each blob of several chunks with its id. Reconstructed blobs are rebuilt and compared as well.
 // 3. It changes nothing except its own record (VerifyPacks.swift), and continues after damage. Every
@@ -56,12 +57,14 @@ extension ObjectStore {
   public func verify(_ request: VerifyRequest, progress: Progress) throws -> VerifyReport {
     let run = VerifyRun(self, progress)
     try index.refresh()
-    _ = try index.checkedIDs()
+    var chunks = try index.checkedChunks()
     if request.readsPacks {
       try run.checkPacks(request)
       try run.dropHealedObjects()
+      // The index may have been rebuilt without the damaged packs.
+      chunks = run.hasDamage ? ChunkTable() : try index.checkedChunks()
     }
-    try run.checkSnapshots()
+    try withReadTransaction { try run.checkSnapshots(chunks) }
     try run.checkMarks()
     try run.checkSignatureFiles()
     if request.deep { try run.checkBlobs() }
@@ -79,7 +82,9 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   /// The objects whose bytes do not match their ids, with the frames that hold them.
   let damaged = Monitor<[ObjectName: String]>([:])
   /// The trees that were found complete, by (tree, times).
-  private var goodTrees: Set<Tree.IDs> = []
+  private var goodTrees = Digest128Set()
+  /// The chunks that are known to exist; none if an object is damaged.
+  private var chunks = ChunkTable()
   private var goodObjects: Set<ObjectName> = []
   private var completeBases: Set<FrameAddress> = []
   private var reconstructionDepth = 0
@@ -95,8 +100,14 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
 
   // MARK: Snapshots
 
-  func checkSnapshots() throws {
+  /// Whether the bytes of an object do not match its id.
+  var hasDamage: Bool { damaged.withLock { !$0.isEmpty } }
+
+  /// Checks all snapshots.
+  /// - Parameter chunks: intact chunks that the index lists.
+  func checkSnapshots(_ chunks: ChunkTable) throws {
     progress.begin("checking snapshots")
+    self.chunks = chunks
     for image in try store.refs.everyImage() {
       for committed in try checkHistory(image) {
         if !committed.snapshot.isComplete {
@@ -110,20 +121,21 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   }
 
   /// Checks an entry and everything below it; false if something is damaged or missing.
-  private func check(_ entry: Entry, _ snapshot: String, _ path: [UInt8]) -> Bool {
+  private func check(_ entry: Entry, _ snapshot: String, _ path: @autoclosure () -> [UInt8]) -> Bool {
     progress.add(items: 1)
+    // Most entries are files of one chunk. No path is made for them.
+    if entry.xattrs == nil, entry.holes == nil {
+      switch entry.content {
+      case .file(let blob, let size):
+        if isStoredChunk(blob, size) { return true }
+      case .directory: break
+      default: return true
+      }
+    }
+    let path = path()
     var ok = true
-    if let id = entry.xattrs {
-      ok = check(.xattrs, id, snapshot, path) {
-        _ = try XattrSet.decode(try self.store.object(.xattrs, id))
-      }
-    }
-    if let id = entry.holes {
-      let isGood = check(.holes, id, snapshot, path) {
-        _ = try HoleMap.decode(try self.store.object(.holes, id))
-      }
-      ok = ok && isGood
-    }
+    if let id = entry.xattrs { ok = checkAttributes(.xattrs, id, snapshot, path) }
+    if let id = entry.holes, !checkAttributes(.holes, id, snapshot, path) { ok = false }
     switch entry.content {
     case .file(let blob, let size): return checkBlob(blob, size, snapshot, path) && ok
     case .directory: return checkTree(entry, snapshot, path) && ok
@@ -131,9 +143,30 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     }
   }
 
+  /// Returns true if a blob is a chunk that the index lists with this length, as `parts` would find it.
+  private func isStoredChunk(_ blob: Digest, _ sizeBytes: UInt64) -> Bool {
+    sizeBytes > 0 && sizeBytes <= UInt64(Chunker.maxBytes)
+      && chunks.contains(blob, lengthBytes: sizeBytes)
+  }
+
+  /// Checks an attribute set or a hole map, which many entries may share.
+  private func checkAttributes(
+    _ kind: ObjectKind, _ id: Digest, _ snapshot: String, _ path: [UInt8]
+  ) -> Bool {
+    let name = ObjectName(kind: kind, id: id)
+    if goodObjects.contains(name) { return true }
+    let isGood = check(kind, id, snapshot, path) {
+      let bytes = try self.store.object(kind, id)
+      if kind == .xattrs { _ = try XattrSet.decode(bytes) } else { _ = try HoleMap.decode(bytes) }
+    }
+    if isGood { goodObjects.insert(name) }
+    return isGood
+  }
+
   private func checkTree(_ entry: Entry, _ snapshot: String, _ path: [UInt8]) -> Bool {
     guard let ids = entry.ids else { return true }
-    if goodTrees.contains(ids) { return true }
+    let key = Digest128(ids)
+    if goodTrees.contains(key) { return true }
     var children: [Entry] = []
     guard
       check(.tree, ids.tree, snapshot, path, { children = try Tree.entries(ids, from: self.store) })
@@ -143,7 +176,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
       let isGood = check(child, snapshot, path + [0x2f] + child.name)
       ok = ok && isGood
     }
-    if ok { goodTrees.insert(ids) }
+    if ok { goodTrees.insert(key) }
     return ok
   }
 
@@ -151,6 +184,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     _ blob: Digest, _ sizeBytes: UInt64, _ snapshot: String, _ path: [UInt8]
   ) -> Bool {
     if sizeBytes == 0 { return blob == emptyBlob }
+    if isStoredChunk(blob, sizeBytes) { return true }
     let name = ObjectName(kind: .recipe, id: blob)
     if goodObjects.contains(name) { return true }
     var parts = 0
@@ -162,6 +196,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
       for part in all {
         guard case .chunk(let id) = part.source else { continue }
         parts += 1
+        if self.chunks.contains(id, lengthBytes: UInt64(part.lengthBytes)) { continue }
         let chunk = ObjectName(kind: .chunk, id: id)
         if self.goodObjects.contains(chunk) { continue }
         let location = try self.store.location(.chunk, id)
