@@ -45,6 +45,10 @@ public struct DiskUse: Sendable {
   /// For each set of snapshots: its bytes, and the packs that hold some of them.
   private let setBytes: [UInt64]
   private let setPacks: [[Int]]
+  /// The sets that have bytes. The others are unions on the way to them.
+  private let setsInUse: [Int]
+  /// For each snapshot: the bytes that it reaches.
+  private let memberBytes: [UInt64]
 
   init(_ store: ObjectStore, isTolerant: Bool, progress: Progress) throws {
     progress.begin("counting")
@@ -94,65 +98,82 @@ public struct DiskUse: Sendable {
     sets = walk.sets
     (self.survey, self.usages, self.store, self.setBytes) = (survey, usages, store, setBytes)
     self.setPacks = setPacks
+    setsInUse = setBytes.indices.filter { $0 > 0 && setBytes[$0] > 0 }
+    var memberBytes = [UInt64](repeating: 0, count: names.count)
+    for set in setsInUse {
+      walk.sets.forEachMember(of: set) { memberBytes[$0] += setBytes[set] }
+    }
+    self.memberBytes = memberBytes
     packCount = survey.packs.count
     packBytes = survey.packs.reduce(0) { $0 + $1.sizeBytes }
     refBytes = sizes.reduce(0, +)
     deadBytes = isComplete ? setBytes[Int(PackUsage.unused)] : 0
     collectableBytes = 0
     if !isComplete { return }
-    collectableBytes = try freedBytes(survey.packs.indices, without: [])
+    collectableBytes = try freedBytes(survey.packs.indices) { _ in false }
   }
 
   /// Returns the disk use of some snapshots together. Names that do not exist are ignored.
   /// - Throws: `StoreError` if a pack cannot be read.
   public func use(of names: some Sequence<SnapshotName>) throws -> Use {
-    var sets = sets
-    var target: UInt32 = 0
+    let members = Set(names).compactMap { self.members[$0] }
     var use = Use()
-    for name in Set(names) {
-      guard let member = members[name] else { continue }
-      target = sets.union(target, sets.single(member))
-      use.freedBytes += sizes[member]
-    }
-    var isRemoved = [Bool](repeating: false, count: self.sets.count)
+    for member in members { use.freedBytes += sizes[member] }
     var packs: Set<Int> = []
-    for set in 1..<max(1, self.sets.count) where sets.intersects(set, target) {
-      use.reachedBytes += setBytes[set]
-      guard sets.isSubset(set, of: target) else { continue }
-      isRemoved[set] = true
-      use.uniqueBytes += setBytes[set]
-      packs.formUnion(setPacks[set])
+    let isRemoved: @Sendable (PackUsage.Usage) -> Bool
+    if members.count == 1 {
+      var sets = sets
+      let set = sets.single(members[0])
+      use.reachedBytes = memberBytes[members[0]]
+      // A snapshot without files has no set.
+      if Int(set) < setBytes.count {
+        use.uniqueBytes = setBytes[Int(set)]
+        packs = Set(setPacks[Int(set)])
+      }
+      isRemoved = { $0 == set }
+    } else {
+      let target = union(of: members)
+      var removed = [Bool](repeating: false, count: sets.count)
+      for set in setsInUse where target.sets.intersects(set, target.set) {
+        use.reachedBytes += setBytes[set]
+        guard target.sets.isSubset(set, of: target.set) else { continue }
+        removed[set] = true
+        use.uniqueBytes += setBytes[set]
+        packs.formUnion(setPacks[set])
+      }
+      isRemoved = { [removed] in removed[Int($0)] }
     }
     // Objects of unreadable snapshots stay, so `gc` refuses.
     if !isComplete {
       use.freedBytes = 0
       return use
     }
-    let now = collectableBytes == 0 ? 0 : try freedBytes(packs, without: [])
-    let then = try freedBytes(packs, without: isRemoved)
+    let now = collectableBytes == 0 ? 0 : try freedBytes(packs) { _ in false }
+    let then = try freedBytes(packs, isRemoved)
     use.freedBytes += then - min(then, now)
     return use
   }
 
+  /// Returns the set of some snapshots, and all sets with it.
+  private func union(of members: [Int]) -> (sets: InternedSnapshotSets, set: UInt32) {
+    var sets = sets
+    let set = sets.set(of: members)
+    return (sets, set)
+  }
+
   /// Returns the bytes of the objects that some snapshots need together. Names that do not exist are ignored.
   public func reachedBytes(of names: some Sequence<SnapshotName>) -> UInt64 {
-    var sets = sets
-    var target: UInt32 = 0
-    for case let member? in names.map({ members[$0] }) {
-      target = sets.union(target, sets.single(member))
-    }
-    return (1..<max(1, self.sets.count)).reduce(0) { bytes, set in
-      sets.intersects(set, target) ? bytes + setBytes[set] : bytes
+    let target = union(of: names.compactMap { self.members[$0] })
+    return setsInUse.reduce(0) { bytes, set in
+      target.sets.intersects(set, target.set) ? bytes + setBytes[set] : bytes
     }
   }
 
-  /// Returns the bytes that a collection of these packs frees if the marked sets of snapshots do not exist.
+  /// Returns the bytes that a collection of these packs frees if some sets of snapshots do not exist.
   private func freedBytes(
-    _ packs: some Sequence<Int>, without isRemoved: [Bool]
+    _ packs: some Sequence<Int>, _ isRemoved: @escaping @Sendable (PackUsage.Usage) -> Bool
   ) throws -> UInt64 {
-    @Sendable func isNeeded(_ usage: PackUsage.Usage) -> Bool {
-      isRemoved.isEmpty || !isRemoved[Int(usage)]
-    }
+    @Sendable func isNeeded(_ usage: PackUsage.Usage) -> Bool { !isRemoved(usage) }
     let plan = CollectionPlan(survey, packs, .sparing, isNeeded: isNeeded, level: { _ in 0 })
     var leftoverBytes: UInt64 = 0
     for pack in packs.lazy.map({ self.survey.packs[$0] }) where pack.isDoomed {
@@ -194,6 +215,13 @@ private struct UsageWalk {
   ) throws {
     let reader = try ReferenceReader(store)
     usages = PrefixMap(capacity: try store.totals().objects)
+    // Tens of thousands of directories are looked up.
+    try store.withReadTransaction { try run(reader, roots, progress) }
+  }
+
+  private mutating func run(
+    _ reader: ReferenceReader, _ roots: [(ObjectReference, Int)], _ progress: Progress
+  ) throws {
     for (root, _) in roots { try list(root, reader, progress) }
     nodeUsages = Array(repeating: PackUsage.unused, count: nodes.count)
     for (root, member) in roots { try addUsage(root, sets.single(member), reader) }

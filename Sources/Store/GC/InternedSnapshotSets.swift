@@ -16,6 +16,25 @@ struct InternedSnapshotSets {
     return number(words)
   }
 
+  /// Returns the set with some members.
+  mutating func set(of members: [Int]) -> UInt32 {
+    guard let last = members.max() else { return 0 }
+    var words = [UInt64](repeating: 0, count: last / 64 + 1)
+    for member in members { words[member / 64] |= 1 << UInt64(member % 64) }
+    return number(words)
+  }
+
+  /// Calls `body` with each member of a set.
+  func forEachMember(of set: Int, _ body: (Int) -> Void) {
+    for (i, word) in sets[set].enumerated() {
+      var rest = word
+      while rest != 0 {
+        body(i * 64 + rest.trailingZeroBitCount)
+        rest &= rest - 1
+      }
+    }
+  }
+
   /// Returns the union of two sets.
   mutating func union(_ a: UInt32, _ b: UInt32) -> UInt32 {
     if a == b || b == 0 { return a }
