@@ -89,19 +89,23 @@ public struct RefLog: Sendable {
 
   /// Returns the numbers of an image's snapshots in ascending order.
   public func numbers(of image: ImageName) throws(StoreError) -> [Int] {
-    try fileNames(of: image).compactMap { RefLog.number($0) }.sorted()
+    try listing(of: image).numbers
   }
 
   /// Returns the highest number that an image has used, for a snapshot that exists, was removed or is lost.
   func highestNumber(of image: ImageName) throws(StoreError) -> Int {
-    try fileNames(of: image).compactMap {
-      RefLog.number($0) ?? RefLog.removedNumber($0) ?? RefLog.lostNumber($0)
-    }.max() ?? 0
+    try listing(of: image).highest
   }
 
   /// Returns the number of the snapshot that would be appended next.
   public func nextNumber(of image: ImageName) throws(StoreError) -> Int {
     try highestNumber(of: image) + 1
+  }
+
+  private func listing(of image: ImageName) throws(StoreError) -> RefListings.Listing {
+    guard let directory = try open(layout.refs, image) else { return RefListings.Listing([]) }
+    return try mapSystemError(
+      "the refs of \(image)", try layout.refListings.listing(of: directory, layout.fileSystem))
   }
 
   func fileNames(of image: ImageName) throws(StoreError) -> [[UInt8]] {

@@ -51,6 +51,7 @@ public struct Layout: Sendable {
   public let cache: Descriptor
   /// True if the store cannot be written: its file system is read-only, or the caller lacks the rights.
   public let isReadOnly: Bool
+  let refListings = RefListings()
   /// The names that opening replaced or skipped.
   let replacedNames: [String]
 
