@@ -154,9 +154,10 @@ struct IndexRows {
         .first(.integer(number)) { $0.integer(0) }
       if known != nil { continue }
       var sum = RowChecksum(pack.name, sizeBytes: Int64(clamping: pack.sizeBytes))
-      var rows: [(object: (kind: ObjectKind, id: Digest, length: Int), frame: Int64, start: Int)] =
-        []
-      for frame in pack.frames {
+      // The places of the objects: a copy of them would take five times as much memory.
+      var rows: [(frame: UInt32, object: UInt32, start: UInt32)] = []
+      rows.reserveCapacity(pack.frames.reduce(0) { $0 + $1.objects.count })
+      for (frameIndex, frame) in pack.frames.enumerated() {
         try insertFrame.run(
           .integer(number), .integer(Int64(frame.offset)), .integer(Int64(frame.frameBytes)),
           .integer(Int64(frame.rawBytes)), .integer(Int64(frame.depth)))
@@ -164,23 +165,30 @@ struct IndexRows {
           offset: Int64(frame.offset), frameBytes: Int64(frame.frameBytes),
           rawBytes: Int64(frame.rawBytes), depth: Int64(frame.depth))
         var start = 0
-        for object in frame.objects {
-          rows.append((object, Int64(frame.offset), start))
+        for (index, object) in frame.objects.enumerated() {
+          // A frame has at most 16 MiB, and a pack far fewer frames than fit into a file.
+          rows.append((UInt32(clamping: frameIndex), UInt32(clamping: index), UInt32(clamping: start)))
           start += object.length
         }
       }
       // In key order the b-tree is filled from left to right.
-      rows.sort { $0.object.id < $1.object.id }
+      func object(_ row: (frame: UInt32, object: UInt32, start: UInt32)) -> (
+        kind: ObjectKind, id: Digest, length: Int
+      ) {
+        pack.frames[Int(row.frame)].objects[Int(row.object)]
+      }
+      rows.sort { object($0).id < object($1).id }
       for row in rows {
+        let (kind, id, length) = object(row)
+        let frame = Int64(pack.frames[Int(row.frame)].offset)
         try insertObject.run(
-          .blob(row.object.id.bytes), .integer(Int64(row.object.kind.rawValue)),
-          .integer(number), .integer(row.frame), .integer(Int64(row.start)),
-          .integer(Int64(row.object.length)))
+          .blob(id.bytes), .integer(Int64(kind.rawValue)), .integer(number), .integer(frame),
+          .integer(Int64(row.start)), .integer(Int64(length)))
         // Two empty objects at one location are one row.
         if database.changes == 0 { continue }
         sum.addObject(
-          row.object.id, kind: Int64(row.object.kind.rawValue), frame: row.frame,
-          start: Int64(row.start), length: Int64(row.object.length))
+          id, kind: Int64(kind.rawValue), frame: frame, start: Int64(row.start),
+          length: Int64(length))
       }
       try insertPack.run(
         .integer(number), .blob(pack.name.bytes), .integer(Int64(clamping: pack.sizeBytes)),

@@ -3,7 +3,8 @@
 // 1. A flat table of 8-byte id prefixes answers "no" with certainty. Only a "yes" is confirmed in the index.
 // 2. The table is built once the session has asked so often that it pays. So a small session costs the same
 //    in a large store.
-// 3. The session's own claims are kept exactly.
+// 3. The session's own claims are kept as 128 bits of their ids, for which no collision can be constructed
+//    (PrefixTables.swift).
 
 import Codec
 import Platform
@@ -15,13 +16,7 @@ final class DedupFilter: Sendable {
     var asked = 0
     /// The approximate number of objects in the index.
     var objects = 0
-    var claimed: Set<Key> = []
-  }
-
-  private struct Key: Hashable {
-    let kind: ObjectKind
-    let id: Digest
-    func hash(into hasher: inout Hasher) { hasher.combine(id) }
+    var claimed = Digest128Set()
   }
 
   /// One query of the index costs about as much as thirty rows of the table.
@@ -67,10 +62,10 @@ final class DedupFilter: Sendable {
   /// - Returns: true if the caller must store the object. False if a pack that is not doomed contains it,
   ///   or if another caller of this session has claimed it.
   func claim(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
-    let key = Key(kind: kind, id: id)
+    let key = Digest128(kind, id)
     if let allowed {
       if allowed.names.contains(ObjectName(kind: kind, id: id)) {
-        return state.withLock { $0.claimed.insert(key).inserted }
+        return state.withLock { $0.claimed.insert(key) }
       }
       guard allowed.accepts(kind) else { return false }
     }
