@@ -104,20 +104,9 @@ public struct Capture: Sendable {
       directory.recordedTime = try excludes?.recordedTime(directory.relativePath)
     }
 
-    var schedule = ReadSchedule()
-    try schedule.addFiles(of: located.live, verifiedFiles)
-    progress.begin("reading", totalBytes: schedule.totalBytes)
     let results = ReadResults()
-    try read(schedule.jobs, results, walker, located.descriptors, destination)
-    try results.complete(located.live)
-    // Read the remaining names of inodes whose first name meanwhile belongs to another file.
-    var rest = ReadSchedule()
-    try rest.addFiles(of: located.live, VerifiedFiles(), sharesInodes: false)
-    if !rest.jobs.isEmpty {
-      try read(rest.jobs, results, walker, located.descriptors, destination)
-      try results.complete(located.live)
-    }
-    let (auxiliary, verifiedCount) = (results.auxiliary, schedule.verifiedCount)
+    let (readFiles, verifiedCount) = try readContents(
+      located, verifiedFiles, results, walker, destination)
     located.notes += results.notes
     located.notes += walker.findings.notes
     if walker.findings.leftOut > 0 {
@@ -128,7 +117,7 @@ public struct Capture: Sendable {
 
     let unreadable =
       UInt64(located.notes.count { $0.kind == .unreadable }) + UInt64(walker.findings.leftOut)
-    let build = try build(located.live, auxiliary, walker.findings, destination)
+    let build = try build(located.live, results.auxiliary, walker.findings, destination)
     var captured: [Snapshot.Component] = []
     for (request, entry) in zip(located.requests, located.live.entries) {
       if case .vanished = entry.content { continue }
@@ -145,12 +134,33 @@ public struct Capture: Sendable {
       entryCount: build.entryCount + UInt64(captured.count),
       contentBytes: build.contentBytes
         &+ located.live.entries.reduce(0) { $0 &+ ($1.stat.kind == .file ? $1.stat.size : 0) },
-      readBytes: results.readBytes, readFiles: schedule.fileCount + rest.fileCount,
+      readBytes: results.readBytes, readFiles: readFiles,
       unreadableEntries: unreadable, verifiedCount: verifiedCount,
       live: located.live, scanStart: scanStart)
   }
 
   // MARK: Contents
+
+  /// Reads all files that must be read.
+  /// - Returns: the number of files that were read, and that of those whose content was known.
+  private func readContents(
+    _ located: LocatedRoots, _ verifiedFiles: VerifiedFiles, _ results: ReadResults,
+    _ walker: Walker, _ destination: CaptureDestination
+  ) throws -> (readFiles: Int, verifiedCount: Int) {
+    var schedule = ReadSchedule()
+    try schedule.addFiles(of: located.live, verifiedFiles)
+    progress.begin("reading", totalBytes: schedule.totalBytes)
+    try read(schedule.jobs, results, walker, located.descriptors, destination)
+    try results.complete(located.live)
+    // Read the remaining names of inodes whose first name meanwhile belongs to another file.
+    var rest = ReadSchedule()
+    try rest.addFiles(of: located.live, VerifiedFiles(), sharesInodes: false)
+    if !rest.jobs.isEmpty {
+      try read(rest.jobs, results, walker, located.descriptors, destination)
+      try results.complete(located.live)
+    }
+    return (schedule.fileCount + rest.fileCount, schedule.verifiedCount)
+  }
 
   private func read(
     _ jobs: [ReadJob], _ results: ReadResults, _ walker: Walker, _ descriptors: RootDescriptors,

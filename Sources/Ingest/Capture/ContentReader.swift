@@ -67,15 +67,16 @@ struct ContentReader: ~Copyable {
 
   /// Reads the files of a batch.
   mutating func run(_ job: ReadJob, _ results: ReadResults) throws {
-    let entries = results.entries(of: job)
-    var batch = [ReadResult?](repeating: nil, count: job.items.count)
-    for (i, item) in job.items.enumerated() {
+    let items = job.items
+    let entries = results.entries(of: items)
+    var batch = [ReadResult?](repeating: nil, count: items.count)
+    for (i, item) in items.enumerated() {
       if worker?.shouldStop == true { break }
       guard let entry = entries[i] else { continue }
       batch[i] = try read(item.directory, entry)
       progress.add(bytes: entry.stat.size, items: 1)
     }
-    try results.apply(batch, entries, of: job)
+    try results.apply(batch, entries, of: items)
   }
 
   // MARK: One file

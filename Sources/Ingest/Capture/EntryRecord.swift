@@ -117,6 +117,24 @@ enum EntryRecord {
     return true
   }
 
+  /// Returns the length of an entry's record in memory.
+  static func lengthBytes(of entry: borrowing ScannedEntry, _ defaults: Defaults) -> Int {
+    let flags = presence(of: entry, [], State(entry.content), defaults, hasChild: false)
+    var targetBytes = 0
+    if case .symlink(let target) = entry.content { targetBytes = target.count }
+    return optionalEnd(flags) + targetBytes + entry.name.count
+  }
+
+  /// The optional fields of eight bytes, and those with a digest.
+  static let words: Flags = [.node, .otherDevice, .otherMount, .linked]
+  static let digests: Flags = [.blob, .xattrs, .holes]
+
+  /// Returns the length of the fixed part and the words and digests that are present.
+  static func optionalEnd(_ flags: Flags) -> Int {
+    fixedBytes + 8 * (flags.rawValue & words.rawValue).nonzeroBitCount
+      + Digest.byteCount * (flags.rawValue & digests.rawValue).nonzeroBitCount
+  }
+
   private static func presence(
     of entry: borrowing ScannedEntry, _ flags: Flags, _ state: State, _ defaults: Defaults,
     hasChild: Bool
@@ -124,7 +142,10 @@ enum EntryRecord {
     var flags = flags
     if entry.xattrs != nil { flags.insert(.xattrs) }
     if entry.holes != nil { flags.insert(.holes) }
-    if entry.linkGroup != 0 { flags.insert(.linked) }
+    // A file with several names may get its group in place.
+    if entry.linkGroup != 0 || entry.stat.kind != .directory && entry.stat.links > 1 {
+      flags.insert(.linked)
+    }
     if entry.stat.device != defaults.device { flags.insert(.otherDevice) }
     if entry.isCovered { flags.insert(.covered) }
     if entry.isCached { flags.insert(.cached) }
@@ -207,8 +228,7 @@ struct EntryView {
     (self.kind, self.state) = (kind, state)
     flags = EntryRecord.Flags(rawValue: load(offset + 6, UInt16.self))
     targetOffset =
-      EntryView.offset(behind: EntryView.words, EntryView.digests, in: flags)
-      + (flags.contains(.child) ? EntryView.childBytes : 0)
+      EntryRecord.optionalEnd(flags) + (flags.contains(.child) ? EntryView.childBytes : 0)
     lengthBytes =
       targetOffset + Int(load(offset + 62, UInt16.self)) + Int(load(offset, UInt32.self))
     guard lengthBytes <= bytes.count - offset else { return nil }
@@ -216,8 +236,6 @@ struct EntryView {
 
   /// The bytes of a directory's ids and place.
   private static let childBytes = 80
-  private static let words: EntryRecord.Flags = [.node, .otherDevice, .otherMount, .linked]
-  private static let digests: EntryRecord.Flags = [.blob, .xattrs, .holes]
 
   /// Returns the offset behind the optional fields of which `flags` has those that precede.
   private static func offset(
@@ -237,7 +255,7 @@ struct EntryView {
 
   private func digest(_ field: EntryRecord.Flags, behind earlier: EntryRecord.Flags) -> Digest? {
     guard flags.contains(field) else { return nil }
-    return Digest(loading: base + EntryView.offset(behind: EntryView.words, earlier, in: flags))
+    return Digest(loading: base + EntryView.offset(behind: EntryRecord.words, earlier, in: flags))
   }
 
   // MARK: Fields
@@ -272,7 +290,7 @@ struct EntryView {
   /// The ids and the place of a directory in the stat cache.
   var child: EntryRecord.Child? {
     guard flags.contains(.child), kind == .directory else { return nil }
-    let offset = EntryView.offset(behind: EntryView.words, EntryView.digests, in: flags)
+    let offset = EntryRecord.optionalEnd(flags)
     return EntryRecord.Child(
       ids: Tree.IDs(tree: Digest(loading: base + offset), times: Digest(loading: base + offset + 32)),
       offset: load(offset + 64), lengthBytes: load(offset + 72))

@@ -16,8 +16,9 @@ struct PackedEntries: Sendable {
     defaults = EntryRecord.Defaults(
       device: entries.first?.stat.device ?? 0, mountID: entries.first?.stat.mountID)
     offsets.reserveCapacity(entries.count)
-    bytes.reserveCapacity(
-      entries.reduce(0) { $0 + EntryRecord.fixedBytes + $1.name.count + $1.variableBytes })
+    // An array that grows takes up to twice the memory that it needs.
+    let defaults = defaults
+    bytes.reserveCapacity(entries.reduce(0) { $0 + EntryRecord.lengthBytes(of: $1, defaults) })
     for i in entries.indices {
       guard let offset = UInt32(exactly: bytes.count) else { return nil }
       offsets.append(offset)
@@ -46,17 +47,6 @@ struct PackedEntries: Sendable {
     }
     bytes.replaceSubrange(start..<end, with: record)
     return true
-  }
-}
-
-extension ScannedEntry {
-  /// The bytes that most records have besides their fixed part and the name.
-  fileprivate var variableBytes: Int {
-    switch content {
-    case .file, .unread: 32
-    case .symlink(let target): target.count
-    default: 0
-    }
   }
 }
 

@@ -11,7 +11,23 @@ import Store
 
 /// A batch of files for one thread.
 struct ReadJob: Sendable {
-  let items: [(directory: ScannedDirectory, index: Int)]
+  /// Files of one directory that follow each other. A batch has few of them and many files.
+  fileprivate var runs: [(directory: ScannedDirectory, indices: Range<Int>)] = []
+  fileprivate private(set) var count = 0
+
+  /// The files in walk order.
+  var items: [(directory: ScannedDirectory, index: Int)] {
+    runs.flatMap { directory, indices in indices.map { (directory, $0) } }
+  }
+
+  fileprivate mutating func append(_ directory: ScannedDirectory, _ index: Int) {
+    count += 1
+    if let last = runs.last, last.directory === directory, last.indices.upperBound == index {
+      runs[runs.count - 1].indices = last.indices.lowerBound..<index + 1
+    } else {
+      runs.append((directory, index..<index + 1))
+    }
+  }
 }
 
 /// The batches of a capture.
@@ -21,7 +37,7 @@ struct ReadSchedule {
   private(set) var totalBytes: UInt64 = 0
   /// The number of files whose content was known from `VerifiedFiles`.
   private(set) var verifiedCount = 0
-  private var batch: [(directory: ScannedDirectory, index: Int)] = []
+  private var batch = ReadJob()
   private var batchBytes: UInt64 = 0
   private var seen: Set<LinkedInode> = []
 
@@ -81,17 +97,19 @@ struct ReadSchedule {
     fileCount += 1
     totalBytes &+= stat.size
     if stat.size >= UInt64(FrameBuilder.targetBytes) {
-      jobs.append(ReadJob(items: [(directory, index)]))
+      var job = ReadJob()
+      job.append(directory, index)
+      jobs.append(job)
       return
     }
-    batch.append((directory, index))
+    batch.append(directory, index)
     batchBytes += stat.size
     if batchBytes >= UInt64(FrameBuilder.targetBytes) || batch.count >= 512 { flush() }
   }
 
   private mutating func flush() {
-    if !batch.isEmpty { jobs.append(ReadJob(items: batch)) }
-    batch = []
+    if batch.count > 0 { jobs.append(batch) }
+    batch = ReadJob()
     batchBytes = 0
   }
 }
@@ -136,26 +154,31 @@ final class ReadResults: Sendable {
   func add(_ objects: [AuxiliaryObject]) { state.withLock { $0.auxiliary += objects } }
 
   /// Returns the entries of a batch as the walk saw them.
-  func entries(of job: ReadJob) -> [ScannedEntry?] {
-    state.withLock { _ in job.items.map { $0.directory.entry(at: $0.index) } }
+  func entries(
+    of items: [(directory: ScannedDirectory, index: Int)]
+  ) -> [ScannedEntry?] {
+    state.withLock { _ in items.map { $0.directory.entry(at: $0.index) } }
   }
 
   /// Updates the tree with the results of a batch.
   /// - Parameters:
   ///   - seen: the entries as the walk saw them.
   ///   - results: nil for files that were not read, because the session stopped.
-  func apply(_ results: [ReadResult?], _ seen: [ScannedEntry?], of job: ReadJob) throws {
+  func apply(
+    _ results: [ReadResult?], _ seen: [ScannedEntry?],
+    of items: [(directory: ScannedDirectory, index: Int)]
+  ) throws {
     try state.withLock { state throws in
       var changes: [(index: Int, entry: ScannedEntry)] = []
-      for i in job.items.indices {
-        let (directory, index) = job.items[i]
+      for i in items.indices {
+        let (directory, index) = items[i]
         if let result = results[i], let entry = seen[i],
           let change = state.change(of: entry, result, directory, index)
         {
           changes.append((index, change))
         }
         // The files of a directory follow each other.
-        if i + 1 == job.items.count || job.items[i + 1].directory !== directory, !changes.isEmpty {
+        if i + 1 == items.count || items[i + 1].directory !== directory, !changes.isEmpty {
           try directory.replace(changes)
           changes.removeAll(keepingCapacity: true)
         }

@@ -161,9 +161,18 @@ struct TreeBuilder {
       if group != linkGroup(of: stat) { hasChanges = true }
     }
     if !hasChanges { return false }
-    try directory.update { entries in
-      for i in entries.indices { entries[i].linkGroup = linkGroup(of: entries[i].stat) }
+    var changes: [(index: Int, entry: ScannedEntry)] = []
+    var index = 0
+    try directory.forEachEntry { entry in
+      let group = linkGroup(of: entry.stat)
+      if entry.linkGroup != group {
+        var entry = entry
+        entry.linkGroup = group
+        changes.append((index, entry))
+      }
+      index += 1
     }
+    try directory.replace(changes)
     return true
   }
 }
