@@ -25,6 +25,19 @@ import Testing
     #expect(Digest(digest.bytes) == digest)
     #expect(Digest(hex: String(sum.dropLast()) + "g") == nil)
     #expect(Digest(hex: "+" + sum.dropFirst()) == nil)
+    // Every byte at every place is a digit, or refuses the text.
+    for value in UInt8.min...UInt8.max {
+      let digit = Int(String(decoding: [value], as: UTF8.self), radix: 16)
+      for location in [0, 7, 8, 31, 63] {
+        var text = [UInt8](repeating: 0x30, count: 64)
+        text[location] = value
+        let expected = digit.map { digit in
+          String(repeating: "0", count: location) + String(digit, radix: 16)
+            + String(repeating: "0", count: 63 - location)
+        }
+        #expect(Digest(hexDigits: text)?.hex == expected, "byte \(value) at \(location)")
+      }
+    }
     #expect(Digest(hexDigits: Array(sum.uppercased().utf8)) == digest)
     for location in [0, 15, 16, 31, 32, 47, 48, 63] {
       for wrong in [0, 0x10, 0x2f, 0x3a, 0x40, 0x47, 0x60, 0x67, 0x80, 0xb0, 0xc1, 0xe1, 0xff] {

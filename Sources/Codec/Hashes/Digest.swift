@@ -39,7 +39,7 @@ public struct Digest: Hashable, Comparable, Sendable {
   /// It allocates nothing: directories with thousands of names are read with it.
   public init?(hexDigits digits: [UInt8]) {
     guard digits.count == 2 * Digest.byteCount else { return nil }
-    let digest = digits.withUnsafeBufferPointer { digits -> Digest? in
+    let digest = digits.withUnsafeBytes { digits -> Digest? in
       guard let a = Digest.word(digits, at: 0), let b = Digest.word(digits, at: 16),
         let c = Digest.word(digits, at: 32), let d = Digest.word(digits, at: 48)
       else { return nil }
@@ -50,16 +50,28 @@ public struct Digest: Hashable, Comparable, Sendable {
   }
 
   /// Returns the value of 16 digits.
-  private static func word(_ digits: UnsafeBufferPointer<UInt8>, at start: Int) -> UInt64? {
-    var word: UInt64 = 0
-    for i in start..<start + 16 {
-      let decimal = digits[i] &- 0x30
-      // Bit 0x20 distinguishes lower-case letters from capital ones.
-      let letter = (digits[i] | 0x20) &- 0x61
-      guard decimal < 10 || letter < 6 else { return nil }
-      word = word << 4 | UInt64(decimal < 10 ? decimal : letter + 10)
+  private static func word(_ digits: UnsafeRawBufferPointer, at start: Int) -> UInt64? {
+    guard let high = halfWord(digits, at: start), let low = halfWord(digits, at: start + 8) else {
+      return nil
     }
-    return word
+    return high << 32 | low
+  }
+
+  /// Returns the value of eight digits, all at once: a directory of packs has thousands of names.
+  private static func halfWord(_ digits: UnsafeRawBufferPointer, at start: Int) -> UInt64? {
+    func each(_ byte: UInt64) -> UInt64 { byte &* 0x0101_0101_0101_0101 }
+    let text = UInt64(littleEndian: digits.loadUnaligned(fromByteOffset: start, as: UInt64.self))
+    guard text & each(0x80) == 0 else { return nil }
+    // Bit 0x20 distinguishes lower-case letters from capital ones. No sum of two bytes exceeds a byte.
+    let lower = text | each(0x20)
+    let isDecimal = (text &+ each(0x80 - 0x30)) & ~(text &+ each(0x80 - 0x3a)) & each(0x80)
+    let isLetter = (lower &+ each(0x80 - 0x61)) & ~(lower &+ each(0x80 - 0x67)) & each(0x80)
+    guard isDecimal | isLetter == each(0x80) else { return nil }
+    let values = (text & each(0x0f)) &+ (isLetter >> 7) &* 9
+    // The first digit is in the lowest byte. Each second byte gets the value of two digits.
+    let pairs = values << 4 | values >> 8
+    return (pairs & 0xff) << 24 | (pairs >> 16 & 0xff) << 16 | (pairs >> 32 & 0xff) << 8
+      | (pairs >> 48 & 0xff)
   }
 
   private init(a: UInt64, b: UInt64, c: UInt64, d: UInt64) {
