@@ -47,6 +47,16 @@ enum EntryRecord {
   enum State: UInt8 {
     case node, unread, vanished, file, directory, excludedDirectory, unreadable, symlink
 
+    /// Returns the state of a complete entry.
+    init(of kind: FileKind) {
+      switch kind {
+      case .file: self = .file
+      case .directory: self = .directory
+      case .symlink: self = .symlink
+      case .characterDevice, .blockDevice, .fifo, .socket: self = .node
+      }
+    }
+
     init(_ content: borrowing ScannedContent) {
       switch content {
       case .node: self = .node

@@ -185,7 +185,11 @@ public final class StatCache: Sendable {
         // An equal ctime implies these, so a difference is a reason for doubt.
         && view.mode == stat.mode && view.uid == stat.uid && view.gid == stat.gid
         && view.statFlags == stat.flags && view.node == stat.node
+        && view.state == EntryRecord.State(of: kind)
     }
+
+    /// Returns whether a symbolic link has this target.
+    func hasTarget(_ target: [UInt8]) -> Bool { view.target.elementsEqual(target) }
 
     /// Returns whether invariant 1 of this file holds.
     func confirmsContent(of stat: FileStat) -> Bool {

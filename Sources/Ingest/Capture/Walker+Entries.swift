@@ -82,7 +82,10 @@ extension Walker {
     if stat.kind == .symlink {
       entry.content = .symlink(try fileSystem.readLink(at: descriptor.raw, entry.name))
     }
-    let isUpToDate = match?.isUpToDate(with: stat) ?? false
+    var isUpToDate = match?.isUpToDate(with: stat) ?? false
+    if case .symlink(let target) = entry.content, match?.hasTarget(target) == false {
+      isUpToDate = false
+    }
     if isUpToDate, let match {
       entry.isCached = true
       entry.xattrs = match.xattrs
