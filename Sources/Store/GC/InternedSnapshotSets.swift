@@ -1,37 +1,39 @@
 // Interned sets of snapshots: each set is stored once under a number. Histories that change slowly have few
 // sets, however many objects there are.
+//
+// A set is a list of ranges, because a file belongs to snapshots that follow each other: one range, or a few for a file
+// that several images have. As bits, the sets of 5,000 snapshots took 100 MB.
 
 /// Holds numbered sets of small numbers. Set 0 is the empty set.
 struct InternedSnapshotSets {
-  private var sets: [[UInt64]] = [[]]
-  private var numbers: [[UInt64]: UInt32] = [[]: 0]
+  /// Ranges that neither overlap nor touch, ascending: first member, first number behind, and so on.
+  private typealias Bounds = [UInt32]
+
+  private var sets: [Bounds] = [[]]
+  private var numbers: [Bounds: UInt32] = [[]: 0]
   private var unions: [UInt64: UInt32] = [:]
 
   var count: Int { sets.count }
 
   /// Returns the set with one member.
   mutating func single(_ member: Int) -> UInt32 {
-    var words = [UInt64](repeating: 0, count: member / 64 + 1)
-    words[member / 64] = 1 << UInt64(member % 64)
-    return number(words)
+    number([UInt32(member), UInt32(member) + 1])
   }
 
   /// Returns the set with some members.
   mutating func set(of members: [Int]) -> UInt32 {
-    guard let last = members.max() else { return 0 }
-    var words = [UInt64](repeating: 0, count: last / 64 + 1)
-    for member in members { words[member / 64] |= 1 << UInt64(member % 64) }
-    return number(words)
+    var bounds: Bounds = []
+    for member in members.sorted() {
+      InternedSnapshotSets.append(UInt32(member), UInt32(member) + 1, to: &bounds)
+    }
+    return number(bounds)
   }
 
   /// Calls `body` with each member of a set.
   func forEachMember(of set: Int, _ body: (Int) -> Void) {
-    for (i, word) in sets[set].enumerated() {
-      var rest = word
-      while rest != 0 {
-        body(i * 64 + rest.trailingZeroBitCount)
-        rest &= rest - 1
-      }
+    let bounds = sets[set]
+    for i in stride(from: 0, to: bounds.count, by: 2) {
+      for member in bounds[i]..<bounds[i + 1] { body(Int(member)) }
     }
   }
 
@@ -42,31 +44,60 @@ struct InternedSnapshotSets {
     let key = UInt64(min(a, b)) << 32 | UInt64(max(a, b))
     if let known = unions[key] { return known }
     let (x, y) = (sets[Int(a)], sets[Int(b)])
-    let words = (0..<max(x.count, y.count)).map {
-      (x.indices.contains($0) ? x[$0] : 0) | (y.indices.contains($0) ? y[$0] : 0)
+    var bounds: Bounds = []
+    bounds.reserveCapacity(x.count + y.count)
+    var (i, j) = (0, 0)
+    while i < x.count || j < y.count {
+      if j == y.count || i < x.count && x[i] <= y[j] {
+        InternedSnapshotSets.append(x[i], x[i + 1], to: &bounds)
+        i += 2
+      } else {
+        InternedSnapshotSets.append(y[j], y[j + 1], to: &bounds)
+        j += 2
+      }
     }
-    let result = number(words)
+    let result = number(bounds)
     unions[key] = result
     return result
   }
 
-  private mutating func number(_ words: [UInt64]) -> UInt32 {
-    if let known = numbers[words] { return known }
+  /// Appends a range that does not begin before the last one.
+  private static func append(_ lower: UInt32, _ upper: UInt32, to bounds: inout Bounds) {
+    if let last = bounds.last, lower <= last {
+      bounds[bounds.count - 1] = max(last, upper)
+    } else {
+      bounds.append(lower)
+      bounds.append(upper)
+    }
+  }
+
+  private mutating func number(_ bounds: Bounds) -> UInt32 {
+    if let known = numbers[bounds] { return known }
     let new = UInt32(sets.count)
-    sets.append(words)
-    numbers[words] = new
+    sets.append(bounds)
+    numbers[bounds] = new
     return new
   }
 
   /// Returns true if every member of the set is in `members`.
   func isSubset(_ set: Int, of members: UInt32) -> Bool {
-    let other = sets[Int(members)]
-    return sets[set].enumerated().allSatisfy { i, word in
-      word & ~(i < other.count ? other[i] : 0) == 0
+    let (bounds, other) = (sets[set], sets[Int(members)])
+    var j = 0
+    for i in stride(from: 0, to: bounds.count, by: 2) {
+      while j < other.count, other[j + 1] < bounds[i + 1] { j += 2 }
+      guard j < other.count, other[j] <= bounds[i] else { return false }
     }
+    return true
   }
 
+  /// Returns true if a member of the set is in `members`.
   func intersects(_ set: Int, _ members: UInt32) -> Bool {
-    zip(sets[set], sets[Int(members)]).contains { $0 & $1 != 0 }
+    let (x, y) = (sets[set], sets[Int(members)])
+    var (i, j) = (0, 0)
+    while i < x.count, j < y.count {
+      if x[i] < y[j + 1], y[j] < x[i + 1] { return true }
+      if x[i + 1] <= y[j + 1] { i += 2 } else { j += 2 }
+    }
+    return false
   }
 }
