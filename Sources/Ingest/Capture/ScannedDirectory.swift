@@ -254,14 +254,15 @@ final class ScannedDirectory: @unchecked Sendable {  // written by one thread at
   /// Replaces entries that are not directories.
   /// - Throws: `StoreError` if the stat cache cannot be read again.
   func replace(_ changes: [(index: Int, entry: ScannedEntry)]) throws {
+    if changes.isEmpty { return }
     var rest = changes
     if case .packed(var packed, let directories) = storage {
       // Without a second reference the bytes are changed in place.
       storage = .array([])
       rest = changes.filter { !packed.replace($0.index, with: $0.entry) }
       storage = .packed(packed, directories: directories)
+      invalidateSummary()
     }
-    invalidateSummary()
     if rest.isEmpty { return }
     try update { entries in
       for (index, entry) in rest { entries[index] = entry }
