@@ -34,7 +34,8 @@ enum EntryRecord {
     static let untrustedAttributes = Flags(rawValue: 64)
     static let covered = Flags(rawValue: 128)
     static let cached = Flags(rawValue: 256)
-    static let reportsFlags = Flags(rawValue: 512)
+    /// `statx` reported the flags of the inode.
+    static let reportsAll = Flags(rawValue: 512)
     static let mountRoot = Flags(rawValue: 1024)
     /// The mount differs from that of the directory's first entry.
     static let otherMount = Flags(rawValue: 2048)
@@ -159,7 +160,7 @@ enum EntryRecord {
     if entry.stat.device != defaults.device { flags.insert(.otherDevice) }
     if entry.isCovered { flags.insert(.covered) }
     if entry.isCached { flags.insert(.cached) }
-    if entry.stat.reportsFlags { flags.insert(.reportsFlags) }
+    if entry.stat.reportsFlags { flags.insert(.reportsAll) }
     if entry.stat.isMountRoot { flags.insert(.mountRoot) }
     if entry.stat.node != .none { flags.insert(.node) }
     if entry.stat.mountID == nil {
@@ -302,21 +303,24 @@ struct EntryView {
     guard flags.contains(.child), kind == .directory else { return nil }
     let offset = EntryRecord.optionalEnd(flags)
     return EntryRecord.Child(
-      ids: Tree.IDs(tree: Digest(loading: base + offset), times: Digest(loading: base + offset + 32)),
+      ids: Tree.IDs(
+        tree: Digest(loading: base + offset), times: Digest(loading: base + offset + 32)),
       offset: load(offset + 64), lengthBytes: load(offset + 72))
   }
 
-  func device(_ defaults: EntryRecord.Defaults) -> UInt64 { 
+  func device(_ defaults: EntryRecord.Defaults) -> UInt64 {
     word(.otherDevice, behind: .node) ?? defaults.device
   }
 
   func stat(_ defaults: EntryRecord.Defaults) -> FileStat {
     FileStat(
-      device: device(defaults), inode: inode, kind: kind, mode: mode, uid: uid, gid: gid, size: size,
+      device: device(defaults), inode: inode, kind: kind, mode: mode, uid: uid, gid: gid,
+      size: size,
       links: links, node: node, modified: modified, changed: changed,
       isMountRoot: flags.contains(.mountRoot),
-      mountID: flags.contains(.noMount) ? nil : word(.otherMount, behind: [.node, .otherDevice]) ?? defaults.mountID,
-      flags: statFlags, reportsFlags: flags.contains(.reportsFlags))
+      mountID: flags.contains(.noMount)
+        ? nil : word(.otherMount, behind: [.node, .otherDevice]) ?? defaults.mountID,
+      flags: statFlags, reportsFlags: flags.contains(.reportsAll))
   }
 
   /// Returns the entry.

@@ -302,5 +302,7 @@ final class ScannedDirectory: @unchecked Sendable {  // written by one thread at
 }
 
 extension ScannedContent {
-  var directory: ScannedDirectory? { if case .directory(let directory) = self { directory } else { nil } }
+  var directory: ScannedDirectory? {
+    if case .directory(let directory) = self { directory } else { nil }
+  }
 }

@@ -63,14 +63,14 @@ extension StatCache {
     }
 
     /// Appends a directory and everything below it.
-    /// - Returns: the place of its record.
+    /// - Returns: the location of its record.
     /// - Throws: `SystemError`; `StoreError` if the directory's entries cannot be read again.
     mutating func add(_ directory: ScannedDirectory) throws -> (offset: UInt64, bytes: UInt64) {
-      var places: [(offset: UInt64, bytes: UInt64)] = []
+      var locations: [(offset: UInt64, bytes: UInt64)] = []
       let children = directory.summary.directories
-      places.reserveCapacity(children.count)
-      for child in children { places.append(try add(child)) }
-      var next = places.makeIterator()
+      locations.reserveCapacity(children.count)
+      for child in children { locations.append(try add(child)) }
+      var next = locations.makeIterator()
       var defaults: EntryRecord.Defaults?
       var count: UInt32 = 0
       let start = buffer.count
@@ -79,8 +79,10 @@ extension StatCache {
         let known = defaults ?? EntryRecord.Defaults(device: entry.stat.device)
         defaults = known
         var child: EntryRecord.Child?
-        if case .directory(let below) = entry.content, let place = next.next(), let ids = below.ids {
-          child = EntryRecord.Child(ids: ids, offset: place.offset, lengthBytes: place.bytes)
+        if case .directory(let below) = entry.content, let location = next.next(),
+          let ids = below.ids
+        {
+          child = EntryRecord.Child(ids: ids, offset: location.offset, lengthBytes: location.bytes)
         }
         add(entry, child, known)
         count += 1
@@ -92,10 +94,10 @@ extension StatCache {
       }
       let crc = buffer.withUnsafeBytes { CRC32.of(UnsafeRawBufferPointer(rebasing: $0[start...])) }
       withUnsafeBytes(of: crc.littleEndian) { buffer.append(contentsOf: $0) }
-      let place = (offset: offset, bytes: UInt64(buffer.count - start))
-      offset += place.bytes
+      let location = (offset: offset, bytes: UInt64(buffer.count - start))
+      offset += location.bytes
       if buffer.count >= Writer.bufferBytes { try flush() }
-      return place
+      return location
     }
 
     private mutating func flush() throws(SystemError) {

@@ -99,11 +99,7 @@ public struct DiskUse: Sendable {
     (self.survey, self.usages, self.store, self.setBytes) = (survey, usages, store, setBytes)
     self.setPacks = setPacks
     setsInUse = setBytes.indices.filter { $0 > 0 && setBytes[$0] > 0 }
-    var memberBytes = [UInt64](repeating: 0, count: names.count)
-    for set in setsInUse {
-      walk.sets.forEachMember(of: set) { memberBytes[$0] += setBytes[set] }
-    }
-    self.memberBytes = memberBytes
+    memberBytes = walk.sets.sums(of: setBytes, in: setsInUse, members: names.count)
     packCount = survey.packs.count
     packBytes = survey.packs.reduce(0) { $0 + $1.sizeBytes }
     refBytes = sizes.reduce(0, +)

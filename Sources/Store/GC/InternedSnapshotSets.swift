@@ -29,12 +29,20 @@ struct InternedSnapshotSets {
     return number(bounds)
   }
 
-  /// Calls `body` with each member of a set.
-  func forEachMember(of set: Int, _ body: (Int) -> Void) {
-    let bounds = sets[set]
-    for i in stride(from: 0, to: bounds.count, by: 2) {
-      for member in bounds[i]..<bounds[i + 1] { body(Int(member)) }
+  /// Returns for each member the sum of the values of the sets that it is in.
+  /// - Parameters:
+  ///   - values: a value for each set.
+  ///   - sets: the sets that count.
+  ///   - count: the number of members.
+  func sums(of values: [UInt64], in sets: [Int], members count: Int) -> [UInt64] {
+    var sums = [UInt64](repeating: 0, count: count)
+    for set in sets {
+      let bounds = self.sets[set]
+      for i in stride(from: 0, to: bounds.count, by: 2) {
+        for member in bounds[i]..<bounds[i + 1] { sums[Int(member)] += values[set] }
+      }
     }
+    return sums
   }
 
   /// Returns the union of two sets.

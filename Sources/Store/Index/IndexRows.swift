@@ -167,7 +167,8 @@ struct IndexRows {
         var start = 0
         for (index, object) in frame.objects.enumerated() {
           // A frame has at most 16 MiB, and a pack far fewer frames than fit into a file.
-          rows.append((UInt32(clamping: frameIndex), UInt32(clamping: index), UInt32(clamping: start)))
+          rows.append(
+            (UInt32(clamping: frameIndex), UInt32(clamping: index), UInt32(clamping: start)))
           start += object.length
         }
       }

@@ -121,7 +121,8 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   }
 
   /// Checks an entry and everything below it; false if something is damaged or missing.
-  private func check(_ entry: Entry, _ snapshot: String, _ path: @autoclosure () -> [UInt8]) -> Bool {
+  private func check(_ entry: Entry, _ snapshot: String, _ path: @autoclosure () -> [UInt8]) -> Bool
+  {
     progress.add(items: 1)
     // Most entries are files of one chunk. No path is made for them.
     if entry.xattrs == nil, entry.holes == nil {
