@@ -19,9 +19,19 @@ final class RefListings: Sendable {
     let highest: Int
 
     init(_ names: [[UInt8]]) {
-      numbers = names.compactMap { RefLog.number($0) }.sorted()
-      let others = names.compactMap { RefLog.removedNumber($0) ?? RefLog.lostNumber($0) }
-      highest = max(numbers.last ?? 0, others.max() ?? 0)
+      var numbers: [Int] = []
+      numbers.reserveCapacity(names.count)
+      var highest = 0
+      for name in names {
+        if let number = RefLog.number(name) {
+          numbers.append(number)
+        } else if let number = RefLog.removedNumber(name) ?? RefLog.lostNumber(name) {
+          highest = max(highest, number)
+        }
+      }
+      numbers.sort()
+      self.numbers = numbers
+      self.highest = max(highest, numbers.last ?? 0)
     }
   }
 
