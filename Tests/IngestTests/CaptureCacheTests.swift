@@ -59,7 +59,8 @@ import Testing
   }
 
   @Test func `an unchanged tree is not read and has the same ids`() throws {
-    let (result, entry) = try capture(using: try #require(cache))
+    let saved = try #require(cache)
+    let (result, entry) = try capture(using: saved)
     #expect(result.readFiles == 0 && result.readBytes == 0)
     let fresh = try capture()
     #expect(entry == fresh.entry && fresh.result.readFiles > 1500)
