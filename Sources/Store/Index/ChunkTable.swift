@@ -44,6 +44,14 @@ struct ChunkTable {
     count += 1
   }
 
+  /// Makes the table lack a chunk, so that it must be looked up.
+  mutating func exclude(_ id: Digest) {
+    let key = Digest128(id)
+    if key == .free { return }
+    let i = slot(key)
+    if keys[i] == key { lengths[i] = ChunkTable.unknown }
+  }
+
   private func slot(_ key: Digest128) -> Int {
     var i = homeSlot(key.word, keys.count)
     while keys[i] != .free, keys[i] != key { i = i + 1 == keys.count ? 0 : i + 1 }

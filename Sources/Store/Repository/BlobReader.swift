@@ -15,7 +15,7 @@ extension ObjectStore {
   /// - Throws: `missing`, `damaged`.
   public func parts(of blob: Digest, sizeBytes: UInt64) throws(StoreError) -> BlobParts {
     if sizeBytes == 0 { return BlobParts(ChunkList()) }
-    if sizeBytes <= UInt64(Chunker.maxBytes), try holds(.chunk, blob) {
+    if sizeBytes <= UInt64(Chunker.maxBytes), try hasReadableChunk(blob) {
       var recipe = ChunkList()
       recipe.append(blob, lengthBytes: Int(sizeBytes))
       return BlobParts(recipe)
@@ -38,6 +38,16 @@ extension ObjectStore {
       if let chunks = try chunkList(of: blob, insteadOf: recipe) { return BlobParts(chunks) }
       return BlobParts(try reconstructedBlob(blob, recipe))
     }
+  }
+
+  /// Returns true if a chunk is there with everything that it is based on. The remains of an unneeded snapshot may lack
+  /// their base, and another form of the blob may be there.
+  private func hasReadableChunk(_ chunk: Digest) throws(StoreError) -> Bool {
+    guard let location = try index.location(.chunk, chunk) else { return try holds(.chunk, chunk) }
+    if location.depth == 0 { return true }
+    return try index.missingBase(of: location) { (base) throws(StoreError) in
+      try index.location(.chunk, base.id)
+    } == nil
   }
 
   /// Returns the chunk list of a blob whose reconstruction is unusable; nil if there is no list or no need

@@ -25,6 +25,9 @@ public final class UnlockedStore: Sendable {
   ) throws(StoreError) {
     layout = try Layout.openUnlocked(fileSystem, path: path, owner: owner)
     packs = PackReader(layout)
+    packs.setBaseLocator { [weak self] chunk throws(StoreError) in
+      try self?.location(.chunk, chunk)
+    }
   }
 
   /// Returns the refs of the store.

@@ -64,6 +64,8 @@ extension ObjectStore {
       // The index may have been rebuilt without the damaged packs.
       chunks = run.hasDamage ? ChunkTable() : try index.checkedChunks()
     }
+    for chunk in try run.checkBases() { chunks.exclude(chunk) }
+    try run.dropHealedObjects()
     try withReadTransaction { try run.checkSnapshots(chunks) }
     try run.checkMarks()
     try run.checkSignatureFiles()
@@ -86,7 +88,6 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   /// The chunks that are known to exist; none if an object is damaged.
   private var chunks = ChunkTable()
   private var goodObjects: Set<ObjectName> = []
-  private var completeBases: Set<FrameAddress> = []
   private var reconstructionDepth = 0
   private var largeBlobs: [Digest: (sizeBytes: UInt64, snapshot: String, path: [UInt8])] = [:]
   private var problemIndex: [String: Int] = [:]
@@ -207,10 +208,6 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
         if let frame = self.damaged.withLock({ $0[chunk] }) {
           throw StoreError.damaged("chunk \(id)", "is damaged in \(frame)")
         }
-        if let missing = try self.missingBase(of: location) {
-          throw StoreError.missing(
-            "chunk \(id)", "is based on chunk \(missing.id), which no pack contains")
-        }
         self.goodObjects.insert(chunk)
       }
     }
@@ -219,16 +216,6 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
     if parts > 1 || reconstruction != nil { largeBlobs[blob] = (sizeBytes, snapshot, path) }
     goodObjects.insert(name)
     return true
-  }
-
-  /// Returns a chunk that an object is based on and that no pack contains; nil if there is none.
-  private func missingBase(of location: ObjectLocation) throws(StoreError) -> FrameBase.Chunk? {
-    if completeBases.contains(location.address) { return nil }
-    let missing = try store.index.missingBase(of: location) { (chunk) throws(StoreError) in
-      try self.store.index.location(.chunk, chunk.id)
-    }
-    if missing == nil, location.depth > 0 { completeBases.insert(location.address) }
-    return missing
   }
 
   /// Checks the dependencies of a reconstruction, and whether its encoder is available.
