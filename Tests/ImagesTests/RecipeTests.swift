@@ -377,13 +377,13 @@ private func python(_ level: Int) -> String {
 
 /// A reencoder with another version of zlib.
 private struct OtherReencoder: StreamReencoder {
-  func fingerprint(of encoder: DeflateMethod.Encoder) -> String { "zlib 9.9 0123456789abcdef" }
+  func fingerprint(of encoder: StreamMethod.Encoder) -> String { "zlib 9.9 0123456789abcdef" }
 
   func replay(
-    _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
+    _ run: StreamPlan.Run, _ method: StreamMethod, _ bytes: UnsafeRawBufferPointer,
     history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
   ) throws -> Int {
-    let count = try DeflateReencoderPool.shared.replay(
+    let count = try RunEncoderPool.shared.replay(
       run, method, bytes, history: history, isLast: isLast, into: target)
     if count > 40 { target[40] ^= 1 }
     return count

@@ -8,10 +8,10 @@ import Testing
 
 private func digest(_ n: UInt64) -> Digest { SHA256.digest(of: Array("\(n)".utf8)) }
 
-private func deflatePlan() -> DeflatePlan {
-  let stream = DeflatePlan.Stream(
+private func deflatePlan() -> StreamPlan {
+  let stream = StreamPlan.Stream(
     inner: digest(1), innerBytes: 300_000,
-    methods: [.pigz(level: 6), .zlib(level: 1, memoryLevel: 9), DeflateMethod(.stored, level: 0)],
+    methods: [.pigz(level: 6), .zlib(level: 1, memoryLevel: 9), StreamMethod(.stored, level: 0)],
     runs: [
       .init(
         plain: 0..<131072, encoded: 0..<4000, carry: .none, crc: 77,
@@ -20,10 +20,10 @@ private func deflatePlan() -> DeflatePlan {
         plain: 131072..<300_000, encoded: 4000..<4900,
         carry: .init(bits: 3, value: 5), crc: 78, method: 1),
     ])
-  return DeflatePlan(
+  return StreamPlan(
     fingerprints: ["zlib 1.2.13 00ff"],
     spans: [
-      .literal([1, 2, 3]), .deflated(stream), .literal(Array(repeating: 9, count: 8)),
+      .literal([1, 2, 3]), .encoded(stream), .literal(Array(repeating: 9, count: 8)),
       .blob(digest(2), sizeBytes: 100_000),
     ])
 }
@@ -43,12 +43,12 @@ private func archivePlan(_ random: inout SplitMix64, records: Int) throws -> [UI
 @Suite struct ReconstructionPlanTests {
   @Test func `a plan of streams decodes to the encoded plan`() throws {
     let plan = deflatePlan()
-    guard case .deflated(let read) = try ReconstructionPlan.decode(plan.encode()) else {
+    guard case .streams(let read) = try ReconstructionPlan.decode(plan.encode()) else {
       throw TestFailure("another kind of plan")
     }
     #expect(read == plan)
     #expect(read.sizeBytes == 3 + 4900 + 8 + 100_000)
-    #expect(try ReconstructionPlan.deflated(read).references().map(\.id) == [digest(1), digest(2)])
+    #expect(try ReconstructionPlan.streams(read).references().map(\.id) == [digest(1), digest(2)])
   }
 
   @Test(arguments: seeds)
@@ -92,7 +92,7 @@ private func archivePlan(_ random: inout SplitMix64, records: Int) throws -> [UI
     func blob(_ n: UInt64, over other: UInt64) -> PlannedBlob {
       PlannedBlob(
         digest(n),
-        .deflated(DeflatePlan(fingerprints: [], spans: [.blob(digest(other), sizeBytes: 2 << 20)])))
+        .deflated(StreamPlan(fingerprints: [], spans: [.blob(digest(other), sizeBytes: 2 << 20)])))
     }
     #expect(try blob(1, over: 1).dependsOnItself(over: [], in: store))
     #expect(

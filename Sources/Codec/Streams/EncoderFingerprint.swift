@@ -9,16 +9,17 @@ import CZlib
 /// Computes the fingerprints of the deflate encoders.
 public enum EncoderFingerprint {
   /// Returns the fingerprint of the encoders of one library, such as "zlib 1.2.13 5f2d…".
-  public static func of(_ encoder: DeflateMethod.Encoder) -> String {
+  public static func of(_ encoder: StreamMethod.Encoder) -> String {
     switch encoder {
     case .zlib: zlib
     case .libdeflate: libdeflate
     case .stored: "stored"
+    case .gnuGzip: gnuGzip
     }
   }
 
   private static let zlib: String = {
-    let levels: [DeflateMethod] =
+    let levels: [StreamMethod] =
       (1...9).map { .zlib(level: $0, memoryLevel: 8) }
       + [
         .zlib(level: 6, memoryLevel: 9), .zlib(level: 6, memoryLevel: 8, strategy: 2),
@@ -27,14 +28,17 @@ public enum EncoderFingerprint {
     return "zlib \(String(cString: zlibVersion())) \(digest(of: levels))"
   }()
 
-  private static let libdeflate =
-    SegmentDeflater.fingerprint(level: 5) + " " + digest(of: [DeflateMethod(.libdeflate, level: 5)])
+  /// The encoder is part of this program: its output changes only if it has a defect.
+  private static let gnuGzip = "gzip " + digest(of: (1...9).map { .gnuGzip(level: $0) })
 
-  private static func digest(of methods: [DeflateMethod]) -> String {
+  private static let libdeflate =
+    SegmentDeflater.fingerprint(level: 5) + " " + digest(of: [StreamMethod(.libdeflate, level: 5)])
+
+  private static func digest(of methods: [StreamMethod]) -> String {
     var hash = SHA256()
     sample.withUnsafeBytes { plain in
       for method in methods {
-        var reencoder = DeflateReencoder(method)
+        var reencoder = RunEncoder(method)
         try? reencoder.replay(
           plain, history: 0, plainBytes: plain.count, carry: .none, isLast: true
         ) { hash.update($0) }

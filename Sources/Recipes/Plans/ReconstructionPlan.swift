@@ -12,17 +12,17 @@ import Store
 /// Describes how a blob is rebuilt.
 public enum ReconstructionPlan: Sendable {
   /// A file of deflate streams.
-  case deflated(DeflatePlan)
+  case streams(StreamPlan)
   /// An archive.
   case archive(ArchivePlan)
 
-  static let deflatedTag: UInt8 = 1
+  static let streamsTag: UInt8 = 1
   static let archiveTag: UInt8 = 2
 
   /// Returns the size of the blob that the plan rebuilds, in bytes.
   public var sizeBytes: UInt64 {
     switch self {
-    case .deflated(let plan): plan.sizeBytes
+    case .streams(let plan): plan.sizeBytes
     case .archive(let plan): plan.sizeBytes
     }
   }
@@ -31,7 +31,7 @@ public enum ReconstructionPlan: Sendable {
   /// - Throws: `corrupt` for another kind or invalid contents; `overLimit`; `truncated`.
   public static func decode(_ bytes: [UInt8]) throws(CodecError) -> ReconstructionPlan {
     switch bytes.first {
-    case deflatedTag: return .deflated(try DeflatePlan.decode(bytes))
+    case streamsTag: return .streams(try StreamPlan.decode(bytes))
     case archiveTag: return .archive(try ArchivePlan.decode(bytes))
     default: throw .corrupt("the plan has an unknown kind")
     }
@@ -40,12 +40,12 @@ public enum ReconstructionPlan: Sendable {
   /// Returns the blobs that the plan reads, with their sizes. A blob may occur more than once.
   public func references() throws(StoreError) -> [(id: Digest, sizeBytes: UInt64)] {
     switch self {
-    case .deflated(let plan):
+    case .streams(let plan):
       return plan.spans.compactMap { span in
         switch span {
         case .literal: nil
         case .blob(let id, let size): (id, size)
-        case .deflated(let stream): (stream.inner, stream.innerBytes)
+        case .encoded(let stream): (stream.inner, stream.innerBytes)
         }
       }
     case .archive(let plan):

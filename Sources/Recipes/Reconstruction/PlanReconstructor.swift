@@ -8,7 +8,7 @@ public struct PlanReconstructor: BlobReconstructor {
   private let reencoder: any StreamReencoder
 
   /// Creates a reconstructor; `reencoder` repeats deflate streams.
-  public init(reencoder: any StreamReencoder = DeflateReencoderPool.shared) {
+  public init(reencoder: any StreamReencoder = RunEncoderPool.shared) {
     self.reencoder = reencoder
   }
 

@@ -10,7 +10,7 @@ import Store
 extension PlannedBlob {
   /// Fills memory with encoded bytes of a stream.
   func encode(
-    _ stream: DeflatePlan.Stream, _ request: FillRequest, _ plan: DeflatePlan
+    _ stream: StreamPlan.Stream, _ request: FillRequest, _ plan: StreamPlan
   ) throws {
     let (offset, limit) = (request.offset, request.end)
     var first = stream.runs.partitioningIndex { $0.offset + UInt64($0.sizeBytes) > offset }
@@ -28,8 +28,8 @@ extension PlannedBlob {
 
   /// Encodes a group of runs and copies the requested bytes.
   private func encodeGroup(
-    _ stream: DeflatePlan.Stream, _ group: ClosedRange<Int>, _ request: FillRequest,
-    _ plan: DeflatePlan
+    _ stream: StreamPlan.Stream, _ group: ClosedRange<Int>, _ request: FillRequest,
+    _ plan: StreamPlan
   ) throws {
     let runs = stream.runs[group]
     var from = stream.innerBytes
@@ -37,7 +37,7 @@ extension PlannedBlob {
     for run in runs {
       let method = stream.methods[run.method]
       let plainEnd = run.plainOffset + UInt64(run.plainBytes)
-      from = min(from, run.plainOffset - min(run.plainOffset, UInt64(method.historyBytes)))
+      from = min(from, run.plainOffset - method.historyBytes(before: run.plainOffset))
       to = max(to, min(stream.innerBytes, plainEnd + UInt64(method.lookaheadBytes)))
     }
     let plain = UnsafeMutableRawBufferPointer.allocate(
@@ -53,7 +53,7 @@ extension PlannedBlob {
     }
     for (index, run) in zip(group, runs) {
       let method = stream.methods[run.method]
-      let history = min(run.plainOffset, UInt64(method.historyBytes))
+      let history = method.historyBytes(before: run.plainOffset)
       let plainEnd = min(
         stream.innerBytes,
         run.plainOffset + UInt64(run.plainBytes) + UInt64(method.lookaheadBytes))
@@ -77,7 +77,7 @@ extension PlannedBlob {
   }
 
   private func encoderMismatchError(
-    _ plan: DeflatePlan, _ method: DeflateMethod
+    _ plan: StreamPlan, _ method: StreamMethod
   ) -> StoreError {
     let own = reencoder.fingerprint(of: method.encoder)
     let reason =
@@ -93,9 +93,9 @@ extension PlannedBlob {
   }
 
   public var encoderMismatch: String? {
-    guard case .deflated(let plan) = plan else { return nil }
-    var encoders: Set<DeflateMethod.Encoder> = []
-    for case .deflated(let stream) in plan.spans {
+    guard case .streams(let plan) = plan else { return nil }
+    var encoders: Set<StreamMethod.Encoder> = []
+    for case .encoded(let stream) in plan.spans {
       encoders.formUnion(stream.methods.map(\.encoder))
     }
     // Stored blocks are copies that every encoder makes alike, so a plan names no encoder for them.

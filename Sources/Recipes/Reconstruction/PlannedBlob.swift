@@ -35,7 +35,7 @@ public final class PlannedBlob: ReconstructedBlob {
   ///   - reencoder: repeats deflate streams.
   public init(
     _ id: Digest, _ plan: ReconstructionPlan, over: [PlannedBlob] = [],
-    reencoder: any StreamReencoder = DeflateReencoderPool.shared
+    reencoder: any StreamReencoder = RunEncoderPool.shared
   ) {
     self.id = id
     self.plan = plan
@@ -47,7 +47,7 @@ public final class PlannedBlob: ReconstructedBlob {
   // MARK: Parts
 
   private static func starts(of plan: ReconstructionPlan) -> [UInt64] {
-    guard case .deflated(let plan) = plan else { return [] }
+    guard case .streams(let plan) = plan else { return [] }
     var starts: [UInt64] = [0]
     var position: UInt64 = 0
     func cut(at offset: UInt64) {
@@ -60,7 +60,7 @@ public final class PlannedBlob: ReconstructedBlob {
         for offset in stride(from: partBytes, to: size, by: Int(partBytes)) {
           cut(at: position + offset)
         }
-      case .deflated(let stream):
+      case .encoded(let stream):
         var plain: UInt64 = 0
         for run in stream.runs {
           plain += UInt64(run.plainBytes)
@@ -135,11 +135,11 @@ public final class PlannedBlob: ReconstructedBlob {
     let request = FillRequest(target: target, offset: offset, store: store, depth: depth)
     switch plan {
     case .archive(let plan): try fill(request, plan)
-    case .deflated(let plan): try fill(request, plan)
+    case .streams(let plan): try fill(request, plan)
     }
   }
 
-  private func fill(_ request: FillRequest, _ plan: DeflatePlan) throws {
+  private func fill(_ request: FillRequest, _ plan: StreamPlan) throws {
     var position: UInt64 = 0
     for span in plan.spans {
       let start = position
@@ -148,7 +148,7 @@ public final class PlannedBlob: ReconstructedBlob {
       switch span {
       case .literal(let bytes): part.copy(from: bytes)
       case .blob(let id, let size): try part.fill(from: id, sizeBytes: size)
-      case .deflated(let stream): try encode(stream, part, plan)
+      case .encoded(let stream): try encode(stream, part, plan)
       }
     }
   }

@@ -1,21 +1,20 @@
 // Detects the encoder of a deflate stream: re-encodes its first megabytes with every known method
 // until one gives the same bytes.
 //
-// It recognizes three kinds of encoders: pigz (levels 1 to 9, any number of threads, -b, -i),
-// programs that call zlib once per stream (Python, Perl, Java …), and imgstore's own segments. It
-// does not recognize GNU gzip, whose deflate is older than zlib's and splits blocks differently
-// (docs/decisions/0051-packed-image-recipes.md).
+// It recognizes four kinds of encoders: pigz (levels 1 to 9, any number of threads, -b, -i),
+// programs that call zlib once per stream (Python, Perl, Java …), GNU gzip, whose deflate is older
+// than zlib's and splits blocks differently, and imgstore's own segments.
 
 import Codec
 
 /// The structure of a stream, and the method of each part.
 enum StreamLayout: Sendable, Equatable {
   /// pigz's output: block boundaries at regular plain offsets.
-  case joined(DeflateMethod)
-  /// One zlib stream.
-  case continuous(DeflateMethod)
+  case joined(StreamMethod)
+  /// One stream of zlib or GNU gzip.
+  case continuous(StreamMethod)
   /// Segments that end with an empty stored block; some are stored blocks.
-  case segments(DeflateMethod)
+  case segments(StreamMethod)
 
   /// Whether runs start at points that were found by trial and may fail later.
   var mayFailAtRestarts: Bool {
@@ -101,7 +100,7 @@ struct EncoderDetector {
     if let block = blockBytes() {
       for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] as [UInt8] {
         for method in [
-          DeflateMethod.pigz(level: level, blockBytes: block),
+          StreamMethod.pigz(level: level, blockBytes: block),
           .pigz(level: level, blockBytes: block, isSingle: true),
           .pigz(level: level, blockBytes: block, isIndependent: true),
         ] where method.isPossible {
@@ -115,15 +114,19 @@ struct EncoderDetector {
     for strategy in [0, 1, 2, 3, 4] as [UInt8] {
       for memory in [8, 9] as [UInt8] {
         for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] as [UInt8] {
-          let method = DeflateMethod.zlib(level: level, memoryLevel: memory, strategy: strategy)
+          let method = StreamMethod.zlib(level: level, memoryLevel: memory, strategy: strategy)
           if try isContinuous(method, last) { matches.append(.continuous(method)) }
         }
+      }
+      for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] as [UInt8] where strategy == 0 && matches.isEmpty {
+        let method = StreamMethod.gnuGzip(level: level)
+        if try isContinuous(method, last) { matches.append(.continuous(method)) }
       }
       if !matches.isEmpty { return matches }
     }
     for level in [5, 6, 4, 7, 8, 9, 3, 2, 1, 10, 11, 12] as [UInt8] {
-      if try isSegmented(DeflateMethod(.libdeflate, level: level)) {
-        return [.segments(DeflateMethod(.libdeflate, level: level))]
+      if try isSegmented(StreamMethod(.libdeflate, level: level)) {
+        return [.segments(StreamMethod(.libdeflate, level: level))]
       }
     }
     return []
@@ -136,15 +139,15 @@ struct EncoderDetector {
   private func blockBytes() -> Int? {
     sample.boundaries.first {
       $0.plainOffset >= 32 << 10 && $0.plainOffset % 1024 == 0 && $0.bitOffset % 8 == 0
-        && DeflateMethod.blockSizes.contains(Int(clamping: $0.plainOffset))
+        && StreamMethod.blockSizes.contains(Int(clamping: $0.plainOffset))
     }.flatMap { first in
       // A stream of one block has no boundary; its end does not count.
       sample.isWhole && first == sample.boundaries.last ? nil : Int(first.plainOffset)
     }
   }
 
-  private func isJoined(_ method: DeflateMethod) throws -> Bool {
-    var reencoder = DeflateReencoder(method)
+  private func isJoined(_ method: StreamMethod) throws -> Bool {
+    var reencoder = RunEncoder(method)
     var start = sample.boundaries[0]
     var end = start
     while let next = sample.boundaries.last(where: {
@@ -165,9 +168,9 @@ struct EncoderDetector {
   }
 
   private func isContinuous(
-    _ method: DeflateMethod, _ last: InflateBlockScanner.Boundary
+    _ method: StreamMethod, _ last: InflateBlockScanner.Boundary
   ) throws -> Bool {
-    var reencoder = DeflateReencoder(method)
+    var reencoder = RunEncoder(method)
     let first = sample.boundaries[0]
     if let early = sample.boundaries.first(where: {
       $0.plainOffset >= UInt64(EncoderDetector.quickBytes)
@@ -185,21 +188,21 @@ struct EncoderDetector {
     return try reproduces(&reencoder, first, end, isLast: false)
   }
 
-  private func isSegmented(_ method: DeflateMethod) throws -> Bool {
+  private func isSegmented(_ method: StreamMethod) throws -> Bool {
     let ends = SegmentEnds(sample.boundaries)
     guard let end = ends.first(where: { $0 > 0 }) else { return false }
-    var reencoder = DeflateReencoder(method)
+    var reencoder = RunEncoder(method)
     return try reproduces(&reencoder, sample.boundaries[0], sample.boundaries[end], isLast: false)
   }
 
   /// Returns whether the encoder reproduces the bytes between two boundaries.
   private func reproduces(
-    _ reencoder: inout DeflateReencoder, _ start: InflateBlockScanner.Boundary,
+    _ reencoder: inout RunEncoder, _ start: InflateBlockScanner.Boundary,
     _ end: InflateBlockScanner.Boundary,
     isLast: Bool
   ) throws -> Bool {
     let method = reencoder.method
-    let from = Int(start.plainOffset) - min(Int(start.plainOffset), method.historyBytes)
+    let from = Int(start.plainOffset - method.historyBytes(before: start.plainOffset))
     let to = min(sample.plain.count, Int(end.plainOffset) + method.lookaheadBytes)
     let expected = Int(start.bitOffset / 8)..<Int((end.bitOffset + (isLast ? 7 : 0)) / 8)
     let bits = UInt8(start.bitOffset % 8)

@@ -116,7 +116,7 @@ public struct RecipeFinder: Sendable {
   private func searchCompressed(
     _ blob: Digest, _ source: RandomAccessSource, _ report: inout RecipeReport
   ) throws {
-    var spans: [DeflatePlan.Span] = []
+    var spans: [StreamPlan.Span] = []
     var members: [Member] = []
     var position: UInt64 = 0
     while let header = try GzipFrame.headerBytes(source, at: position) {
@@ -151,7 +151,7 @@ public struct RecipeFinder: Sendable {
   /// Returns the span after the last member: padding, or appended data.
   private func trailing(
     _ source: RandomAccessSource, from position: UInt64
-  ) throws -> DeflatePlan.Span {
+  ) throws -> StreamPlan.Span {
     let size = source.sizeBytes - position
     if size <= 64 << 10 { return .literal(try source.bytes(position..<source.sizeBytes)) }
     let session = try store.beginSession()
@@ -181,7 +181,7 @@ public struct RecipeFinder: Sendable {
   ) throws -> Member {
     let layouts = try EncoderDetector(StreamSample(source, at: offset)).layouts()
     guard !layouts.isEmpty else {
-      throw NoRecipeError(reason: "its encoder cannot be reproduced (as with GNU gzip)")
+      throw NoRecipeError(reason: "its encoder cannot be reproduced")
     }
     progress.begin("looking for a recipe")
     let stream = InflatingSource(source, at: offset)
@@ -244,7 +244,7 @@ public struct RecipeFinder: Sendable {
 
   /// Finds runs that can be reproduced, using the first layout that gives any.
   private func storeDeflated(
-    _ blob: Digest, _ source: RandomAccessSource, _ spans: [DeflatePlan.Span], _ members: [Member],
+    _ blob: Digest, _ source: RandomAccessSource, _ spans: [StreamPlan.Span], _ members: [Member],
     _ report: inout RecipeReport
   ) throws {
     // Members are independent, but there is nearly always only one, so all use their n-th layout together.
@@ -254,7 +254,7 @@ public struct RecipeFinder: Sendable {
       for _ in 0..<RecipeFinder.maxAttempts {
         let layouts = members.map { $0.layouts[min(choice, $0.layouts.count - 1)] }
         guard let plan = try plan(source, spans, members, layouts, failedRestarts) else { break }
-        let rebuilt = PlannedBlob(blob, .deflated(plan), over: members.compactMap(\.inner))
+        let rebuilt = PlannedBlob(blob, .streams(plan), over: members.compactMap(\.inner))
         do {
           try verify(rebuilt)
         } catch let error as StoreError where error.kind == .incompatible {
@@ -280,11 +280,11 @@ public struct RecipeFinder: Sendable {
   }
 
   private func plan(
-    _ source: RandomAccessSource, _ spans: [DeflatePlan.Span], _ members: [Member],
+    _ source: RandomAccessSource, _ spans: [StreamPlan.Span], _ members: [Member],
     _ layouts: [StreamLayout], _ failedRestarts: Set<UInt64>
-  ) throws -> DeflatePlan? {
+  ) throws -> StreamPlan? {
     var spans = spans
-    var encoders: Set<DeflateMethod.Encoder> = []
+    var encoders: Set<StreamMethod.Encoder> = []
     for (index, (member, layout)) in zip(members, layouts).enumerated() {
       let finder = RestartPointFinder(
         source: source, offset: member.offset, boundaries: member.boundaries
@@ -299,23 +299,23 @@ public struct RecipeFinder: Sendable {
         return nil
       }
       encoders.formUnion(runs.map { methods[$0.method].encoder })
-      spans[index * 3 + 1] = .deflated(
-        DeflatePlan.Stream(
+      spans[index * 3 + 1] = .encoded(
+        StreamPlan.Stream(
           inner: member.analysis.id, innerBytes: member.analysis.sizeBytes, methods: methods,
           runs: runs
         ))
     }
-    return DeflatePlan(
+    return StreamPlan(
       fingerprints: encoders.map { EncoderFingerprint.of($0) }.sorted(),
       spans: spans.filter { $0.sizeBytes > 0 })
   }
 
   /// Returns the runs that cannot be reproduced, trying each one separately.
-  private func failedRuns(_ rebuilt: PlannedBlob, _ plan: DeflatePlan) -> Set<UInt64>? {
+  private func failedRuns(_ rebuilt: PlannedBlob, _ plan: StreamPlan) -> Set<UInt64>? {
     var failed: Set<UInt64> = []
     var position: UInt64 = 0
     for span in plan.spans {
-      if case .deflated(let stream) = span {
+      if case .encoded(let stream) = span {
         for run in stream.runs {
           let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: run.sizeBytes, alignment: 16)

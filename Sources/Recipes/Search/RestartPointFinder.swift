@@ -26,7 +26,7 @@ struct RestartPointFinder {
   /// - Parameter failedRestarts: the plain offsets of restart points that failed before.
   func runs(
     _ layout: StreamLayout, leavingOut failedRestarts: Set<UInt64>
-  ) throws -> (methods: [DeflateMethod], runs: [DeflatePlan.Run])? {
+  ) throws -> (methods: [StreamMethod], runs: [StreamPlan.Run])? {
     switch layout {
     case .joined(let method):
       guard let blockStarts = blockStarts(method) else { return nil }
@@ -45,7 +45,7 @@ struct RestartPointFinder {
   // MARK: Joints
 
   /// Returns the starts of pigz's blocks and the end, or nil if one does not start at a byte boundary.
-  private func blockStarts(_ method: DeflateMethod) -> [InflateBlockScanner.Boundary]? {
+  private func blockStarts(_ method: StreamMethod) -> [InflateBlockScanner.Boundary]? {
     let block = UInt64(method.blockBytes)
     var blockStarts = [boundaries[0]]
     for (boundary, next) in zip(boundaries, boundaries.dropFirst())
@@ -62,15 +62,15 @@ struct RestartPointFinder {
   }
 
   private func segments(
-    _ method: DeflateMethod
-  ) throws -> (methods: [DeflateMethod], runs: [DeflatePlan.Run])? {
+    _ method: StreamMethod
+  ) throws -> (methods: [StreamMethod], runs: [StreamPlan.Run])? {
     // The stream ends with an empty block of fixed codes, which zlib produces for empty input.
-    let methods = [method, DeflateMethod(.stored, level: 0), DeflateMethod(.zlib, level: 6)]
+    let methods = [method, StreamMethod(.stored, level: 0), StreamMethod(.zlib, level: 6)]
     var restartPoints: [(at: InflateBlockScanner.Boundary, method: Int)] = []
     var start = 0
     var ends = Array(SegmentEnds(boundaries))
     if ends.last != boundaries.count - 1 { ends.append(boundaries.count - 1) }
-    var reencoder = DeflateReencoder(method)
+    var reencoder = RunEncoder(method)
     for end in ends {
       if boundaries[start].plainOffset == last.plainOffset {
         restartPoints.append((boundaries[start], 2))
@@ -135,7 +135,7 @@ struct RestartPointFinder {
 
   /// Returns the first restart point in each MiB that has one.
   private func restartPoints(
-    _ method: DeflateMethod, among blocks: [InflateBlockScanner.Boundary],
+    _ method: StreamMethod, among blocks: [InflateBlockScanner.Boundary],
     _ failedRestarts: Set<UInt64>
   ) throws -> [InflateBlockScanner.Boundary] {
     let cells = Int(last.plainOffset / RestartPointFinder.spacing)
@@ -143,7 +143,7 @@ struct RestartPointFinder {
     let points = Monitor<[Int: InflateBlockScanner.Boundary]>([:])
     let indices = SharedIndices(1..<cells)
     try runThreads(processorCount) { [self] _ in
-      var reencoder = DeflateReencoder(method)
+      var reencoder = RunEncoder(method)
       while let cell = indices.take() {
         if let restartPoint = try restartPoint(in: cell, among: blocks, &reencoder, failedRestarts)
         {
@@ -155,7 +155,7 @@ struct RestartPointFinder {
   }
 
   private func restartPoint(
-    in cell: Int, among blocks: [InflateBlockScanner.Boundary], _ reencoder: inout DeflateReencoder,
+    in cell: Int, among blocks: [InflateBlockScanner.Boundary], _ reencoder: inout RunEncoder,
     _ failedRestarts: Set<UInt64>
   ) throws -> InflateBlockScanner.Boundary? {
     let target = UInt64(cell) * RestartPointFinder.spacing
@@ -175,12 +175,12 @@ struct RestartPointFinder {
   /// Returns whether the encoder, restarted at `at`, reproduces the stream up to `end`.
   private func isReproducible(
     _ at: InflateBlockScanner.Boundary, _ end: InflateBlockScanner.Boundary,
-    _ reencoder: inout DeflateReencoder
+    _ reencoder: inout RunEncoder
   ) throws -> Bool {
     let method = reencoder.method
-    let history = min(at.plainOffset, UInt64(method.historyBytes))
+    let history = method.historyBytes(before: at.plainOffset)
     let plainBytes = end.plainOffset - at.plainOffset
-    guard plainBytes <= UInt64(DeflatePlan.maxRunBytes) else { return false }
+    guard plainBytes <= UInt64(StreamPlan.maxRunBytes) else { return false }
     let to = min(last.plainOffset, end.plainOffset + UInt64(method.lookaheadBytes))
     var bytes = [UInt8](repeating: 0, count: Int(to - at.plainOffset + history))
     try bytes.withUnsafeMutableBytes { try plain(at.plainOffset - history, $0) }
@@ -199,22 +199,22 @@ struct RestartPointFinder {
   /// Returns the runs between restart points.
   /// - Parameter which: the index of each run's method; nil if all use the first.
   private func runs(
-    at restartPoints: [InflateBlockScanner.Boundary], _ methods: [DeflateMethod],
+    at restartPoints: [InflateBlockScanner.Boundary], _ methods: [StreamMethod],
     which: [Int]? = nil
-  ) throws -> [DeflatePlan.Run]? {
+  ) throws -> [StreamPlan.Run]? {
     let end = InflateBlockScanner.Boundary(
       plainOffset: last.plainOffset, bitOffset: (last.bitOffset + 7) / 8 * 8)
-    var runs: [DeflatePlan.Run] = []
+    var runs: [StreamPlan.Run] = []
     for (index, at) in restartPoints.enumerated() {
       let next = index + 1 < restartPoints.count ? restartPoints[index + 1] : end
       let plainBytes = next.plainOffset - at.plainOffset
       let size = next.bitOffset / 8 - at.bitOffset / 8
-      guard plainBytes <= UInt64(DeflatePlan.maxRunBytes),
-        size <= 2 * UInt64(DeflatePlan.maxRunBytes), size > 0
+      guard plainBytes <= UInt64(StreamPlan.maxRunBytes),
+        size <= 2 * UInt64(StreamPlan.maxRunBytes), size > 0
       else { return nil }
       let bytes = try source.bytes(offset + at.bitOffset / 8..<offset + next.bitOffset / 8)
       runs.append(
-        DeflatePlan.Run(
+        StreamPlan.Run(
           plain: at.plainOffset..<next.plainOffset, encoded: at.bitOffset / 8..<next.bitOffset / 8,
           carry: .init(bits: UInt8(at.bitOffset % 8), value: bytes.first ?? 0),
           crc: CRC32.of(bytes), method: which?[index] ?? 0))

@@ -9,7 +9,7 @@ import Store
 func fuzzPlan(_ bytes: [UInt8]) {
   _ = try? BlobLayout.decode(bytes)
   guard let plan = try? ReconstructionPlan.decode(bytes) else { return }
-  if case .deflated(let streams) = plan {
+  if case .streams(let streams) = plan {
     hold(streams.encode() == bytes, "a plan has one spelling")
   }
   let reconstruction = PlannedBlob(Digest.zero, plan)
@@ -27,10 +27,10 @@ func fuzzPlan(_ bytes: [UInt8]) {
 enum PlanSeeds {
   static func all() -> [[UInt8]] {
     let digest = SHA256.digest(of: [1])
-    let stream = DeflatePlan.Stream(
+    let stream = StreamPlan.Stream(
       inner: digest, innerBytes: 200_000,
       methods: [
-        .pigz(level: 6), .zlib(level: 9, memoryLevel: 8), DeflateMethod(.stored, level: 0),
+        .pigz(level: 6), .zlib(level: 9, memoryLevel: 8), StreamMethod(.stored, level: 0),
       ],
       runs: [
         .init(
@@ -40,9 +40,9 @@ enum PlanSeeds {
           plain: 131_072..<200_000, encoded: 700_000..<730_000,
           carry: .init(bits: 5, value: 17), crc: 2, method: 1),
       ])
-    let plan = DeflatePlan(
+    let plan = StreamPlan(
       fingerprints: ["zlib 1.2.13 0123456789abcdef"],
-      spans: [.literal([31, 139, 8]), .deflated(stream), .blob(digest, sizeBytes: 3 << 20)])
+      spans: [.literal([31, 139, 8]), .encoded(stream), .blob(digest, sizeBytes: 3 << 20)])
     var writer = ArchivePlanWriter(headerBytes: 8)
     for i in 0..<20 {
       try? writer.add(

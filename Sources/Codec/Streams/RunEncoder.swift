@@ -2,13 +2,13 @@
 //
 // 1. The output is never trusted: the caller compares it with the original or verifies a checksum.
 // 2. A run is produced from its plain bytes and their context alone, so any thread can produce any run.
-// 3. Settings and lengths within `DeflateMethod.isPossible` and the callers' limits never trap and
+// 3. Settings and lengths within `StreamMethod.isPossible` and the callers' limits never trap and
 //    never stop zlib.
 
 import CZlib
 
 /// Re-encodes runs with one method. Belongs to one thread at a time.
-public struct DeflateReencoder: ~Copyable {
+public struct RunEncoder: ~Copyable {
   /// The first byte of a run that starts within a byte.
   public struct Carry: Hashable, Sendable {
     /// The number of low bits that belong to the previous run: 0 to 7.
@@ -25,20 +25,22 @@ public struct DeflateReencoder: ~Copyable {
   }
 
   /// The method of all runs.
-  public let method: DeflateMethod
+  public let method: StreamMethod
   private let stream: UnsafeMutablePointer<z_stream>
   private var scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 0, alignment: 16)
   private var deflater: SegmentDeflater?
+  private var gnuDeflater: GnuDeflater?
 
   /// Creates an encoder.
-  /// - Parameter method: settings for which `DeflateMethod.isPossible` holds.
-  public init(_ method: DeflateMethod) {
+  /// - Parameter method: settings for which `StreamMethod.isPossible` holds.
+  public init(_ method: StreamMethod) {
     precondition(method.isPossible)
     self.method = method
     stream = .allocate(capacity: 1)
     stream.initialize(to: z_stream())
     switch method.encoder {
     case .libdeflate: deflater = SegmentDeflater(level: Int32(method.level))
+    case .gnuGzip: gnuDeflater = GnuDeflater(level: Int(method.level))
     case .stored: break
     case .zlib:
       let r = deflateInit2_(
@@ -56,7 +58,7 @@ public struct DeflateReencoder: ~Copyable {
 
   /// Re-encodes one run.
   /// - Parameters:
-  ///   - bytes: `method.historyBytes` bytes before the run, then the run's own bytes, then
+  ///   - bytes: `method.historyBytes(before:)` bytes before the run, then the run's own bytes, then
   ///     `method.lookaheadBytes` bytes after it. History and lookahead are shorter at the ends of the stream.
   ///   - history: the number of bytes before the run.
   ///   - plainBytes: the number of the run's own bytes.
@@ -76,6 +78,12 @@ public struct DeflateReencoder: ~Copyable {
     case .libdeflate:
       let segment = try deflater?.deflate(own) ?? []
       return try segment.withUnsafeBytes(body)
+    case .gnuGzip:
+      // A block is at most as long as stored blocks.
+      ensureCapacity(bytes: plainBytes + plainBytes / 8 + 4096)
+      let count = gnuDeflater?.deflate(
+        bytes, part: history..<history + plainBytes, carry: carry, isLast: isLast, into: scratch)
+      return try body(UnsafeRawBufferPointer(rebasing: scratch[..<(count ?? 0)]))
     case .zlib: break
     }
     ensureCapacity(for: bytes.count)
@@ -111,7 +119,11 @@ public struct DeflateReencoder: ~Copyable {
   /// Allocates the largest possible output, including empty blocks, so that no call stops for lack of space.
   private mutating func ensureCapacity(for plainBytes: Int) {
     let joints = method.blockBytes == 0 ? 1 : plainBytes / method.blockBytes + 1
-    let bound = Int(deflateBound(stream, uLong(plainBytes))) + plainBytes / 8 + joints * 64 + 4096
+    ensureCapacity(
+      bytes: Int(deflateBound(stream, uLong(plainBytes))) + plainBytes / 8 + joints * 64 + 4096)
+  }
+
+  private mutating func ensureCapacity(bytes bound: Int) {
     guard bound > scratch.count else { return }
     scratch.deallocate()
     scratch = .allocate(byteCount: bound, alignment: 16)

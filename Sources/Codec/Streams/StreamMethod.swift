@@ -4,7 +4,7 @@
 // docs/format.md, "Deflated plans", describes each setting for a second implementation.
 
 /// The encoder and the settings that produced a part of a deflate stream.
-public struct DeflateMethod: Hashable, Sendable {
+public struct StreamMethod: Hashable, Sendable {
   /// The program that wrote the bytes.
   public enum Encoder: UInt8, Sendable {
     /// zlib, or pigz, which calls it.
@@ -13,6 +13,8 @@ public struct DeflateMethod: Hashable, Sendable {
     case libdeflate = 2
     /// Stored blocks of 65535 bytes (`StoredBlocks`).
     case stored = 3
+    /// GNU gzip (`GnuDeflater`).
+    case gnuGzip = 4
   }
 
   /// How the encoder ends the blocks of its input.
@@ -67,8 +69,8 @@ public struct DeflateMethod: Hashable, Sendable {
   }
 
   /// Returns zlib's settings as programs use them that compress one stream.
-  public static func zlib(level: UInt8, memoryLevel: UInt8, strategy: UInt8 = 0) -> DeflateMethod {
-    DeflateMethod(
+  public static func zlib(level: UInt8, memoryLevel: UInt8, strategy: UInt8 = 0) -> StreamMethod {
+    StreamMethod(
       .zlib, level: level, memoryLevel: memoryLevel, strategy: strategy,
       history: level < 4 && (strategy == 0 || strategy == 1 || strategy == 4) ? .runUp : .dictionary
     )
@@ -82,11 +84,16 @@ public struct DeflateMethod: Hashable, Sendable {
   ///   - isIndependent: pigz's option `--independent`.
   public static func pigz(
     level: UInt8, blockBytes: Int = 128 << 10, isSingle: Bool = false, isIndependent: Bool = false
-  ) -> DeflateMethod {
-    DeflateMethod(
+  ) -> StreamMethod {
+    StreamMethod(
       .zlib, level: level, joints: isIndependent ? .independent : .pigz,
       history: isIndependent ? .none : isSingle && level < 4 ? .runUp : .dictionary,
       blockBytes: blockBytes)
+  }
+
+  /// Returns the settings of GNU gzip.
+  public static func gnuGzip(level: UInt8) -> StreamMethod {
+    StreamMethod(.gnuGzip, level: level, history: .runUp)
   }
 
   /// The range of `blockBytes` that decoded methods may have.
@@ -97,31 +104,47 @@ public struct DeflateMethod: Hashable, Sendable {
     switch encoder {
     case .libdeflate:
       (1...12).contains(level) && joints == .none && history == .none && blockBytes == 0
+    case .gnuGzip:
+      (1...9).contains(level) && memoryLevel == 8 && strategy == 0 && joints == .none
+        && history == .runUp && blockBytes == 0
     case .stored: level == 0 && joints == .none && history == .none && blockBytes == 0
     case .zlib:
       (1...9).contains(level) && (1...9).contains(memoryLevel) && strategy <= 4
-        && (joints == .none ? blockBytes == 0 : DeflateMethod.blockSizes.contains(blockBytes))
+        && (joints == .none ? blockBytes == 0 : StreamMethod.blockSizes.contains(blockBytes))
     }
   }
 
-  /// The number of plain bytes before a run that an encoder needs, or all of them if there are fewer.
-  public var historyBytes: Int {
+  /// Returns the number of plain bytes before a run that an encoder needs.
+  /// - Parameter plainOffset: the number of plain bytes before the run.
+  public func historyBytes(before plainOffset: UInt64) -> UInt64 {
+    guard encoder != .gnuGzip else {
+      // GNU gzip's window moves at fixed offsets, so the run-up starts at a multiple of its size.
+      let start = plainOffset - min(plainOffset, level < 4 ? 256 << 10 : 64 << 10)
+      return plainOffset - start / UInt64(GnuDeflater.windowBytes) * UInt64(GnuDeflater.windowBytes)
+    }
     switch history {
-    case .none: 0
-    case .dictionary: 32 << 10
-    case .runUp: joints == .none ? 256 << 10 : 2 * blockBytes
+    case .none: return 0
+    case .dictionary: return min(plainOffset, 32 << 10)
+    case .runUp: return min(plainOffset, joints == .none ? 256 << 10 : UInt64(2 * blockBytes))
     }
   }
 
   /// The number of plain bytes after a run that an encoder needs, or all of them if there are
-  /// fewer: zlib looks ahead.
-  public var lookaheadBytes: Int { encoder == .zlib && joints == .none ? 1024 : 0 }
+  /// fewer: zlib and GNU gzip look ahead.
+  public var lookaheadBytes: Int {
+    switch encoder {
+    case .zlib: joints == .none ? 1024 : 0
+    case .gnuGzip: GnuDeflater.lookaheadBytes
+    case .libdeflate, .stored: 0
+    }
+  }
 
   /// The method's name for messages, such as "pigz -6" or "zlib level 9".
   public var name: String {
     switch encoder {
     case .libdeflate: return "libdeflate level \(level)"
     case .stored: return "stored blocks"
+    case .gnuGzip: return "GNU gzip -\(level)"
     case .zlib:
       let odd = strategy == 0 ? "" : " strategy \(strategy)"
       switch joints {

@@ -6,28 +6,28 @@ import Platform
 /// Encodes parts of deflate streams again. All methods may be called from any thread.
 public protocol StreamReencoder: Sendable {
   /// Returns a text that identifies the output of the present encoder (`EncoderFingerprint`).
-  func fingerprint(of encoder: DeflateMethod.Encoder) -> String
+  func fingerprint(of encoder: StreamMethod.Encoder) -> String
 
-  /// Encodes one run (`DeflateReencoder.replay`).
+  /// Encodes one run (`RunEncoder.replay`).
   /// - Parameters:
   ///   - bytes: the plain bytes of the run, preceded by `history` bytes and followed by the method's
   ///     lookahead.
   ///   - isLast: whether the run ends the stream.
   /// - Returns: the number of bytes written to `target`; bytes that do not fit are dropped.
   func replay(
-    _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
+    _ run: StreamPlan.Run, _ method: StreamMethod, _ bytes: UnsafeRawBufferPointer,
     history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
   ) throws -> Int
 }
 
 /// The deflate encoders of this program.
-public final class DeflateReencoderPool: StreamReencoder {
+public final class RunEncoderPool: StreamReencoder {
   /// The pool that all stores of the process share.
-  public static let shared = DeflateReencoderPool()
+  public static let shared = RunEncoderPool()
 
   private final class Encoder: @unchecked Sendable {  // one thread at a time takes it from the pool
-    var reencoder: DeflateReencoder
-    init(_ method: DeflateMethod) { reencoder = DeflateReencoder(method) }
+    var reencoder: RunEncoder
+    init(_ method: StreamMethod) { reencoder = RunEncoder(method) }
   }
 
   /// The idle encoders, of a few hundred KiB each.
@@ -37,12 +37,12 @@ public final class DeflateReencoderPool: StreamReencoder {
   /// Creates an empty pool.
   public init() {}
 
-  public func fingerprint(of encoder: DeflateMethod.Encoder) -> String {
+  public func fingerprint(of encoder: StreamMethod.Encoder) -> String {
     EncoderFingerprint.of(encoder)
   }
 
   public func replay(
-    _ run: DeflatePlan.Run, _ method: DeflateMethod, _ bytes: UnsafeRawBufferPointer,
+    _ run: StreamPlan.Run, _ method: StreamMethod, _ bytes: UnsafeRawBufferPointer,
     history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
   ) throws -> Int {
     let encoder = acquire(method)
@@ -56,7 +56,7 @@ public final class DeflateReencoderPool: StreamReencoder {
     }
   }
 
-  private func acquire(_ method: DeflateMethod) -> Encoder {
+  private func acquire(_ method: StreamMethod) -> Encoder {
     let known = idle.withLock { idle -> Encoder? in
       guard let index = idle.lastIndex(where: { $0.reencoder.method == method }) else { return nil }
       return idle.remove(at: index)
@@ -67,7 +67,7 @@ public final class DeflateReencoderPool: StreamReencoder {
   private func release(_ encoder: Encoder) {
     idle.withLock { idle in
       idle.append(encoder)
-      if idle.count > DeflateReencoderPool.maxIdle { idle.removeFirst() }
+      if idle.count > RunEncoderPool.maxIdle { idle.removeFirst() }
     }
   }
 }

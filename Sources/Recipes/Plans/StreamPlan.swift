@@ -8,7 +8,7 @@ import Codec
 import Store
 
 /// Describes how a file of deflate streams is rebuilt.
-public struct DeflatePlan: Sendable, Hashable {
+public struct StreamPlan: Sendable, Hashable {
   /// A part of the file.
   public enum Span: Sendable, Hashable {
     /// Headers, trailers and similar bytes.
@@ -16,14 +16,14 @@ public struct DeflatePlan: Sendable, Hashable {
     /// Bytes that are stored unchanged.
     case blob(Digest, sizeBytes: UInt64)
     /// A deflate stream.
-    case deflated(Stream)
+    case encoded(Stream)
 
     /// Returns the size of the span in bytes.
     public var sizeBytes: UInt64 {
       switch self {
       case .literal(let bytes): UInt64(bytes.count)
       case .blob(_, let size): size
-      case .deflated(let stream): stream.sizeBytes
+      case .encoded(let stream): stream.sizeBytes
       }
     }
   }
@@ -33,13 +33,13 @@ public struct DeflatePlan: Sendable, Hashable {
     /// The blob that the stream decodes to.
     public let inner: Digest
     public let innerBytes: UInt64
-    public let methods: [DeflateMethod]
+    public let methods: [StreamMethod]
     public let runs: [Run]
     public let sizeBytes: UInt64
 
     /// Creates a stream.
     /// - Parameter runs: the runs in order; together they encode all bytes of `inner`.
-    public init(inner: Digest, innerBytes: UInt64, methods: [DeflateMethod], runs: [Run]) {
+    public init(inner: Digest, innerBytes: UInt64, methods: [StreamMethod], runs: [Run]) {
       self.inner = inner
       self.innerBytes = innerBytes
       self.methods = methods
@@ -56,7 +56,7 @@ public struct DeflatePlan: Sendable, Hashable {
     /// The offset of its encoded bytes in the stream.
     public let offset: UInt64
     public let sizeBytes: Int
-    public let carry: DeflateReencoder.Carry
+    public let carry: RunEncoder.Carry
     public let crc: UInt32
     /// The index of its method in the stream's methods.
     public let method: Int
@@ -66,7 +66,7 @@ public struct DeflatePlan: Sendable, Hashable {
     ///   - plain: the range of its plain bytes in the inner blob.
     ///   - encoded: the range of its encoded bytes in the stream.
     public init(
-      plain: Range<UInt64>, encoded: Range<UInt64>, carry: DeflateReencoder.Carry, crc: UInt32,
+      plain: Range<UInt64>, encoded: Range<UInt64>, carry: RunEncoder.Carry, crc: UInt32,
       method: Int
     ) {
       plainOffset = plain.lowerBound
@@ -100,7 +100,7 @@ public struct DeflatePlan: Sendable, Hashable {
   /// Returns the bytes of the plan.
   public func encode() -> [UInt8] {
     var writer = ByteWriter()
-    writer.byte(ReconstructionPlan.deflatedTag)
+    writer.byte(ReconstructionPlan.streamsTag)
     writer.varint(sizeBytes)
     writer.varint(fingerprints.count)
     for fingerprint in fingerprints { writer.string(fingerprint) }
@@ -114,7 +114,7 @@ public struct DeflatePlan: Sendable, Hashable {
         writer.byte(1)
         writer.digest(id)
         writer.varint(size)
-      case .deflated(let stream):
+      case .encoded(let stream):
         writer.byte(2)
         stream.encode(to: &writer)
       }
@@ -125,9 +125,9 @@ public struct DeflatePlan: Sendable, Hashable {
   /// Reads a plan.
   /// - Throws: `corrupt` for another kind of plan, an unknown encoder, or sizes that do not add up;
   ///   `truncated`.
-  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> DeflatePlan {
+  public static func decode(_ bytes: [UInt8]) throws(CodecError) -> StreamPlan {
     try withReader(bytes) { (reader: inout ByteReader) throws(CodecError) in
-      guard try reader.byte() == ReconstructionPlan.deflatedTag else {
+      guard try reader.byte() == ReconstructionPlan.streamsTag else {
         throw .corrupt("not a plan of streams")
       }
       let size = try reader.varint(limit: UInt64(Int64.max), "a size")
@@ -142,24 +142,24 @@ public struct DeflatePlan: Sendable, Hashable {
       }
       try reader.expectEnd()
       guard total == size else { throw .corrupt("the spans do not add up to the size of the blob") }
-      return DeflatePlan(fingerprints: fingerprints, spans: spans)
+      return StreamPlan(fingerprints: fingerprints, spans: spans)
     }
   }
 
   fileprivate static func decodeMethods(
     _ reader: inout ByteReader
-  ) throws(CodecError) -> [DeflateMethod] {
+  ) throws(CodecError) -> [StreamMethod] {
     let count = Int(try reader.varint(limit: UInt64(maxMethods), "a count of methods"))
-    var methods: [DeflateMethod] = []
+    var methods: [StreamMethod] = []
     for _ in 0..<count {
-      guard let encoder = DeflateMethod.Encoder(rawValue: try reader.byte()) else {
+      guard let encoder = StreamMethod.Encoder(rawValue: try reader.byte()) else {
         throw .corrupt("an encoder is unknown")
       }
       let (level, memory, strategy) = (try reader.byte(), try reader.byte(), try reader.byte())
-      guard let joints = DeflateMethod.BlockBoundary(rawValue: try reader.byte()),
-        let history = DeflateMethod.History(rawValue: try reader.byte())
+      guard let joints = StreamMethod.BlockBoundary(rawValue: try reader.byte()),
+        let history = StreamMethod.History(rawValue: try reader.byte())
       else { throw .corrupt("a block boundary or a history is unknown") }
-      let method = DeflateMethod(
+      let method = StreamMethod(
         encoder, level: level, memoryLevel: memory, strategy: strategy, joints: joints,
         history: history, blockBytes: Int(try reader.varint(limit: 1 << 30, "a block's size")))
       guard method.isPossible else { throw .corrupt("an encoder has impossible settings") }
@@ -169,17 +169,17 @@ public struct DeflatePlan: Sendable, Hashable {
   }
 }
 
-extension DeflatePlan.Span {
+extension StreamPlan.Span {
   fileprivate static func decode(
     _ reader: inout ByteReader, limit: UInt64
-  ) throws(CodecError) -> DeflatePlan.Span {
-    let span: DeflatePlan.Span
+  ) throws(CodecError) -> StreamPlan.Span {
+    let span: StreamPlan.Span
     switch try reader.byte() {
     case 0: span = .literal(try reader.string())
     case 1:
       let id = try reader.digest()
       span = .blob(id, sizeBytes: try reader.varint(limit: limit, "a span"))
-    case 2: span = .deflated(try DeflatePlan.Stream.decode(&reader))
+    case 2: span = .encoded(try StreamPlan.Stream.decode(&reader))
     default: throw .corrupt("a span has an unknown kind")
     }
     guard span.sizeBytes > 0, span.sizeBytes <= limit else {
@@ -189,7 +189,7 @@ extension DeflatePlan.Span {
   }
 }
 
-extension DeflatePlan.Stream {
+extension StreamPlan.Stream {
   fileprivate func encode(to writer: inout ByteWriter) {
     writer.digest(inner)
     writer.varint(innerBytes)
@@ -213,25 +213,25 @@ extension DeflatePlan.Stream {
 
   fileprivate static func decode(
     _ reader: inout ByteReader
-  ) throws(CodecError) -> DeflatePlan.Stream {
+  ) throws(CodecError) -> StreamPlan.Stream {
     let inner = try reader.digest()
     let innerBytes = try reader.varint(limit: UInt64(Int64.max), "a size")
-    let methods = try DeflatePlan.decodeMethods(&reader)
-    var runs: [DeflatePlan.Run] = []
+    let methods = try StreamPlan.decodeMethods(&reader)
+    var runs: [StreamPlan.Run] = []
     let count = try reader.count(bytesEach: 7)
     runs.reserveCapacity(count)
     var plain: UInt64 = 0
     var offset: UInt64 = 0
     for _ in 0..<count {
-      let plainBytes = try reader.varint(limit: UInt64(DeflatePlan.maxRunBytes), "a run")
-      let size = try reader.varint(limit: UInt64(2 * DeflatePlan.maxRunBytes), "a run")
+      let plainBytes = try reader.varint(limit: UInt64(StreamPlan.maxRunBytes), "a run")
+      let size = try reader.varint(limit: UInt64(2 * StreamPlan.maxRunBytes), "a run")
       let kind = try reader.byte()
       guard Int(kind >> 3) < methods.count else { throw .corrupt("a run has an unknown method") }
       let value = kind & 7 == 0 ? 0 : try reader.byte()
-      let carry = DeflateReencoder.Carry(bits: kind & 7, value: value)
+      let carry = RunEncoder.Carry(bits: kind & 7, value: value)
       guard carry.value == value else { throw .corrupt("a run has carried bits outside its mask") }
       runs.append(
-        DeflatePlan.Run(
+        StreamPlan.Run(
           plain: plain..<plain + plainBytes, encoded: offset..<offset + size, carry: carry,
           crc: try reader.word32(), method: Int(kind >> 3)))
       plain += plainBytes
@@ -240,7 +240,7 @@ extension DeflatePlan.Stream {
     guard plain == innerBytes else {
       throw .corrupt("the runs do not add up to the size of the encoded blob")
     }
-    return DeflatePlan.Stream(
+    return StreamPlan.Stream(
       inner: inner, innerBytes: innerBytes, methods: methods, runs: runs)
   }
 }
