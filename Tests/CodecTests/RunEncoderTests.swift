@@ -98,6 +98,77 @@ private func replay(
       }
     }
     // At levels 1 to 3 the chains depend on all earlier matches.
-    #expect(tried > 10 && repeatedCount * 10 >= tried * (level < 4 ? 3 : 9), "\(repeatedCount) of \(tried)")
+    #expect(
+      tried > 10 && repeatedCount * 10 >= tried * (level < 4 ? 3 : 9),
+      "\(repeatedCount) of \(tried)")
+  }
+
+  @Test(arguments: [1, 2, 3, 5, 9, 13, 16, 19] as [UInt8])
+  func `frames of the zstd tool are repeated job by job`(_ level: UInt8) throws {
+    var random = SplitMix64(UInt64(level))
+    let windowLog = ZstdJobCompressor.windowLog(level: level)
+    let method = StreamMethod.zstd(level: level, windowLog: windowLog)
+    // Two jobs and a part of a third one where jobs are small.
+    let plain = mixedBytes(&random, min(2 * method.blockBytes, 9 << 20) + 300_001)
+    for script in [
+      "cat \"$1\" | zstd -q -\(level) -T0 > \"$2\"", "zstd -q -\(level) -T1 \"$1\" -o \"$2\"",
+    ] {
+      let packed = try output(of: script, plain)
+      let layout = try #require(ZstdFrameLayout(Array(packed.prefix(18))))
+      #expect(layout.windowLog == windowLog && layout.checksumBytes == 4)
+      #expect([nil, UInt64(plain.count)].contains(layout.contentBytes))
+      var repeated = Array(packed.prefix(layout.headerBytes))
+      for start in stride(from: 0, to: plain.count, by: method.blockBytes) {
+        let part = start..<min(start + method.blockBytes, plain.count)
+        repeated += try replay(method, plain, part)
+      }
+      #expect(repeated.elementsEqual(packed.dropLast(4)), "level \(level): \(script)")
+    }
+  }
+
+  @Test func `a frame of whole jobs from a pipe ends with an empty block`() throws {
+    var random = SplitMix64(5)
+    let method = StreamMethod.zstd(level: 1, windowLog: 19)
+    let plain = mixedBytes(&random, 2 * method.blockBytes)
+    let packed = try output(of: "cat \"$1\" | zstd -q -1 > \"$2\"", plain)
+    #expect(packed.dropLast(4).suffix(3) == [1, 0, 0])
+  }
+
+  @Test func `a method with settings that no encoder has is refused`() {
+    #expect(StreamMethod.gnuGzip(level: 9).isPossible)
+    #expect(!StreamMethod.gnuGzip(level: 0).isPossible)
+    #expect(!StreamMethod(.gnuGzip, level: 6, history: .dictionary).isPossible)
+    #expect(StreamMethod.zstd(level: 19, windowLog: 23).isPossible)
+    for (level, window, job) in [
+      (0, 20, 4 << 20), (20, 23, 32 << 20), (3, 27, 8 << 20), (3, 21, 1 << 30),
+    ] {
+      let method = StreamMethod(
+        .zstd, level: UInt8(level), memoryLevel: UInt8(window), history: .dictionary,
+        blockBytes: job)
+      #expect(!method.isPossible, "level \(level), window \(window), job \(job)")
+    }
+  }
+}
+
+@Suite struct ZstdFrameLayoutTests {
+  @Test func `the header of a frame tells its window, content and checksum`() throws {
+    let piped = try #require(ZstdFrameLayout([0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x60, 0, 0]))
+    #expect(piped.headerBytes == 6 && piped.windowLog == 22 && piped.contentBytes == nil)
+    let known = try #require(
+      ZstdFrameLayout([0x28, 0xb5, 0x2f, 0xfd, 0x84, 0x60, 0x00, 0x1c, 0x69, 0x08, 0]))
+    #expect(
+      known.headerBytes == 10 && known.contentBytes == 0x0869_1c00 && known.checksumBytes == 4)
+    let single = try #require(
+      ZstdFrameLayout([0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0x01, 0x00, 0x10, 0x00, 0]))
+    #expect(single.headerBytes == 9 && single.windowLog == 21 && single.checksumBytes == 0)
+  }
+
+  @Test func `a header that is cut off, reserved or for a dictionary is refused`() {
+    #expect(ZstdFrameLayout([0x28, 0xb5, 0x2f, 0xfd, 0x84, 0x60, 0x00]) == nil)
+    #expect(ZstdFrameLayout([0x28, 0xb5, 0x2f, 0xfd, 0x08, 0x60, 0, 0]) == nil)
+    #expect(ZstdFrameLayout([0x28, 0xb5, 0x2f, 0xfd, 0x01, 0x60, 0, 0]) == nil)
+    #expect(ZstdFrameLayout([0x28, 0xb5, 0x2f]) == nil)
+    #expect(ZstdFrameLayout.skippableBytes([0x5a, 0x2a, 0x4d, 0x18, 1, 2, 0, 0]) == 513)
+    #expect(ZstdFrameLayout.block([7, 0, 0]) == nil)
   }
 }

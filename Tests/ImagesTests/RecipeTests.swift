@@ -111,6 +111,13 @@ private func python(_ level: Int) -> String {
       "zlib level 6 memLevel 9",
       "\(cpio) | perl -MIO::Compress::Gzip=:all -e 'gzip(\"-\" => $ARGV[0])' \"$1\""
     ),
+    ("GNU gzip -6", "\(cpio) | gzip -6 > \"$1\""),
+    ("GNU gzip -9", "\(cpio) | gzip -9 > \"$1\""),
+    ("GNU gzip -1", "\(cpio) | gzip -1 > \"$1\""),
+    ("zstd -1", "\(cpio) | zstd -q -1 -T0 > \"$1\""),
+    ("zstd -3", "\(cpio) | zstd -q > \"$1\""),
+    ("zstd -9", "\(cpio) > \"$1.x\"; zstd -q -9 -f --rm \"$1.x\" -o \"$1\""),
+    ("zstd -19", "\(cpio) | zstd -q -19 -T0 > \"$1\""),
     ("", "\(cpio) > \"$1\""),
     ("", "tar c . > \"$1\""),
   ])
@@ -164,6 +171,14 @@ private func python(_ level: Int) -> String {
       "two members",
       "\(cpio) > \"$1.a\"; (pigz -c \"$1.a\"; pigz -9 -c \"$1.a\") > \"$1\"; rm \"$1.a\""
     ),
+    (
+      "padded frames of zstd",
+      "\(cpio) | zstd -q -1 > \"$1\"; \(cpio) | zstd -q >> \"$1\"; truncate -s %4096 \"$1\""
+    ),
+    (
+      "an initrd with an archive in front of zstd",
+      "(cd usr/lib/d3; find . | cpio --quiet -o -H newc); \(cpio) | zstd -q -9 | cat"
+    ),
     ("garbage behind it", "\(cpio) | pigz > \"$1\"; head -c 100000 /dev/urandom >> \"$1\""),
     ("zeros behind it", "\(cpio) | pigz > \"$1\"; truncate -s %4096 \"$1\""),
     (
@@ -186,7 +201,6 @@ private func python(_ level: Int) -> String {
   }
 
   @Test(arguments: [
-    ("GNU gzip", "\(cpio) | gzip -6 > \"$1\""),
     ("cut off", "\(cpio) | pigz | head -c 900000 > \"$1\""),
     (
       "overwritten bytes",
@@ -284,6 +298,27 @@ private func python(_ level: Int) -> String {
     #expect(try isMade())
     #expect(try image.workspace.makeRecipes("img").alreadyMade == 1)
     #expect(try image.stored() == image.original())
+  }
+
+  @Test func `optimize makes recipes of ramdisks in the tree, and reverts restore them`() throws {
+    let image = try PackedImage()
+    let ramdisk = image.directory.path("root/img/rootimg/boot/initrd.img-6.1.0")
+    try shell(
+      "cd \"$1\"; mkdir -p boot; find usr | cpio --quiet -o -H newc | zstd -q -9 -T0 > \"$2\"",
+      image.directory.path("root/img/rootimg"), ramdisk)
+    let original = try Data(contentsOf: URL(fileURLWithPath: ramdisk))
+    _ = try image.workspace.snapshot("img")
+    let before = try image.workspace.store().totals().storedBytes
+    var request = CollectionRequest()
+    request.rewriting = .all(level: 3)
+    #expect(try image.workspace.collect(request, makesRecipes: true).newRecipes == 1)
+    #expect(try image.workspace.collect(request, makesRecipes: true).newRecipes == 0)
+    let after = try image.workspace.store().totals().storedBytes
+    #expect(after + UInt64(original.count) * 9 / 10 < before)
+    try shell("echo other > \"$1\"", ramdisk)
+    _ = try image.workspace.revert("img")
+    #expect(try Data(contentsOf: URL(fileURLWithPath: ramdisk)) == original)
+    #expect(try image.workspace.verify(deep: true).isClean)
   }
 
   @Test func `gc frees objects that a recipe replaces and keeps those that it needs`() throws {

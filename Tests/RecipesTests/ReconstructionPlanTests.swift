@@ -8,10 +8,13 @@ import Testing
 
 private func digest(_ n: UInt64) -> Digest { SHA256.digest(of: Array("\(n)".utf8)) }
 
-private func deflatePlan() -> StreamPlan {
+private func streamPlan() -> StreamPlan {
   let stream = StreamPlan.Stream(
     inner: digest(1), innerBytes: 300_000,
-    methods: [.pigz(level: 6), .zlib(level: 1, memoryLevel: 9), StreamMethod(.stored, level: 0)],
+    methods: [
+      .pigz(level: 6), .zlib(level: 1, memoryLevel: 9), StreamMethod(.stored, level: 0),
+      .gnuGzip(level: 9), .zstd(level: 9, windowLog: 22),
+    ],
     runs: [
       .init(
         plain: 0..<131072, encoded: 0..<4000, carry: .none, crc: 77,
@@ -42,7 +45,7 @@ private func archivePlan(_ random: inout SplitMix64, records: Int) throws -> [UI
 
 @Suite struct ReconstructionPlanTests {
   @Test func `a plan of streams decodes to the encoded plan`() throws {
-    let plan = deflatePlan()
+    let plan = streamPlan()
     guard case .streams(let read) = try ReconstructionPlan.decode(plan.encode()) else {
       throw TestFailure("another kind of plan")
     }
@@ -67,7 +70,7 @@ private func archivePlan(_ random: inout SplitMix64, records: Int) throws -> [UI
   @Test(arguments: seeds)
   func `noise in a plan is refused or decoded, and never traps`(_ seed: UInt64) throws {
     var random = SplitMix64(seed)
-    let plans = [deflatePlan().encode(), try archivePlan(&random, records: 50)]
+    let plans = [streamPlan().encode(), try archivePlan(&random, records: 50)]
     for _ in 0..<4000 {
       var bytes = plans[Int(random.next() % 2)]
       for _ in 0...(random.next() % 3) {
@@ -92,7 +95,7 @@ private func archivePlan(_ random: inout SplitMix64, records: Int) throws -> [UI
     func blob(_ n: UInt64, over other: UInt64) -> PlannedBlob {
       PlannedBlob(
         digest(n),
-        .deflated(StreamPlan(fingerprints: [], spans: [.blob(digest(other), sizeBytes: 2 << 20)])))
+        .streams(StreamPlan(fingerprints: [], spans: [.blob(digest(other), sizeBytes: 2 << 20)])))
     }
     #expect(try blob(1, over: 1).dependsOnItself(over: [], in: store))
     #expect(

@@ -28,7 +28,7 @@ final class DeflateBlockWriter {
   private(set) var matchCount = 0
   /// The symbols of `codeLengths` for the two other codes of a block, each with its extra bits.
   private var lengthSymbols: [(symbol: Int, extra: UInt32, bits: Int)] = []
-  private var output = BitOutput(UnsafeMutableRawBufferPointer(start: nil, count: 0))
+  private var output = DeflateBitOutput(UnsafeMutableRawBufferPointer(start: nil, count: 0))
 
   deinit { symbols.deallocate() }
 
@@ -37,7 +37,7 @@ final class DeflateBlockWriter {
   ///   - target: the memory for the output.
   ///   - carry: the bits of the first byte that precede the output.
   func begin(_ target: UnsafeMutableRawBufferPointer, carry: RunEncoder.Carry) {
-    output = BitOutput(target)
+    output = DeflateBitOutput(target)
     output.put(UInt32(carry.value), Int(carry.bits))
     clear()
   }
@@ -115,7 +115,8 @@ final class DeflateBlockWriter {
     } else if fixedBytes == bestBytes {
       output.put(1 << 1 | last, 3)
       writeSymbols(
-        tables.fixedCodes, tables.fixedLengths, tables.fixedDistanceCodes, tables.fixedDistanceLengths)
+        tables.fixedCodes, tables.fixedLengths, tables.fixedDistanceCodes,
+        tables.fixedDistanceLengths)
     } else {
       output.put(2 << 1 | last, 3)
       writeHeader(headerCodes)
@@ -250,131 +251,5 @@ final class DeflateBlockWriter {
     let end = DeflateBlockWriter.endOfBlock
     output.put(UInt32(codes[end]), Int(lengths[end]))
     self.output = output
-  }
-}
-
-/// The tables of RFC 1951, section 3.2.5 and 3.2.6.
-private final class DeflateSymbolTables {
-  let lengthCode = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
-  let lengthBase = UnsafeMutablePointer<UInt16>.allocate(capacity: 29)
-  let lengthExtra = UnsafeMutablePointer<UInt8>.allocate(capacity: 29)
-  /// The code of each distance up to 256, then of each 128th distance.
-  private let distanceCode = UnsafeMutablePointer<UInt8>.allocate(capacity: 512)
-  let distanceBase = UnsafeMutablePointer<UInt16>.allocate(capacity: 30)
-  let distanceExtra = UnsafeMutablePointer<UInt8>.allocate(capacity: 30)
-  let fixedCodes = UnsafeMutablePointer<UInt16>.allocate(capacity: 288)
-  let fixedLengths = UnsafeMutablePointer<UInt16>.allocate(capacity: 288)
-  let fixedDistanceCodes = UnsafeMutablePointer<UInt16>.allocate(capacity: 30)
-  let fixedDistanceLengths = UnsafeMutablePointer<UInt16>.allocate(capacity: 30)
-
-  init() {
-    var base = 0
-    for code in 0..<29 {
-      let extra = code < 8 || code == 28 ? 0 : code / 4 - 1
-      // Length 258 has a code of its own.
-      if code == 28 { base = 255 }
-      lengthBase[code] = UInt16(base)
-      lengthExtra[code] = UInt8(extra)
-      for length in base..<min(base + 1 << extra, 256) { lengthCode[length] = UInt8(code) }
-      base += 1 << extra
-    }
-    base = 0
-    distanceCode.initialize(repeating: 0, count: 512)
-    for code in 0..<30 {
-      let extra = max(code / 2 - 1, 0)
-      distanceBase[code] = UInt16(base + 1)
-      distanceExtra[code] = UInt8(extra)
-      if base < 256 {
-        for distance in base..<base + 1 << extra { distanceCode[distance] = UInt8(code) }
-      } else {
-        for index in base >> 7..<(base + 1 << extra) >> 7 { distanceCode[256 + index] = UInt8(code) }
-      }
-      base += 1 << extra
-    }
-    // RFC 1951, section 3.2.6: the first code of each length.
-    for symbol in 0..<288 {
-      let (first, start, bits) =
-        symbol < 144
-        ? (0x30, 0, 8) : symbol < 256 ? (0x190, 144, 9) : symbol < 280 ? (0, 256, 7) : (0xc0, 280, 8)
-      fixedLengths[symbol] = UInt16(bits)
-      fixedCodes[symbol] = DeflateHuffmanCode.reversed(UInt32(first + symbol - start), bits: bits)
-    }
-    for code in 0..<30 {
-      fixedDistanceLengths[code] = 5
-      fixedDistanceCodes[code] = DeflateHuffmanCode.reversed(UInt32(code), bits: 5)
-    }
-  }
-
-  deinit {
-    for table in [lengthCode, lengthExtra, distanceCode, distanceExtra] { table.deallocate() }
-    for table in [
-      lengthBase, distanceBase, fixedCodes, fixedLengths, fixedDistanceCodes, fixedDistanceLengths,
-    ] { table.deallocate() }
-  }
-
-  @inline(__always) func code(ofDistance distance: Int) -> Int {
-    Int(distance <= 256 ? distanceCode[distance - 1] : distanceCode[256 + (distance - 1) >> 7])
-  }
-}
-
-/// Bits from the lowest of each byte upwards, into memory of a fixed size.
-private struct BitOutput {
-  private let target: UnsafeMutableRawBufferPointer
-  private var count = 0
-  private var buffer: UInt64 = 0
-  private var bufferedBits = 0
-  private(set) var isOverflown = false
-
-  init(_ target: UnsafeMutableRawBufferPointer) { self.target = target }
-
-  /// Adds up to 16 bits.
-  @inline(__always) mutating func put(_ value: UInt32, _ bits: Int) {
-    buffer |= UInt64(value) &<< UInt64(bufferedBits)
-    bufferedBits &+= bits
-    if bufferedBits >= 32 { store() }
-  }
-
-  @inline(__always) private mutating func store() {
-    if count &+ 4 <= target.count, let base = target.baseAddress {
-      (base + count).storeBytes(
-        of: UInt32(truncatingIfNeeded: buffer).littleEndian, as: UInt32.self)
-      count &+= 4
-      buffer &>>= 32
-      bufferedBits &-= 32
-    } else {
-      drain()
-    }
-  }
-
-  /// Writes the complete bytes that fit.
-  private mutating func drain() {
-    while bufferedBits >= 8 {
-      if count < target.count {
-        target[count] = UInt8(truncatingIfNeeded: buffer)
-        count += 1
-      } else {
-        isOverflown = true
-      }
-      buffer &>>= 8
-      bufferedBits -= 8
-    }
-  }
-
-  mutating func align() { bufferedBits = (bufferedBits + 7) & ~7; if bufferedBits >= 32 { drain() } }
-
-  mutating func copy(_ bytes: UnsafeRawBufferPointer) {
-    drain()
-    let fitting = min(bytes.count, target.count - count)
-    if fitting < bytes.count { isOverflown = true }
-    UnsafeMutableRawBufferPointer(rebasing: target[count..<count + fitting]).copyMemory(
-      from: UnsafeRawBufferPointer(rebasing: bytes[..<fitting]))
-    count += fitting
-  }
-
-  /// Writes all bits, and returns the number of bytes.
-  mutating func flush() -> Int {
-    bufferedBits = (bufferedBits + 7) & ~7
-    drain()
-    return count
   }
 }

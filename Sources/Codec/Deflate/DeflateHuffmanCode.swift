@@ -126,7 +126,7 @@ final class DeflateHuffmanCode {
       heap[sortedStart - 2] = second
       sortedStart -= 2
       frequencies[next] = frequencies[first] + frequencies[second]
-      depths[next] = max(depths[first], depths[second]) + 1
+      depths[next] = max(depths[first], depths[second]) &+ 1
       parents[first] = UInt16(truncatingIfNeeded: next)
       parents[second] = UInt16(truncatingIfNeeded: next)
       heap[1] = next

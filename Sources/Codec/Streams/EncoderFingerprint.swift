@@ -5,6 +5,7 @@
 // it takes about 30 ms once per process, and only if a recipe is created or used.
 
 import CZlib
+import CZstd
 
 /// Computes the fingerprints of the deflate encoders.
 public enum EncoderFingerprint {
@@ -15,6 +16,7 @@ public enum EncoderFingerprint {
     case .libdeflate: libdeflate
     case .stored: "stored"
     case .gnuGzip: gnuGzip
+    case .zstd: zstd
     }
   }
 
@@ -30,6 +32,13 @@ public enum EncoderFingerprint {
 
   /// The encoder is part of this program: its output changes only if it has a defect.
   private static let gnuGzip = "gzip " + digest(of: (1...9).map { .gnuGzip(level: $0) })
+
+  private static let zstd: String = {
+    let methods = [1, 3, 9, 15].map {
+      StreamMethod.zstd(level: $0, windowLog: ZstdJobCompressor.windowLog(level: $0))
+    }
+    return "libzstd \(ZSTD_versionNumber()) \(digest(of: methods))"
+  }()
 
   private static let libdeflate =
     SegmentDeflater.fingerprint(level: 5) + " " + digest(of: [StreamMethod(.libdeflate, level: 5)])

@@ -1,4 +1,4 @@
-// Reproduces parts of deflate streams byte for byte.
+// Reproduces parts of compressed streams byte for byte.
 //
 // 1. The output is never trusted: the caller compares it with the original or verifies a checksum.
 // 2. A run is produced from its plain bytes and their context alone, so any thread can produce any run.
@@ -30,6 +30,7 @@ public struct RunEncoder: ~Copyable {
   private var scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 0, alignment: 16)
   private var deflater: SegmentDeflater?
   private var gnuDeflater: GnuDeflater?
+  private var zstd: ZstdJobCompressor?
 
   /// Creates an encoder.
   /// - Parameter method: settings for which `StreamMethod.isPossible` holds.
@@ -41,6 +42,7 @@ public struct RunEncoder: ~Copyable {
     switch method.encoder {
     case .libdeflate: deflater = SegmentDeflater(level: Int32(method.level))
     case .gnuGzip: gnuDeflater = GnuDeflater(level: Int(method.level))
+    case .zstd: zstd = ZstdJobCompressor(method)
     case .stored: break
     case .zlib:
       let r = deflateInit2_(
@@ -83,6 +85,10 @@ public struct RunEncoder: ~Copyable {
       ensureCapacity(bytes: plainBytes + plainBytes / 8 + 4096)
       let count = gnuDeflater?.deflate(
         bytes, part: history..<history + plainBytes, carry: carry, isLast: isLast, into: scratch)
+      return try body(UnsafeRawBufferPointer(rebasing: scratch[..<(count ?? 0)]))
+    case .zstd:
+      ensureCapacity(bytes: ZstdJobCompressor.bound(bytes.count))
+      let count = try zstd?.compress(bytes, history: history, isLast: isLast, into: scratch)
       return try body(UnsafeRawBufferPointer(rebasing: scratch[..<(count ?? 0)]))
     case .zlib: break
     }

@@ -15,6 +15,9 @@ public struct StreamMethod: Hashable, Sendable {
     case stored = 3
     /// GNU gzip (`GnuDeflater`).
     case gnuGzip = 4
+    /// Jobs of the zstd tool (`ZstdJobCompressor`). `memoryLevel` is log2 of the window, and `blockBytes` is the
+    /// size of a job.
+    case zstd = 5
   }
 
   /// How the encoder ends the blocks of its input.
@@ -96,6 +99,14 @@ public struct StreamMethod: Hashable, Sendable {
     StreamMethod(.gnuGzip, level: level, history: .runUp)
   }
 
+  /// Returns the settings of the zstd tool.
+  /// - Parameter windowLog: log2 of the frame's window.
+  public static func zstd(level: UInt8, windowLog: UInt8) -> StreamMethod {
+    StreamMethod(
+      .zstd, level: level, memoryLevel: windowLog, history: .dictionary,
+      blockBytes: ZstdJobCompressor.jobBytes(level: level, windowLog: windowLog))
+  }
+
   /// The range of `blockBytes` that decoded methods may have.
   public static let blockSizes = (1 << 10)...(4 << 20)
 
@@ -107,6 +118,10 @@ public struct StreamMethod: Hashable, Sendable {
     case .gnuGzip:
       (1...9).contains(level) && memoryLevel == 8 && strategy == 0 && joints == .none
         && history == .runUp && blockBytes == 0
+    case .zstd:
+      ZstdJobCompressor.levels.contains(level)
+        && ZstdJobCompressor.windowLogs.contains(memoryLevel) && strategy == 0 && joints == .none
+        && history == .dictionary && ZstdJobCompressor.jobSizes.contains(blockBytes)
     case .stored: level == 0 && joints == .none && history == .none && blockBytes == 0
     case .zlib:
       (1...9).contains(level) && (1...9).contains(memoryLevel) && strategy <= 4
@@ -117,7 +132,8 @@ public struct StreamMethod: Hashable, Sendable {
   /// Returns the number of plain bytes before a run that an encoder needs.
   /// - Parameter plainOffset: the number of plain bytes before the run.
   public func historyBytes(before plainOffset: UInt64) -> UInt64 {
-    guard encoder != .gnuGzip else {
+    if encoder == .zstd { return min(plainOffset, UInt64(ZstdJobCompressor.overlapBytes(self))) }
+    if encoder == .gnuGzip {
       // GNU gzip's window moves at fixed offsets, so the run-up starts at a multiple of its size.
       let start = plainOffset - min(plainOffset, level < 4 ? 256 << 10 : 64 << 10)
       return plainOffset - start / UInt64(GnuDeflater.windowBytes) * UInt64(GnuDeflater.windowBytes)
@@ -135,9 +151,12 @@ public struct StreamMethod: Hashable, Sendable {
     switch encoder {
     case .zlib: joints == .none ? 1024 : 0
     case .gnuGzip: GnuDeflater.lookaheadBytes
-    case .libdeflate, .stored: 0
+    case .libdeflate, .stored, .zstd: 0
     }
   }
+
+  /// Whether an encoder and its buffers need more than a few MiB of memory.
+  public var isLarge: Bool { encoder == .zstd }
 
   /// The method's name for messages, such as "pigz -6" or "zlib level 9".
   public var name: String {
@@ -145,6 +164,7 @@ public struct StreamMethod: Hashable, Sendable {
     case .libdeflate: return "libdeflate level \(level)"
     case .stored: return "stored blocks"
     case .gnuGzip: return "GNU gzip -\(level)"
+    case .zstd: return "zstd -\(level)"
     case .zlib:
       let odd = strategy == 0 ? "" : " strategy \(strategy)"
       switch joints {

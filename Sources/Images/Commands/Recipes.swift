@@ -1,7 +1,8 @@
-// imgstore recipes, and snapshot --recipes: stores packed images as recipes over the trees next to them.
+// imgstore recipes, snapshot --recipes and optimize: stores packed images and ramdisks as recipes over the trees
+// next to them.
 //
 // It takes as long as packing the images (docs/decisions/0051-packed-image-recipes.md), so a snapshot does it
-// only on request.
+// only on request, and optimize does it later.
 
 import Ingest
 import Platform
@@ -43,34 +44,49 @@ struct RecipeConverter: Collaborator {
     let start = monotonicSeconds()
     let snapshot = try SnapshotResolver(context).find(Reference(reference))
     let store = try context.store()
-    let finder = RecipeFinder(store, progress: context.progress)
-    var results: [RecipeResult] = []
-    var alreadyMade = 0
-    for component in ordered(snapshot.snapshot.components) {
-      guard case .file(let blob, let size) = component.entry.content, size >= RecipeFinder.minBytes
-      else { continue }
-      if try store.parts(of: blob, sizeBytes: size).reconstruction != nil {
-        alreadyMade += 1
-        continue
-      }
-      var head = [UInt8](repeating: 0, count: Int(min(size, 512)))
-      try head.withUnsafeMutableBytes { try store.fill($0, from: blob, sizeBytes: size, at: 0) }
-      guard RecipeFinder.isCandidate(head, sizeBytes: size) else { continue }
-      results.append(
-        RecipeResult(
-          path: component.path, sizeBytes: size,
-          outcome: try finder.storeRecipe(of: blob, .blob(store, blob, sizeBytes: size))))
-    }
+    var files = PackedFileFinder(store)
+    let results = try files.files(of: snapshot.snapshot).map { try convert($0, store) }
     return RecipesOutcome(
-      snapshot: snapshot, results: results, alreadyMade: alreadyMade,
+      snapshot: snapshot, results: results, alreadyMade: files.alreadyMade,
       seconds: monotonicSeconds() - start)
   }
 
-  /// Returns the components with packed images first. Their contents are then in the store when other files
-  /// that contain them, such as a bundle, are examined.
-  private func ordered(_ components: [Snapshot.Component]) -> [Snapshot.Component] {
-    components.filter { $0.role == .packed }
-      + components.filter { $0.role != .packed }
+  private func convert(_ file: PossibleRecipe, _ store: ObjectStore) throws -> RecipeResult {
+    let finder = RecipeFinder(store, progress: context.progress)
+    return RecipeResult(
+      path: file.path, sizeBytes: file.sizeBytes,
+      outcome: try finder.storeRecipe(
+        of: file.blob, .blob(store, file.blob, sizeBytes: file.sizeBytes)))
+  }
+
+  /// Stores the packed files of all snapshots as recipes, if that is possible. Snapshots and files that are
+  /// damaged are left out: `verify` reports them.
+  /// - Parameter maxSeconds: the time after which no further file is examined.
+  /// - Throws: `StoreError`, except for damage. The recipes of files before the failed one are stored.
+  func makeAllRecipes(maxSeconds: Double?) throws -> [RecipeResult] {
+    let deadline = maxSeconds.map { monotonicSeconds() + $0 }
+    let store = try context.store()
+    var finder = PackedFileFinder(store)
+    var results: [RecipeResult] = []
+    for (image, numbers) in try store.refs.histories() {
+      for number in numbers.reversed() {
+        do {
+          guard let committed = try store.refs.readIfPresent(image, number) else { continue }
+          for file in try finder.files(of: committed.snapshot) {
+            if let deadline, monotonicSeconds() >= deadline { return results }
+            results.append(try convert(file, store))
+          }
+        } catch  where RecipeConverter.isDamage(error) {
+          continue
+        }
+      }
+    }
+    return results
+  }
+
+  private static func isDamage(_ error: any Error) -> Bool {
+    guard let error = error as? StoreError else { return false }
+    return error.kind == .damaged || error.kind == .missing || error.kind == .incompatible
   }
 
   /// Returns the files of the next snapshot that are stored as recipes, or may be.

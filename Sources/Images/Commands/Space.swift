@@ -57,11 +57,12 @@ public struct StoreStatistics: Sendable {
 
 extension Workspace {
   /// Deletes objects that no snapshot needs.
+  /// - Parameter makesRecipes: whether packed files of all snapshots become recipes first, if that is possible.
   /// - Throws: `StoreError`: see `ObjectStore.collect`.
-  public func collect(_ request: CollectionRequest = CollectionRequest()) throws
-    -> CollectionOutcome
-  {
-    try SpaceReporter(context).collect(request)
+  public func collect(
+    _ request: CollectionRequest = CollectionRequest(), makesRecipes: Bool = false
+  ) throws -> CollectionOutcome {
+    try SpaceReporter(context).collect(request, makesRecipes: makesRecipes)
   }
 
   /// Returns the disk usage of images or snapshots.
@@ -91,14 +92,22 @@ extension Workspace {
 struct SpaceReporter: Collaborator {
   let context: Context
 
-  func collect(_ request: CollectionRequest = CollectionRequest()) throws
-    -> CollectionOutcome
-  {
+  func collect(
+    _ request: CollectionRequest = CollectionRequest(), makesRecipes: Bool = false
+  ) throws -> CollectionOutcome {
+    let start = monotonicSeconds()
     var request = request
     request.waiting = context.lockWait
     let store = try context.store()
-    let outcome = try store.collect(
+    let recipes =
+      makesRecipes
+      ? try RecipeConverter(context).makeAllRecipes(maxSeconds: request.maxSeconds) : []
+    if let limit = request.maxSeconds {
+      request.maxSeconds = max(0, limit - (monotonicSeconds() - start))
+    }
+    var outcome = try store.collect(
       request, progress: context.progress, report: context.reporter.inform)
+    outcome.newRecipes = recipes.count { if case .stored = $0.outcome { true } else { false } }
     let time = context.now().seconds
     store.updateMaintenanceRecord { record in
       record.collected = time

@@ -70,6 +70,7 @@ extension CollectionOutcome: JSONDocument {
     key("waitsFor", \.waitsFor)
     key("damaged") { $0.damaged.map(Damage.init) }
     key("lackedSpace", \.lackedSpace)
+    key("newRecipes", \.newRecipes)
     key("seconds", \.seconds)
   }
 

@@ -157,7 +157,7 @@ struct Maintainer: Collaborator {
     optimization.maxBytes = settings.optimizeBytes?.value
     if optimization.maxSeconds != 0, optimization.maxBytes != 0 {
       try attempt(&outcome) { outcome in
-        outcome.optimization = try SpaceReporter(context).collect(optimization)
+        outcome.optimization = try SpaceReporter(context).collect(optimization, makesRecipes: true)
       }
     }
     var verification = VerifyRequest()

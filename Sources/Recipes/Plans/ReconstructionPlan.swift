@@ -1,8 +1,8 @@
 // Plans: how a blob is rebuilt from other blobs instead of chunks (docs/format.md, "Plans").
 //
-//     rootimg.cpio.gz ──deflated──▶ rootimg.cpio ──archive─▶ the files of the tree next to it
+//     rootimg.cpio.gz ──streams──▶ rootimg.cpio ──archive─▶ the files of the tree next to it
 //
-// 1. A plan is data. `PlannedBlob` assembles archives, and its `StreamReencoder` repeats deflate streams.
+// 1. A plan is data. `PlannedBlob` assembles archives, and its `StreamReencoder` repeats streams.
 // 2. Plans come from a store and are not trusted: counts, sums and sizes are checked before use, and the
 //    depth of nested plans is limited (`ObjectStore.maxReconstructionDepth`).
 
@@ -11,7 +11,7 @@ import Store
 
 /// Describes how a blob is rebuilt.
 public enum ReconstructionPlan: Sendable {
-  /// A file of deflate streams.
+  /// A file of compressed streams.
   case streams(StreamPlan)
   /// An archive.
   case archive(ArchivePlan)

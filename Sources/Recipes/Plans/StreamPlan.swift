@@ -1,4 +1,4 @@
-// The plan of a compressed file: its deflate streams and the bytes around them (docs/format.md, "Plans").
+// The plan of a compressed file: its deflate streams or zstd frames, and the bytes around them (docs/format.md, "Plans").
 //
 // A stream consists of runs that can be encoded independently. A run has its offsets in the stream and in
 // the plain bytes, and the bits that it shares with the previous run. It also has a CRC of its bytes, which
@@ -7,7 +7,7 @@
 import Codec
 import Store
 
-/// Describes how a file of deflate streams is rebuilt.
+/// Describes how a file of compressed streams is rebuilt.
 public struct StreamPlan: Sendable, Hashable {
   /// A part of the file.
   public enum Span: Sendable, Hashable {
@@ -15,7 +15,7 @@ public struct StreamPlan: Sendable, Hashable {
     case literal([UInt8])
     /// Bytes that are stored unchanged.
     case blob(Digest, sizeBytes: UInt64)
-    /// A deflate stream.
+    /// A deflate stream, or the blocks of a zstd frame.
     case encoded(Stream)
 
     /// Returns the size of the span in bytes.
@@ -28,7 +28,7 @@ public struct StreamPlan: Sendable, Hashable {
     }
   }
 
-  /// A deflate stream, as runs over one blob.
+  /// A compressed stream, as runs over one blob.
   public struct Stream: Sendable, Hashable {
     /// The blob that the stream decodes to.
     public let inner: Digest

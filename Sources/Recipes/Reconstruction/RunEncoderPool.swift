@@ -1,9 +1,9 @@
-// Re-encodes the deflate streams of recipes with a pool of encoders, one for each thread and method.
+// Re-encodes the streams of recipes with a pool of encoders, one for each thread and method.
 
 import Codec
 import Platform
 
-/// Encodes parts of deflate streams again. All methods may be called from any thread.
+/// Encodes parts of compressed streams again. All methods may be called from any thread.
 public protocol StreamReencoder: Sendable {
   /// Returns a text that identifies the output of the present encoder (`EncoderFingerprint`).
   func fingerprint(of encoder: StreamMethod.Encoder) -> String
@@ -20,7 +20,7 @@ public protocol StreamReencoder: Sendable {
   ) throws -> Int
 }
 
-/// The deflate encoders of this program.
+/// The encoders of this program.
 public final class RunEncoderPool: StreamReencoder {
   /// The pool that all stores of the process share.
   public static let shared = RunEncoderPool()
@@ -33,6 +33,9 @@ public final class RunEncoderPool: StreamReencoder {
   /// The idle encoders, of a few hundred KiB each.
   private let idle = Monitor<[Encoder]>([])
   private static let maxIdle = 2 * processorCount
+  /// The number of threads that use an encoder of up to 150 MiB at a time.
+  private static let maxLarge = min(processorCount, 4)
+  private let largeEncoders = Gate(maxLarge)
 
   /// Creates an empty pool.
   public init() {}
@@ -45,6 +48,8 @@ public final class RunEncoderPool: StreamReencoder {
     _ run: StreamPlan.Run, _ method: StreamMethod, _ bytes: UnsafeRawBufferPointer,
     history: Int, isLast: Bool, into target: UnsafeMutableRawBufferPointer
   ) throws -> Int {
+    if method.isLarge { largeEncoders.beginOne() }
+    defer { if method.isLarge { largeEncoders.endOne() } }
     let encoder = acquire(method)
     defer { release(encoder) }
     return try encoder.reencoder.replay(
@@ -65,9 +70,30 @@ public final class RunEncoderPool: StreamReencoder {
   }
 
   private func release(_ encoder: Encoder) {
+    // The memory of a large encoder is freed: it costs less to allocate than the encoding takes.
+    if encoder.reencoder.method.isLarge { return }
     idle.withLock { idle in
       idle.append(encoder)
       if idle.count > RunEncoderPool.maxIdle { idle.removeFirst() }
     }
   }
+}
+
+/// Limits the number of threads that do something at a time.
+private final class Gate: Sendable {
+  private let free: Monitor<Int>
+
+  init(_ count: Int) { free = Monitor(count) }
+
+  /// Waits for a place, and takes it.
+  func beginOne() {
+    _ = free.wait { free -> Bool? in
+      guard free > 0 else { return nil }
+      free -= 1
+      return true
+    }
+  }
+
+  /// Gives the place back.
+  func endOne() { free.update { $0 += 1 } }
 }

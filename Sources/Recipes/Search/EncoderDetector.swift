@@ -15,19 +15,21 @@ enum StreamLayout: Sendable, Equatable {
   case continuous(StreamMethod)
   /// Segments that end with an empty stored block; some are stored blocks.
   case segments(StreamMethod)
+  /// Jobs of the zstd tool.
+  case jobs(StreamMethod)
 
   /// Whether runs start at points that were found by trial and may fail later.
   var mayFailAtRestarts: Bool {
     switch self {
     case .joined(let method): method.history == .runUp
     case .continuous: true
-    case .segments: false
+    case .segments, .jobs: false
     }
   }
 
   var name: String {
     switch self {
-    case .joined(let method), .continuous(let method): method.name
+    case .joined(let method), .continuous(let method), .jobs(let method): method.name
     case .segments(let method): "segments, \(method.name)"
     }
   }

@@ -23,6 +23,8 @@ public struct RecipeFinder: Sendable {
   public static let minBytes: UInt64 = 256 << 10
   private static let maxMembers = 64
   private static let maxAttempts = 4
+  /// The maximum size of framing that stays in a plan.
+  private static let maxLiteralBytes: UInt64 = 64 << 10
 
   private let store: ObjectStore
   private let progress: Progress
@@ -39,7 +41,7 @@ public struct RecipeFinder: Sendable {
   ///   - sizeBytes: the size of the file.
   public static func isCandidate(_ head: [UInt8], sizeBytes: UInt64) -> Bool {
     guard sizeBytes >= minBytes else { return false }
-    if head.starts(with: [0x1f, 0x8b, 8]) { return true }
+    if MemberFraming.isMember(head) { return true }
     let records = try? ArchiveRecords(source(of: head))
     return records.map { $0.form != .other } ?? false
   }
@@ -85,18 +87,18 @@ public struct RecipeFinder: Sendable {
   private func search(
     _ blob: Digest, _ source: RandomAccessSource, _ report: inout RecipeReport, depth: Int
   ) throws {
-    if try GzipFrame.headerBytes(source, at: 0) != nil {
+    if try MemberFraming.read(source, at: 0) != nil {
       return try searchCompressed(blob, source, &report)
     }
     progress.begin("looking for a recipe", totalBytes: source.sizeBytes)
     let analysis = try StreamAnalysis(source.stream(from: 0), progress: progress)
     guard let plan = analysis.plan else {
-      throw NoRecipeError(reason: "it is neither gzip nor an archive")
+      throw NoRecipeError(reason: "it is neither gzip, zstd nor an archive")
     }
     guard analysis.id == blob else { throw NoRecipeError(reason: "it changed while it was read") }
     // An initrd is an archive followed by a compressed one.
     for content in analysis.contents
-    where content.isGzip && content.sizeBytes >= RecipeFinder.minBytes && depth < 2 {
+    where content.isCompressed && content.sizeBytes >= RecipeFinder.minBytes && depth < 2 {
       if try store.holds(blob: content.id) { continue }
       let inner = source.slice(from: content.offset, sizeBytes: content.sizeBytes)
       var part = RecipeReport()
@@ -119,31 +121,33 @@ public struct RecipeFinder: Sendable {
     var spans: [StreamPlan.Span] = []
     var members: [Member] = []
     var position: UInt64 = 0
-    while let header = try GzipFrame.headerBytes(source, at: position) {
-      guard members.count < RecipeFinder.maxMembers else {
-        throw NoRecipeError(reason: "it has more than \(RecipeFinder.maxMembers) gzip members")
+    while let framing = try MemberFraming.read(source, at: position) {
+      guard spans.count < 3 * RecipeFinder.maxMembers else {
+        throw NoRecipeError(reason: "it has more than \(RecipeFinder.maxMembers) members")
       }
-      spans.append(.literal(try source.bytes(position..<position + header)))
-      let member = try analysis(source, at: position + header, &report)
+      if framing.form == .skippable {
+        guard framing.headerBytes <= RecipeFinder.maxLiteralBytes else { break }
+        spans.append(.literal(try source.bytes(position..<position + framing.headerBytes)))
+        position += framing.headerBytes
+        continue
+      }
+      spans.append(.literal(try source.bytes(position..<position + framing.headerBytes)))
+      let member = try analysis(source, at: position, framing, span: spans.count, &report)
       members.append(member)
       // A placeholder until the runs are known.
       spans.append(.literal([]))
       position = member.offset + member.sizeBytes
-      let trailer = min(source.sizeBytes, position + GzipFrame.trailerBytes)
-      guard trailer == position + GzipFrame.trailerBytes else { throw CodecError.truncated }
+      let trailer = min(source.sizeBytes, position + framing.trailerBytes)
+      guard trailer == position + framing.trailerBytes else { throw CodecError.truncated }
       spans.append(.literal(try source.bytes(position..<trailer)))
       position = trailer
     }
+    guard !members.isEmpty else { throw NoRecipeError(reason: "it contains no compressed stream") }
     if position < source.sizeBytes {
       spans.append(try trailing(source, from: position))
     }
     for member in members {
-      try storeMissing(
-        member.analysis,
-        from: {
-          let stream = InflatingSource(source, at: member.offset)
-          return { try stream.read($0) }
-        }, &report)
+      try storeMissing(member.analysis, from: member.open, &report)
     }
     try storeDeflated(blob, source, spans, members, &report)
   }
@@ -153,7 +157,9 @@ public struct RecipeFinder: Sendable {
     _ source: RandomAccessSource, from position: UInt64
   ) throws -> StreamPlan.Span {
     let size = source.sizeBytes - position
-    if size <= 64 << 10 { return .literal(try source.bytes(position..<source.sizeBytes)) }
+    if size <= RecipeFinder.maxLiteralBytes {
+      return .literal(try source.bytes(position..<source.sizeBytes))
+    }
     let session = try store.beginSession()
     let id = try session.withWorker { worker in
       var ingester = BlobIngester()
@@ -165,8 +171,10 @@ public struct RecipeFinder: Sendable {
 
   // MARK: Members
 
-  /// A deflate stream of the file.
-  private struct Member {
+  /// A compressed stream of the file.
+  private struct Member: Sendable {
+    /// The index of its span.
+    let span: Int
     let offset: UInt64
     let sizeBytes: UInt64
     let layouts: [StreamLayout]
@@ -174,15 +182,29 @@ public struct RecipeFinder: Sendable {
     let analysis: StreamAnalysis
     /// The archive in the stream; nil if it contains none.
     let inner: PlannedBlob?
+    /// Opens the decoded stream.
+    let open: @Sendable () -> ByteSource
   }
 
   private func analysis(
-    _ source: RandomAccessSource, at offset: UInt64, _ report: inout RecipeReport
+    _ source: RandomAccessSource, at start: UInt64, _ framing: MemberFraming, span: Int,
+    _ report: inout RecipeReport
   ) throws -> Member {
-    let layouts = try EncoderDetector(StreamSample(source, at: offset)).layouts()
-    guard !layouts.isEmpty else {
-      throw NoRecipeError(reason: "its encoder cannot be reproduced")
+    let offset = start + framing.headerBytes
+    let open: @Sendable () -> ByteSource = { framing.open(source, at: start) }
+    if case .zstd(let layout) = framing.form, let size = framing.streamBytes {
+      let methods = try JobRunFinder.methods(source, offset..<offset + size, layout, open)
+      guard !methods.isEmpty else { throw unknownEncoder }
+      progress.begin("looking for a recipe")
+      let ahead = ReadAhead(open)
+      let analysis = try StreamAnalysis({ try ahead.read($0) }, progress: progress)
+      report.plainBytes += analysis.sizeBytes
+      return Member(
+        span: span, offset: offset, sizeBytes: size, layouts: methods.map { StreamLayout.jobs($0) },
+        boundaries: [], analysis: analysis, inner: try inner(analysis), open: open)
     }
+    let layouts = try EncoderDetector(StreamSample(source, at: offset)).layouts()
+    guard !layouts.isEmpty else { throw unknownEncoder }
     progress.begin("looking for a recipe")
     let stream = InflatingSource(source, at: offset)
     let ahead = ReadAhead { { try stream.read($0) } }
@@ -190,11 +212,17 @@ public struct RecipeFinder: Sendable {
     guard stream.scanner.isAtEnd else { throw CodecError.truncated }
     report.plainBytes += analysis.sizeBytes
     return Member(
-      offset: offset, sizeBytes: stream.sizeBytes, layouts: layouts,
-      boundaries: stream.scanner.boundaries, analysis: analysis,
-      inner: try analysis.plan.map {
-        PlannedBlob(analysis.id, .archive(try ArchivePlan.decode($0)))
-      })
+      span: span, offset: offset, sizeBytes: stream.sizeBytes, layouts: layouts,
+      boundaries: stream.scanner.boundaries, analysis: analysis, inner: try inner(analysis),
+      open: open)
+  }
+
+  private var unknownEncoder: NoRecipeError {
+    NoRecipeError(reason: "its encoder cannot be reproduced")
+  }
+
+  private func inner(_ analysis: StreamAnalysis) throws -> PlannedBlob? {
+    try analysis.plan.map { PlannedBlob(analysis.id, .archive(try ArchivePlan.decode($0))) }
   }
 
   /// Stores the contents that the store does not have.
@@ -285,21 +313,12 @@ public struct RecipeFinder: Sendable {
   ) throws -> StreamPlan? {
     var spans = spans
     var encoders: Set<StreamMethod.Encoder> = []
-    for (index, (member, layout)) in zip(members, layouts).enumerated() {
-      let finder = RestartPointFinder(
-        source: source, offset: member.offset, boundaries: member.boundaries
-      ) { [store] offset, target in
-        if let inner = member.inner {
-          return try inner.fill(target, from: offset, in: store, depth: 0)
-        }
-        try store.fill(
-          target, from: member.analysis.id, sizeBytes: member.analysis.sizeBytes, at: offset)
-      }
-      guard let (methods, runs) = try finder.runs(layout, leavingOut: failedRestarts) else {
+    for (member, layout) in zip(members, layouts) {
+      guard let (methods, runs) = try runs(source, member, layout, failedRestarts) else {
         return nil
       }
       encoders.formUnion(runs.map { methods[$0.method].encoder })
-      spans[index * 3 + 1] = .encoded(
+      spans[member.span] = .encoded(
         StreamPlan.Stream(
           inner: member.analysis.id, innerBytes: member.analysis.sizeBytes, methods: methods,
           runs: runs
@@ -308,6 +327,29 @@ public struct RecipeFinder: Sendable {
     return StreamPlan(
       fingerprints: encoders.map { EncoderFingerprint.of($0) }.sorted(),
       spans: spans.filter { $0.sizeBytes > 0 })
+  }
+
+  private func runs(
+    _ source: RandomAccessSource, _ member: Member, _ layout: StreamLayout,
+    _ failedRestarts: Set<UInt64>
+  ) throws -> (methods: [StreamMethod], runs: [StreamPlan.Run])? {
+    let plain = { @Sendable [store] (offset: UInt64, target: UnsafeMutableRawBufferPointer) in
+      if let inner = member.inner {
+        return try inner.fill(target, from: offset, in: store, depth: 0)
+      }
+      try store.fill(
+        target, from: member.analysis.id, sizeBytes: member.analysis.sizeBytes, at: offset)
+    }
+    if case .jobs(let method) = layout {
+      progress.begin("repeating the compression", totalBytes: member.analysis.sizeBytes)
+      let finder = JobRunFinder(
+        source: source, blocks: member.offset..<member.offset + member.sizeBytes,
+        plainBytes: member.analysis.sizeBytes, plain: plain)
+      return try finder.runs(method).map { ([method], $0) }
+    }
+    let finder = RestartPointFinder(
+      source: source, offset: member.offset, boundaries: member.boundaries, plain: plain)
+    return try finder.runs(layout, leavingOut: failedRestarts)
   }
 
   /// Returns the runs that cannot be reproduced, trying each one separately.

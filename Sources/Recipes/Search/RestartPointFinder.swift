@@ -39,6 +39,7 @@ struct RestartPointFinder {
         ([method], $0)
       }
     case .segments(let method): return try segments(method)
+    case .jobs: return nil
     }
   }
 

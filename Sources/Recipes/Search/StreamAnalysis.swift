@@ -55,8 +55,8 @@ struct StreamAnalysis: Sendable {
     let sizeBytes: UInt64
     /// The offset in the stream.
     let offset: UInt64
-    /// Whether the content starts like a gzip file.
-    let isGzip: Bool
+    /// Whether the content starts like a compressed file.
+    let isCompressed: Bool
   }
 
   let id: Digest
@@ -85,11 +85,11 @@ struct StreamAnalysis: Sendable {
       var content: (id: Digest, sizeBytes: UInt64)?
       if record.contentBytes != 0 {
         var size: UInt64 = 0
-        var isGzip = false
+        var isCompressed = false
         while true {
           let n = try records.read(buffer)
           if n == 0 { break }
-          if size == 0 { isGzip = n > 2 && buffer[0] == 0x1f && buffer[1] == 0x8b }
+          if size == 0 { isCompressed = MemberFraming.isMember(buffer.prefix(n)) }
           hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<n]))
           progress.add(bytes: UInt64(n))
           size += UInt64(n)
@@ -97,7 +97,8 @@ struct StreamAnalysis: Sendable {
         let id = hash.finish()
         if size > 0 {
           content = (id, size)
-          contents.append(Content(id: id, sizeBytes: size, offset: offset, isGzip: isGzip))
+          contents.append(
+            Content(id: id, sizeBytes: size, offset: offset, isCompressed: isCompressed))
           offset += size
         }
       }

@@ -72,6 +72,8 @@ public struct CollectionOutcome: Sendable {
   /// The packs that cannot be rewritten because they are damaged, with the reasons.
   public var damaged: [(pack: String, reason: String)] = []
   public var lackedSpace = false
+  /// The files that became recipes before the collection: `optimize` looks for them.
+  public var newRecipes = 0
   public var seconds: Double = 0
 }
 

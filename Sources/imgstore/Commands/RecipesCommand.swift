@@ -9,14 +9,15 @@ struct RecipesCommand: ParsableCommand, ReportingCommand {
     abstract: "Store packed images as recipes over the files of the tree",
     discussion: """
       A packed image (rootimg.cpio.gz, rootimg.tar.gz, an initrd, a plain cpio or tar) repeats the \
-      content of the tree next to it. If imgstore can reproduce the compressor bit for bit, the \
+      content of the tree next to it. So do ramdisks in the tree (boot/initrd.img-6.1.0). If imgstore can reproduce the compressor bit for bit, the \
       store keeps a recipe instead of the bytes, with less than 1 % of the size. It can reproduce \
-      pigz, zlib in Python, Perl and other programs, and imgstore itself. restore, revert, export \
-      and cat rebuild the file when they read it.
+      pigz, GNU gzip, zlib in Python, Perl and other programs, zstd -1 to -19 of the same version \
+      as its own libzstd, and imgstore itself. restore, revert, export and cat rebuild the file when \
+      they read it.
 
       The command verifies each recipe first: it rebuilds the whole file and compares its SHA-256. \
-      That takes about as long as packing it. Files by GNU gzip, xz and zstd cannot be reproduced \
-      and stay unchanged. The next 'imgstore gc' deletes the bytes that a recipe replaces; 'imgstore \
+      That takes about as long as packing it. Files by other programs, such as xz, cannot be \
+      reproduced and stay unchanged. The next 'imgstore gc' deletes the bytes that a recipe replaces; 'imgstore \
       snapshot --recipes' never stores them.
       """)
 
