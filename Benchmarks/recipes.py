@@ -3,13 +3,13 @@
 
     recipes.py BINARY TREE [--only NAME ...] [--json FILE]
 
-TREE is a root tree, which is read only. Needs cpio, pigz, gzip, tar, and disk beside TREE for two copies of it. For each
+TREE is a root tree, which is read only. Needs cpio, pigz, gzip, zstd, tar, and disk beside TREE for two copies of it. For each
 writer: the tree is packed, a snapshot taken with --recipes over a store that has the tree alone, the file taken out again
 and compared. Exits 1 if a writer that must be repeatable adds 1 % of the packed file or more, or anything differs.
 """
 import argparse, json, os, shutil, subprocess, sys, tempfile, time
 
-parser = argparse.ArgumentParser(usage=__doc__)
+parser = argparse.ArgumentParser(usage=__doc__.replace("%", "%%"))
 parser.add_argument("binary"); parser.add_argument("tree")
 parser.add_argument("--only", nargs="+"); parser.add_argument("--json")
 options = parser.parse_args()
@@ -27,7 +27,9 @@ writers = [("pigz -6", f"{cpio} | pigz -6", True), ("pigz -1", f"{cpio} | pigz -
            ("pigz -6 -p2", f"{cpio} | pigz -6 -p2", True), ("pigz -1 -p1", f"{cpio} | pigz -1 -p1", True),
            ("Python gzip 1", f"{cpio} | {feed} 1", True), ("Python gzip 6", f"{cpio} | {feed} 6", True),
            ("Python gzip 9", f"{cpio} | {feed} 9", True), ("tar | pigz", "tar c . | pigz", True),
-           ("imgstore pack", None, True), ("GNU gzip -6", f"{cpio} | gzip -6", False)]
+           ("imgstore pack", None, True), ("GNU gzip -1", f"{cpio} | gzip -1", True), ("GNU gzip -6", f"{cpio} | gzip -6", True),
+           ("GNU gzip -9", f"{cpio} | gzip -9", True), ("zstd -1", f"{cpio} | zstd -q -1 -T0", True),
+           ("zstd -3", f"{cpio} | zstd -q", True), ("zstd -9", f"{cpio} | zstd -q -9 -T0", True)]
 
 def run(*command, output=None):
     start = time.monotonic()

@@ -1,7 +1,7 @@
 // The settings that determine the bytes of a deflate stream: the encoder, its parameters, how the
 // input was split into blocks, and the history that the encoder needs to restart in the middle.
 //
-// docs/format.md, "Deflated plans", describes each setting for a second implementation.
+// docs/format.md, "Plans of streams", describes each setting for a second implementation.
 
 /// The encoder and the settings that produced a part of a deflate stream.
 public struct StreamMethod: Hashable, Sendable {
