@@ -1,6 +1,6 @@
 // Repeats the output of the zstd tool, which compresses jobs: parts of a frame that depend on the end of the
 // previous part only. The tool works so with any number of threads, also with one, unless it is called with
-// --single-thread (zstdmt_compress.c; docs/decisions/0080-zstd-and-xz-encoders.md).
+// --single-thread (zstdmt_compress.c; docs/decisions/0080-zstd-jobs.md).
 //
 // 1. The output depends on the version of libzstd. The caller compares it with the original or verifies a
 //    checksum.

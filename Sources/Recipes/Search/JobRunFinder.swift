@@ -81,8 +81,13 @@ struct JobRunFinder {
     var count = Int(max(1, (plainBytes + job - 1) / job))
     let hasEmptyEnd = try endsWithEmptyBlock(job)
     let outputs = Monitor<[Output]>(Array(repeating: Output(), count: count))
-    let indices = SharedIndices(0..<count)
+    let indices = SharedIndices(1..<count)
     let jobCount = count
+    // The first job decides for most frames of another encoder whether the others are worth their time.
+    var encoder = RunEncoder(method)
+    let first = try encode(&encoder, range(0, job), isLast: count == 1 && !hasEmptyEnd)
+    guard try isEqual(first, at: 0) else { return nil }
+    outputs.withLock { $0[0] = first }
     try runThreads(min(processorCount, count, 4)) { [self] _ in
       var encoder = RunEncoder(method)
       while let index = indices.take() {
@@ -101,10 +106,7 @@ struct JobRunFinder {
     var offset: UInt64 = 0
     for (index, output) in sizes.enumerated() {
       let end = offset + UInt64(output.sizeBytes)
-      guard end <= UInt64(blocks.count), output.sizeBytes <= 2 * StreamPlan.maxRunBytes,
-        try CRC32.of(source.bytes(blocks.lowerBound + offset..<blocks.lowerBound + end))
-          == output.crc
-      else { return nil }
+      guard try isEqual(output, at: offset) else { return nil }
       runs.append(
         StreamPlan.Run(
           plain: range(index, job), encoded: offset..<end, carry: .none, crc: output.crc, method: 0)
@@ -112,6 +114,16 @@ struct JobRunFinder {
       offset = end
     }
     return offset == UInt64(blocks.count) ? runs : nil
+  }
+
+  /// Returns whether the frame has this output.
+  private func isEqual(_ output: Output, at offset: UInt64) throws -> Bool {
+    let end = offset + UInt64(output.sizeBytes)
+    guard end <= UInt64(blocks.count), output.sizeBytes <= 2 * StreamPlan.maxRunBytes else {
+      return false
+    }
+    let bytes = try source.bytes(blocks.lowerBound + offset..<blocks.lowerBound + end)
+    return CRC32.of(bytes) == output.crc
   }
 
   private func range(_ index: Int, _ job: UInt64) -> Range<UInt64> {

@@ -97,6 +97,8 @@ private final class FrameReader {
   private let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
   private var buffered: Range<Int> = 0..<0
   private var isAtEnd = false
+  private var consumedBytes: UInt64 = 0
+  private var producedBytes: UInt64 = 0
 
   init(_ source: RandomAccessSource) { self.source = source.stream(from: 0) }
 
@@ -114,6 +116,12 @@ private final class FrameReader {
         UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(window)[buffered]), into: target,
         isLast: isAtEnd)
       buffered = buffered.lowerBound + consumed..<buffered.upperBound
+      consumedBytes += UInt64(consumed)
+      producedBytes += UInt64(produced)
+      guard ExpansionLimit.standard.allows(plain: producedBytes, compressed: consumedBytes) else {
+        throw CodecError.overLimit(
+          "a zstd frame expands more than \(ExpansionLimit.standard.ratio) times")
+      }
       if produced > 0 { return produced }
       if isAtEnd, buffered.isEmpty {
         guard decoder.mayEnd else { throw CodecError.truncated }
