@@ -58,7 +58,7 @@ struct BootFileRenderer: Collaborator {
     context.progress.begin("reading \(name)", totalBytes: size)
     try context.store().read(blob, sizeBytes: size) { _, bytes in try output.write(bytes) }
     try output.publish()
-    guard output.digest == blob else {
+    guard try output.digest() == blob else {
       throw ImageError(
         .damaged, "boot file \(name)", "does not have the content that the snapshot names",
         hint: "Run 'imgstore verify'")

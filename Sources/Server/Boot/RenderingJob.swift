@@ -84,10 +84,12 @@ extension RenderedFiles {
     try requireSpace(job.record?.sizeBytes ?? rendering.estimatedBytes, rendering)
     var reported: UInt64 = 0
     var checked: UInt64 = 0
-    let output = BootFileOutput(job.file, on: directory.fileSystem) { [self] count in
-      if state.withLock({ $0.isStopping }) {
-        throw ImageError(.interrupted, "the rendering", "was stopped with the server")
-      }
+    // Without a record there is nothing to compare with, and the first client has no entity tag. It does not wait
+    // for the checksum.
+    let output = BootFileOutput(
+      job.file, on: directory.fileSystem, hashing: job.record == nil ? .onDemand : .whileWriting
+    ) { [self] count in
+      try requireRunning()
       if count >= checked + RenderedFiles.spaceBytes {
         checked = count
         try requireSpace(RenderedFiles.spaceBytes, rendering)
@@ -98,9 +100,8 @@ extension RenderedFiles {
       }
     }
     try rendering.render(to: output, threads: limits.threads)
-    guard let digest = output.digest else {
-      throw ImageError("boot file \(rendering.name)", "was not completed")
-    }
+    if job.record == nil { job.growing.report(.finished(sizeBytes: output.writtenBytes)) }
+    let digest = try output.digest(check: requireRunning)
     let record = RenderedRecord(digest: digest, sizeBytes: output.writtenBytes)
     if let known = job.record, known != record {
       directory.removeRecord(job.key)
@@ -110,6 +111,12 @@ extension RenderedFiles {
         hint: "Run 'imgstore verify'; the next request gets the new file")
     }
     try finish(job, record)
+  }
+
+  private func requireRunning() throws {
+    if state.withLock({ $0.isStopping }) {
+      throw ImageError(.interrupted, "the rendering", "was stopped with the server")
+    }
   }
 
   /// Ends the file for its clients, then makes it durable: no client waits for the disk.
