@@ -59,11 +59,12 @@ public final class ImageServer: Sendable {
     let serverMetrics: @Sendable () -> String = {
       ServerMetrics.text(counters.values, rendered.counts, queued: queued.withLock { $0 }())
     }
+    let contents = FileContents()
     var routes = ServerRoutes(
       boot: BootRoutes(opener, files: rendered, usesTLS: options.tls != nil),
-      api: APIRoutes(opener),
+      api: APIRoutes(opener, contents: contents),
       metrics: MetricsHandler(opener, server: serverMetrics, warn: report),
-      health: HealthHandler(opener, warn: report), pages: PageRoutes(opener),
+      health: HealthHandler(opener, warn: report), pages: PageRoutes(opener, contents: contents),
       isBootPublic: options.isBootPublic)
     switch configuration.access {
     case .open, .tokens: break

@@ -1,6 +1,8 @@
 // PEM files of one key (RFC 7468), read strictly: one block of the expected label, standard base64
 // with its padding, no headers. Text around the block is ignored, as by openssl.
 
+import Codec
+
 enum PEM {
   static let hint =
     "Create a key with 'imgstore key generate' or 'openssl genpkey -algorithm ed25519', without a passphrase"
@@ -10,7 +12,7 @@ enum PEM {
     var text = "\(dashes)BEGIN \(label)\(dashes)\n"
     var rest = Base64.encode(der)[...]
     while !rest.isEmpty {
-      text += String(decoding: rest.prefix(64), as: UTF8.self) + "\n"
+      text += rest.prefix(64) + "\n"
       rest = rest.dropFirst(64)
     }
     return Array("\(text)\(dashes)END \(label)\(dashes)\n".utf8)
@@ -38,44 +40,5 @@ enum PEM {
       throw SignatureError(name, "is damaged: its base64 text cannot be read", hint: hint)
     }
     return der
-  }
-}
-
-/// Base64 (RFC 4648, section 4). Only the spelling that an encoder writes is accepted.
-enum Base64 {
-  private static let digits = Array(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-  static func encode(_ bytes: [UInt8]) -> [UInt8] {
-    var text: [UInt8] = []
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-      let group = bytes[start..<min(start + 3, bytes.count)]
-      var word: UInt32 = 0
-      for byte in group { word = word << 8 | UInt32(byte) }
-      word <<= UInt32(8 * (3 - group.count))
-      for i in 0..<4 {
-        text.append(i <= group.count ? digits[Int(word >> UInt32(18 - 6 * i) & 63)] : 0x3d)
-      }
-    }
-    return text
-  }
-
-  static func decode(_ text: [UInt8]) -> [UInt8]? {
-    guard text.count % 4 == 0 else { return nil }
-    var bytes: [UInt8] = []
-    for start in stride(from: 0, to: text.count, by: 4) {
-      var word: UInt32 = 0
-      var count = 0
-      for byte in text[start..<start + 4] {
-        if byte == 0x3d, start + 4 == text.count { continue }
-        guard let value = digits.firstIndex(of: byte) else { return nil }
-        word = word << 6 | UInt32(value)
-        count += 1
-      }
-      guard count >= 2 else { return nil }
-      word <<= UInt32(6 * (4 - count))
-      for i in 0..<(count - 1) { bytes.append(UInt8(word >> UInt32(16 - 8 * i) & 0xff)) }
-    }
-    return encode(bytes) == text ? bytes : nil
   }
 }

@@ -1,6 +1,7 @@
 // The API: documents equal those of the commands, lists are paged, failures have a status and a code, and the
 // OpenAPI description has every route.
 
+import Codec
 import Foundation
 import HTTPServer
 import Images
@@ -121,9 +122,25 @@ private func code(_ text: String) throws -> String? {
     let bytes = (0..<(6 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
     try Data(bytes).write(to: URL(fileURLWithPath: node.path("img/rootimg/large")))
     _ = try node.open().snapshot("big")
-    let api = APIRoutes(WorkspaceOpener(node.workspace.options) { _ in })
+    let contents = FileContents()
+    let opener = WorkspaceOpener(node.workspace.options) { _ in }
+    let api = APIRoutes(opener, contents: contents)
+    // HEAD has the fields of GET, and writes no file.
+    for (url, handler) in [
+      ("/api/v1/images/big/snapshots/1/content?path=large", api as any RequestHandler),
+      ("/images/big/1/raw/large", PageRoutes(opener, contents: contents)),
+    ] {
+      let request = try ServedNode.request(url)
+      let head = handler.respond(
+        to: HTTPRequest(request.path, method: .head, query: request.query, headers: []))
+      guard case .absent(let size) = head.body else { throw TestFailure("HEAD has a content") }
+      #expect(head.status == .ok && size == UInt64(bytes.count))
+      #expect(head.entityTag == SHA256.digest(of: bytes).hex)
+      #expect(contents.keptFiles == 0)
+    }
     let response = api.respond(
       to: try ServedNode.request("/api/v1/images/big/snapshots/1/content?path=large"))
+    #expect(contents.keptFiles == 1)
     guard case .growing(let file) = response.body else { throw TestFailure("not a growing file") }
     #expect(file.totalBytes == UInt64(bytes.count))
     let deadline = monotonicSeconds() + 30

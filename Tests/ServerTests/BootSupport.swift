@@ -69,6 +69,7 @@ final class BootSite: Sendable {
 func bytes(_ response: HTTPResponse) throws -> [UInt8] {
   switch response.body {
   case .bytes(let bytes): return bytes
+  case .absent: throw TestFailure("the answer has no content")
   case .file(let file, let offset, let size): return try read(file, offset..<(offset + size))
   case .growing(let growing):
     var result: [UInt8] = []

@@ -45,6 +45,30 @@ import Testing
     #expect(size == UInt64(bodies.withLock { $0[0].count }))
   }
 
+  /// The first client does not wait for the checksum. It is computed before anybody gets it, from the bytes that
+  /// clients got, and the file is published with it.
+  @Test func firstRenderingEndsBeforeItsChecksumIsKnown() throws {
+    let site = try BootSite(tree: RenderedFilesTests.big())
+    try site.snapshot(kernel: "one")
+    for name in ["rootimg.cpio.gz", "rootimg.sfs"] {
+      let url = "/boot/compute@1/\(name)"
+      let first = site.get(url)
+      #expect(first.entityTag == nil)
+      let content = try bytes(first)
+      var tags: Set<String> = []
+      while site.files.counts.renderings > 0 {
+        if let tag = site.get(url).entityTag { tags.insert(tag) }
+      }
+      let sum = SHA256.digest(of: content).hex
+      #expect(tags.isSubset(of: [sum]))
+      let second = site.get(url)
+      #expect(second.entityTag == sum)
+      #expect(try bytes(second) == content)
+      #expect(try site.text("/boot/compute@1/SHA256SUMS").contains("\(sum)  \(name)\n"))
+    }
+    #expect(site.files.counts.failed == 0)
+  }
+
   @Test func queueIsBounded() throws {
     var limits = RenderedFiles.Limits()
     (limits.renderings, limits.waiting) = (1, 1)

@@ -8,6 +8,8 @@
 // 2. An unsupported key is listed in `unknown`, unless it is known to be irrelevant. The reader of the
 //    archive then reports that it was not kept.
 
+import Codec
+
 /// The content of a member's extended headers.
 struct PaxRecords {
   static let maxBytes: UInt64 = 4 << 20
@@ -79,8 +81,8 @@ struct PaxRecords {
     }
     let base64 = PaxRecords.base64Prefix.utf8
     if keyBytes.starts(with: base64) {
-      guard let name = percentDecoded(keyBytes.dropFirst(base64.count)),
-        let bytes = base64Decoded(value)
+      guard let name = PercentEncoding.decode(keyBytes.dropFirst(base64.count)),
+        let bytes = Base64.decode(value, padding: .optional)
       else { throw ArchiveError("an extended attribute is not in base64") }
       // bsdtar writes both spellings of one attribute.
       if attributes[name] == nil { try takeXattr(name, bytes) }
@@ -191,53 +193,6 @@ struct PaxRecords {
     }
     return name
   }
-}
-
-/// Decodes "%41" as in URLs; nil for a "%" without two digits.
-private func percentDecoded(_ text: ArraySlice<UInt8>) -> [UInt8]? {
-  var bytes: [UInt8] = []
-  var rest = text
-  while let byte = rest.popFirst() {
-    guard byte == 0x25 else {
-      bytes.append(byte)
-      continue
-    }
-    let digits = rest.prefix(2)
-    guard digits.count == 2, digits.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
-      let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
-    else { return nil }
-    bytes.append(value)
-    rest.removeFirst(2)
-  }
-  return bytes
-}
-
-/// Decodes base64 (RFC 4648), with or without its padding; nil for an invalid character.
-private func base64Decoded(_ text: ArraySlice<UInt8>) -> [UInt8]? {
-  var bytes: [UInt8] = []
-  var bits: UInt32 = 0
-  var count = 0
-  let digits = text.prefix { $0 != 0x3d }
-  guard text.dropFirst(digits.count).allSatisfy({ $0 == 0x3d }) else { return nil }
-  for byte in digits {
-    let value: UInt8
-    switch byte {
-    case 0x41...0x5a: value = byte - 0x41
-    case 0x61...0x7a: value = byte - 0x61 + 26
-    case 0x30...0x39: value = byte - 0x30 + 52
-    case 0x2b: value = 62
-    case 0x2f: value = 63
-    default: return nil
-    }
-    bits = bits << 6 | UInt32(value)
-    count += 6
-    if count >= 8 {
-      count -= 8
-      bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
-      bits &= (1 << UInt32(count)) - 1
-    }
-  }
-  return bytes
 }
 
 extension UInt64 {

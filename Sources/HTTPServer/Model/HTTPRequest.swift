@@ -3,6 +3,8 @@
 // 1. A path has been decoded once. No segment of it is empty, "." or "..", or contains "/" or NUL.
 // 2. Only GET and HEAD reach a handler. The answer to HEAD is made like that of GET, and sent without its body.
 
+import Codec
+
 /// A method that handlers answer.
 public enum HTTPMethod: Sendable, Equatable {
   case get
@@ -65,7 +67,7 @@ public struct RequestPath: Sendable, Equatable {
     var segments: [[UInt8]] = []
     if !isTop {
       for part in raw.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-        guard let segment = PercentCoding.decode(part), !segment.isEmpty,
+        guard let segment = PercentEncoding.decode(part), !segment.isEmpty,
           segment != Array(".".utf8), segment != Array("..".utf8),
           !segment.contains(where: { $0 == 0 || $0 == UInt8(ascii: "/") })
         else { return nil }
@@ -96,7 +98,7 @@ public struct RequestQuery: Sendable {
       let sides = part.split(
         separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
       func decoded(_ side: ArraySlice<UInt8>) -> [UInt8]? {
-        PercentCoding.decode(side.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 })
+        PercentEncoding.decode(side, plusIsSpace: true)
       }
       guard let name = decoded(sides[0]), let text = String(validating: name, as: UTF8.self),
         let value = sides.count == 2 ? decoded(sides[1]) : []

@@ -56,6 +56,8 @@ public struct HTTPResponse: Sendable {
     case file(Descriptor, offset: UInt64, sizeBytes: UInt64)
     /// A file that is still being written. Each client is sent what is there, and waits for the rest.
     case growing(GrowingFile)
+    /// The size of a content that is not at hand, for an answer to HEAD.
+    case absent(sizeBytes: UInt64)
   }
 
   /// Creates an answer.

@@ -28,7 +28,7 @@ struct ResponsePlan: Sendable {
     _ response: HTTPResponse, to method: HTTPMethod, _ headers: [(name: String, value: String)],
     now: Int64
   ) {
-    self.init(response, now: now)
+    self.init(response, to: method, now: now)
     if status == .ok { select(response, method, headers, now) }
     finish(method)
   }
@@ -52,7 +52,7 @@ struct ResponsePlan: Sendable {
   }
 
   /// Plans the answer without conditions and ranges.
-  private init(_ response: HTTPResponse, now: Int64) {
+  private init(_ response: HTTPResponse, to method: HTTPMethod, now: Int64) {
     status = response.status
     if let type = response.contentType {
       headers.append(("Content-Type", ResponsePlan.printableValue(type)))
@@ -87,6 +87,8 @@ struct ResponsePlan: Sendable {
         (parts, sizeBytes) = ([.growing(file, from: 0, to: file.totalBytes)], file.totalBytes)
       case .failed: fail()
       }
+    case .absent(let size):
+      if method == .head { sizeBytes = size } else { fail() }
     }
   }
 

@@ -33,12 +33,12 @@ struct RemoteReader: Collaborator {
   /// Returns the images of a remote with their latest snapshots, sorted by name.
   func images(at name: String) throws -> [ImageSummary] {
     let remote = try open(name)
-    return try remote.source.images().sorted { $0.text < $1.text }.compactMap { image in
-      let history = try remote.source.history(of: image)
+    return try histories(at: name).compactMap { history in
       guard let last = history.snapshots.last else { return nil }
       return ImageSummary(
-        name: image.text, isDefined: false, provisioning: nil, directory: nil,
-        snapshots: history.snapshots.count, latest: try read(last, of: image, remote, name),
+        name: history.image.text, isDefined: false, provisioning: nil, directory: nil,
+        snapshots: history.snapshots.count,
+        latest: try read(last, of: history.image, remote, name),
         lastChecked: nil, unreadable: [], unfinished: nil)
     }
   }

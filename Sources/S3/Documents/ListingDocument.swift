@@ -1,5 +1,6 @@
 // The answer of ListObjectsV2, and of ListMultipartUploads.
 
+import Codec
 import ObjectStorage
 
 /// A page of a listing, as far as it is well-formed.
@@ -20,7 +21,7 @@ struct ListingDocument {
     var entries: [Entry] = []
     for item in root.all("Contents") {
       guard let text = item.value("Key"),
-        let key = isEncoded ? PercentEncoding.decode(text, plusIsSpace: true) : text,
+        let key = isEncoded ? ListingDocument.decoded(text) : text,
         let size = item.value("Size").flatMap({ UInt64($0) })
       else { return nil }
       entries.append(Entry(key: key, sizeBytes: size))
@@ -34,6 +35,12 @@ struct ListingDocument {
       token.utf8.count <= 4096
     else { return nil }
     nextToken = token
+  }
+
+  /// Returns a key that was encoded for the document: "+" is a space in the listings of some services.
+  private static func decoded(_ text: String) -> String? {
+    PercentEncoding.decode(text.utf8, plusIsSpace: true)
+      .flatMap { String(validating: $0, as: UTF8.self) }
   }
 }
 

@@ -1,6 +1,7 @@
 // The proxy of the environment: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as curl(1) and botocore read them. The
 // spelling in lower case is preferred.
 
+import Codec
 import ObjectStorage
 
 extension S3Proxy {
@@ -36,8 +37,8 @@ extension S3Proxy {
     }
     var authorization: String?
     if let at = rest.lastIndex(of: "@") {
-      guard let user = PercentEncoding.decode(String(rest[..<at])) else { throw invalid }
-      authorization = Base64.encode(Array(user.utf8))
+      guard let user = PercentEncoding.decode(rest[..<at].utf8) else { throw invalid }
+      authorization = Base64.encode(user)
       rest = rest[rest.index(after: at)...]
     }
     guard let endpoint = try? S3Endpoint(parsing: "http://" + rest, origin: name),

@@ -37,10 +37,10 @@ public struct RequestSigner: Sendable {
       return encodedPath + (query.isEmpty ? "" : "?" + query)
     }
 
-    var encodedPath: String { PercentEncoding.encode(path, keepsSlashes: true) }
+    var encodedPath: String { PercentEncoding.encode(path.utf8, keeping: "/") }
 
     var canonicalQuery: String {
-      query.map { (PercentEncoding.encode($0.name), PercentEncoding.encode($0.value)) }
+      query.map { (PercentEncoding.encode($0.name.utf8), PercentEncoding.encode($0.value.utf8)) }
         .sorted { ($0.0, $0.1) < ($1.0, $1.1) }
         .map { "\($0.0)=\($0.1)" }.joined(separator: "&")
     }

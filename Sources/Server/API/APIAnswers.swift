@@ -129,7 +129,8 @@ enum EntryAnswers {
 
   static func content(_ call: APICall) throws -> HTTPResponse {
     let (reader, found) = try call.entry()
-    return try FileContent.response(call.workspace, reader, found)
+    return try call.contents.response(
+      to: call.parameters.request.method, call.workspace, reader, found)
   }
 
   static func blame(_ call: APICall) throws -> HTTPResponse {

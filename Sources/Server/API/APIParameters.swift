@@ -3,6 +3,7 @@
 // 1. A parameter that a route does not have, or that occurs twice, is an error.
 // 2. A path inside of an image is bytes. It is passed on as printable text, from which the bytes can be restored.
 
+import Codec
 import HTTPServer
 import Images
 
@@ -22,7 +23,7 @@ struct APIParameters {
   static let maxLimit = 10_000
   static let defaultLimit = 1000
 
-  private let request: HTTPRequest
+  let request: HTTPRequest
   private let values: [String: String]
   private let query: [APIQuery: [UInt8]]
 
@@ -107,7 +108,7 @@ struct APIParameters {
 
   /// Returns the URL of the same request with another cursor.
   func next(after cursor: [UInt8]) -> String {
-    var path = request.path.segments.map { "/" + PercentCoding.segment($0) }.joined()
+    var path = request.path.segments.map { "/" + PercentEncoding.segment($0) }.joined()
     var separator = "?"
     for (name, value) in request.query.items where name != APIQuery.after.rawValue {
       path += "\(separator)\(name)=\(QueryCoding.value(value))"
@@ -121,7 +122,7 @@ struct APIParameters {
 enum QueryCoding {
   /// Returns bytes as a value of a query: like a segment of a path, and without "+", which means a space there.
   static func value(_ bytes: some Sequence<UInt8>) -> String {
-    PercentCoding.segment(bytes).split(separator: "+", omittingEmptySubsequences: false)
+    PercentEncoding.segment(bytes).split(separator: "+", omittingEmptySubsequences: false)
       .joined(separator: "%2B")
   }
 }

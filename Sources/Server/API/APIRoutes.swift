@@ -11,9 +11,13 @@ import Images
 /// Answers requests below /api/v1.
 public struct APIRoutes: RequestHandler {
   private let opener: WorkspaceOpener
+  private let contents: FileContents
 
   /// Creates the handler.
-  public init(_ opener: WorkspaceOpener) { self.opener = opener }
+  /// - Parameter contents: the contents of large files, which pages share.
+  public init(_ opener: WorkspaceOpener, contents: FileContents = FileContents()) {
+    (self.opener, self.contents) = (opener, contents)
+  }
 
   public func respond(to request: HTTPRequest) -> HTTPResponse {
     do {
@@ -34,7 +38,7 @@ public struct APIRoutes: RequestHandler {
         hint: "/api/v1/openapi.json describes all of them")
     }
     let parameters = try APIParameters(request, route, values)
-    return try route.answer(APICall(workspace: try opener.open(), opener: opener, parameters))
+    return try route.answer(APICall(try opener.open(), opener, contents, parameters))
   }
 }
 
@@ -42,10 +46,15 @@ public struct APIRoutes: RequestHandler {
 struct APICall {
   let workspace: Workspace
   let opener: WorkspaceOpener
+  let contents: FileContents
   let parameters: APIParameters
 
-  init(workspace: Workspace, opener: WorkspaceOpener, _ parameters: APIParameters) {
-    (self.workspace, self.opener, self.parameters) = (workspace, opener, parameters)
+  init(
+    _ workspace: Workspace, _ opener: WorkspaceOpener, _ contents: FileContents,
+    _ parameters: APIParameters
+  ) {
+    (self.workspace, self.opener) = (workspace, opener)
+    (self.contents, self.parameters) = (contents, parameters)
   }
 
   /// The snapshot that the path of the request names.

@@ -39,7 +39,7 @@ struct SnapshotFinder {
   }
 
   /// Returns the snapshot `IMAGE@REF`.
-  /// - Throws: `ImageError`: `snapshotNotFound` if there is none, `ForgottenSnapshot` if it was removed.
+  /// - Throws: `ImageError`: `snapshotNotFound` if there is none, `ForgottenSnapshotError` if it was removed.
   func snapshot(_ image: String, _ ref: String) throws -> CommittedSnapshot {
     try SnapshotFinder.requirePlain(image)
     let reference = try Reference(opener.reference("\(image)@\(ref)"))
@@ -52,7 +52,7 @@ struct SnapshotFinder {
       guard found.snapshot.image == image else { throw SnapshotFinder.noImage(image) }
       return found
     } catch let error as ImageError where error.errorCode == .snapshotNotFound {
-      throw try removed(image, reference.selector) ?? error
+      throw try removed(image, ref, reference) ?? error
     }
   }
 
@@ -63,11 +63,14 @@ struct SnapshotFinder {
   }
 
   /// Returns the error of a snapshot that existed; nil if that is not known. Numbers are never used again, so
-  /// a number below that of a newer snapshot was used.
+  /// a number below that of a newer snapshot of a remote was used.
   private func removed(
-    _ image: String, _ selector: Reference.Selector
+    _ image: String, _ ref: String, _ reference: Reference
   ) throws -> (any Error)? {
-    guard case .number(let number) = selector, number > 0,
+    if opener.remote == nil, try workspace.wasForgotten(reference) {
+      return ForgottenSnapshotError(name: "\(image)@\(ref)")
+    }
+    guard case .number(let number) = reference.selector, number > 0,
       let history = try? workspace.history(of: opener.reference(image), limit: 1)
     else { return nil }
     if let lost = history.unreadable.first(where: { $0.name.number == number }) {
@@ -75,7 +78,9 @@ struct SnapshotFinder {
         .snapshotDamaged, "snapshot \(image)@\(number)", lost.reason,
         hint: "Run 'imgstore verify' to see what else is affected; 'imgstore repair' may help")
     }
-    guard let latest = history.entries.first?.committed.number, number < latest else { return nil }
+    guard opener.remote != nil, let latest = history.entries.first?.committed.number,
+      number < latest
+    else { return nil }
     return ForgottenSnapshotError(name: "\(image)@\(number)")
   }
 
@@ -88,14 +93,4 @@ struct SnapshotFinder {
   private static func noImage(_ name: String) -> ImageError {
     ImageError(.imageNotFound, "image '\(printable(name.utf8))'", "does not exist")
   }
-}
-
-/// A snapshot existed, and was removed.
-struct ForgottenSnapshotError: ExplainedError {
-  let name: String
-  var subject: String { "snapshot \(name)" }
-  var reason: String { "was removed" }
-  var hint: String { "" }
-  var form: ReasonForm { .clause }
-  var errorCode: ErrorCode { .snapshotNotFound }
 }

@@ -61,7 +61,7 @@ enum BootListing {
       + "<title>\(escaped(title))</title></head>\n<body><main><h1>\(escaped(title))</h1>\n<ul>\n"
     for row in rows {
       text +=
-        "<li><a href=\"./\(PercentCoding.segment(row.name.utf8))\(row.suffix)\">"
+        "<li><a href=\"./\(PercentEncoding.segment(row.name.utf8))\(row.suffix)\">"
         + "\(escaped(row.name))</a> \(escaped(row.note))</li>\n"
     }
     return text + "</ul></main></body></html>\n"

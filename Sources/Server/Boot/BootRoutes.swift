@@ -52,13 +52,13 @@ public struct BootRoutes: RequestHandler {
           try opener.open().bootDirectories(remote: opener.remote), for: request)
       case 1:
         guard path.hasTrailingSlash else {
-          return redirect(PercentCoding.segment(names[0].utf8) + "/")
+          return redirect(PercentEncoding.segment(names[0].utf8) + "/")
         }
         return try listing(names[0], request)
       default: return try file(names[1], of: names[0], request)
       }
     } catch {
-      return BootErrors(opener).response(to: error)
+      return ErrorAnswer.text(error, opener)
     }
   }
 
@@ -76,7 +76,7 @@ public struct BootRoutes: RequestHandler {
     let isFixed: Bool
     /// The snapshot's directory, by number.
     var directory: String {
-      PercentCoding.segment("\(snapshot.snapshot.image)@\(snapshot.number)".utf8)
+      PercentEncoding.segment("\(snapshot.snapshot.image)@\(snapshot.number)".utf8)
     }
   }
 
@@ -94,7 +94,7 @@ public struct BootRoutes: RequestHandler {
     } catch let error as any ExplainedError {
       // A number that was forgotten while it was being read does not exist either.
       guard opener.remote == nil, try workspace.wasForgotten(reference) else { throw error }
-      throw ForgottenSnapshot(text: text)
+      throw ForgottenSnapshotError(name: text)
     }
   }
 
@@ -190,11 +190,6 @@ public struct BootRoutes: RequestHandler {
   private func cacheControl(isFixed: Bool) -> (name: String, value: String) {
     ("Cache-Control", isFixed ? "max-age=31536000, immutable" : "no-cache")
   }
-}
-
-/// A snapshot that existed, and was forgotten.
-struct ForgottenSnapshot: Error {
-  let text: String
 }
 
 extension Reference {

@@ -3,6 +3,7 @@
 // 1. A URL begins with one "/" and has no host: no page leads elsewhere.
 // 2. Names are bytes, and are encoded: a name cannot add a segment, a query or a host.
 
+import Codec
 import HTTPServer
 import Images
 
@@ -14,7 +15,7 @@ struct SiteURL: Sendable {
 
   /// Creates the URL of segments.
   init(_ segments: [[UInt8]], isDirectory: Bool = false) {
-    path = segments.map { "/" + PercentCoding.segment($0) }.joined()
+    path = segments.map { "/" + PercentEncoding.segment($0) }.joined()
     if isDirectory || path.isEmpty { path += "/" }
   }
 
@@ -42,7 +43,7 @@ struct SiteURL: Sendable {
   static func here(_ element: String) -> SiteURL {
     var url = SiteURL()
     url.path = ""
-    url.fragment = "#" + PercentCoding.segment(element.utf8)
+    url.fragment = "#" + PercentEncoding.segment(element.utf8)
     return url
   }
 

@@ -34,7 +34,7 @@ struct FilePage {
   /// Returns the bytes of the file.
   func content() throws -> HTTPResponse {
     let (reader, found) = try find()
-    return try FileContent.response(call.workspace, reader, found)
+    return try call.contents.response(to: call.request.method, call.workspace, reader, found)
   }
 
   /// The URL of an entry next to or below this one.

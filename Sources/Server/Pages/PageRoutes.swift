@@ -10,10 +10,14 @@ import Images
 /// Answers requests for pages.
 public struct PageRoutes: RequestHandler {
   private let opener: WorkspaceOpener
+  private let contents: FileContents
   private let space = SpaceCache()
 
   /// Creates the handler.
-  public init(_ opener: WorkspaceOpener) { self.opener = opener }
+  /// - Parameter contents: the contents of large files, which the API shares.
+  public init(_ opener: WorkspaceOpener, contents: FileContents = FileContents()) {
+    (self.opener, self.contents) = (opener, contents)
+  }
 
   public func respond(to request: HTTPRequest) -> HTTPResponse {
     do {
@@ -28,7 +32,8 @@ public struct PageRoutes: RequestHandler {
     let names = segments.prefix(4).map { String(decoding: $0, as: UTF8.self) }
     if let asset = Assets.response(names) { return asset }
     let call = PageCall(
-      request: request, workspace: try opener.open(), opener: opener, space: space)
+      request: request, workspace: try opener.open(), opener: opener, contents: contents,
+      space: space)
     switch (names.first, segments.count) {
     case (nil, _): return try ImagesPage(call).response()
     case ("images", 1): return .redirect(.start)
@@ -96,6 +101,7 @@ struct PageCall {
   let request: HTTPRequest
   let workspace: Workspace
   let opener: WorkspaceOpener
+  let contents: FileContents
   let space: SpaceCache
 
   var finder: SnapshotFinder { SnapshotFinder(workspace, opener) }

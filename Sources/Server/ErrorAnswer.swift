@@ -1,4 +1,7 @@
-// Failures as answers: the status of an error, and its document.
+// Failures as answers: the status of an error, and its document, page or text.
+//
+// 1. The code of an error decides the status, everywhere.
+// 2. A client of boot files sees the fault of its request, and no detail of this machine.
 
 import HTTPServer
 import Images
@@ -17,14 +20,35 @@ enum ErrorAnswer {
     return response
   }
 
+  /// Returns the answer to a request for a boot file: the fault of the request as text. A fault of this machine
+  /// goes to the server's log.
+  static func text(_ error: any Error, _ opener: WorkspaceOpener) -> HTTPResponse {
+    let status = status(of: error)
+    let explained = error as? any ExplainedError
+    var response: HTTPResponse
+    switch status {
+    case .internalError:
+      opener.report(explained?.message ?? "\(error)")
+      response = .text(status, "the file cannot be made; the server's log has the reason")
+    case .unavailable:
+      opener.report(explained?.message ?? "\(error)")
+      response = .text(status, "try again later: \(explained?.reason ?? "the server is busy")")
+    default: response = .text(status, explained?.messageWithHint ?? "the request failed")
+    }
+    response.headers += retryFields(status)
+    return response
+  }
+
   /// Returns the status of an error (docs/api.md, "Failures").
   static func status(of error: any Error) -> HTTPStatus {
     if error is ForgottenSnapshotError { return .gone }
     guard let error = error as? any ExplainedError else { return .internalError }
     switch error.errorCode {
-    // The store itself is missing, which no client can help.
-    case .storeNotFound, .remoteUnavailable: return .unavailable
+    // The server itself lacks something, which no client can help.
+    case .storeNotFound, .remoteUnavailable, .noSpace: return .unavailable
     case .unsupported: return .badRequest
+    case .definitionInvalid: return .conflict
+    case .filesMissing: return .notFound
     default: break
     }
     switch error.errorCode.category {
@@ -40,6 +64,17 @@ enum ErrorAnswer {
   static func retryFields(_ status: HTTPStatus) -> [(name: String, value: String)] {
     status == .unavailable ? [("Retry-After", "5")] : []
   }
+}
+
+/// A snapshot existed, and was removed. Its number is not used again.
+struct ForgottenSnapshotError: ExplainedError {
+  /// The reference that named it.
+  let name: String
+  var subject: String { "snapshot \(printable(name.utf8.prefix(255)))" }
+  var reason: String { "was removed" }
+  var hint: String { "" }
+  var form: ReasonForm { .clause }
+  var errorCode: ErrorCode { .snapshotNotFound }
 }
 
 extension HTTPResponse {
