@@ -84,6 +84,27 @@ import XCAT
     #expect(try node.open().isDefined("img-1") == false)
   }
 
+  @Test func aStagedSnapshotIsNoImageOfItsOwn() throws {
+    let node = try node()
+    _ = try node.open().stage(request { $0.applies = true })
+    let images = try node.open().images()
+    #expect(images.map(\.name) == ["img"])
+    #expect(images.map(\.staged) == [["img-1"]])
+    #expect(try node.open().definedImages() == ["img"])
+    // maintain takes snapshots of images that are due, and not of staged ones.
+    try node.write("changed", to: "img/rootimg/etc/motd")
+    let maintained = try node.open().maintain(MaintenanceRequest())
+    #expect(maintained.images.map(\.name) == ["img"])
+    // A snapshot that was taken of it stays in the list.
+    _ = try node.open().snapshot("img-1")
+    let both = try node.open().images()
+    #expect(both.map(\.name) == ["img", "img-1"] && both.map(\.isStaged) == [false, true])
+    #expect(try node.open().definedImages() == ["img"])
+    #expect(try node.open().maintain(MaintenanceRequest()).images.map(\.name) == ["img"])
+    _ = try node.open().unstage(request())
+    #expect(try node.open().images().map(\.staged) == [[], []])
+  }
+
   @Test func unsafeRowsOfAPulledSnapshotAreRefused() throws {
     let node = try node()
     try node.sql("linuximage", "UPDATE linuximage SET postinstall='/x;touch /tmp/y'")

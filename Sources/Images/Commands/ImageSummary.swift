@@ -23,17 +23,24 @@ public struct ImageSummary: Sendable {
   public let unreadable: [UnreadableSnapshot]
   /// The unfinished change of the image; nil if there is none.
   public let unfinished: UnfinishedChange?
+  /// The osimages that `stage` defined for snapshots of the image, sorted by name.
+  public var staged: [String] = []
+  /// Whether `stage` defined it for a snapshot of another image. Such an osimage is listed only if it has
+  /// snapshots.
+  public var isStaged = false
 }
 
 extension Workspace {
-  /// Returns the names of all defined images, for commands that process each of them.
+  /// Returns the names of all defined images, for commands that process each of them. Staged ones are left out:
+  /// their content is that of a snapshot.
   /// - Throws: `ImageError` (`storeNotFound`) if the store is missing: its list of directories is missing,
   ///   too, and its disk may not be mounted.
   public func definedImages() throws -> [String] {
     try ImageLister(context).definedImages()
   }
 
-  /// Returns all images that are defined or have snapshots, sorted by name.
+  /// Returns all images that are defined or have snapshots, sorted by name. A staged osimage belongs to the image
+  /// of its snapshot.
   public func images() throws -> [ImageSummary] {
     try ImageLister(context).images()
   }
@@ -53,23 +60,26 @@ struct ImageLister: Collaborator {
 
   func definedImages() throws -> [String] {
     try StoreCreation(context).requireStore()
-    return try images().filter(\.isDefined).map(\.name)
+    return try images().filter { $0.isDefined && !$0.isStaged }.map(\.name)
   }
 
   func images() throws -> [ImageSummary] {
-    let defined = try context.tables().definitions()
+    let tables = try context.tables()
+    let defined = try tables.definitions()
+    let staged = try StagedImages(defined, below: context.installDirectory(tables))
     guard let store = try context.storeIfPresent() else {
-      return defined.keys.sorted().map { name in
+      return defined.keys.filter { !staged.names.contains($0) }.sorted().map { name in
         ImageSummary(
           name: name, isDefined: true, provisioning: defined[name]?.provisioning,
           directory: defined[name]?.directoryPath?.text, snapshots: 0, latest: nil,
-          lastChecked: nil, unreadable: [], unfinished: nil)
+          lastChecked: nil, unreadable: [], unfinished: nil, staged: staged.names(of: name))
       }
     }
     let histories = Dictionary(
       uniqueKeysWithValues: try store.refs.histories().map { ($0.image.text, $0.numbers) })
     let unfinished = try readableUnfinished()
-    return try Set(histories.keys).union(defined.keys).sorted().map { name in
+    return try Set(histories.keys).union(defined.keys.filter { !staged.names.contains($0) })
+      .sorted().map { name in
       let image = try ImageName(name)
       let numbers = histories[name] ?? []
       let latest = try store.refs.latestReadable(of: image, among: numbers)
@@ -85,7 +95,8 @@ struct ImageLister: Collaborator {
           UnreadableSnapshot(
             name: SnapshotName(image: image, number: $0), reason: "its ref cannot be read")
         },
-        unfinished: unfinished.first { $0.image == name })
+        unfinished: unfinished.first { $0.image == name }, staged: staged.names(of: name),
+        isStaged: staged.names.contains(name))
     }
   }
 

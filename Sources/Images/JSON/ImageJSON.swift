@@ -15,6 +15,7 @@ extension ImageSummary: JSONObject {
     key("lastChecked") { $0.lastChecked.map(isoText) }
     key("unreadable") { $0.unreadable.isEmpty ? nil : $0.unreadable }
     key("unfinished", \.unfinished)
+    key("staged") { $0.staged.isEmpty ? nil : $0.staged }
   }
 }
 

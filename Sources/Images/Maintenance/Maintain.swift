@@ -83,7 +83,7 @@ struct Maintainer: Collaborator {
           .imageNotFound, "the tables", "define none of the \(images.count) images with snapshots",
           hint: "Check that xCAT's tables are in place; 'imgstore doctor' may tell more"))
     }
-    for image in images {
+    for image in images where !image.isStaged {
       context.progress.begin("maintaining \(image.name)")
       let result = try ImageMaintenance(context).maintain(
         image, checked: record.images[image.name]?.checked, isDryRun: outcome.isDryRun)

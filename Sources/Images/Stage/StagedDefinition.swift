@@ -78,6 +78,14 @@ struct StagedDefinition {
     definition.rootImageDirectory?.hasPrefix(directory(below: install).text + "/") ?? false
   }
 
+  /// Returns the image whose snapshot a definition stages; nil if it stages none.
+  static func stagedImage(_ definition: ImageDefinition, below install: AbsolutePath) -> String? {
+    guard isStaged(definition, below: install), let path = definition.rootImageDirectory,
+      let last = path.split(separator: "/").last, let at = last.lastIndex(of: "@")
+    else { return nil }
+    return String(last[..<at])
+  }
+
   /// Returns a URL without its last slash.
   private static func checked(_ server: String) throws -> String {
     let text = server.hasSuffix("/") ? String(server.dropLast()) : server
@@ -98,6 +106,26 @@ struct StagedDefinition {
     default: "-._~@+".utf8.contains(byte)
     }
   }
+}
+
+/// The staged osimages among definitions. Their directory tells: it is one of `stage`.
+struct StagedImages {
+  /// The names of all staged osimages.
+  let names: Set<String>
+  private let namesByImage: [String: [String]]
+
+  init(_ definitions: [String: ImageDefinition], below install: AbsolutePath) {
+    let staged = definitions.filter { StagedDefinition.isStaged($0.value, below: install) }
+    names = Set(staged.keys)
+    namesByImage = Dictionary(
+      grouping: staged.keys.sorted(),
+      by: { name in
+        staged[name].flatMap { StagedDefinition.stagedImage($0, below: install) } ?? ""
+      })
+  }
+
+  /// Returns the osimages that stage snapshots of an image, sorted by name.
+  func names(of image: String) -> [String] { namesByImage[image] ?? [] }
 }
 
 /// The nodes that shall boot a staged image.

@@ -50,12 +50,15 @@ struct ImagesCommand: ParsableCommand {
         image.name
           + (image.unfinished.map { $0.isRunning ? " (changing)" : " (unfinished)" } ?? ""),
         image.directory != nil
-          ? "directory" : image.provisioning?.text ?? "not defined",
+          ? "directory" : image.isStaged ? "staged" : image.provisioning?.text ?? "not defined",
         "\(image.snapshots)",
         image.latest.map { timeText($0.snapshot.created) } ?? "-",
       ])
     }
     print(table(rows))
+    for image in images where !image.staged.isEmpty {
+      print("\n\(image.name) is staged as \(image.staged.joined(separator: ", "))")
+    }
     for change in images.compactMap(\.unfinished) where !change.isRunning {
       print("\n\(change.image): \(unfinishedText(change))")
     }

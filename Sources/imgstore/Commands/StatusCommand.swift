@@ -34,7 +34,7 @@ struct StatusCommand: ParsableCommand {
     var documents: [StatusJSON] = []
     var failures: [any Error] = []
     var problems: [String] = []
-    for image in try workspace.images() where image.snapshots > 0 {
+    for image in try workspace.images() where image.snapshots > 0 && !image.isStaged {
       do { try compare(image.name, workspace) { documents.append($0) } } catch {
         failures.append(error)
         switch error {
