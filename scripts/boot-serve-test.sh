@@ -3,8 +3,8 @@
 #   boot-serve-test.sh BINARY KERNEL MODULES
 # iPXE loads the script of a tag, then kernel and ramdisk. The ramdisk's /init loads the root image from `imgurl`,
 # unpacks or mounts it, and runs a program in it, which prints a line. The tag moves, and a second node boots the
-# other snapshot. MODULES is the directory of the kernel's modules. Where a tool is missing, it says so and ends with
-# status 0.
+# other snapshot. Another node boots by GRUB, which loads kernel and ramdisk over HTTP. MODULES is the directory of the
+# kernel's modules. Where a tool is missing, it says so and ends with status 0.
 set -euo pipefail
 binary=$(realpath "$1") kernel=$(realpath "$2") modules=$(realpath "$3")
 work=$(mktemp -d /var/tmp/imgstore-boot-serve-XXXXXX)
@@ -101,24 +101,39 @@ for _ in $(seq 100); do
 done
 
 failed=0
-# Boots a node: QUERY of the script, FILE that it loads, LINE that it prints, and the snapshot.
+# Boots a node: LOADER, the options of its network, FILE that it loads, STATE that it prints, and the snapshot.
 boot() {
   started=$SECONDS
   timeout "${SECONDS_EACH:-180}" qemu-system-x86_64 -accel "${ACCEL:-tcg}" -m 1024 -nographic -no-reboot \
-    -netdev "user,id=net,bootfile=http://10.0.2.2:$port/boot/img@production/ipxe$1" \
-    -device virtio-net-pci,netdev=net -boot n </dev/null >"$work/console" 2>&1 || true
-  sum=$(curl -sf "http://127.0.0.1:$port/boot/$4/$2" | sha256sum | cut -c1-64)
-  if grep -aq "imgstore-node: $2, state $3, $sum" "$work/console"; then
-    echo "iPXE, $2 of $4: booted in $((SECONDS - started)) s: state $3"
+    -netdev "user,id=net,$2" -device virtio-net-pci,netdev=net -boot n </dev/null >"$work/console" 2>&1 || true
+  sum=$(curl -sf "http://127.0.0.1:$port/boot/$5/$3" | sha256sum | cut -c1-64)
+  if grep -aq "imgstore-node: $3, state $4, $sum" "$work/console"; then
+    echo "$1, $3 of $5: booted in $((SECONDS - started)) s: state $4"
   else
-    echo "iPXE, $2 of $4: did not boot as it should; the console's last lines:"
+    echo "$1, $3 of $5: did not boot as it should; the console's last lines:"
     tail -25 "$work/console"
     tail -5 "$work/server.log"
     failed=1
   fi
 }
-boot "" rootimg.cpio.gz one img@1
+script=bootfile=http://10.0.2.2:$port/boot/img@production/ipxe
+boot iPXE "$script" rootimg.cpio.gz one img@1
 "$binary" tag img@2 production --move >/dev/null
-boot "" rootimg.cpio.gz two img@2
-boot "?rootimg=rootimg.sfs" rootimg.sfs two img@2
+boot iPXE "$script" rootimg.cpio.gz two img@2
+boot iPXE "$script?rootimg=rootimg.sfs" rootimg.sfs two img@2
+
+# GRUB comes by TFTP, as from a DHCP server's next-server, with the commands of the manual.
+if command -v grub-mknetdir >/dev/null && [ -d /usr/lib/grub/i386-pc ]; then
+  grub-mknetdir --net-directory="$work/tftp" --subdir=grub -d /usr/lib/grub/i386-pc --modules="http net linux" \
+    >/dev/null 2>&1
+  cat >"$work/tftp/grub/grub.cfg" <<END
+set root=(http,10.0.2.2:$port)
+linux /boot/img@1/kernel imgurl=http://10.0.2.2:$port/boot/img@1/rootimg.cpio.gz console=ttyS0 rdinit=/init panic=-1 quiet no_timer_check
+initrd /boot/img@1/initrd
+boot
+END
+  boot GRUB "tftp=$work/tftp,bootfile=grub/i386-pc/core.0" rootimg.cpio.gz one img@1
+else
+  echo "GRUB skipped: no grub-mknetdir, or no modules (apt-get install grub-common grub-pc-bin)"
+fi
 exit $failed

@@ -28,7 +28,7 @@ case $group in
   package) packages+=(python3 git debhelper dpkg-dev lintian rpm rpmlint dnf createrepo-c busybox debootstrap) ;;
   monitoring) packages=(prometheus systemd) ;;
   browser) packages=(chromium chromium-driver python3-venv) ;;
-  boot) packages=(qemu-system-x86 ipxe-qemu busybox) ;;
+  boot) packages=(qemu-system-x86 ipxe-qemu busybox grub-common grub-pc-bin) ;;
   bench) packages+=("${tools[@]}" restic borgbackup rclone iproute2 nginx-light wrk) ;;
   *) echo "deps.sh: no such group: $group" >&2; exit 2 ;;
 esac
