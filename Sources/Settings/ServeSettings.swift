@@ -18,6 +18,8 @@ public struct ServeSettings: Sendable, Equatable {
   public var cache: Setting<String>?
   public var cacheBytes: Setting<UInt64>?
   public var accessLog: Setting<String>?
+  /// The name of the remote whose images are served.
+  public var remote: Setting<String>?
 
   public init() {}
 
@@ -30,6 +32,7 @@ public struct ServeSettings: Sendable, Equatable {
     cache = other.cache ?? cache
     cacheBytes = other.cacheBytes ?? cacheBytes
     accessLog = other.accessLog ?? accessLog
+    remote = other.remote ?? remote
   }
 
   var listed: [ListedSetting] {
@@ -42,6 +45,7 @@ public struct ServeSettings: Sendable, Equatable {
       ListedSetting("serve.cache", cache, TOMLText.string),
       ListedSetting("serve.cache-limit", cacheBytes) { TOMLText.string("\($0)") },
       ListedSetting("serve.access-log", accessLog, TOMLText.string),
+      ListedSetting("serve.remote", remote, TOMLText.string),
     ].compactMap(\.self)
   }
 
@@ -49,7 +53,7 @@ public struct ServeSettings: Sendable, Equatable {
   init(_ section: SectionReader) {
     section.requireKnown([
       "listen", "tls-certificate", "tls-key", "token-file", "public-boot", "cache", "cache-limit",
-      "access-log",
+      "access-log", "remote",
     ])
     listen = section.strings("listen", "a list of addresses such as \"10.0.0.1:7070\"")
     certificate = section.absolutePath("tls-certificate")
@@ -59,6 +63,7 @@ public struct ServeSettings: Sendable, Equatable {
     cache = section.absolutePath("cache")
     cacheBytes = section.size("cache-limit")
     accessLog = section.absolutePath("access-log")
+    remote = section.text("remote", "the name of a remote") { $0.isEmpty ? nil : $0 }
     if (certificate == nil) != (key == nil) {
       section.fail(
         section.table.line,

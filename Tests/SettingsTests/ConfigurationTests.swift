@@ -115,6 +115,7 @@ import Testing
     token-file = "/etc/imgstore/tokens"
     public-boot = true
     cache-limit = "20GiB"
+    remote = "depot"
     [image.compute]
     schedule = "6h"
     [image."*"]
@@ -145,8 +146,9 @@ import Testing
     #expect(configuration.serve.listen?.value == ["10.0.0.1:7070"])
     #expect(configuration.serve.isBootPublic?.value == true)
     #expect(configuration.serve.cacheBytes?.value == 20 << 30)
+    #expect(configuration.serve.remote?.value == "depot")
     let compute = configuration.settings(of: "compute")
-    #expect(compute.schedule == Setting(.every(seconds: 21600, text: "6h"), .file("/f", line: 16)))
+    #expect(compute.schedule == Setting(.every(seconds: 21600, text: "6h"), .file("/f", line: 17)))
     #expect(compute.retention.last?.value == 3 && compute.retention.daily?.value == 14)
     #expect(compute.retention.within?.value == "30d")
     #expect(compute.preSnapshot?.value == ["/usr/bin/sync", "-f", "/install"])

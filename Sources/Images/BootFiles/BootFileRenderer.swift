@@ -98,7 +98,8 @@ struct BootFileRenderer: Collaborator {
       ExportRequest(snapshot.name))
     try contents.write(
       with: BundleWriter(
-        store, progress: context.progress, cache: SegmentCache(store.layout), threads: threads),
+        store, progress: context.progress, cache: context.segmentCache(store),
+        threads: threads),
       to: { try output.write($0) })
     try output.publish()
   }
@@ -110,7 +111,7 @@ struct BootFileRenderer: Collaborator {
   ) throws -> (collection: ExportCollection, layout: ExportLayout) {
     let store = try context.store()
     let collection = try ExportCollection(
-      context, snapshot, ExportRequest(snapshot.name), store, SegmentCache(store.layout))
+      context, snapshot, ExportRequest(snapshot.name), store, context.segmentCache(store))
     do throws(XCATError) {
       return (collection, try collection.layout())
     } catch {

@@ -34,7 +34,7 @@ struct PackRendering {
   func write(
     to file: @autoclosure () throws -> any RenderingTarget
   ) throws -> (report: RenderReport, counts: TreeArchiveCounts, remarks: [String]) {
-    let cache = SegmentCache(store.layout, limitBytes: request.cacheLimitBytes)
+    let cache = context.segmentCache(store, limitBytes: request.cacheLimitBytes)
     switch request.method {
     case .cpio: return try archive(.cpio, cache, file)
     case .tar: return try archive(.tar, cache, file)

@@ -86,9 +86,8 @@ struct DepotConnector: Collaborator {
     var options = DepotOptions()
     options.fileSystem = context.fileSystem
     options.localStore = try context.storeIfPresent()
-    if options.localStore.map({ !$0.layout.isReadOnly }) ?? false {
-      options.cachePath = cachePath
-    }
+    options.cachePath = options.localStore.flatMap { context.cachePath(of: $0) }
+      .map { $0 + Array("/\(DepotConnector.cacheName)".utf8) }
     options.temporaryPath = Array((context.options.environment["TMPDIR"] ?? "/var/tmp").utf8)
     options.reconstructor = PlanReconstructor()
     if let requests = remote.settings.requests?.value { options.requestCount = requests }

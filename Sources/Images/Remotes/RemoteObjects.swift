@@ -36,13 +36,13 @@ final class RemoteObjects: Sendable {
   private let progress: Progress
   private let state = Monitor(State())
 
-  init(_ connection: RemoteConnection, _ store: ObjectStore, _ progress: Progress) {
+  init(_ connection: RemoteConnection, _ store: ObjectStore, _ context: Context) {
     self.connection = connection
     self.store = store
-    self.progress = progress
+    progress = context.progress
     source = connection.source
-    cache = SegmentCache(
-      store.layout, limitBytes: RemoteObjects.cacheBytes, named: RemoteObjects.cacheName)
+    cache = context.segmentCache(
+      store, limitBytes: RemoteObjects.cacheBytes, named: RemoteObjects.cacheName)
   }
 
   deinit { connection.close() }

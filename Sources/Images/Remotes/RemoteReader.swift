@@ -98,7 +98,7 @@ struct RemoteReader: Collaborator {
     let remote = try RemoteRegistry(context).remote(name)
     let store = try context.store()
     let objects = RemoteObjects(
-      try RemoteConnector(context).connect(remote), store, context.progress)
+      try RemoteConnector(context).connect(remote), store, context)
     let all = context.openRemotes.withLock { remotes in
       remotes[name] = objects
       return Array(remotes.values)

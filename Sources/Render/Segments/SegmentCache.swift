@@ -43,12 +43,14 @@ public final class SegmentCache: Sendable {
   ///   - layout: the store's directories.
   ///   - limitBytes: the maximum size; 0 stores nothing.
   ///   - name: the directory in `cache`.
+  ///   - caches: the directory in place of `cache`; nil for that of the store.
   public init(
     _ layout: Layout, limitBytes: UInt64 = SegmentCache.defaultLimitBytes,
-    named name: String = SegmentCache.segmentsName
+    named name: String = SegmentCache.segmentsName, in caches: Descriptor? = nil
   ) {
     fileSystem = layout.fileSystem
-    directory = SegmentCache.openCacheDirectory(layout, Array(name.utf8))
+    directory = SegmentCache.openCacheDirectory(
+      layout.fileSystem, caches ?? layout.cache, Array(name.utf8))
     var state = State()
     if let directory {
       for number in SegmentCache.numbers(fileSystem, directory) {
@@ -187,9 +189,11 @@ public final class SegmentCache: Sendable {
   /// The directory of encoded segments.
   public static let segmentsName = "segments"
 
-  private static func openCacheDirectory(_ layout: Layout, _ name: [UInt8]) -> Descriptor? {
-    try? layout.fileSystem.makeDirectory(at: layout.cache.raw, name, mode: 0o700)
-    return try? layout.fileSystem.openDirectory(at: layout.cache.raw, name)
+  private static func openCacheDirectory(
+    _ fileSystem: any FileSystem, _ caches: Descriptor, _ name: [UInt8]
+  ) -> Descriptor? {
+    try? fileSystem.makeDirectory(at: caches.raw, name, mode: 0o700)
+    return try? fileSystem.openDirectory(at: caches.raw, name)
   }
 
   /// Returns the numbers of the existing files, in order.

@@ -100,7 +100,9 @@ struct ServeCommand: ParsableCommand {
   private func serveHTTP() throws {
     Interruption.ignoreClosedPipes()
     let options = try serveOptions()
-    let workspaceOptions = try checkedOptions()
+    let remote = try remote ?? common.configuration().serve.remote?.value
+    let workspaceOptions = try checkedOptions(
+      remote: remote, cacheDirectory: options.cacheDirectory)
     let opener = WorkspaceOpener(workspaceOptions, remote: remote) { Terminal.warning($0) }
     let server = try ImageServer(options, opener) { Terminal.remark($0) }
     Terminal.finish()
@@ -112,10 +114,15 @@ struct ServeCommand: ParsableCommand {
 
   /// Opens the store once, so that a missing one fails before anybody is served. A workspace that stayed open would
   /// make gc wait.
-  private func checkedOptions() throws -> WorkspaceOptions {
+  private func checkedOptions(
+    remote: String?, cacheDirectory: String?
+  ) throws -> WorkspaceOptions {
     let workspace = try common.open(announcesNewStore: false)
     if remote == nil { _ = try workspace.store() }
-    return workspace.options
+    var options = workspace.options
+    options.fallbackCache =
+      try (cacheDirectory ?? workspace.renderedFilesDirectory()) + "/store"
+    return options
   }
 
   /// Returns the options of the command line, and for others the settings of the configuration.
