@@ -157,7 +157,7 @@ screenshots: release  ## pictures of the pages of serve: docs/screenshots/
 
 ##@ Install and release
 
-.PHONY: install install-files dist deb rpm package-test package-deps version
+.PHONY: install install-files dist deb rpm package-test package-deps unit-test version
 package-deps:
 	@scripts/deps.sh --ensure package
 
@@ -172,6 +172,9 @@ deb: package-deps release man completions  ## Debian packages: dist/*.deb
 
 rpm: package-deps release man completions  ## rpm packages: dist/*.rpm
 	@scripts/packages.sh rpm $(VERSION) $(BINARY)
+
+unit-test: deb                    ## the units run under systemd in qemu; KERNEL=/boot/vmlinuz-… INITRD=/boot/initrd.img-…
+	@scripts/unit-test.sh dist/imgstore_$(VERSION)_$(shell dpkg --print-architecture).deb $(or $(KERNEL),/vmlinuz) $(or $(INITRD),/initrd.img)
 
 package-test: package-deps test-deps release man completions  ## install, upgrade and remove the packages in fresh roots
 	@scripts/package-test.sh $(BINARY)
