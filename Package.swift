@@ -30,6 +30,7 @@ let package = Package(
       targets: [
         "Archive", "Codec", "Ingest", "Recipes", "Store", "Apply", "Packages", "Platform", "Render",
         "XCAT", "Signatures", "Settings", "OCI", "HostileBundles", "RemoteProtocol", "Transfer",
+        "HTTPServer", "S3", "ObjectStorage",
       ]),
   ],
   dependencies: [

@@ -69,6 +69,9 @@ enum Parser: String, CaseIterable {
   case json
   case layer
   case message
+  case request
+  case s3xml
+  case ini
 
   /// A function of C's, which captures nothing.
   var target: cfuzzer_target {
@@ -100,6 +103,9 @@ enum Parser: String, CaseIterable {
     case .json: { data, size in run(fuzzJSON, data, size) }
     case .layer: { data, size in run(fuzzLayer, data, size) }
     case .message: { data, size in run(fuzzMessage, data, size) }
+    case .request: { data, size in run(fuzzRequest, data, size) }
+    case .s3xml: { data, size in run(fuzzS3XML, data, size) }
+    case .ini: { data, size in run(fuzzINI, data, size) }
     case .bundle: { data, size in run(fuzzBundle, data, size) }
     case .manifest: { data, size in run(fuzzManifest, data, size) }
     }

@@ -189,6 +189,7 @@ extension Parser {
     case .json: return ImageSeeds.documents
     case .layer: return ImageSeeds.layers
     case .message: return messageSeeds()
+    case .request, .s3xml, .ini: return NetworkSeeds.of(self)
     case .ref, .journal, .packages: return RecordSeeds.of(self)
     case .tar: return bundles.compactMap { plain($0) }
     case .gzip:
