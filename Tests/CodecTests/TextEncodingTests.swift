@@ -30,8 +30,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "Z", "Zg", "Zg=", "Zg===", "=", "====", "Zm9v====", "Zm9vY", "Zm=v", "Zg==Zg==", "Zm9v\n", " Zm9v", "Zm9-",
-    "Zm9_", "Zm\u{e9}v",
+    "Z", "Zg", "Zg=", "Zg===", "=", "====", "Zm9v====", "Zm9vY", "Zm=v", "Zg==Zg==", "Zm9v\n",
+    " Zm9v", "Zm9-", "Zm9_", "Zm\u{e9}v",
     // Pad bits that are not zero.
     "Zh==", "Zm9=",
   ])

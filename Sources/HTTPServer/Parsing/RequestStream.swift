@@ -21,18 +21,18 @@ public enum RequestStream {
 
   /// Returns the requests of a stream.
   /// - Parameters:
-  ///   - pieceBytes: the number of bytes that arrive at once.
+  ///   - stepBytes: the number of bytes that arrive at once.
   ///   - limits: the limits of a head.
   /// - Returns: the requests, and the status with which the connection ends; nil if the stream ended first.
   public static func requests(
-    in bytes: [UInt8], pieceBytes: Int, limits: HeadLimits = HeadLimits()
+    in bytes: [UInt8], stepBytes: Int, limits: HeadLimits = HeadLimits()
   ) -> (requests: [Request], refusal: HTTPStatus?) {
     var reader = RequestReader(limits)
     var requests: [Request] = []
     var bodyRest: UInt64 = 0
     do throws(RequestFailure) {
-      for start in stride(from: 0, to: bytes.count, by: max(pieceBytes, 1)) {
-        let end = min(bytes.count, start + max(pieceBytes, 1))
+      for start in stride(from: 0, to: bytes.count, by: max(stepBytes, 1)) {
+        let end = min(bytes.count, start + max(stepBytes, 1))
         bytes[start..<end].withUnsafeBytes { reader.append($0) }
         while true {
           bodyRest -= reader.drop(atMost: bodyRest)

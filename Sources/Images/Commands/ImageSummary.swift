@@ -78,8 +78,8 @@ struct ImageLister: Collaborator {
     let histories = Dictionary(
       uniqueKeysWithValues: try store.refs.histories().map { ($0.image.text, $0.numbers) })
     let unfinished = try readableUnfinished()
-    return try Set(histories.keys).union(defined.keys.filter { !staged.names.contains($0) })
-      .sorted().map { name in
+    let names = Set(histories.keys).union(defined.keys.filter { !staged.names.contains($0) })
+    return try names.sorted().map { name in
       let image = try ImageName(name)
       let numbers = histories[name] ?? []
       let latest = try store.refs.latestReadable(of: image, among: numbers)

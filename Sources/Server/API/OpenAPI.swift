@@ -138,7 +138,8 @@ public enum OpenAPI {
     }
     let reasons = [
       "400": "A parameter is missing or not valid", "401": "A token is needed",
-      "404": "What the URL names does not exist", "409": "An earlier change has not finished, or the image has another kind",
+      "404": "What the URL names does not exist",
+      "409": "An earlier change has not finished, or the image has another kind",
       "410": "The snapshot was removed", "500": "Stored data is damaged, or a call failed",
       "503": "The server or the store is busy",
     ]

@@ -8,9 +8,9 @@ import S3
 /// However the bytes arrive, the same requests come out. Each one is what the rules of the parser promise, and reads
 /// again as the same.
 func fuzzRequest(_ bytes: [UInt8]) {
-  let (requests, refusal) = RequestStream.requests(in: bytes, pieceBytes: bytes.count)
-  for pieceBytes in [1, 7] {
-    let again = RequestStream.requests(in: bytes, pieceBytes: pieceBytes)
+  let (requests, refusal) = RequestStream.requests(in: bytes, stepBytes: bytes.count)
+  for stepBytes in [1, 7] {
+    let again = RequestStream.requests(in: bytes, stepBytes: stepBytes)
     hold(again.refusal == refusal, "short reads change no verdict")
     hold(again.requests.map(spelling) == requests.map(spelling), "short reads change nothing")
   }
@@ -20,7 +20,7 @@ func fuzzRequest(_ bytes: [UInt8]) {
     // A space after each colon may exceed the limit.
     var limits = HeadLimits()
     limits.headBytes += 2 * limits.fieldCount
-    let again = RequestStream.requests(in: text, pieceBytes: text.count, limits: limits)
+    let again = RequestStream.requests(in: text, stepBytes: text.count, limits: limits)
     hold(again.refusal == nil && again.requests.count == 1, "a request can be sent again")
     hold(again.requests.map(spelling) == [text], "it is the same then")
   }
@@ -92,7 +92,9 @@ func fuzzINI(_ bytes: [UInt8]) {
   }
   for (name, values) in sections {
     hold(!name.isEmpty, "sections have names")
-    for key in values.keys { hold(!key.isEmpty && key == key.lowercased(), "keys are in lower case") }
+    for key in values.keys {
+      hold(!key.isEmpty && key == key.lowercased(), "keys are in lower case")
+    }
   }
 }
 
