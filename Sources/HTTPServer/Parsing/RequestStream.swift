@@ -35,7 +35,7 @@ public enum RequestStream {
         let end = min(bytes.count, start + max(stepBytes, 1))
         bytes[start..<end].withUnsafeBytes { reader.append($0) }
         while true {
-          bodyRest -= reader.drop(atMost: bodyRest)
+          if bodyRest > 0 { bodyRest -= reader.drop(atMost: bodyRest) }
           guard bodyRest == 0, let head = try reader.nextHead() else { break }
           let request = try request(head)
           requests.append(request)
