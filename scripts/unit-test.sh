@@ -65,6 +65,10 @@ ok "it has no capability" grep -q 'CapEff:.0000000000000000' "$process"
 ok "it has a filter of system calls" grep -q 'Seccomp:.2' "$process"
 ok "the units stop" systemctl stop imgstore-serve.socket imgstore-serve.service
 ok "the service ended without a failure" test "$(systemctl show -p Result --value imgstore-serve.service)" = success
+# A service node: an empty store, and a remote.
+rm -rf /var/lib/imgstore
+imgstore init --quiet --force
+imgstore remote add depot /srv/remote --quiet
 mkdir -p /etc/imgstore
 printf '[serve]\nremote = "depot"\n' >/etc/imgstore/config.toml
 rm -rf /var/cache/imgstore/files /var/cache/imgstore/records
