@@ -114,6 +114,7 @@ private func python(_ level: Int) -> String {
     ("GNU gzip -6", "\(cpio) | gzip -6 > \"$1\""),
     ("GNU gzip -9", "\(cpio) | gzip -9 > \"$1\""),
     ("GNU gzip -1", "\(cpio) | gzip -1 > \"$1\""),
+    ("GNU gzip -9", "head -c 5000000 /dev/urandom > 0; \(cpio) | gzip -9 > \"$1\""),
     ("zstd -1", "\(cpio) | zstd -q -1 -T0 > \"$1\""),
     ("zstd -3", "\(cpio) | zstd -q > \"$1\""),
     ("zstd -9", "\(cpio) > \"$1.x\"; zstd -q -9 -f --rm \"$1.x\" -o \"$1\""),

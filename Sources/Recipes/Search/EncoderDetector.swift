@@ -115,14 +115,18 @@ struct EncoderDetector {
     if !matches.isEmpty { return matches }
     for strategy in [0, 1, 2, 3, 4] as [UInt8] {
       for memory in [8, 9] as [UInt8] {
+        // Both end the stored blocks of incompressible data at the same symbols, so a file that starts with
+        // such data needs both.
+        if strategy == 0, memory == 9 {
+          for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] as [UInt8] {
+            let method = StreamMethod.gnuGzip(level: level)
+            if try isContinuous(method, last) { matches.append(.continuous(method)) }
+          }
+        }
         for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] as [UInt8] {
           let method = StreamMethod.zlib(level: level, memoryLevel: memory, strategy: strategy)
           if try isContinuous(method, last) { matches.append(.continuous(method)) }
         }
-      }
-      for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] as [UInt8] where strategy == 0 && matches.isEmpty {
-        let method = StreamMethod.gnuGzip(level: level)
-        if try isContinuous(method, last) { matches.append(.continuous(method)) }
       }
       if !matches.isEmpty { return matches }
     }
