@@ -250,7 +250,7 @@ import Testing
     #expect(try base.intact() == [1, 2, 3])
     #expect(
       try shell("head -n 2 \"$1/store/format\"", base.directory.path).output
-        == "imgstore store\nversion 2\n")
+        == "imgstore store\nversion 3\n")
     #expect(try repair(base, live: false).actions.isEmpty)
   }
 

@@ -23,6 +23,8 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
   private var baseBuffer: UnsafeMutableRawBufferPointer?
   private var baseChunks: [FrameBase.Chunk] = []
   private var chunksInBase: Set<Digest> = []
+  /// The chunks of the base that each object was added for.
+  private(set) var basesOfObjects: [[Digest]] = []
   private(set) var baseBytes = 0
   private var baseDepth: UInt8 = 0
 
@@ -103,12 +105,29 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
     count += bytes.count
   }
 
+  /// Appends a chunk that resembles some chunks of the base.
+  func add(_ id: Digest, _ bytes: UnsafeRawBufferPointer, resembling base: [Digest]) {
+    add(.chunk, id, bytes)
+    basesOfObjects.append(base)
+  }
+
+  /// Calls `body` with each chunk of the base and its bytes.
+  func forEachBaseChunk(_ body: (Digest, UnsafeRawBufferPointer) -> Void) {
+    let prefix = basePrefix
+    var start = 0
+    for chunk in baseChunks {
+      body(chunk.id, UnsafeRawBufferPointer(rebasing: prefix[start..<start + chunk.length]))
+      start += chunk.length
+    }
+  }
+
   /// Removes all objects and the base, and keeps the memory.
   func clear() {
     count = 0
     objects.removeAll(keepingCapacity: true)
     baseBytes = 0
     baseDepth = 0
+    basesOfObjects.removeAll(keepingCapacity: true)
     baseChunks.removeAll(keepingCapacity: true)
     chunksInBase.removeAll(keepingCapacity: true)
   }
@@ -120,7 +139,7 @@ final class FrameEncoder {
   typealias Output =
     (_ header: [UInt8], _ payload: UnsafeRawBufferPointer, _ depth: UInt8) throws(StoreError) -> Void
 
-  /// A delta with more than this part of its raw bytes is compared with the frame without a base.
+  /// A delta with more than this part of its raw bytes is poor.
   private static let poorDeltaDivisor = 6
 
   private let compressor: ZstdCompressor
@@ -151,26 +170,33 @@ final class FrameEncoder {
   /// Compresses a frame, decodes it again, compares, and passes header and payload to `output`.
   ///
   /// The payload is valid during the call only. A frame that does not decode to its input never reaches a
-  /// pack. A base that saves little is left out.
+  /// pack.
   /// - Throws: `damaged` if the comparison fails; errors of `output`.
   func encode(_ builder: FrameBuilder, _ output: Output) throws(StoreError) {
+    _ = try encode(builder, refusesPoorDelta: false, output)
+  }
+
+  /// The same for a frame whose base was only assumed to resemble it.
+  /// - Returns: false if the base saves so little that some objects may be better off without. `output` was not called
+  ///   then.
+  func encodeUnlessPoor(_ builder: FrameBuilder, _ output: Output) throws(StoreError) -> Bool {
+    try encode(builder, refusesPoorDelta: true, output)
+  }
+
+  private func encode(
+    _ builder: FrameBuilder, refusesPoorDelta: Bool, _ output: Output
+  ) throws(StoreError) -> Bool {
     let raw = UnsafeRawBufferPointer(rebasing: builder.raw[..<builder.count])
     ensureCapacity(raw.count)
     let payload: UnsafeRawBufferPointer
-    var base = builder.base
+    let base = builder.base
     do throws(CodecError) {
-      var n =
+      let n =
         try base == nil
         ? compressor.compress(raw, into: stored)
         : compressor.compress(raw, prefix: builder.basePrefix, into: stored)
-      if base != nil, n > raw.count / FrameEncoder.poorDeltaDivisor {
-        let deltaBytes = n
-        n = try compressor.compress(raw, into: stored)
-        if deltaBytes < n / 8 * 7 {
-          n = try compressor.compress(raw, prefix: builder.basePrefix, into: stored)
-        } else {
-          base = nil
-        }
+      if refusesPoorDelta, base != nil, n > raw.count / FrameEncoder.poorDeltaDivisor {
+        return false
       }
       payload = UnsafeRawBufferPointer(rebasing: stored[..<n])
       let decoded = UnsafeMutableRawBufferPointer(rebasing: check[..<raw.count])
@@ -191,5 +217,17 @@ final class FrameEncoder {
     let header = FrameHeader.encode(
       objects: builder.objects, base: base, storedBytes: payload.count)
     try output(header, payload, base?.depth ?? 0)
+    return true
+  }
+
+  /// Returns true if a chunk takes at most three quarters of its bytes with a base.
+  func isSmaller(
+    _ chunk: UnsafeRawBufferPointer, with base: UnsafeRawBufferPointer
+  ) throws(StoreError) -> Bool {
+    ensureCapacity(chunk.count)
+    return try mapCodecErrors("a chunk") { () throws(CodecError) in
+      let delta = try compressor.compress(chunk, prefix: base, into: stored)
+      return try delta < compressor.compress(chunk, into: stored) / 4 * 3
+    }
   }
 }

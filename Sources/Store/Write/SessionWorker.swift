@@ -9,6 +9,7 @@ public final class SessionWorker {
   private var builder: FrameBuilder
   /// Collects the chunks that get a base.
   private var deltaBuilder: FrameBuilder?
+  private var poorDeltaSplit: PoorDeltaSplit?
   private var hash = SHA256()
 
   init(_ session: WriteSession) {
@@ -62,8 +63,9 @@ public final class SessionWorker {
         builder.addToBase(chunk.id, depth: chunk.location.depth, $0)
       }
     }
-    guard builder.base != nil else { return false }
-    builder.add(.chunk, id, bytes)
+    let present = base.map(\.id).filter(builder.hasInBase)
+    guard !present.isEmpty else { return false }
+    builder.add(id, bytes, resembling: present)
     if builder.isFull { deltaBuilder = try sealDelta(builder) }
     return true
   }
@@ -158,9 +160,18 @@ public final class SessionWorker {
   }
 
   private func compress(_ frame: FrameBuilder) throws(StoreError) {
-    try encoder.encode(frame) { (header, payload, depth) throws(StoreError) in
-      try session.packs.append(
-        header, payload, raw: frame.count, depth: depth, objects: frame.objects)
+    func output(_ frame: FrameBuilder) -> FrameEncoder.Output {
+      { (header, payload, depth) throws(StoreError) in
+        try self.session.packs.append(
+          header, payload, raw: frame.count, depth: depth, objects: frame.objects)
+      }
+    }
+    if try encoder.encodeUnlessPoor(frame, output(frame)) { return }
+    let split = poorDeltaSplit ?? PoorDeltaSplit()
+    poorDeltaSplit = split
+    try split.divide(frame, encoder)
+    for part in [split.deltas, split.others] where !part.isEmpty {
+      try encoder.encode(part, output(part))
     }
   }
 
