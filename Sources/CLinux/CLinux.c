@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/btrfs.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/stat.h>
 #include <nss.h>
@@ -420,6 +421,37 @@ int clinux_can_clone(int dir) {
   if (a >= 0) close(a);
   if (b >= 0) close(b);
   return can;
+}
+int64_t clinux_exclusive_bytes(int fd) {
+  enum { EXTENTS = 64 };
+  union {
+    struct fiemap map;
+    char bytes[sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)];
+  } request;
+  int64_t total = 0;
+  uint64_t start = 0;
+  // Each round begins after the last extent of the one before.
+  for (;;) {
+    memset(&request.map, 0, sizeof request.map);
+    request.map.fm_start = start;
+    request.map.fm_length = FIEMAP_MAX_OFFSET - start;
+    request.map.fm_extent_count = EXTENTS;
+    int r = RETRY(int, ioctl(fd, FS_IOC_FIEMAP, &request.map));
+    if (r < 0) return r;
+    uint32_t count = request.map.fm_mapped_extents;
+    if (count == 0) return total;
+    if (count > EXTENTS) return -EIO;
+    for (uint32_t i = 0; i < count; i++) {
+      const struct fiemap_extent *e = &request.map.fm_extents[i];
+      if (!(e->fe_flags & (FIEMAP_EXTENT_SHARED | FIEMAP_EXTENT_DATA_INLINE)))
+        total += (int64_t)e->fe_length;
+      if (e->fe_flags & FIEMAP_EXTENT_LAST) return total;
+    }
+    const struct fiemap_extent *last = &request.map.fm_extents[count - 1];
+    uint64_t next = last->fe_logical + last->fe_length;
+    if (next <= start) return -EIO;
+    start = next;
+  }
 }
 int clinux_terminal_columns(int fd) {
   struct winsize w;

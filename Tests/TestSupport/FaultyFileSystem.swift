@@ -293,6 +293,7 @@ public final class FaultyFileSystem: FileSystem {
   }
 
   public func canClone(in directory: Int32) -> Bool { kernel.canClone(in: directory) }
+  public func exclusiveBytes(_ file: Int32) -> UInt64? { kernel.exclusiveBytes(file) }
 
   public func link(at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8])
     throws(SystemError)

@@ -121,6 +121,9 @@ int64_t clinux_free_nodes(int fd);
 int clinux_clone(int from, int to);
 // Whether files below the directory can share blocks: tried on two nameless files. 1 or 0.
 int clinux_can_clone(int dir);
+// The bytes of the file's extents that no other file shares (FS_IOC_FIEMAP; Documentation/filesystems/fiemap.rst
+// of Linux). An error if the file system does not tell.
+int64_t clinux_exclusive_bytes(int fd);
 
 // Starts a program with pipes as its standard streams. `pipes`: ours of stdin, stdout, stderr, which
 // do not block. Signals are as a fresh program expects them. Returns the process id.

@@ -85,6 +85,8 @@ public protocol FileSystem: AnyObject, Sendable {
   func clone(_ from: Int32, into file: Int32) throws(SystemError)
   /// Returns whether files in the directory can share blocks. Leaves no trace; false if that is unknown.
   func canClone(in directory: Int32) -> Bool
+  /// Returns the bytes of an open file that no other file shares (FS_IOC_FIEMAP); nil if that is unknown.
+  func exclusiveBytes(_ file: Int32) -> UInt64?
   /// Removes an entry; `isDirectory` selects rmdir.
   func remove(at directory: Int32, _ path: [UInt8], isDirectory: Bool) throws(SystemError)
   /// Creates a directory; the umask applies to the mode.
@@ -150,6 +152,9 @@ public protocol FileSystem: AnyObject, Sendable {
 }
 
 extension FileSystem {
+  /// Returns nil: unknown.
+  public func exclusiveBytes(_ file: Int32) -> UInt64? { nil }
+
   /// Returns this file system unchanged.
   public func sharingWithGroup() -> any FileSystem { self }
 

@@ -71,6 +71,10 @@ extension KernelFileSystem {
 
   public func canClone(in directory: Int32) -> Bool { clinux_can_clone(directory) != 0 }
 
+  public func exclusiveBytes(_ file: Int32) -> UInt64? {
+    UInt64(exactly: clinux_exclusive_bytes(file))
+  }
+
   public func link(
     at fromDirectory: Int32, _ from: [UInt8], to toDirectory: Int32, _ to: [UInt8]
   ) throws(SystemError) {
