@@ -62,6 +62,10 @@ public struct Capture: Sendable {
   public var excludes: TreeExcludes?
   /// The earlier versions of the files that are stored; nil for none.
   public var predecessors: Predecessors?
+  /// Where components are that a change will move to their paths.
+  public var locations: [AbsolutePath: ResolvedPath] = [:]
+  /// An earlier capture. Its components are not walked again if the same entries are at their paths.
+  public var known: CaptureResult?
   private let threads: Int
   private let progress: Progress
   private var fileSystem: any FileSystem { resolver.fileSystem }
@@ -92,12 +96,13 @@ public struct Capture: Sendable {
     _ requests: [CaptureRoot], cache: StatCache?, verifiedFiles: VerifiedFiles = VerifiedFiles(),
     into destination: CaptureDestination
   ) throws -> CaptureResult {
-    let scanStart = now()
+    let scanStart = known.map { min($0.scanStart, now()) } ?? now()
     progress.begin("scanning")
     let walker = Walker(
       fileSystem, store: store, capturedLeftovers: capturedLeftovers, progress: progress)
     var locator = CaptureRootLocator(
       resolver, walker, cache: cache, store: store, excludes: excludes)
+    (locator.locations, locator.known) = (locations, known?.live.entries ?? [])
     var located = try locator.locate(requests)
     try walker.walk(located.roots, threads: threads)
     for directory in walker.findings.directoriesWithExcludes {

@@ -46,7 +46,8 @@ public struct CaptureResult: Sendable {
   ) {
     guard
       var writer = try? StatCache.Writer(
-        layout, key: key, base: base, scanStart: scanStart, unlinked: unlinked)
+        layout.fileSystem, at: layout.cache, layout.objectCacheName(key), base: base,
+        scanStart: scanStart, unlinked: unlinked)
     else { return }
     // A failure only makes the next capture slower.
     do {
@@ -54,6 +55,28 @@ public struct CaptureResult: Sendable {
       try writer.save(root: root)
     } catch {
       writer.discard()
+    }
+  }
+
+  /// Saves a stat cache of one component in a file outside the store.
+  /// - Parameters:
+  ///   - path: the component.
+  ///   - base: a committed snapshot that contains exactly this component.
+  /// - Throws: `SystemError` if the file cannot be written; `StoreError` if a directory's entries cannot be read again.
+  public func saveCache(
+    of path: [UInt8], base: Digest, _ fileSystem: any FileSystem, at directory: Descriptor,
+    _ name: [UInt8]
+  ) throws {
+    let only = ScannedDirectory(name: [], parent: nil, cached: nil)
+    only.entries = live.entries.filter { $0.name == path }
+    var writer = try StatCache.Writer(
+      fileSystem, at: directory, name, base: base, scanStart: scanStart, unlinked: UnlinkedFiles())
+    do {
+      let root = try writer.add(only)
+      try writer.save(root: root)
+    } catch {
+      writer.discard()
+      throw error
     }
   }
 

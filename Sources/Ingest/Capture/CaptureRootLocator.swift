@@ -39,6 +39,10 @@ struct CaptureRootLocator {
   private let store: FileIdentity?
   private let cache: StatCache?
   private let excludes: TreeExcludes?
+  /// Where components are that are not at their paths yet.
+  var locations: [AbsolutePath: ResolvedPath] = [:]
+  /// The components of an earlier capture, which need not be walked again.
+  var known: [ScannedEntry] = []
   private var fileSystem: any FileSystem { resolver.fileSystem }
 
   private var candidates: [Candidate] = []
@@ -101,7 +105,11 @@ struct CaptureRootLocator {
 
   private mutating func find(_ request: CaptureRoot) throws {
     do throws(SystemError) {
-      try find(request, at: try resolver.locate(request.path))
+      if let location = locations[request.path] {
+        try find(request, at: LocatedPath(location: location, path: request.path))
+      } else {
+        try find(request, at: try resolver.locate(request.path))
+      }
     } catch {
       if error.isExhaustion { throw error }
       if error.isAbsent {
@@ -223,7 +231,9 @@ struct CaptureRootLocator {
   ) throws(SystemError) {
     let path = candidate.request.path.bytes
     var entry = ScannedEntry(name: path, stat: candidate.stat, content: .unreadable)
-    if candidate.isExamined {
+    if let known = known.first(where: { $0.name == path && $0.isSame(as: candidate.stat) }) {
+      entry = known
+    } else if candidate.isExamined {
       do {
         try fill(&entry, candidate, match, &located)
       } catch {
@@ -283,5 +293,14 @@ struct CaptureRootLocator {
       entry.content = .node
       entry.flags = []
     }
+  }
+}
+
+extension ScannedEntry {
+  /// Returns whether an entry is the same one as now, with the same attributes. A rename changes its ctime.
+  fileprivate func isSame(as now: FileStat) -> Bool {
+    var seen = stat
+    seen.changed = now.changed
+    return seen == now
   }
 }

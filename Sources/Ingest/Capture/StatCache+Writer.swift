@@ -22,7 +22,8 @@ extension StatCache {
   struct Writer {
     private static let bufferBytes = 1 << 20
 
-    private let layout: Layout
+    private let fileSystem: any FileSystem
+    private let directory: Descriptor
     private let name: [UInt8]
     private let file: Descriptor
     private let head: [UInt8]
@@ -38,19 +39,20 @@ extension StatCache {
 
     /// Creates the file of a cache.
     init(
-      _ layout: Layout, key: Digest, base: Digest, scanStart: Timestamp, unlinked: UnlinkedFiles
+      _ fileSystem: any FileSystem, at directory: Descriptor, _ name: [UInt8], base: Digest,
+      scanStart: Timestamp, unlinked: UnlinkedFiles
     ) throws(SystemError) {
-      self.layout = layout
+      self.fileSystem = fileSystem
+      self.directory = directory
+      self.name = name
       self.scanStart = scanStart
       self.unlinked = unlinked
-      name = layout.objectCacheName(key)
-      let fileSystem = layout.fileSystem
       // The image's lock is held, so no other process uses the temporary name. A process that was killed may
       // have left the file.
       let temporary = name + Array(".new".utf8)
-      try? fileSystem.remove(at: layout.cache.raw, temporary, isDirectory: false)
+      try? fileSystem.remove(at: directory.raw, temporary, isDirectory: false)
       file = try fileSystem.openFile(
-        at: layout.cache.raw, temporary, [.write, .create, .exclusive, .noFollow])
+        at: directory.raw, temporary, [.write, .create, .exclusive, .noFollow])
       var writer = ByteWriter()
       writer.raw(StatCache.magic)
       writer.byte(
@@ -101,7 +103,7 @@ extension StatCache {
     }
 
     private mutating func flush() throws(SystemError) {
-      try layout.fileSystem.write(file.raw, buffer)
+      try fileSystem.write(file.raw, buffer)
       buffer.removeAll(keepingCapacity: true)
     }
 
@@ -157,13 +159,13 @@ extension StatCache {
       tail.word32(CRC32.of(head + tail.bytes))
       buffer += tail.bytes
       try flush()
-      try layout.fileSystem.rename(
-        at: layout.cache.raw, temporaryName, to: layout.cache.raw, name, exclusively: false)
+      try fileSystem.rename(
+        at: directory.raw, temporaryName, to: directory.raw, name, exclusively: false)
     }
 
     /// Removes the unfinished file.
     func discard() {
-      try? layout.fileSystem.remove(at: layout.cache.raw, temporaryName, isDirectory: false)
+      try? fileSystem.remove(at: directory.raw, temporaryName, isDirectory: false)
     }
   }
 }

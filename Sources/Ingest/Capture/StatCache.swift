@@ -49,10 +49,16 @@ public final class StatCache: Sendable {
 
   /// Opens the cache, or returns nil if there is none or it is invalid.
   public static func load(_ layout: Layout, key: Digest) -> StatCache? {
-    let fileSystem = layout.fileSystem
+    load(layout.fileSystem, at: layout.cache, layout.objectCacheName(key))
+  }
+
+  /// Loads a cache from a file outside the store, or returns nil if there is none or it is invalid.
+  public static func load(
+    _ fileSystem: any FileSystem, at directory: Descriptor, _ name: [UInt8]
+  ) -> StatCache? {
     guard
       let file = try? fileSystem.openFile(
-        at: layout.cache.raw, layout.objectCacheName(key), [.read, .noFollow, .nonBlocking]),
+        at: directory.raw, name, [.read, .noFollow, .nonBlocking]),
       let stat = try? fileSystem.stat(file.raw), stat.kind == .file,
       stat.size >= UInt64(headBytes + tailBytes)
     else { return nil }
@@ -93,8 +99,7 @@ public final class StatCache: Sendable {
     var cursor = Cursor(records)
     while let cached = cursor.next() {
       guard let entry = components.first(where: { $0.path.elementsEqual(cached.name) })?.entry,
-        cached.ids == entry.ids, cached.blob == entry.blob, cached.xattrs == entry.xattrs,
-        cached.holes == entry.holes, cached.flags == entry.flags
+        cached.hasContent(of: entry)
       else { return false }
     }
     return true
@@ -110,6 +115,25 @@ public final class StatCache: Sendable {
     return Records(self, byteCount: count) {
       (try? fileSystem.readFully(file.raw, at: offset, into: $0)) == $0.count
     }
+  }
+
+  /// Returns whether the cache has a component with the content of this one.
+  public func describes(_ component: Snapshot.Component) -> Bool {
+    entry(at: component.path)?.hasContent(of: component.entry) ?? false
+  }
+
+  /// Returns whether a component of the cache is the file or directory with these attributes. An inode that
+  /// was used again, or that was copied to another file system, is another one.
+  public func isRecord(of stat: FileStat, at path: [UInt8]) -> Bool {
+    entry(at: path)?.isRecord(of: stat) ?? false
+  }
+
+  private func entry(at path: [UInt8]) -> Entry? {
+    guard var cursor = root.cursor() else { return nil }
+    while let cached = cursor.next() {
+      if cached.name.elementsEqual(path) { return cached }
+    }
+    return nil
   }
 
   // MARK: Records
@@ -177,6 +201,19 @@ public final class StatCache: Sendable {
       view.child.map {
         Directory(cache: records.cache, offset: $0.offset, lengthBytes: $0.lengthBytes, ids: $0.ids)
       }
+    }
+
+    /// Returns whether the record is of the inode with these attributes.
+    func isRecord(of stat: FileStat) -> Bool {
+      defer { withExtendedLifetime(records) {} }
+      return view.device(records.defaults) == stat.device && view.inode == stat.inode
+    }
+
+    /// Returns whether the record has the content of an entry of a snapshot.
+    func hasContent(of entry: Store.Entry) -> Bool {
+      defer { withExtendedLifetime(records) {} }
+      return ids == entry.ids && blob == entry.blob && xattrs == entry.xattrs && holes == entry.holes
+        && flags == entry.flags
     }
 
     /// Returns whether the record confirms content and attributes.
