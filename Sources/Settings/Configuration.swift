@@ -13,6 +13,8 @@ public struct MaintenanceSettings: Sendable, Equatable {
   public var optimizeSeconds: Setting<Double>?
   /// The bytes of packs to recompress at most; 0 recompresses none.
   public var optimizeBytes: Setting<UInt64>?
+  /// The time in seconds after which no standby tree is begun any more; 0 makes none.
+  public var standbySeconds: Setting<Double>?
   /// The file that `maintain` writes metrics to.
   public var metrics: Setting<String>?
   public init() {}
@@ -20,12 +22,14 @@ public struct MaintenanceSettings: Sendable, Equatable {
   /// The limits without a configuration, which a night has time for.
   public static let standardVerifySeconds = 1800.0
   public static let standardOptimizeSeconds = 1800.0
+  public static let standardStandbySeconds = 1800.0
 
   mutating func replace(with other: MaintenanceSettings) {
     verifySeconds = other.verifySeconds ?? verifySeconds
     verifyBytes = other.verifyBytes ?? verifyBytes
     optimizeSeconds = other.optimizeSeconds ?? optimizeSeconds
     optimizeBytes = other.optimizeBytes ?? optimizeBytes
+    standbySeconds = other.standbySeconds ?? standbySeconds
     metrics = other.metrics ?? metrics
   }
 
@@ -40,6 +44,9 @@ public struct MaintenanceSettings: Sendable, Equatable {
         "maintain.optimize-time",
         optimizeSeconds ?? Setting(MaintenanceSettings.standardOptimizeSeconds, .builtIn), seconds),
       ListedSetting("maintain.optimize-bytes", optimizeBytes) { TOMLText.string("\($0)") },
+      ListedSetting(
+        "maintain.standby-time",
+        standbySeconds ?? Setting(MaintenanceSettings.standardStandbySeconds, .builtIn), seconds),
       ListedSetting("maintain.metrics", metrics, TOMLText.string),
     ].compactMap(\.self)
   }

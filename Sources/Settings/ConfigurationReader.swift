@@ -73,13 +73,14 @@ public enum ConfigurationReader {
 
   private static func maintenance(_ section: SectionReader) -> MaintenanceSettings {
     section.requireKnown([
-      "verify-time", "verify-bytes", "optimize-time", "optimize-bytes", "metrics",
+      "verify-time", "verify-bytes", "optimize-time", "optimize-bytes", "standby-time", "metrics",
     ])
     var settings = MaintenanceSettings()
     settings.verifySeconds = section.duration("verify-time")
     settings.verifyBytes = section.size("verify-bytes")
     settings.optimizeSeconds = section.duration("optimize-time")
     settings.optimizeBytes = section.size("optimize-bytes")
+    settings.standbySeconds = section.duration("standby-time")
     settings.metrics = section.absolutePath("metrics")
     return settings
   }
@@ -95,6 +96,7 @@ public enum ConfigurationReader {
     }
     section.requireKnown([
       "schedule", "retention", "excludes", "pre-snapshot", "post-snapshot", "pack", "push",
+      "standby",
     ])
     var result = ImageSection(pattern, .file(section.path, line: line))
     result.settings.schedule = section.text(
@@ -104,6 +106,8 @@ public enum ConfigurationReader {
     result.settings.preSnapshot = section.command("pre-snapshot")
     result.settings.postSnapshot = section.command("post-snapshot")
     result.settings.push = section.strings("push", "a list of the names of remotes")
+    result.settings.standby = section.strings(
+      "standby", "a list of tags, or snapshots such as \"~1\"")
     if let retention = section.section("retention") {
       result.settings.retention = self.retention(retention)
     }

@@ -77,6 +77,8 @@ public struct ImageSettings: Sendable, Equatable {
   public var packCompression: Setting<String>?
   /// The remotes that `maintain` pushes new snapshots to.
   public var push: Setting<[String]>?
+  /// The snapshots, mostly tags, whose standby trees `maintain` keeps.
+  public var standby: Setting<[String]>?
   public init() {}
 
   mutating func replace(with other: ImageSettings) {
@@ -88,6 +90,7 @@ public struct ImageSettings: Sendable, Equatable {
     packMethod = other.packMethod ?? packMethod
     packCompression = other.packCompression ?? packCompression
     push = other.push ?? push
+    standby = other.standby ?? standby
   }
 
   func listed(_ prefix: String) -> [ListedSetting] {
@@ -97,6 +100,7 @@ public struct ImageSettings: Sendable, Equatable {
       ListedSetting(prefix + "pre-snapshot", preSnapshot, TOMLText.strings),
       ListedSetting(prefix + "post-snapshot", postSnapshot, TOMLText.strings),
       ListedSetting(prefix + "push", push, TOMLText.strings),
+      ListedSetting(prefix + "standby", standby, TOMLText.strings),
     ].compactMap(\.self) + retention.listed(prefix + "retention.")
       + [
         ListedSetting(prefix + "pack.method", packMethod, TOMLText.string),

@@ -50,6 +50,7 @@ struct ImgStore: ParsableCommand {
         name: "Revert and restore",
         subcommands: [
           RevertCommand.self, UndoCommand.self, ResumeCommand.self, RestoreCommand.self,
+          StandbyCommand.self,
         ]),
       CommandGroup(
         name: "Nodes",

@@ -17,6 +17,10 @@ private struct KillSweep {
   let arguments: [String]
   /// The name of the image's state in failures, and the directories and tables that belong to it.
   var image = "img"
+  /// A mounted file system for the copies of the node; nil for the usual one.
+  var disk: LoopMount?
+  /// The commands that prepare each copy: what depends on inodes cannot be copied.
+  var preparation: [[String]] = []
 
   /// Everything that the change may touch, and nothing that it may not.
   private struct State: Equatable {
@@ -51,8 +55,12 @@ private struct KillSweep {
   }
 
   private func copy() throws -> TemporaryDirectory {
-    let directory = try TemporaryDirectory()
+    let directory = try TemporaryDirectory(in: disk?.path)
     try shell("cp -a \"$1/.\" \"$2/\"", base.path, directory.path)
+    for command in preparation {
+      let result = try imgstore(directory, command)
+      try #require(result.status == 0, "\(command): \(result.errors)")
+    }
     return directory
   }
 
@@ -66,6 +74,28 @@ private struct KillSweep {
       environment: environment(directory))
     let text = try String(contentsOfFile: counts, encoding: .utf8)
     return (result.status, Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0)
+  }
+
+  /// Kills a command that changes no image at one operation after the other, and repeats it.
+  func sweepUnchanged() throws {
+    let pristine = try copy()
+    let state = try State(pristine, self)
+    let whole = try kill(try copy(), arguments, at: 0)
+    try #require(whole.status == 0 && whole.operations > 20, "the command itself: \(whole)")
+    let every = Sweep.isWhole ? 1 : max(1, whole.operations / KillSweep.points)
+    for operation in stride(from: Int.random(in: 1...every), through: whole.operations, by: every) {
+      let directory = try copy()
+      let killed = try kill(directory, arguments, at: operation)
+      let name = "\(arguments), operation \(operation)"
+      #expect(killed.status == 137, "\(name)")
+      #expect(try State(directory, self) == state, "\(name)")
+      let again = try imgstore(directory, arguments)
+      #expect(again.status == 0, "\(name): \(again.errors)")
+      let list = try imgstore(directory, ["standby", "--list"])
+      #expect(list.output.split(separator: "\n").count == 1, "\(name): \(list)")
+      try checkStandbyTrees(directory, name)
+      #expect(try leftBetween(pristine, directory) == "", "\(name)")
+    }
   }
 
   /// What differs in two staging areas: the trees wholly; of other directories all but their times, which
@@ -142,6 +172,7 @@ private struct KillSweep {
         }
         let left = try leftBetween(isTarget ? target : start, directory)
         #expect(left == "", "\(name), \(isTarget ? "target" : "start"): \(left)")
+        if disk != nil { try checkStandbyTrees(directory, name) }
         let hidden =
           FileManager.default.enumerator(atPath: directory.path("root"))?
           .compactMap { $0 as? String }.filter { $0.contains(".imgstore-") } ?? []
@@ -153,6 +184,20 @@ private struct KillSweep {
       }
     }
     #expect(resumed > 0 && untouched > 0, "\(resumed) resumed, \(untouched) untouched")
+  }
+}
+
+extension KillSweep {
+  /// Checks that every standby tree that the program knows is intact, and removes all.
+  fileprivate func checkStandbyTrees(_ directory: TemporaryDirectory, _ name: String) throws {
+    let list = try imgstore(directory, ["standby", "--list"])
+    #expect(list.status == 0 && !list.output.contains("changed"), "\(name): \(list)")
+    if !list.output.isEmpty {
+      let removed = try imgstore(directory, ["standby", "--remove", image])
+      #expect(removed.status == 0, "\(name): \(removed.errors)")
+    }
+    let collected = try imgstore(directory, ["gc"])
+    #expect(collected.status == 0, "\(name): \(collected.errors)")
   }
 }
 
@@ -198,6 +243,24 @@ private struct KillSweep {
     let killing = KillSweep(
       base: try prepare(), arguments: ["revert", "img@1", "--in-place", "-q"])
     try killing.sweep(seed: 2, expecting: 100)
+  }
+
+  @Test(.needsLoopMounts, arguments: LoopMount.kindsWithClones)
+  func `an exchange with a standby tree killed at any operation can be resumed or rolled back`(
+    _ kind: String
+  ) throws {
+    var killing = KillSweep(base: try prepare(), arguments: ["revert", "img@1", "-q"])
+    killing.disk = try LoopMount(kind)
+    killing.preparation = [["standby", "img@1", "-q"]]
+    try killing.sweep(seed: 6, expecting: 40)
+  }
+
+  @Test(.needsLoopMounts)
+  func `the making of a standby tree killed at any operation leaves the image as it was`() throws {
+    let disk = try LoopMount("xfs")
+    var killing = KillSweep(base: try prepare(), arguments: ["standby", "img@1", "-q"])
+    killing.disk = disk
+    try killing.sweepUnchanged()
   }
 
   @Test func `an import killed at any operation can be resumed or rolled back`() throws {

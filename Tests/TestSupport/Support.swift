@@ -10,8 +10,10 @@ import Testing
 public final class TemporaryDirectory: Sendable {
   public let path: String
 
-  public init() throws {
-    let base = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/var/tmp"
+  /// Creates a directory.
+  /// - Parameter parent: where; nil for the directory of temporary files.
+  public init(in parent: String? = nil) throws {
+    let base = parent ?? ProcessInfo.processInfo.environment["TMPDIR"] ?? "/var/tmp"
     path = "\(base)/imgstore-test-\(randomName())"
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }

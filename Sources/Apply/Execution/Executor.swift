@@ -45,6 +45,12 @@ public struct ApplyReport: Sendable {
   /// list has at most `maxWrittenFileStates` files, none with holes or several links.
   public var writtenFileStates: [(path: ImagePath, stat: FileStat, blob: Digest)] = []
   static let maxWrittenFileStates = 1 << 16
+  /// Whether nothing was changed, and nothing went wrong.
+  public var isEmpty: Bool {
+    writtenFiles == 0 && reusedFiles == 0 && removed == 0 && changedAttributes == 0
+      && problems.isEmpty && fallbacks.isEmpty
+  }
+
   /// Creates an empty report.
   public init() {}
 

@@ -45,6 +45,8 @@ struct CaptureScope {
   var recipes = Recipes.none
   /// The files that were written just now. They are not read again unless their attributes have changed.
   var verifiedFiles = VerifiedFiles()
+  /// An earlier capture of a tree that is not walked again.
+  var known: CaptureResult?
 
   /// The packed files that are stored as recipes instead of chunks.
   enum Recipes {
@@ -153,6 +155,7 @@ struct ImageCapturer: Collaborator {
         requests, cache, latest: latest?.snapshot, includesNew: scope.recipes == .all)
     var capturer = try StoreProtection(context).newCapture()
     capturer.capturedLeftovers = scope.leftovers
+    capturer.known = scope.known
     let excludes = try DirectoryExcludes(context).excludes(
       of: image, definition, and: scope.target, change: scope.change)
     capturer.excludes = try DirectoryExcludes(context).treeExcludes(
@@ -177,7 +180,9 @@ struct ImageCapturer: Collaborator {
       rows: try LiveRows(context).liveRows(image, definition, additional: scope.rows),
       capture: capture,
       notes: (capture.notes + absent + missing).sorted { precedes($0.path, $1.path) },
-      cache: cache, candidates: candidates, excludes: excludes.lists.map(\.lines))
+      // The cache is not that of a known tree, and must be saved.
+      cache: scope.known == nil ? cache : nil, candidates: candidates,
+      excludes: excludes.lists.map(\.lines))
   }
 
   /// Returns where the earlier versions of an image's files are: in its latest snapshot, or else in the latest

@@ -14,7 +14,7 @@ struct ChangePreflight: Collaborator {
   /// - Throws: `ImageError` with the path and the obstacle; nothing has been changed.
   func preflight(_ plans: [ComponentPlan]) throws {
     var requirements: [UInt64: SpaceRequirement] = [:]
-    for component in plans where !component.plan.isEmpty || component.staging != nil {
+    for component in plans where !component.isEmpty || component.staging != nil {
       guard let directory = try existingDirectory(above: component.path) else { continue }
       try requireWritable(directory.file, directory.path)
       if component.changesTopName { try requireChangeable(directory.file, directory.path) }
@@ -229,7 +229,7 @@ struct ChangePreflight: Collaborator {
 extension ComponentPlan {
   /// Whether the name of the component itself is created, replaced or removed.
   var changesTopName: Bool {
-    if staging != nil { return true }
+    if staging != nil || standby != nil { return true }
     let lists = [plan.removals, plan.directories, plan.files, plan.links]
     return lists.contains { $0.contains { $0.path.isTop } }
   }

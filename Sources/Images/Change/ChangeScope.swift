@@ -22,7 +22,7 @@ struct ChangeScope: Collaborator {
 
   /// Returns remarks on changed paths that the definitions of other images name as well.
   func remarksOnSharing(_ plans: [ComponentPlan], of image: ImageName) throws -> [String] {
-    let changed = plans.filter { !$0.plan.isEmpty }.map(\.path)
+    let changed = plans.filter { !$0.isEmpty }.map(\.path)
     if changed.isEmpty { return [] }
     let tables = try context.tables()
     let install = try context.installDirectory(tables)

@@ -25,6 +25,11 @@ struct ComponentPlan {
   var cloneSource: CloneSource?
   /// The live entries with the attributes that the kernel reported; nil if they were not captured.
   var observed: CapturedComponent?
+  /// The exchange of the whole tree with a standby tree. The plan is empty then, except in a dry run.
+  var standby: StandbyExchange?
+
+  /// Whether nothing of the component will change.
+  var isEmpty: Bool { plan.isEmpty && standby == nil }
 
   var isTree: Bool {
     (current ?? desired)?.kind == .directory && (desired ?? current)?.kind == .directory
@@ -156,7 +161,7 @@ struct ComponentPlanner: Collaborator {
             observed: observed))
       }
     }
-    try StoreProtection(context).requireOutsideStore(plans.filter { !$0.plan.isEmpty }.map(\.path))
+    try StoreProtection(context).requireOutsideStore(plans.filter { !$0.isEmpty }.map(\.path))
     return plans
   }
 

@@ -25,6 +25,8 @@ public struct TreeStrategy: Sendable {
   public let path: [UInt8]
   public let isSwap: Bool
   public let reason: String
+  /// Whether the tree is exchanged with a standby tree.
+  public var isStandby = false
 }
 
 /// The inputs of a choice, besides the plan.
@@ -56,7 +58,8 @@ struct StrategyChooser: Collaborator {
     _ plans: inout [ComponentPlan], _ inputs: StrategyInputs
   ) throws -> [TreeStrategy] {
     var chosen: [TreeStrategy] = []
-    for i in plans.indices where plans[i].isTree && !plans[i].plan.isEmpty {
+    for i in plans.indices
+    where plans[i].isTree && !plans[i].plan.isEmpty && plans[i].standby == nil {
       let (staging, reason) = try choose(plans[i], inputs)
       plans[i].staging = staging
       chosen.append(TreeStrategy(path: plans[i].path.bytes, isSwap: staging != nil, reason: reason))
@@ -88,17 +91,8 @@ struct StrategyChooser: Collaborator {
       return (nil, "\(path.text) has the flag \(flags.letters)")
     }
     let location = try LivePaths(context).locate(component.path)
-    if let tree = try context.fileSystem.statIfPresent(at: location.directory.raw, location.name),
-      try context.fileSystem.isInside(try context.store().layout.root, FileIdentity(tree))
-    {
-      return try refused("the store is in it")
-    }
-    let use = TreeBusyCheck(
-      TreeBusyCheck.Request(
-        path: try LivePaths(context).kernelPath(location), managementPath: component.path,
-        stagingRoot: context.rootPath == [0x2f] ? nil : context.rootPath,
-        isServed: inputs.isServed,
-        tree: component.observed, store: try realStorePath()), context.fileSystem)
+    if try hasStore(at: location) { return try refused("the store is in it") }
+    let use = try treeUse(component, at: location, inputs)
     if let mount = use.mounts.first { return try refused("a file system is mounted on \(mount)") }
     if let obstacle = use.obstacles.first { return try refused(obstacle) }
     if !isAsked, let reason = use.reasons.first {
@@ -117,6 +111,40 @@ struct StrategyChooser: Collaborator {
       return (nil, reason)
     }
     return (staging, "no process uses the tree, and the disk has room for a second one")
+  }
+
+  /// Returns why a tree must not be exchanged with a standby tree; nil if it may be.
+  func obstacle(
+    toExchanging component: ComponentPlan, _ inputs: StrategyInputs
+  ) throws -> String? {
+    if let reason = untouchableContent(component, inputs.notes) { return reason }
+    let location = try LivePaths(context).locate(component.path)
+    if try hasStore(at: location) { return "the store is in it" }
+    if let flags = component.observed?.stat.flags.intersection(.protecting), !flags.isEmpty {
+      return "the tree has the flag \(flags.letters)"
+    }
+    let use = try treeUse(component, at: location, inputs)
+    return use.mounts.first.map { "a file system is mounted on \($0)" } ?? use.obstacles.first
+      ?? (inputs.method == .swap ? nil : use.reasons.first)
+  }
+
+  /// Returns whether the store is in a tree. An exchange would move it away.
+  private func hasStore(at location: ResolvedPath) throws -> Bool {
+    guard
+      let tree = try context.fileSystem.statIfPresent(at: location.directory.raw, location.name)
+    else { return false }
+    return try context.fileSystem.isInside(try context.store().layout.root, FileIdentity(tree))
+  }
+
+  private func treeUse(
+    _ component: ComponentPlan, at location: ResolvedPath, _ inputs: StrategyInputs
+  ) throws -> TreeBusyCheck {
+    TreeBusyCheck(
+      TreeBusyCheck.Request(
+        path: try LivePaths(context).kernelPath(location), managementPath: component.path,
+        stagingRoot: context.rootPath == [0x2f] ? nil : context.rootPath,
+        isServed: inputs.isServed,
+        tree: component.observed, store: try realStorePath()), context.fileSystem)
   }
 
   private func untouchableContent(_ component: ComponentPlan, _ notes: [Snapshot.Note]) -> String? {
@@ -175,7 +203,8 @@ struct StrategyChooser: Collaborator {
     return nil
   }
 
-  private func lacksSpace(_ staging: Plan, in parent: Descriptor) throws -> String? {
+  /// Returns why a file system cannot hold a second tree; nil if it has the space.
+  func lacksSpace(_ staging: Plan, in parent: Descriptor) throws -> String? {
     let needed = staging.writtenBytes(
       canClone: context.fileSystem.canClone(in: parent.raw), canLink: true)
     let slack: UInt64 = 1 << 20

@@ -222,7 +222,10 @@ struct Forgetter: Collaborator {
       for (image, removed) in Dictionary(grouping: forgotten, by: \.name.image)
         .sorted(by: { $0.key < $1.key })
       {
+        let keeper = StandbyKeeper(context)
+        let tree = try keeper.rootTree(of: image)
         try store.refs.remove(image, removed.map(\.name.number))
+        keeper.pruneAfterRemoval(image, at: tree)
         done = (done.snapshots + removed.count, done.images + 1)
         Interruption.announce(
           "interrupted: forgot \(done.snapshots) snapshot\(done.snapshots == 1 ? "" : "s") of "

@@ -232,6 +232,8 @@ struct ChangeResumer: Collaborator {
       targets: journal.operation == .importing
         ? try ImportTargets(context, JournalOption.request(journal)) : nil)
     let result = try ImageTransaction(context, change).resume(journal)
+    // The interrupted change may have left a tree without a record. It can stay, too.
+    _ = try? StandbyKeeper(context).prune(image)
     var outcome = plan.outcome
     outcome.report = result.report
     return RevertOutcome(

@@ -31,6 +31,8 @@ public struct DiskUseOutcome: Sendable {
   public let unfinishedBytes: UInt64
   /// The snapshots that are left out because they cannot be read. Nothing can be freed while there are any.
   public let unreadable: [UnreadableSnapshot]
+  /// The standby trees, which are outside the store.
+  public var standby: [StandbyReport] = []
 
   /// The size of the whole store, in bytes.
   public var storeBytes: UInt64 {
@@ -105,6 +107,7 @@ struct SpaceReporter: Collaborator {
     if let limit = request.maxSeconds {
       request.maxSeconds = max(0, limit - (monotonicSeconds() - start))
     }
+    try StandbyKeeper(context).pruneAll()
     var outcome = try store.collect(
       request, progress: context.progress, report: context.reporter.inform)
     outcome.newRecipes = recipes.count { if case .stored = $0.outcome { true } else { false } }
@@ -117,9 +120,11 @@ struct SpaceReporter: Collaborator {
   }
 
   func diskUse(_ texts: [String], bySnapshot: Bool = false) throws -> DiskUseOutcome {
-    try outcome(
+    var outcome = try outcome(
       of: try context.store().diskUse(isTolerant: true, progress: context.progress), texts,
       bySnapshot: bySnapshot)
+    outcome.standby = try StandbyLister(context).measured(texts)
+    return outcome
   }
 
   /// Returns the outcome of `du` from the disk usage of the store.

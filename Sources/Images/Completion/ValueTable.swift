@@ -82,7 +82,7 @@ public enum ValueTable {
     "secrets": ["ref": .snapshot],
     "revert": ["ref": .entry, "paths": .path, "--component": .component, "--allow": .file],
     "undo": ["name": .image, "--allow": .file],
-    "resume": ["name": .image],
+    "resume": ["name": .image], "standby": ["refs": .snapshot],
     "restore": ["ref": .entry, "dest": .file, "--output": .file],
     "pack": ["ref": .snapshot, "--output": .file],
     "stage": [

@@ -31,6 +31,7 @@ extension TreeStrategy: JSONObject {
     key("path") { printable($0.path) }
     key("method") { $0.isSwap ? "swap" : "in place" }
     key("why", \.reason)
+    key("standby", \.isStandby)
   }
 }
 

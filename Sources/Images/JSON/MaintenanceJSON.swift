@@ -44,6 +44,7 @@ extension MaintainedImage: JSONObject {
     key("gaps", \.gaps)
     key("changed", \.isChanged)
     key("forgotten") { $0.forgotten.map { "\($0)" } }
+    key("standby", \.standby)
     key("error") { $0.error.map(ErrorDetails.init) }
   }
 }

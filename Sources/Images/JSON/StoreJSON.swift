@@ -130,6 +130,7 @@ extension DiskUseOutcome: JSONDocument {
     key("indexBytes", \.indexBytes)
     key("cacheBytes", \.cacheBytes)
     key("unfinishedBytes", \.unfinishedBytes)
+    key("standby", \.standby)
     key("unreadable") { $0.unreadable.isEmpty ? nil : $0.unreadable }
   }
 }

@@ -93,6 +93,7 @@ struct Doctor: Collaborator {
     let images = (try? ImageLister(context).images()) ?? []
     let imageChecks = ImageChecks(context)
     check("images") { try imageChecks.images(images) }
+    check("standby") { try StandbyChecks(context).standby(images) }
     check("config-patterns") { imageChecks.patterns(images) }
     return report
   }

@@ -1,4 +1,4 @@
-// The part of `maintain` for one image: the snapshot, then the retention.
+// The part of `maintain` for one image: the snapshot, then the retention, then its standby trees.
 //
 // 1. An absent or empty tree is never recorded (EmptyStateCheck.swift).
 // 2. Retention is applied only to an image that is defined, and of which the snapshot did not fail in this
@@ -15,10 +15,12 @@ struct ImageMaintenance: Collaborator {
   let context: Context
 
   /// Maintains an image.
-  /// - Parameter checked: the time of its last check, in seconds since 1970; nil if none is known.
+  /// - Parameters:
+  ///   - checked: the time of its last check, in seconds since 1970; nil if none is known.
+  ///   - standbyDeadline: the time after which no standby tree is begun, of the monotonic clock.
   /// - Throws: errors without an explanation, and an interruption. All others are in the result.
   func maintain(
-    _ summary: ImageSummary, checked: Int64?, isDryRun: Bool
+    _ summary: ImageSummary, checked: Int64?, standbyDeadline: Double, isDryRun: Bool
   ) throws -> MaintainedImage {
     var result = MaintainedImage(name: summary.name, action: .undefined)
     if let change = summary.unfinished {
@@ -43,6 +45,7 @@ struct ImageMaintenance: Collaborator {
       }
       if summary.snapshots > 0 || result.snapshot != nil {
         try applyRetention(settings.retention, &result, isDryRun: isDryRun)
+        try keepStandby(image, &result, deadline: standbyDeadline, isDryRun: isDryRun)
       }
     } catch let error as any ExplainedError where error.errorCode != .interrupted {
       result.error = error
@@ -77,6 +80,24 @@ struct ImageMaintenance: Collaborator {
   private func isChanged(_ summary: ImageSummary) -> Bool? {
     guard summary.latest != nil else { return true }
     return (try? StatusReader(context).status(summary.name)).map { !$0.isClean }
+  }
+
+  /// Keeps the standby trees of an image. A file system without reflinks is a warning: the setting may be that
+  /// of many images.
+  private func keepStandby(
+    _ image: ImageName, _ result: inout MaintainedImage, deadline: Double, isDryRun: Bool
+  ) throws {
+    let keeper = StandbyKeeper(context)
+    guard try context.settings(of: image).standby != nil || !keeper.trees(of: image).isEmpty else {
+      return
+    }
+    let lock = try ImageLocks(context).lock(image, try context.store(), isDryRun: isDryRun)
+    defer { withExtendedLifetime(lock) {} }
+    do {
+      result.standby = try keeper.maintain(image, isDryRun: isDryRun, deadline: deadline).built
+    } catch let error as ImageError where error.errorCode == .unsupported {
+      if context.reporter.isFirstTime(error.message) { context.reporter.warn(error.message) }
+    }
   }
 
   private func applyRetention(

@@ -83,10 +83,15 @@ struct Maintainer: Collaborator {
           .imageNotFound, "the tables", "define none of the \(images.count) images with snapshots",
           hint: "Check that xCAT's tables are in place; 'imgstore doctor' may tell more"))
     }
+    let standbyDeadline =
+      monotonicSeconds()
+      + (context.options.configuration.maintenance.standbySeconds?.value
+        ?? MaintenanceSettings.standardStandbySeconds)
     for image in images where !image.isStaged {
       context.progress.begin("maintaining \(image.name)")
       let result = try ImageMaintenance(context).maintain(
-        image, checked: record.images[image.name]?.checked, isDryRun: outcome.isDryRun)
+        image, checked: record.images[image.name]?.checked, standbyDeadline: standbyDeadline,
+        isDryRun: outcome.isDryRun)
       outcome.images.append(result)
       add(result, to: &outcome)
       if !outcome.isDryRun { recordCheck(result) }

@@ -36,6 +36,8 @@ public struct MaintainedImage: Sendable {
   public internal(set) var isChanged: Bool?
   /// The snapshots that retention removed or, in a dry run, would remove.
   public internal(set) var forgotten: [SnapshotName] = []
+  /// The snapshots whose standby trees were made or, in a dry run, would be.
+  public internal(set) var standby: [String] = []
   /// The reason why the snapshot or the retention did not happen.
   public internal(set) var error: (any ExplainedError)?
 }

@@ -137,6 +137,9 @@ public struct CapturedEntries {
 
   init(_ directory: ScannedDirectory) throws { entries = try directory.loadEntries() }
 
+  /// The names of all entries, in byte order.
+  public var names: [[UInt8]] { entries.map(\.name) }
+
   /// Returns an entry's attributes at the time of the capture, by binary search; entries are in byte order.
   public func stat(of name: [UInt8]) -> FileStat? {
     let index = entries.partitioningIndex {

@@ -56,6 +56,16 @@ struct DuCommand: ParsableCommand {
         "\(size(outcome.unfinishedBytes)) of unfinished files that no process writes; 'imgstore gc' frees them"
       )
     }
+    for tree in outcome.standby {
+      print("standby tree of \(tree.snapshot.name): \(tree.space.text(size)), \(tree.path)")
+    }
     try expectReadable(outcome.unreadable)
+  }
+}
+
+extension StandbySpace {
+  /// The size for people: what a removal frees, or the apparent size if that is unknown.
+  func text(_ size: (UInt64) -> String) -> String {
+    exclusiveBytes.map { "\(size($0)) of its own" } ?? "\(size(contentBytes)) apparent"
   }
 }

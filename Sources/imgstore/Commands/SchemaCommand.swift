@@ -65,6 +65,7 @@ enum JSONDocuments {
       RunJSON.self, SecretReport.self, SignaturesMadeJSON.self, SnapshotJSON.self,
       SnapshotOutcomeJSON.self,
       SnapshotPlan.self, SnapshotPlansJSON.self, SnapshotsJSON.self, StageOutcome.self,
+      StandbyOutcome.self,
       StatusJSON.self, StatusesJSON.self, StoreStatistics.self, TagJSON.self, TagsJSON.self,
       TextDiff.self, ThinExportOutcome.self, ThinImportOutcome.self, TransferOutcome.self,
       UnpinJSON.self, UnstageOutcome.self, UntagJSON.self, VerifyJSON.self,

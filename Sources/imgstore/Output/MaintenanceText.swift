@@ -16,6 +16,8 @@ enum MaintenanceText {
     if others > 0 { parts.append("\(others) skipped") }
     let forgotten = outcome.images.reduce(0) { $0 + $1.forgotten.count }
     if forgotten > 0 { parts.append("\(count(forgotten, "old snapshot")) removed") }
+    let standby = outcome.images.reduce(0) { $0 + $1.standby.count }
+    if standby > 0 { parts.append(count(standby, "standby tree")) }
     let pushed = outcome.pushes.reduce(0) { $0 + $1.snapshots }
     if pushed > 0 {
       let bytes = outcome.pushes.reduce(0) { $0 &+ $1.bytes }
@@ -47,7 +49,9 @@ enum MaintenanceText {
       case .failed: "no snapshot"
       }
     let forgotten = image.forgotten.map { "\($0)" }.joined(separator: ", ")
+    let standby = image.standby.joined(separator: ", ")
     return "\(image.name): \(text)" + (forgotten.isEmpty ? "" : "; would remove \(forgotten)")
+      + (standby.isEmpty ? "" : "; would make the standby tree of \(standby)")
   }
 
   /// Returns a problem as a line that names its image.

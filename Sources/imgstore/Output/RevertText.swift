@@ -77,12 +77,21 @@ func printReport(_ outcome: RevertOutcome, showsAll: Bool = false, subject: Stri
   }
   for method in apply.methods { print(methodText(method)) }
   let report = apply.report
+  // An exchange of a tree writes nothing.
+  if report.isEmpty, apply.attributes.isEmpty, apply.methods.contains(where: \.isStandby) {
+    return printResult(outcome)
+  }
   print(
     "wrote \(count(report.writtenFiles, "entry")) (\(sizeText(report.writtenBytes))), "
       + (report.reusedFiles > 0 ? "kept the data of \(report.reusedFiles), " : "")
       + "removed \(report.removed), changed attributes of \(report.changedAttributes)"
       + (apply.attributes.isEmpty
         ? "" : ", set \(count(apply.attributes.count, "attribute")) of the definition"))
+  printResult(outcome)
+}
+
+/// Prints how the change ended.
+private func printResult(_ outcome: RevertOutcome) {
   if outcome.isExact, outcome.uncompared.isEmpty {
     print(
       (outcome.parts.isEmpty
@@ -101,7 +110,9 @@ func printReport(_ outcome: RevertOutcome, showsAll: Bool = false, subject: Stri
 }
 
 private func methodText(_ method: TreeStrategy) -> String {
-  "\(printable(method.path)): \(method.isSwap ? "swapped" : "changed in place") (\(method.reason))"
+  let verb =
+    method.isStandby ? "exchanged" : method.isSwap ? "swapped" : "changed in place"
+  return "\(printable(method.path)): \(verb) (\(method.reason))"
 }
 
 /// Prints a plan: its steps, then their numbers and sizes.

@@ -49,10 +49,16 @@ enum JournalOption {
   struct ExchangedTree {
     /// The inode of the old tree's directory.
     let inode: UInt64
-    /// The name of the new tree before the exchange, and of the old one after it.
+    /// The name of the new tree before the exchange, and of the old one after it. A standby tree is in a
+    /// directory of its own, so its name has two components.
     let temporaryName: [UInt8]
     /// The path, in printable form.
     let path: String
+
+    /// Returns the path of the new tree, which is next to the old one.
+    func temporaryPath(nextTo path: AbsolutePath) -> AbsolutePath {
+      temporaryName.split(separator: 0x2f).reduce(path.parent) { $0.appending(Array($1)) }
+    }
   }
 
   /// Returns the options of a journal with the trees that these plans exchange, in place of those of earlier

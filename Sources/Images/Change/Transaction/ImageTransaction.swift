@@ -14,7 +14,8 @@
 // 7. The old tree of a swap is removed after the ref exists, and then the empty directories around it.
 // 8. The stat cache is saved after the sync. It would confirm files that a power failure can still lose. It is
 //    renewed after the removal of an old tree, which changes the ctime of files that both trees share.
-// 9. The journal is removed last, when everything else is on disk.
+// 9. A tree that was exchanged with a standby tree stays. It gets its record after the ref and the sync.
+// 10. The journal is removed last, when everything else is on disk.
 //
 // Each state is a type that only the transition before it creates, so no step can be left out or repeated.
 // ImageTransactionTests checks the order on a file system that records it.
@@ -172,7 +173,7 @@ struct ImageTransaction<Change: LiveChange> {
     // Otherwise the stat cache does not trust the files that the trees share: their links are too new.
     if !applied.execution.oldTrees.isEmpty { StatCache.waitForNextGranule() }
     let proof = try ChangeProof(
-      context, image, change.comparison(applied.stage.target), applied.execution.report,
+      context, image, change.comparison(applied.stage.target), applied.execution,
       leadsToTarget: change.diffLeadsToTarget)
     try executor.waitForSyncs(syncs)
     return Verified(applied: applied, proof: proof)
@@ -197,6 +198,7 @@ struct ImageTransaction<Change: LiveChange> {
         of: recorded.verified.proof.verified.live, image, after: unlinked)
       try executor.waitForSyncs(syncs)
     }
+    try applied.execution.standby?.keepOldTree(context, as: applied.stage.start.before.snapshot)
     try context.store().journals.remove(image)
     return ChangeResult(
       target: applied.stage.target, before: applied.stage.start.before,

@@ -54,9 +54,11 @@ struct LiveStateCapturer: Collaborator {
   ///     their attributes have changed.
   ///   - journal: the change that is being resumed. Its leftovers inside trees are captured as entries, so
   ///     that the plan removes them.
+  ///   - known: an earlier capture of a tree that is not walked again.
   func captureLiveState(
     of image: ImageName, _ target: CommittedSnapshot, storing: Bool,
-    verifiedFiles: VerifiedFiles = VerifiedFiles(), resuming journal: Journal? = nil
+    verifiedFiles: VerifiedFiles = VerifiedFiles(), resuming journal: Journal? = nil,
+    known: CaptureResult? = nil
   ) throws -> LiveCapture {
     let store = try context.store()
     let definition = try context.tables().definition(of: image.text) ?? ImageDefinition()
@@ -68,6 +70,7 @@ struct LiveStateCapturer: Collaborator {
       definition, additional: target.snapshot.requests + target.snapshot.absentPathRequests,
       rows: target.snapshot.keptRows.keys)
     (scope.target, scope.change, scope.verifiedFiles) = (target.snapshot, [], verifiedFiles)
+    scope.known = known
     scope.leftovers = journal.map { TemporaryName.prefix($0.token) }
     let live = try ImageCapturer(context).captureLive(
       image, scope, latest: latest ?? target,

@@ -107,12 +107,14 @@ struct ChangeProof {
 
   /// Captures the live image, and compares it.
   init(
-    _ context: Context, _ image: ImageName, _ target: CommittedSnapshot, _ report: ApplyReport,
-    leadsToTarget: Bool
+    _ context: Context, _ image: ImageName, _ target: CommittedSnapshot,
+    _ execution: ExecutionResult, leadsToTarget: Bool
   ) throws {
-    self.report = report
+    report = execution.report
+    // A standby tree was captured just before its exchange.
     verified = try LiveStateCapturer(context).captureLiveState(
-      of: image, target, storing: false, verifiedFiles: report.verifiedFiles)
+      of: image, target, storing: false, verifiedFiles: report.verifiedFiles,
+      known: execution.standby?.new)
     let desired = StatusReader(context).state(target, try context.store())
     let comparer = ImageComparer(context)
     (remaining, limits) = try LimitFilter(context).splitLimits(

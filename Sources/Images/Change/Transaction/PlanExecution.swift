@@ -20,6 +20,8 @@ import Store
 struct ExecutionResult {
   var report = ApplyReport()
   var oldTrees: [ResolvedPath] = []
+  /// The exchange with a standby tree. Its old tree is kept.
+  var standby: StandbyExchange?
 }
 
 /// The trees that were built next to the live ones, and the plans to execute in place.
@@ -27,7 +29,10 @@ struct StagedTrees {
   fileprivate struct Tree {
     let component: ComponentPlan
     let location: ResolvedPath
-    let name: [UInt8]
+    /// The new tree; the old one after the exchange.
+    let other: ResolvedPath
+    /// Whether the new tree is only for this change.
+    var isTemporary: Bool { component.desired != nil && component.standby == nil }
   }
 
   fileprivate var trees: [Tree] = []
@@ -61,24 +66,30 @@ struct PlanExecutor {
       totalBytes: plans.reduce(0) { $0 &+ ($1.staging ?? $1.plan).writtenBytes })
     var result = StagedTrees()
     do {
-      for (i, component) in plans.enumerated() where !component.plan.isEmpty {
+      for (i, component) in plans.enumerated() where !component.isEmpty {
+        if let standby = component.standby {
+          result.trees.append(
+            StagedTrees.Tree(
+              component: component, location: try resolve(component.path),
+              other: standby.tree.location))
+          continue
+        }
         guard let staging = component.staging else {
           result.inPlace.append(component)
           continue
         }
+        let location = try resolve(component.path)
         let tree = StagedTrees.Tree(
-          component: component, location: try resolve(component.path),
-          name: StrategyChooser(context).stagingName(token, i))
+          component: component, location: location,
+          other: ResolvedPath(
+            directory: location.directory, name: StrategyChooser(context).stagingName(token, i)))
         let (report, isBuilt) = try build(tree, staging)
         result.report += report
         if isBuilt { result.trees.append(tree) } else { result.inPlace.append(component) }
       }
       try Interruption.check()
     } catch let stop as InterruptedError {
-      for tree in result.trees where tree.component.desired != nil {
-        try StoreProtection(context).treeRemover().remove(
-          at: tree.location.directory.raw, tree.name)
-      }
+      for tree in result.trees where tree.isTemporary { try remove(tree.other) }
       throw CancelledChangeError(cause: stop)
     }
     return result
@@ -109,15 +120,15 @@ struct PlanExecutor {
     for tree in stage.trees {
       guard let obstacle = try exchange(tree) else {
         result.report.removed += tree.component.plan.removals.count
-        result.oldTrees.append(ResolvedPath(directory: tree.location.directory, name: tree.name))
+        result.standby = tree.component.standby ?? result.standby
+        if tree.component.standby == nil { result.oldTrees.append(tree.other) }
         continue
       }
       result.report.fallbacks.append(ApplyProblem(path: tree.component.path.bytes, what: obstacle))
-      if tree.component.desired != nil {
-        try StoreProtection(context).treeRemover().remove(
-          at: tree.location.directory.raw, tree.name)
-      }
-      result.report += try change(tree.component, at: tree.location)
+      if tree.isTemporary { try remove(tree.other) }
+      var component = tree.component
+      if let standby = component.standby { component.plan = try standby.planInPlace() }
+      result.report += try change(component, at: tree.location)
     }
     return result
   }
@@ -155,11 +166,15 @@ struct PlanExecutor {
   func removeOldTrees(_ result: ExecutionResult) throws -> UnlinkedFiles {
     context.progress.begin("removing the old tree")
     let unlinked = Monitor(UnlinkedFiles())
-    for tree in result.oldTrees {
-      try StoreProtection(context).treeRemover(unlinked: unlinked).remove(
-        at: tree.directory.raw, tree.name)
-    }
+    for tree in result.oldTrees { try remove(tree, unlinked) }
     return unlinked.withLock { $0 }
+  }
+
+  private func remove(
+    _ tree: ResolvedPath, _ unlinked: Monitor<UnlinkedFiles>? = nil
+  ) throws {
+    try StoreProtection(context).treeRemover(unlinked: unlinked).remove(
+      at: tree.directory.raw, tree.name)
   }
 
   // MARK: Staged trees
@@ -174,7 +189,7 @@ struct PlanExecutor {
     let (directory, path) = (tree.location.directory, tree.component.path)
     let cloneSource = try tree.component.cloneSource.map { try LivePaths(context).locate($0.path) }
     let target = ExecutionTarget(
-      ResolvedPath(directory: directory, name: tree.name), component: path.bytes,
+      tree.other, component: path.bytes,
       cloneSource: cloneSource ?? tree.location)
     var reason: String
     do {
@@ -188,10 +203,10 @@ struct PlanExecutor {
     } catch let error as SystemError where error.isOutOfSpace || error.code == .accessDenied {
       reason = "\(error.code)"
     } catch let stop as InterruptedError {
-      try StoreProtection(context).treeRemover().remove(at: directory.raw, tree.name)
+      try remove(tree.other)
       throw stop
     }
-    try StoreProtection(context).treeRemover().remove(at: directory.raw, tree.name)
+    try remove(tree.other)
     var report = ApplyReport()
     report.fallbacks.append(
       ApplyProblem(path: path.bytes, what: "it cannot be built next to the live one: \(reason)"))
@@ -203,6 +218,7 @@ struct PlanExecutor {
   ///   at its path.
   private func exchange(_ tree: StagedTrees.Tree) throws -> String? {
     let (directory, name) = (tree.location.directory.raw, tree.location.name)
+    let (otherDirectory, other) = (tree.other.directory.raw, tree.other.name)
     if let mount = try TreeBusyCheck.mounts(
       in: LivePaths(context).kernelPath(tree.location), context.fileSystem
     ).first {
@@ -211,12 +227,12 @@ struct PlanExecutor {
     do throws(SystemError) {
       if tree.component.desired == nil {
         try context.fileSystem.rename(
-          at: directory, name, to: directory, tree.name, exclusively: true)
+          at: directory, name, to: otherDirectory, other, exclusively: true)
       } else if tree.component.current == nil {
         try context.fileSystem.rename(
-          at: directory, tree.name, to: directory, name, exclusively: true)
+          at: otherDirectory, other, to: directory, name, exclusively: true)
       } else {
-        try context.fileSystem.exchange(at: directory, tree.name, with: directory, name)
+        try context.fileSystem.exchange(at: otherDirectory, other, with: directory, name)
       }
     } catch {
       let unable: [SystemError.Code] = [
@@ -225,21 +241,36 @@ struct PlanExecutor {
       guard unable.contains(error.code) else { throw error }
       return "this file system cannot exchange directories"
     }
+    try restoreTimes(ofNew: tree.location, ofOld: tree.other, tree)
     if tree.component.current != nil, let observed = tree.component.observed,
       let path = try SwappedTreeCheck(context.fileSystem, observed.directory).firstDifference(
-        at: tree.location.directory, tree.name)
+        at: tree.other.directory, other)
     {
       if tree.component.desired == nil {
         try context.fileSystem.rename(
-          at: directory, tree.name, to: directory, name, exclusively: true)
+          at: otherDirectory, other, to: directory, name, exclusively: true)
       } else {
-        try context.fileSystem.exchange(at: directory, tree.name, with: directory, name)
+        try context.fileSystem.exchange(at: otherDirectory, other, with: directory, name)
       }
+      try restoreTimes(ofNew: tree.other, ofOld: tree.location, tree)
       return "\(tree.component.path.appending(path).text)"
         + " changed while the new tree was built"
     }
     try context.fileSystem.sync(directory)
     return nil
+  }
+
+  /// Restores the times of a tree and its standby tree after an exchange. A file system may count the new
+  /// parent directory of each as a change of its content (XFS).
+  private func restoreTimes(
+    ofNew new: ResolvedPath, ofOld old: ResolvedPath, _ tree: StagedTrees.Tree
+  ) throws {
+    guard let standby = tree.component.standby else { return }
+    let path = tree.component.path.bytes
+    for (capture, location) in [(standby.new, new), (standby.old, old)] {
+      guard let time = capture.component(at: path)?.stat.modified else { continue }
+      try context.fileSystem.setModified(at: location.directory.raw, location.name, time)
+    }
   }
 
   // MARK: In place

@@ -5,7 +5,8 @@
 // 1. The journal names the inode of each tree that may be exchanged, before the first step. A tree with
 //    another inode at the path means that the leftover is the old tree.
 // 2. The content of an old tree that neither the state before nor the target has is kept in a snapshot before
-//    the leftover is removed. An old tree that cannot be read stays.
+//    the leftover is removed. An old tree that cannot be read stays. An old tree in the place of a standby tree
+//    has no record until it was checked, so no later command uses it.
 // 3. A journal without inodes is of an older version. Its leftovers are removed without a check.
 
 import Ingest
@@ -22,11 +23,13 @@ struct ReplacedTrees: Collaborator {
     journal.options = JournalOption.options(
       journal.options,
       exchanging: plans.enumerated().compactMap { index, component in
-        guard component.staging != nil, component.current != nil, let observed = component.observed
+        guard component.staging != nil || component.standby != nil, component.current != nil,
+          let observed = component.observed
         else { return nil }
         return JournalOption.ExchangedTree(
           inode: observed.stat.inode,
-          temporaryName: StrategyChooser(context).stagingName(journal.token, index),
+          temporaryName: component.standby?.relativeName
+            ?? StrategyChooser(context).stagingName(journal.token, index),
           path: printable(component.path.bytes))
       })
     return journal
@@ -46,14 +49,15 @@ struct ReplacedTrees: Collaborator {
         let path = endpoints.flatMap(\.snapshot.components).map(\.path)
           .first(where: { printable($0) == tree.path }).flatMap({ AbsolutePath($0) }),
         let location = try locateIfPresent(path),
+        let oldLocation = try locateIfPresent(tree.temporaryPath(nextTo: path)),
         let old = try context.fileSystem.statIfPresent(
-          at: location.directory.raw, tree.temporaryName),
+          at: oldLocation.directory.raw, oldLocation.name),
         old.kind == .directory,
         try context.fileSystem.statIfPresent(at: location.directory.raw, location.name)?.inode
           != tree.inode
       else { continue }
       if let snapshot = try keepReplacedTree(
-        image, journal, at: path, leftover: tree.temporaryName, base, endpoints)
+        image, journal, at: path, leftover: tree.temporaryPath(nextTo: path), base, endpoints)
       {
         kept.append(snapshot)
       }
@@ -69,7 +73,7 @@ struct ReplacedTrees: Collaborator {
   }
 
   private func keepReplacedTree(
-    _ image: ImageName, _ journal: Journal, at path: AbsolutePath, leftover name: [UInt8],
+    _ image: ImageName, _ journal: Journal, at path: AbsolutePath, leftover: AbsolutePath,
     _ base: CommittedSnapshot, _ endpoints: [CommittedSnapshot]
   ) throws -> CommittedSnapshot? {
     let store = try context.store()
@@ -79,12 +83,12 @@ struct ReplacedTrees: Collaborator {
     let memory = MemoryObjects(over: store)
     let role = base.snapshot.component(at: path.bytes)?.role ?? .rootTree
     let captured = try StoreProtection(context).newCapture().run(
-      [CaptureRoot(role: role, path: path.parent.appending(name))], cache: nil,
+      [CaptureRoot(role: role, path: leftover)], cache: nil,
       into: .store(session, keeping: memory))
     try session.finish()
     guard captured.unreadableEntries == 0 else {
       throw ImageError(
-        .changeUnfinished, printable(path.parent.appending(name).bytes),
+        .changeUnfinished, printable(leftover.bytes),
         "is the old tree of the change, and has entries that cannot be read",
         hint: "Copy from it what you need, and remove it; then run the command again")
     }

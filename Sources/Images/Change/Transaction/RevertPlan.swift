@@ -112,11 +112,31 @@ struct RevertPlanner {
     let target = goal.target.snapshot
     let objects: any ObjectSource = try goal.combined?.view ?? context.store()
     try DirectoryExcludes(context).requireUsableList(of: image, target, objects)
+    let inputs = StrategyInputs(
+      method: request.method, notes: current.live.notes + goal.notes,
+      isServed: LiveStateCapturer(context).isServed(current, goal.target),
+      entryCount: target.entryCount, live: current.source, target: objects)
+    let standby =
+      goal.combined == nil
+      ? try StandbySelector(context).plan(image, from: current, to: goal.target, inputs, limits)
+      : nil
+    // The exchange of a tree needs no other plan. A dry run lists the differences all the same.
+    let exchanged = request.isDryRun ? nil : standby?.component.path.bytes
     var plans = try ComponentPlanner(context).planComponents(
       from: PlanSide(
-        current.live.capture.components, current.source, notes: current.live.notes),
-      to: PlanSide(target.components, objects, notes: goal.notes),
+        current.live.capture.components.filter { $0.path != exchanged }, current.source,
+        notes: current.live.notes),
+      to: PlanSide(
+        target.components.filter { $0.path != exchanged }, objects, notes: goal.notes),
       captured: current.live.capture, limits: limits)
+    if let standby {
+      plans.removeAll { exchanged != nil && $0.path == standby.component.path }
+      if let index = plans.firstIndex(where: { $0.path == standby.component.path }) {
+        plans[index].standby = standby.component.standby
+      } else {
+        plans.append(standby.component)
+      }
+    }
     // The definition of a snapshot from a remote does not decide where files may be written.
     let isOwn = try PulledSnapshotCheck(context).origin(of: change.target) == nil
     plans = try ChangeScope(context).keepOutside(
@@ -124,13 +144,8 @@ struct RevertPlanner {
       current.live.capture.components + (isOwn ? target.components : []), request)
     plans = try DirectoryMoves(context).keepForeignDirectories(
       plans, current.live, target, goal.notes, request)
-    let methods = try StrategyChooser(context).chooseMethods(
-      &plans,
-      StrategyInputs(
-        method: request.method, notes: current.live.notes + goal.notes,
-        isServed: LiveStateCapturer(context).isServed(current, goal.target),
-        entryCount: target.entryCount, live: current.source, target: objects))
-    return (plans, methods)
+    let methods = try StrategyChooser(context).chooseMethods(&plans, inputs)
+    return (plans, [standby?.strategy].compactMap(\.self) + methods)
   }
 
   private func remarks(
