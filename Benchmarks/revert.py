@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 """Measures reverts beside rsync and find, in one run on one machine.
 
-    revert.py BINARY CORPUS [--rounds N]
+    revert.py BINARY CORPUS [--rounds N] [--only standby]
 
 CORPUS holds real root trees v1 and v2 (v1 after an update); they are copied, not changed. Needs rsync, find, and 8 GB of
 free disk beside CORPUS. The contestants take turns; each timing is the median of N rounds (3); all files are in the
 page cache and the disk is synced before each. "Bytes that differ" are those of the files whose content the other tree
 has not at the same path; "written" is what the command says, and what the kernel charged its process with.
+
+The rows of standby trees need root, mkfs.xfs and mkfs.btrfs: each file system is in a file beside CORPUS (12 GB, sparse) on
+a loop device. Without them, the rows are left out and named. --only standby prints these rows only.
 """
 import argparse, hashlib, json, os, shutil, statistics, subprocess, sys, tempfile, time
 
 parser = argparse.ArgumentParser(usage=__doc__)
 parser.add_argument("binary"); parser.add_argument("corpus"); parser.add_argument("--rounds", type=int, default=3)
+parser.add_argument("--only", choices=["standby"])
 options = parser.parse_args()
 binary = os.path.realpath(options.binary)
 v1, v2 = (os.path.join(os.path.realpath(options.corpus), v) for v in ("v1", "v2"))
@@ -62,7 +66,47 @@ def left(pristine):
 def report(name, text, ratio, wanted, good):
     print(f"{name:48} {text:56} {ratio:7.2f}  (wanted {wanted})  {'ok' if good else 'MISSED'}", flush=True)
 
-try:
+def standby(kind):
+    """Prints the rows of standby trees on a file system of this kind."""
+    path = os.path.join(work, kind); os.makedirs(path)
+    made = subprocess.run(["bash", "-c", 'PATH=$PATH:/sbin:/usr/sbin; truncate -s 12G "$1.img" && "mkfs.$2" -q "$1.img" && mount -o loop "$1.img" "$1"',
+                           "mount", path, kind], capture_output=True, text=True)
+    if made.returncode != 0:
+        return print(f"standby trees on {kind}: left out: {made.stderr.strip().splitlines()[-1:]}", flush=True)
+    global live
+    saved = dict(os.environ), live
+    try:
+        # The store is on a file system of its own, as on most management nodes.
+        os.environ.update(IMGSTORE_ROOT=path + "/mn", IMGSTORE_STORE=work + "/store-" + kind)
+        live = path + "/mn/img/rootimg"
+        os.makedirs(os.path.dirname(live)); run("cp", "-a", v1, live)
+        run(binary, "define", "v", "provmethod=netboot", "rootimgdir=/img", "-q"); run(binary, "snapshot", "v", "-q")
+        run("rsync", "-aHAX", "--delete", v2 + "/", live + "/"); run(binary, "snapshot", "v", "-q")
+        os.sync()
+        usual = timed(binary, "revert", "v@1", "--swap", "-q")[0]; run(binary, "revert", "v@2", "-q")
+        made = timed(binary, "standby", "v@1", "-q")[0]
+        times, finds = [], []
+        for _ in range(options.rounds):
+            os.sync(); timed("find", live, "-printf", "%s %T@ %C@ %i\n")
+            finds.append(timed("find", live, "-printf", "%s %T@ %C@ %i\n")[0])
+            seconds, _, printed = timed(binary, "revert", "v@1", "--json", "-q"); times.append(seconds)
+            if not json.loads(printed)["trees"][0]["standby"]: sys.exit(f"{kind}: the standby tree was not used")
+            if left(v1): sys.exit(f"{left(v1)} differences after the exchange")
+            os.sync(); timed(binary, "status", "v", "-q")
+            seconds, _, printed = timed(binary, "revert", "v@2", "--json", "-q"); times.append(seconds)
+            if not json.loads(printed)["trees"][0]["standby"]: sys.exit(f"{kind}: the way back used no standby tree")
+            if left(v2): sys.exit(f"{left(v2)} differences after the way back")
+        mine, find = statistics.median(times), statistics.median(finds)
+        report(f"v2 to v1 and back by standby tree, {kind}", f"{mine:.3f} s (best {min(times):.3f}), find {find:.3f} s, swap {usual:.2f} s", mine,
+               "under 0.2 s", mine < 0.2)
+        tree = json.loads(timed(binary, "standby", "--list", "--json", "-q")[2])["trees"][0]
+        print(f"{'the standby tree, ' + kind:48} made and verified in {made:.1f} s; {tree['exclusiveBytes'] / 1e6:.0f} MB of its own, "
+              f"{tree['contentBytes'] / 1e6:.0f} MB apparent", flush=True)
+    finally:
+        os.environ.clear(); os.environ.update(saved[0]); live = saved[1]
+        subprocess.run(["umount", path]); subprocess.run(["rm", "-f", path + ".img"])
+
+def ordinary():
     os.makedirs(os.path.dirname(live))
     print(f"work folder {work}; {os.cpu_count()} processors; median of {options.rounds} rounds")
     run("cp", "-a", v1, live); run("cp", "-a", v1, source); run("cp", "-a", v2, other)
@@ -115,5 +159,10 @@ try:
             tree = json.loads(printed)["trees"][0]
             name = f"{len(chosen)} files {how}, " + ("in a snapshot" if kept else "kept first")
             report(name, f"{mine:.2f} s, find {find:.2f} s; {tree['method']}", mine / find, "under 3", mine < 3 * find)
+
+try:
+    print(f"work folder {work}; {os.cpu_count()} processors; {options.rounds} rounds", flush=True)
+    for kind in ("xfs", "btrfs"): standby(kind)
+    if not options.only: ordinary()
 finally:
     subprocess.run(["rm", "-rf", "--one-file-system", work], check=True)
