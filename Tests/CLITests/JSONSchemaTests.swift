@@ -73,6 +73,7 @@ private final class DocumentNode: Sendable {
     "define img provmethod=statelite", "lite img -n", "lite img", "sign img@1", "unpin img@1",
     "untag img@t", "recipes img", "forget img --keep-last 2 -n", "remove img@2 --force -n",
     "remove img@2 --force", "forget img --keep-last 2", "gc", "optimize", "du", "du -s img",
+    "standby",
     "stats", "verify", "verify --deep --signatures", "reindex", "repair --dry-run",
     "init", "! mkdir -p ../../dir/etc; echo x >../../dir/etc/x",
     "add d /install/dir --exclude *.log",

@@ -83,7 +83,12 @@ private final class StandbyNode: Sendable {
     _ kind: String
   ) throws {
     let node = try StandbyNode(kind)
-    try makeNastyTree(node.tree, wide: 200)
+    // XFS has no symbolic links of more than 1,024 bytes.
+    let nasty = node.directory.path("nasty")
+    try FileManager.default.createDirectory(atPath: nasty, withIntermediateDirectories: true)
+    try makeNastyTree(nasty, wide: 200)
+    try shell("rm \"$1/long-link\"", nasty)
+    try copyTree(nasty, node.tree)
     let first = try node.copy("first")
     _ = try node.workspace.snapshot("img")
     try runFixture("scripts/trees/change-nasty-tree.sh", node.tree)
@@ -290,7 +295,7 @@ private final class StandbyNode: Sendable {
   @Test func `gc removes what an interrupted command left, and doctor names it`() throws {
     let node = try twoStates("xfs")
     try shell(
-      "cd \"$1\"; cp -a root/img/rootimg root/img/.imgstore-*-standby/0123456789abcdef",
+      "cd \"$1\"; cp -a root/img/rootimg $(echo root/img/.imgstore-*-standby)/0123456789abcdef",
       node.disk.path)
     #expect(node.workspace.doctor().findings.contains { $0.check == "standby" && !$0.isProblem })
     #expect(try node.workspace.standbyTrees().trees.count == 1)
@@ -319,9 +324,10 @@ private final class StandbyNode: Sendable {
     }
     #expect(try maintain("\"t1\"").images[0].standby == ["img@1"])
     #expect(try maintain("\"t1\"").images[0].standby == [])
-    // A snapshot that is live needs none, and one that is no longer named goes.
-    #expect(try maintain("\"t2\", \"t3\"").images[0].standby == ["img@2"])
+    // A tree that is no longer named goes, unless the setting names more snapshots than there are trees.
+    #expect(try maintain("\"t2\"").images[0].standby == ["img@2"])
     #expect(try node.workspace.standbyTrees().trees.map(\.snapshot.number) == [2])
+    #expect(try maintain("\"t2\", \"t3\"").images[0].standby == [], "the live state needs none")
     _ = try node.workspace.revert("img@t2")
     #expect(try maintain("\"t2\"").images[0].standby == [])
     // The tree that a revert left stays while it is the only one.
