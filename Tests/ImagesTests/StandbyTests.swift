@@ -43,9 +43,9 @@ private final class StandbyNode: Sendable {
     }
   }
 
-  /// A copy of the live tree, outside the node.
+  /// A copy of the live tree, outside the node. Another file system would write access lists in another form.
   func copy(_ name: String) throws -> String {
-    let path = directory.path(name)
+    let path = disk.path(name)
     try copyTree(tree, path)
     return path
   }
