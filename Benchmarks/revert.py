@@ -18,8 +18,9 @@ parser.add_argument("binary"); parser.add_argument("corpus"); parser.add_argumen
 parser.add_argument("--only", choices=["standby"])
 options = parser.parse_args()
 binary = os.path.realpath(options.binary)
-v1, v2 = (os.path.join(os.path.realpath(options.corpus), v) for v in ("v1", "v2"))
-work = tempfile.mkdtemp(prefix="imgstore-bench-", dir=os.path.dirname(v1))
+corpus = os.path.realpath(options.corpus)
+v1, v2 = (os.path.realpath(os.path.join(corpus, v)) for v in ("v1", "v2"))
+work = tempfile.mkdtemp(prefix="imgstore-bench-", dir=corpus)
 os.environ.update(IMGSTORE_ROOT=work + "/mn", IMGSTORE_STORE=work + "/store")
 live, other, source = work + "/mn/img/rootimg", work + "/other", work + "/source"
 
