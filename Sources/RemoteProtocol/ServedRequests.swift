@@ -81,7 +81,9 @@ final class ServedRequests {
     case .directories(let ids): return try sendFrames(try objects(of: ids))
     case .frames(let names): return try sendFrames(names)
     case .bases(let names):
-      return (.digestList, Answers.digests(try source.bases(of: names).prefix(MessageType.maxNames)))
+      return (
+        .digestList, Answers.digests(try source.bases(of: names).prefix(MessageType.maxNames))
+      )
     case .framesWithBases(let names, let bases):
       return try sendFrames(names, bases: Set(bases))
     case .measureWithBases(let names, let bases):

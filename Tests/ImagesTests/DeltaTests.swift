@@ -45,7 +45,8 @@ import Testing
     DeltaTests.names.filter { _ in random.next() % 2 == 0 } + ["big"]
   }
 
-  @Test(arguments: seeds) func `a history of deltas can be cut anywhere, collected and recompressed`(
+  @Test(arguments: seeds)
+  func `a history of deltas can be cut anywhere, collected and recompressed`(
     _ seed: UInt64
   ) throws {
     var random = SplitMix64(seed)
@@ -78,7 +79,8 @@ import Testing
     try site.check("seed \(seed), reindexed", restoring: true)
   }
 
-  @Test(arguments: seeds) func `gc frees what the estimate says, with bases`(_ seed: UInt64) throws {
+  @Test(arguments: seeds) func `gc frees what the estimate says, with bases`(_ seed: UInt64) throws
+  {
     var random = SplitMix64(seed)
     let site = try site(&random)
     try site.snapshot()
@@ -173,7 +175,8 @@ import Testing
     #expect(Int(plan.amount.bytes) > grown * 3)
     for name in ["near", "far"] {
       let workspace = try Workspace(
-        WorkspaceOptions(store: other(name), root: site.directory.path("root"))) { _ in }
+        WorkspaceOptions(store: other(name), root: site.directory.path("root"))
+      ) { _ in }
       let report = try workspace.verify(deep: true)
       #expect(report.isClean, "\(name): \(report.problems)")
       let number = name == "near" ? 2 : 1

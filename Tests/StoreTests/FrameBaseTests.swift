@@ -24,7 +24,8 @@ import Testing
       let at = Int.random(in: 0..<bytes.count, using: &random)
       switch Int.random(in: 0..<3, using: &random) {
       case 0: bytes[at] ^= 0x15
-      case 1: bytes.insert(contentsOf: content(Int.random(in: 1...300, using: &random), &random), at: at)
+      case 1:
+        bytes.insert(contentsOf: content(Int.random(in: 1...300, using: &random), &random), at: at)
       default: bytes.removeSubrange(at..<min(bytes.count, at + 40))
       }
     }
@@ -59,7 +60,9 @@ import Testing
     return (id, session.writtenBytes)
   }
 
-  private func expect(_ bytes: [UInt8], is id: Digest, in store: ObjectStore, _ comment: Comment) throws {
+  private func expect(_ bytes: [UInt8], is id: Digest, in store: ObjectStore, _ comment: Comment)
+    throws
+  {
     var copy = [UInt8](repeating: 0, count: bytes.count)
     try copy.withUnsafeMutableBytes {
       try store.fill($0, from: id, sizeBytes: UInt64(bytes.count), at: 0)

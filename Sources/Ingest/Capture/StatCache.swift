@@ -212,7 +212,8 @@ public final class StatCache: Sendable {
     /// Returns whether the record has the content of an entry of a snapshot.
     func hasContent(of entry: Store.Entry) -> Bool {
       defer { withExtendedLifetime(records) {} }
-      return ids == entry.ids && blob == entry.blob && xattrs == entry.xattrs && holes == entry.holes
+      return ids == entry.ids && blob == entry.blob && xattrs == entry.xattrs
+        && holes == entry.holes
         && flags == entry.flags
     }
 

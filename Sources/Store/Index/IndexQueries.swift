@@ -210,19 +210,21 @@ extension Index {
       }
       packs(all)
       var depths: [FrameKey: UInt8] = [:]
-      try database.statement("SELECT pack, offset, stored, raw, depth FROM frame ORDER BY pack, offset")
-        .rows { row in
-          guard let pack = numbers[row.integer(0)], row.integer(1) >= 0,
-            (0...FrameRow.maxBytes).contains(row.integer(2)),
-            (0...FrameRow.maxBytes).contains(row.integer(3))
-          else { throw StoreError.impossibleRow("frame") }
-          let depth = UInt8(clamping: row.integer(4))
-          if depth > 0 { depths[FrameKey(pack: pack, offset: row.integer(1))] = depth }
-          frame(
-            FrameRow(
-              pack: pack, offset: UInt64(max(0, row.integer(1))),
-              frameBytes: Int(row.integer(2)), rawBytes: Int(row.integer(3)), depth: depth))
-        }
+      try database.statement(
+        "SELECT pack, offset, stored, raw, depth FROM frame ORDER BY pack, offset"
+      )
+      .rows { row in
+        guard let pack = numbers[row.integer(0)], row.integer(1) >= 0,
+          (0...FrameRow.maxBytes).contains(row.integer(2)),
+          (0...FrameRow.maxBytes).contains(row.integer(3))
+        else { throw StoreError.impossibleRow("frame") }
+        let depth = UInt8(clamping: row.integer(4))
+        if depth > 0 { depths[FrameKey(pack: pack, offset: row.integer(1))] = depth }
+        frame(
+          FrameRow(
+            pack: pack, offset: UInt64(max(0, row.integer(1))),
+            frameBytes: Int(row.integer(2)), rawBytes: Int(row.integer(3)), depth: depth))
+      }
       var copies: [ObjectRow] = []
       func rank(_ row: ObjectRow) -> (Int, Int, UInt8) {
         let depth = depths[FrameKey(pack: row.pack, offset: Int64(clamping: row.frame))] ?? 0

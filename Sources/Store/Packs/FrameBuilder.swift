@@ -74,7 +74,8 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
     precondition(count <= FrameBase.maxBytes, "the base is too large")
     if let baseBuffer, baseBuffer.count >= count { return baseBuffer }
     let new = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: count <= FrameBuilder.maxBaseBytes ? FrameBuilder.maxBaseBytes : FrameBase.maxBytes,
+      byteCount: count <= FrameBuilder.maxBaseBytes
+        ? FrameBuilder.maxBaseBytes : FrameBase.maxBytes,
       alignment: 64)
     if let old = baseBuffer {
       new.copyMemory(from: UnsafeRawBufferPointer(rebasing: old[..<baseBytes]))
@@ -137,7 +138,8 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
 final class FrameEncoder {
   /// Receives the header, the payload and the depth of a frame (`FrameBase`).
   typealias Output =
-    (_ header: [UInt8], _ payload: UnsafeRawBufferPointer, _ depth: UInt8) throws(StoreError) -> Void
+    (_ header: [UInt8], _ payload: UnsafeRawBufferPointer, _ depth: UInt8) throws(StoreError) ->
+    Void
 
   /// A delta with more than this part of its raw bytes is poor.
   private static let poorDeltaDivisor = 6

@@ -233,7 +233,8 @@ public final class IncomingObjects: Sendable {
         let location = try store.index.keptLocation(.chunk, chunk.id)
       else {
         throw StoreError(
-          .damaged, "a frame from \(source)", "is based on chunk \(chunk.id.shortHex), which is not here",
+          .damaged, "a frame from \(source)",
+          "is based on chunk \(chunk.id.shortHex), which is not here",
           hint: "Run the command again")
       }
       depth = max(depth, location.depth + 1)
@@ -242,9 +243,11 @@ public final class IncomingObjects: Sendable {
       try store.index.location($0.kind, $0.id) == nil
     }
     if isNew, depth <= FrameBase.maxDepth {
-      return depth == base.depth ? frame : try mapCodecErrors("a frame from \(source)") {
-        () throws(CodecError) in try frame.withDepth(depth)
-      }
+      return depth == base.depth
+        ? frame
+        : try mapCodecErrors("a frame from \(source)") {
+          () throws(CodecError) in try frame.withDepth(depth)
+        }
     }
     return try FrameRepacker.withoutBase(decoded)
   }

@@ -45,10 +45,11 @@ extension ObjectStore {
       if selection.objects.allSatisfy({ $0.kind == .recipe }) { continue }
       let frame = try packs.rawFrame(address, frameBytes: selection.frameBytes)
       let requested = Set(selection.objects.map { ObjectName(kind: $0.kind, id: $0.id) })
-      let isWhole = frame.header.objects.allSatisfy {
-        requested.contains(ObjectName(kind: $0.kind, id: $0.id))
-          || ($0.kind == .chunk && recipes.contains($0.id))
-      } && (frame.header.base?.chunks ?? []).allSatisfy { bases.contains($0.id) }
+      let isWhole =
+        frame.header.objects.allSatisfy {
+          requested.contains(ObjectName(kind: $0.kind, id: $0.id))
+            || ($0.kind == .chunk && recipes.contains($0.id))
+        } && (frame.header.base?.chunks ?? []).allSatisfy { bases.contains($0.id) }
       if isWhole {
         try body(frame)
         continue

@@ -2,7 +2,7 @@
 //
 // 1. Only chunks in packs that are not doomed, and whose own bases are there, become bases. The lease of the session
 //    keeps them until it ends; from the ref on, gc does.
-// 2. A chunk that cannot be read is no base. `verify` reports it, a snapshot does not fail because of it.
+// 2. A chunk that cannot be read is not used. `verify` reports it; a snapshot does not fail because of it.
 // 3. Memory: the cached frames of the store (PackReader), and the chunk list of one blob a thread.
 
 import Codec

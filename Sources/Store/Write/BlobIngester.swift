@@ -72,11 +72,8 @@ public struct BlobIngester: ~Copyable {
   ) throws -> (id: Digest, sizeBytes: UInt64) {
     precondition(copy == nil || background != nil, "copying requires concurrent threads")
     defer { copy?.wait() }
-    // An earlier stream may have failed midway.
-    hash.reset()
+    discardEarlierStream()
     predecessor?.rewind()
-    if isBackgroundDirty { _ = background?.finish() }
-    isBackgroundDirty = false
     var chunkList = ChunkList()
     var total: UInt64 = 0
     var last: Digest?
@@ -92,10 +89,7 @@ public struct BlobIngester: ~Copyable {
         total += UInt64(n)
       }
       let whole = isAtEnd ? BlobIngester.blocks(over: filled) : BlobIngester.blocks(in: filled)
-      if whole > filled {
-        UnsafeMutableRawBufferPointer(rebasing: window[filled..<whole])
-          .initializeMemory(as: UInt8.self, repeating: 0)
-      }
+      BlobIngester.clear(window, from: filled, to: whole)
       copy?.begin(UnsafeRawBufferPointer(rebasing: window[copied..<whole]))
       // A small stream is one chunk, like a small file.
       if isAtEnd, total <= UInt64(Chunker.wholeFileBytes) {
@@ -127,6 +121,19 @@ public struct BlobIngester: ~Copyable {
       rotateWindows(keeping: alignedStart..<filled)
       (start, filled, copied) = (start - alignedStart, filled - alignedStart, whole - alignedStart)
     }
+  }
+
+  /// Discards what an earlier stream has left that failed midway.
+  private mutating func discardEarlierStream() {
+    hash.reset()
+    if isBackgroundDirty { _ = background?.finish() }
+    isBackgroundDirty = false
+  }
+
+  private static func clear(_ window: UnsafeMutableRawBufferPointer, from start: Int, to end: Int) {
+    if start >= end { return }
+    UnsafeMutableRawBufferPointer(rebasing: window[start..<end])
+      .initializeMemory(as: UInt8.self, repeating: 0)
   }
 
   /// Moves a range of the first window to the beginning of the next one.
