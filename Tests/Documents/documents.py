@@ -228,6 +228,8 @@ def main():
         template = machines.Machine(pathlib.Path(template_folder.name), binary)
         template.build("examples")
         for command, lines in help_examples(commands):
+            if command in machines.NEED_REFLINKS:
+                lines = list(filter(machines.NEED_REFLINKS[command], lines))
             if lines:
                 steps = [Step(0, text, False) for text in machines.BEFORE_EXAMPLES.get(command, [])]
                 work.append((f"help {command}", template, steps + [Step(n + 1, line) for n, line in enumerate(lines)]))

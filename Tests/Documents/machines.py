@@ -179,6 +179,9 @@ def make_examples(machine):
         "imgstore --store /tmp/other export chroot rocky9.oci.tar --oci; rm -r chroot /tmp/other")
 
 
+# The commands whose examples need a file system with reflinks. StandbyTests runs them on one.
+NEED_REFLINKS = {"standby": lambda line: "--list" in line}
+
 # What comes before the examples of a command, where the machine does not have it.
 BEFORE_EXAMPLES = {
     "import": ["sqlite3 /etc/xcat/osimage.sqlite 'delete from osimage'",

@@ -135,6 +135,31 @@ import Testing
     try site.check("the pack is back", restoring: true)
   }
 
+  @Test func `gc keeps the base of a frame that an outdated index lacks`() throws {
+    var random = SplitMix64(10)
+    let site = try site(&random)
+    try site.snapshot()
+    let packs = site.directory.path("store/packs")
+    let first = Set(try FileManager.default.contentsOfDirectory(atPath: packs))
+    try edit(site, DeltaTests.names, &random)
+    try site.snapshot()
+    let second = Set(try FileManager.default.contentsOfDirectory(atPath: packs))
+      .subtracting(first)
+    // The index is rebuilt while the frames cannot be found, and then they are there again.
+    var whole: [String: Data] = [:]
+    for name in second {
+      let url = URL(fileURLWithPath: packs + "/" + name)
+      let data = try Data(contentsOf: url)
+      whole[name] = data
+      try (data.prefix(16) + Data(count: data.count - 16)).write(to: url)
+    }
+    try site.open().store().reindex()
+    for (name, data) in whole { try data.write(to: URL(fileURLWithPath: packs + "/" + name)) }
+    _ = try site.open().remove(["img@1"], force: true)
+    _ = try site.open().collect()
+    try site.check("collected", restoring: true)
+  }
+
   @Test func `a damaged base is restored from another store`() throws {
     var random = SplitMix64(8)
     let site = try site(&random)

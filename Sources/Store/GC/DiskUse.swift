@@ -242,7 +242,8 @@ private struct UsageWalk {
     while isChanging {
       isChanging = false
       for address in frames {
-        guard let frame = try index.directory(of: address), let base = frame.base else { continue }
+        // `gc` refuses if it cannot read a directory.
+        guard let frame = try? index.directory(of: address), let base = frame.base else { continue }
         let usage = frame.objects.reduce(PackUsage.unused) { usage, object in
           sets.union(usage, usages[prefixKey(object.kind, object.id)] ?? PackUsage.unused)
         }

@@ -53,6 +53,11 @@ struct KeySet<Key: TableKey>: Sendable {
 
   func contains(_ key: Key) -> Bool { slots[slot(key)] == key }
 
+  /// Returns true if `predicate` is true for every key.
+  func allSatisfy(_ predicate: (Key) -> Bool) -> Bool {
+    slots.allSatisfy { $0 == .free || predicate($0) }
+  }
+
   private func slot(_ key: Key) -> Int {
     var i = homeSlot(key.word, slots.count)
     while slots[i] != .free, slots[i] != key { i = i + 1 == slots.count ? 0 : i + 1 }

@@ -64,8 +64,8 @@ extension ObjectStore {
       // The index may have been rebuilt without the damaged packs.
       chunks = run.hasDamage ? ChunkTable() : try index.checkedChunks()
     }
-    for chunk in try run.checkBases() { chunks.exclude(chunk) }
-    try run.dropHealedObjects()
+    try run.checkBases()
+    for chunk in run.unbasedChunks.keys { chunks.exclude(chunk) }
     try withReadTransaction { try run.checkSnapshots(chunks) }
     try run.checkMarks()
     try run.checkSignatureFiles()
@@ -88,6 +88,10 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   /// The chunks that are known to exist; none if an object is damaged.
   private var chunks = ChunkTable()
   private var goodObjects: Set<ObjectName> = []
+  /// The chunks whose read copies lack their bases, with the reasons.
+  var unbasedChunks: [Digest: String] = [:]
+  /// Whether the bases were looked for in a rebuilt index.
+  var hasRepeatedBases = false
   private var reconstructionDepth = 0
   private var largeBlobs: [Digest: (sizeBytes: UInt64, snapshot: String, path: [UInt8])] = [:]
   private var problemIndex: [String: Int] = [:]
@@ -207,6 +211,9 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
         }
         if let frame = self.damaged.withLock({ $0[chunk] }) {
           throw StoreError.damaged("chunk \(id)", "is damaged in \(frame)")
+        }
+        if let reason = try self.missingBase(of: id) {
+          throw StoreError.missing("chunk \(id)", reason)
         }
         self.goodObjects.insert(chunk)
       }

@@ -1,17 +1,16 @@
 // The part of a verification that looks for the bases of frames (FrameBase.swift). A frame that no snapshot needs may
-// lack its base: so the objects of such frames are listed, and only a snapshot that needs one makes a problem of it.
+// lack its base: so the chunks of such frames are listed, and only a snapshot that needs one makes a problem of it.
 
 import Codec
 import Platform
 
 extension VerifyRun {
-  /// Lists the objects of frames whose bases are missing as damaged.
-  /// - Returns: these objects.
-  func checkBases() throws(StoreError) -> [Digest] {
+  /// Lists the chunks whose bases are missing in `unbasedChunks`.
+  func checkBases() throws(StoreError) {
+    unbasedChunks = [:]
     let index = store.index
     var complete: Set<FrameAddress> = []
-    var chunks: [Digest] = []
-    // The least deep frames come first, so each one is asked about the frames below it only once.
+    // The least deep frames come first, so each frame asks only about frames that were checked.
     for address in try index.framesWithBases().reversed() {
       // A deep verification reports a directory that cannot be read.
       guard let frame = try? index.directory(of: address), let base = frame.base else { continue }
@@ -30,17 +29,23 @@ extension VerifyRun {
         complete.insert(address)
         continue
       }
-      let reason =
-        "pack \(address.pack.shortHex) at \(address.offset), which is based on chunk \(missing.id.hex)"
-      badFrames.withLock { _ = $0.insert(address) }
       for object in frame.objects {
-        chunks.append(object.id)
-        damaged.withLock { damaged in
-          let name = ObjectName(kind: object.kind, id: object.id)
-          if damaged[name] == nil { damaged[name] = reason }
-        }
+        // Another copy may be read.
+        guard try index.location(.chunk, object.id)?.address == address else { continue }
+        unbasedChunks[object.id] = "is based on chunk \(missing.id.hex), which no pack contains"
       }
     }
-    return chunks
+  }
+
+  /// Returns why a chunk that a snapshot needs cannot be read without its base; nil if it can. Before it reports a
+  /// missing base, it rebuilds the index once a process.
+  func missingBase(of chunk: Digest) throws(StoreError) -> String? {
+    guard unbasedChunks[chunk] != nil else { return nil }
+    try store.index.rebuildOnce("index: rebuilt to look for a missing object")
+    if !hasRepeatedBases {
+      hasRepeatedBases = true
+      try checkBases()
+    }
+    return unbasedChunks[chunk]
   }
 }

@@ -87,7 +87,7 @@ extension VerifyRun {
         }
         guard let i else { return }
         do throws(StoreError) {
-          let check = try PackCheck.run(packs[i], self.store.packs, progress: self.progress)
+          let check = try self.check(packs[i])
           if check.isSound { sound.withLock { $0.append(packs[i]) } }
           if check.hasUnreadableFrames { hasUnreadableFrames.withLock { $0 = true } }
           self.record(check)
@@ -110,6 +110,14 @@ extension VerifyRun {
       report.packs = checked
       report.coverage = coverage
     }
+  }
+
+  /// Reads a pack. If a base cannot be read, the index may be wrong about its place.
+  private func check(_ pack: Digest) throws(StoreError) -> PackCheck {
+    let check = try PackCheck.run(pack, store.packs, progress: progress)
+    if check.unresolvedFrames.isEmpty { return check }
+    try store.index.rebuildOnce("index: rebuilt because it may have listed a wrong location")
+    return try PackCheck.run(pack, store.packs, progress: Progress())
   }
 
   private func record(_ check: PackCheck) {

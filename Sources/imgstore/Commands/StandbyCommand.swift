@@ -17,9 +17,9 @@ struct StandbyCommand: ParsableCommand, ReportingCommand {
       keeps. Without an operand, the command lists the standby trees of all images.
 
       Examples:
-        imgstore standby compute@production
+        imgstore standby compute@golden
         imgstore standby --list compute
-        imgstore standby --remove compute@production
+        imgstore standby --remove compute@golden
       """)
 
   @Argument(help: "Snapshots; with --list and --remove also images") var refs: [String] = []

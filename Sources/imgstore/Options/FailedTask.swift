@@ -17,7 +17,7 @@ struct FailedTask {
     "lite": "change", "log": "list snapshots", "ls": "list", "pins": "list pins",
     "metrics": "read the metrics", "recipes": "find recipes",
     "remote": "use the remote", "secrets": "scan",
-    "stats": "read statistics", "status": "compare",
+    "standby": "handle the standby trees of", "stats": "read statistics", "status": "compare",
     "tags": "list tags",
   ]
 
