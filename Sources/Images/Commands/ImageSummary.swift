@@ -66,7 +66,7 @@ struct ImageLister: Collaborator {
   func images() throws -> [ImageSummary] {
     let tables = try context.tables()
     let defined = try tables.definitions()
-    let staged = try StagedImages(defined, below: context.installDirectory(tables))
+    let staged = try StagedImages(defined) { try context.installDirectory(tables) }
     guard let store = try context.storeIfPresent() else {
       return defined.keys.filter { !staged.names.contains($0) }.sorted().map { name in
         ImageSummary(

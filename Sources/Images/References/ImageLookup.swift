@@ -40,10 +40,9 @@ struct ImageResolver: Collaborator {
     {
       return image
     }
-    let install = try context.installDirectory(tables)
-    let definitions = try tables.definitions().filter {
-      !StagedDefinition.isStaged($0.value, below: install)
-    }
+    let all = try tables.definitions()
+    let staged = try StagedImages(all) { try context.installDirectory(tables) }.names
+    let definitions = all.filter { !staged.contains($0.key) }
     let known = Set(stored.map(\.text)).union(definitions.keys).sorted()
     if text.isEmpty { return try onlyImage(known) }
     let profiles = definitions.filter { $0.value.profile == text }.map(\.key).sorted()

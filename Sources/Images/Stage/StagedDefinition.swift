@@ -114,8 +114,21 @@ struct StagedImages {
   let names: Set<String>
   private let namesByImage: [String: [String]]
 
-  init(_ definitions: [String: ImageDefinition], below install: AbsolutePath) {
-    let staged = definitions.filter { StagedDefinition.isStaged($0.value, below: install) }
+  /// Finds the staged osimages.
+  /// - Parameter install: returns the install directory. It is only called if a path looks like that of a staged
+  ///   osimage, because it may take a command of xCAT.
+  /// - Throws: errors of `install`.
+  init(_ definitions: [String: ImageDefinition], below install: () throws -> AbsolutePath) rethrows
+  {
+    let candidates = definitions.filter {
+      $0.value.rootImageDirectory?.contains("/\(ImageStager.directoryName)/") ?? false
+    }
+    guard !candidates.isEmpty else {
+      (names, namesByImage) = ([], [:])
+      return
+    }
+    let install = try install()
+    let staged = candidates.filter { StagedDefinition.isStaged($0.value, below: install) }
     names = Set(staged.keys)
     namesByImage = Dictionary(
       grouping: staged.keys.sorted(),
