@@ -250,7 +250,8 @@ import Testing
     #expect(try base.intact() == [1, 2, 3])
     #expect(
       try shell("head -n 2 \"$1/store/format\"", base.directory.path).output
-        == "imgstore store\nversion 3\n")
+        // The first two lines of the enlarged file are not damaged.
+        == "imgstore store\nversion \(damage.contains("1G") ? 2 : 3)\n")
     #expect(try repair(base, live: false).actions.isEmpty)
   }
 

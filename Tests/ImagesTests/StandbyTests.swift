@@ -175,7 +175,7 @@ private final class StandbyNode: Sendable {
     "rm -r \"$1\"/.imgstore-*-standby/*.stat",
     "cd \"$1\"/.imgstore-*-standby; cp -a * ../t; rm -r *; mv ../t .",
     "for f in \"$1\"/.imgstore-*-standby/*.stat; do head -c 100 $f >$f.n; mv $f.n $f; done",
-    "for f in \"$1\"/.imgstore-*-standby/*.stat; do printf x | dd of=$f bs=1 seek=60 conv=notrunc; done",
+    "for f in \"$1\"/.imgstore-*-standby/*.stat; do printf x | dd of=$f bs=1 seek=10 conv=notrunc; done",
     "rm -r \"$1\"/.imgstore-*-standby", "chmod 755 \"$1\"/.imgstore-*-standby",
     "cd \"$1\"; d=$(echo .imgstore-*-standby); mv $d o; ln -s o $d",
   ])
