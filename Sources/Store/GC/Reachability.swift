@@ -4,9 +4,9 @@
 //    costs space. Keys of 128 bits decide whether a directory or blob was visited.
 // 2. A needed object in a frame with a base needs the whole base (FrameBase.swift). All copies of the object
 //    count, because any of them may be read.
-//    The index lists the frames. It is rebuilt if it lacks a needed object.
-// 3. Equal directories are visited once, however many snapshots have them.
-// 4. Memory: 11 bytes an object, up to 43 a directory and a blob with a recipe. A tree with one directory
+// 3. The index says which blobs have recipes, and which frames bases. It is rebuilt if it lacks a needed object.
+// 4. Equal directories are visited once, however many snapshots have them.
+// 5. Memory: 11 bytes an object, up to 43 a directory and a blob with a recipe. A tree with one directory
 //    for seven files takes about 20 bytes a chunk.
 
 import Codec
@@ -33,6 +33,33 @@ struct Reachability {
   /// Adds all snapshots of the store that were not added before.
   /// - Throws: `damaged` if a ref is lost or unreadable, or a directory is unreadable.
   mutating func addAll(of store: ObjectStore, progress: Progress) throws {
+    try mark(store, progress)
+    if try isListed(in: store.index) { return }
+    // It may have been rebuilt while a pack was damaged that is intact again. Then it lacks recipes, and frames with
+    // bases, and their content would seem unneeded.
+    try store.index.rebuildOnce("index: rebuilt to look for a missing object")
+    self = Reachability(objectCount: try store.totals().objects)
+    try mark(store, progress)
+  }
+
+  private mutating func mark(_ store: ObjectStore, _ progress: Progress) throws {
+    try addNew(of: store, progress: progress)
+    do throws(StoreError) { try addBases(store.index) } catch {
+      guard error.kind == .damaged || error.kind == .missing else { throw error }
+      // A wrong index row and a damaged pack look the same. A rebuilt index distinguishes them.
+      try store.index.rebuildOnce("index: rebuilt because it may have listed a wrong location")
+      try addBases(store.index)
+    }
+  }
+
+  /// Returns whether the index lists all needed objects.
+  private func isListed(in index: Index) throws(StoreError) -> Bool {
+    var listed = PrefixSet(capacity: try index.estimatedCount())
+    try index.forEachID { listed.insert(prefixKey($0, $1)) }
+    return objects.allSatisfy(listed.contains)
+  }
+
+  private mutating func addNew(of store: ObjectStore, progress: Progress) throws {
     try store.refs.requireNoneLost()
     // The refs are read under a lock that other processes wait for, so the walk comes after it.
     var roots: [ObjectReference] = []
@@ -45,36 +72,14 @@ struct Reachability {
         SnapshotName(
           image: try ImageName(committed.snapshot.image), number: committed.number))
     }
-    if !added.isEmpty {
-      let reader = try ReferenceReader(store)
-      for root in roots.reversed() { try walk(root, reader, progress) }
-      snapshots.formUnion(added)
-    }
-    try addBases(store)
+    if added.isEmpty { return }
+    let reader = try ReferenceReader(store)
+    for root in roots.reversed() { try walk(root, reader, progress) }
+    snapshots.formUnion(added)
   }
 
   /// Adds the bases of the frames that hold needed objects.
   /// - Throws: `damaged` if the directory of such a frame cannot be read.
-  private mutating func addBases(_ store: ObjectStore) throws {
-    guard try StoreFormat.version(of: store.layout) >= StoreFormat.versionWithBases else { return }
-    if try !isListed(in: store.index) {
-      try store.index.rebuildOnce("index: rebuilt to look for a missing object")
-    }
-    do throws(StoreError) { try addBases(store.index) } catch {
-      guard error.kind == .damaged || error.kind == .missing else { throw error }
-      // A wrong index row and a damaged pack look the same. A rebuilt index distinguishes them.
-      try store.index.rebuildOnce("index: rebuilt because it may have listed a wrong location")
-      try addBases(store.index)
-    }
-  }
-
-  /// Returns whether the index lists all needed objects. If it lacks one, it may lack the frame with its base, too.
-  private func isListed(in index: Index) throws(StoreError) -> Bool {
-    var listed = PrefixSet(capacity: try index.estimatedCount())
-    try index.forEachID { listed.insert(prefixKey($0, $1)) }
-    return objects.allSatisfy(listed.contains)
-  }
-
   private mutating func addBases(_ index: Index) throws(StoreError) {
     var rest = try index.framesWithBases()
     var isGrowing = true
