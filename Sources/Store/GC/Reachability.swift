@@ -18,6 +18,8 @@ struct Reachability {
   // Separate sets: a file may contain exactly the bytes whose hash is a directory's key.
   private var directories = Digest128Set()
   private var recipes = Digest128Set()
+  /// The keys that these blobs would have as chunks, which need not exist.
+  private var blobsWithRecipes = PrefixSet()
   private(set) var snapshots: Set<SnapshotName> = []
 
   /// Creates an empty set.
@@ -56,7 +58,7 @@ struct Reachability {
   private func isListed(in index: Index) throws(StoreError) -> Bool {
     var listed = PrefixSet(capacity: try index.estimatedCount())
     try index.forEachID { listed.insert(prefixKey($0, $1)) }
-    return objects.allSatisfy(listed.contains)
+    return objects.allSatisfy { listed.contains($0) || blobsWithRecipes.contains($0) }
   }
 
   private mutating func addNew(of store: ObjectStore, progress: Progress) throws {
@@ -109,7 +111,9 @@ struct Reachability {
       switch next {
       case .object: break
       case .blob(let blob):
-        if reader.mayHaveRecipe(blob), !recipes.insert(Digest128(blob)) { continue }
+        guard reader.mayHaveRecipe(blob) else { break }
+        blobsWithRecipes.insert(prefixKey(.chunk, blob))
+        if !recipes.insert(Digest128(blob)) { continue }
       case .directory(let ids): if !directories.insert(Digest128(ids)) { continue }
       }
       progress.add(items: 1)
