@@ -46,7 +46,7 @@ import Testing
     do {
       let lock = try acquire()
       // What fork(2) gives to a child.
-      for number in 3..<Int32(1024) {
+      for number in 3..<Int32(1 << 16) {
         let link = try? files.readLink(
           at: files.workingDirectory, Array("/proc/self/fd/\(number)".utf8))
         if link == Array("\(temporary.path)/lock".utf8) { copies.append(dup(number)) }
