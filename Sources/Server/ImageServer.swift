@@ -42,7 +42,8 @@ public final class ImageServer: Sendable {
       limits: limits, warn: report)
     let routes = ImageServer.routes(options, opener, rendered, configuration, report)
     server = try RunningServer(configuration, routes.handler)
-    routes.queued.withLock { [server] in $0 = { server.queuedRequests } }
+    let count = QueueLength { [server] in server.queuedRequests }
+    routes.queued.withLock { $0 = count }
   }
 
   /// The addresses that it listens at, as URLs.
@@ -50,14 +51,20 @@ public final class ImageServer: Sendable {
     server.addresses.map { "\(options.tls == nil ? "http" : "https")://\($0)/" }
   }
 
+  /// Holds a closure. A closure in a `Monitor` would get another wrapper by each reading.
+  private final class QueueLength: Sendable {
+    let count: @Sendable () -> Int
+    init(_ count: @escaping @Sendable () -> Int) { self.count = count }
+  }
+
   private static func routes(
     _ options: ServeOptions, _ opener: WorkspaceOpener, _ rendered: RenderedFiles,
     _ configuration: ServerConfiguration, _ report: @escaping @Sendable (String) -> Void
-  ) -> (handler: ServerRoutes, queued: Monitor<@Sendable () -> Int>) {
-    let queued = Monitor<@Sendable () -> Int>({ 0 })
+  ) -> (handler: ServerRoutes, queued: Monitor<QueueLength>) {
+    let queued = Monitor(QueueLength { 0 })
     let counters = configuration.counters
     let serverMetrics: @Sendable () -> String = {
-      ServerMetrics.text(counters.values, rendered.counts, queued: queued.withLock { $0 }())
+      ServerMetrics.text(counters.values, rendered.counts, queued: queued.withLock { $0 }.count())
     }
     let contents = FileContents()
     var routes = ServerRoutes(

@@ -7,8 +7,17 @@ extension PackReader {
   /// Returns the location of the copy of a chunk that is read; nil if no pack contains the chunk.
   typealias BaseLocator = @Sendable (Digest) throws(StoreError) -> ObjectLocation?
 
+  /// Holds a locator. A closure in a `Monitor` would get another wrapper by each reading.
+  final class BaseLocatorBox: Sendable {
+    let locate: BaseLocator
+    init(_ locate: @escaping BaseLocator) { self.locate = locate }
+  }
+
   /// Sets what finds the chunks of bases.
-  func setBaseLocator(_ locator: @escaping BaseLocator) { baseLocator.withLock { $0 = locator } }
+  func setBaseLocator(_ locator: @escaping BaseLocator) {
+    let box = BaseLocatorBox(locator)
+    baseLocator.withLock { $0 = box }
+  }
 
   /// Calls `body` with the bytes of a frame's base; with nil for a frame without one.
   /// - Throws: `damaged`, `missing` or `index` for a chunk of the base; `system`; errors of `body`.
@@ -34,7 +43,7 @@ extension PackReader {
     _ chunk: FrameBase.Chunk, belowDepth depth: UInt8, into target: UnsafeMutableRawBufferPointer
   ) throws(StoreError) {
     let object = "chunk \(chunk.id.hex), which a frame is based on,"
-    guard let locator = baseLocator.withLock({ $0 }), let location = try locator(chunk.id) else {
+    guard let box = baseLocator.withLock({ $0 }), let location = try box.locate(chunk.id) else {
       throw .missing(object, "is in no pack")
     }
     guard location.depth < depth else {

@@ -31,7 +31,7 @@ final class PackReader: Sendable {
   private let decoder = DecoderPool()
   let buffers: BufferPool
   /// Finds the chunks of bases: the index, once it is open.
-  let baseLocator = Monitor<BaseLocator?>(nil)
+  let baseLocator = Monitor<BaseLocatorBox?>(nil)
   private let partialReader: PartialFrameReader
   private static let cacheBytes = 48 << 20
   private static let maxOpenFiles = 128
