@@ -12,6 +12,10 @@ import Glibc
 import Synchronization
 
 /// A value behind a mutex, with a condition to wait for.
+///
+/// The value must not be a closure: each reading through the generic `withLock` puts another wrapper around
+/// it, until a call overflows the stack. Put a closure into an object (`scripts/size-rules.py` looks for
+/// this).
 public final class Monitor<State>: @unchecked Sendable {  // `state` is guarded by `mutex`
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
