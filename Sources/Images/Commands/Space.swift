@@ -59,7 +59,8 @@ public struct StoreStatistics: Sendable {
 
 extension Workspace {
   /// Deletes objects that no snapshot needs.
-  /// - Parameter makesRecipes: whether packed files of all snapshots become recipes first, if that is possible.
+  /// - Parameter makesRecipes: whether packed files of all snapshots become recipes first, if that is
+  ///   possible.
   /// - Throws: `StoreError`: see `ObjectStore.collect`.
   public func collect(
     _ request: CollectionRequest = CollectionRequest(), makesRecipes: Bool = false
@@ -107,7 +108,7 @@ struct SpaceReporter: Collaborator {
     if let limit = request.maxSeconds {
       request.maxSeconds = max(0, limit - (monotonicSeconds() - start))
     }
-    try StandbyKeeper(context).pruneAll()
+    StandbyKeeper(context).pruneAll()
     var outcome = try store.collect(
       request, progress: context.progress, report: context.reporter.inform)
     outcome.newRecipes = recipes.count { if case .stored = $0.outcome { true } else { false } }
@@ -123,7 +124,10 @@ struct SpaceReporter: Collaborator {
     var outcome = try outcome(
       of: try context.store().diskUse(isTolerant: true, progress: context.progress), texts,
       bySnapshot: bySnapshot)
-    outcome.standby = try StandbyLister(context).measured(texts)
+    // The store can be measured without tables and image directories.
+    do { outcome.standby = try StandbyLister(context).measured(texts) } catch {
+      StandbyKeeper(context).warn(error, "the standby trees cannot be measured")
+    }
     return outcome
   }
 

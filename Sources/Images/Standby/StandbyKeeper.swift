@@ -86,21 +86,29 @@ struct StandbyKeeper: Collaborator {
   /// Removes the trees of an image whose snapshots were removed. A failure is only a warning.
   func pruneAfterRemoval(_ image: ImageName, at path: AbsolutePath?) {
     do { try prune(image, at: path) } catch {
-      context.reporter.warn(
-        "a standby tree of \(image) cannot be removed: "
-          + ((error as? any ExplainedError)?.message ?? "\(error)"))
+      warn(error, "a standby tree of \(image) cannot be removed")
     }
   }
 
-  /// Removes the trees of all images that belong to no snapshot. Images that others use are skipped.
-  func pruneAll() throws {
-    guard let store = try context.storeIfPresent(), !store.layout.isReadOnly else { return }
-    for summary in try ImageLister(context).images() where summary.unfinished == nil {
-      guard let image = try? ImageName(summary.name),
-        let lock = try? store.lockImage(image, waiting: .atMost(seconds: 0), onWait: { _ in })
-      else { continue }
-      try withExtendedLifetime(lock) { _ = try prune(image) }
+  /// Removes the trees of all images that belong to no snapshot. Images that others use are skipped. A
+  /// failure is only a warning: a collection does not depend on tables and image directories.
+  func pruneAll() {
+    do {
+      guard let store = try context.storeIfPresent(), !store.layout.isReadOnly else { return }
+      for summary in try ImageLister(context).images() where summary.unfinished == nil {
+        guard let image = try? ImageName(summary.name),
+          let lock = try? store.lockImage(image, waiting: .atMost(seconds: 0), onWait: { _ in })
+        else { continue }
+        withExtendedLifetime(lock) { pruneAfterRemoval(image, at: try? rootTree(of: image)) }
+      }
+    } catch {
+      warn(error, "the standby trees cannot be listed")
     }
+  }
+
+  func warn(_ error: any Error, _ what: String) {
+    context.reporter.warn(
+      what + ": " + ((error as? any ExplainedError)?.message ?? "\(error)"))
   }
 
   /// Removes trees, and the directory if it is empty then.
