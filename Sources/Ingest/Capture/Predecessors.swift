@@ -1,8 +1,8 @@
 // The earlier versions of files: what a new file is compressed against (docs/format.md, "Frames").
 //
-// A file's predecessor is the file of the same path in an earlier snapshot. If there is none, it is the file whose path
-// differs only in digits: `lib/modules/6.1.0-57-amd64/…` follows `lib/modules/6.1.0-50-amd64/…`, and
-// `libssl.so.3.0.19` follows `libssl.so.3.0.17`.
+// A file's predecessor is the file of the same path in an earlier snapshot. If there is none, it is the file
+// whose path differs only in digits: `lib/modules/6.1.0-57-amd64/…` follows `lib/modules/6.1.0-50-amd64/…`,
+// and `libssl.so.3.0.19` follows `libssl.so.3.0.17`.
 //
 // A predecessor is a hint. A wrong one, or an unreadable earlier directory, costs bytes and nothing else.
 
@@ -17,8 +17,8 @@ public struct Predecessors: Sendable {
   let components: [[UInt8]: Entry]
 
   /// Creates the description of an earlier snapshot.
-  /// - Parameter requests: the components that are captured. A component follows that of its path, or else that of
-  ///   its role.
+  /// - Parameter requests: the components that are captured. A component follows that of its path, or else
+  ///   that of its role.
   public init(_ store: ObjectStore, _ earlier: Snapshot, for requests: [CaptureRoot]) {
     self.store = store
     var components: [[UInt8]: Entry] = [:]
@@ -34,10 +34,11 @@ public struct Predecessors: Sendable {
 
 /// Finds predecessors. Belongs to one thread.
 final class PredecessorFinder {
-  /// The most directories in memory.
-  private static let maxDirectories = 256
+  /// The most entries in memory, apart from those of one directory.
+  private static let maxEntries = 1 << 16
 
   private let predecessors: Predecessors
+  private var entryCount = 0
   private var directories: [ObjectIdentifier: EarlierDirectory?] = [:]
 
   init(_ predecessors: Predecessors) { self.predecessors = predecessors }
@@ -66,7 +67,11 @@ final class PredecessorFinder {
     {
       found = EarlierDirectory(entries)
     }
-    if directories.count >= PredecessorFinder.maxDirectories { directories.removeAll() }
+    if entryCount >= PredecessorFinder.maxEntries {
+      directories.removeAll()
+      entryCount = 0
+    }
+    entryCount += 1 + (found?.count ?? 0)
     directories[ObjectIdentifier(directory)] = .some(found)
     return found
   }
@@ -79,6 +84,8 @@ private final class EarlierDirectory {
   private var positions: [[UInt8]: [Int]]?
 
   init(_ entries: [Entry]) { self.entries = entries }
+
+  var count: Int { entries.count }
 
   /// Returns the entry of the name, or else of a name that differs only in digits.
   func entry(_ name: [UInt8], _ kind: FileKind) -> Entry? {
