@@ -41,6 +41,21 @@ import Testing
     }
   }
 
+  /// A site with two snapshots, the second one as deltas.
+  /// - Returns: the site, the directory of the packs, and the pack of the first snapshot.
+  private func twoStates(
+    _ seed: UInt64
+  ) throws -> (site: CollectedStore, packs: String, first: String) {
+    var random = SplitMix64(seed)
+    let site = try site(&random)
+    try site.snapshot()
+    let packs = site.directory.path("store/packs")
+    let first = try #require(try FileManager.default.contentsOfDirectory(atPath: packs).first)
+    try edit(site, DeltaTests.names, &random)
+    try site.snapshot()
+    return (site, packs, first)
+  }
+
   private func some(_ random: inout SplitMix64) -> [String] {
     DeltaTests.names.filter { _ in random.next() % 2 == 0 } + ["big"]
   }
@@ -102,13 +117,7 @@ import Testing
   }
 
   @Test func `damage of a base is reported for every file that rests on it`() throws {
-    var random = SplitMix64(7)
-    let site = try site(&random)
-    try site.snapshot()
-    let packs = site.directory.path("store/packs")
-    let first = try #require(try FileManager.default.contentsOfDirectory(atPath: packs).first)
-    try edit(site, DeltaTests.names, &random)
-    try site.snapshot()
+    let (site, packs, first) = try twoStates(7)
 
     let url = URL(fileURLWithPath: packs + "/" + first)
     let whole = try Data(contentsOf: url)
@@ -136,15 +145,8 @@ import Testing
   }
 
   @Test func `gc keeps the base of a frame that an outdated index lacks`() throws {
-    var random = SplitMix64(10)
-    let site = try site(&random)
-    try site.snapshot()
-    let packs = site.directory.path("store/packs")
-    let first = Set(try FileManager.default.contentsOfDirectory(atPath: packs))
-    try edit(site, DeltaTests.names, &random)
-    try site.snapshot()
-    let second = Set(try FileManager.default.contentsOfDirectory(atPath: packs))
-      .subtracting(first)
+    let (site, packs, first) = try twoStates(10)
+    let second = try FileManager.default.contentsOfDirectory(atPath: packs).filter { $0 != first }
     // The index is rebuilt while the frames cannot be found, and then they are there again.
     var whole: [String: Data] = [:]
     for name in second {
@@ -161,13 +163,7 @@ import Testing
   }
 
   @Test func `a damaged base is restored from another store`() throws {
-    var random = SplitMix64(8)
-    let site = try site(&random)
-    try site.snapshot()
-    let packs = site.directory.path("store/packs")
-    let first = try #require(try FileManager.default.contentsOfDirectory(atPath: packs).first)
-    try edit(site, DeltaTests.names, &random)
-    try site.snapshot()
+    let (site, packs, first) = try twoStates(8)
     let copy = site.directory.path("copy")
     try shell("cp -a \"$1\" \"$2\"", site.directory.path("store"), copy)
     try FileManager.default.removeItem(atPath: packs + "/" + first)

@@ -152,6 +152,32 @@ import Testing
     #expect(try later.object(.chunk, delta) == second)
   }
 
+  @Test func `a frame with very many bases is read again and again`() throws {
+    let directory = try TemporaryDirectory()
+    var random = SplitMix64(6)
+    let store = try open(directory.path("store"))
+    var earlier: [(id: Digest, bytes: [UInt8])] = []
+    for round in 0..<2 {
+      let session = try store.beginSession()
+      try session.withWorker { worker in
+        for i in 0..<4_000 {
+          let bytes = round == 0 ? content(150, &random) : earlier[i].bytes + [UInt8(i & 0xff)]
+          let predecessor =
+            round == 0 ? nil : BlobPredecessor(earlier[i].id, sizeBytes: 150, newSizeBytes: 151)
+          let id = try bytes.withUnsafeBytes { try worker.addChunk($0, following: predecessor) }
+          if round == 0 { earlier.append((id, bytes)) }
+        }
+      }
+      try session.finish()
+    }
+    #expect(try !store.depthsOfFrames().isEmpty)
+    // Each verification reads every chunk of the bases twice.
+    for _ in 0..<15 {
+      let report = try store.verify(deep: true, progress: Progress())
+      try #require(report.isClean, "\(report.problems)")
+    }
+  }
+
   @Test func `the copy of least depth is read`() throws {
     let directory = try TemporaryDirectory()
     var random = SplitMix64(5)

@@ -1,7 +1,7 @@
 // What the bases of frames (FrameBase.swift) mean for the presence of objects.
 //
-// 1. An object in a frame with a base is present only if the base is. A session that finds an object whose base
-//    is gone stores it again without a base, so that the new copy is the one that is read.
+// 1. An object in a frame with a base is present only if the base is. A session that finds an object whose
+//    base is gone stores it again without a base, so that the new copy is the one that is read.
 // 2. The directories in the packs list the chunks of bases. The index has only the depths of frames.
 // 3. gc keeps the chunks of the base of each frame with a needed object (`Reachability`). So the base of a
 //    needed object stays.
@@ -9,8 +9,8 @@
 import Codec
 import Platform
 
-/// The frames whose bases were found in packs that are not doomed. gc does not remove those packs while the lease
-/// is held under which they were found (GarbageCollection.swift, rule 3).
+/// The frames whose bases were found in packs that are not doomed. gc does not remove those packs while the
+/// lease is held under which they were found (GarbageCollection.swift, rule 3).
 final class CompleteBases: Sendable {
   private static let maxFrames = 1 << 16
   private let frames = Monitor<Set<FrameAddress>>([])
@@ -28,37 +28,26 @@ final class CompleteBases: Sendable {
 }
 
 extension Index {
-  /// Returns true if packs that are not doomed contain the object and everything that it is based on, so that a
-  /// new snapshot may depend on it.
+  /// Returns true if packs that are not doomed contain the object and everything that it is based on, so that
+  /// a new snapshot may depend on it.
   func keeps(_ kind: ObjectKind, _ id: Digest) throws(StoreError) -> Bool {
     guard let location = try keptLocation(kind, id) else { return false }
     return try missingBase(of: location) == nil
   }
 
-  /// Returns a chunk that an object is based on and that no pack contains, except doomed ones; nil if there is
-  /// none.
+  /// Returns a chunk that an object is based on and that no pack contains, except doomed ones; nil if there
+  /// is none.
   func missingBase(of location: ObjectLocation) throws(StoreError) -> FrameBase.Chunk? {
     if location.depth == 0 || completeBases.contains(location.address) { return nil }
-    let missing = try missingBase(of: location) { (chunk) throws(StoreError) in
-      try self.keptLocation(.chunk, chunk.id)
-    }
-    if missing == nil { completeBases.insert(location.address) }
-    return missing
-  }
-
-  /// Returns a chunk that an object is based on and that `locate` does not find; nil if there is none.
-  /// - Parameter locate: returns the copy that is read.
-  func missingBase(
-    of location: ObjectLocation,
-    locate: (FrameBase.Chunk) throws(StoreError) -> ObjectLocation?
-  ) throws(StoreError) -> FrameBase.Chunk? {
-    if location.depth == 0 { return nil }
-    // A frame of less depth is next each time, so this ends.
+    // A frame of less depth is next each time, so this ends. Each frame is asked once: the chunks of a base
+    // are in few frames, and without the memory the questions would multiply with each level.
     for chunk in try base(of: location.address)?.chunks ?? [] {
-      guard let next = try locate(chunk), next.length == chunk.length, next.depth < location.depth
+      guard let next = try keptLocation(.chunk, chunk.id), next.length == chunk.length,
+        next.depth < location.depth
       else { return chunk }
-      if let missing = try missingBase(of: next, locate: locate) { return missing }
+      if let missing = try missingBase(of: next) { return missing }
     }
+    completeBases.insert(location.address)
     return nil
   }
 

@@ -1,5 +1,5 @@
-// The base of a frame: chunks of other frames, whose bytes one after the other are the prefix that the payload
-// is compressed with. A frame with a base is a delta (docs/format.md, "Frames").
+// The base of a frame: chunks of other frames, whose bytes one after the other are the prefix that the
+// payload is compressed with. A frame with a base is a delta (docs/format.md, "Frames").
 //
 // 1. The depth of a frame without a base is 0. The depth of another one is more than that of each frame that
 //    its base is read from. So reading ends: no frame rests on itself.
@@ -35,6 +35,9 @@ public struct FrameBase: Sendable, Equatable {
   public let chunks: [Chunk]
   /// The sum of the chunks' lengths.
   public let sizeBytes: Int
+
+  /// Returns the depth of a frame that is based on chunks of a frame of this depth.
+  static func depth(above depth: UInt8) -> UInt8 { depth < .max ? depth + 1 : depth }
 
   /// Creates a base.
   package init(depth: UInt8, chunks: [Chunk]) {

@@ -66,10 +66,11 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
     baseChunks.append(FrameBase.Chunk(id: chunk, length: bytes.count))
     chunksInBase.insert(chunk)
     baseBytes += bytes.count
-    baseDepth = max(baseDepth, depth + 1)
+    baseDepth = max(baseDepth, FrameBase.depth(above: depth))
   }
 
-  /// Returns the buffer of the base, enlarged to `count` bytes: frames of other programs may have larger bases.
+  /// Returns the buffer of the base, enlarged to `count` bytes: frames of other programs may have larger
+  /// bases.
   private func baseBuffer(for count: Int) -> UnsafeMutableRawBufferPointer {
     precondition(count <= FrameBase.maxBytes, "the base is too large")
     if let baseBuffer, baseBuffer.count >= count { return baseBuffer }
@@ -179,8 +180,8 @@ final class FrameEncoder {
   }
 
   /// The same for a frame whose base was only assumed to resemble it.
-  /// - Returns: false if the base saves so little that some objects may be better off without. `output` was not called
-  ///   then.
+  /// - Returns: false if the base saves so little that some objects may be better off without. `output` was
+  ///   not called then.
   func encodeUnlessPoor(_ builder: FrameBuilder, _ output: Output) throws(StoreError) -> Bool {
     try encode(builder, refusesPoorDelta: true, output)
   }

@@ -1,4 +1,5 @@
-// The reading of bases: the chunks that a frame is compressed against, from frames of less depth (FrameBase.swift).
+// The reading of bases: the chunks that a frame is compressed against, from frames of less depth
+// (FrameBase.swift).
 
 import Codec
 import Platform

@@ -73,7 +73,7 @@ final class PackWriter: Sendable {
   private let writeBehind: WriteBehind
   private let box: Monitor<Box>
   private let finished = Monitor<[FinishedPack]>([])
-  private let admitsBases = Monitor(false)
+  private let isFormatRaised = Monitor(false)
 
   private let level: UInt32
   private let targetBytes: UInt64
@@ -117,7 +117,7 @@ final class PackWriter: Sendable {
     _ header: [UInt8], _ payload: UnsafeRawBufferPointer, raw: Int, depth: UInt8,
     objects: [(kind: ObjectKind, id: Digest, length: Int)]
   ) throws(StoreError) -> CompletePack? {
-    if depth > 0 { try admitBases() }
+    if depth > 0 { try recordBasesInFormat() }
     return try mapSystemErrors(layout.name) { () throws(SystemError) in
       try box.withLock { box throws(SystemError) -> CompletePack? in
         if let writeError = box.state.writeError { throw writeError }
@@ -150,11 +150,11 @@ final class PackWriter: Sendable {
   }
 
   /// Records in the store's format that it has frames with bases, which older programs cannot read.
-  private func admitBases() throws(StoreError) {
-    try admitsBases.withLock { isAdmitted throws(StoreError) in
-      if isAdmitted { return }
+  private func recordBasesInFormat() throws(StoreError) {
+    try isFormatRaised.withLock { isRaised throws(StoreError) in
+      if isRaised { return }
       try StoreFormat.upgrade(layout, to: StoreFormat.versionWithBases)
-      isAdmitted = true
+      isRaised = true
     }
   }
 

@@ -40,14 +40,13 @@ extension ObjectStore {
     }
   }
 
-  /// Returns true if a chunk is there with everything that it is based on. The remains of an unneeded snapshot may lack
-  /// their base, and another form of the blob may be there.
+  /// Returns true if a chunk is there, and no recipe should be used instead of it. The remains of an unneeded
+  /// snapshot may lack their base, and another form of the blob may be there.
   private func hasReadableChunk(_ chunk: Digest) throws(StoreError) -> Bool {
     guard let location = try index.location(.chunk, chunk) else { return try holds(.chunk, chunk) }
     if location.depth == 0 { return true }
-    return try index.missingBase(of: location) { (base) throws(StoreError) in
-      try index.location(.chunk, base.id)
-    } == nil
+    if try index.missingBase(of: location) == nil { return true }
+    return try index.location(.recipe, chunk) == nil
   }
 
   /// Returns the chunk list of a blob whose reconstruction is unusable; nil if there is no list or no need

@@ -10,9 +10,10 @@
 //    are not requested again.
 // 4. Frames are verified on several threads, and then written and hashed in the order in which they arrived. The
 //    thread that fills a pack syncs and publishes it, while others go on.
-// 5. A frame with a base arrives only if the store has the base. It is stored with the depth that it has here. If
-//    one of its objects is in the store already, but not usable, it is stored without a base: the copy of least
-//    depth is read (FrameBase.swift).
+// 5. A frame with a base arrives only if the store has the base. It is stored with the depth that it has
+//    here. If one of its objects is in the store already, but not usable, it is stored without a base: the
+//    copy of least depth is read (FrameBase.swift). So is a frame whose chain or base would be longer than
+//    those of snapshots.
 // 6. Memory: a few frames, and the recipes (34 bytes for each chunk of the blobs that arrive).
 
 import Codec
@@ -237,12 +238,13 @@ public final class IncomingObjects: Sendable {
           "is based on chunk \(chunk.id.shortHex), which is not here",
           hint: "Run the command again")
       }
-      depth = max(depth, location.depth + 1)
+      depth = max(depth, FrameBase.depth(above: location.depth))
     }
     let isNew = try frame.header.objects.allSatisfy {
       try store.index.location($0.kind, $0.id) == nil
     }
-    if isNew, depth <= FrameBase.maxDepth {
+    // Chains and bases are as short here as those of snapshots, whatever the other side sends.
+    if isNew, depth <= StoreTuning().maxDepth, base.sizeBytes <= FrameBuilder.maxBaseBytes {
       return depth == base.depth
         ? frame
         : try mapCodecErrors("a frame from \(source)") {

@@ -24,8 +24,8 @@ struct PackCheck: Sendable {
   var goodFrames: [PackedFrame] = []
   /// The frames with an intact header and a payload that is damaged at least in part.
   var badFrames: [PackedFrame] = []
-  /// The frames with an intact header and a base that cannot be read, so that their payload cannot be checked. That is
-  /// no damage of this pack.
+  /// The frames with an intact header and a base that cannot be read, so that their payload cannot be
+  /// checked. That is not damage of this pack.
   var unresolvedFrames: [PackedFrame] = []
   /// The damaged objects, and those in unresolved frames, with the frames that hold them.
   var badObjects: [ObjectName: String] = [:]

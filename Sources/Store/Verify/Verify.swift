@@ -1,7 +1,7 @@
 // Verification: whether all data exists and is unchanged.
 //
-// 1. A plain verify reads the refs and all trees, and looks every chunk up in the index. Most look-ups use a table of
-//    the index's rows, whose sums were checked; only what it lacks is asked for one by one.
+// 1. A plain verify reads the refs and all trees, and looks every chunk up in the index. Most look-ups use a
+//    table of the index's rows, whose sums were checked; only what it lacks is asked for one by one.
 // 2. A deep verify also reads every byte. It compares each pack with its name, each object with its id, and
 //    each blob of several chunks with its id. Reconstructed blobs are rebuilt and compared as well.
 // 3. It changes nothing except its own record (VerifyPacks.swift), and continues after damage. Every
@@ -65,7 +65,7 @@ extension ObjectStore {
       chunks = run.hasDamage ? ChunkTable() : try index.checkedChunks()
     }
     try run.checkBases()
-    for chunk in run.unbasedChunks.keys { chunks.exclude(chunk) }
+    for chunk in run.chunksWithoutBase.keys { chunks.exclude(chunk) }
     try withReadTransaction { try run.checkSnapshots(chunks) }
     try run.checkMarks()
     try run.checkSignatureFiles()
@@ -89,7 +89,7 @@ final class VerifyRun: @unchecked Sendable {  // threads touch only the monitors
   private var chunks = ChunkTable()
   private var goodObjects: Set<ObjectName> = []
   /// The chunks whose read copies lack their bases, with the reasons.
-  var unbasedChunks: [Digest: String] = [:]
+  var chunksWithoutBase: [Digest: String] = [:]
   /// Whether the bases were looked for in a rebuilt index.
   var hasRepeatedBases = false
   private var reconstructionDepth = 0

@@ -1,13 +1,14 @@
-// The part of a verification that looks for the bases of frames (FrameBase.swift). A frame that no snapshot needs may
-// lack its base: so the chunks of such frames are listed, and only a snapshot that needs one makes a problem of it.
+// The part of a verification that looks for the bases of frames (FrameBase.swift). A frame that no snapshot
+// needs may lack its base: so the chunks of such frames are listed, and only a snapshot that needs one makes
+// a problem of it.
 
 import Codec
 import Platform
 
 extension VerifyRun {
-  /// Lists the chunks whose bases are missing in `unbasedChunks`.
+  /// Lists the chunks whose bases are missing in `chunksWithoutBase`.
   func checkBases() throws(StoreError) {
-    unbasedChunks = [:]
+    chunksWithoutBase = [:]
     let index = store.index
     var complete: Set<FrameAddress> = []
     // The least deep frames come first, so each frame asks only about frames that were checked.
@@ -32,20 +33,20 @@ extension VerifyRun {
       for object in frame.objects {
         // Another copy may be read.
         guard try index.location(.chunk, object.id)?.address == address else { continue }
-        unbasedChunks[object.id] = "is based on chunk \(missing.id.hex), which no pack contains"
+        chunksWithoutBase[object.id] = "is based on chunk \(missing.id.hex), which no pack contains"
       }
     }
   }
 
-  /// Returns why a chunk that a snapshot needs cannot be read without its base; nil if it can. Before it reports a
-  /// missing base, it rebuilds the index once a process.
+  /// Returns why a chunk that a snapshot needs cannot be read without its base; nil if it can. Before it
+  /// reports a missing base, it rebuilds the index once a process.
   func missingBase(of chunk: Digest) throws(StoreError) -> String? {
-    guard unbasedChunks[chunk] != nil else { return nil }
+    guard chunksWithoutBase[chunk] != nil else { return nil }
     try store.index.rebuildOnce("index: rebuilt to look for a missing object")
     if !hasRepeatedBases {
       hasRepeatedBases = true
       try checkBases()
     }
-    return unbasedChunks[chunk]
+    return chunksWithoutBase[chunk]
   }
 }

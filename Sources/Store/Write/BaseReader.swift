@@ -1,7 +1,7 @@
 // The chunks that new frames are compressed against: where they are, and their bytes.
 //
-// 1. Only chunks in packs that are not doomed, and whose own bases are there, become bases. The lease of the session
-//    keeps them until it ends; from the ref on, gc does.
+// 1. Only chunks in packs that are not doomed, and whose own bases are there, become bases. The lease of the
+//    session keeps them until it ends; from the ref on, gc does.
 // 2. A chunk that cannot be read is not used. `verify` reports it; a snapshot does not fail because of it.
 // 3. Memory: the cached frames of the store (PackReader), and the chunk list of one blob a thread.
 
@@ -42,12 +42,14 @@ final class BaseReader: Sendable {
     let high = range.upperBound &+ BaseReader.slackBytes
     let first = all.partitioningIndex { $0.offset &+ UInt64($0.length) > low }
     var chunks: [Chunk] = []
+    var sizeBytes = 0
     for chunk in all[first...] {
-      guard chunk.offset < high else { break }
+      guard chunk.offset < high, sizeBytes < FrameBuilder.maxBaseBytes else { break }
       guard let location = try index.keptLocation(.chunk, chunk.id), location.depth < maxDepth,
         location.length == chunk.length, try index.missingBase(of: location) == nil
       else { continue }
       chunks.append(Chunk(id: chunk.id, location: location))
+      sizeBytes += chunk.length
     }
     return chunks
   }

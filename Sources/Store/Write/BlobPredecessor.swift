@@ -1,8 +1,9 @@
-// The earlier version of a blob that is being stored: which of its chunks resemble a chunk of the new version.
+// The earlier version of a blob that is being stored: which of its chunks resemble a chunk of the new
+// version.
 //
 // 1. A predecessor is a hint: a wrong one costs bytes, and nothing else.
-// 2. Without a common chunk, both versions are assumed to be stretched evenly. After a common chunk, the distance
-//    between its two places is that of the following chunks.
+// 2. Without a common chunk, both versions are assumed to be stretched evenly. After a common chunk, the
+//    distance between its two places is that of the following chunks.
 
 import Codec
 

@@ -51,8 +51,9 @@ final class DedupFilter: Sendable {
     return true
   }
 
-  /// Returns true if an object that the caller must store may get a base. An unusable copy of it may be in a frame with
-  /// a base that was removed; a new copy is read instead only if it is less deep (Index+Bases.swift).
+  /// Returns true if an object that the caller must store may get a base. An unusable copy of it may be in a
+  /// frame with a base that was removed; a new copy is read instead only if it is less deep
+  /// (Index+Bases.swift).
   func mayHaveBase(_ id: Digest) throws(StoreError) -> Bool {
     if allowed != nil { return false }
     return try index.location(.chunk, id) == nil

@@ -1,6 +1,6 @@
-// A frame whose base turned out to save little: some of its files have the name of an earlier version, and nothing else
-// of it, such as compressed documents. Their chunks go into a frame without a base. So they do not keep the earlier
-// version from being removed.
+// A frame whose base turned out to save little: some of its files have the name of an earlier version, and
+// nothing else of it, such as compressed documents. Their chunks go into a frame without a base. So they do
+// not keep the earlier version from being removed.
 
 import Codec
 

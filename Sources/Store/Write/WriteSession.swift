@@ -18,8 +18,8 @@ public struct StoreTuning: Sendable {
   /// log2 of the number of entries of zstd's match table. 15 fits the first-level cache: 10 % faster than
   /// the level's default of 16, for 0.7 % more bytes (docs/performance.md).
   public var hashLog: Int32? = 15
-  /// The greatest depth of new frames (`FrameBase`); 0 for frames without bases. Each level costs readers one more
-  /// frame to decode.
+  /// The greatest depth of new frames (`FrameBase`); 0 for frames without bases. Each level costs readers one
+  /// more frame to decode.
   public var maxDepth: UInt8 = 4
   /// The number of threads that read, hash and compress.
   public var workers = max(1, processorCount)
