@@ -20,12 +20,12 @@ public protocol TransferSource: SnapshotCatalog {
   /// Returns the bytes of the frames that `frames` would return.
   func measure(_ names: [ObjectName]) throws -> UInt64
 
-  /// Returns the chunks that the frames of the objects are based on, each once; none if `frames` passes on no frames
-  /// with bases.
+  /// Returns the chunks that the frames of the objects are based on, each once; none if `frames` passes on no
+  /// frames with bases.
   func bases(of names: [ObjectName]) throws -> [Digest]
 
-  /// Reads frames that together contain the objects. Those that are based only on chunks of `bases` may arrive as
-  /// deltas.
+  /// Reads frames that together contain the objects. Those that are based only on chunks of `bases` may
+  /// arrive as deltas.
   func frames(_ names: [ObjectName], bases: Set<Digest>, _ body: (RawFrame) throws -> Void) throws
 
   /// Returns the bytes of the frames that `frames` would return with these bases.

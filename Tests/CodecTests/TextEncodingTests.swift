@@ -1,4 +1,5 @@
-// Base64 with the vectors of RFC 4648 section 10, percent-encoding with the rules of RFC 3986, and both with all bytes.
+// Base64 with the vectors of RFC 4648 section 10, percent-encoding with the rules of RFC 3986, and both with
+// all bytes.
 
 import Codec
 import Testing

@@ -1,5 +1,5 @@
-// Standby trees on XFS and btrfs: a revert is one exchange, its result is that of any other revert, and a tree
-// that is not what its record says is never used.
+// Standby trees on XFS and btrfs: a revert is one exchange, its result is that of any other revert, and a
+// tree that is not what its record says is never used.
 
 import Apply
 import Foundation

@@ -1,4 +1,5 @@
-// Captures with a stat cache, without one and with a damaged one have the same result: a cache only saves reads.
+// Captures with a stat cache, without one and with a damaged one have the same result: a cache only saves
+// reads.
 
 import Codec
 import Foundation

@@ -1,5 +1,5 @@
-// Requests while snapshots are taken, reverted to, forgotten and collected, and while a tag moves: no answer mixes two
-// snapshots, files under way are not collected, and what is gone is 404 or 410.
+// Requests while snapshots are taken, reverted to, forgotten and collected, and while a tag moves: no answer
+// mixes two snapshots, files under way are not collected, and what is gone is 404 or 410.
 //
 // Every file of a snapshot names its state by number: kernel, ramdisk, and a file of the root tree.
 

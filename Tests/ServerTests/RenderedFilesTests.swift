@@ -45,8 +45,8 @@ import Testing
     #expect(size == UInt64(bodies.withLock { $0[0].count }))
   }
 
-  /// The first client does not wait for the checksum. It is computed before anybody gets it, from the bytes that
-  /// clients got, and the file is published with it.
+  /// The first client does not wait for the checksum. It is computed before anybody gets it, from the bytes
+  /// that clients got, and the file is published with it.
   @Test func firstRenderingEndsBeforeItsChecksumIsKnown() throws {
     let site = try BootSite(tree: RenderedFilesTests.big())
     try site.snapshot(kernel: "one")

@@ -1,5 +1,5 @@
-// A verification without contents looks chunks up in a table of the index's rows. What the table lacks is looked up
-// one by one, and reported.
+// A verification without contents looks chunks up in a table of the index's rows. What the table lacks is
+// looked up one by one, and reported.
 
 import Codec
 import Foundation

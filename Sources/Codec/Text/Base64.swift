@@ -1,6 +1,7 @@
 // Base64 with the standard alphabet (RFC 4648 section 4).
 //
-// 1. Only the spelling that an encoder writes is decoded: no line breaks, and pad bits that are zero (section 3.5).
+// 1. Only the spelling that an encoder writes is decoded: no line breaks, and pad bits that are zero (section
+//    3.5).
 
 /// Encodes and decodes Base64.
 public enum Base64 {

@@ -7,7 +7,8 @@
 public enum PercentEncoding {
   private static let digits = Array("0123456789ABCDEF".utf8)
 
-  /// Returns a text in which each byte that is neither unreserved nor in `kept` is "%" and two capital digits.
+  /// Returns a text in which each byte that is neither unreserved nor in `kept` is "%" and two capital
+  /// digits.
   /// - Parameter kept: characters that stay as they are, in ASCII.
   public static func encode(_ bytes: some Sequence<UInt8>, keeping kept: StaticString = "")
     -> String

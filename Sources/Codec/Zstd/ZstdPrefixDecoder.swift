@@ -21,8 +21,9 @@ public final class ZstdPrefixDecoder {
   deinit { ZSTD_freeDCtx(context) }
 
   /// Discards the current frame; the next part starts another.
-  /// - Parameter base: the bytes that the frame was compressed with (`ZstdCompressor.compress(_:prefix:into:)`),
-  ///   which must stay valid until the next `reset`; empty for none.
+  /// - Parameter base: the bytes that the frame was compressed with
+  ///   (`ZstdCompressor.compress(_:prefix:into:)`), which must stay valid until the next `reset`; empty for
+  ///   none.
   public func reset(base: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)) {
     ZSTD_DCtx_reset(context, ZSTD_reset_session_only)
     ZSTD_DCtx_refPrefix(context, base.baseAddress, base.count)

@@ -1,5 +1,5 @@
-// The requests in a stream of bytes, parsed as a connection does, without a socket. Fuzzers and tests of hostile
-// bytes use it.
+// The requests in a stream of bytes, parsed as a connection does, without a socket. Fuzzers and tests of
+// hostile bytes use it.
 
 /// Parses streams of requests.
 public enum RequestStream {

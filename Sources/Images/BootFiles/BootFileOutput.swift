@@ -41,8 +41,8 @@ public final class BootFileOutput: RenderingTarget {
     hash = hashing == .whileWriting ? SHA256() : nil
   }
 
-  /// Returns the SHA-256 of the file, which must be complete. If it was not computed while the file was written,
-  /// the file is read.
+  /// Returns the SHA-256 of the file, which must be complete. If it was not computed while the file was
+  /// written, the file is read.
   /// - Parameter check: called between blocks. An error that it throws ends the reading.
   /// - Throws: `SystemError`; the errors of `check`; `ImageError` (`damaged`) if the file lost bytes.
   public func digest(check: () throws -> Void = {}) throws -> Digest {

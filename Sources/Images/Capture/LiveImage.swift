@@ -185,8 +185,8 @@ struct ImageCapturer: Collaborator {
       excludes: excludes.lists.map(\.lines))
   }
 
-  /// Returns where the earlier versions of an image's files are: in its latest snapshot, or else in the latest
-  /// snapshot of the image with the most similar name.
+  /// Returns where the earlier versions of an image's files are: in its latest snapshot, or else in the
+  /// latest snapshot of the image with the most similar name.
   private func predecessors(
     _ image: ImageName, _ requests: [CaptureRoot], latest: Snapshot?, _ store: ObjectStore
   ) throws -> Predecessors? {

@@ -2,8 +2,8 @@
 // such writes are in no snapshot, so they would be lost.
 //
 // 1. The check runs after the exchange, on the old tree's temporary name: nobody can write to it by its path.
-// 2. Every entry must be in the capture, and unchanged. Removed names are not a loss. The names of a directory
-//    whose own times did not change for a minute are those of the capture.
+// 2. Every entry must be in the capture, and unchanged. Removed names are not a loss. The names of a
+//    directory whose own times did not change for a minute are those of the capture.
 // 3. Inodes that the new tree links to differ only in their change time and link count.
 
 import Ingest

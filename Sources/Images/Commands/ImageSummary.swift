@@ -31,16 +31,16 @@ public struct ImageSummary: Sendable {
 }
 
 extension Workspace {
-  /// Returns the names of all defined images, for commands that process each of them. Staged ones are left out:
-  /// their content is that of a snapshot.
+  /// Returns the names of all defined images, for commands that process each of them. Staged ones are left
+  /// out: their content is that of a snapshot.
   /// - Throws: `ImageError` (`storeNotFound`) if the store is missing: its list of directories is missing,
   ///   too, and its disk may not be mounted.
   public func definedImages() throws -> [String] {
     try ImageLister(context).definedImages()
   }
 
-  /// Returns all images that are defined or have snapshots, sorted by name. A staged osimage belongs to the image
-  /// of its snapshot.
+  /// Returns all images that are defined or have snapshots, sorted by name. A staged osimage belongs to the
+  /// image of its snapshot.
   public func images() throws -> [ImageSummary] {
     try ImageLister(context).images()
   }

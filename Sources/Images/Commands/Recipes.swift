@@ -1,5 +1,5 @@
-// imgstore recipes, snapshot --recipes and optimize: stores packed images and ramdisks as recipes over the trees
-// next to them.
+// imgstore recipes, snapshot --recipes and optimize: stores packed images and ramdisks as recipes over the
+// trees next to them.
 //
 // It takes as long as packing the images (docs/decisions/0051-packed-image-recipes.md), so a snapshot does it
 // only on request, and optimize does it later.

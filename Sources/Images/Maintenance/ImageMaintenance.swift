@@ -82,8 +82,8 @@ struct ImageMaintenance: Collaborator {
     return (try? StatusReader(context).status(summary.name)).map { !$0.isClean }
   }
 
-  /// Keeps the standby trees of an image. A file system without reflinks is a warning: the setting may be that
-  /// of many images.
+  /// Keeps the standby trees of an image. A file system without reflinks is a warning: the setting may be
+  /// that of many images.
   private func keepStandby(
     _ image: ImageName, _ result: inout MaintainedImage, deadline: Double, isDryRun: Bool
   ) throws {

@@ -1,5 +1,5 @@
-// The checks of `doctor` about standby trees: whether the setting can have an effect, and which trees are of no
-// use.
+// The checks of `doctor` about standby trees: whether the setting can have an effect, and which trees are of
+// no use.
 
 import Platform
 import Settings

@@ -115,8 +115,8 @@ struct StagedImages {
   private let namesByImage: [String: [String]]
 
   /// Finds the staged osimages.
-  /// - Parameter install: returns the install directory. It is only called if a path looks like that of a staged
-  ///   osimage, because it may take a command of xCAT.
+  /// - Parameter install: returns the install directory. It is only called if a path looks like that of a
+  ///   staged osimage, because it may take a command of xCAT.
   /// - Throws: errors of `install`.
   init(_ definitions: [String: ImageDefinition], below install: () throws -> AbsolutePath) rethrows
   {

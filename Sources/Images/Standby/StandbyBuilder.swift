@@ -1,11 +1,12 @@
-// Makes a standby tree: a root tree in the state of a snapshot, which shares the blocks of the live tree where
-// the two have the same contents.
+// Makes a standby tree: a root tree in the state of a snapshot, which shares the blocks of the live tree
+// where the two have the same contents.
 //
 //     live tree ─clone─▶ tree ◀─write─ store;   sync ─▶ read and compare with the snapshot ─▶ record
 //
 // 1. The record is written last, after every byte was read back. Without it the tree is garbage.
 // 2. Two trees never share an inode: a change of one must not change the other.
-// 3. A file system that cannot share blocks has no standby trees: each would take the space of the whole image.
+// 3. A file system that cannot share blocks has no standby trees: each would take the space of the whole
+//    image.
 
 import Apply
 import Ingest

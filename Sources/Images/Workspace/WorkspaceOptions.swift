@@ -23,8 +23,8 @@ public struct WorkspaceOptions: Sendable {
   public var lockWait = LockWait.forever
   /// The settings of the configuration files.
   public var configuration = Configuration()
-  /// The directory for caches if the store cannot be written; nil for none. Other users must not be able to write
-  /// to it.
+  /// The directory for caches if the store cannot be written; nil for none. Other users must not be able to
+  /// write to it.
   public var fallbackCache: String?
   /// The source of the time for records and schedules.
   public var clock = WallClock.system

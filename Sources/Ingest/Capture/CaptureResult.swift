@@ -62,7 +62,8 @@ public struct CaptureResult: Sendable {
   /// - Parameters:
   ///   - path: the component.
   ///   - base: a committed snapshot that contains exactly this component.
-  /// - Throws: `SystemError` if the file cannot be written; `StoreError` if a directory's entries cannot be read again.
+  /// - Throws: `SystemError` if the file cannot be written; `StoreError` if a directory's entries cannot be
+  ///   read again.
   public func saveCache(
     of path: [UInt8], base: Digest, _ fileSystem: any FileSystem, at directory: Descriptor,
     _ name: [UInt8]

@@ -23,7 +23,8 @@ public final class CapturedComponent {
   public var stat: FileStat { top.stat }
 
   /// Returns an entry's attributes at the time of the capture.
-  /// - Throws: `StoreError` if the stat cache, which holds those of unchanged directories, cannot be read again.
+  /// - Throws: `StoreError` if the stat cache, which holds those of unchanged directories, cannot be read
+  ///   again.
   public func stat(at path: RelativePath) throws -> FileStat? {
     try path.isTop ? top.stat : entries(path.parent)?.stat(of: path.lastComponent)
   }
@@ -122,7 +123,8 @@ public struct CapturedDirectory: Sendable {
   init(_ live: ScannedDirectory) { self.live = live }
 
   /// Returns the entries at the time of the capture.
-  /// - Throws: `StoreError` if the stat cache, which holds those of unchanged directories, cannot be read again.
+  /// - Throws: `StoreError` if the stat cache, which holds those of unchanged directories, cannot be read
+  ///   again.
   public func entries() throws -> CapturedEntries { try CapturedEntries(live) }
 
   /// Returns a subdirectory, or nil if the entry is not a directory or was not captured.

@@ -1,14 +1,14 @@
 // The bytes of one entry of a directory: in memory after a directory was walked, and in the stat cache.
 //
-// 1. A record has everything that the walk saw, so an entry can be read back from it. Fields that most entries
-//    of a directory share, or lack, take no bytes.
+// 1. A record has everything that the walk saw, so an entry can be read back from it. Fields that most
+//    entries of a directory share, or lack, take no bytes.
 // 2. A view checks all lengths when it is created. Its fields are then inside the record.
 //
-// Layout, little-endian: name length u32 | kind 4 bits, state 4 bits | flags of the entry 4 bits, flags of `stat`
-// 4 bits | presence u16 | inode u64 | size u64 | mtime seconds i64 | ctime seconds i64 | mtime nanoseconds u32 |
-// ctime nanoseconds u32 | links u32 | uid u32 | gid u32 | mode u16 | target length u16, then the fields that are
-// present: device number 8 | device u64 | mount u64 | link group u64 | blob 32 | xattrs 32 | holes 32 | tree 32,
-// times 32, offset u64, length u64 | target | name.
+// Layout, little-endian: name length u32 | kind 4 bits, state 4 bits | flags of the entry 4 bits, flags of
+// `stat` 4 bits | presence u16 | inode u64 | size u64 | mtime seconds i64 | ctime seconds i64 | mtime
+// nanoseconds u32 | ctime nanoseconds u32 | links u32 | uid u32 | gid u32 | mode u16 | target length u16,
+// then the fields that are present: device number 8 | device u64 | mount u64 | link group u64 | blob 32 |
+// xattrs 32 | holes 32 | tree 32, times 32, offset u64, length u64 | target | name.
 
 import Codec
 import Platform

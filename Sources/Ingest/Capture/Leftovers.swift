@@ -1,8 +1,8 @@
 // Recognizes the names that only unfinished work creates. These entries are never content, wherever they are.
 //
 // A change creates `.imgstore-TOKEN`, also with a suffix. A file that is being written is named
-// `.NAME.TOKEN.imgstore-part`. A token has 16 hexadecimal digits. The directory of an image's standby trees is
-// `.imgstore-TOKEN-standby`.
+// `.NAME.TOKEN.imgstore-part`. A token has 16 hexadecimal digits. The directory of an image's standby trees
+// is `.imgstore-TOKEN-standby`.
 
 /// Recognizes leftovers of unfinished work by their names.
 enum Leftovers {

@@ -1,8 +1,9 @@
 // The files that a capture reads, in batches for its threads, and what becomes of their results.
 //
-// 1. The files are in walk order, small ones in batches, large ones alone. Only the first name of an inode is read.
-// 2. A result goes into the tree as soon as its batch is complete, so that memory does not grow with the number of
-//    files. Directories are read and changed under one lock while threads read files.
+// 1. The files are in walk order, small ones in batches, large ones alone. Only the first name of an inode is
+//    read.
+// 2. A result goes into the tree as soon as its batch is complete, so that memory does not grow with the
+//    number of files. Directories are read and changed under one lock while threads read files.
 // 3. Entries that vanished are removed, and other names of an inode get its result, after all files are read.
 
 import Codec

@@ -1,10 +1,10 @@
 // A directory as the walk saw it.
 //
-// 1. The entries are an array until the walk of the directory is complete, records after it (PackedEntries.swift):
-//    about 110 bytes for an entry. Entries that all match the stat cache take nothing: they are read from there
-//    again if something needs them.
-// 2. Directories are the only part of a capture that grows with the image. Content passes through buffers of fixed
-//    size.
+// 1. The entries are an array until the walk of the directory is complete, records after it
+//    (PackedEntries.swift): about 110 bytes for an entry. Entries that all match the stat cache take nothing:
+//    they are read from there again if something needs them.
+// 2. Directories are the only part of a capture that grows with the image. Content passes through buffers of
+//    fixed size.
 // 3. Trees that are assembled from archives are never packed.
 
 import Platform
@@ -84,8 +84,8 @@ final class ScannedDirectory: @unchecked Sendable {  // written by one thread at
   }
   private var packedCount = 0
 
-  /// Marks the walk of the directory as complete, and packs the entries. Entries that match the stat cache stay
-  /// in it.
+  /// Marks the walk of the directory as complete, and packs the entries. Entries that match the stat cache
+  /// stay in it.
   func complete(matchesCache: Bool) {
     let entries = entries
     self.matchesCache = matchesCache
@@ -135,8 +135,8 @@ final class ScannedDirectory: @unchecked Sendable {  // written by one thread at
     cachedSummary = nil
   }
 
-  /// Discards the summary, because entries changed: they vanished, or were read with another size or link count
-  /// than the walk saw.
+  /// Discards the summary, because entries changed: they vanished, or were read with another size or link
+  /// count than the walk saw.
   private func invalidateSummary() { cachedSummary = nil }
 
   // MARK: Packed entries
@@ -153,8 +153,8 @@ final class ScannedDirectory: @unchecked Sendable {  // written by one thread at
     }
   }
 
-  /// Calls `body` with the attributes of each entry, its link group, its name and, if it is one, the subdirectory.
-  /// This takes a fraction of the time of `forEachEntry`.
+  /// Calls `body` with the attributes of each entry, its link group, its name and, if it is one, the
+  /// subdirectory. This takes a fraction of the time of `forEachEntry`.
   /// - Throws: errors of `body`; `StoreError` if the stat cache cannot be read again.
   func forEachStat(
     _ body: (FileStat, _ linkGroup: UInt64, _ name: () -> [UInt8], ScannedDirectory?) throws -> Void

@@ -11,12 +11,12 @@
 //    snapshot, or one with the same components, the cache is useless.
 // 5. The cache is a file in cache/. Its ends and each directory have a checksum. Any doubt about a directory
 //    means that nothing in it is known.
-// 6. Directories are read one at a time, when the walk comes to them. A new cache replaces the file by another,
-//    so an open cache does not change.
+// 6. Directories are read one at a time, when the walk comes to them. A new cache replaces the file by
+//    another, so an open cache does not change.
 //
-// Layout: "IMGSTAT" 4, or 5 if it has records as in 3 | snapshot id 32 | directories, children before parents |
-// root offset u64 | root length u64 | CRC-32 of the first 40 bytes and the root's place.
-// A directory: device u64 | number of entries u32 | records (EntryRecord.swift) | CRC-32 of these.
+// Layout: "IMGSTAT" 4, or 5 if it has records as in 3 | snapshot id 32 | directories, children before parents
+// | root offset u64 | root length u64 | CRC-32 of the first 40 bytes and the root's place. A directory:
+// device u64 | number of entries u32 | records (EntryRecord.swift) | CRC-32 of these.
 
 import Codec
 import Platform

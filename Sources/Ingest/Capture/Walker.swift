@@ -132,7 +132,8 @@ final class Walker: Sendable {
     var matchesCache = directory.cached != nil
     var kinds: [[UInt8]: FileKind]?
     var absent: [[UInt8]] = []
-    // An entry takes a quarter of a kilobyte, so it is created in place, and packed with the others at the end.
+    // An entry takes a quarter of a kilobyte, so it is created in place, and packed with the others at the
+    // end.
     var entries: [ScannedEntry] = []
     entries.reserveCapacity(names.count)
     for name in names {

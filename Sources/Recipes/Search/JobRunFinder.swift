@@ -131,8 +131,8 @@ struct JobRunFinder {
     return start..<min(start + job, plainBytes)
   }
 
-  /// The zstd tool does not know the end of a pipe in advance. If the content is a multiple of a job, it adds an
-  /// empty block.
+  /// The zstd tool does not know the end of a pipe in advance. If the content is a multiple of a job, it adds
+  /// an empty block.
   private func endsWithEmptyBlock(_ job: UInt64) throws -> Bool {
     let end = ZstdSegmentCompressor.end
     guard plainBytes > 0, plainBytes % job == 0, blocks.count > end.count else { return false }

@@ -1,4 +1,5 @@
-// The parsers of bytes that come from a service or from a file of settings, for fuzzers and tests of hostile bytes.
+// The parsers of bytes that come from a service or from a file of settings, for fuzzers and tests of hostile
+// bytes.
 
 import ObjectStorage
 

@@ -4,7 +4,8 @@
 //     files/<key>       complete files
 //     records/<key>     size and SHA-256 of a file, which stay when the file is evicted
 //     tmp/              files that are being made; removed when a server starts
-//     store/            caches of a store that the server cannot write: segments, objects and indexes of remotes
+//     store/            caches of a store that the server cannot write: segments, objects and indexes of
+//     remotes
 //
 // 1. A file appears in files/ complete and synced, by a rename after its record. Its size is that of its record.
 // 2. Only the owner of the process can write in the directory, so its content is trusted.

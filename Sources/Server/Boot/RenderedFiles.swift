@@ -2,8 +2,8 @@
 //
 // 1. A file is made once: requests for it share one rendering, and are served while it grows. It is published
 //    complete, with its size and its SHA-256. From then on it needs no store.
-//    The checksum of a first rendering is computed after its last byte was sent, from the file. Until then answers
-//    have no entity tag.
+//    The checksum of a first rendering is computed after its last byte was sent, from the file. Until then
+//    answers have no entity tag.
 // 2. The record of a file outlives it. A later rendering has to give the same bytes; if it does not, its clients see
 //    their connection end early, and the record is dropped.
 // 3. A rendering that has begun is finished even if its clients are gone: nodes come back.

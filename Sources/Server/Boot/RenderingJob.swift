@@ -84,8 +84,8 @@ extension RenderedFiles {
     try requireSpace(job.record?.sizeBytes ?? rendering.estimatedBytes, rendering)
     var reported: UInt64 = 0
     var checked: UInt64 = 0
-    // Without a record there is nothing to compare with, and the first client has no entity tag. It does not wait
-    // for the checksum.
+    // Without a record there is nothing to compare with, and the first client has no entity tag. It does not
+    // wait for the checksum.
     let output = BootFileOutput(
       job.file, on: directory.fileSystem, hashing: job.record == nil ? .onDemand : .whileWriting
     ) { [self] count in

@@ -1,8 +1,8 @@
 // Interned sets of snapshots: each set is stored once under a number. Histories that change slowly have few
 // sets, however many objects there are.
 //
-// A set is a list of ranges, because a file belongs to snapshots that follow each other: one range, or a few for a file
-// that several images have. As bits, the sets of 5,000 snapshots took 100 MB.
+// A set is a list of ranges, because a file belongs to snapshots that follow each other: one range, or a few
+// for a file that several images have. As bits, the sets of 5,000 snapshots took 100 MB.
 
 /// Holds numbered sets of small numbers. Set 0 is the empty set.
 struct InternedSnapshotSets {

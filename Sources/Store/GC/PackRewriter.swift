@@ -183,8 +183,8 @@ struct PackRewriter: Sendable {
     return location.address == address && location.start == start
   }
 
-  /// Sorts trees and other metadata before contents; then in the order of a walk, or as they were. The chunks of a
-  /// frame with a base come last and stay together.
+  /// Sorts trees and other metadata before contents; then in the order of a walk, or as they were. The chunks
+  /// of a frame with a base come last and stay together.
   private func sort(_ items: inout [Item]) {
     items.sort { a, b in
       if a.hasBase != b.hasBase { return b.hasBase }
@@ -301,8 +301,8 @@ struct PackRewriter: Sendable {
     }
   }
 
-  /// Gives a new frame the base of the frame that it replaces. The new frame is not deeper: gc keeps the copies of
-  /// least depth.
+  /// Gives a new frame the base of the frame that it replaces. The new frame is not deeper: gc keeps the
+  /// copies of least depth.
   private func addBase(of source: Source, to builder: FrameBuilder) throws {
     try reading(source.address.pack) { () throws(StoreError) in
       guard let header = try store.index.directory(of: source.address), let base = header.base

@@ -4,7 +4,8 @@
 //    costs space. Keys of 128 bits decide whether a directory or blob was visited.
 // 2. A needed object in a frame with a base needs the whole base (FrameBase.swift). All copies of the object
 //    count, because any of them may be read.
-// 3. The index says which blobs have recipes, and which frames bases. It is rebuilt if it lacks a needed object.
+// 3. The index says which blobs have recipes, and which frames bases. It is rebuilt if it lacks a needed
+//    object.
 // 4. Equal directories are visited once, however many snapshots have them.
 // 5. Memory: 11 bytes an object, up to 43 a directory and a blob with a recipe. A tree with one directory
 //    for seven files takes about 20 bytes a chunk.
@@ -37,8 +38,8 @@ struct Reachability {
   mutating func addAll(of store: ObjectStore, progress: Progress) throws {
     try mark(store, progress)
     if try isListed(in: store.index) { return }
-    // It may have been rebuilt while a pack was damaged that is intact again. Then it lacks recipes, and frames with
-    // bases, and their content would seem unneeded.
+    // It may have been rebuilt while a pack was damaged that is intact again. Then it lacks recipes, and
+    // frames with bases, and their content would seem unneeded.
     try store.index.rebuildOnce("index: rebuilt to look for a missing object")
     self = Reachability(objectCount: try store.totals().objects)
     try mark(store, progress)

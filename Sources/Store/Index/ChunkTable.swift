@@ -1,9 +1,9 @@
-// The chunks of a store with their lengths, in one flat table: 27 to 54 bytes for each. It answers whether the index
-// lists a chunk without a query.
+// The chunks of a store with their lengths, in one flat table: 27 to 54 bytes for each. It answers whether
+// the index lists a chunk without a query.
 //
 // 1. A key is 128 bits of a SHA-256, for which no collision can be constructed (PrefixTables.swift).
-// 2. The table is made from rows whose sums were checked. It does not change with the index: a chunk that it lacks
-//    must be looked up.
+// 2. The table is made from rows whose sums were checked. It does not change with the index: a chunk that it
+//    lacks must be looked up.
 
 import Codec
 

@@ -1,10 +1,10 @@
-// The numbers of an image's refs, listed once for an unchanged directory. A command asks for them several times, and a
-// directory of 5,000 refs takes a millisecond.
+// The numbers of an image's refs, listed once for an unchanged directory. A command asks for them several
+// times, and a directory of 5,000 refs takes a millisecond.
 //
-// 1. A listing is valid while the directory's inode, mtime and ctime are unchanged: the kernel changes them when a name
-//    is added, removed or renamed.
-// 2. A listing is kept only if the last change of the directory was older than the resolution of file times when the
-//    listing began. A later change then has other times.
+// 1. A listing is valid while the directory's inode, mtime and ctime are unchanged: the kernel changes them
+//    when a name is added, removed or renamed.
+// 2. A listing is kept only if the last change of the directory was older than the resolution of file times
+//    when the listing began. A later change then has other times.
 // 3. Only the latest listing is kept.
 
 import Platform

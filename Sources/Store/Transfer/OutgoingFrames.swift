@@ -3,8 +3,8 @@
 // 1. A frame leaves as it is only if all of its objects are requested. Other objects may belong to other
 //    images, and the receiver has not asked for them. The exception are chunks that repeat the bytes of a
 //    requested recipe, which `IncomingObjects` leaves in frames.
-// 2. The requested objects of the other frames are put into new frames, in their order in the packs. So are those of
-//    a frame with a base that the receiver lacks.
+// 2. The requested objects of the other frames are put into new frames, in their order in the packs. So are
+//    those of a frame with a base that the receiver lacks.
 // 3. Other objects than recipes are sent once each, however often they are requested.
 
 import Codec

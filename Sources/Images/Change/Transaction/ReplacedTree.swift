@@ -5,8 +5,8 @@
 // 1. The journal names the inode of each tree that may be exchanged, before the first step. A tree with
 //    another inode at the path means that the leftover is the old tree.
 // 2. The content of an old tree that neither the state before nor the target has is kept in a snapshot before
-//    the leftover is removed. An old tree that cannot be read stays. An old tree in the place of a standby tree
-//    has no record until it was checked, so no later command uses it.
+//    the leftover is removed. An old tree that cannot be read stays. An old tree in the place of a standby
+//    tree has no record until it was checked, so no later command uses it.
 // 3. A journal without inodes is of an older version. Its leftovers are removed without a check.
 
 import Ingest

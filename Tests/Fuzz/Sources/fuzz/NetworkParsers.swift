@@ -5,8 +5,8 @@ import HTTPServer
 import ObjectStorage
 import S3
 
-/// However the bytes arrive, the same requests come out. Each one is what the rules of the parser promise, and reads
-/// again as the same.
+/// However the bytes arrive, the same requests come out. Each one is what the rules of the parser promise,
+/// and reads again as the same.
 func fuzzRequest(_ bytes: [UInt8]) {
   let (requests, refusal) = RequestStream.requests(in: bytes, stepBytes: bytes.count)
   for stepBytes in [1, 7] {
