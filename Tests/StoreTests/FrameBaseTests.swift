@@ -37,19 +37,25 @@ import Testing
     _ bytes: [UInt8], following earlier: (id: Digest, bytes: [UInt8])?, to store: ObjectStore,
     maxDepth: UInt8 = 4
   ) throws -> (id: Digest, written: UInt64) {
+    try add(
+      bytes,
+      predecessor: earlier.map {
+        BlobPredecessor(
+          $0.id, sizeBytes: UInt64($0.bytes.count), newSizeBytes: UInt64(bytes.count))
+      }, to: store, maxDepth: maxDepth)
+  }
+
+  private func add(
+    _ bytes: [UInt8], predecessor: BlobPredecessor?, to store: ObjectStore,
+    maxDepth: UInt8 = 4
+  ) throws -> (id: Digest, written: UInt64) {
     var tuning = StoreTuning()
     tuning.maxDepth = maxDepth
     let session = try store.beginSession(tuning)
     var blobs = BlobIngester()
     let id = try session.withWorker { worker in
       var rest = bytes[...]
-      return try blobs.ingest(
-        worker,
-        following: earlier.map {
-          BlobPredecessor(
-            $0.id, sizeBytes: UInt64($0.bytes.count), newSizeBytes: UInt64(bytes.count))
-        }
-      ) { target in
+      return try blobs.ingest(worker, following: predecessor) { target in
         let part = rest.prefix(target.count)
         rest = rest.dropFirst(part.count)
         target.copyBytes(from: part)
@@ -175,6 +181,22 @@ import Testing
     for _ in 0..<15 {
       let report = try store.verify(deep: true, progress: Progress())
       try #require(report.isClean, "\(report.problems)")
+    }
+  }
+
+  @Test(arguments: [0, 1, 1 << 20, UInt64(Int64.max), .max]) func `a wrong size does no harm`(
+    _ sizeBytes: UInt64
+  ) throws {
+    let directory = try TemporaryDirectory()
+    var random = SplitMix64(4)
+    let store = try open(directory.path("store"))
+    let first = content(900_000, &random)
+    let id = try add(first, following: nil, to: store).id
+    for newSizeBytes in [0, 1, 1 << 20, UInt64(Int64.max), .max] {
+      let bytes = edited(first, &random)
+      let predecessor = BlobPredecessor(id, sizeBytes: sizeBytes, newSizeBytes: newSizeBytes)
+      let second = try add(bytes, predecessor: predecessor, to: store).id
+      try expect(bytes, is: second, in: store, "\(sizeBytes) \(newSizeBytes)")
     }
   }
 

@@ -34,7 +34,8 @@ public final class LoopMount: Sendable {
     guard mounted.didSucceed else { throw TestFailure("mkfs.\(kind): \(mounted.errors)") }
   }
 
-  deinit { _ = try? run("umount", path) }
+  // Detaches the file system also while something has a file open: it goes away with the last of these.
+  deinit { _ = try? run("umount", "--lazy", path) }
 
   public func path(_ name: String) -> String { "\(path)/\(name)" }
 }

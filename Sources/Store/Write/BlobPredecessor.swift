@@ -60,8 +60,7 @@ public final class BlobPredecessor {
       let moved = Int64(clamping: offset).addingReportingOverflow(shift).partialValue
       return min(UInt64(max(0, moved)), sizeBytes)
     }
-    if newSizeBytes == 0 { return 0 }
-    let ratio = Double(min(offset, newSizeBytes)) / Double(newSizeBytes)
-    return min(UInt64(ratio * Double(sizeBytes)), sizeBytes)
+    if offset >= newSizeBytes { return newSizeBytes == 0 ? 0 : sizeBytes }
+    return newSizeBytes.dividingFullWidth(offset.multipliedFullWidth(by: sizeBytes)).quotient
   }
 }
