@@ -15,23 +15,31 @@ final class RefListings: Sendable {
   struct Listing: Sendable {
     /// The numbers of the refs, ascending.
     let numbers: [Int]
+    /// The numbers that have a mark of their removal, or a mark that they are lost.
+    let removed: [Int]
+    let lost: [Int]
+
     /// The highest number of a snapshot that exists, was removed or is lost; 0 if there is none.
-    let highest: Int
+    var highest: Int { max(numbers.last ?? 0, removed.max() ?? 0, lost.max() ?? 0) }
 
     init(_ names: [[UInt8]]) {
       var numbers: [Int] = []
+      var removed: [Int] = []
+      var lost: [Int] = []
       numbers.reserveCapacity(names.count)
-      var highest = 0
       for name in names {
         if let number = RefLog.number(name) {
           numbers.append(number)
-        } else if let number = RefLog.removedNumber(name) ?? RefLog.lostNumber(name) {
-          highest = max(highest, number)
+        } else if let number = RefLog.removedNumber(name) {
+          removed.append(number)
+        } else if let number = RefLog.lostNumber(name) {
+          lost.append(number)
         }
       }
       numbers.sort()
       self.numbers = numbers
-      self.highest = max(highest, numbers.last ?? 0)
+      self.removed = removed
+      self.lost = lost
     }
   }
 

@@ -102,7 +102,7 @@ public struct RefLog: Sendable {
     try highestNumber(of: image) + 1
   }
 
-  private func listing(of image: ImageName) throws(StoreError) -> RefListings.Listing {
+  func listing(of image: ImageName) throws(StoreError) -> RefListings.Listing {
     guard let directory = try open(layout.refs, image) else { return RefListings.Listing([]) }
     return try mapSystemError(
       "the refs of \(image)", try layout.refListings.listing(of: directory, layout.fileSystem))

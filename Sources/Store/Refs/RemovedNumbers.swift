@@ -147,15 +147,14 @@ extension RefLog {
   /// Returns the numbers of an image that must have a ref and have none, in ascending order.
   /// - Returns: for a store of format version 1, which has no records, only the numbers that `repair` marked.
   public func lostNumbers(of image: ImageName) throws(StoreError) -> [Int] {
-    let names = try fileNames(of: image)
-    let marked = names.compactMap { RefLog.lostNumber($0) }
+    let listing = try listing(of: image)
     guard try StoreFormat.version(of: layout) >= 2,
       case .numbers(let recorded) = try removedRecord(of: image)
-    else { return marked.sorted() }
-    let present = names.compactMap { RefLog.number($0) }
-    let removed = recorded.union(NumberRanges(names.compactMap { RefLog.removedNumber($0) }))
-    let highest = max(present.max() ?? 0, removed.ranges.last?.upperBound ?? 0, marked.max() ?? 0)
-    return NumberRanges.gaps(upTo: highest, present: present, removed).first(RefLog.maxLost)
+    else { return listing.lost.sorted() }
+    let removed = recorded.union(NumberRanges(listing.removed))
+    let highest = max(listing.highest, removed.ranges.last?.upperBound ?? 0)
+    return NumberRanges.gaps(upTo: highest, present: listing.numbers, removed)
+      .first(RefLog.maxLost)
   }
 
   /// Returns true if a number has a ref, or is lost.
