@@ -103,9 +103,9 @@ private struct DepotSite {
     let requests = site.bucket.state.withLock { $0.requests.count } - before
     #expect(requests > 5)
     let kills =
-      points(requests, every: 5) { .request($0, isAfter: false) }
-      + points(requests, every: 5) { .request($0, isAfter: true) }
-      + points(120, every: 30) { .call(DepotKillTests.calls, $0) }
+      points(requests, every: 8) { .request($0, isAfter: false) }
+      + points(requests, every: 8) { .request($0, isAfter: true) }
+      + points(120, every: 40) { .call(DepotKillTests.calls, $0) }
     var killedCount = 0
     for point in kills {
       try prepare()

@@ -11,7 +11,7 @@ import XCAT
 /// A management node in a directory, killed and resumed.
 private struct KillSweep {
   /// How many points of a thinned sweep there are.
-  static let points = 10
+  static let points = 8
 
   let base: TemporaryDirectory
   let arguments: [String]

@@ -29,7 +29,7 @@ import Testing
   ///   - step: every n-th operation is tried, unless a full sweep is requested.
   ///   - keep: inspects the site before the first operation fails.
   private func sweep(
-    _ fault: FaultyFileSystem.Fault, every step: Int = 23,
+    _ fault: FaultyFileSystem.Fault, every step: Int = 31,
     keep: (TemporaryDirectory) throws -> Void = { _ in }, _ verb: (Workspace) throws -> Void,
     check: (TemporaryDirectory, Workspace, String) throws -> Void
   ) throws -> Int {
@@ -82,7 +82,7 @@ import Testing
       let options = WorkspaceOptions(store: base.path("store"), root: base.path("root"))
       _ = try Workspace(options) { _ in }.restore("img@1", to: pristine.path("1"))
     }
-    let operations = try sweep(fault, every: 37, keep: keep) { workspace in
+    let operations = try sweep(fault, every: 47, keep: keep) { workspace in
       var request = RevertRequest("img@1")
       request.method = method
       _ = try workspace.revert(request)

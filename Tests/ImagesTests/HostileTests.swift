@@ -46,7 +46,7 @@ import Testing
     }
   }
 
-  @Test(.timeLimit(.minutes(10)), arguments: Sweep.some(of: HostileBundle.refused, every: 3))
+  @Test(.timeLimit(.minutes(10)), arguments: Sweep.some(of: HostileBundle.refused, every: 5))
   func `a hostile bundle is refused with a reason that names the defect`(_ hostile: HostileBundle)
     throws
   {

@@ -24,7 +24,7 @@ import Transfer
     #expect(whole.status == 0, "\(whole.errors)")
     let total = whole.operations
     var kills = 0
-    for operation in Sweep(every: max(1, total / 10)) where operation > 0 {
+    for operation in Sweep(every: max(1, total / 7)) where operation > 0 {
       if operation > total { break }
       let receiver = try SampleStore()
       let name = "\(command), operation \(operation) of \(total)"

@@ -20,7 +20,7 @@ import Transfer
     let total = try push(local, to: SampleStore(), killingAt: 0).operations
     #expect(total > 30, "\(total) operations")
     var kills = 0
-    for operation in Sweep(every: max(1, total / 12)) where operation > 0 {
+    for operation in Sweep(every: max(1, total / 8)) where operation > 0 {
       if operation > total { break }
       let remote = try SampleStore()
       let name = "operation \(operation) of \(total)"

@@ -11,8 +11,8 @@ public struct Sweep: Sequence {
 
   public static let isWhole = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
 
-  /// How many rounds of a property test run: all of them in a whole sweep, else one in three.
-  public static func rounds(_ whole: Int) -> Int { isWhole ? whole : (whole + 2) / 3 }
+  /// How many rounds of a property test run: all of them in a whole sweep, else one in four.
+  public static func rounds(_ whole: Int) -> Int { isWhole ? whole : (whole + 3) / 4 }
 
   /// Some of the arguments of a test: all of them in a whole sweep, else one in `step` from a random start.
   public static func some<Argument>(of all: [Argument], every step: Int) -> [Argument] {
