@@ -161,7 +161,9 @@ struct ImageCapturer: Collaborator {
     capturer.excludes = try DirectoryExcludes(context).treeExcludes(
       definition, excludes, latest: latest?.snapshot)
     if case .store = destination {
-      capturer.predecessors = try predecessors(image, requests, latest: latest?.snapshot, store)
+      capturer.predecessors = try EarlierVersions(context)
+        .snapshot(for: image, latest: latest?.snapshot)
+        .map { Predecessors(store, $0, for: requests) }
     }
     let capture = try capturer.run(
       requests, cache: cache,
@@ -183,22 +185,6 @@ struct ImageCapturer: Collaborator {
       // The cache is not that of a known tree, and must be saved.
       cache: scope.known == nil ? cache : nil, candidates: candidates,
       excludes: excludes.lists.map(\.lines))
-  }
-
-  /// Returns where the earlier versions of an image's files are: in its latest snapshot, or else in the
-  /// latest snapshot of the image with the most similar name.
-  private func predecessors(
-    _ image: ImageName, _ requests: [CaptureRoot], latest: Snapshot?, _ store: ObjectStore
-  ) throws -> Predecessors? {
-    if let latest { return Predecessors(store, latest, for: requests) }
-    let others = try store.refs.images().filter { $0 != image }
-    let similar = others.max { commonPrefix($0, image) < commonPrefix($1, image) }
-    guard let similar, let other = try? store.refs.latestReadable(of: similar) else { return nil }
-    return Predecessors(store, other.snapshot, for: requests)
-  }
-
-  private func commonPrefix(_ a: ImageName, _ b: ImageName) -> Int {
-    zip(a.bytes, b.bytes).prefix { $0 == $1 }.count
   }
 
   /// Returns a note if a diskless image's directory is empty or missing: its file system is not mounted, or

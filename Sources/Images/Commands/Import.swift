@@ -200,9 +200,10 @@ struct BundleImporter: Collaborator {
     }
     context.progress.begin("importing", totalBytes: 0)
     let bytesRead = Monitor<UInt64>(0)
+    let earlier = EarlierVersions(context)
     let images = try BundleReader(
       progress: context.progress, staging: staging, forecast: forecast(try context.store()),
-      signatureGate: gate
+      earlierTree: { (try? Manifest.parse($0)).flatMap(earlier.tree) }, signatureGate: gate
     ).read(
       { target in
         let n = try fileSystem.read(file?.raw ?? 0, into: target)

@@ -55,6 +55,7 @@ struct ConfluentReader: Collaborator {
     let key = try key(request, source.path)
     let progress = context.progress
     context.progress.begin("importing", totalBytes: 0)
+    let earlier = EarlierVersions(context).tree(for: manifest)
     let tree = try session.runOnce { worker in
       do {
         let image = try ConfluentImage(sizeBytes: sizeBytes, key: key) { offset, target in
@@ -63,7 +64,8 @@ struct ConfluentReader: Collaborator {
             throw ArchiveError("the squashfs image is cut off")
           }
         }
-        var reader = LayerReader(worker: worker, progress: progress, hasWhiteouts: false)
+        var reader = LayerReader(
+          worker: worker, progress: progress, hasWhiteouts: false, following: earlier)
         for part in try image.parts() {
           let top = part.path.isEmpty ? [0x2e] : part.path
           _ = try reader.apply(

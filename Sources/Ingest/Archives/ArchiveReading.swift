@@ -42,6 +42,7 @@ struct ArchiveReading<Members: MemberTree>: ~Copyable {
   let progress: Progress
   var tree: Members
   var blobs = BlobIngester()
+  private let earlier: EarlierFiles?
   private let top: [UInt8]
   private let noteHoles: (UInt64) throws -> Void
   private(set) var losses: [ArchiveLoss] = []
@@ -60,9 +61,10 @@ struct ArchiveReading<Members: MemberTree>: ~Copyable {
 
   init(
     worker: SessionWorker, progress: Progress, top: [UInt8], tree: Members,
-    noteHoles: @escaping (UInt64) throws -> Void
+    following earlier: EarlierTree?, noteHoles: @escaping (UInt64) throws -> Void
   ) {
     self.worker = worker
+    self.earlier = earlier.map(EarlierFiles.init)
     self.progress = progress
     self.top = top
     self.tree = tree
@@ -251,7 +253,8 @@ struct ArchiveReading<Members: MemberTree>: ~Copyable {
     let file = inside(path)
     let isAccounts = accountFiles.contains(file)
     var accountBytes: [UInt8] = []
-    let blob = try blobs.ingest(worker) { target in
+    let predecessor = earlier?.predecessor(of: file, sizeBytes: sizeBytes)
+    let blob = try blobs.ingest(worker, following: predecessor) { target in
       let n = try read(target)
       progress.add(bytes: UInt64(n))
       if isAccounts, accountBytes.count < maxAccountBytes {

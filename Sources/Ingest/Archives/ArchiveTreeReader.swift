@@ -59,14 +59,16 @@ public struct ArchiveTreeReader {
   ///   - worker: stores the objects.
   ///   - top: the directory that contains all members, such as "rootimg". Its own member sets the
   ///     attributes of the top.
+  ///   - earlier: a tree with earlier versions of the files; nil if none is known.
   /// - Returns: the tree, with its losses.
   /// - Throws: `BundleError` if the archive is rejected; `StoreError`; the errors of `source`.
   public func read(
-    _ source: @escaping ByteSource, worker: SessionWorker, top: [UInt8]
+    _ source: @escaping ByteSource, worker: SessionWorker, top: [UInt8],
+    following earlier: EarlierTree? = nil
   ) throws -> ArchiveTree {
     var reading = ArchiveReading(
       worker: worker, progress: progress, top: top,
-      tree: TreeAssembler(top: top, limits: limits), noteHoles: noteHoles)
+      tree: TreeAssembler(top: top, limits: limits), following: earlier, noteHoles: noteHoles)
     defer { reading.tree.dismantle() }
     do {
       let (format, source) = try ArchiveFormat.recognise(source)

@@ -15,6 +15,7 @@ struct BundleReadState: ~Copyable {
   private var rules = BundleRules()
   private var keptBytes = 0
   private let expansion = ExpansionGuard()
+  private let earlierTree: EarlierTreeFinder
   private let signatureGate: SignatureGate
   /// The directories of images whose signatures the gate has received.
   private var gatedDirectories: Set<String> = []
@@ -23,8 +24,10 @@ struct BundleReadState: ~Copyable {
 
   init(
     _ worker: SessionWorker, _ progress: Progress, _ staging: StagedBlobs?,
-    _ forecast: ChunkPredictor, _ signatureGate: @escaping SignatureGate
+    _ forecast: ChunkPredictor, _ earlierTree: @escaping EarlierTreeFinder,
+    _ signatureGate: @escaping SignatureGate
   ) {
+    self.earlierTree = earlierTree
     self.signatureGate = signatureGate
     self.worker = worker
     self.progress = progress
@@ -152,7 +155,9 @@ struct BundleReadState: ~Copyable {
       || Array(parts.suffix(2)) == ["complete", "rootimg.tar.zst"] && parts.count <= 3
     progress.add(items: 1)
     if isTree {
-      let (tree, digest) = try readTree(name, tar)
+      let directory = parts.dropLast(parts.last == "rootimgtree.gz" ? 1 : 2)
+      let manifest = contents.manifests[directory.joined(separator: "/")]
+      let (tree, digest) = try readTree(name, tar, following: manifest.flatMap(earlierTree))
       try checkSum(digest, name, member)
       return try add(name, .tree(tree), member, archive: digest)
     }
@@ -264,7 +269,9 @@ struct BundleReadState: ~Copyable {
 
   /// Reads a tree that the bundle contains as an archive.
   /// - Returns: the tree, and the SHA-256 of the archive.
-  private func readTree(_ name: String, _ tar: TarReader) throws -> (ArchiveTree, Digest) {
+  private func readTree(
+    _ name: String, _ tar: TarReader, following earlier: EarlierTree?
+  ) throws -> (ArchiveTree, Digest) {
     let hash = RunningHash()
     let progress = progress
     let archive = DecompressingReader(
@@ -283,7 +290,7 @@ struct BundleReadState: ~Copyable {
           let n = try archive.read(target)
           try expansion.add(UInt64(n))
           return n
-        }, worker: worker, top: Array("rootimg".utf8))
+        }, worker: worker, top: Array("rootimg".utf8), following: earlier)
       try drain { try archive.read($0) }
       return (tree, hash.finish())
     } catch let error as ArchiveError {

@@ -14,6 +14,10 @@
 import Platform
 import Store
 
+/// Returns an earlier version of the root tree of the image that a manifest describes; nil if none is known.
+/// The manifest is untrusted.
+public typealias EarlierTreeFinder = @Sendable (_ manifest: [UInt8]) -> EarlierTree?
+
 /// Reads bundles into a session.
 public struct BundleReader: Sendable {
   static let maxManifestBytes = 16 << 20
@@ -27,17 +31,21 @@ public struct BundleReader: Sendable {
 
   private let staging: StagedBlobs?
   private let forecast: ChunkPredictor
+  private let earlierTree: EarlierTreeFinder
   private let signatureGate: SignatureGate
 
   /// Creates a reader.
   /// - Parameters:
   ///   - staging: receives large files, so that they are placed later without being written again.
   ///   - forecast: predicts chunks of large files from blobs that they may resemble.
+  ///   - earlierTree: finds an earlier version of an image's root tree.
   ///   - signatureGate: called before the first file of each image with signatures.
   public init(
     progress: Progress, staging: StagedBlobs? = nil, forecast: ChunkPredictor = ChunkPredictor(),
+    earlierTree: @escaping EarlierTreeFinder = { _ in nil },
     signatureGate: @escaping SignatureGate = { _, _ in }
   ) {
+    self.earlierTree = earlierTree
     self.signatureGate = signatureGate
     self.progress = progress
     self.staging = staging
@@ -57,7 +65,8 @@ public struct BundleReader: Sendable {
   ) throws -> [BundledImage] {
     // One thread reads; the others compress the frames that it fills.
     try session.runOnce { worker in
-      var state = BundleReadState(worker, progress, staging, forecast, signatureGate)
+      var state = BundleReadState(
+        worker, progress, staging, forecast, earlierTree, signatureGate)
       try state.read(source)
       return try state.contents.images()
     }

@@ -21,15 +21,16 @@ public struct LayerReader: ~Copyable {
   ///   - worker: stores the objects.
   ///   - limits: the maximum size of the tree.
   ///   - hasWhiteouts: whether layers have whiteouts.
+  ///   - earlier: a tree with earlier versions of the files; nil if none is known.
   public init(
     worker: SessionWorker, progress: Progress, limits: ArchiveTreeLimits = ArchiveTreeLimits(),
-    hasWhiteouts: Bool = true
+    hasWhiteouts: Bool = true, following earlier: EarlierTree? = nil
   ) {
     let expansion = ExpansionGuard(subject: "the image")
     self.expansion = expansion
     reading = ArchiveReading(
       worker: worker, progress: progress, top: [],
-      tree: LayerTree(limits: limits, hasWhiteouts: hasWhiteouts),
+      tree: LayerTree(limits: limits, hasWhiteouts: hasWhiteouts), following: earlier,
       noteHoles: { try expansion.add(holes: $0) })
   }
 

@@ -1,0 +1,35 @@
+// Where the earlier versions of an image's files are: what new files are compressed against.
+
+import Ingest
+import Store
+import XCAT
+
+/// Finds the snapshot that resembles an image the most.
+struct EarlierVersions: Collaborator {
+  let context: Context
+
+  /// Returns the latest snapshot of an image, or else that of the image with the most similar name; nil if
+  /// the store has none that can be read.
+  /// - Parameter latest: the latest snapshot, if the caller knows it.
+  func snapshot(for image: ImageName, latest: Snapshot? = nil) throws -> Snapshot? {
+    if let latest { return latest }
+    let store = try context.store()
+    if let own = try? store.refs.latestReadable(of: image) { return own.snapshot }
+    let others = try store.refs.images().filter { $0 != image }
+    let similar = others.max { commonPrefix($0, image) < commonPrefix($1, image) }
+    return similar.flatMap { try? store.refs.latestReadable(of: $0) }?.snapshot
+  }
+
+  /// Returns the root tree of the snapshot that resembles the image of a manifest. It is a hint: errors are as
+  /// if there were none.
+  func tree(for manifest: Manifest) -> EarlierTree? {
+    guard let image = try? ImageName(manifest.imageName), let store = try? context.store(),
+      let earlier = try? snapshot(for: image)
+    else { return nil }
+    return EarlierTree(store, earlier)
+  }
+
+  private func commonPrefix(_ a: ImageName, _ b: ImageName) -> Int {
+    zip(a.bytes, b.bytes).prefix { $0 == $1 }.count
+  }
+}
