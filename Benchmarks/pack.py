@@ -1,177 +1,193 @@
 #!/usr/bin/env python3
 """Packs two versions of a tree, cold and warm, beside the programs that it replaces, in turns.
 
-  pack.py [--imgstore BINARY] [--work DIR] [--rounds N] [--squashfs CODEC,…] V1 [V2]
+  pack.py [--imgstore BINARY] [--work DIR] [--rounds N] [--squashfs CODEC,…] [--json FILE] V1 [V2]
 
 cpio.gz and the export of the packed image stand beside `find | cpio | pigz -6`, squashfs beside mksquashfs with the same
 codec, level and block size; `cp` copies what was made, from the page cache, and syncs it, as ours do.
 Prints a table and, with --json FILE, writes the numbers. Needs find, cpio, pigz, cp, mksquashfs, root for owners."""
 
-import argparse, gzip, hashlib, json, os, shutil, statistics, subprocess, sys, time
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import sys
 
-parser = argparse.ArgumentParser()
-parser.add_argument('--imgstore', default='.build/release/imgstore')
-parser.add_argument('--work', default='/var/tmp/imgstore-pack-bench')
-parser.add_argument('--rounds', type=int, default=3)
-parser.add_argument('--squashfs', default='gzip,zstd', help="codecs, or '' for none")
-parser.add_argument('--json')
-parser.add_argument('trees', nargs='+')
-args = parser.parse_args()
+import harness
+from harness import CommandFailed, Site
+from report import Mark, Report, Row
 
-binary = os.path.abspath(args.imgstore)
-work = os.path.abspath(args.work)
-trees = [os.path.abspath(t) for t in args.trees[:2]]
-if os.path.exists(work):
-    sys.exit(f'{work}: is there already; name a new folder with --work')
-store, root = f'{work}/store', f'{work}/root'
-image = f'{root}/img'
-packed = f'{image}/rootimg.cpio.gz'
+PIPELINE, COPY = "find, cpio, pigz", "cp, sync"
 
 
-def timed(command, **more):
-    os.sync()
-    start = time.monotonic()
-    subprocess.run(command, check=True, **more)
-    return time.monotonic() - start
+class Packing:
+    """An image with a tree, a kernel, a ramdisk and a snapshot; and its packed forms by imgstore and by the peers."""
 
+    def __init__(self, binary, directory, tree):
+        self.work, self.site = directory, Site(binary, directory)
+        self.image = os.path.dirname(self.site.live)
+        self.packed, self.peer = self.image + "/rootimg.cpio.gz", directory + "/pigz.gz"
+        self.squashfs, self.peer_squashfs = self.image + "/rootimg.sfs", directory + "/peer.sfs"
+        self.bundle = directory + "/ours.tgz"
+        self.site.define(tree, "imagetype=linux", "osname=Linux", "profile=p", "osvers=rhels9", "osarch=x86_64",
+                         "pkglist=/img/pkglist")
+        for name, count in (("kernel", 8_000_000), ("initrd-stateless.gz", 20_000_000), ("pkglist", 10)):
+            with open(f"{self.image}/{name}", "wb") as file:
+                file.write(os.urandom(count))
+        self.site.imgstore("snapshot", "v")
 
-def imgstore(*arguments, json_output=False):
-    command = [binary, *arguments, '--store', store, '--root', root, '-q']
-    result = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    return json.loads(result.stdout) if json_output else None
+    def pack(self, *options):
+        return self.site.imgstore("pack", "v", "--nosyncfiles", "--json", *options, warm=[self.site.live])
 
+    def forget(self):
+        """Empties the cache of segments."""
+        shutil.rmtree(self.site.store + "/cache/segments", ignore_errors=True)
 
-def pack(*options):
-    os.sync()
-    start = time.monotonic()
-    outcome = imgstore('pack', 'img', '--nosyncfiles', '--json', *options, json_output=True)
-    return time.monotonic() - start, outcome
+    def pack_cold(self, *options):
+        self.forget()
+        return self.pack(*options)
 
+    def pack_squashfs(self, codec):
+        return self.pack("-m", "squashfs", "-c", codec)
 
-def forget():
-    shutil.rmtree(f'{store}/cache/segments', ignore_errors=True)
+    def pigz(self):
+        return harness.shell('find . -xdev | cpio -o -H newc --quiet | pigz -6 >"$1" && sync "$1"', self.peer,
+                             cwd=self.site.live, warm=[self.site.live])
 
+    def mksquashfs(self, codec):
+        harness.remove(self.peer_squashfs)
+        return harness.shell('mksquashfs "$1" "$2" -comp "$3" -quiet -no-progress -xattrs && sync "$2"', self.site.live,
+                             self.peer_squashfs, codec, warm=[self.site.live])
 
-def mksquashfs(codec):
-    if os.path.exists(f'{work}/peer.sfs'):
-        os.remove(f'{work}/peer.sfs')
-    seconds = timed(['bash', '-c', f'mksquashfs {image}/rootimg {work}/peer.sfs -comp {codec} -quiet -no-progress'
-                     f' -xattrs >/dev/null && sync {work}/peer.sfs'])
-    return seconds, os.path.getsize(f'{work}/peer.sfs')
+    def export(self):
+        harness.remove(self.bundle)
+        return self.site.imgstore("export", "v", "--to", self.bundle)
 
+    def copy(self, path):
+        """Copies what was packed, and syncs the copy: no program can be faster."""
+        usage = harness.shell('cp "$1" "$2" && sync "$2"', path, self.work + "/copy", warm=[path])
+        os.remove(self.work + "/copy")
+        return usage
 
-def pigz(tree):
-    return timed(['bash', '-c', f'find . -xdev | cpio -o -H newc --quiet | pigz -6 > {work}/pigz.gz && sync {work}/pigz.gz'],
-                 cwd=tree)
-
-
-def copy(path=packed):
-    with open(path, 'rb') as file:
-        while file.read(1 << 22):
-            pass
-    seconds = timed(['bash', '-c', f'cp {path} {work}/copy && sync {work}/copy'])
-    os.remove(f'{work}/copy')
-    return seconds
+    def update(self, tree):
+        """Makes the tree like another one, and takes a snapshot."""
+        harness.update(self.site.live, tree)
+        self.site.imgstore("snapshot", "v")
 
 
 def digest(path):
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-os.makedirs(image)
-# The tree in its place, without a copy: a bind mount would be left out, a link would be a link.
-subprocess.run(['cp', '-a', trees[0], f'{image}/rootimg'], check=True)
-for name, size in [('kernel', 8_000_000), ('initrd-stateless.gz', 20_000_000), ('pkglist', 10)]:
-    with open(f'{image}/{name}', 'wb') as file:
-        file.write(os.urandom(size))
-imgstore('define', 'img', 'provmethod=netboot', 'imagetype=linux', 'osname=Linux', 'rootimgdir=/img', 'profile=p',
-         'osvers=rhels9', 'osarch=x86_64', 'pkglist=/img/pkglist')
-imgstore('snapshot', 'img')
-times = {'cold': [], 'warm': [], 'pigz pipeline': [], 'cp + fsync': [], 'warm export': [], 'cp of the export': []}
-bundle = f'{work}/img.tgz'
-digests = set()
-for _ in range(args.rounds):
-    times['pigz pipeline'].append(pigz(f'{image}/rootimg'))
-    forget()
-    seconds, outcome = pack()
-    times['cold'].append(seconds)
-    digests.add(digest(packed))
-    seconds, outcome = pack()
-    times['warm'].append(seconds)
-    digests.add(digest(packed))
-    times['cp + fsync'].append(copy())
-    imgstore('export', 'img', '--to', bundle)
-    os.remove(bundle)
-    os.sync()
-    start = time.monotonic()
-    imgstore('export', 'img', '--to', bundle)
-    times['warm export'].append(time.monotonic() - start)
-    times['cp of the export'].append(copy(bundle))
-subprocess.run(['gzip', '-t', packed], check=True)
-best = {name: min(values) for name, values in times.items()}
-sizes = {'pack': os.path.getsize(packed), 'pigz': os.path.getsize(f'{work}/pigz.gz')}
-print(f"{'':18}{'best':>8}{'median':>8}  s ({args.rounds} rounds, {os.cpu_count()} cores)")
-for name, values in times.items():
-    print(f'{name:18}{min(values):8.2f}{statistics.median(values):8.2f}')
-print(f"size: pack {sizes['pack']:,}, pigz -6 {sizes['pigz']:,} ({sizes['pack'] / sizes['pigz'] - 1:+.2%})")
-print(f"cold = warm in every round: {len(digests) == 1}")
-print(f"warm: {best['pigz pipeline'] / best['warm']:.1f} x pigz (goal 25), {best['cp + fsync'] / best['warm']:.2f} x cp (goal 0.5)")
-print(f"warm export: {best['pigz pipeline'] / best['warm export']:.1f} x pigz (goal 25), "
-      f"{best['cp of the export'] / best['warm export']:.2f} x cp (goal 0.5)")
-print(f"cold: {best['pigz pipeline'] / best['cold']:.2f} x pigz (goal 2.5)")
-result = {'times': times, 'sizes': sizes, 'squashfs': {}}
+def new_share(old, new):
+    """The share of a tree's bytes, each content counted once, that the other tree does not have."""
+    def contents(tree):
+        paths = (os.path.join(top, name) for top, _, names in os.walk(tree) for name in names)
+        return {digest(path): os.path.getsize(path) for path in paths
+                if os.path.isfile(path) and not os.path.islink(path)}
+    before, after = contents(old), contents(new)
+    return sum(size for key, size in after.items() if key not in before) / sum(after.values())
 
-codecs = [codec for codec in args.squashfs.split(',') if codec]
-for codec in codecs:
-    forms = {'cold': [], 'warm': [], 'mksquashfs': []}
-    for _ in range(args.rounds):
-        seconds, peer = mksquashfs(codec)
-        forms['mksquashfs'].append(seconds)
-        forget()
-        forms['cold'].append(pack('-m', 'squashfs', '-c', codec)[0])
-        forms['warm'].append(pack('-m', 'squashfs', '-c', codec)[0])
-    size = os.path.getsize(f'{image}/rootimg.sfs')
-    subprocess.run(['unsquashfs', '-stat', f'{image}/rootimg.sfs'], check=True, stdout=subprocess.DEVNULL)
-    best = {name: min(values) for name, values in forms.items()}
-    print(f"squashfs {codec}: cold {best['cold']:.2f} s, warm {best['warm']:.2f} s, mksquashfs {best['mksquashfs']:.2f} s: "
-          f"{best['mksquashfs'] / best['cold']:.2f} x cold (goal 1), {best['mksquashfs'] / best['warm']:.1f} x warm; "
-          f"size {size / peer - 1:+.2%} (goal within 2 %)")
-    result['squashfs'][codec] = {'times': forms, 'size': size, 'peer': peer}
 
-if len(trees) > 1:
-    # What packing v1 leaves in the cache, in every form that v2 is packed to.
-    for options in [()] + [('-m', 'squashfs', '-c', codec) for codec in codecs]:
-        pack(*options)
-    subprocess.run(['rsync', '-aHAX', '--delete', trees[1] + '/', f'{image}/rootimg/'], check=True)
-    os.remove(packed)
-    imgstore('snapshot', 'img')
-    update, outcome = pack()
-    copying = copy()
-    fresh = outcome['plainBytes'] - outcome['cachedBytes']
-    updates = {codec: (pack('-m', 'squashfs', '-c', codec)[0], *mksquashfs(codec)) for codec in codecs}
-    forget()
-    cold, _ = pack()
+class Measurement:
+    """Packs and adds the rows."""
 
-    def blobs(tree):
-        found = {}
-        for top, _, files in os.walk(tree):
-            for name in files:
-                path = os.path.join(top, name)
-                if os.path.isfile(path) and not os.path.islink(path):
-                    found[digest(path)] = os.path.getsize(path)
-        return found
+    def __init__(self, packing, report, rounds):
+        self.packing, self.report, self.rounds = packing, report, rounds
 
-    old, new = blobs(trees[0]), blobs(trees[1])
-    share = sum(n for d, n in new.items() if d not in old) / sum(new.values())
-    limit = 1.5 * share * cold + copying
-    print(f"v2 after v1: {update:.2f} s; cold {cold:.2f} s, new bytes {share:.1%}, compressed {fresh / outcome['plainBytes']:.1%}; "
-          f"goal {limit:.2f} s (1.5 x share x cold + cp {copying:.2f})")
-    for codec, (seconds, peer, peer_size) in updates.items():
-        print(f"squashfs {codec}, v2 after v1: {seconds:.2f} s, mksquashfs {peer:.2f} s: {peer / seconds:.1f} x (goal 3)")
-        result['squashfs'][codec]['update'] = {'seconds': seconds, 'mksquashfs': peer}
-    result['update'] = {'seconds': update, 'cold': cold, 'newShare': share, 'goal': limit}
-if args.json:
-    with open(args.json, 'w') as file:
-        json.dump(result, file, indent=1)
-shutil.rmtree(work)
+    def add(self, name, runs, rounds=None, **more):
+        seconds = {key: harness.seconds(each) for key, each in runs.items()}
+        return self.report.add(Row(name, "s", seconds, rounds=rounds or self.rounds, **more))
+
+    def cpio(self):
+        packing, digests = self.packing, set()
+
+        def hashed(pack):
+            usage = pack()
+            digests.add(digest(packing.packed))
+            return usage
+        runs = harness.take_turns({PIPELINE: packing.pigz, "cold": lambda: hashed(packing.pack_cold)}, self.rounds)
+        warm = harness.take_turns({"warm": lambda: hashed(packing.pack), COPY: lambda: packing.copy(packing.packed)},
+                                  self.rounds)
+        packing.export()
+        export = harness.take_turns({"warm": packing.export, COPY: lambda: packing.copy(packing.bundle)}, self.rounds)
+        harness.run("gzip", "-t", packing.packed)
+        if len(digests) != 1:
+            raise CommandFailed("cold and warm packed images differ")
+        pigz = {PIPELINE: runs[PIPELINE]}
+        self.add("cpio.gz, nothing in the cache", {"imgstore": runs["cold"]} | pigz, mark=Mark(ratio=2.5))
+        for name, found in (("cpio.gz, all in the cache", warm), ("export, all in the cache", export)):
+            self.add(name, {"imgstore": found["warm"], COPY: found[COPY]} | pigz, floor=COPY, mark=Mark(ratio=25, floors=2))
+        self.report.add(Row("size of the cpio.gz", "MB", {"imgstore": harness.size(packing.packed) / 1e6,
+                                                          PIPELINE: harness.size(packing.peer) / 1e6}))
+
+    def squashfs(self, codec):
+        packing = self.packing
+
+        def cold():
+            packing.forget()
+            return packing.pack_squashfs(codec)
+        # A warm pack follows its cold one.
+        runs = harness.take_turns({"mksquashfs": lambda: packing.mksquashfs(codec), "cold": cold}, self.rounds)
+        warm = harness.take_turns({"warm": lambda: packing.pack_squashfs(codec)}, self.rounds)
+        harness.run("unsquashfs", "-stat", packing.squashfs)
+        for name, found, mark in (("cold", runs["cold"], Mark(ratio=1)), ("warm", warm["warm"], None)):
+            self.add(f"squashfs {codec}, {name}", {"imgstore": found, "mksquashfs": runs["mksquashfs"]}, mark=mark)
+        self.report.add(Row(f"size of squashfs {codec}", "MB", {"imgstore": harness.size(packing.squashfs) / 1e6,
+                                                                "mksquashfs": harness.size(packing.peer_squashfs) / 1e6},
+                            mark=Mark(ratio=0.98)))
+
+    def second(self, trees, codecs):
+        """Packs v2 with the cache that packing v1 left, in every form."""
+        packing = self.packing
+        packing.pack()
+        for codec in codecs:
+            packing.pack_squashfs(codec)
+        packing.update(trees[1])
+        os.remove(packing.packed)
+        update = packing.pack()
+        outcome, copying = json.loads(update.output), packing.copy(packing.packed)
+        updates = {codec: {"imgstore": [packing.pack_squashfs(codec)], "mksquashfs": [packing.mksquashfs(codec)]}
+                   for codec in codecs}
+        cold = packing.pack_cold()
+        share, fresh = new_share(*trees), outcome["plainBytes"] - outcome["cachedBytes"]
+        limit = 1.5 * share * cold.seconds + copying.seconds
+        print(f"v2 after v1: new bytes {share:.1%}, compressed {fresh / outcome['plainBytes']:.1%}", flush=True)
+        self.add("cpio.gz of v2 after v1", {"imgstore": [update], "cold": [cold], COPY: [copying]}, rounds=1, floor=COPY,
+                 mark=Mark(limit=round(limit, 2)))
+        for codec, runs in updates.items():
+            self.add(f"squashfs {codec} of v2 after v1", runs, rounds=1, mark=Mark(ratio=3))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--imgstore', default='.build/release/imgstore')
+    parser.add_argument('--work', default='/var/tmp/imgstore-pack-bench')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--squashfs', default='gzip,zstd', help="codecs, or '' for none")
+    parser.add_argument('--json')
+    parser.add_argument('trees', nargs='+')
+    args = parser.parse_args()
+    work, trees = os.path.abspath(args.work), [os.path.abspath(tree) for tree in args.trees[:2]]
+    codecs = [codec for codec in args.squashfs.split(',') if codec]
+    if os.path.exists(work):
+        sys.exit(f'{work}: is there already; name a new folder with --work')
+    try:
+        report = Report(os.path.dirname(work), None, ["pigz", "cpio", "mksquashfs"], os.path.abspath(args.imgstore))
+        measurement = Measurement(Packing(args.imgstore, work, trees[0]), report, args.rounds)
+        measurement.cpio()
+        for codec in codecs:
+            measurement.squashfs(codec)
+        if len(trees) > 1:
+            measurement.second(trees, codecs)
+        report.write(args.json)
+    except CommandFailed as error:
+        sys.exit(str(error))
+    finally:
+        harness.remove(work)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,7 @@ usage: Benchmarks/serve.py SERVEFILE [--rounds N] [--seconds S] [--work DIRECTOR
 
 SERVEFILE is .build/release/servefile, which serves one file by the module HTTPServer. With --imgstore, the program
 itself serves a file of a snapshot, and the time of its first rendering is measured as well. It needs nginx and wrk
-(scripts/deps.sh bench). Each line has a figure, the mark, and PASS or FAIL:
+(scripts/deps.sh bench). Each row has a figure, the mark, and whether it was reached:
 
     warm    throughput of 1, 16 and 64 clients against nginx, the same file in the page cache; the time to the first byte
     crowd   1,000 idle and 200 loading clients: the server's peak memory, and the checksums of what they got
@@ -17,7 +17,6 @@ itself serves a file of a snapshot, and the time of its first rendering is measu
 import argparse
 import contextlib
 import hashlib
-import json
 import multiprocessing
 import os
 import pathlib
@@ -30,8 +29,9 @@ import sys
 import threading
 import time
 
-results = {}
-failed = False
+from report import Mark, Report, Row
+
+report = None
 
 NGINX = """
 worker_processes 2;
@@ -57,15 +57,6 @@ http {{
   }}
 }}
 """
-
-
-def report(name, value, text, mark=None, is_good=True):
-    """Prints a figure, and remembers it."""
-    global failed
-    results[name] = value
-    verdict = "" if mark is None else f"  mark {mark}: {'PASS' if is_good else 'FAIL'}"
-    failed = failed or not is_good
-    print(f"{name:34} {text}{verdict}", flush=True)
 
 
 def free_port():
@@ -127,15 +118,15 @@ def compare(options, name, ours, theirs, clients):
         for index in ((0, 1) if round_number % 2 == 0 else (1, 0)):
             rates[index].append(throughput((ours, theirs)[index], clients, options.seconds))
     a, b = (statistics.median(each) for each in rates)
-    report(f"{name}: {clients} clients / nginx", a / b, f"{a / 1e6:,.0f} MB/s / {b / 1e6:,.0f} MB/s = {a / b:.3f}",
-           ">= 0.9", a / b >= 0.9)
+    report.add(Row(f"{name}: {clients} clients", "MB/s", {"imgstore": a / 1e6, "nginx": b / 1e6}, better="higher",
+                   mark=Mark(ratio=0.9), rounds=options.rounds))
 
 
 def measure_warm(options, port, path, nginx_port):
     for clients in (1, 16, 64):
         compare(options, "warm", f"http://127.0.0.1:{port}{path}", f"http://127.0.0.1:{nginx_port}/file", clients)
     seconds = first_byte(port, path)
-    report("warm: first byte", seconds, f"{seconds * 1000:.1f} ms", "< 100 ms", seconds < 0.1)
+    report.add(Row("warm: first byte, the longest of 50", "ms", {"imgstore": seconds * 1000}, mark=Mark(limit=100), rounds=50))
 
 
 def load(port, path, digest, count, failures):
@@ -180,8 +171,9 @@ def measure_crowd(process, port, path, digest):
         wrong.append(failures.get())
     status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
     peak = int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024
-    report("crowd: peak memory", peak, f"{peak / 1e6:.1f} MB (in {seconds:.1f} s)", "< 300 MB", peak < 300e6)
-    report("crowd: wrong or broken files", len(wrong), f"{len(wrong)} of 200 {wrong[:3]}", "0", not wrong)
+    print(f"200 clients loaded the file in {seconds:.1f} s {wrong[:3] or ''}", flush=True)
+    report.add(Row("crowd: peak memory", "MB", {"imgstore": peak / 1e6}, mark=Mark(limit=300)))
+    report.add(Row("crowd: wrong or broken files of 200", "", {"imgstore": len(wrong)}, mark=Mark(limit=0)))
     dead = 0
     for connection in idle:
         try:
@@ -190,7 +182,7 @@ def measure_crowd(process, port, path, digest):
         except OSError:
             dead += 1
         connection.close()
-    report("crowd: idle connections lost", dead, f"{dead} of 1000", "0", dead == 0)
+    report.add(Row("crowd: idle connections lost of 1,000", "", {"imgstore": dead}, mark=Mark(limit=0)))
 
 
 def processor_seconds(process):
@@ -223,11 +215,11 @@ def measure_render(options, work, nginx_port):
                 ours.append(seconds)
                 theirs.append(time.monotonic() - start)
                 processor.append(used)
-    a, b = statistics.median(ours), statistics.median(theirs)
     ratio = statistics.median(b / a for a, b in zip(ours, theirs))
-    report("render: nginx / first rendering", ratio,
-           f"{b:.3f} s / {a:.3f} s, median ratio {ratio:.3f}, server {statistics.median(processor):.2f} s of processor",
-           ">= 0.6", ratio >= 0.6)
+    print(f"render: {statistics.median(ours):.3f} s, nginx {statistics.median(theirs):.3f} s, "
+          f"server {statistics.median(processor):.2f} s of processor", flush=True)
+    report.add(Row("render: first rendering, median ratio of pairs", "", {"imgstore": ratio, "nginx": 1}, better="higher",
+                   mark=Mark(ratio=0.6), rounds=options.rounds))
 
 
 def write_file(path, count):
@@ -258,6 +250,8 @@ def main():
     options = parser.parse_args()
     work = pathlib.Path(options.work).resolve()
     (work / "files").mkdir(parents=True, exist_ok=True)
+    global report
+    report = Report(str(work), None, ["nginx", "wrk"])
     write_file(work / "files/file", options.size)
     digest = write_file(work / "files/small", options.crowd_size)
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
@@ -293,10 +287,9 @@ def main():
                 (work / "files/file").unlink()
                 os.link(work / "files/rendered", work / "files/file")
                 measure_warm(options, port, options.url, nginx_port)
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(results, indent=2))
+    report.write(options.json)
     shutil.rmtree(work)
-    sys.exit(1 if failed else 0)
+    sys.exit(0 if report.is_reached else 1)
 
 
 if __name__ == "__main__":
