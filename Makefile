@@ -125,8 +125,8 @@ fuzz: test-deps                  ## fuzz the parsers, guided by coverage; SECOND
 ##@ Measure
 
 .PHONY: bench secrets
-bench: release        ## ratios against the peers: CORPUS=FOLDER (docs/performance.md)
-	@Benchmarks/run.sh $(BINARY) $(CORPUS)
+bench: release        ## the table of docs/performance.md: CORPUS=DIR, BENCH=--docs writes it there
+	@Benchmarks/run.sh $(BINARY) $(CORPUS) $(BENCH)
 
 secrets: release      ## list the secrets that root trees hold: TREES="DIR DIR" (docs/secrets.md)
 	@scripts/secrets.sh $(BINARY) $(TREES)
