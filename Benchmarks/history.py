@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Long histories: does anything grow with the number of snapshots, and does gc free what was foretold?
 
-    history.py BINARY [--snapshots 500] [--entries 5000] [--keep 10]
+    history.py BINARY [--snapshots 500] [--entries 5000] [--keep 10] [--json FILE]
 
 Makes a tree of ENTRIES files below TMPDIR (or /var/tmp), takes SNAPSHOTS of it, a few files changed before each, and measures
 the processor time of snapshot, log, diff and status of the last ten against those of the first ten, alternately: a copy of
@@ -12,9 +12,11 @@ beside a loop of forget and gc; every snapshot that is left is verified deep. En
 """
 import argparse, json, os, random, resource, statistics, subprocess, sys, tempfile, threading, time
 
+from report import Mark, Report, Row
+
 parser = argparse.ArgumentParser(usage=__doc__)
 parser.add_argument("binary"); parser.add_argument("--snapshots", type=int, default=500)
-parser.add_argument("--entries", type=int, default=5000); parser.add_argument("--keep", type=int, default=10)
+parser.add_argument("--entries", type=int, default=5000); parser.add_argument("--keep", type=int, default=10); parser.add_argument("--json")
 options = parser.parse_args()
 binary = os.path.realpath(options.binary)
 work = tempfile.mkdtemp(prefix="imgstore-history-", dir=os.environ.get("TMPDIR", "/var/tmp"))
@@ -22,7 +24,7 @@ store = work + "/store"
 def environment_in(place): return dict(os.environ, IMGSTORE_ROOT=place + "/mn", IMGSTORE_STORE=place + "/store")
 environment = environment_in(work)
 chance = random.Random(20261123)
-failures = []
+report = Report(work, None, [], binary)
 timed_count = 10
 if options.snapshots < timed_count + 3: parser.error(f"--snapshots is at least {timed_count + 3}")
 
@@ -55,9 +57,12 @@ def on_disk():
     return sum(os.path.getsize(os.path.join(d, f)) for part in ("packs", "doomed", "refs")
                for d, _, fs in os.walk(f"{store}/{part}") for f in fs)
 
-def check(what, ok, text):
-    print(f"{what:34} {text}{'' if ok else '   NOT as it must be'}", flush=True)
-    if not ok: failures.append(what)
+def limit(name, unit, value, most):
+    report.add(Row(name, unit, {"imgstore": value}, mark=Mark(limit=most)))
+
+def beside_first(name, last, first, rounds):
+    """Adds a row of processor time in ms: that of an old history must not exceed that of a young one by more than a fifth."""
+    report.add(Row(name, "ms", {"imgstore": last * 1e3, "the first": first * 1e3}, floor="the first", mark=Mark(floors=1.2), rounds=rounds))
 
 try:
     tree = work + "/mn/one/rootimg"
@@ -81,17 +86,17 @@ try:
             change(place + "/mn/one/rootimg", options.entries)
             taken["snapshot"].append(timed("snapshot", "one", "-q", place=place))
             # Of one verb, the quickest of three: the machine is not ours alone.
-            for verb, *arguments in (("status", "one"), ("diff", f"one@{last - 1}", f"one@{last}"), ("log", "one", "-n", "3"),
-                                     ("log of all", "one")):
-                taken[verb].append(min(timed(verb.split()[0], *arguments, "-q", place=place) for _ in range(3)))
+            for verb, *arguments in (("status", "one", "-q"), ("diff", f"one@{last - 1}", f"one@{last}"),
+                                     ("log", "one", "-n", "3", "-q"), ("log of all", "one", "-q")):
+                taken[verb].append(min(timed(verb.split()[0], *arguments, place=place) for _ in range(3)))
     for verb in verbs:
-        first_ms, last_ms = (statistics.median(taken[verb]) * 1e3 for taken in (early, late))
-        text = f"{first_ms:.1f} ms at first, {last_ms:.1f} ms at last ({last_ms / first_ms:.2f})"
+        first_seconds, last_seconds = (statistics.median(taken[verb]) for taken in (early, late))
         if verb == "log of all":  # What it prints grows; what it costs an entry must not.
-            each_us = (last_ms - first_ms) / (options.snapshots - timed_count - 3) * 1e3
-            check(verb, each_us < 50, text + f", {each_us:.0f} us a snapshot listed")
+            print(f"log of all: {first_seconds * 1e3:.1f} ms at first, {last_seconds * 1e3:.1f} ms at last", flush=True)
+            limit("log of all, for each snapshot that it lists", "µs",
+                  (last_seconds - first_seconds) / (options.snapshots - timed_count - 3) * 1e6, 50)
         else:
-            check(verb, last_ms < first_ms * 1.2, text)
+            beside_first(verb, last_seconds, first_seconds, timed_count)
     packs = len(os.listdir(store + "/packs"))
     before = on_disk()
     gone = [f"one@{n}" for n in range(1, options.snapshots - options.keep + 1)]
@@ -99,20 +104,20 @@ try:
     said = json.loads(run("du", "--json", *gone))["total"]["freedBytes"]
     print(f"{'du of those that are to go':34} {time.monotonic() - start:.2f} s")
     dry = json.loads(run("forget", "one", "--keep-last", str(options.keep), "--dry-run", "--json"))
-    check("du and the dry run agree", said == dry["freedBytes"], f"{said} and {dry['freedBytes']} bytes")
+    limit("difference of du and the dry run", "B", abs(said - dry["freedBytes"]), 0)
     forget = timed("forget", "one", "--keep-last", str(options.keep), "-q")
     start = time.monotonic()
     collected = json.loads(run("gc", "--json"))
     spent = time.monotonic() - start
     freed = before - on_disk()
-    check("freed on disk", abs(freed - said) <= 0.02 * said,
-          f"{freed} bytes of {before}, foretold {said} ({(freed - said) / said * 100:+.3f} %)")
+    print(f"gc freed {freed} bytes of {before}, foretold {said} ({(freed - said) / said * 100:+.3f} %)", flush=True)
+    limit("freed on disk, difference from du", "%", abs(freed - said) / said * 100, 2)
     print(f"{'':34} {packs} packs became {len(os.listdir(store + '/packs'))}, {collected['writtenBytes']} bytes were rewritten; "
           f"forget {forget:.2f} s, gc {spent:.2f} s")
-    check("verify --deep", subprocess.run([binary, "verify", "--deep", "-q"], env=environment, capture_output=True).returncode == 0, "")
+    limit("exit code of verify --deep", "", subprocess.run([binary, "verify", "--deep", "-q"], env=environment,
+                                                           capture_output=True).returncode, 0)
     after = [timed("snapshot", "one", "-q") for _ in range(5) if change(tree, options.entries) is None]
-    ratio = statistics.median(after) / statistics.median(early["snapshot"])
-    check("snapshot after gc", ratio < 1.2, f"{statistics.median(after) * 1e3:.1f} ms ({ratio:.2f})")
+    beside_first("snapshot after gc", statistics.median(after), statistics.median(early["snapshot"]), len(after))
 
     # Snapshots of two images that share most of their content, beside forget and gc.
     second = work + "/mn/two/rootimg"
@@ -136,10 +141,13 @@ try:
     time.sleep(20); over.set()
     for thread in threads: thread.join()
     verified = subprocess.run([binary, "verify", "--deep"], env=environment, capture_output=True, text=True)
-    check("beside forget and gc", not errors and verified.returncode == 0,
-          f"{count[0]} + {count[1]} snapshots, {count[2]} collections; {verified.stdout.splitlines()[0] if verified.stdout else ''}")
+    print(f"{count[0]} + {count[1]} snapshots beside {count[2]} collections; "
+          f"{verified.stdout.splitlines()[0] if verified.stdout else ''}")
+    limit("errors beside forget and gc", "", len(errors), 0)
+    limit("exit code of verify --deep after that", "", verified.returncode, 0)
     for error in errors + [verified.stderr]:
         if error: print(error)
-    sys.exit(1 if failures else 0)
+    report.write(options.json)
+    sys.exit(0 if report.is_reached else 1)
 finally:
     subprocess.run(["rm", "-rf", "--one-file-system", work])
