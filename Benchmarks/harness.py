@@ -33,6 +33,7 @@ class Usage:
     memory_mb: float = 0
     written_bytes: int = 0
     output: str = ""
+    command: str = ""
 
 
 def run(*command, env=None, cwd=None, warm=()):
@@ -60,7 +61,8 @@ def run(*command, env=None, cwd=None, warm=()):
             last = (errors.read().decode(errors="replace").strip() or printed.strip())[-1000:]
             kind = CommandMissing if process.returncode == 127 else CommandFailed
             raise kind(f"{shlex.join(words)}: exit code {process.returncode}: {last}")
-    return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, usage.ru_oublock * 512, printed)
+    return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, usage.ru_oublock * 512, printed,
+                 shlex.join(words))
 
 
 def shell(script, *arguments, env=None, cwd=None, warm=()):

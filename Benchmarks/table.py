@@ -82,9 +82,9 @@ class Table:
         return path
 
     def note(self, name, *usages):
-        """Remembers the peak memory of a program, and returns its runs."""
-        self.peaks[name] = max([self.peaks.get(name, 0), *(usage.memory_mb for usage in usages)])
-        return usages
+        """Remembers the run of a program with the highest peak memory."""
+        runs = [*usages, *([self.peaks[name]] if name in self.peaks else [])]
+        self.peaks[name] = max(runs, key=lambda usage: usage.memory_mb)
 
     def turns(self, what, contestants, rounds):
         """Lets contestants run in turn; those that fail are named and left out, like those that are not installed."""

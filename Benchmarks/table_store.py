@@ -149,7 +149,7 @@ def unchanged_snapshot(table):
         new = files(history.site.store)
         added["imgstore"] = sum(status[0] for path, status in new.items()
                                 if "/refs/" not in path and old.get(path) != status)
-    table.add(Row("bytes of an unchanged snapshot, beside the ref", "B", added, mark=Mark(limit=4096)))
+    table.add(Row("bytes of an unchanged snapshot, without the ref", "B", added, mark=Mark(limit=4096)))
 
 
 def files(directory):
@@ -239,6 +239,8 @@ def forget(table):
 
 
 def peak_memory(table):
-    names = ("imgstore", "restic", "borg")
-    table.add(Row("peak memory in all of these", "MB", {name: table.peaks[name] for name in names if name in table.peaks},
+    peaks = {name: table.peaks[name] for name in ("imgstore", "restic", "borg") if name in table.peaks}
+    for name, usage in peaks.items():
+        print(f"peak memory of {name}, {usage.memory_mb:.0f} MB: {usage.command[:100]}", flush=True)
+    table.add(Row("peak memory in all of these", "MB", {name: usage.memory_mb for name, usage in peaks.items()},
                   mark=Mark(limit=300)))
