@@ -115,6 +115,31 @@ import Testing
     #expect(try attributes("/both") == [.init(name: text("user.c"), value: text("value"))])
   }
 
+  @Test func `a list that has only the form of XFS is lost, and its attribute is not kept`() throws
+  {
+    let directory = try TemporaryDirectory()
+    let trees = try TreeStore(directory)
+    var tar = RawTar()
+    tar.directory("rootimg/")
+    tar.pax([("SCHILY.xattr.trusted.SGI_ACL_FILE", "x"), ("SCHILY.xattr.user.a", "y")])
+    tar.file("rootimg/only", "x")
+    tar.pax([
+      ("SCHILY.xattr.trusted.SGI_ACL_FILE", "x"),
+      ("SCHILY.acl.access", "user::rw-,user:stranger:rw-:7,group::r--,mask::rw-,other::---"),
+    ])
+    tar.file("rootimg/both", "x", mode: 0o660)
+    tar.end()
+    let found = try trees.read(bytes: tar.bytes)
+    #expect(found.losses.map(\.path) == [Array("only".utf8)])
+    func names(_ path: String) throws -> [String] {
+      let id = try #require(try trees.facts(found.entry)[path]?.xattrs)
+      return try XattrSet.decode(try trees.store.object(.xattrs, id)).attributes
+        .map { String(decoding: $0.name, as: UTF8.self) }
+    }
+    #expect(try names("/only") == ["user.a"])
+    #expect(try names("/both") == ["system.posix_acl_access"])
+  }
+
   @Test func `members that most readers accept are accepted`() throws {
     let directory = try TemporaryDirectory()
     let trees = try TreeStore(directory)

@@ -115,6 +115,12 @@ final class AttributeWriter {
   /// Sets the flags that a file must have before its content is written.
   func prepare(_ entry: Entry, _ file: Int32, path: RelativePath) throws {
     guard entry.flags.contains(.noCopyOnWrite) else { return }
+    // The directory may compress its new files, which excludes the flag.
+    if try fileSystem.xattr(at: file, [], name: AttributeWriter.compression) != nil {
+      try attempt(.xattr(AttributeWriter.compression), path) { () throws(SystemError) in
+        try fileSystem.removeXattr(at: file, [], name: AttributeWriter.compression)
+      }
+    }
     try attempt(.flags(.noCopyOnWrite), path) { () throws(SystemError) in
       try fileSystem.setInodeFlags(file, .noCopyOnWrite)
     }
@@ -170,8 +176,15 @@ final class AttributeWriter {
 
   static let label = Array("security.selinux".utf8)
   static let capability = Array("security.capability".utf8)
+  /// The access list of an entry.
+  static let accessList = Array("system.posix_acl_access".utf8)
+  /// The access list that new entries of a directory get.
+  static let defaultList = Array("system.posix_acl_default".utf8)
+  /// The compression of a file on btrfs. New files get that of their directory.
+  static let compression = Array("btrfs.compression".utf8)
 
-  /// Sets and removes extended attributes until they equal those of the entry.
+  /// Sets and removes extended attributes until they equal those of the entry. Those that the kernel derives
+  /// stay as it keeps them.
   /// - Returns: whether one changed: access control lists change the mode as well.
   private func setXattrs(
     _ entry: Entry, _ owner: Owner, at directory: Int32, _ name: [UInt8], _ path: RelativePath
@@ -182,8 +195,12 @@ final class AttributeWriter {
     where !target.attributes.contains(where: { $0.name == present }) {
       // Keep a label that the system's policy assigns by itself.
       if present == AttributeWriter.label { continue }
-      isChanged = true
       try attempt(.xattr(present), path) { () throws(SystemError) in
+        // An attribute may go with another of which it is a second form.
+        guard let value = try fileSystem.xattr(at: directory, name, name: present),
+          !XattrSet.Attribute(name: present, value: value).isDerived
+        else { return }
+        isChanged = true
         try fileSystem.removeXattr(at: directory, name, name: present)
       }
     }

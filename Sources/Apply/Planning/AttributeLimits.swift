@@ -79,7 +79,11 @@ public final class AttributeLimits {
     }
     let attributes: ChangedFields = [.owner, .mode, .xattrs, .flags]
     guard !fields.isDisjoint(with: attributes) else { return (left, reasons) }
-    if fields.contains(.xattrs), !replacesLabels, try differsInLabelOnly(current, live, desired) {
+    // Only attributes differ that the kernel derives: they are in old snapshots, and nobody sets them.
+    if fields.contains(.xattrs), try set(current, live) == set(desired, store) {
+      left.remove(.xattrs)
+    }
+    if left.contains(.xattrs), !replacesLabels, try differsInLabelOnly(current, live, desired) {
       drop(.xattrs, "it keeps its label (security.selinux), which the snapshot lacks")
     }
     // A trial with a file says nothing about the attributes of links and devices.
@@ -130,10 +134,15 @@ public final class AttributeLimits {
     do {
       try writer.set(like, of: file.raw, path: .top)
       let stat = try fileSystem.stat(file.raw)
-      let set = try fileSystem.xattrNames(at: file.raw, []).compactMap { name in
+      var set = try fileSystem.xattrNames(at: file.raw, []).compactMap { name in
         try fileSystem.xattr(at: file.raw, [], name: name).map {
           XattrSet.Attribute(name: name, value: $0)
         }
+      }
+      var reasons = writer.takeProblems().map(\.what)
+      if let list = try defaultList(of: entry, canBeOn: file) {
+        set.append(list)
+        reasons.removeAll { $0.contains(printable(list.name)) }
       }
       let flags =
         entry.flags.isEmpty ? [] : (try? fileSystem.inodeFlags(file.raw)) ?? []
@@ -141,12 +150,26 @@ public final class AttributeLimits {
         try? fileSystem.setInodeFlags(file.raw, [])
       }
       return Outcome(
-        stat: stat, xattrs: XattrSet(set), flags: flags,
-        reasons: writer.takeProblems().map(\.what))
+        stat: stat, xattrs: XattrSet(set).withoutDerived, flags: flags, reasons: reasons)
     } catch is SystemError {
       _ = writer.takeProblems()
       return nil
     }
+  }
+
+  /// Returns the default list of a directory if the file system supports lists. A nameless file can have it
+  /// only as its access list.
+  private func defaultList(
+    of entry: Entry, canBeOn file: Descriptor
+  ) throws -> XattrSet.Attribute? {
+    guard entry.kind == .directory,
+      let list = try set(entry, store).attributes.first(where: {
+        $0.name == AttributeWriter.defaultList
+      }),
+      (try? fileSystem.setXattr(
+        at: file.raw, [], name: AttributeWriter.accessList, value: list.value)) != nil
+    else { return nil }
+    return list
   }
 
   private func namelessFile() -> Descriptor? {

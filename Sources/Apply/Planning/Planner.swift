@@ -276,8 +276,9 @@ extension ObjectSource {
   }
 }
 
+/// Returns the attributes of a set that can be set and compared.
 func decodeXattrs(_ bytes: [UInt8], _ id: Digest) throws(StoreError) -> XattrSet {
-  do throws(CodecError) { return try XattrSet.decode(bytes) } catch {
+  do throws(CodecError) { return try XattrSet.decode(bytes).withoutDerived } catch {
     throw StoreError(.damaged, "attribute set \(id)", "is damaged: \(error)")
   }
 }

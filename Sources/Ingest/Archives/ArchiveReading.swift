@@ -111,6 +111,7 @@ struct ArchiveReading<Members: MemberTree>: ~Copyable {
       }
       guard var stat = FileStat(member) else { continue }
       let (xattrs, isPending) = lists(of: member, &stat)
+      noteListsOfXFS(xattrs, member.path)
       var entry = ScannedEntry(name: [], stat: stat, content: .node)
       entry.xattrs = try store(xattrs)
       switch member.kind {
@@ -168,6 +169,17 @@ struct ArchiveReading<Members: MemberTree>: ~Copyable {
     return (xattrs, isPending)
   }
 
+  /// Notes a list that the archive has only in the form of XFS, which is not kept.
+  private mutating func noteListsOfXFS(_ xattrs: [TarMember.Xattr], _ path: [UInt8]) {
+    for (own, name) in [
+      ("trusted.SGI_ACL_FILE", AccessList.accessName),
+      ("trusted.SGI_ACL_DEFAULT", AccessList.defaultName),
+    ] where xattrs.contains(where: { $0.name.elementsEqual(own.utf8) }) {
+      if xattrs.contains(where: { $0.name == name }) { continue }
+      lose("an access control list in the form of XFS", path)
+    }
+  }
+
   /// Resolves the names in lists with the accounts of the tree. A list with an unknown name is
   /// lost, and the mode stays narrowed.
   mutating func resolveLists() throws {
@@ -214,8 +226,9 @@ struct ArchiveReading<Members: MemberTree>: ~Copyable {
   }
 
   private func store(_ xattrs: [TarMember.Xattr]) throws -> Digest? {
-    if xattrs.isEmpty { return nil }
-    let bytes = XattrSet(xattrs.map { .init(name: $0.name, value: $0.value) }).encode()
+    let set = XattrSet(xattrs.map { .init(name: $0.name, value: $0.value) }).withoutDerived
+    if set.attributes.isEmpty { return nil }
+    let bytes = set.encode()
     let id = SHA256.digest(of: bytes)
     try worker.add(.xattrs, id, bytes)
     return id

@@ -188,9 +188,11 @@ extension Walker {
     if names.isEmpty { return nil }
     var attributes: [XattrSet.Attribute] = []
     for attribute in names {
-      if let value = try fileSystem.xattr(at: directory.raw, name, name: attribute) {
-        attributes.append(.init(name: attribute, value: value))
+      guard let value = try fileSystem.xattr(at: directory.raw, name, name: attribute) else {
+        continue
       }
+      let attribute = XattrSet.Attribute(name: attribute, value: value)
+      if !attribute.isDerived { attributes.append(attribute) }
     }
     if attributes.isEmpty { return nil }
     let bytes = XattrSet(attributes).encode()
