@@ -171,7 +171,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     moduleTests("RemoteProtocol", ["RemoteProtocol", "Transfer", "Store", "Codec", "Platform"]),
-    moduleTests("Recipes", ["Recipes", "Store", "Codec"]),
+    moduleTests("Recipes", ["Recipes", "Store", "Codec", "Platform"]),
     moduleTests(
       "Ingest", ["Ingest", "Archive", "Store", "Codec", "Platform", "HostileBundles"]),
     moduleTests(

@@ -27,7 +27,11 @@ struct PackedFileFinder {
   /// The beginnings of the names of ramdisks and packed images in trees.
   private static let names = ["initrd", "initramfs", "rootimg"].map { Array($0.utf8) }
 
-  init(_ store: ObjectStore) { self.store = store }
+  /// - Parameter refused: files that the finder does not return.
+  init(_ store: ObjectStore, leavingOut refused: Set<Digest> = []) {
+    self.store = store
+    visitedBlobs = refused
+  }
 
   /// Returns the files of a snapshot that no earlier call has returned.
   /// - Throws: `StoreError`.

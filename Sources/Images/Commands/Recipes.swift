@@ -56,17 +56,17 @@ struct RecipeConverter: Collaborator {
     return RecipeResult(
       path: file.path, sizeBytes: file.sizeBytes,
       outcome: try finder.storeRecipe(
-        of: file.blob, .blob(store, file.blob, sizeBytes: file.sizeBytes)))
+        of: file.blob, .blob(store, file.blob, sizeBytes: file.sizeBytes), remembersRefusal: true))
   }
 
   /// Stores the packed files of all snapshots as recipes, if that is possible. Snapshots and files that are
-  /// damaged are left out: `verify` reports them.
+  /// damaged are left out: `verify` reports them. So are files that an earlier search refused.
   /// - Parameter maxSeconds: the time after which no further file is examined.
   /// - Throws: `StoreError`, except for damage. The recipes of files before the failed one are stored.
   func makeAllRecipes(maxSeconds: Double?) throws -> [RecipeResult] {
     let deadline = maxSeconds.map { monotonicSeconds() + $0 }
     let store = try context.store()
-    var finder = PackedFileFinder(store)
+    var finder = PackedFileFinder(store, leavingOut: RecipeFinder.refused(in: store))
     var results: [RecipeResult] = []
     for (image, numbers) in try store.refs.histories() {
       for number in numbers.reversed() {

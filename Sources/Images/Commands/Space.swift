@@ -112,6 +112,7 @@ struct SpaceReporter: Collaborator {
     var outcome = try store.collect(
       request, progress: context.progress, report: context.reporter.inform)
     outcome.newRecipes = recipes.count { if case .stored = $0.outcome { true } else { false } }
+    outcome.refusedRecipes = recipes.count - outcome.newRecipes
     let time = context.now().seconds
     store.updateMaintenanceRecord { record in
       record.collected = time

@@ -59,9 +59,13 @@ public struct RecipeFinder: Sendable {
   /// Stores `blob`, whose bytes are those of `source`, as a recipe if one exists.
   ///
   /// If the store already has the blob as chunks, a later garbage collection deletes them.
+  /// - Parameter remembersRefusal: whether `refused` has the blob afterwards if its bytes are the reason for
+  ///   storing no recipe. The source must be the store.
   /// - Returns: the statistics, or the reason for storing no recipe.
   /// - Throws: `StoreError`; the errors of `source`. The blob is then stored as before, as it is for `none`.
-  public func storeRecipe(of blob: Digest, _ source: RandomAccessSource) throws -> RecipeOutcome {
+  public func storeRecipe(
+    of blob: Digest, _ source: RandomAccessSource, remembersRefusal: Bool = false
+  ) throws -> RecipeOutcome {
     guard let lock = try store.lockRecipes() else {
       return .none(
         "another process collects garbage or looks for recipes in the store; try again later")
@@ -72,14 +76,18 @@ public struct RecipeFinder: Sendable {
       try search(blob, source, &report, depth: 0)
       return .stored(report)
     } catch let reason as NoRecipeError {
+      if remembersRefusal, reason.isPermanent { remember(refused: blob) }
       return .none(reason.reason)
     } catch let error as CodecError {
+      if remembersRefusal { remember(refused: blob) }
       return .none("it is damaged or cut off (\(error))")
     }
   }
 
   private struct NoRecipeError: Error {
     let reason: String
+    /// Whether the file's bytes imply the reason, so that the search will always fail.
+    var isPermanent = true
   }
 
   // MARK: Files
@@ -95,7 +103,9 @@ public struct RecipeFinder: Sendable {
     guard let plan = analysis.plan else {
       throw NoRecipeError(reason: "it is neither gzip, zstd nor an archive")
     }
-    guard analysis.id == blob else { throw NoRecipeError(reason: "it changed while it was read") }
+    guard analysis.id == blob else {
+      throw NoRecipeError(reason: "it changed while it was read", isPermanent: false)
+    }
     // An initrd is an archive followed by a compressed one.
     for content in analysis.contents
     where content.isCompressed && content.sizeBytes >= RecipeFinder.minBytes && depth < 2 {
@@ -258,7 +268,7 @@ public struct RecipeFinder: Sendable {
           let stored =
             try isWanted ? ingester.ingest(worker, from: content) : ingester.identify(content)
           guard !isWanted || stored.id == listed.id else {
-            throw NoRecipeError(reason: "it changed while it was read")
+            throw NoRecipeError(reason: "it changed while it was read", isPermanent: false)
           }
         }
         _ = try records.padding()
@@ -318,7 +328,8 @@ public struct RecipeFinder: Sendable {
     }
     guard hash.finish() == rebuilt.id else {
       throw NoRecipeError(
-        reason: "the rebuilt file differs from the original (did it change meanwhile?)")
+        reason: "the rebuilt file differs from the original (did it change meanwhile?)",
+        isPermanent: false)
     }
   }
 
@@ -327,7 +338,7 @@ public struct RecipeFinder: Sendable {
   ) throws {
     for (rebuilt, _) in all {
       guard try !rebuilt.dependsOnItself(over: all.map(\.rebuilt), in: store) else {
-        throw NoRecipeError(reason: "it contains itself")
+        throw NoRecipeError(reason: "it contains itself", isPermanent: false)
       }
     }
     let session = try store.beginSession()

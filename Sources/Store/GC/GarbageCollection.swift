@@ -74,6 +74,8 @@ public struct CollectionOutcome: Sendable {
   public var lackedSpace = false
   /// The files that became recipes before the collection: `optimize` looks for them.
   public var newRecipes = 0
+  /// The number of files that did not become recipes. Later searches leave out those that never can.
+  public var refusedRecipes = 0
   public var seconds: Double = 0
 }
 
