@@ -200,6 +200,44 @@ import Testing
     }
   }
 
+  @Test func `tens of thousands of frames with bases are read, verified and counted`() throws {
+    let directory = try TemporaryDirectory()
+    var random = SplitMix64(11)
+    let store = try open(directory.path("store"))
+    // Each use of a worker ends its frames, so each of these chunks has one of its own.
+    let session = try store.beginSession()
+    var base = content(400, &random)
+    var ids = [
+      try session.withWorker { worker in try base.withUnsafeBytes { try worker.addChunk($0) } }
+    ]
+    try session.finish()
+    var chunks = [base]
+    for depth in 1...2 {
+      let session = try store.beginSession()
+      let earlier = (id: ids[ids.count - 1], bytes: base)
+      for i in 0..<7_500 {
+        base = earlier.bytes
+        base[i % 400] ^= UInt8(1 + i / 400)
+        let id = try session.withWorker { worker in
+          try base.withUnsafeBytes {
+            try worker.addChunk(
+              $0, following: BlobPredecessor(earlier.id, sizeBytes: 400, newSizeBytes: 400))
+          }
+        }
+        ids.append(id)
+        chunks.append(base)
+      }
+      try session.finish()
+      #expect(try store.depthsOfFrames().first == UInt8(depth))
+    }
+    // A few chunks occur twice.
+    #expect(try store.depthsOfFrames().count > 14_800)
+    for (id, bytes) in zip(ids, chunks) { try #require(try store.object(.chunk, id) == bytes) }
+    let report = try store.verify(deep: true, progress: Progress())
+    #expect(report.isClean, "\(report.problems)")
+    #expect(try store.diskUse(progress: Progress()).deadBytes > 0)
+  }
+
   @Test func `the copy of least depth is read`() throws {
     let directory = try TemporaryDirectory()
     var random = SplitMix64(5)

@@ -71,6 +71,14 @@ class Node:
         os.chmod(path, mode)
         self.stamp(path)
 
+    def rebuild(self, path):
+        """Writes a file again as a new build of a program: a snapshot stores it as a delta."""
+        data = bytearray(_bytes(f"{self.root}/{path}"))
+        for _ in range(1 + len(data) // 20_000):
+            at = self.random.randrange(len(data))
+            data[at : at + self.random.randrange(8)] = self.random.randbytes(self.random.randrange(8))
+        self.write(path, data=bytes(data))
+
     def stamp(self, path):
         self.clock += 1_000_000_007
         os.utime(path, ns=(TIME_NS, TIME_NS + self.clock), follow_symlinks=False)
@@ -169,6 +177,8 @@ def make_history(node):
     node.snapshot("login")
     node.write(f"{top}/etc/conf05", data=b"changed\n")
     node.write(f"{top}/usr/lib/multi-chunk", 500_000)
+    node.rebuild(f"{top}/usr/lib/single-chunk")
+    node.rebuild("install/login/rootimg/usr/lib/multi-chunk")
     node.write(f"{top}/garbage-later", 200_000)
     node.snapshot("compute", "--tag", "golden")
     node.snapshot("spare")
@@ -179,6 +189,8 @@ def make_history(node):
     pack_like_pigz(node, "compute")
     node.snapshot("compute", "--recipes")
     node.write(f"{top}/new/file", 20_000)
+    for name in ("single-chunk", "multi-chunk"):
+        node.rebuild(f"{top}/usr/lib/{name}")
     os.unlink(f"{node.root}/{top}/usr/linked")
     os.setxattr(f"{node.tree('compute')}/new", "user.new", b"1")
     node.snapshot("compute")

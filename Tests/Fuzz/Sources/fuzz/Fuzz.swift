@@ -51,6 +51,7 @@ enum Parser: String, CaseIterable {
   case stanza
   case pattern
   case plan
+  case frame
   case value
   case manifestvalue
   case excludes
@@ -85,6 +86,7 @@ enum Parser: String, CaseIterable {
     case .stanza: { data, size in run(fuzzStanza, data, size) }
     case .pattern: { data, size in run(fuzzPattern, data, size) }
     case .plan: { data, size in run(fuzzPlan, data, size) }
+    case .frame: { data, size in run(fuzzFrame, data, size) }
     case .value: { data, size in run(fuzzValue, data, size) }
     case .manifestvalue: { data, size in run(fuzzManifestValue, data, size) }
     case .excludes: { data, size in run(fuzzExcludes, data, size) }

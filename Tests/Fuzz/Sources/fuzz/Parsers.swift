@@ -184,6 +184,7 @@ extension Parser {
     case .value, .manifestvalue, .excludes, .synclist, .closure, .name, .terminal, .mounts:
       return GrammarSeeds.of(self)
     case .plan: return PlanSeeds.all()
+    case .frame: return FrameSeeds.all()
     // scripts/fuzz.sh lets mksquashfs make them.
     case .squashfs: return []
     case .json: return ImageSeeds.documents
