@@ -116,6 +116,45 @@ import Testing
     try site.check("seed \(seed)", restoring: true)
   }
 
+  @Test func `optimize stores versions whole if their bases take more, and frees these`() throws {
+    var random = SplitMix64(12)
+    let site = try site(&random)
+    try site.snapshot()
+    let whole = try site.packBytes()
+    // A fifth of each file changes in each round, so the deltas together take nearly as much as a version.
+    func rebuild() throws {
+      for name in DeltaTests.names {
+        var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(site.tree())/\(name)")))
+        let count = bytes.count / 5
+        let at = Int.random(in: 0..<bytes.count - count, using: &random)
+        bytes.replaceSubrange(at..<at + count, with: random.bytes(count).map { $0 & 0x3f })
+        try write(bytes, name, site)
+      }
+      try site.snapshot()
+    }
+    for _ in 0..<4 { try rebuild() }
+    _ = try site.open().forget(["img"], policy(last: 2))
+    _ = try site.open().collect()
+    let forgotten = try site.packBytes()
+    #expect(try site.open().store().depthsOfFrames().max() == 4)
+    #expect(forgotten > whole * 3 / 2, "\(forgotten), \(whole)")
+    let outcome = try site.open().collect(request(.all(level: 3)))
+    #expect(outcome.leftBytes == 0)
+    let rest = try site.packBytes()
+    #expect(rest < whole * 13 / 10, "\(rest), \(whole)")
+    try site.check("optimized", restoring: true)
+    // Nothing is left to do.
+    #expect(try site.open().collect(request(.all(level: 3))).rewrittenPacks == 0)
+    #expect(try site.open().collect().freedBytes == 0)
+    // A history that is needed as a whole keeps its deltas.
+    for _ in 0..<3 { try rebuild() }
+    let deltas = try site.packBytes()
+    _ = try site.open().collect(request(.all(level: 5)))
+    #expect(try site.packBytes() <= deltas)
+    #expect(try !site.open().store().depthsOfFrames().isEmpty)
+    try site.check("optimized again", restoring: true)
+  }
+
   @Test func `damage of a base is reported for every file that rests on it`() throws {
     let (site, packs, first) = try twoStates(7)
 

@@ -152,6 +152,10 @@ final class GarbageCollection {
   let start = monotonicSeconds()
   var needed = Reachability(objectCount: 0)
   private var duplicated = PrefixSet()
+  /// The frames whose objects get frames without a base.
+  private var releasedBases: Set<FrameAddress> = []
+  /// The bytes of packs that may still be rewritten.
+  private var budget: UInt64
   var outcome = CollectionOutcome()
 
   var layout: Layout { store.layout }
@@ -164,32 +168,51 @@ final class GarbageCollection {
     self.request = request
     self.progress = progress
     self.report = report
+    budget = request.maxBytes ?? .max
   }
 
   func run() throws {
     defer { outcome.seconds = monotonicSeconds() - start }
     outcome.temporaryBytes = try mapSystemError(
       "the directory tmp/", try TemporaryFile.sweep(layout))
+    // The bases that frames have given up are unneeded in a second marking only.
+    if try pass(releasesBases: true) { _ = try pass(releasesBases: false) }
+  }
+
+  /// Marks, deletes and rewrites once.
+  /// - Parameter releasesBases: whether `optimize` may store deltas whole.
+  /// - Returns: whether it did, and everything went well, so that another pass can delete more.
+  private func pass(releasesBases: Bool) throws -> Bool {
     try store.index.refresh()
     progress.begin("marking")
     needed = Reachability(objectCount: try store.totals().objects)
     try needed.addAll(of: store, progress: progress)
-    let plan = try self.plan()
+    outcome.leftBytes = 0
+    let plan = try self.plan(releasesBases: releasesBases)
     let hasLeftovers = try !doomedFiles().isEmpty
     if !plan.dead.isEmpty || hasLeftovers, try !remove(plan.dead.map(\.name)) {
-      return addLeftBytes(plan.rewritten)
+      addLeftBytes(plan.rewritten)
+      return false
     }
     try rewrite(plan)
+    return !releasedBases.isEmpty && outcome.damaged.isEmpty && !outcome.lackedSpace
+      && outcome.waitsFor.isEmpty
   }
 
   /// Plans the deletions and rewrites. The plan may be wrong, because rule 5 decides.
-  private func plan() throws -> CollectionPlan {
+  private func plan(releasesBases: Bool) throws -> CollectionPlan {
     let needed = needed
     let survey = try PackUsage(store.index) { needed.contains($0, $1) ? 1 : PackUsage.unused }
     duplicated = survey.duplicated
+    releasedBases = []
+    if releasesBases, case .all = request.rewriting {
+      var release = BaseRelease(store, needed, survey)
+      releasedBases = try release.frames()
+    }
+    let rewritten = Set(releasedBases.map(\.pack))
     return CollectionPlan(
       survey, survey.packs.indices, request.rewriting, isNeeded: { _ in true },
-      level: { (try? store.packs.level(of: $0)) ?? .max })
+      level: { rewritten.contains($0) ? 0 : (try? store.packs.level(of: $0)) ?? .max })
   }
 
   private func addLeftBytes(_ candidates: some Sequence<CollectionPlan.Candidate>) {
@@ -200,7 +223,6 @@ final class GarbageCollection {
 
   private func rewrite(_ plan: CollectionPlan) throws {
     var rest = plan.rewritten[...]
-    var budget = request.maxBytes ?? .max
     let order = try walkOrder(if: !rest.isEmpty)
     while !rest.isEmpty {
       if let limit = request.maxSeconds, monotonicSeconds() - start >= limit { break }
@@ -219,12 +241,13 @@ final class GarbageCollection {
     _ batch: [CollectionPlan.Candidate], _ order: PrefixMap?
   ) throws -> [Digest]? {
     var packs = Set(batch.map(\.name))
-    let (needed, duplicated) = (needed, duplicated)
+    let (needed, duplicated, released) = (needed, duplicated, releasedBases)
     let encoding: PackRewriter.Encoding =
       if case .all(let level) = request.rewriting { .all(level: level) } else { .sparing }
     let rewriter = PackRewriter(
       store: store, encoding: encoding, order: order, isNeeded: { needed.contains($0, $1) },
-      hasCopies: { duplicated.contains(prefixKey($0, $1)) }, progress: progress)
+      hasCopies: { duplicated.contains(prefixKey($0, $1)) }, progress: progress,
+      releasesBase: { released.contains($0) && !needed.isOnlyBase($1) })
     progress.begin("rewriting", totalBytes: 0)
     // Leave free space for snapshots that are taken concurrently.
     let free = try mapSystemError(layout.name, try layout.fileSystem.freeBytes(layout.packs.raw))

@@ -4,8 +4,8 @@
 //    into a new pack. (A recipe has the id of its blob, so its frame's checksum verifies it.)
 // 2. A new frame is decoded again and compared before it is written, as in any session.
 // 3. New packs are durable and in the index when `rewrite` returns. The old ones are unchanged.
-// 4. The objects of a frame with a base go into a frame with the same base. No object moves to a deeper frame
-//    (FrameBase.swift, invariant 2).
+// 4. The objects of a frame with a base go into a frame with the same base, or into one without. No object
+//    moves to a deeper frame (FrameBase.swift, invariant 2).
 // 5. Ids do not change; only the order and the compression of objects do.
 
 import Codec
@@ -36,6 +36,8 @@ struct PackRewriter: Sendable {
   /// Returns true if the object may have several copies, so that the index must decide which one is read.
   let hasCopies: @Sendable (ObjectKind, Digest) -> Bool
   let progress: Progress
+  /// Returns true for an object of a frame with a base that shall be stored without one.
+  var releasesBase: @Sendable (FrameAddress, Digest) -> Bool = { _, _ in false }
 
   /// An object to copy, with its location.
   private struct Item: Sendable {
@@ -164,7 +166,8 @@ struct PackRewriter: Sendable {
             items.append(
               Item(
                 kind: kind, id: id, frame: sources.count, start: start, length: length,
-                order: order?[prefixKey(kind, id)] ?? .max, hasBase: frame.depth > 0))
+                order: order?[prefixKey(kind, id)] ?? .max,
+                hasBase: frame.depth > 0 && !releasesBase(source.address, id)))
           }
           start += length
         }

@@ -21,6 +21,8 @@ struct Reachability {
   private var recipes = Digest128Set()
   /// The keys that these blobs would have as chunks, which need not exist.
   private var blobsWithRecipes = PrefixSet()
+  /// The chunks that no snapshot reaches, and a base needs.
+  private var onlyBases = PrefixSet()
   private(set) var snapshots: Set<SnapshotName> = []
 
   /// Creates an empty set.
@@ -32,6 +34,9 @@ struct Reachability {
   func contains(_ kind: ObjectKind, _ id: Digest) -> Bool {
     objects.contains(prefixKey(kind, id))
   }
+
+  /// Returns true if no snapshot reached a chunk when the bases were marked, and one of them needs it.
+  func isOnlyBase(_ chunk: Digest) -> Bool { onlyBases.contains(prefixKey(.chunk, chunk)) }
 
   /// Adds all snapshots of the store that were not added before.
   /// - Throws: `damaged` if a ref is lost or unreadable, or a directory is unreadable.
@@ -97,6 +102,7 @@ struct Reachability {
           continue
         }
         for chunk in base.chunks where objects.insert(prefixKey(.chunk, chunk.id)) {
+          onlyBases.insert(prefixKey(.chunk, chunk.id))
           isGrowing = true
         }
       }
