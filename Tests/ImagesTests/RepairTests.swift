@@ -250,9 +250,31 @@ import Testing
     #expect(try base.intact() == [1, 2, 3])
     #expect(
       try shell("head -n 2 \"$1/store/format\"", base.directory.path).output
-        // The first two lines of the enlarged file are not damaged.
-        == "imgstore store\nversion \(damage.contains("1G") ? 2 : 3)\n")
+        == "imgstore store\nversion 2\n")
     #expect(try repair(base, live: false).actions.isEmpty)
+  }
+
+  @Test(arguments: [(false, false, 2), (true, false, 3), (false, true, 3)])
+  func `a rewritten format file has the version that the packs show`(
+    _ hasDelta: Bool, _ isDamaged: Bool, _ version: Int
+  ) throws {
+    let directory = try TemporaryDirectory()
+    let workspace = try Workspace.test(directory)
+    let script = "seq 1 20000 >\"$1/f\"; seq 1 20 >\"$1/g\""
+    try shell(script, directory.path("root/img/rootimg"))
+    _ = try workspace.snapshot("img")
+    if hasDelta {
+      try shell("echo more >>\"$1/f\"", directory.path("root/img/rootimg"))
+      _ = try workspace.snapshot("img")
+      #expect(try workspace.store().depthsOfFrames() == [1])
+    }
+    let damage = "printf x | dd of=packs/$(ls packs) bs=1 seek=17 conv=notrunc status=none"
+    try shell("cd \"$1/store\"; rm format; \(isDamaged ? damage : ":")", directory.path)
+    let again = try Workspace(workspace.options) { _ in }
+    _ = try again.repair(RepairOptions())
+    #expect(
+      try String(contentsOfFile: directory.path("store/format"), encoding: .utf8)
+        == "imgstore store\nversion \(version)\n")
   }
 
   @Test func `a format file of an unknown version is not changed`() throws {

@@ -4,9 +4,11 @@
 //    and a version. An unknown version is never overwritten.
 // 2. The directories must be those of a store: packs/, refs/ and locks/, and no names that a store does not
 //    have.
-// 3. The version follows from the refs: a record of removed numbers, or a ref with its number, means
-//    version 2.
+// 3. The version follows from the packs and the refs: a frame with a base means version 3; a record of
+//    removed numbers, or a ref with its number, means version 2. If a pack is damaged, it may have had frames
+//    with bases: the newer version then keeps programs away that do not know them.
 
+import Codec
 import Platform
 
 extension StoreFormat {
@@ -32,7 +34,7 @@ extension StoreFormat {
         let refs = try? fileSystem.openDirectory(at: root.raw, Array("refs".utf8))
       else { return false }
       if !hasFile, try fileSystem.names(of: refs.raw).isEmpty { return false }
-      let version = try isOldest(fileSystem, refs) ? 1 : newestVersion
+      let version = try version(fileSystem, root, refs)
       let new = Array("format.new".utf8)
       let file = try fileSystem.openFile(
         at: root.raw, new, [.write, .create, .truncate, .noFollow, .nonBlocking])
@@ -42,6 +44,68 @@ extension StoreFormat {
       try fileSystem.rename(at: root.raw, new, to: root.raw, fileName, exclusively: true)
       try fileSystem.sync(root.raw)
       return true
+    }
+  }
+
+  /// Returns the version that packs and refs show.
+  private static func version(
+    _ fileSystem: any FileSystem, _ root: Descriptor, _ refs: Descriptor
+  ) throws(SystemError) -> Int {
+    let mayHaveBases = try mayHaveBases(fileSystem, root)
+    if mayHaveBases == true { return versionWithBases }
+    if try isOldest(fileSystem, refs) { return 1 }
+    return mayHaveBases == nil ? versionWithBases : createdVersion
+  }
+
+  /// Returns whether a pack has a frame with a base; nil if a pack is damaged and no other has one.
+  private static func mayHaveBases(
+    _ fileSystem: any FileSystem, _ root: Descriptor
+  ) throws(SystemError) -> Bool? {
+    var isDamaged = false
+    for name in ["packs", "doomed"] {
+      guard let directory = try? fileSystem.openDirectory(at: root.raw, Array(name.utf8)) else {
+        continue
+      }
+      for pack in try fileSystem.names(of: directory.raw) where Digest(hexDigits: pack) != nil {
+        guard
+          let file = try? fileSystem.openFile(
+            at: directory.raw, pack, [.read, .noFollow, .nonBlocking]),
+          try fileSystem.stat(file.raw).kind == .file,
+          let hasBases = try? hasBases(in: file, fileSystem)
+        else {
+          isDamaged = true
+          continue
+        }
+        if hasBases { return true }
+      }
+    }
+    return isDamaged ? nil : false
+  }
+
+  /// Returns whether a pack has a frame with a base, from the fixed parts of the frames' headers.
+  /// - Throws: `CodecError` if the pack is damaged; `SystemError`.
+  private static func hasBases(
+    in pack: Descriptor, _ fileSystem: any FileSystem
+  ) throws -> Bool {
+    func read(_ count: Int, at offset: UInt64) throws -> [UInt8] {
+      var bytes = [UInt8](repeating: 0, count: count)
+      let n = try bytes.withUnsafeMutableBytes {
+        try fileSystem.readFully(pack.raw, at: offset, into: $0)
+      }
+      return Array(bytes[..<n])
+    }
+    guard PackFormat.level(of: try read(PackFormat.headerBytes, at: 0)) != nil else {
+      throw CodecError.corrupt("it is not a pack")
+    }
+    var offset = UInt64(PackFormat.headerBytes)
+    while true {
+      let front = try read(FrameHeader.byteCount, at: offset)
+      if front.isEmpty { return false }
+      let lengths = try front.withUnsafeBytes { try FrameHeader.parseLengths($0) }
+      if lengths.hasBase { return true }
+      offset +=
+        UInt64(FrameHeader.byteCount) + UInt64(lengths.directoryBytes)
+        + UInt64(lengths.storedBytes)
     }
   }
 
