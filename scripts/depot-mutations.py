@@ -156,6 +156,37 @@ MUTATIONS = {
         "Collect/DepotReachability.swift",
         "      for copy in recipes[blob] ?? [] { try markParts(of: copy.bytes, blob, resolver) }",
         "      for copy in (recipes[blob] ?? []).prefix(1) { try markParts(of: copy.bytes, blob, resolver) }"),
+    "bases-not-needed": (
+        "Collect/DepotCollector.swift",
+        "        try reachable.addBases()\n        return reachable",
+        "        return reachable"),
+    "base-not-required": (
+        "Read/PresentCopies.swift",
+        "    if frame.depth == 0 { return nil }\n    if let known",
+        "    if frame.depth <= FrameBase.maxDepth { return nil }\n    if let known"),
+    "any-depth-stays": (
+        "Collect/PackRewriter.swift",
+        "        if let other = try usable.copy(of: key), other.depth <= best.depth { return }",
+        "        if try usable.copy(of: key) != nil { return }"),
+    "collector-not-registered": (
+        "Collect/DepotCollector.swift",
+        "    depot.index.hasBasedFrame(in: packs) ? try depot.writers.register() : nil",
+        "    depot.index.hasBasedFrame(in: packs) ? depot.options.makeID() : nil",
+        "    guard let id, try !depot.writers.isRegistered(id) else { return }",
+        "    guard id == nil, try !depot.writers.isRegistered(depot.options.makeID()) else { return }"),
+    "no-check-after-copies": (
+        "Collect/DepotCollector.swift",
+        "        try requireRegistered(id)\n",
+        ""),
+    "bases-not-recorded": (
+        "Read/PresentCopies.swift",
+        "    guard frame.depth > 0, visited.insert(frame).inserted else { return }",
+        "    guard frame.depth > FrameBase.maxDepth, visited.insert(frame).inserted else { return }"),
+    "base-anywhere": (
+        "Write/SessionPacks.swift",
+        "      let new = PresentCopies(depot, listing) { [weak self] in self?.isUsable($0.pack) ?? false }",
+        "      let new = PresentCopies(depot, listing) { [weak self] in "
+        "$0.depth == 0 || self?.isUsable($0.pack) ?? false }"),
 }
 
 

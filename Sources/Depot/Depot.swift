@@ -1,32 +1,42 @@
-// An open depot: the content of stores in a bucket, for several writers and collectors at once, without locks and
-// without clocks (docs/decisions/0074-depot.md).
+// An open depot: the content of stores in a bucket, for several writers and collectors at once, without locks
+// and without clocks (docs/decisions/0074-depot.md).
 //
-// Invariants of the protocol. The object store is linearizable for single keys. A listing has every key that existed
-// during the whole listing, and no key that never existed in that time. In brackets: the edits of
+// Invariants of the protocol. The object store is linearizable for single keys. A listing has every key that
+// existed during the whole listing, and no key that never existed in that time. In brackets: the edits of
 // scripts/depot-mutations.py that break the invariant, which DepotModelTests finds.
 //
-// 1. The name of a pack is new with every upload, so a deleted pack never comes back. [same-name-for-same-pack]
-// 2. A mark in `doomed/` is final: the pack will be deleted, and nothing counts on it any more. Its needed objects are
-//    copied first. [writers-ignore-marks, rely-on-marked-packs]
-// 3. A writer registers in `writers/`, then lists `doomed/`, then lists `packs/`, in this order. It counts only on packs
-//    that were listed and not marked, until its registration is gone. [list-before-registering, packs-before-marks]
-// 4. A writer creates a ref after everything that the ref needs is in such packs or in its own. It reports success only
-//    if its registration still existed after that. [any-base, no-check-after-ref]
-// 5. A collector puts marks, then lists `writers/`, waits until all of them are gone, then reads all refs, then lists
-//    `doomed/`, then `packs/`. It deletes a pack that was marked before it listed `writers/`, after every needed object of
-//    the pack is in one that the last listing had and that was not marked, or in one that the collector uploaded after it.
-//    [no-wait-for-writers, no-second-look-at-refs, delete-all-marked, only-best-recipe-needed]
+// 1. The name of a pack is new with every upload, so a deleted pack never comes back.
+//    [same-name-for-same-pack]
+// 2. A mark in `doomed/` is final: the pack will be deleted, and nothing counts on it any more. Its needed
+//    objects are copied first. [writers-ignore-marks, rely-on-marked-packs]
+// 3. A writer registers in `writers/`, then lists `doomed/`, then lists `packs/`, in this order. It counts
+//    only on packs that were listed and not marked, until its registration is gone. [list-before-registering,
+//    packs-before-marks]
+// 4. A writer creates a ref after everything that the ref needs is in such packs or in its own. It reports
+//    success only if its registration still existed after that. [any-base, no-check-after-ref]
+// 5. A collector puts marks, then lists `writers/`, waits until all of them are gone, then reads all refs,
+//    then lists `doomed/`, then `packs/`. It deletes a pack that was marked before it listed `writers/`,
+//    after every needed object of the pack is in one that the last listing had and that was not marked, or in
+//    one that the collector uploaded after it. [no-wait-for-writers, no-second-look-at-refs,
+//    delete-all-marked, only-best-recipe-needed]
 // 6. A mark is deleted after its pack. [marks-deleted-first]
-// 7. Only a registration that is gone lets a collector pass. Its own host removes it when the process is dead, or an
-//    administrator does (`evict`): then 4 makes the writer fail, and it takes its ref back, unless another writer has
-//    verified and adopted the snapshot. [adopt-without-looking, take-back-adopted]
+// 7. Only a registration that is gone lets a collector pass. Its own host removes it when the process is
+//    dead, or an administrator does (`evict`): then 4 makes the writer fail, and it takes its ref back,
+//    unless another writer has verified and adopted the snapshot. [adopt-without-looking, take-back-adopted]
+// 8. An object in a frame with a base is in a pack only if each chunk of the base is in one that counts as
+//    well, in a frame of less depth. Who relies on the object relies on these chunks, and what needs the
+//    object needs them. A collector copies the copy of least depth of an object unless one that is not deeper
+//    stays, and it is registered as a writer while it copies frames with bases. [bases-not-needed,
+//    base-not-required, deeper-copy-stays, collector-not-registered]
 //
-// Why no reported snapshot loses an object: let a writer count on a pack P for a ref R. A mark on P that existed when
-// the writer listed `doomed/` was seen, or P was gone before it listed `packs/` (3, 6). So every mark on P is later
-// than the registration. Each collector that deletes P waited for the writer (5), so it read R and copied what R
-// needs, or relied on another pack Q. If a collector deletes Q, it listed `doomed/` after it marked Q, so it saw the
-// mark on P and did not rely on P in turn. So of all packs that had an object, the one whose collector listed last
-// could rely on none that is deleted.
+// Why no reported snapshot loses an object: let a writer count on a pack P for a ref R. A mark on P that
+// existed when the writer listed `doomed/` was seen, or P was gone before it listed `packs/` (3, 6). So every
+// mark on P is later than the registration. Each collector that deletes P waited for the writer (5), so it
+// read R and copied what R needs, or relied on another pack Q. If a collector deletes Q, it listed `doomed/`
+// after it marked Q, so it saw the mark on P and did not rely on P in turn. So of all packs that had an
+// object, the one whose collector listed last could rely on none that is deleted. The depths of these copies
+// never grow (8), so a frame with a base always finds copies of less depth
+// (docs/decisions/0091-deltas-in-depots.md).
 
 import Codec
 import ObjectStorage
@@ -44,7 +54,10 @@ public final class Depot: Sendable {
   let refCache: RefCache
   let completeness: CompletenessRecords
   let decoder = FrameDecoder()
+  /// The frames with a base that were decoded last, and the frames that their bases came from.
+  let frames = DecodedFrames()
   private let current = Monitor<PackListing?>(nil)
+  private let hasVersionWithBases = Monitor(false)
 
   /// The depot's URL for messages.
   public var name: String { storage.name }
@@ -85,6 +98,14 @@ public final class Depot: Sendable {
       options.fileSystem, path: cachePath.map { $0 + Array("/complete".utf8) })
   }
 
+  /// Raises the version of the depot before the first frame with a base, so that older programs refuse it.
+  /// - Throws: `StorageError`.
+  func requireVersionWithBases() throws {
+    if hasVersionWithBases.withLock({ $0 }) { return }
+    try DepotFormat.raise(storage, id: id)
+    hasVersionWithBases.withLock { $0 = true }
+  }
+
   // MARK: The packs
 
   /// Returns the latest listing of packs of this program, with all of its packs indexed.
@@ -103,8 +124,8 @@ public final class Depot: Sendable {
     return listing
   }
 
-  /// Lists the packs again, because `listing` lacks something. Two collectors may move an object between the pages of
-  /// one listing, so callers go on until the packs stay the same.
+  /// Lists the packs again, because `listing` lacks something. Two collectors may move an object between the
+  /// pages of one listing, so callers go on until the packs stay the same.
   /// - Returns: nil if the packs are the same.
   func changedListing(since listing: PackListing) throws -> PackListing? {
     let new = try refreshListing()
@@ -221,13 +242,17 @@ package struct PackListing: Sendable {
   /// Returns true if new snapshots may count on the pack.
   func isUsable(_ pack: DepotPack) -> Bool { packs[pack] != nil && !doomed.contains(pack) }
 
-  /// Returns the location that readers use: in a pack that exists, not doomed if possible, and the shortest, because
-  /// of two recipes of a blob the shorter one is read first.
-  func best(_ locations: [ObjectLocation]) -> ObjectLocation? { ordered(locations).first }
-
   /// Returns the locations in packs that exist, the best one first.
   func ordered(_ locations: [ObjectLocation]) -> [ObjectLocation] {
-    locations.filter { packs[$0.pack] != nil }.sorted { a, b in
+    inOrder(locations.filter { packs[$0.pack] != nil })
+  }
+
+  /// Returns the locations in the order in which readers try them: those in frames of less depth first
+  /// (`FrameBase`), then those in packs that stay, then the shortest, because of two recipes of a blob the
+  /// shorter one is read first.
+  func inOrder(_ locations: [ObjectLocation]) -> [ObjectLocation] {
+    locations.sorted { a, b in
+      if a.depth != b.depth { return a.depth < b.depth }
       let (aDoomed, bDoomed) = (doomed.contains(a.pack), doomed.contains(b.pack))
       if aDoomed != bDoomed { return bDoomed }
       if a.length != b.length { return a.length < b.length }

@@ -1,5 +1,5 @@
-// A load on a depot in any kind of bucket: writers, collectors and removals on threads of their own, each with an open
-// depot of its own, and a deep check at the end.
+// A load on a depot in any kind of bucket: writers, collectors and removals on threads of their own, each
+// with an open depot of its own, and a deep check at the end.
 
 import Codec
 import Depot
@@ -32,8 +32,8 @@ package struct DepotSoak: Sendable {
     var report = Report()
     /// The pushed snapshots that nobody removes, and those that may be removed.
     var live: [(image: ImageName, number: Int, snapshot: Int)] = []
-    /// The snapshots that somebody has begun to remove. A writer may report one of them a moment later: it found the
-    /// snapshot before the removal.
+    /// The snapshots that somebody has begun to remove. A writer may report one of them a moment later: it
+    /// found the snapshot before the removal.
     var removed: Set<String> = []
   }
 
@@ -85,7 +85,9 @@ package struct DepotSoak: Sendable {
     let session = try DepotSession(depot)
     defer { session.end() }
     let names = try session.missing(Array(snapshot.all))
-    for frame in universe.frames(names, inPairs: true, using: &generator) {
+    let missing = Set(try session.missing(universe.chunks))
+    let bases = universe.chunks.filter { !missing.contains($0) }
+    for frame in universe.frames(names, inPairs: true, bases: bases, using: &generator) {
       try session.append(frame)
     }
     let number = try session.commit(try TransferredSnapshot(snapshot.bytes), bases: [])

@@ -41,8 +41,20 @@ package final class Universe: Sendable {
   private let frames: [ObjectName: RawFrame]
   /// Frames of two objects.
   private let pairs: [Set<ObjectName>: RawFrame]
+  /// Frames of one or two chunks with a base of one or two others.
+  private let deltas: [Delta: RawFrame]
   private let otherFrames: [Digest: [RawFrame]]
   package let store: ObjectStore
+
+  private struct Delta: Hashable {
+    let chunks: Set<ObjectName>
+    let base: Set<ObjectName>
+  }
+
+  /// All chunks, in order.
+  package var chunks: [ObjectName] {
+    objects.keys.filter { $0.kind == .chunk }.sorted { $0.id < $1.id }
+  }
 
   /// Creates snapshots of two images.
   package init() throws {
@@ -86,11 +98,12 @@ package final class Universe: Sendable {
     self.objects = objects
     otherRecipes = others
     (frames, pairs) = try Universe.frames(objects)
+    deltas = try Universe.deltas(objects)
     otherFrames = try others.mapValues { other in
-      try other.chunks.map { try Universe.frame([($0, objects[$0] ?? [])]) }
+      try other.chunks.map { try Universe.plain([($0, objects[$0] ?? [])]) }
     }.merging(
       others.map { blob, other in
-        (blob, [try Universe.frame([(ObjectName(kind: .recipe, id: blob), other.recipe)])])
+        (blob, [try Universe.plain([(ObjectName(kind: .recipe, id: blob), other.recipe)])])
       }, uniquingKeysWith: +)
     store = try Universe.store(objects)
   }
@@ -143,7 +156,8 @@ package final class Universe: Sendable {
 
   // MARK: Frames
 
-  static func frame(_ objects: [(ObjectName, [UInt8])]) throws -> RawFrame {
+  /// Returns a frame without a base. The bytes need not have the ids.
+  package static func plain(_ objects: [(ObjectName, [UInt8])]) throws -> RawFrame {
     let repacker = FrameRepacker()
     var result: [RawFrame] = []
     for (name, bytes) in objects {
@@ -163,9 +177,9 @@ package final class Universe: Sendable {
     var pairs: [Set<ObjectName>: RawFrame] = [:]
     let names = objects.keys.sorted { ($0.kind.rawValue, $0.id) < ($1.kind.rawValue, $1.id) }
     for (index, name) in names.enumerated() {
-      frames[name] = try frame([(name, objects[name] ?? [])])
+      frames[name] = try plain([(name, objects[name] ?? [])])
       for other in names[(index + 1)...] {
-        pairs[[name, other]] = try frame([
+        pairs[[name, other]] = try plain([
           (name, objects[name] ?? []), (other, objects[other] ?? []),
         ])
       }
@@ -173,13 +187,56 @@ package final class Universe: Sendable {
     return (frames, pairs)
   }
 
+  private static func deltas(_ objects: [ObjectName: [UInt8]]) throws -> [Delta: RawFrame] {
+    let names = objects.keys.filter { $0.kind == .chunk }.sorted { $0.id < $1.id }
+    var sets = names.map { [$0] }
+    for (index, name) in names.enumerated() {
+      sets += names[(index + 1)...].map { [name, $0] }
+    }
+    var deltas: [Delta: RawFrame] = [:]
+    for chunks in sets {
+      for base in sets where chunks.count + base.count < 4 && !base.contains(where: chunks.contains)
+      {
+        deltas[Delta(chunks: Set(chunks), base: Set(base))] = try delta(chunks, base, 1, objects)
+      }
+    }
+    return deltas
+  }
+
+  /// Returns a frame of chunks that is based on others.
+  package static func delta(
+    _ chunks: [ObjectName], _ base: [ObjectName], _ depth: UInt8, _ objects: [ObjectName: [UInt8]]
+  ) throws -> RawFrame {
+    let prefix = base.flatMap { objects[$0] ?? [] }
+    let base = FrameBase(
+      depth: depth,
+      chunks: base.map { FrameBase.Chunk(id: $0.id, length: objects[$0]?.count ?? 0) })
+    return try prefix.withUnsafeBytes {
+      try FrameRepacker.frame(
+        of: chunks.map { ($0.id, objects[$0] ?? []) }, base: base, prefix: $0)
+    }
+  }
+
   /// Returns frames with these objects, one or two in each.
+  /// - Parameter bases: the chunks that some of the frames are based on.
   package func frames(
-    _ names: [ObjectName], inPairs: Bool, using generator: inout SeededGenerator
+    _ names: [ObjectName], inPairs: Bool, bases: [ObjectName] = [],
+    using generator: inout SeededGenerator
   ) -> [RawFrame] {
     var rest = names.shuffled(using: &generator)
     var result: [RawFrame] = []
     while let name = rest.popLast() {
+      if name.kind == .chunk, !bases.isEmpty, Int.random(in: 0..<4, using: &generator) > 0 {
+        var chunks: Set = [name]
+        if inPairs, let other = rest.last, other.kind == .chunk { chunks.insert(other) }
+        let count = Int.random(in: 1...2, using: &generator)
+        let base = Set(bases.shuffled(using: &generator).prefix(count)).subtracting(chunks)
+        if let frame = deltas[Delta(chunks: chunks, base: base)] {
+          if chunks.count == 2 { rest.removeLast() }
+          result.append(frame)
+          continue
+        }
+      }
       if inPairs, let other = rest.last, let frame = pairs[[name, other]] {
         rest.removeLast()
         result.append(frame)

@@ -1,10 +1,13 @@
 // One history of a depot: writers, collectors, removals, crashes and evictions, interleaved at every request.
 //
 // What must hold, at the end and for readers meanwhile:
-// 1. A snapshot that was reported as pushed, and that nobody has removed, has its ref, and every object can be read.
+// 1. A snapshot that was reported as pushed, and that nobody has removed, has its ref, and every object can
+//    be read.
 // 2. A number of an image is reported for one snapshot only.
-// 3. In one history of eight: after evictions of all writers, and collections without others, no pack has an object that no snapshot needs, and
-//    no marks, registrations or intents are left.
+// 3. In one history of eight: after evictions of all writers, and collections without others, no pack has an
+//    object that no snapshot needs, and no marks, registrations or intents are left.
+//
+// Many frames have bases. What a snapshot needs includes the bases of frames with needed objects.
 
 import Codec
 import Depot
@@ -34,6 +37,8 @@ final class Ledger: @unchecked Sendable {
   var commits = 0
   var deletedPacks = 0
   var copiedBytes: UInt64 = 0
+  /// The frames with a base that were left after the last collections.
+  var keptDeltas = 0
 
   static func key(_ image: ImageName, _ number: Int) -> String { "\(image)@\(number)" }
   var live: [Report] { reported.filter { !forgotten.contains(Ledger.key($0.image, $0.number)) } }
@@ -223,7 +228,7 @@ struct DepotModel {
       let asks = Int.random(in: 0..<4, using: &generator) > 0
       frames += universe.frames(
         asks ? try session.missing(names) : names, inPairs: Bool.random(using: &generator),
-        using: &generator)
+        bases: try presentChunks(session, &generator), using: &generator)
       for frame in frames.shuffled(using: &generator) { try session.append(frame) }
       let number = try session.commit(
         TransferredSnapshot(snapshot.bytes), bases: Array(bases))
@@ -237,6 +242,15 @@ struct DepotModel {
       }
       ledger.reported.append(.init(image: snapshot.image, number: number, snapshot: index))
     }
+  }
+
+  /// Returns chunks that the session may count on, for the bases of frames.
+  private func presentChunks(
+    _ session: DepotSession, _ generator: inout SeededGenerator
+  ) throws -> [ObjectName] {
+    guard Int.random(in: 0..<3, using: &generator) > 0 else { return [] }
+    let missing = Set(try session.missing(universe.chunks))
+    return universe.chunks.filter { !missing.contains($0) }
   }
 
   private func collect(
@@ -274,7 +288,8 @@ struct DepotModel {
     }
   }
 
-  /// A tag that was reported protects the snapshot from removals that begin later, and was not overtaken by one.
+  /// A tag that was reported protects the snapshot from removals that begin later, and was not overtaken by
+  /// one.
   private func checkTagged(_ depot: Depot, _ report: Ledger.Report, _ tag: String) throws {
     if try depot.refs.isRemoved(report.image, report.number) {
       ledger(fail: "\(report.image)@\(report.number) was removed in spite of its tag")
@@ -362,10 +377,12 @@ struct DepotModel {
     options.wait = { _ in false }
     for _ in 0..<2 { _ = try depot.collect(options) }
     try check(bucket, ledger)
-    try requireMinimal(depot, bucket)
+    try requireMinimal(depot, bucket, ledger)
   }
 
-  private func requireMinimal(_ depot: Depot, _ bucket: MemoryObjectStorage) throws {
+  private func requireMinimal(
+    _ depot: Depot, _ bucket: MemoryObjectStorage, _ ledger: Ledger
+  ) throws {
     var needed: Set<ObjectName> = []
     _ = try depot.refs.readAll { _, _, ref in
       guard let snapshot = universe.snapshots.first(where: { $0.id == ref.id }) else { return }
@@ -376,13 +393,25 @@ struct DepotModel {
     }
     let fetcher = DirectoryFetcher(storage: bucket, requestCount: 1)
     let listing = try PackListing(bucket)
+    var headers: [FrameHeader] = []
     for (pack, size) in listing.packs {
-      try fetcher.readPack(pack, sizeBytes: size)?.forEachFrame { frame in
-        for object in frame.header.objects
-        where !needed.contains(ObjectName(kind: object.kind, id: object.id)) {
-          throw fail("\(object.kind.noun) \(object.id.shortHex) is not needed and stays")
+      try fetcher.readPack(pack, sizeBytes: size)?.forEachFrame { headers.append($0.header) }
+    }
+    func names(_ header: FrameHeader) -> [ObjectName] {
+      header.objects.map { ObjectName(kind: $0.kind, id: $0.id) }
+    }
+    var count = -1
+    while count != needed.count {
+      count = needed.count
+      for header in headers where names(header).contains(where: needed.contains) {
+        for chunk in header.base?.chunks ?? [] {
+          needed.insert(ObjectName(kind: .chunk, id: chunk.id))
         }
       }
+    }
+    ledger.keptDeltas += headers.count { $0.base != nil }
+    for name in headers.flatMap(names) where !needed.contains(name) {
+      throw fail("\(name.kind.noun) \(name.id.shortHex) is not needed and stays")
     }
     // An intent of a removal that died before its decision stays until the removal is repeated.
     for directory in ["doomed/", "writers/"] {

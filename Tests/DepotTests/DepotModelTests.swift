@@ -22,7 +22,8 @@ import Testing
     }
     let first = UInt64.random(in: 0...UInt64.max / 2)
     let failure = Monitor<ModelFailure?>(nil)
-    let totals = Monitor((histories: 0, steps: 0, commits: 0, errors: 0, deleted: 0, copied: 0))
+    let totals = Monitor(
+      (histories: 0, steps: 0, commits: 0, errors: 0, deleted: 0, copied: 0, deltas: 0))
     let indices = SharedIndices(0..<DepotModelTests.historyCount)
     try runThreads(processorCount) { _ in
       let threads = try ActorThreads(DepotModelTests.maxActors)
@@ -37,6 +38,7 @@ import Testing
             totals.errors += ledger.errors
             totals.deleted += ledger.deletedPacks
             totals.copied += Int(ledger.copiedBytes)
+            totals.deltas += ledger.keptDeltas
           }
         } catch let error as ModelFailure {
           failure.withLock { $0 = $0 ?? error }
@@ -57,5 +59,6 @@ import Testing
     #expect(result.commits > result.histories / 2)
     #expect(result.deleted > result.histories / 20)
     #expect(result.copied > 0)
+    #expect(result.deltas > result.histories / 100)
   }
 }

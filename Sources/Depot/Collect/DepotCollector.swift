@@ -1,11 +1,14 @@
-// Deletes the packs that no snapshot needs, and rewrites those of which little is needed (invariants 2, 5, 6 and 7 of
-// `Depot`).
+// Deletes the packs that no snapshot needs, and rewrites those of which little is needed (invariants 2, 5, 6
+// and 7 of `Depot`).
 //
 //     choose packs → mark them → wait for the writers that are registered now → read all refs → list packs
 //     → copy what is needed of marked packs and is nowhere else → delete the packs → delete the marks
 //
-// 1. Several collectors may run at once, also on the same packs. A mark is final, so a collector also completes what
-//    others have begun.
+// A collector that copies frames with bases counts on packs, as a writer does: it registers before it reads
+// the refs, and deletes nothing if its registration is gone afterwards (invariant 8 of `Depot`).
+//
+// 1. Several collectors may run at once, also on the same packs. A mark is final, so a collector also
+//    completes what others have begun.
 // 2. A collector that dies leaves marks or duplicate objects, which the next one deletes.
 // 3. The choice of packs is not safety relevant: it only decides what is copied.
 
@@ -16,7 +19,8 @@ import Store
 
 extension Depot {
   /// Deletes what no snapshot needs.
-  /// - Throws: `objectMissing` or `remoteDamaged` if a snapshot is incomplete: then nothing is deleted; `StorageError`.
+  /// - Throws: `objectMissing` or `remoteDamaged` if a snapshot is incomplete: then nothing is deleted;
+  ///   `StorageError`.
   public func collect(_ options: CollectionOptions = CollectionOptions()) throws -> CollectionReport
   {
     var collector = DepotCollector(self, options)
@@ -61,8 +65,8 @@ struct DepotCollector {
 
   /// Returns the packs that are marked already and the ones to mark.
   private mutating func choosePacks() throws -> Set<DepotPack> {
-    // Packs before writers before refs: so a pack of a writer that is not registered any more is needed if its ref
-    // exists, and the packs of running writers are not marked in vain.
+    // Packs before writers before refs: so a pack of a writer that is not registered any more is needed if
+    // its ref exists, and the packs of running writers are not marked in vain.
     let listing = try depot.refreshListing()
     let writers = try depot.writers.ids()
     if !options.isDryRun { report.removedWriters = try depot.writers.removeDead(among: writers) }
@@ -71,11 +75,15 @@ struct DepotCollector {
     var uses: [DepotPack: Use] = [:]
     try depot.withCache {
       uses = [:]
-      try depot.index.forEachObject(in: usable) { key, position in
-        uses[position.pack, default: Use()].rawBytes += UInt64(position.length)
-        let isRecipe = key.kind == UInt32(ObjectKind.recipe.rawValue)
-        if isRecipe ? reachable.contains(key) : reachable.claim(key) {
-          uses[position.pack, default: Use()].neededBytes += UInt64(position.length)
+      // The copy of least depth is the needed one: the rewriter copies it otherwise.
+      for depth in reachable.depths.sorted() {
+        try depot.index.forEachObject(in: usable) { key, position in
+          guard position.depth == depth else { return }
+          uses[position.pack, default: Use()].rawBytes += UInt64(position.length)
+          let isRecipe = key.kind == UInt32(ObjectKind.recipe.rawValue)
+          if isRecipe ? reachable.contains(key) : reachable.claim(key) {
+            uses[position.pack, default: Use()].neededBytes += UInt64(position.length)
+          }
         }
       }
     }
@@ -140,6 +148,7 @@ struct DepotCollector {
       do {
         var reachable = try DepotReachability(depot)
         try reachable.add(roots)
+        try reachable.addBases()
         return reachable
       } catch let error as DepotError where error.errorCode == .objectMissing {
         // Another collector may have moved the object since the packs were listed.
@@ -151,16 +160,21 @@ struct DepotCollector {
 
   /// Deletes packs whose marks existed before the writers were listed.
   ///
-  /// A mark that another collector has put later does not count here: writers that were not waited for may count on
-  /// its pack.
+  /// A mark that another collector has put later does not count here: writers that were not waited for may
+  /// count on its pack.
   private mutating func deleteMarked(_ packs: Set<DepotPack>) throws {
+    let id = try registration(for: packs)
+    defer { if let id { try? depot.writers.remove(id) } }
     for attempt in 0... {
       let reachable = try walkRefs()
       let listing = try depot.refreshListing()
       let marked = packs.filter { listing.packs[$0] != nil }
       do {
-        let rewriter = PackRewriter(depot: depot, listing: listing, marked: marked)
+        let rewriter = PackRewriter(
+          depot: depot, listing: listing, marked: marked, id: id ?? depot.options.makeID(),
+          keepsBases: id != nil)
         let result = try rewriter.copy(reachable)
+        try requireRegistered(id)
         report.copiedBytes += result.copiedBytes
         report.damaged += result.damaged.values.sorted()
         let packs = marked.sorted().filter { result.damaged[$0] == nil }
@@ -177,6 +191,19 @@ struct DepotCollector {
         if attempt >= DepotCollector.maxAttempts { throw DepotCollector.raced(depot) }
       }
     }
+  }
+
+  /// Registers this process as a writer if it may copy frames with bases.
+  private func registration(for packs: Set<DepotPack>) throws -> WriterID? {
+    depot.index.hasBasedFrame(in: packs) ? try depot.writers.register() : nil
+  }
+
+  private func requireRegistered(_ id: WriterID?) throws {
+    guard let id, try !depot.writers.isRegistered(id) else { return }
+    throw DepotError(
+      .remoteUnavailable, "the collection of \(depot.name)",
+      "was evicted: an administrator removed its registration",
+      hint: "Repeat the command. It has deleted nothing")
   }
 
   private static func raced(_ depot: Depot) -> DepotError {

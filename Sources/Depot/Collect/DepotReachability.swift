@@ -1,10 +1,15 @@
 // The objects that the snapshots of a depot need.
 //
-// 1. No needed object is omitted. Of a blob with several recipes, all copies and what they need count, because a later
-//    reader may choose any of them.
-// 2. If anything that a snapshot needs is missing or unreadable, nothing is known: the caller deletes nothing.
+// 1. No needed object is omitted. Of a blob with several recipes, all copies and what they need count,
+//    because a later reader may choose any of them.
+// 2. If anything that a snapshot needs is missing or unreadable, nothing is known: the caller deletes
+//    nothing.
 // 3. Trees are read from the store of this machine if it has them, and compared with their ids.
-// 4. Memory: 11-21 bytes an object, 21-43 bytes a directory and a blob with a recipe, and one batch of directories.
+// 4. A needed object in a frame with a base needs the whole base (`FrameBase`). The frames of all copies
+//    count, also in packs that will be deleted: other collectors copy from those. Each base is found in the
+//    directories of packs.
+// 5. Memory: 11-21 bytes an object, 21-43 bytes a directory and a blob with a recipe, and one batch of
+//    directories.
 
 import Codec
 import Platform
@@ -27,17 +32,23 @@ struct DepotReachability {
   private let depot: Depot
   private let reader: DepotReader
   private let listing: PackListing
+  private let present: PresentCopies
+  /// The depths of the frames in the listing.
+  private(set) var depths: Set<UInt8> = [0]
   private var visitedDirectories = VisitedSet()
   private var visitedBlobs = VisitedSet()
   private var directories: [Tree.IDs] = []
   private var blobs: [Digest] = []
   private static let batch = 1024
+  /// More passes over all frames with a base than any chain of bases needs.
+  private static let maxPasses = 100
 
   /// Creates an empty set. The walk looks for objects in the latest listing of the depot.
   init(_ depot: Depot) throws {
     self.depot = depot
     reader = DepotReader(depot)
     listing = try depot.listing()
+    present = PresentCopies(depot, listing)
   }
 
   func contains(_ key: LocationKey) -> Bool { needed.contains(key.short) }
@@ -56,6 +67,28 @@ struct DepotReachability {
         try expandDirectories()
       }
     }
+  }
+
+  /// Adds the bases of the frames with needed objects. Called once, after all snapshots were added.
+  /// - Throws: `remoteDamaged` if bases form chains that no program writes.
+  mutating func addBases() throws {
+    let packs = Set(listing.packs.keys)
+    for _ in 0..<DepotReachability.maxPasses {
+      var isGrowing = false
+      try depot.withCache {
+        try depot.index.forEachBasedFrame(in: packs) { frame, header in
+          depths.insert(frame.depth)
+          guard header.objects.contains(where: { contains(LocationKey($0.kind, $0.id)) }) else {
+            return
+          }
+          for chunk in header.base?.chunks ?? [] {
+            if needed.insert(LocationKey(.chunk, chunk.id).short) { isGrowing = true }
+          }
+        }
+      }
+      if !isGrowing { return }
+    }
+    throw DepotError.damaged("dirs/", of: depot.name, "lists bases that do not end")
   }
 
   private mutating func visit(_ entry: Entry) throws {
@@ -78,15 +111,18 @@ struct DepotReachability {
   }
 
   private func exists(_ kind: ObjectKind, _ id: Digest) throws -> Bool {
-    try depot.withCache {
-      try depot.index.locations(kind, id).contains { listing.packs[$0.pack] != nil }
-    }
+    try present.contains(ObjectName(kind: kind, id: id))
   }
 
   private func missing(_ kind: ObjectKind, _ id: Digest) -> DepotError {
-    DepotError(
-      .objectMissing, "\(kind.noun) \(id.shortHex)",
-      "is needed by a snapshot and is in no pack of \(depot.name)",
+    var reason = "is in no pack of \(depot.name)"
+    if let copy = try? present.candidates(LocationKey(kind, id)).first,
+      let base = try? present.missingBase(of: copy.frame)
+    {
+      reason = "is based on chunk \(base.hex), which is in no pack of \(depot.name)"
+    }
+    return DepotError(
+      .objectMissing, "\(kind.noun) \(id.shortHex)", "is needed by a snapshot and \(reason)",
       hint: "Verify the depot to see which snapshots are affected. Push these again, or remove them"
     )
   }
@@ -138,15 +174,7 @@ struct DepotReachability {
     }
     if withRecipe.isEmpty { return }
     let recipes = try reader.recipes(of: withRecipe)
-    let listing = listing
-    let depot = depot
-    let resolver = BlobResolver(
-      reader,
-      holds: { name in
-        try depot.withCache {
-          try depot.index.locations(name.kind, name.id).contains { listing.packs[$0.pack] != nil }
-        }
-      })
+    let resolver = BlobResolver(reader, holds: present.contains)
     let complete = try resolver.resolve(Array(withRecipe))
     for (blob, resolution) in zip(Array(withRecipe), complete) {
       guard resolution != nil else { throw missing(.recipe, blob) }

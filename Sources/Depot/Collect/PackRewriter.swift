@@ -1,9 +1,13 @@
 // Copies what snapshots need of marked packs into new packs.
 //
-// 1. An object is copied unless a pack that is not marked has it. Of recipes, each variant is copied, unless a pack that
-//    is not marked has an equal one.
-// 2. Every frame is decoded and its objects compared with their ids before they are copied. Objects keep their ids.
-// 3. The new packs and their directories are uploaded when `copy` returns.
+// 1. An object is copied unless a pack that is not marked has it, in a frame that is not deeper, with all
+//    that it is based on in such packs. So the least depth of an object never grows. Of recipes, each variant
+//    is copied, unless a pack that is not marked has an equal one.
+// 2. Every frame is decoded and its objects compared with their ids before they are copied. Objects keep
+//    their ids.
+// 3. A frame with a base keeps its base and its depth if the chunks of the base are present in packs that are
+//    not marked, or copied as well. Otherwise its objects go into frames without a base.
+// 4. The new packs and their directories are uploaded when `copy` returns.
 
 import Codec
 import Platform
@@ -14,6 +18,10 @@ struct PackRewriter {
   let depot: Depot
   let listing: PackListing
   let marked: Set<DepotPack>
+  /// The id in the names of new packs.
+  let id: WriterID
+  /// Whether the collector is registered as a writer, so that its frames may have bases.
+  let keepsBases: Bool
 
   struct Result {
     var copiedBytes: UInt64 = 0
@@ -21,31 +29,48 @@ struct PackRewriter {
     var damaged: [DepotPack: String] = [:]
   }
 
-  /// The needed objects of one frame, by their start.
-  private typealias Plan = [FrameLocation: Set<Int>]
+  /// The needed objects of frames, by their start.
+  private typealias Plan = [FrameLocation: [Int: LocationKey]]
 
   /// Copies the needed objects.
   /// - Throws: `VanishedPackError` if another collector has deleted a pack; `StorageError`.
   func copy(_ reachable: DepotReachability) throws -> Result {
-    let plan = try plan(reachable)
+    let listing = listing
+    let usable = PresentCopies(depot, listing) { listing.isUsable($0.pack) }
+    let (plan, copied) = try plan(reachable, usable)
     var result = Result()
     guard !plan.isEmpty else { return result }
     let recipes = try recipesToCopy(plan)
-    let output = try PackOutput(depot, writer: depot.options.makeID())
+    let output = try PackOutput(depot, writer: id)
     defer { output.close() }
     let repacker = FrameRepacker()
-    let fetcher = FrameFetcher(storage: depot.storage, requestCount: depot.options.requestCount)
+    let reader = FrameReader(depot, PresentCopies(depot, listing))
     var frames = Set(plan.keys)
     while !frames.isEmpty {
       do {
-        try fetcher.fetch(frames) { location, frame in
+        try reader.read(frames) { location, frame, decoded in
           frames.remove(location)
-          try copy(frame, at: location, plan[location] ?? [], recipes, repacker, output)
+          do throws(CodecError) { try FrameDecoder.verify(decoded) } catch {
+            throw DamagedFrameError(frame: location, reason: "\(error)")
+          }
+          let starts = Set((plan[location] ?? [:]).keys)
+          if let base = frame.header.base, try mayKeep(base, copied, usable) {
+            try copyDelta(frame, decoded, starts, reader, at: location, output)
+          } else {
+            try copy(frame, decoded, starts, recipes, repacker, output)
+          }
         }
       } catch let error as DamagedFrameError {
         frames.remove(error.frame)
-        result.damaged[error.frame.pack] =
-          "\(error.frame.pack.shortName) of \(depot.name) is damaged: \(error.reason)"
+        let reason = "\(error.frame.pack.shortName) of \(depot.name) is damaged: \(error.reason)"
+        result.damaged[error.frame.pack] = reason
+        // Another marked pack may have an intact copy.
+        for key in (plan[error.frame] ?? [:]).values {
+          for copy in try depot.withCache({ try depot.index.locations(key) })
+          where marked.contains(copy.pack) {
+            result.damaged[copy.pack] = reason
+          }
+        }
       }
     }
     try repacker.finish(output.append)
@@ -53,21 +78,48 @@ struct PackRewriter {
     return result
   }
 
-  private func plan(_ reachable: DepotReachability) throws -> Plan {
+  /// Returns the objects to copy, and the depth that each of them will have at most.
+  private func plan(
+    _ reachable: DepotReachability, _ usable: PresentCopies
+  ) throws -> (Plan, [LocationKey: UInt8]) {
+    let present = PresentCopies(depot, listing)
+    var plan: Plan = [:]
+    var copied: [LocationKey: UInt8] = [:]
+    var isAnyUnreadable = false
     try depot.withCache {
-      var plan: Plan = [:]
-      var claimed: Set<LocationKey> = []
+      (plan, copied) = ([:], [:])
       try depot.index.forEachObject(in: marked) { key, position in
         guard reachable.contains(key) else { return }
-        if key.kind != UInt32(ObjectKind.recipe.rawValue) {
-          guard !claimed.contains(key) else { return }
-          let copies = try depot.index.locations(key)
-          if copies.contains(where: { listing.isUsable($0.pack) }) { return }
-          claimed.insert(key)
+        if key.kind == UInt32(ObjectKind.recipe.rawValue) {
+          plan[position.frame, default: [:]][position.start] = key
+          return
         }
-        plan[position.frame, default: []].insert(position.start)
+        guard copied[key] == nil else { return }
+        guard let best = try present.copy(of: key) else {
+          isAnyUnreadable = true
+          return
+        }
+        if let other = try usable.copy(of: key), other.depth <= best.depth { return }
+        copied[key] = best.depth
+        plan[best.frame, default: [:]][best.start] = key
       }
-      return plan
+    }
+    // Nothing counts on a copy whose base is gone. But the base may have moved between the pages of the
+    // listing.
+    if isAnyUnreadable, try depot.changedListing(since: listing) != nil {
+      throw VanishedPackError(pack: .none)
+    }
+    return (plan, copied)
+  }
+
+  /// Returns true if a copied frame may keep its base.
+  private func mayKeep(
+    _ base: FrameBase, _ copied: [LocationKey: UInt8], _ usable: PresentCopies
+  ) throws -> Bool {
+    guard keepsBases else { return false }
+    return try base.chunks.allSatisfy { chunk in
+      if let depth = copied[LocationKey(.chunk, chunk.id)], depth < base.depth { return true }
+      return try usable.baseCopy(chunk, belowDepth: base.depth) != nil
     }
   }
 
@@ -109,14 +161,29 @@ struct PackRewriter {
     }
   }
 
+  /// Copies objects of a frame with a base into one with the same base.
+  private func copyDelta(
+    _ frame: RawFrame, _ decoded: DecodedFrame, _ starts: Set<Int>, _ reader: FrameReader,
+    at location: FrameLocation, _ output: PackOutput
+  ) throws {
+    if starts.count == frame.objectCount { return try output.append(frame) }
+    guard let base = frame.header.base else { return }
+    let prefix = try reader.prefix(of: base, at: location)
+    let chunks = frame.header.objects.filter { starts.contains($0.start) }.map { object in
+      decoded.withBytes(start: object.start, length: object.length) {
+        (id: object.id, bytes: [UInt8]($0))
+      }
+    }
+    let part = try prefix.withUnsafeBytes {
+      try FrameRepacker.frame(of: chunks, base: base, prefix: $0)
+    }
+    try output.append(part)
+  }
+
   private func copy(
-    _ frame: RawFrame, at location: FrameLocation, _ starts: Set<Int>, _ recipes: KnownRecipes,
+    _ frame: RawFrame, _ decoded: DecodedFrame, _ starts: Set<Int>, _ recipes: KnownRecipes,
     _ repacker: FrameRepacker, _ output: PackOutput
   ) throws {
-    let decoded: DecodedFrame
-    do throws(CodecError) { decoded = try depot.decoder.verify(frame) } catch {
-      throw DamagedFrameError(frame: location, reason: "\(error)")
-    }
     var objects: [FrameHeader.Object] = []
     for object in frame.header.objects where starts.contains(object.start) {
       if object.kind == .recipe {
@@ -125,7 +192,9 @@ struct PackRewriter {
       }
       objects.append(object)
     }
-    if objects.count == frame.objectCount { return try output.append(frame) }
+    if objects.count == frame.objectCount, frame.header.base == nil {
+      return try output.append(frame)
+    }
     for object in objects {
       try decoded.withBytes(start: object.start, length: object.length) {
         try repacker.add(object.kind, object.id, $0, output.append)
@@ -144,7 +213,7 @@ final class PackOutput {
   init(_ depot: Depot, writer: WriterID) throws {
     options = depot.options
     self.writer = writer
-    uploads = try PackUploads(depot.storage, requestCount: depot.options.requestCount)
+    uploads = try PackUploads(depot)
     builder = PackBuilder(depot.options, writer: writer)
   }
 

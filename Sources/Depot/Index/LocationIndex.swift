@@ -1,9 +1,12 @@
-// Which pack has which object, for all packs of a depot that this program has seen: tables in the cache directory.
+// Which pack has which object, for all packs of a depot that this program has seen: tables in the cache
+// directory.
 //
-// 1. A pack never changes, so its rows are valid for ever. Callers decide which packs count: those of a listing.
+// 1. A pack never changes, so its rows are valid for ever. Callers decide which packs count: those of a
+//    listing.
 // 2. The cache may be deleted, cut or damaged at any time, and other processes may add tables: a table that
 //    cannot be read is dropped with all others, and the depot is read again.
-// 3. Memory: one table of at most `maxRows` rows (48 bytes each, and half of that for sorting) while it is built.
+// 3. Memory: one table of at most `maxRows` rows (48 bytes each, and half of that for sorting) and
+//    `maxHeaderBytes` of headers while it is built.
 
 import Codec
 import Platform
@@ -14,7 +17,7 @@ final class LocationIndex: Sendable {
   private struct State {
     var tables: [LocationTable] = []
     /// The table of each indexed pack, by its position, and the pack's position there.
-    var packs: [DepotPack: Int] = [:]
+    var packs: [DepotPack: (table: Int, pack: Int)] = [:]
     var isLoaded = false
   }
 
@@ -25,6 +28,8 @@ final class LocationIndex: Sendable {
 
   /// A table is finished at this number of rows: 48 MB while it is built.
   static let maxRows = 1 << 20
+  /// The same for headers of frames with a base.
+  static let maxHeaderBytes = 32 << 20
   /// Tables are merged when there are more of them.
   private static let maxTables = 24
   private static let suffix = Array(".table".utf8)
@@ -74,8 +79,8 @@ final class LocationIndex: Sendable {
   }
 
   private func add(_ table: LocationTable, _ state: inout State) {
-    for pack in table.packs where state.packs[pack.name] == nil {
-      state.packs[pack.name] = state.tables.count
+    for (position, pack) in table.packs.enumerated() where state.packs[pack.name] == nil {
+      state.packs[pack.name] = (state.tables.count, position)
     }
     state.tables.append(table)
   }
@@ -87,7 +92,7 @@ final class LocationIndex: Sendable {
     try produce { directory in
       if builder.contains(directory.pack) || unknown([directory.pack]).isEmpty { return }
       try builder.add(directory)
-      if builder.rowCount >= LocationIndex.maxRows { try finish(&builder) }
+      if builder.isFull { try finish(&builder) }
     }
     try finish(&builder)
     try mergeTables()
@@ -103,7 +108,7 @@ final class LocationIndex: Sendable {
   private func write(_ builder: inout TableBuilder) throws -> LocationTable {
     if let directory, let table = try? writeFile(&builder, directory) { return table }
     var bytes: [UInt8] = []
-    LocationTable.encode(packs: builder.packs, &builder.rows) { bytes += $0 }
+    LocationTable.encode(&builder) { bytes += $0 }
     return try LocationTable(.memory(bytes), fileName: nil)
   }
 
@@ -115,7 +120,7 @@ final class LocationIndex: Sendable {
       at: directory.raw, name, [.readWrite, .create, .exclusive, .noFollow])
     do {
       var buffer: [UInt8] = []
-      try LocationTable.encode(packs: builder.packs, &builder.rows) { part in
+      try LocationTable.encode(&builder) { part in
         buffer += part
         if buffer.count >= 1 << 20 {
           try fileSystem.write(file.raw, buffer)
@@ -138,10 +143,14 @@ final class LocationIndex: Sendable {
     guard tables.count > LocationIndex.maxTables else { return }
     var merged: Set<ObjectIdentifier> = []
     var rowCount = 0
+    var headerBytes = 0
     var builder = TableBuilder()
     for table in tables.sorted(by: { $0.rowCount < $1.rowCount })
-    where rowCount + table.rowCount <= LocationIndex.maxRows {
+    where rowCount + table.rowCount <= LocationIndex.maxRows
+      && headerBytes + table.headerBytes <= LocationIndex.maxHeaderBytes
+    {
       rowCount += table.rowCount
+      headerBytes += table.headerBytes
       merged.insert(ObjectIdentifier(table))
       try builder.add(table)
     }
@@ -198,7 +207,7 @@ final class LocationIndex: Sendable {
   ) throws {
     let (tables, owners) = state.withLock { ($0.tables, $0.packs) }
     for (index, table) in tables.enumerated() {
-      let isWanted = table.packs.map { packs.contains($0.name) && owners[$0.name] == index }
+      let isWanted = table.packs.map { packs.contains($0.name) && owners[$0.name]?.table == index }
       guard isWanted.contains(true) else { continue }
       var rowCounts = [Int](repeating: 0, count: table.packs.count)
       try table.forEachRow { row in
@@ -210,6 +219,48 @@ final class LocationIndex: Sendable {
       }
       for (position, pack) in table.packs.enumerated() where isWanted[position] {
         guard rowCounts[position] == pack.rowCount else { throw DamagedCacheError() }
+      }
+    }
+  }
+
+  // MARK: Frames with bases
+
+  /// Returns the base of a frame; nil if it has none, or its pack is not indexed.
+  /// - Throws: `DamagedCacheError`; `SystemError`.
+  func header(ofBasedFrame frame: FrameLocation) throws -> FrameHeader? {
+    let found = state.withLock { state in
+      state.packs[frame.pack].map { (table: state.tables[$0.table], pack: $0.pack) }
+    }
+    guard let found, let index = found.table.basedFrame(inPack: found.pack, at: frame.offset)
+    else { return nil }
+    return try found.table.header(ofBasedFrame: index)
+  }
+
+  /// Calls `body` with each frame with a base in the packs, in no particular order.
+  /// - Throws: `DamagedCacheError`; `SystemError`; errors of `body`.
+  func forEachBasedFrame(
+    in packs: Set<DepotPack>, _ body: (FrameLocation, FrameHeader) throws -> Void
+  ) throws {
+    let (tables, owners) = state.withLock { ($0.tables, $0.packs) }
+    for (position, table) in tables.enumerated() {
+      for (index, frame) in table.basedFrames.enumerated() {
+        guard Int(frame.pack) < table.packs.count else { throw DamagedCacheError() }
+        let pack = table.packs[Int(frame.pack)].name
+        guard packs.contains(pack), owners[pack]?.table == position else { continue }
+        let header = try table.header(ofBasedFrame: index)
+        let location = FrameLocation(
+          pack: pack, offset: UInt64(frame.offset), frameBytes: header.frameBytes,
+          depth: header.base?.depth ?? 0)
+        try body(location, header)
+      }
+    }
+  }
+
+  /// Returns whether a frame in the packs has a base.
+  func hasBasedFrame(in packs: Set<DepotPack>) -> Bool {
+    state.withLock { $0.tables }.contains { table in
+      table.basedFrames.contains { frame in
+        Int(frame.pack) < table.packs.count && packs.contains(table.packs[Int(frame.pack)].name)
       }
     }
   }

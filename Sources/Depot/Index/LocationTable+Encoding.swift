@@ -5,15 +5,19 @@ import Codec
 extension LocationTable {
   /// Returns the bytes of a table, in parts.
   static func encode(
-    packs: [Pack], _ rows: inout [LocationRow], _ output: ([UInt8]) throws -> Void
+    _ builder: inout TableBuilder, _ output: ([UInt8]) throws -> Void
   ) rethrows {
-    rows.sort(by: LocationRow.precedes)
+    builder.rows.sort(by: LocationRow.precedes)
+    let rows = builder.rows
+    let packs = builder.packs
     let blockCount = (rows.count + rowsPerBlock - 1) / rowsPerBlock
     var front = ByteWriter()
     front.raw(magic)
     front.word32(UInt32(packs.count))
     front.word32(UInt32(blockCount))
     front.word64(UInt64(rows.count))
+    front.word32(UInt32(builder.basedFrames.count))
+    front.word32(UInt32(builder.headers.count))
     var lists = ByteWriter()
     for pack in packs {
       lists.digest(pack.name.digest)
@@ -23,6 +27,11 @@ extension LocationTable {
       lists.word32(UInt32(pack.rowCount))
     }
     for block in 0..<blockCount { lists.word64(rows[block * rowsPerBlock].key.high) }
+    for frame in builder.basedFrames {
+      lists.word32(frame.pack)
+      lists.word32(frame.offset)
+      lists.word32(frame.header)
+    }
     var crc = CRC32()
     front.bytes.withUnsafeBytes { crc.update($0) }
     lists.bytes.withUnsafeBytes { crc.update($0) }
@@ -33,6 +42,7 @@ extension LocationTable {
       let slice = rows[(block * rowsPerBlock)..<min(rows.count, (block + 1) * rowsPerBlock)]
       try output(encodeBlock(slice))
     }
+    try output(builder.headers)
   }
 
   private static func encodeBlock(_ rows: ArraySlice<LocationRow>) -> [UInt8] {
@@ -43,7 +53,8 @@ extension LocationTable {
         let base = index * rowBytes
         bytes.storeBytes(of: row.key.high.littleEndian, toByteOffset: base, as: UInt64.self)
         bytes.storeBytes(of: row.key.low.littleEndian, toByteOffset: base + 8, as: UInt64.self)
-        let words = [row.key.kind, row.pack, row.offset, row.frameBytes, row.start, row.length]
+        let kind = row.key.kind | UInt32(row.depth) << 8
+        let words = [kind, row.pack, row.offset, row.frameBytes, row.start, row.length]
         for (i, word) in words.enumerated() {
           bytes.storeBytes(of: word.littleEndian, toByteOffset: base + 16 + i * 4, as: UInt32.self)
         }

@@ -35,6 +35,8 @@ package struct PackDirectory: Sendable {
   package struct Frame {
     package let offset: UInt64
     package let header: FrameHeader
+    /// The range of the header and the directory in `headers`.
+    let headerRange: Range<Int>
   }
 
   /// Calls `body` for each frame, in order.
@@ -45,8 +47,9 @@ package struct PackDirectory: Sendable {
       var position = 0
       for _ in 0..<frameCount {
         let header = try FrameHeader.parse(UnsafeRawBufferPointer(rebasing: bytes[position...]))
+        let start = position
         position += FrameHeader.byteCount + header.directoryBytes
-        try body(Frame(offset: offset, header: header))
+        try body(Frame(offset: offset, header: header, headerRange: start..<position))
         offset += UInt64(header.frameBytes)
       }
       guard offset == sizeBytes, position == bytes.count else {

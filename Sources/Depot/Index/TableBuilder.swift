@@ -8,10 +8,17 @@ import Store
 struct TableBuilder {
   private(set) var packs: [LocationTable.Pack] = []
   var rows: [LocationRow] = []
+  private(set) var basedFrames: [LocationTable.BasedFrame] = []
+  /// The headers of the frames with a base.
+  private(set) var headers: [UInt8] = []
   private var names: Set<DepotPack> = []
 
   var isEmpty: Bool { packs.isEmpty }
   var rowCount: Int { rows.count }
+  /// Whether a table with these rows is large enough.
+  var isFull: Bool {
+    rows.count >= LocationIndex.maxRows || headers.count >= LocationIndex.maxHeaderBytes
+  }
   func contains(_ pack: DepotPack) -> Bool { names.contains(pack) }
 
   mutating func add(_ directory: PackDirectory) throws {
@@ -22,12 +29,19 @@ struct TableBuilder {
       rows.reserveCapacity(LocationIndex.maxRows + LocationIndex.maxRows / 16)
     }
     try directory.forEachFrame { frame in
+      if frame.header.base != nil {
+        basedFrames.append(
+          LocationTable.BasedFrame(
+            pack: position, offset: UInt32(frame.offset), header: UInt32(headers.count)))
+        headers += directory.headers[frame.headerRange]
+      }
       for object in frame.header.objects {
         rows.append(
           LocationRow(
             key: LocationKey(object.kind, object.id), pack: position,
             offset: UInt32(frame.offset), frameBytes: UInt32(frame.header.frameBytes),
-            start: UInt32(object.start), length: UInt32(object.length)))
+            start: UInt32(object.start), length: UInt32(object.length),
+            depth: frame.header.base?.depth ?? 0))
       }
     }
     names.insert(directory.pack)
@@ -49,8 +63,16 @@ struct TableBuilder {
       rows.append(
         LocationRow(
           key: row.key, pack: positions[Int(row.pack)], offset: row.offset,
-          frameBytes: row.frameBytes, start: row.start, length: row.length))
+          frameBytes: row.frameBytes, start: row.start, length: row.length, depth: row.depth))
       return true
+    }
+    for (index, frame) in table.basedFrames.enumerated() {
+      guard Int(frame.pack) < isNew.count else { throw DamagedCacheError() }
+      guard isNew[Int(frame.pack)] else { continue }
+      basedFrames.append(
+        LocationTable.BasedFrame(
+          pack: positions[Int(frame.pack)], offset: frame.offset, header: UInt32(headers.count)))
+      headers += try table.headerBytes(ofBasedFrame: index)
     }
   }
 }

@@ -1,4 +1,8 @@
-// The object `format` of a depot (docs/format.md, "The depot"): it makes a bucket, or a prefix of one, a depot.
+// The object `format` of a depot (docs/format.md, "The depot"): it makes a bucket, or a prefix of one, a
+// depot.
+//
+// A depot has version 1 until the first frame with a base is written. Several writers may raise the version
+// at once: all write the same bytes. Nothing lowers it.
 
 import Codec
 import ObjectStorage
@@ -7,12 +11,18 @@ import Platform
 /// Reads and creates `format`.
 enum DepotFormat {
   private static let title = "imgstore depot"
-  private static let version = 1
+  private static let versionWithBases = 2
+  /// The version of new depots, which older programs can read until they have a frame with a base.
+  private static let createdVersion = 1
   private static let maxBytes = 4096
 
   /// Returns the id of the depot; nil if the bucket has no `format`.
   /// - Throws: `remoteUnsuitable` for another version or other content; `StorageError`.
   static func readID(_ storage: any ObjectStorage) throws -> WriterID? {
+    try read(storage)?.id
+  }
+
+  private static func read(_ storage: any ObjectStorage) throws -> (version: Int, id: WriterID)? {
     let bytes: [UInt8]
     do {
       bytes = try storage.read(DepotKeys.format, range: nil, limitBytes: maxBytes)
@@ -26,7 +36,8 @@ enum DepotFormat {
         .remoteUnsuitable, storage.name, "is not a depot: its object 'format' has other content",
         hint: "Use an empty bucket, or another prefix of this one")
     }
-    guard lines[1] == "version \(version)" else {
+    let version = (createdVersion...versionWithBases).first { lines[1] == "version \($0)" }
+    guard let version else {
       throw DepotError(
         .remoteUnsuitable, storage.name,
         "has the format '\(printable(Array(lines[1].utf8)))', which this program does not know",
@@ -35,7 +46,21 @@ enum DepotFormat {
     guard lines[2].hasPrefix("id "), let id = WriterID(lines[2].dropFirst(3)) else {
       throw DepotError.damaged("format", of: storage.name, "has no valid id")
     }
-    return id
+    return (version, id)
+  }
+
+  private static func text(version: Int, id: WriterID) -> ObjectBody {
+    .bytes(Array("\(title)\nversion \(version)\nid \(id)\n".utf8))
+  }
+
+  /// Raises the version of a depot to one that has frames with bases.
+  /// - Throws: `remoteDamaged` if `format` is gone or has another id; `StorageError`.
+  static func raise(_ storage: any ObjectStorage, id: WriterID) throws {
+    guard let present = try read(storage), present.id == id else {
+      throw DepotError.damaged("format", of: storage.name, "is gone, or that of another depot")
+    }
+    if present.version >= versionWithBases { return }
+    try storage.write(DepotKeys.format, text(version: versionWithBases, id: id))
   }
 
   /// Makes the bucket a depot, unless it is one.
@@ -44,8 +69,7 @@ enum DepotFormat {
   static func create(_ storage: any ObjectStorage, id: WriterID) throws -> WriterID {
     if let existing = try readID(storage) { return existing }
     try requireEmpty(storage)
-    let text = "\(title)\nversion \(version)\nid \(id)\n"
-    if try storage.create(DepotKeys.format, .bytes(Array(text.utf8)), isUnique: true) {
+    if try storage.create(DepotKeys.format, text(version: createdVersion, id: id), isUnique: true) {
       return id
     }
     guard let other = try readID(storage) else {

@@ -1,6 +1,6 @@
 // The keys of a depot (docs/format.md, "The depot"):
 //
-//     format                          text; created once
+//     format                          text; created once, and written once more with a higher version
 //     packs/<sha256>-<writer>         a pack; the key of every upload is new
 //     doomed/<sha256>-<writer>        a mark: the pack will be deleted
 //     dirs/<sha256>                   the directories of some packs
@@ -12,7 +12,8 @@
 //
 // 1. A key names one content for ever. A key that was deleted never comes back with another content, because
 //    the names of packs, writers and removals contain random digits, numbers are recorded in `removed/`, and
-//    `dirs/` and signatures are named by their content. Tags and pins are the exception: nothing counts on them.
+//    `dirs/` and signatures are named by their content. Tags and pins are the exception: nothing counts on
+//    them. So is `format`.
 // 2. Keys from the bucket are parsed strictly: each has one spelling. Other keys are ignored, and `verify`
 //    reports them.
 

@@ -1,7 +1,7 @@
 // Reads objects of a depot.
 //
-// 1. Objects other than recipes are compared with their ids. A recipe can be verified by its blob only, which the
-//    reader of the blob does.
+// 1. Objects other than recipes are compared with their ids. A recipe can be verified by its blob only, which
+//    the reader of the blob does.
 // 2. A pack that vanished makes the reader list the packs again: the needed objects are in other packs then.
 // 3. If one copy is damaged, another one is read.
 
@@ -13,10 +13,11 @@ import Store
 /// Reads objects of some packs of a depot.
 struct DepotReader {
   let depot: Depot
-  /// The packs to read from; nil for all that exist.
-  var isAllowed: (DepotPack) -> Bool = { _ in true }
+  /// The packs to read from.
+  var isAllowed: @Sendable (DepotPack) -> Bool = { _ in true }
   static let maxAttempts = 5
-  /// The names that are read at once: their frames are decoded one after the other, so memory is bounded by `body`.
+  /// The names that are read at once: their frames are decoded one after the other, so memory is bounded by
+  /// `body`.
   private var fetcher: FrameFetcher {
     FrameFetcher(storage: depot.storage, requestCount: depot.options.requestCount)
   }
@@ -24,8 +25,8 @@ struct DepotReader {
   init(_ depot: Depot) { self.depot = depot }
 
   /// Calls `body` with the bytes of each object once, in the order of the packs.
-  /// - Throws: `objectMissing` if no pack has one; `remoteDamaged` if no copy of one is valid; `StorageError`; errors of
-  ///   `body`.
+  /// - Throws: `objectMissing` if no pack has one; `remoteDamaged` if no copy of one is valid;
+  ///   `StorageError`; errors of `body`.
   func objects(_ names: some Sequence<ObjectName>, _ body: (ObjectName, [UInt8]) throws -> Void)
     throws
   {
@@ -37,23 +38,21 @@ struct DepotReader {
       let listing = try attempts == 0 ? depot.listing() : depot.refreshListing()
       let isStable = lastListing?.packs == listing.packs
       lastListing = listing
+      let present = present(in: listing)
+      let reader = FrameReader(depot, present)
       do {
         var requested: [FrameLocation: [ObjectName: ObjectLocation]] = [:]
         for name in pending {
-          let copies = listing.ordered(
-            try depot.withCache { try depot.index.locations(name.kind, name.id) })
-          guard
-            let location = copies.first(where: { damaged[$0.frame] == nil && isAllowed($0.pack) })
-          else {
+          let copies = try present.copies(of: name)
+          guard let location = copies.first(where: { damaged[$0.frame] == nil }) else {
             // Two collectors may move an object between the pages of one listing.
             if !isStable { throw VanishedPackError(pack: DepotPack.none) }
-            throw missing(name, damaged: copies.lazy.compactMap { damaged[$0.frame] }.first)
+            throw try missing(name, present, damaged)
           }
           requested[location.frame, default: [:]][name] = location
         }
-        try fetcher.fetch(requested.keys) { location, frame in
+        try reader.read(requested.keys) { location, _, decoded in
           guard let objects = requested[location] else { return }
-          let decoded = try decode(frame, at: location)
           for (name, position) in objects.sorted(by: { $0.value.start < $1.value.start }) {
             let bytes = try object(name, position, in: decoded)
             pending.remove(name)
@@ -81,7 +80,12 @@ struct DepotReader {
     return result
   }
 
-  func decode(_ frame: RawFrame, at location: FrameLocation) throws -> DecodedFrame {
+  private func present(in listing: PackListing) -> PresentCopies {
+    let isAllowed = isAllowed
+    return PresentCopies(depot, listing) { listing.packs[$0.pack] != nil && isAllowed($0.pack) }
+  }
+
+  private func decode(_ frame: RawFrame, at location: FrameLocation) throws -> DecodedFrame {
     do throws(CodecError) { return try depot.decoder.decode(frame) } catch {
       throw DamagedFrameError(frame: location, reason: "\(error)")
     }
@@ -101,10 +105,20 @@ struct DepotReader {
     return bytes
   }
 
-  private func missing(_ name: ObjectName, damaged: String?) -> DepotError {
-    if let damaged {
+  /// Returns the error for an object of which no copy can be read.
+  func missing(
+    _ name: ObjectName, _ present: PresentCopies, _ damaged: [FrameLocation: String]
+  ) throws -> DepotError {
+    let copies = try present.candidates(LocationKey(name.kind, name.id))
+    if let reason = copies.lazy.compactMap({ damaged[$0.frame] }).first {
       return .damaged(
-        "\(name.kind.noun) \(name.id.shortHex)", of: depot.name, "is damaged: \(damaged)")
+        "\(name.kind.noun) \(name.id.shortHex)", of: depot.name, "is damaged: \(reason)")
+    }
+    if let copy = copies.first, let base = try present.missingBase(of: copy.frame) {
+      return DepotError(
+        .objectMissing, "\(name.kind.noun) \(name.id.shortHex)",
+        "is based on chunk \(base.shortHex), which is in no pack of \(depot.name)",
+        hint: "Verify the depot to see which snapshots are affected")
     }
     return DepotError(
       .objectMissing, "\(name.kind.noun) \(name.id.shortHex)", "is in no pack of \(depot.name)",
@@ -113,7 +127,8 @@ struct DepotReader {
 
   // MARK: Recipes
 
-  /// Reads all copies of recipes that are in allowed packs, those of each blob in the order in which readers try them.
+  /// Reads all copies of recipes that are in allowed packs, those of each blob in the order in which readers
+  /// try them.
   ///
   /// A copy that is damaged, or in a pack that vanished, is left out.
   func recipes(of blobs: Set<Digest>) throws -> [Digest: [(
@@ -160,7 +175,8 @@ extension DepotPack {
 }
 
 extension Depot: ObjectSource {
-  /// Returns the bytes of an object. Callers that need many objects use `DepotSource`, which reads them together.
+  /// Returns the bytes of an object. Callers that need many objects use `DepotSource`, which reads them
+  /// together.
   public func object(_ kind: ObjectKind, _ id: Digest) throws -> [UInt8] {
     try DepotReader(self).object(ObjectName(kind: kind, id: id))
   }

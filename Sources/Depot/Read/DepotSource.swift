@@ -73,137 +73,79 @@ public struct DepotSource: TransferSource {
   }
 
   private func resolver() throws -> BlobResolver {
-    let listing = try depot.listing()
-    return BlobResolver(
-      DepotReader(depot),
-      holds: { name in
-        try depot.withCache {
-          try depot.index.locations(name.kind, name.id).contains { listing.packs[$0.pack] != nil }
-        }
-      })
+    let present = PresentCopies(depot, try depot.listing())
+    return BlobResolver(DepotReader(depot), holds: present.contains)
   }
 
+  // MARK: Frames
+
   public func frames(_ names: [ObjectName], _ body: (RawFrame) throws -> Void) throws {
-    let repacker = FrameRepacker()
+    try frames(names, bases: [], body)
+  }
+
+  public func frames(
+    _ names: [ObjectName], bases: Set<Digest>, _ body: (RawFrame) throws -> Void
+  ) throws {
     let requested = Set(names)
     // The recipes come first, so that the receiver can hash blobs while their chunks arrive.
     for group in [requested.filter { $0.kind == .recipe }, requested.filter { $0.kind != .recipe }]
     {
-      try fetch(group, of: requested, repacker, body)
-      try repacker.finish(body)
-    }
-  }
-
-  /// Fetches the frames of some objects. Packs that vanish are looked for again.
-  private func fetch(
-    _ names: Set<ObjectName>, of requested: Set<ObjectName>, _ repacker: FrameRepacker,
-    _ body: (RawFrame) throws -> Void
-  ) throws {
-    var pending = names
-    var attempts = 0
-    while !pending.isEmpty {
-      let selections = try self.selections(pending)
-      do {
-        let fetcher = FrameFetcher(
-          storage: depot.storage, requestCount: depot.options.requestCount)
-        try fetcher.fetch(selections.keys) { location, frame in
-          guard let positions = selections[location] else { return }
-          try pass(frame, positions, of: requested, repacker, body)
-          pending.subtract(positions.keys)
-        }
-      } catch is VanishedPackError {
-        attempts += 1
-        guard attempts <= DepotReader.maxAttempts else {
-          throw DepotError(
-            .busy, name, "loses packs to collections faster than they can be read",
-            hint: "Run the command again later")
-        }
-        _ = try depot.refreshListing()
-      } catch let error as DamagedFrameError {
-        throw DepotError.damaged(
-          error.frame.pack.shortName, of: name, "is damaged: \(error.reason)")
-      }
+      try SentFrames(source: self, requested: requested, bases: bases).send(group, body)
     }
   }
 
   /// Returns the bytes of the frames that have to be fetched.
-  public func measure(_ names: [ObjectName]) throws -> UInt64 {
-    try selections(Set(names)).keys.reduce(0) { $0 + UInt64($1.frameBytes) }
+  public func measure(_ names: [ObjectName]) throws -> UInt64 { try measure(names, bases: []) }
+
+  public func measure(_ names: [ObjectName], bases: Set<Digest>) throws -> UInt64 {
+    let requested = Set(names)
+    return try SentFrames(source: self, requested: requested, bases: bases).measure(requested)
   }
 
-  /// Returns the frames to fetch, each with its requested objects.
-  private func selections(
-    _ names: Set<ObjectName>
-  ) throws -> [FrameLocation: [ObjectName: ObjectLocation]] {
+  public func bases(of names: [ObjectName]) throws -> [Digest] {
+    let (selections, present) = try self.selections(Set(names.filter { $0.kind == .chunk }))
+    var seen: Set<Digest> = []
+    var chunks: [Digest] = []
+    for frame in selections.keys.filter({ $0.depth > 0 }).sorted() {
+      for chunk in try present.base(of: frame)?.chunks ?? [] where seen.insert(chunk.id).inserted {
+        chunks.append(chunk.id)
+      }
+    }
+    return chunks
+  }
+
+  /// The frames to fetch, each with its requested objects.
+  typealias Selections = [FrameLocation: [ObjectName: ObjectLocation]]
+
+  /// Selects the frames to fetch for some objects.
+  func selections(_ names: Set<ObjectName>) throws -> (Selections, PresentCopies) {
     let blobs = names.filter { $0.kind == .recipe }.map(\.id)
     var recipes: [Digest: ObjectLocation] = [:]
     for (blob, resolution) in zip(blobs, try resolve(blobs)) {
       if case .recipe(let recipe) = resolution { recipes[blob] = recipe.position }
     }
     var listing = try depot.listing()
+    var present = PresentCopies(depot, listing)
     var isStable = false
     func position(_ name: ObjectName) throws -> ObjectLocation? {
       if let recipe = name.kind == .recipe ? recipes[name.id] : nil { return recipe }
       for _ in 0...DepotReader.maxAttempts {
-        if let position = try bestPosition(name, listing) { return position }
+        if let position = try present.copy(of: name) { return position }
         guard !isStable, let new = try depot.changedListing(since: listing) else { break }
         listing = new
+        present = PresentCopies(depot, listing)
       }
       isStable = true
       return nil
     }
-    var selections: [FrameLocation: [ObjectName: ObjectLocation]] = [:]
+    var selections: Selections = [:]
     for name in names {
       guard let position = try position(name) else {
-        throw DepotError(
-          .objectMissing, "\(name.kind.noun) \(name.id.shortHex)", "is in no pack of \(self.name)",
-          hint: "Verify the depot to see which snapshots are affected")
+        throw try DepotReader(depot).missing(name, present, [:])
       }
       selections[position.frame, default: [:]][name] = position
     }
-    return selections
-  }
-
-  private func bestPosition(_ name: ObjectName, _ listing: PackListing) throws -> ObjectLocation? {
-    listing.best(try depot.withCache { try depot.index.locations(name.kind, name.id) })
-  }
-
-  /// Passes on a frame of which most is requested as it is, and the requested objects of another one in new frames.
-  ///
-  /// A recipe that was not requested must not travel: its parts may be missing at the receiver.
-  private func pass(
-    _ frame: RawFrame, _ positions: [ObjectName: ObjectLocation], of requested: Set<ObjectName>,
-    _ repacker: FrameRepacker, _ body: (RawFrame) throws -> Void
-  ) throws {
-    var wantedBytes = 0
-    var hasOtherRecipe = false
-    var listed: Set<ObjectName> = []
-    for object in frame.header.objects {
-      let name = ObjectName(kind: object.kind, id: object.id)
-      if positions[name] != nil, listed.insert(name).inserted {
-        wantedBytes += object.length
-      } else if object.kind == .recipe, !requested.contains(name) {
-        hasOtherRecipe = true
-      }
-    }
-    guard listed.count == positions.count else {
-      throw DepotError.damaged("a frame", of: name, "has other objects than its directory lists")
-    }
-    if !hasOtherRecipe, wantedBytes * 2 >= frame.header.rawBytes { return try body(frame) }
-    let decoded = try mapDepotErrors("a frame", of: name) { () throws(CodecError) in
-      try depot.decoder.decode(frame)
-    }
-    for (requested, position) in positions.sorted(by: { $0.value.start < $1.value.start }) {
-      guard
-        decoded.header.holds(
-          requested.kind, requested.id, start: position.start, length: position.length)
-      else {
-        throw DepotError.damaged("a frame", of: name, "has other objects than its directory lists")
-      }
-      try decoded.withBytes(start: position.start, length: position.length) {
-        try repacker.add(requested.kind, requested.id, $0, body)
-      }
-    }
+    return (selections, present)
   }
 }
 

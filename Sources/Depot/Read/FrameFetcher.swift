@@ -1,7 +1,7 @@
 // Fetches frames of packs by ranged reads.
 //
-// 1. Frames that are close to each other are fetched in one request, up to 4 MiB, so memory is bounded by the number
-//    of requests at once.
+// 1. Frames that are close to each other are fetched in one request, up to 4 MiB, so memory is bounded by the
+//    number of requests at once.
 // 2. A frame is passed on only if its header's checksum matches and its length is the expected one.
 
 import Codec
@@ -14,6 +14,8 @@ struct FrameLocation: Hashable, Sendable, Comparable {
   let pack: DepotPack
   let offset: UInt64
   let frameBytes: Int
+  /// The depth of the frame (`FrameBase`); 0 for a frame without a base.
+  let depth: UInt8
 
   static func < (a: FrameLocation, b: FrameLocation) -> Bool {
     a.pack == b.pack ? a.offset < b.offset : a.pack < b.pack
@@ -21,7 +23,9 @@ struct FrameLocation: Hashable, Sendable, Comparable {
 }
 
 extension ObjectLocation {
-  var frame: FrameLocation { FrameLocation(pack: pack, offset: offset, frameBytes: frameBytes) }
+  var frame: FrameLocation {
+    FrameLocation(pack: pack, offset: offset, frameBytes: frameBytes, depth: depth)
+  }
 }
 
 /// A pack vanished: a collector has deleted it. What it had and is still needed is in other packs.

@@ -10,7 +10,8 @@ public struct DepotUsage: Sendable {
   public struct Image: Sendable {
     public let image: ImageName
     public let snapshots: Int
-    /// The bytes of packs that its snapshots need, an estimate from the share of each pack.
+    /// The bytes of packs that its snapshots need, with what these are based on: an estimate from the share
+    /// of each pack.
     public let neededBytes: UInt64
     /// The part of `neededBytes` that no other image needs.
     public let ownBytes: UInt64
@@ -38,6 +39,7 @@ extension Depot {
     let needs = try images.map { image in
       var reachable = try DepotReachability(self)
       for snapshot in snapshots[image] ?? [] { try reachable.add(snapshot) }
+      try reachable.addBases()
       return reachable
     }
     var sums = UsageSums(imageCount: images.count)

@@ -1,9 +1,11 @@
 // Checks a depot: that every snapshot is complete (light), and that every byte of every pack is right (deep).
 //
-// 1. A light check reads refs, marks and trees, and finds every object that a snapshot needs in the directories of packs.
-// 2. A deep check also downloads every pack, compares its SHA-256 with its name, and each object with its id. A recipe
-//    is named by the file that it makes: its bytes are checked when the file is read.
-// 3. A check changes nothing. What vanishes meanwhile was removed by others, and does not count as damage.
+// 1. A light check reads refs, marks and trees, and finds every object that a snapshot needs in the
+//    directories of packs.
+// 2. A deep check also downloads every pack, compares its SHA-256 with its name, and each object with its id.
+//    A recipe is named by the file that it makes: its bytes are checked when the file is read.
+// 3. After damage, the files are named that cannot be read because of it (`AffectedFiles`).
+// 4. A check changes nothing. What vanishes meanwhile was removed by others, and does not count as damage.
 
 import Codec
 import ObjectStorage
@@ -58,10 +60,39 @@ struct DepotVerifier {
     let listing = try depot.refreshListing()
     result.packs = listing.packs.count
     result.packBytes = listing.packs.values.reduce(0, +)
-    try checkSnapshots(snapshots)
+    let incomplete = try checkSnapshots(snapshots)
     try listForeignKeys()
-    if deep { try checkPacks(listing) }
+    let damagedPacks = deep ? try checkPacks(listing) : []
+    if incomplete || !damagedPacks.isEmpty {
+      try nameFiles(of: snapshots, damagedPacks, listing)
+    }
     return result
+  }
+
+  /// A snapshot whose ref could be read.
+  private struct CheckedSnapshot {
+    let name: String
+    let components: [Snapshot.Component]
+  }
+
+  /// Names the files that the damage affects.
+  private mutating func nameFiles(
+    of snapshots: [CheckedSnapshot], _ damagedPacks: Set<DepotPack>, _ listing: PackListing
+  ) throws {
+    progress.begin("Looking for the affected files")
+    let all = PresentCopies(depot, listing)
+    let damaged = try DamagedFrames(depot: depot, present: all).find(in: damagedPacks)
+    let readable = PresentCopies(depot, listing) {
+      listing.packs[$0.pack] != nil && !damaged.contains($0.frame)
+    }
+    let roots = snapshots.flatMap { snapshot in
+      snapshot.components.map { AffectedFiles.Root(snapshot: snapshot.name, component: $0) }
+    }
+    for file in try AffectedFiles(depot, readable).find(roots) {
+      add(
+        .objectMissing, "\(file.snapshot): \(printable(file.path))",
+        "cannot be read: its content, or what that is based on, is damaged or missing")
+    }
   }
 
   private mutating func add(_ code: ErrorCode, _ subject: String, _ reason: String) {
@@ -81,14 +112,15 @@ struct DepotVerifier {
 
   private mutating func readRefs(
     _ numbers: [ImageName: DepotRefs.Numbers]
-  ) throws -> [(name: String, roots: [Entry])] {
-    var snapshots: [(name: String, roots: [Entry])] = []
+  ) throws -> [CheckedSnapshot] {
+    var snapshots: [CheckedSnapshot] = []
     for (image, numbers) in numbers.sorted(by: { $0.key < $1.key }) {
       for number in numbers.existing {
         let name = "\(image)@\(number)"
         do {
           if let ref = try depot.refs.read(image, number) {
-            snapshots.append((name, ref.snapshot.components.map(\.entry)))
+            snapshots.append(
+              CheckedSnapshot(name: name, components: ref.snapshot.components))
           } else if try !depot.refs.isRemoved(image, number) {
             add(.snapshotDamaged, name, "vanished and is not recorded as removed")
           }
@@ -132,22 +164,26 @@ struct DepotVerifier {
     }
   }
 
-  private mutating func checkSnapshots(
-    _ snapshots: [(name: String, roots: [Entry])]
-  ) throws {
+  /// Checks that the depot has everything that the snapshots need.
+  /// - Returns: whether it lacks something.
+  private mutating func checkSnapshots(_ snapshots: [CheckedSnapshot]) throws -> Bool {
     var reachable = try DepotReachability(depot)
-    for (name, roots) in snapshots {
+    var isIncomplete = false
+    for snapshot in snapshots {
+      let name = snapshot.name
       progress.add(items: 1)
       do {
-        try reachable.add(roots)
+        try reachable.add(snapshot.components.map(\.entry))
       } catch {
         // A removal and a collection may have overtaken this check.
         if try isGone(name) { continue }
         try record(error, name)
+        isIncomplete = true
         // The visited objects may be incomplete.
         reachable = try DepotReachability(depot)
       }
     }
+    return isIncomplete
   }
 
   private func isGone(_ name: String) throws -> Bool {
@@ -175,22 +211,31 @@ struct DepotVerifier {
 
   // MARK: Packs
 
-  private mutating func checkPacks(_ listing: PackListing) throws {
+  /// Reads all packs.
+  /// - Returns: the damaged ones.
+  private mutating func checkPacks(_ listing: PackListing) throws -> Set<DepotPack> {
     progress.begin("Reading", totalBytes: result.packBytes)
     let packs = listing.packs.keys.sorted()
-    let found = Monitor<(problems: [DepotProblem], objects: Int)>(([], 0))
+    let found = Monitor<(problems: [DepotProblem], objects: Int, packs: Set<DepotPack>)>(
+      ([], 0, []))
     let depot = depot
+    let present = PresentCopies(depot, listing)
     let progress = progress
     let threads = max(1, depot.options.requestCount / 2)
     @Sendable func check(_ pack: DepotPack) throws {
       let size = listing.packs[pack] ?? 0
       do {
-        let count = try PackDownloadCheck(depot: depot, pack: pack, sizeBytes: size).run(progress)
+        let check = PackDownloadCheck(
+          depot: depot, pack: pack, sizeBytes: size, present: present)
+        let count = try check.run(progress)
         found.withLock { $0.objects += count }
       } catch let error as DepotError {
         let problem = DepotProblem(
           code: error.errorCode, subject: pack.shortName, reason: error.reason)
-        found.withLock { $0.problems.append(problem) }
+        found.withLock { found in
+          found.problems.append(problem)
+          found.packs.insert(pack)
+        }
       }
     }
     if threads == 1 {
@@ -198,8 +243,9 @@ struct DepotVerifier {
     } else {
       try parallelForEach(packs.count, threads: threads, makeWorker: {}, { try check(packs[$1]) })
     }
-    let (problems, objects) = found.withLock { $0 }
+    let (problems, objects, damaged) = found.withLock { $0 }
     result.problems += problems.sorted { $0.subject < $1.subject }
     result.verifiedObjects = objects
+    return damaged
   }
 }

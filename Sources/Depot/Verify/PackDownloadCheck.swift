@@ -1,6 +1,9 @@
 // Downloads one pack and checks all of it: its name, its frames and its objects.
 //
-// Memory: one frame and what the connection delivers at once.
+// A frame with a base is checked if its base is there: a frame that no snapshot needs may have lost it.
+// Whether a needed one has, the light check finds out.
+//
+// Memory: what the connection delivers at once, one frame, and some frames with bases with these.
 
 import Codec
 import ObjectStorage
@@ -12,12 +15,19 @@ struct PackDownloadCheck {
   let depot: Depot
   let pack: DepotPack
   let sizeBytes: UInt64
+  let present: PresentCopies
+  private static let maxDeltaBytes = 8 << 20
 
   /// Collects bytes until a frame is complete.
   private struct FrameBuffer {
     var bytes: [UInt8] = []
     var hasHeader = false
     var objectCount = 0
+    /// The offset of `bytes` in the pack.
+    var offset: UInt64 = 0
+    /// Frames with bases that are not checked yet.
+    var deltas: [(location: FrameLocation, raw: RawFrame)] = []
+    var deltaBytes = 0
   }
 
   /// Reads the pack.
@@ -36,6 +46,13 @@ struct PackDownloadCheck {
         buffer.bytes += part
         try drain(&buffer)
       }
+      try checkDeltas(&buffer)
+    } catch let error as DamagedFrameError {
+      throw DepotError.damaged(pack.shortName, of: depot.name, "is damaged: \(error.reason)")
+    } catch is VanishedPackError {
+      throw DepotError(
+        .busy, pack.shortName, "of \(depot.name) was not checked: a collection moved its bases",
+        hint: "Verify the depot again")
     } catch let error as CodecError {
       throw DepotError.damaged(pack.shortName, of: depot.name, "is damaged: \(error)")
     } catch let error as StorageError {
@@ -60,6 +77,7 @@ struct PackDownloadCheck {
         throw CodecError.corrupt("it does not start as a pack")
       }
       buffer.bytes.removeFirst(PackDirectory.frontBytes)
+      buffer.offset = UInt64(PackDirectory.frontBytes)
       buffer.hasHeader = true
     }
     var start = 0
@@ -68,10 +86,39 @@ struct PackDownloadCheck {
         front: Array(buffer.bytes[start..<(start + FrameHeader.byteCount)]))
       guard buffer.bytes.count - start >= size else { break }
       let frame = try RawFrame(Array(buffer.bytes[start..<(start + size)]))
-      _ = try depot.decoder.verify(frame)
-      buffer.objectCount += frame.objectCount
+      if let base = frame.header.base {
+        let location = FrameLocation(
+          pack: pack, offset: buffer.offset, frameBytes: size, depth: base.depth)
+        try note(frame, at: location, in: &buffer)
+      } else {
+        _ = try depot.decoder.verify(frame)
+        buffer.objectCount += frame.objectCount
+      }
       start += size
+      buffer.offset += UInt64(size)
     }
     if start > 0 { buffer.bytes.removeFirst(start) }
+  }
+
+  /// Keeps a frame with a base until some of them are checked together.
+  private func note(
+    _ frame: RawFrame, at location: FrameLocation, in buffer: inout FrameBuffer
+  ) throws {
+    guard try present.base(of: location) == frame.header.base else {
+      throw CodecError.corrupt("a frame has another base than its directory")
+    }
+    if try present.missingBase(of: location) != nil { return }
+    buffer.deltas.append((location, frame))
+    buffer.deltaBytes += frame.bytes.count + frame.header.rawBytes
+    if buffer.deltaBytes >= PackDownloadCheck.maxDeltaBytes { try checkDeltas(&buffer) }
+  }
+
+  private func checkDeltas(_ buffer: inout FrameBuffer) throws {
+    let deltas = buffer.deltas
+    (buffer.deltas, buffer.deltaBytes) = ([], 0)
+    try FrameReader(depot, present).decode(deltas) { decoded in
+      try FrameDecoder.verify(decoded)
+      buffer.objectCount += decoded.header.objects.count
+    }
   }
 }

@@ -1,7 +1,10 @@
-// Checks before a ref is created that the depot has everything that its snapshot needs (invariant 4 of `Depot`).
+// Checks before a ref is created that the depot has everything that its snapshot needs (invariant 4 of
+// `Depot`).
 //
-// Directories that a base has are skipped only if the base is known to be complete in packs that the session may count
-// on (`CompletenessRecords`).
+// An object in a frame with a base needs everything that the base is read from. Its packs are recorded, too.
+//
+// Directories that a base snapshot has are skipped only if that is known to be complete in packs that the
+// session may count on (`CompletenessRecords`).
 
 import Codec
 import Platform
@@ -15,10 +18,11 @@ extension DepotSession {
     _ snapshot: TransferredSnapshot, _ image: ImageName, _ bases: [Digest]
   ) throws {
     var packs: Set<DepotPack> = []
+    var visited: Set<FrameLocation> = []
+    let copies = usableCopies()
     func require(_ name: ObjectName) throws {
-      if let pack = try usablePack(name) {
-        packs.insert(pack)
-        return
+      if let copy = try copies.copy(of: name) {
+        return try copies.addPacks(of: copy.frame, to: &packs, &visited)
       }
       throw DepotError(
         .objectMissing, "the \(name.kind.noun) \(name.id.shortHex)",

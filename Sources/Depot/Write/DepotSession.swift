@@ -30,7 +30,6 @@ public final class DepotSession: TransferSession {
   let depot: Depot
   /// The id under which the writer is registered.
   public let id: WriterID
-  private let listing: PackListing
   private let uploads: PackUploads
   private let packs: SessionPacks
   private var isEnded = false
@@ -44,9 +43,9 @@ public final class DepotSession: TransferSession {
     do {
       // A push that was killed here must not make collections elsewhere wait for ever.
       _ = try writers.removeDead(among: try writers.ids().subtracting([id]))
-      listing = try depot.refreshListing()
-      uploads = try PackUploads(depot.storage, requestCount: depot.options.requestCount)
-      packs = try SessionPacks(depot, id: id, uploads: uploads)
+      let listing = try depot.refreshListing()
+      uploads = try PackUploads(depot)
+      packs = try SessionPacks(depot, id: id, listing, uploads: uploads)
     } catch {
       try? writers.remove(id)
       throw error
@@ -61,25 +60,18 @@ public final class DepotSession: TransferSession {
   // MARK: What the depot has
 
   /// Returns true if the session may count on a pack.
-  func isUsable(_ pack: DepotPack) -> Bool {
-    listing.isUsable(pack) || packs.contains(pack)
-  }
+  func isUsable(_ pack: DepotPack) -> Bool { packs.isUsable(pack) }
 
-  /// Returns a pack that has the object and that the session may count on.
-  func usablePack(_ name: ObjectName) throws -> DepotPack? {
-    try depot.withCache {
-      try depot.index.locations(name.kind, name.id).lazy.map(\.pack).filter(isUsable).min()
-    }
-  }
+  /// Returns the copies that the session may count on, with the packs that they are read from.
+  func usableCopies() -> PresentCopies { packs.usableCopies() }
 
   private func holds(_ name: ObjectName) throws -> Bool {
-    if packs.isPending(name) { return true }
-    return try usablePack(name) != nil
+    try packs.isPending(name) || usableCopies().contains(name)
   }
 
   func resolver() -> BlobResolver {
     var reader = DepotReader(depot)
-    reader.isAllowed = isUsable
+    reader.isAllowed = packs.isUsable
     return BlobResolver(reader, holds: holds, own: packs.recipe)
   }
 
@@ -105,16 +97,27 @@ public final class DepotSession: TransferSession {
     return zip(blobs, try resolver().resolve(blobs)).filter { $0.1 == nil }.map(\.0)
   }
 
-  /// Returns those of the snapshots, given by their ids, whose objects all stay while the session runs. Others are no
-  /// bases: a collection may delete what only they protect.
+  /// Returns those of the snapshots, given by their ids, whose objects all stay while the session runs.
+  /// Others are no bases: a collection may delete what only they protect.
   public func usableBases(_ ids: [Digest]) throws -> [Digest] {
     ids.filter { depot.completeness.packs(of: $0)?.allSatisfy(isUsable) ?? false }
   }
 
   // MARK: Frames
 
+  /// Frames may have bases that the depot has.
+  public var acceptsBases: Bool { true }
+
   /// Adds a frame after comparing its objects with their ids, which may happen later on another thread.
-  public func append(_ frame: RawFrame) throws { try packs.append(frame) }
+  public func append(_ frame: RawFrame) throws {
+    if let base = frame.header.base, depot.options.localStore == nil {
+      // The base is read from the depot.
+      try packs.wait()
+      let isPending = base.chunks.contains { packs.isPending(ObjectName(kind: .chunk, id: $0.id)) }
+      if isPending { try flush() }
+    }
+    try packs.append(frame)
+  }
 
   /// Uploads everything that was appended.
   public func flush() throws { try packs.flush() }

@@ -9,6 +9,8 @@ import Store
 struct BuiltPack: Sendable {
   let directory: PackDirectory
   let body: ObjectBody
+  /// Whether a frame has a base.
+  let hasBases: Bool
   /// Keeps the file of `body` open.
   let file: Descriptor?
 }
@@ -22,6 +24,7 @@ final class PackBuilder {
   private var file: Descriptor?
   private var headers: [UInt8] = []
   private var frameCount = 0
+  private var hasBases = false
   private(set) var objects: [ObjectName] = []
   private(set) var sizeBytes: UInt64 = 0
 
@@ -39,6 +42,7 @@ final class PackBuilder {
     try write(frame.bytes)
     headers += PackDirectory.front(of: frame)
     frameCount += 1
+    if frame.header.base != nil { hasBases = true }
     for object in frame.header.objects {
       objects.append(ObjectName(kind: object.kind, id: object.id))
     }
@@ -66,6 +70,6 @@ final class PackBuilder {
       directory: PackDirectory(
         pack: DepotPack(digest: digest, writer: writer), sizeBytes: sizeBytes, headers: headers,
         frameCount: frameCount),
-      body: body, file: file)
+      body: body, hasBases: hasBases, file: file)
   }
 }

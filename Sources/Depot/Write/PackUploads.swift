@@ -1,7 +1,8 @@
 // Uploads packs while others are built, and then their directories.
 //
 // 1. At most `threads` packs are under way and as many wait, so disk and memory are bounded.
-// 2. A directory is uploaded after its pack.
+// 2. A directory is uploaded after its pack. The version of the depot is raised before the first pack that
+//    has a frame with a base.
 // 3. After the first error nothing more is uploaded, and every later call throws it.
 // 4. With one request at a time, everything happens on the caller's thread.
 
@@ -20,14 +21,16 @@ final class PackUploads: Sendable {
     var uploadedBytes: UInt64 = 0
   }
 
-  private let storage: any ObjectStorage
+  private let depot: Depot
+  private var storage: any ObjectStorage { depot.storage }
   private let threadCount: Int
   private let state = Monitor(State())
   /// Directories are uploaded when so many packs have no object in `dirs/` yet.
   private static let packsPerDirectory = 8
 
-  init(_ storage: any ObjectStorage, requestCount: Int) throws {
-    self.storage = storage
+  init(_ depot: Depot) throws {
+    self.depot = depot
+    let requestCount = depot.options.requestCount
     threadCount = max(1, min(requestCount / 2, 8))
     guard requestCount > 1 else { return }
     for _ in 0..<threadCount { try startDetachedThread { [self] in work() } }
@@ -93,6 +96,7 @@ final class PackUploads: Sendable {
   }
 
   private func upload(_ pack: BuiltPack) throws {
+    if pack.hasBases { try depot.requireVersionWithBases() }
     try storage.write(DepotKeys.pack(pack.directory.pack), pack.body)
     withExtendedLifetime(pack.file) {}
     state.withLock { state in

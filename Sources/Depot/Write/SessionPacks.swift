@@ -1,11 +1,15 @@
 // The frames of a session on their way into packs: verified on several threads, then appended one at a time.
 //
-// 1. No object reaches a pack under a name that its bytes do not have, except recipes, which are named by their blobs.
+// 1. No object reaches a pack under a name that its bytes do not have, except recipes, which are named by
+//    their blobs.
 // 2. At most `maxWaitingFrames` frames wait, so memory is bounded.
 // 3. After the first error nothing more is appended, and every later call throws it.
 // 4. With one request at a time, everything happens on the caller's thread.
-// 5. A frame that repeats recipes which arrived before has them as chunks: so recipes are in frames of their own, and
-//    reading them does not mean reading the content of files.
+// 5. A frame that repeats recipes which arrived before has them as chunks: so recipes are in frames of their
+//    own, and reading them does not mean reading the content of files.
+// 6. A frame with a base keeps it only if the session may count on all of the base, and gets the depth that
+//    it has in the depot. Otherwise, and if its chain or its base would be longer than those of snapshots, it
+//    is stored without.
 
 import Codec
 import Platform
@@ -15,8 +19,8 @@ import Store
 final class SessionPacks: Sendable {
   private struct Content {
     var builder: PackBuilder
-    /// The objects of this session that are not in the index yet.
-    var pending: Set<ObjectName> = []
+    /// The objects of this session that are not in the index yet, with the least depth of their frames.
+    var pending: [ObjectName: UInt8] = [:]
     var packs: Set<DepotPack> = []
     var newDirectories: [PackDirectory] = []
     var recipes: [Digest: [UInt8]] = [:]
@@ -32,15 +36,22 @@ final class SessionPacks: Sendable {
 
   private let depot: Depot
   private let id: WriterID
+  private let listing: PackListing
   private let uploads: PackUploads
+  /// Decodes frames whose bases the store of this machine has.
+  private let localDecoder: FrameDecoder?
+  /// The copies that the session may count on, its own up to the last flush included.
+  private let usable = Monitor<PresentCopies?>(nil)
   private let content: Monitor<Content>
   private let queue = Monitor(Queue())
   private let isThreaded: Bool
   private static let maxWaitingFrames = 8
   private static let maxRecipeBytes = 128 << 20
 
-  init(_ depot: Depot, id: WriterID, uploads: PackUploads) throws {
-    (self.depot, self.id, self.uploads) = (depot, id, uploads)
+  /// - Parameter listing: the packs when the session had registered (invariant 3 of `Depot`).
+  init(_ depot: Depot, id: WriterID, _ listing: PackListing, uploads: PackUploads) throws {
+    (self.depot, self.id, self.listing, self.uploads) = (depot, id, listing, uploads)
+    localDecoder = depot.options.localStore.map { FrameDecoder(store: $0) }
     content = Monitor(Content(builder: PackBuilder(depot.options, writer: id)))
     isThreaded = depot.options.requestCount > 1
     guard isThreaded else { return }
@@ -50,7 +61,8 @@ final class SessionPacks: Sendable {
   // MARK: Frames
 
   /// Adds a frame, now or soon.
-  /// - Throws: `damaged` if an object of this or an earlier frame has other bytes than its id says; `StorageError`.
+  /// - Throws: `damaged` if an object of this or an earlier frame has other bytes than its id says;
+  ///   `StorageError`.
   func append(_ frame: RawFrame) throws {
     guard isThreaded else { return try accept(frame) }
     let failure = queue.wait { queue -> (any Error)?? in
@@ -97,13 +109,9 @@ final class SessionPacks: Sendable {
     }
   }
 
-  private func accept(_ frame: RawFrame) throws {
-    let decoded: DecodedFrame
-    do throws(CodecError) { decoded = try depot.decoder.verify(frame) } catch {
-      throw DepotError(
-        .damaged, "a frame for \(depot.name)", "is damaged: \(error)",
-        hint: "Run 'imgstore verify --deep' here")
-    }
+  private func accept(_ sent: RawFrame) throws {
+    let decoded = try verify(sent)
+    let frame = try adjusted(sent, decoded)
     try content.withLock { content in
       let repeatsRecipes = try note(frame, decoded, in: &content)
       let stored =
@@ -114,6 +122,58 @@ final class SessionPacks: Sendable {
     }
   }
 
+  private func verify(_ frame: RawFrame) throws -> DecodedFrame {
+    func damaged(_ reason: String) -> DepotError {
+      DepotError(
+        .damaged, "a frame for \(depot.name)", "is damaged: \(reason)",
+        hint: "Run 'imgstore verify --deep' here")
+    }
+    let decoder = localDecoder ?? depot.decoder
+    do throws(CodecError) { return try decoder.verify(frame) } catch {
+      guard let base = frame.header.base else { throw damaged("\(error)") }
+      // The store of this machine may lack the base, which the depot has.
+      do {
+        let location = FrameLocation(pack: .none, offset: 0, frameBytes: 0, depth: .max)
+        let prefix = try FrameReader(depot, usableCopies()).prefix(of: base, at: location)
+        let decoded = try prefix.withUnsafeBytes { try depot.decoder.decode(frame, base: $0) }
+        try FrameDecoder.verify(decoded)
+        return decoded
+      } catch let error as DamagedFrameError {
+        throw damaged(error.reason)
+      } catch let error as CodecError {
+        throw damaged("\(error)")
+      } catch is VanishedPackError {
+        throw damaged("its base vanished from the depot")
+      }
+    }
+  }
+
+  /// Returns a frame as it is stored in the depot (invariant 6).
+  private func adjusted(_ frame: RawFrame, _ decoded: DecodedFrame) throws -> RawFrame {
+    guard let base = frame.header.base else { return frame }
+    var depth: UInt8 = 1
+    for chunk in base.chunks {
+      guard let below = try usableDepth(chunk) else {
+        return try FrameRepacker.withoutBase(decoded)
+      }
+      depth = max(depth, FrameBase.depth(above: below))
+    }
+    guard depth <= StoreTuning().maxDepth, base.sizeBytes <= FrameBuilder.maxBaseBytes else {
+      return try FrameRepacker.withoutBase(decoded)
+    }
+    return depth == base.depth ? frame : try frame.withDepth(depth)
+  }
+
+  /// Returns the depth at which the session may count on a chunk of a base; nil if it may not.
+  private func usableDepth(_ chunk: FrameBase.Chunk) throws -> UInt8? {
+    let name = ObjectName(kind: .chunk, id: chunk.id)
+    if let depth = content.withLock({ $0.pending[name] }) { return depth }
+    guard let copy = try usableCopies().copy(of: name), copy.length == chunk.length else {
+      return nil
+    }
+    return copy.depth
+  }
+
   /// Records the objects of a frame.
   /// - Returns: whether it has recipes, all of which arrived before.
   private func note(
@@ -121,7 +181,9 @@ final class SessionPacks: Sendable {
   ) throws -> Bool {
     var (repeated, new) = (0, 0)
     for object in frame.header.objects {
-      content.pending.insert(ObjectName(kind: object.kind, id: object.id))
+      let name = ObjectName(kind: object.kind, id: object.id)
+      let depth = frame.header.base?.depth ?? 0
+      content.pending[name] = min(depth, content.pending[name] ?? depth)
       guard object.kind == .recipe else { continue }
       let bytes = decoded.withBytes(start: object.start, length: object.length) { [UInt8]($0) }
       if content.recipes[object.id] == bytes { repeated += 1 } else { new += 1 }
@@ -156,16 +218,29 @@ final class SessionPacks: Sendable {
     try uploads.finish()
     try depot.index.add { add in for directory in directories { try add(directory) } }
     depot.noteUploaded(directories)
-    content.withLock { $0.pending = [] }
+    content.withLock { $0.pending = [:] }
+    usable.withLock { $0 = nil }
   }
 
   // MARK: Queries
 
-  /// Returns true if the pack belongs to the session.
-  func contains(_ pack: DepotPack) -> Bool { content.withLock { $0.packs.contains(pack) } }
+  /// Returns true if the session may count on a pack: a usable one of its listing, or its own.
+  func isUsable(_ pack: DepotPack) -> Bool {
+    listing.isUsable(pack) || content.withLock { $0.packs.contains(pack) }
+  }
+
+  /// Returns the copies that the session may count on.
+  func usableCopies() -> PresentCopies {
+    usable.withLock { usable in
+      if let usable { return usable }
+      let new = PresentCopies(depot, listing) { [weak self] in self?.isUsable($0.pack) ?? false }
+      usable = new
+      return new
+    }
+  }
 
   /// Returns true if the object was appended and is not indexed yet.
-  func isPending(_ name: ObjectName) -> Bool { content.withLock { $0.pending.contains(name) } }
+  func isPending(_ name: ObjectName) -> Bool { content.withLock { $0.pending[name] != nil } }
 
   /// Returns a recipe that was appended.
   func recipe(of blob: Digest) -> [UInt8]? { content.withLock { $0.recipes[blob] } }

@@ -37,7 +37,7 @@ public struct FrameBase: Sendable, Equatable {
   public let sizeBytes: Int
 
   /// Returns the depth of a frame that is based on chunks of a frame of this depth.
-  static func depth(above depth: UInt8) -> UInt8 { depth < .max ? depth + 1 : depth }
+  package static func depth(above depth: UInt8) -> UInt8 { depth < .max ? depth + 1 : depth }
 
   /// Creates a base.
   package init(depth: UInt8, chunks: [Chunk]) {

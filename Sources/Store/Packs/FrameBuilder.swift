@@ -15,7 +15,7 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
   static let capacity = deltaTargetBytes + Chunker.maxBytes
   static let maxObjects = 16 << 10
   /// The most bytes of the base of a new frame.
-  static let maxBaseBytes = 4 << 20
+  package static let maxBaseBytes = 4 << 20
 
   private(set) var raw: UnsafeMutableRawBufferPointer
   private(set) var count = 0

@@ -114,13 +114,36 @@ public final class FrameRepacker {
   public init() {}
 
   /// Returns the objects of a frame in one frame without a base.
-  static func withoutBase(_ decoded: DecodedFrame) throws -> RawFrame {
+  package static func withoutBase(_ decoded: DecodedFrame) throws -> RawFrame {
     let repacker = FrameRepacker()
     repacker.builder.grow(for: decoded.header.rawBytes)
     for object in decoded.header.objects {
       decoded.withBytes(start: object.start, length: object.length) {
         repacker.builder.add(object.kind, object.id, $0)
       }
+    }
+    var frame: RawFrame?
+    try repacker.finish { frame = $0 }
+    guard let frame else { throw StoreError(.damaged, "a frame", "holds no objects") }
+    return frame
+  }
+
+  /// Returns chunks in one frame with a base.
+  /// - Parameter prefix: the bytes of the base.
+  package static func frame(
+    of chunks: [(id: Digest, bytes: [UInt8])], base: FrameBase, prefix: UnsafeRawBufferPointer
+  ) throws -> RawFrame {
+    let repacker = FrameRepacker()
+    repacker.builder.grow(for: chunks.reduce(0) { $0 + $1.bytes.count })
+    var start = 0
+    for chunk in base.chunks {
+      repacker.builder.addToBase(
+        chunk.id, depth: base.depth - 1,
+        UnsafeRawBufferPointer(rebasing: prefix[start..<start + chunk.length]))
+      start += chunk.length
+    }
+    for chunk in chunks {
+      chunk.bytes.withUnsafeBytes { repacker.builder.add(.chunk, chunk.id, $0) }
     }
     var frame: RawFrame?
     try repacker.finish { frame = $0 }

@@ -54,7 +54,8 @@ public struct RawFrame: Sendable {
     return FrameHeader.byteCount + lengths.directoryBytes + lengths.storedBytes
   }
 
-  /// Returns the frame with its recipes as chunks, which are named by their own SHA-256. The payload stays the same.
+  /// Returns the frame with its recipes as chunks, which are named by their own SHA-256. The payload stays
+  /// the same.
   /// - Parameter decoded: the decoded frame.
   public func namingRecipesAsChunks(_ decoded: DecodedFrame) throws(CodecError) -> RawFrame {
     let objects = header.objects.map { object -> (kind: ObjectKind, id: Digest, length: Int) in
@@ -72,7 +73,7 @@ public struct RawFrame: Sendable {
   }
 
   /// Returns the frame with another depth of its base. The payload stays the same.
-  func withDepth(_ depth: UInt8) throws(CodecError) -> RawFrame {
+  package func withDepth(_ depth: UInt8) throws(CodecError) -> RawFrame {
     let base = header.base.map { FrameBase(depth: depth, chunks: $0.chunks) }
     let objects = header.objects.map { (kind: $0.kind, id: $0.id, length: $0.length) }
     return try withPayload { (payload) throws(CodecError) in
@@ -120,7 +121,10 @@ public final class FrameDecoder: Sendable {
     return try result.get()
   }
 
-  private func decode(
+  /// Decodes the payload of a frame whose base was read.
+  /// - Parameter base: the bytes of the frame's base; nil for a frame without one.
+  /// - Throws: `corrupt` if zstd or its checksum refuses the payload.
+  package func decode(
     _ frame: RawFrame, base: UnsafeRawBufferPointer?
   ) throws(CodecError) -> DecodedFrame {
     let target = buffers.acquire(frame.header.rawBytes)
@@ -140,8 +144,15 @@ public final class FrameDecoder: Sendable {
   /// - Throws: `corrupt` if an object has other bytes.
   public func verify(_ frame: RawFrame) throws(CodecError) -> DecodedFrame {
     let decoded = try decode(frame)
+    try FrameDecoder.verify(decoded)
+    return decoded
+  }
+
+  /// Compares each object of a decoded frame with its id, except recipes.
+  /// - Throws: `corrupt` if an object has other bytes.
+  package static func verify(_ decoded: DecodedFrame) throws(CodecError) {
     var hash = SHA256()
-    for object in frame.header.objects where object.kind != .recipe {
+    for object in decoded.header.objects where object.kind != .recipe {
       let digest = decoded.withBytes(start: object.start, length: object.length) {
         hash.digest(of: $0)
       }
@@ -150,6 +161,5 @@ public final class FrameDecoder: Sendable {
           "the \(object.kind.noun) \(object.id.shortHex) has other bytes than its id says")
       }
     }
-    return decoded
   }
 }
