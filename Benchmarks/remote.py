@@ -6,7 +6,8 @@ usage: Benchmarks/remote.py IMGSTORE TREE-V1 TREE-V2 [--rounds N] [--work DIRECT
 TREE-V1 and TREE-V2 are two versions of a root tree. The program starts an ssh server and a Ceph RADOS gateway on the
 loopback address, and ends them (scripts/deps.sh bench; needs root). Each row has a figure, the mark, and whether it was reached:
 
-    bytes   what push and pull of v2 after v1 send, against what the store grew by, for a directory, ssh and S3
+    bytes   what push and pull of v2 after v1 send, against what the store grew by, for a directory, ssh and S3,
+            and what the bucket grew by
     ssh     the time of a push of v2 over ssh against scp of the same bytes, and against rsync of the tree, restic
             over sftp and borg over ssh
     s3      snapshot and push of v1, and push of v2, against restic backup; pull of v1 against restic restore
@@ -72,11 +73,15 @@ class Site:
         return json.loads(text), time.monotonic() - start
 
 
-def measure_bytes(site, name, url, env):
-    """The bytes of push and pull through one remote."""
+def measure_bytes(site, name, url, env, size_there=None):
+    """The bytes of push and pull through one remote. size_there returns the bytes that the remote has."""
     site.imgstore("push", url, "live@1", env=env)
+    before = size_there() if size_there else 0
     pushed, _ = site.imgstore("push", url, "live@2", env=env)
     growth = {"growth of the store": site.grown_bytes}
+    if size_there:
+        report.add(Row(f"{name}: growth of the remote by v2", "B", {"imgstore": size_there() - before, **growth},
+                       floor="growth of the store", mark=Mark(floors=1.02)))
     report.add(Row(f"{name}: bytes of a push of v2", "B", {"imgstore": pushed["bytes"], **growth},
                    floor="growth of the store", mark=Mark(floors=1.02)))
     again, _ = site.imgstore("push", url, "live@2", env=env)
@@ -108,8 +113,6 @@ def measure_s3(site, variables):
     options, work = site.options, site.work
     env = {key: value for key, value in variables.items()}
     bare = {**site.env, **env}
-    run("rclone", "mkdir", "s3:imgstore", env=bare | rclone(env))
-    run("rclone", "mkdir", "s3:restic", env=bare | rclone(env))
     turn = [0]
     own = work / "s3-store"
     live = work / "s3-live"
@@ -178,7 +181,6 @@ def measure_s3(site, variables):
     for name, ours, peer in (("snapshot and push of v1", *medians[0:2]), ("snapshot and push of v2", *medians[2:4]),
                              ("pull of v1", *medians[4:6])):
         report.add(Row(f"s3: {name}", "s", {"imgstore": ours, "restic": peer}, mark=Mark(ratio=2), rounds=options.rounds))
-    measure_bytes(site, "s3", "s3://imgstore/bytes", env)
 
 
 def rclone(env):
@@ -218,10 +220,20 @@ def main():
             measure_bytes(site, "ssh", f"ssh://127.0.0.1:{port}{target}", {"IMGSTORE_SSH": str(ssh)})
         if "ssh" in parts:
             measure_ssh(options, work, port, ssh)
-        if "s3" in parts:
+        if "s3" in parts or "bytes" in parts:
             lines = run(CEPH, "start", ceph).splitlines()
-            pairs_of = (word.split("=", 1) for line in lines for word in line.replace("export ", "").split() if "=" in word)
-            measure_s3(site, dict(pairs_of))
+            words = (word.split("=", 1) for line in lines for word in line.replace("export ", "").split() if "=" in word)
+            env = dict(words)
+            for bucket in ("imgstore", "restic"):
+                run("rclone", "mkdir", f"s3:{bucket}", env=site.env | env | rclone(env))
+        if "bytes" in parts:
+            def bucket_bytes():
+                text = run("rclone", "size", "--json", "s3:imgstore/bytes", env=site.env | env | rclone(env))
+                return json.loads(text)["bytes"]
+
+            measure_bytes(site, "s3", "s3://imgstore/bytes", env, bucket_bytes)
+        if "s3" in parts:
+            measure_s3(site, env)
     except harness.CommandFailed as error:
         sys.exit(str(error))
     finally:

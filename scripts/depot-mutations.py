@@ -4,7 +4,7 @@
 Usage: scripts/depot-mutations.py [--histories N] [--directory DIR] [NAME…]
 
 Each mutation is an edit of Sources/Depot in a copy of the sources, a build of the modules below Depot, and a run of
-DepotModelTests and DepotTests. Prints one line a mutation. Exits with 1 if the test missed one.
+DepotModelTests, DepotTests and those of deltas. Prints one line a mutation. Exits with 1 if the test missed one.
 """
 
 import argparse
@@ -82,16 +82,16 @@ MUTATIONS = {
     do {
       // A push that was killed here must not make collections elsewhere wait for ever.
       _ = try writers.removeDead(among: try writers.ids().subtracting([id]))
-      listing = try depot.refreshListing()
+      let listing = try depot.refreshListing()
 """,
-        """    listing = try depot.refreshListing()
+        """    let listing = try depot.refreshListing()
     id = try writers.register()
     do {
 """),
     "writers-ignore-marks": (
-        "Write/DepotSession.swift",
-        "    listing.isUsable(pack) || packs.contains(pack)",
-        "    listing.packs[pack] != nil || packs.contains(pack)"),
+        "Write/SessionPacks.swift",
+        "    listing.isUsable(pack) || content.withLock",
+        "    listing.packs[pack] != nil || content.withLock"),
     "no-check-after-ref": (
         "Write/DepotSession.swift",
         """    do {
@@ -108,8 +108,9 @@ MUTATIONS = {
         "      let marked = listing.doomed.filter { listing.packs[$0] != nil }"),
     "rely-on-marked-packs": (
         "Collect/PackRewriter.swift",
-        "          if copies.contains(where: { listing.isUsable($0.pack) }) { return }",
-        "          if copies.contains(where: { listing.packs[$0.pack] != nil && !marked.contains($0.pack) }) { return }"),
+        "    let usable = PresentCopies(depot, listing) { listing.isUsable($0.pack) }",
+        "    let marked = marked\n    let usable = PresentCopies(depot, listing) {\n"
+        "      listing.packs[$0.pack] != nil && !marked.contains($0.pack)\n    }"),
     "same-name-for-same-pack": (
         "Write/PackBuilder.swift",
         "        pack: DepotPack(digest: digest, writer: writer), sizeBytes",
@@ -119,10 +120,10 @@ MUTATIONS = {
         "      guard try waitForWriters(marked.count) else { return report }\n      try deleteMarked(marked)",
         "      let early = try walkRefs()\n      guard try waitForWriters(marked.count) else { return report }\n"
         "      try deleteMarked(marked, early)",
-        "  private mutating func deleteMarked(_ packs: Set<DepotPack>) throws {\n    for attempt in 0... {\n"
-        "      let reachable = try walkRefs()",
-        "  private mutating func deleteMarked(_ packs: Set<DepotPack>, _ reachable: DepotReachability) throws {\n"
-        "    for attempt in 0... {"),
+        "  private mutating func deleteMarked(_ packs: Set<DepotPack>) throws {",
+        "  private mutating func deleteMarked(_ packs: Set<DepotPack>, _ reachable: DepotReachability) throws {",
+        "      let reachable = try walkRefs()\n      let listing",
+        "      let listing"),
     "marks-deleted-first": (
         "Collect/DepotCollector.swift",
         """          try storage.delete(DepotKeys.pack(pack))
@@ -173,7 +174,7 @@ MUTATIONS = {
         "    depot.index.hasBasedFrame(in: packs) ? try depot.writers.register() : nil",
         "    depot.index.hasBasedFrame(in: packs) ? depot.options.makeID() : nil",
         "    guard let id, try !depot.writers.isRegistered(id) else { return }",
-        "    guard id == nil, try !depot.writers.isRegistered(depot.options.makeID()) else { return }"),
+        "    guard let id, id.description.isEmpty else { return }"),
     "no-check-after-copies": (
         "Collect/DepotCollector.swift",
         "        try requireRegistered(id)\n",
@@ -210,7 +211,8 @@ def run(directory, histories):
     program = directory / ".build" / "release" / "imgstorePackageTests.xctest"
     environment = dict(os.environ, IMGSTORE_HISTORIES=str(histories))
     return subprocess.run(
-        [program, "--testing-library", "swift-testing", "--filter", r"DepotModelTests|DepotTests\.DepotTests/"],
+        [program, "--testing-library", "swift-testing", "--filter",
+         r"DepotModelTests|DepotTests\.Depot(Delta|DeltaCollection)?Tests/"],
         cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -27,7 +27,8 @@
 //    well, in a frame of less depth. Who relies on the object relies on these chunks, and what needs the
 //    object needs them. A collector copies the copy of least depth of an object unless one that is not deeper
 //    stays, and it is registered as a writer while it copies frames with bases. [bases-not-needed,
-//    base-not-required, deeper-copy-stays, collector-not-registered]
+//    base-not-required, any-depth-stays, base-anywhere, bases-not-recorded, collector-not-registered,
+//    no-check-after-copies]
 //
 // Why no reported snapshot loses an object: let a writer count on a pack P for a ref R. A mark on P that
 // existed when the writer listed `doomed/` was seen, or P was gone before it listed `packs/` (3, 6). So every

@@ -30,7 +30,7 @@ struct PackRewriter {
   }
 
   /// The needed objects of frames, by their start.
-  private typealias Plan = [FrameLocation: [Int: LocationKey]]
+  private typealias Plan = [FrameLocation: Set<Int>]
 
   /// Copies the needed objects.
   /// - Throws: `VanishedPackError` if another collector has deleted a pack; `StorageError`.
@@ -53,7 +53,7 @@ struct PackRewriter {
           do throws(CodecError) { try FrameDecoder.verify(decoded) } catch {
             throw DamagedFrameError(frame: location, reason: "\(error)")
           }
-          let starts = Set((plan[location] ?? [:]).keys)
+          let starts = plan[location] ?? []
           if let base = frame.header.base, try mayKeep(base, copied, usable) {
             try copyDelta(frame, decoded, starts, reader, at: location, output)
           } else {
@@ -62,20 +62,30 @@ struct PackRewriter {
         }
       } catch let error as DamagedFrameError {
         frames.remove(error.frame)
-        let reason = "\(error.frame.pack.shortName) of \(depot.name) is damaged: \(error.reason)"
-        result.damaged[error.frame.pack] = reason
-        // Another marked pack may have an intact copy.
-        for key in (plan[error.frame] ?? [:]).values {
-          for copy in try depot.withCache({ try depot.index.locations(key) })
-          where marked.contains(copy.pack) {
-            result.damaged[copy.pack] = reason
-          }
+        for pack in try packs(with: plan[error.frame] ?? [], of: error.frame) {
+          result.damaged[pack] =
+            "\(error.frame.pack.shortName) of \(depot.name) is damaged: \(error.reason)"
         }
       }
     }
     try repacker.finish(output.append)
     result.copiedBytes = try output.finish()
     return result
+  }
+
+  /// Returns the pack of a damaged frame, and the marked packs that have one of its objects: their copies may
+  /// be intact.
+  private func packs(
+    with starts: Set<Int>, of frame: FrameLocation
+  ) throws -> Set<DepotPack> {
+    try depot.withCache {
+      var packs: Set = [frame.pack]
+      try depot.index.forEachObject(in: [frame.pack]) { key, position in
+        guard position.frame == frame, starts.contains(position.start) else { return }
+        packs.formUnion(try depot.index.locations(key).map(\.pack).filter(marked.contains))
+      }
+      return packs
+    }
   }
 
   /// Returns the objects to copy, and the depth that each of them will have at most.
@@ -91,7 +101,7 @@ struct PackRewriter {
       try depot.index.forEachObject(in: marked) { key, position in
         guard reachable.contains(key) else { return }
         if key.kind == UInt32(ObjectKind.recipe.rawValue) {
-          plan[position.frame, default: [:]][position.start] = key
+          plan[position.frame, default: []].insert(position.start)
           return
         }
         guard copied[key] == nil else { return }
@@ -101,7 +111,7 @@ struct PackRewriter {
         }
         if let other = try usable.copy(of: key), other.depth <= best.depth { return }
         copied[key] = best.depth
-        plan[best.frame, default: [:]][best.start] = key
+        plan[best.frame, default: []].insert(best.start)
       }
     }
     // Nothing counts on a copy whose base is gone. But the base may have moved between the pages of the

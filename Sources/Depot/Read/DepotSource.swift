@@ -103,6 +103,7 @@ public struct DepotSource: TransferSource {
   }
 
   public func bases(of names: [ObjectName]) throws -> [Digest] {
+    guard depot.index.hasBasedFrame(in: Set(try depot.listing().packs.keys)) else { return [] }
     let (selections, present) = try self.selections(Set(names.filter { $0.kind == .chunk }))
     var seen: Set<Digest> = []
     var chunks: [Digest] = []
