@@ -11,11 +11,17 @@ public struct ArchiveError: Error, Sendable, CustomStringConvertible {
   /// Whether compressed data expands more than allowed.
   public let isExpansionLimit: Bool
 
+  /// What to do about an archive of a format that is not supported; empty for a damaged one.
+  public let remedy: String
+
   /// Creates an error.
-  public init(member: [UInt8] = [], _ reason: String, isExpansionLimit: Bool = false) {
+  public init(
+    member: [UInt8] = [], _ reason: String, isExpansionLimit: Bool = false, remedy: String = ""
+  ) {
     self.member = member
     self.reason = reason
     self.isExpansionLimit = isExpansionLimit
+    self.remedy = remedy
   }
 
   public var description: String { reason }

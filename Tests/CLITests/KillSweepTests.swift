@@ -222,6 +222,7 @@ extension KillSweep {
       "profile=p")
     try imgstore("snapshot", "img")
     try imgstore("export", "img", "--complete", directory.path("bundle.tgz"))
+    try imgstore("export", "img", "--oci", directory.path("image.oci.tar"))
     try shell(
       """
       cd "$1"; echo two >etc/motd; rm -r old; mkdir new; echo new >new/file; ln -sfn new link
@@ -281,6 +282,19 @@ extension KillSweep {
       arguments: ["import", base.path("bundle.tgz"), "-f", "q", "--allow-privileged", "-q"])
     killing.image = "rhels9-x86_64-netboot-q"
     try killing.sweep(seed: 4, expecting: 100)
+  }
+
+  @Test func `an import of an OCI image as root tree killed at any operation can be resumed`()
+    throws
+  {
+    let base = try prepare()
+    let killing = KillSweep(
+      base: base,
+      arguments: [
+        "import", base.path("image.oci.tar"), "--name", "img", "--force", "--allow-privileged",
+        "-q",
+      ])
+    try killing.sweep(seed: 7, expecting: 60)
   }
 
   @Test func `a copy killed at any operation can be resumed or rolled back`() throws {

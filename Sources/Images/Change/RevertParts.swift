@@ -200,8 +200,17 @@ struct PartCombiner {
       return
     }
     desired.path = location.component
+    // The tree may be the target of a link here, or there.
+    desired.role = location.old?.role ?? desired.role
     components[location.component] = desired
     notes.removeAll { $0.path == location.component && $0.code == .createdFile }
+    notes.removeAll {
+      $0.kind == .attributesLost && isInside($0.path, location.component)
+        || $0.kind == .noImageFiles && desired.role.isOwned
+    }
+    notes += source.notes.filter {
+      $0.kind == .attributesLost && isInside($0.path, location.component)
+    }
   }
 
   /// Copies the snapshot's notes on unreadable entries, so that the revert leaves these alone.

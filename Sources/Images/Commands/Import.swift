@@ -61,9 +61,13 @@ struct BundleImporter: Collaborator {
     let staged = request.isDryRun ? nil : try stagedBlobs()
     let signatures = try ImportSignatures(context, request)
     let name = request.bundle
+    let image = try namingBundle(name) { try readImage(request, into: session) }
+    if let image, case .rootTree(let target) = image.destination {
+      return try importTree(image, to: target, request, session, signatures, start)
+    }
     let (bundled, bundleBytes) = try namingBundle(name) {
       let content =
-        try readImage(request, into: session)
+        try image.map { ([try $0.bundled()], $0.sizeBytes) }
         ?? read(name, into: session, staging: staged, signatures.gate)
       try signatures.requireStatements(content.0)
       return content
@@ -82,14 +86,7 @@ struct BundleImporter: Collaborator {
     }
     defer { withExtendedLifetime(locks) {} }
     let inspected = try prepared.map(preparation.inspect)
-    // A dry run shows what the import would do with --force.
-    let refusal = try DryRunRefusal(context).refusal(isDryRun: request.isDryRun) {
-      for image in inspected { try preparation.checkMayReplace(image) }
-      for image in inspected where request.isDryRun {
-        try DirectoryLocker(context).expectDirectoriesFree(
-          image.image, image.components.compactMap { AbsolutePath($0.path) })
-      }
-    }
+    let refusal = try refusal(of: inspected, preparation)
     var images: [ImportedImage] = []
     for (image, source) in zip(inspected, bundled) {
       report(.foundImage(name: image.image.text))
@@ -109,14 +106,43 @@ struct BundleImporter: Collaborator {
   /// Reads an OCI or squashfs image into a session; returns nil if the request names a bundle.
   private func readImage(
     _ request: ImportRequest, into session: WriteSession
-  ) throws -> ([BundledImage], UInt64)? {
+  ) throws -> DefinitionlessImage? {
     if let source = try ConfluentReader(context).file(request) {
-      let (image, sizeBytes) = try ConfluentReader(context).read(source, request, into: session)
-      return ([image], sizeBytes)
+      return try ConfluentReader(context).read(source, request, into: session)
     }
     guard let files = try OCIRecognition(context).files(request) else { return nil }
-    let (image, sizeBytes) = try OCIImageReader(context).read(files, request, into: session)
-    return ([image], sizeBytes)
+    return try OCIImageReader(context).read(files, request, into: session)
+  }
+
+  /// Checks whether the images may be placed. A dry run shows what the import would do with --force.
+  private func refusal(
+    of images: [PreparedImage], _ preparation: ImportPreparation
+  ) throws -> (any ExplainedError)? {
+    let isDryRun = preparation.request.isDryRun
+    return try DryRunRefusal(context).refusal(isDryRun: isDryRun) {
+      for image in images { try preparation.checkMayReplace(image) }
+      for image in images where isDryRun {
+        try DirectoryLocker(context).expectDirectoriesFree(
+          image.image, image.components.compactMap { AbsolutePath($0.path) })
+      }
+    }
+  }
+
+  /// Imports a tree as the root tree of an image of xCAT.
+  /// - Parameter session: protects the objects of the tree until a snapshot references them.
+  private func importTree(
+    _ source: DefinitionlessImage, to image: ImageName, _ request: ImportRequest,
+    _ session: WriteSession, _ signatures: ImportSignatures, _ start: Double
+  ) throws -> ImportOutcome {
+    try namingBundle(request.bundle) { try signatures.requireStatements([source.bundled()]) }
+    context.progress.begin("syncing")
+    try session.finish()
+    let (imported, refusal) = try withExtendedLifetime(session) {
+      try RootTreeImporter(context, request).importTree(source, to: image)
+    }
+    return ImportOutcome(
+      images: [imported], origins: [], bundleBytes: source.sizeBytes, isDryRun: request.isDryRun,
+      refusal: refusal, seconds: monotonicSeconds() - start)
   }
 
   /// Runs `body`, which reads or examines the bundle, and adds the bundle's name to its errors.
@@ -126,8 +152,8 @@ struct BundleImporter: Collaborator {
       return try body()
     } catch let error as BundleError {
       throw BundleError(
-        error.isWhole ? bundle : "\(bundle): \(error.subject)", error.reason, hint: error.hint,
-        form: error.form)
+        error.errorCode, error.isWhole ? bundle : "\(bundle): \(error.subject)", error.reason,
+        hint: error.hint, form: error.form)
     } catch let error as OCIError {
       throw ImageError(
         error.errorCode, "\(bundle): \(error.subject)", error.reason, hint: error.hint,

@@ -29,6 +29,8 @@ public struct ImportedImage: Sendable {
   /// The files and directories of the image that the import removed, or would remove, because the bundle
   /// does not have them. Entries inside of trees are not listed.
   public let removedFiles: [[UInt8]]
+  /// The path of the root tree, if the import replaced only that; otherwise nil.
+  public var rootTree: [UInt8]?
 }
 
 /// Imports one image of a bundle.

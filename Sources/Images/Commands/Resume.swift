@@ -149,12 +149,13 @@ struct ChangeResumer: Collaborator {
 
   /// Removes the journal of a change whose target snapshot was never recorded. Such a change has not modified
   /// the image.
-  /// - Throws: `ImageError` (`changeUnfinished`) for a revert, whose target existed and is missing now.
+  /// - Throws: `ImageError` (`changeUnfinished`) for a revert, whose target existed and is missing now. That of
+  ///   an imported tree is recorded by the change itself.
   private func discardUnstartedChange(
     _ image: ImageName, _ journal: Journal, _ change: UnfinishedChange,
     _ direction: ResumeDirection, dryRun: Bool
   ) throws -> ResumeOutcome {
-    guard journal.operation != .revert else {
+    guard journal.operation != .revert || change.command == .importing else {
       throw ImageError(
         .changeUnfinished, "image \(image)",
         "has an unfinished revert to a snapshot that is no longer in the store",

@@ -69,4 +69,6 @@ struct ChangeRequest {
   var parts = ImageParts()
   /// The command, and the message of the snapshot that records the change.
   let label: SnapshotLabel
+  /// The facts of that snapshot, if the image is not reverted as a whole; nil for those of the latest one.
+  var facts: [Snapshot.Fact]?
 }

@@ -1,5 +1,5 @@
-// Reads a squashfs image, or a Confluent profile with one, as the only image of a bundle: a directory image
-// with one tree. The rules are those of `LayerReader`, with one layer for each squashfs image.
+// Reads a squashfs image, or a Confluent profile with one, as one tree. The rules are those of `LayerReader`,
+// with one layer for each squashfs image.
 
 import Archive
 import Codec
@@ -43,15 +43,14 @@ struct ConfluentReader: Collaborator {
   }
 
   /// Reads an image.
-  /// - Returns: the image, and the size of its file.
   /// - Throws: `BundleError` for an invalid image; `ImageError` (`keyNotFound`) without the key.
   func read(
     _ source: (file: Descriptor, path: AbsolutePath), _ request: ImportRequest,
     into session: WriteSession
-  ) throws -> (BundledImage, UInt64) {
+  ) throws -> DefinitionlessImage {
     let files = context.fileSystem
     let sizeBytes = try files.stat(source.file.raw).size
-    let manifest = try OCIDestination(context).manifest(named: nil, request)
+    let destination = try OCIDestinationFinder(context).destination(named: nil, request)
     let key = try key(request, source.path)
     let progress = context.progress
     context.progress.begin("importing", totalBytes: 0)
@@ -74,12 +73,14 @@ struct ConfluentReader: Collaborator {
         return try reader.finish()
       } catch let error as ArchiveError {
         throw BundleError(
-          "the squashfs image", error.reason, hint: ConfluentReader.advice, form: .clause)
+          error.remedy.isEmpty ? BundleDomain.usualCode : .unsupported, "the squashfs image",
+          error.reason,
+          hint: error.remedy.isEmpty
+            ? ConfluentReader.advice : "Nothing was imported. \(error.remedy)", form: .clause)
       }
     }
-    return (
-      BundledImage(manifest: try manifest.render(), tree: tree, facts: [], remarks: []), sizeBytes
-    )
+    return DefinitionlessImage(
+      tree: tree, destination: destination, facts: [], remarks: [], sizeBytes: sizeBytes)
   }
 
   private static let advice = "Nothing was imported; compare the checksum with its origin's"

@@ -1,9 +1,9 @@
-// Reads an OCI image as the only image of a bundle: a directory image with one tree.
+// Reads an OCI image as one tree.
 //
 // 1. Each layer's digest and size are verified, and the digest of its plain bytes, before anything is
 //    recorded. A mismatch is reported in place of the damage that it causes.
-// 2. The image becomes the directory of `--to`, or that of the image that is defined already. What the image
-//    runs, and where it comes from, are facts of the snapshot (docs/format.md#provenance-and-facts).
+// 2. What the image runs, and where it comes from, are facts of the snapshot
+//    (docs/format.md#provenance-and-facts).
 
 import Codec
 import Ingest
@@ -24,6 +24,8 @@ enum OCIFact {
   static let execution = "oci.config"
   /// The maximum size of the JSON. A larger one is left out, with a remark.
   static let maxExecutionBytes = 256 << 10
+  /// All keys. They describe one import: the next one replaces them.
+  static let keys: Set<String> = [digest, reference, platform, execution]
 }
 
 /// Reads OCI images for an import.
@@ -32,16 +34,15 @@ struct OCIImageReader: Collaborator {
 
   /// Reads the image that a request names.
   /// - Parameter files: the files of the layout or archive.
-  /// - Returns: the image, and the number of bytes of its layers.
   /// - Throws: `OCIError`, `BundleError` for an invalid image; `ImageError` (`usage`) without a destination.
   func read(
     _ files: any OCIFiles, _ request: ImportRequest, into session: WriteSession
-  ) throws -> (BundledImage, UInt64) {
+  ) throws -> DefinitionlessImage {
     let selection = OCISelection(
       reference: request.ociReference, platform: try platform(request.platform))
     var finder = OCIImageFinder(files, selection)
     let image = try finder.find()
-    let manifest = try OCIDestination(context).manifest(
+    let destination = try OCIDestinationFinder(context).destination(
       named: image.annotations[OCIAnnotation.imageName], request)
     let sizeBytes = image.layers.reduce(UInt64(0)) { $0 &+ $1.file.sizeBytes }
     context.progress.begin("importing", totalBytes: 0)
@@ -53,10 +54,8 @@ struct OCIImageReader: Collaborator {
       return try reader.finish()
     }
     let (facts, remarks) = self.facts(of: image)
-    return (
-      BundledImage(manifest: try manifest.render(), tree: tree, facts: facts, remarks: remarks),
-      sizeBytes
-    )
+    return DefinitionlessImage(
+      tree: tree, destination: destination, facts: facts, remarks: remarks, sizeBytes: sizeBytes)
   }
 
   private static func apply(_ layer: OCILayer, _ reader: inout LayerReader) throws {

@@ -92,9 +92,11 @@ public final class SquashfsReader {
     case 6: (decoder, compression) = (BlockDecoder(.zstd), .zstd())
     default:
       let names: [UInt16: String] = [2: "lzma", 3: "lzo", 5: "lz4"]
+      let name = names[compressor] ?? "number \(compressor)"
       throw ArchiveError(
-        "the squashfs image uses an unsupported compressor: \(names[compressor] ?? "number \(compressor)")"
-      )
+        "the squashfs image is compressed with \(name), which imgstore cannot read",
+        remedy: "Convert it: 'unsquashfs -d TREE IMAGE', then 'mksquashfs TREE NEW -comp zstd'; or "
+          + "take TREE itself: 'imgstore snapshot TREE'")
     }
   }
 

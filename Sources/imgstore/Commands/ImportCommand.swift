@@ -13,9 +13,10 @@ struct ImportCommand: ParsableCommand, ReportingCommand {
       import. It writes only below the install directory. It refuses to replace an image unless you \
       add --force.
 
-      An OCI image or a squashfs image becomes a directory image: give --to DIR. BUNDLE is then an \
-      OCI archive, a layout directory, an archive of 'docker save', a squashfs image or a profile of \
-      Confluent. The command recognizes it by its content; only standard input needs --oci.
+      BUNDLE may also be an OCI archive, a layout directory, an archive of 'docker save', a squashfs \
+      image or a profile of Confluent. The command recognizes it by its content; only standard input \
+      needs --oci. Such a tree becomes a directory image: give --to DIR. With --name IMAGE --force, it \
+      replaces the root tree of an image of xCAT, and nothing else of it.
 
       A thin bundle adds its snapshot to the history of the image; with --force, the command also \
       reverts the live image to it.
@@ -34,7 +35,7 @@ struct ImportCommand: ParsableCommand, ReportingCommand {
     name: [.customShort("f"), .long],
     help: "Import under this profile, with its own directory, lists and name")
   var profile: String?
-  @Option(help: "Name of the new image") var name: String?
+  @Option(help: "Name of the image") var name: String?
   @Option(
     help: ArgumentHelp(
       "Directory for the tree of a directory image (default: the existing one)",
@@ -187,8 +188,10 @@ struct ImportCommand: ParsableCommand, ReportingCommand {
           + "remove \(count(apply.removals.count, "entry"))")
       return
     }
-    for component in image.imported?.snapshot.components ?? [] {
-      print("  \(printable(component.path))")
+    for path in image.rootTree.map({ [$0] })
+      ?? image.imported?.snapshot.components.map(\.path) ?? []
+    {
+      print("  \(printable(path))")
     }
     for path in image.removedFiles {
       print("  removed \(printable(path)), which the bundle does not have")

@@ -27,6 +27,7 @@ public struct UnfinishedChange: Sendable {
   /// A description such as "a revert to compute@3".
   public var description: String {
     switch operation {
+    case .revert where command == .importing: "an import" + (target.map { " (\($0))" } ?? "")
     case .revert: (command == .undo ? "an undo" : "a revert") + (target.map { " to \($0)" } ?? "")
     case .importing: "an import" + (target.map { " (\($0))" } ?? "")
     case .copy: "a copy" + (target.map { " (\($0))" } ?? "")

@@ -143,7 +143,7 @@ struct ChangeRecorder: Collaborator {
     snapshot.created = context.now()
     let latest = try context.store().refs.latestReadable(of: change.image)
     snapshot.parent = latest?.id
-    snapshot.facts = latest?.snapshot.facts ?? snapshot.facts
+    snapshot.facts = change.facts ?? latest?.snapshot.facts ?? snapshot.facts
     snapshot.message = change.label.message
     snapshot.provenance =
       context.provenance(change.label.recording(before: before))
