@@ -118,4 +118,18 @@ import Testing
   func `apt's command line names the tree`(_ words: [String], _ tree: String?) {
     #expect(AptCommandLine.tree(words) == tree)
   }
+
+  @Test(
+    arguments: [
+      (["apt-get", "-oRootDir=/t", "update"], true),
+      (["apt", "--option=DPkg::Chroot-Directory=/t", "install"], true),
+      (["apt-get", "-o", "RootDir=/", "install"], false),
+      (["apt-get", "-o", "Dir=/t", "-o", "DPkg::Options::=--root=/t", "install"], false),
+      (["apt-get", "install", "rootdir=/t"], false),
+    ] as [([String], Bool)])
+  func `apt's command line tells whether hooks start inside the tree`(
+    _ words: [String], _ isInside: Bool
+  ) {
+    #expect(AptCommandLine.startsHooksInTree(words) == isInside)
+  }
 }

@@ -406,12 +406,48 @@ def run_hooks(site, arguments):
                                     capture_output=True, text=True, stdin=subprocess.DEVNULL)
             check(result.returncode == expected, f"dnf, {policy}: exit {result.returncode}: {result.stderr[-300:]}")
         check(os.path.exists(f"{tree}/usr/share/two/data"), "a refused removal was done")
+        hook_dnf5(site, tree)
     if os.path.isdir(f"{site.folder}/tree") and shutil.which("apt-get"):
         done = True
         hook_apt(site, root)
     hook_genimage(site, root)
     print("hooks: done")
     return done
+
+
+def hook_dnf5(site, tree):
+    """The actions for dnf 5, by a stand-in of its plugin that follows its source."""
+    root = f"{site.folder}/node5"
+    os.makedirs(f"{root}/etc/dnf/libdnf5-plugins")
+    actions = f"{root}/etc/dnf/libdnf5-plugins/actions.d/imgstore.actions"
+    plugin = f"{HERE}/../Fixtures/scripts/fakes/libdnf5-actions.py"
+
+    def act(callback, installroot=tree, environment=None):
+        return subprocess.run([plugin, actions, callback, installroot], env=environment or site.environment,
+                              capture_output=True, text=True)
+
+    site.run("hooks", "enable", "dnf", "--root", root)
+    site.run("snapshot", "rpm", "--if-changed")
+    count = len(history(site, "rpm"))
+    results = [act("pre_transaction", "/"), act("pre_transaction")]
+    with open(f"{tree}/etc/motd", "a") as file:
+        file.write("dnf 5\n")
+    results.append(act("post_transaction"))
+    check(all(r.returncode == 0 and "action" not in r.stderr for r in results), f"dnf 5: {results}")
+    log = site.document("log", "rpm")["snapshots"]
+    check(len(log) == count + 1 and log[0]["message"] == "dnf", f"dnf 5: {len(log)} snapshots, {log[0]['message']}")
+    broken = dict(site.environment, IMGSTORE_STORE=f"{tree}/etc/motd")
+    for policy, expected in (("warn", 0), ("refuse", 1)):
+        site.run("hooks", "enable", "dnf", "--policy", policy, "--root", root)
+        result = act("pre_transaction", environment=broken)
+        check(result.returncode == expected, f"dnf 5, {policy}: exit {result.returncode}: {result.stderr[-300:]}")
+    # Without the program, dnf works as before.
+    with open(actions) as file:
+        text = file.read()
+    with open(actions, "w") as file:
+        file.write(text.replace(os.path.realpath(site.binary), "/nonexistent/imgstore"))
+    result = act("pre_transaction")
+    check(result.returncode == 0 and not result.stderr, f"dnf 5 without imgstore: {result.stderr[-300:]}")
 
 
 def hook_apt(site, root):
@@ -431,6 +467,34 @@ def hook_apt(site, root):
     newest = site.document("log", "deb")["snapshots"][0]
     check(newest["message"].startswith("apt") and newest["provenance"].get("before"), f"apt's hook took no snapshot: {newest['message']} {result.stderr[-300:]}")
     check(os.path.exists(f"{tree}/usr/share/alpha/data"), "alpha was not installed")
+    hook_apt_inside(site, root, tree, conf)
+
+
+def hook_apt_inside(site, root, tree, conf):
+    """With RootDir, apt starts the hooks inside the tree: the hook says so, and refuses if that is its policy."""
+    # A removal needs no method of the tree's apt, which may be of another version.
+    words = ["apt-get", "-o", f"RootDir={tree}", "-o", "Dir::Cache::pkgcache=pkgcache.bin",
+             "-o", "Dir::Cache::srcpkgcache=srcpkgcache.bin", "-c", conf, "-y", "-q", "remove", "alpha"]
+
+    # apt 2.6 changes to DPkg::Run-Directory below RootDir when its root is the tree already.
+    os.makedirs(f"{tree}/{tree}", exist_ok=True)
+
+    def installed():
+        return os.path.exists(f"{tree}/usr/share/alpha/data")
+
+    site.run("hooks", "enable", "apt", "--policy", "refuse", "--root", root)
+    refused = subprocess.run(words, env=site.environment, capture_output=True, text=True)
+    check(refused.returncode == 100 and installed(), f"apt with RootDir, refuse: {refused}")
+    check("apt starts its hooks inside the tree" in refused.stderr, f"apt with RootDir, refuse: {refused.stderr[-300:]}")
+    # The way that the message names, with either policy.
+    result = site.run("run", "deb", "--host", "--", *words)
+    check("inside the tree" not in result.stderr and not installed(), f"run --host with RootDir: {result.stderr[-300:]}")
+    site.run("undo", "deb")
+    check(installed(), "undo did not bring the package back")
+    site.run("hooks", "enable", "apt", "--root", root)
+    warned = subprocess.run(words, env=site.environment, capture_output=True, text=True)
+    check(warned.returncode == 0 and not installed(), f"apt with RootDir, warn: {warned}")
+    check("apt starts its hooks inside the tree" in warned.stderr, f"apt with RootDir, warn: {warned.stderr[-300:]}")
 
 
 def hook_genimage(site, root):

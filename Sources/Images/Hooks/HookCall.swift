@@ -29,7 +29,11 @@ extension Workspace {
   }
 
   /// Returns the tree that a process of apt changes by its command line; nil if it changes this machine.
-  public func treeOfApt(process: Int) -> String? { HookCall(context).treeOfApt(process: process) }
+  /// - Throws: `ImageError` (`unsupported`) if apt has started the hook inside the tree; `SystemError` if the
+  ///   command line cannot be read.
+  public func treeOfApt(process: Int) throws -> String? {
+    try HookCall(context).treeOfApt(process: process)
+  }
 
   /// Runs a program of xCAT between two snapshots of the image that its arguments name.
   /// - Returns: how the program ended.
@@ -95,20 +99,25 @@ struct HookCall: Collaborator {
     }
   }
 
-  func treeOfApt(process: Int) -> String? {
-    let path = Array("/proc/\(process)/cmdline".utf8)
-    guard
-      let bytes = try? context.fileSystem.readSmallFile(
-        at: context.fileSystem.workingDirectory, path)
-    else { return nil }
-    return AptCommandLine.tree(
-      bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) })
+  func treeOfApt(process: Int) throws -> String? {
+    let bytes = try context.fileSystem.readSmallFile(
+      at: context.fileSystem.workingDirectory, Array("/proc/\(process)/cmdline".utf8))
+    let words = bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+    if AptCommandLine.startsHooksInTree(words) {
+      if context.options.environment[RunEnvironment.imageVariable] != nil { return nil }
+      throw ImageError(
+        .unsupported, "apt with RootDir", "starts its hooks inside the tree",
+        hint: "Start it by 'imgstore run IMAGE --host -- apt-get -o RootDir=TREE'")
+    }
+    return AptCommandLine.tree(words)
   }
 
   func run(_ words: [[UInt8]], _ policy: HookPolicy) throws -> CommandEnd {
-    let image: ImageName? = try attempt(policy, "before") {
+    let outer = context.options.environment[RunEnvironment.imageVariable]
+    let named: ImageName? = try attempt(policy, "before") {
       try imageNamed(by: words.dropFirst())
     }
+    let image = named?.text == outer ? nil : named
     let operation = commandText(
       [words.first.map { Array($0.split(separator: 0x2f).last ?? []) } ?? []] + words.dropFirst())
     func take(_ phase: HookPhase) throws {
@@ -119,7 +128,7 @@ struct HookCall: Collaborator {
     }
     try take(.before)
     let environment = try RunEnvironment(
-      .host, image: image?.text, additional: [], caller: context.options.environment)
+      .host, image: image?.text ?? outer, additional: [], caller: context.options.environment)
     let end = try UserCommand(
       tree: nil, programs: words.first.map { [$0] } ?? [], arguments: words,
       environment: environment.entries
@@ -150,8 +159,35 @@ struct HookCall: Collaborator {
 
 /// apt's command line, as far as it names the tree that dpkg changes.
 public enum AptCommandLine {
+  /// What a hook prints that apt has started inside the tree.
+  static let rootAdvice =
+    "imgstore: no snapshot: with RootDir, apt starts its hooks inside the tree. Start it by: "
+    + "imgstore run IMAGE --host -- apt-get -o RootDir=TREE"
+
   /// Returns the tree: the value of dpkg's --root, or of apt's Dir or RootDir; nil if none is set.
   public static func tree(_ words: [String]) -> String? {
+    let settings = settings(words)
+    let tree =
+      value(of: "dpkg::options::=--root=", settings) ?? value(of: "rootdir=", settings)
+      ?? value(of: "dir=", settings)
+    return tree.flatMap { $0 == "/" || $0.isEmpty ? nil : $0 }
+  }
+
+  /// Returns whether apt changes its root directory to the tree before it starts dpkg or a hook (apt.conf(5),
+  /// RootDir and DPkg::Chroot-Directory).
+  public static func startsHooksInTree(_ words: [String]) -> Bool {
+    let settings = settings(words)
+    return ["rootdir=", "dpkg::chroot-directory="].contains { key in
+      value(of: key, settings).map { !$0.isEmpty && $0 != "/" } ?? false
+    }
+  }
+
+  private static func value(of key: String, _ settings: [String]) -> String? {
+    settings.last { $0.lowercased().hasPrefix(key) }.map { String($0.dropFirst(key.count)) }
+  }
+
+  /// Returns the values of apt's option -o.
+  private static func settings(_ words: [String]) -> [String] {
     var settings: [String] = []
     var rest = words.dropFirst()
     while let word = rest.popFirst() {
@@ -163,11 +199,6 @@ public enum AptCommandLine {
         settings.append(String(word.dropFirst(2)))
       }
     }
-    func value(_ key: String) -> String? {
-      settings.last { $0.lowercased().hasPrefix(key) }.map { String($0.dropFirst(key.count)) }
-    }
-    let tree =
-      value("dpkg::options::=--root=") ?? value("rootdir=") ?? value("dir=")
-    return tree.flatMap { $0 == "/" || $0.isEmpty ? nil : $0 }
+    return settings
   }
 }

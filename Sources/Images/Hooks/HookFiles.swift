@@ -4,6 +4,8 @@
 //    no other.
 // 2. Each works without imgstore: if the binary does not exist any more, the operation goes on without snapshots.
 // 3. No file of xCAT, apt or dnf is changed.
+// 4. With RootDir, apt starts its hooks with the tree as their root directory, where imgstore is not. The hook then
+//    says so, and refuses if that is its policy.
 
 import Platform
 
@@ -117,10 +119,13 @@ struct HookFile {
       """)
   }
 
-  /// Returns the actions for dnf 5 (libdnf5-actions(8)).
+  /// Returns the actions for dnf 5 (libdnf5-actions(8)). dnf reads the standard output of an action as commands, and
+  /// with `raise_error=1` a program that does not exist is an error. So a shell stands in between.
   static func dnfActions(program: String, policy: HookPolicy) -> HookFile? {
+    let script = "if [ -x \(program) ]; then exec \(program) \"$@\" >&2; fi"
     func line(_ callback: String, _ phase: String, _ options: String) -> String {
-      "\(callback):::enabled=installroot-only\(options):\(program) hook dnf \(phase) "
+      "\(callback):::enabled=installroot-only\(options):"
+        + "/bin/sh -c \(script.replacing(" ", with: "\\ ")) imgstore hook dnf \(phase) "
         + "--policy \(policy.rawValue) --root-tree ${conf.installroot} -- dnf"
     }
     return HookFile(
@@ -136,18 +141,27 @@ struct HookFile {
 
   /// Returns apt's configuration.
   static func apt(program: String, policy: HookPolicy) -> HookFile? {
-    func command(_ phase: String) -> String {
+    let path = "/etc/apt/apt.conf.d/90imgstore"
+    func command(_ phase: HookPhase) -> String {
       let word = shellQuoted(program)
-      return "if [ -x \(word) ]; then \(word) hook apt \(phase) --policy \(policy.rawValue) "
-        + "--process $PPID; fi"
+      var text =
+        "if [ -x \(word) ]; then \(word) hook apt \(phase.rawValue) --policy \(policy.rawValue) "
+        + "--process $PPID; "
+      // In the tree, there is no such file, unless imgstore is installed there, too.
+      if phase == .before {
+        text +=
+          "elif [ -z $\(RunEnvironment.imageVariable) ] && [ ! -e \(path) ]; then echo '\(AptCommandLine.rootAdvice)' >&2; "
+          + (policy == .refuse ? "exit 1; " : "")
+      }
+      return text + "fi"
     }
     return HookFile(
-      "/etc/apt/apt.conf.d/90imgstore",
+      path,
       """
       // \(mark("apt"))
       // Takes snapshots of an image when apt runs dpkg on its tree (-o Dir=TREE -o DPkg::Options::=--root=TREE).
-      DPkg::Pre-Invoke { "\(command("before"))"; };
-      DPkg::Post-Invoke { "\(command("after"))"; };
+      DPkg::Pre-Invoke { "\(command(.before))"; };
+      DPkg::Post-Invoke { "\(command(.after))"; };
 
       """)
   }

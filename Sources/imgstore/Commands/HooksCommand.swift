@@ -13,8 +13,8 @@ struct HooksCommand: ParsableCommand {
       operations on this machine. 'genimage' and 'packimage' are wrappers in a directory that a file in \
       /etc/profile.d puts first in PATH; log in again to use them. 'dnf' is a plugin for \
       'dnf --installroot TREE'. 'apt' is configuration for apt with -o Dir=TREE and dpkg's --root. \
-      With -o RootDir=TREE, apt runs hooks inside the tree, where imgstore is not: use 'imgstore run' \
-      for these.
+      With -o RootDir=TREE, apt starts hooks inside the tree, where imgstore is not. The hook says so, or \
+      refuses with --policy refuse: use 'imgstore run IMAGE --host' for these.
       """,
     subcommands: [HooksEnableCommand.self, HooksDisableCommand.self, HooksListCommand.self])
 }
@@ -119,7 +119,7 @@ struct HookCommand: ParsableCommand, CommandStarter {
     }
     do {
       let workspace = try common.open()
-      let tree = rootTree ?? process.flatMap { workspace.treeOfApt(process: $0) }
+      let tree = try rootTree ?? process.flatMap { try workspace.treeOfApt(process: $0) }
       guard let tree else { return Terminal.finish() }
       let text = operation.isEmpty ? [Array(kind.rawValue.utf8)] : words
       let taken = try workspace.takeHookSnapshot(phase, tree: tree, operation: text)
