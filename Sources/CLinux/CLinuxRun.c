@@ -407,7 +407,7 @@ static _Noreturn void run_child(const struct clinux_run *run, int report, int go
   run_init(run);
 }
 
-int clinux_run_start(const struct clinux_run *run, int *report) {
+int clinux_run_start(const struct clinux_run *run, int *report, int *begin) {
   int reports[2], go[2];
   int r = clinux_pipe(reports);
   if (r < 0) return r;
@@ -436,13 +436,18 @@ int clinux_run_start(const struct clinux_run *run, int *report) {
   close(reports[1]);
   close(go[0]);
   if (process > 0) {
-    clinux_write_pipe(go[1], "g", 1);
     *report = reports[0];
+    *begin = go[1];
   } else {
     close(reports[0]);
+    close(go[1]);
   }
-  close(go[1]);
   return r;
+}
+
+void clinux_run_begin(int begin) {
+  clinux_write_pipe(begin, "g", 1);
+  close(begin);
 }
 
 int clinux_run_wait(int process, int report, struct clinux_run_result *result) {

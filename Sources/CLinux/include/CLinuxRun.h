@@ -69,9 +69,12 @@ struct clinux_run_result {
   int leftovers;  // the processes that the command left running, and that were ended
 };
 
-// Starts the command. Returns the process to wait for and to signal, or a negative errno. `report` receives
-// the descriptor for clinux_run_wait. The calling thread must wait: the kernel ties the child's life to it.
-int clinux_run_start(const struct clinux_run *run, int *report);
+// Starts the process of a command, which waits for clinux_run_begin. Returns the process to wait for and to
+// signal, or a negative errno. `report` receives the descriptor for clinux_run_wait, and `begin` the one for
+// clinux_run_begin. The calling thread must wait: the kernel ties the child's life to it.
+int clinux_run_start(const struct clinux_run *run, int *report, int *begin);
+// Lets the command begin. If this process dies before, the command never runs.
+void clinux_run_begin(int begin);
 // Waits until the command and every process that it left behind have ended.
 int clinux_run_wait(int process, int report, struct clinux_run_result *result);
 // Sends a signal to the command.

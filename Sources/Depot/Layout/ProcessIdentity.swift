@@ -1,7 +1,8 @@
-// Which process wrote an object, so that its own host can tell that the process has ended.
+// Identifies a process, so that its own host can tell later that the process has ended: the writer of an object
+// of a depot, or a command that `imgstore run --host` started.
 //
 // A process is dead for certain if this host has not been restarted since, sees the same process ids, and has
-// no such process, or another one with its number. In all other cases nothing is known.
+// no such process, or another one with its number, or only its exit status. In all other cases nothing is known.
 
 import Glibc
 import Platform
@@ -19,14 +20,14 @@ public struct ProcessIdentity: Sendable, Equatable {
   /// When the object was written, in seconds since 1970. For people only.
   public var started: Int64
 
-  /// Returns the identity of this process.
-  public static func current(_ fileSystem: any FileSystem = KernelFileSystem.shared)
-    -> ProcessIdentity
-  {
+  /// Returns the identity of a process of this host; nil for this one.
+  public static func current(
+    _ fileSystem: any FileSystem = KernelFileSystem.shared, of process: Int? = nil
+  ) -> ProcessIdentity {
     var name = [CChar](repeating: 0, count: 256)
     gethostname(&name, name.count - 1)
     let host = name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
-    let process = Int(getpid())
+    let process = process ?? Int(getpid())
     return ProcessIdentity(
       host: printable(host), bootID: text(fileSystem, "/proc/sys/kernel/random/boot_id"),
       namespace: link(fileSystem, "/proc/self/ns/pid"), process: process,
@@ -35,7 +36,7 @@ public struct ProcessIdentity: Sendable, Equatable {
   }
 
   /// Returns true if the process of `other` has certainly ended.
-  func knowsDead(
+  package func knowsDead(
     _ other: ProcessIdentity, _ fileSystem: any FileSystem = KernelFileSystem.shared
   ) -> Bool {
     guard !bootID.isEmpty, !namespace.isEmpty, bootID == other.bootID,
@@ -45,7 +46,21 @@ public struct ProcessIdentity: Sendable, Equatable {
     guard let ticks = ProcessIdentity.startTicks(fileSystem, of: other.process) else {
       return false
     }
-    return ticks != other.startTicks
+    return ticks != other.startTicks || ProcessIdentity.isZombie(fileSystem, other.process)
+  }
+
+  /// Returns true if the process of `other` runs here for certain.
+  package func knowsAlive(
+    _ other: ProcessIdentity, _ fileSystem: any FileSystem = KernelFileSystem.shared
+  ) -> Bool {
+    bootID == other.bootID && namespace == other.namespace && other.startTicks > 0
+      && ProcessIdentity.startTicks(fileSystem, of: other.process) == other.startTicks
+      && !ProcessIdentity.isZombie(fileSystem, other.process)
+  }
+
+  /// Returns true if the host of `other` is this one, and was restarted since the process started.
+  package func hasRestarted(since other: ProcessIdentity) -> Bool {
+    host == other.host && !bootID.isEmpty && !other.bootID.isEmpty && bootID != other.bootID
   }
 
   // MARK: Text
@@ -53,7 +68,7 @@ public struct ProcessIdentity: Sendable, Equatable {
   private static let title = "imgstore writer 1"
 
   /// The lines of an object in `writers/`.
-  var text: String {
+  package var text: String {
     """
     \(ProcessIdentity.title)
     host \(host)
@@ -66,7 +81,7 @@ public struct ProcessIdentity: Sendable, Equatable {
   }
 
   /// Parses the text of an object. Lines of later versions are skipped.
-  init?(_ bytes: [UInt8]) {
+  package init?(_ bytes: [UInt8]) {
     guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
     guard lines.first.map(String.init) == ProcessIdentity.title else { return nil }
@@ -106,11 +121,21 @@ public struct ProcessIdentity: Sendable, Equatable {
     return String(decoding: target ?? [], as: UTF8.self)
   }
 
-  /// Returns the 22nd field of /proc/PID/stat. The second field, in parentheses, may contain blanks.
+  /// Returns the 22nd field of /proc/PID/stat.
   private static func startTicks(_ fileSystem: any FileSystem, of process: Int) -> UInt64? {
-    let stat = text(fileSystem, "/proc/\(process)/stat")
-    guard let end = stat.lastIndex(of: ")") else { return nil }
-    let fields = stat[stat.index(after: end)...].split(separator: " ")
+    let fields = status(fileSystem, of: process)
     return fields.count > 19 ? UInt64(fields[19]) : nil
+  }
+
+  /// Returns whether only the exit status of a process is left, for a parent that does not ask for it.
+  private static func isZombie(_ fileSystem: any FileSystem, _ process: Int) -> Bool {
+    ["Z", "X"].contains(status(fileSystem, of: process).first)
+  }
+
+  /// Returns the fields of /proc/PID/stat from the third one. The second, in parentheses, may contain blanks.
+  private static func status(_ fileSystem: any FileSystem, of process: Int) -> [Substring] {
+    let stat = text(fileSystem, "/proc/\(process)/stat")
+    guard let end = stat.lastIndex(of: ")") else { return [] }
+    return stat[stat.index(after: end)...].split(separator: " ")
   }
 }

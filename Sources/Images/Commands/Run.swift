@@ -4,7 +4,7 @@
 // 2. In the tree: the command holds the locks of the image, of its directories and of xCAT from the first snapshot
 //    to the last. No other imgstore changes the image meanwhile, and none records the middle of the command.
 // 3. On the management node: no lock is held while the command runs. It may be genimage, which takes xCAT's lock,
-//    or another imgstore.
+//    or another imgstore. It outlives an imgstore that is killed; later commands warn then (HostRuns.swift).
 // 4. The state after is recorded however the command ended. Only then a failure is rolled back, by a revert.
 
 import Platform
@@ -112,6 +112,7 @@ private struct ImageRun {
   /// Runs the command on the management node.
   func onHost() throws -> RunOutcome {
     let before = try stateBeforeOnHost()
+    defer { HostRuns(context).end(image) }
     let end = try execute(try RunLaunch(context, image, request).onHost())
     let lock = try ImageLocks(context).lock(image, store, usesTree: true)
     defer { withExtendedLifetime(lock) {} }
@@ -190,7 +191,11 @@ private struct ImageRun {
   private func execute(_ plan: RunPlan) throws -> CommandEnd {
     for remark in plan.remarks { context.reporter.warn(remark) }
     request.willStart()
-    return try plan.command.run(context, request.location)
+    return try plan.command.run(context, request.location) { process in
+      if request.location == .host {
+        HostRuns(context).begin(image, command: text, process: process)
+      }
+    }
   }
 
   // MARK: The end

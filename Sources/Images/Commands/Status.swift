@@ -58,6 +58,7 @@ struct StatusReader: Collaborator {
     if let unfinished, unfinished.isRunning {
       context.reporter.warn("\(unfinished.description) is in progress")
     }
+    HostRuns(context).warn(about: try ImageName(snapshot.snapshot.image), isRecording: false)
     let (diff, live) = try diffLive(snapshot)
     let (excluded, before) = try splitExcluded(live, image: snapshot.snapshot.image)
     return StatusOutcome(

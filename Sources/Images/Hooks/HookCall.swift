@@ -129,10 +129,13 @@ struct HookCall: Collaborator {
     try take(.before)
     let environment = try RunEnvironment(
       .host, image: image?.text ?? outer, additional: [], caller: context.options.environment)
+    defer { if let image { HostRuns(context).end(image) } }
     let end = try UserCommand(
       tree: nil, programs: words.first.map { [$0] } ?? [], arguments: words,
       environment: environment.entries
-    ).run(context, .host)
+    ).run(context, .host) { process in
+      if let image { HostRuns(context).begin(image, command: operation, process: process) }
+    }
     try take(.after)
     return end
   }

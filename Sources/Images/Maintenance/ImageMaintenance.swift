@@ -34,6 +34,13 @@ struct ImageMaintenance: Collaborator {
     }
     guard summary.isDefined else { return result }
     let image = try ImageName(summary.name)
+    if let command = HostRuns(context).running(on: image) {
+      result.action = .busy
+      result.error = ImageError(
+        .imageLocked, "image \(image)", "is being changed by \(command)",
+        hint: "The next run takes its snapshot")
+      return result
+    }
     let settings = context.settings(of: image)
     let schedule = settings.schedule?.value ?? .standard
     do {

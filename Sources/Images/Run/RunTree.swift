@@ -67,11 +67,14 @@ struct RunTree {
 
 extension UserCommand {
   /// Runs the command without a progress line.
+  /// - Parameter willBegin: receives the number of the command's process before the program starts.
   /// - Throws: `CommandNotExecuted`, `ImageError`.
-  func run(_ context: Context, _ location: RunRequest.Location) throws -> CommandEnd {
+  func run(
+    _ context: Context, _ location: RunRequest.Location, willBegin: (Int) -> Void = { _ in }
+  ) throws -> CommandEnd {
     context.progress.begin("")
     do throws(CommandFailure) {
-      let end = try run()
+      let end = try run(willBegin: willBegin)
       if end.leftovers > 0 {
         context.reporter.inform(
           "ended \(end.leftovers) \(end.leftovers == 1 ? "process" : "processes") that the command "

@@ -120,7 +120,8 @@ struct TreeMounts {
     guard let target = try resolverTarget() else {
       remarks.append(
         "\(name) has no \(path.text), and nothing is created in the tree: \(consequence). "
-          + "'touch /etc/resolv.conf' in the tree lets later commands use this machine's resolver")
+          + "'touch \(name)/\(path.text)' once, and every later run covers that file with a copy of this "
+          + "machine's")
       return
     }
     if isTemporary(target) {

@@ -26,6 +26,7 @@ struct ImageLocks: Collaborator {
       ? nil
       : usesTree && !isDryRun ? try lockWithTree(image, store) : try lockImage(image, store)
     if !allowsUnfinished { try ChangeJournal(context).requireNothingUnfinished(image) }
+    if usesTree, !isDryRun { HostRuns(context).warn(about: image, isRecording: true) }
     return lock
   }
 

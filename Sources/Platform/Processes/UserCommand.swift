@@ -85,22 +85,25 @@ public struct UserCommand: Sendable {
   }
 
   /// Runs the command and waits for it and for all processes that it left behind.
-  public func run() throws(CommandFailure) -> CommandEnd {
+  /// - Parameter willBegin: receives the number of the command's process before the program starts.
+  public func run(willBegin: (Int) -> Void = { _ in }) throws(CommandFailure) -> CommandEnd {
     let texts =
       programs + arguments + environment + [tree?.path ?? []]
       + (tree?.steps.map(\.path.bytes) ?? [])
     guard !texts.contains(where: { $0.contains(0) }) else { throw .process(.invalid) }
     let foreground = clinux_foreground(0)
-    let (start, report) = spawn()
+    let (start, report, begin) = spawn()
     guard start > 0 else {
       let code = SystemError.Code(rawValue: -start)
       throw tree == nil ? .process(code) : .namespaces(code)
     }
+    willBegin(Int(start))
     var result = clinux_run_result()
     let r = Interruption.passingSignals { signal, isFromKernel in
       if !isFromKernel { clinux_run_signal(start, signal) }
     } _: {
-      clinux_run_wait(start, report, &result)
+      clinux_run_begin(begin)
+      return clinux_run_wait(start, report, &result)
     }
     // An interactive shell made its own process group the foreground one.
     if foreground > 0 { clinux_set_foreground(0, foreground) }
@@ -109,9 +112,10 @@ public struct UserCommand: Sendable {
   }
 
   /// Starts the process.
-  /// - Returns: its number or a negative errno, and the descriptor of its report.
-  private func spawn() -> (process: Int32, report: Int32) {
+  /// - Returns: its number or a negative errno, the descriptor of its report, and the one that lets it begin.
+  private func spawn() -> (process: Int32, report: Int32, begin: Int32) {
     var report: Int32 = -1
+    var begin: Int32 = -1
     let steps = tree?.steps ?? []
     let process = ChildProcess.withCStrings(programs) { programs in
       ChildProcess.withCStrings(arguments) { argv in
@@ -133,7 +137,7 @@ public struct UserCommand: Sendable {
                     run.arguments = argv.baseAddress
                     run.environment = envp.baseAddress
                     run.output = output
-                    return clinux_run_start(&run, &report)
+                    return clinux_run_start(&run, &report, &begin)
                   }
                 }
               }
@@ -142,7 +146,7 @@ public struct UserCommand: Sendable {
         }
       }
     }
-    return (process, report)
+    return (process, report, begin)
   }
 
   private func end(_ result: clinux_run_result) throws(CommandFailure) -> CommandEnd {
