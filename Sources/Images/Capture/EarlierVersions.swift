@@ -20,13 +20,26 @@ struct EarlierVersions: Collaborator {
     return similar.flatMap { try? store.refs.latestReadable(of: $0) }?.snapshot
   }
 
-  /// Returns the root tree of the snapshot that resembles the image of a manifest. It is a hint: errors are as
-  /// if there were none.
-  func tree(for manifest: Manifest) -> EarlierTree? {
-    guard let image = try? ImageName(manifest.imageName), let store = try? context.store(),
-      let earlier = try? snapshot(for: image)
-    else { return nil }
+  /// Returns the root tree of the snapshot that resembles an image. It is a hint: errors are as if there were
+  /// none.
+  func tree(for image: ImageName) -> EarlierTree? {
+    guard let store = try? context.store(), let earlier = try? snapshot(for: image) else {
+      return nil
+    }
     return EarlierTree(store, earlier)
+  }
+
+  /// Returns the same for the image that a manifest describes.
+  func tree(for manifest: Manifest) -> EarlierTree? {
+    (try? ImageName(manifest.imageName)).flatMap { tree(for: $0) }
+  }
+
+  /// Returns the same for a tree that goes to a destination.
+  func tree(for destination: OCIDestination) -> EarlierTree? {
+    switch destination {
+    case .directory(let manifest): tree(for: manifest)
+    case .rootTree(let image): tree(for: image)
+    }
   }
 
   private func commonPrefix(_ a: ImageName, _ b: ImageName) -> Int {

@@ -54,7 +54,7 @@ struct ConfluentReader: Collaborator {
     let key = try key(request, source.path)
     let progress = context.progress
     context.progress.begin("importing", totalBytes: 0)
-    let earlier = EarlierVersions(context).tree(for: manifest)
+    let earlier = EarlierVersions(context).tree(for: destination)
     let tree = try session.runOnce { worker in
       do {
         let image = try ConfluentImage(sizeBytes: sizeBytes, key: key) { offset, target in

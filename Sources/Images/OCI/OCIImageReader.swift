@@ -47,7 +47,7 @@ struct OCIImageReader: Collaborator {
     let sizeBytes = image.layers.reduce(UInt64(0)) { $0 &+ $1.file.sizeBytes }
     context.progress.begin("importing", totalBytes: 0)
     let progress = context.progress
-    let earlier = EarlierVersions(context).tree(for: manifest)
+    let earlier = EarlierVersions(context).tree(for: destination)
     let tree = try session.runOnce { worker in
       var reader = LayerReader(worker: worker, progress: progress, following: earlier)
       for layer in image.layers { try OCIImageReader.apply(layer, &reader) }
