@@ -25,7 +25,7 @@ final class FrameReader {
   private var level = 0
 
   /// The most bytes of the bases of a group.
-  private static let maxBaseBytes = 32 << 20
+  private static let maxBaseBytes = 16 << 20
   /// The most bytes that are decoded for the bases of one group of frames.
   private static let maxWorkBytes = 16 << 30
 
@@ -250,7 +250,7 @@ final class DecodedFrames: Sendable {
   }
 
   private let state = Monitor(State())
-  private static let maxBytes = 32 << 20
+  private static let maxBytes = 16 << 20
 
   func frame(_ location: FrameLocation) -> (raw: RawFrame, decoded: DecodedFrame)? {
     state.withLock { $0.frames[location] }
