@@ -149,6 +149,7 @@ def measure(options):
         for name in STEPS:
             if name in steps:
                 table.run_step(name)
+                table.report.write(options.json)  # What an interrupted run has measured is not lost.
         return table.document() | {"seconds": round(time.monotonic() - start)}
     finally:
         harness.remove(work)
