@@ -80,7 +80,7 @@ def measure_bytes(site, name, url, env, size_there=None):
     pushed, _ = site.imgstore("push", url, "live@2", env=env)
     growth = {"growth of the store": site.grown_bytes}
     if size_there:
-        report.add(Row(f"{name}: growth of the remote by v2", "B", {"imgstore": size_there() - before, **growth},
+        report.add(Row(f"{name}: growth by v2, bytes", "B", {"imgstore": size_there() - before, **growth},
                        floor="growth of the store", mark=Mark(floors=1.02)))
     report.add(Row(f"{name}: bytes of a push of v2", "B", {"imgstore": pushed["bytes"], **growth},
                    floor="growth of the store", mark=Mark(floors=1.02)))
@@ -222,8 +222,7 @@ def main():
             measure_ssh(options, work, port, ssh)
         if "s3" in parts or "bytes" in parts:
             lines = run(CEPH, "start", ceph).splitlines()
-            words = (word.split("=", 1) for line in lines for word in line.replace("export ", "").split() if "=" in word)
-            env = dict(words)
+            env = dict(word.split("=", 1) for line in lines for word in line.replace("export ", "").split() if "=" in word)
             for bucket in ("imgstore", "restic"):
                 run("rclone", "mkdir", f"s3:{bucket}", env=site.env | env | rclone(env))
         if "bytes" in parts:
