@@ -229,7 +229,8 @@ struct BundleImporter: Collaborator {
     let earlier = EarlierVersions(context)
     let images = try BundleReader(
       progress: context.progress, staging: staging, forecast: forecast(try context.store()),
-      earlierTree: { (try? Manifest.parse($0)).flatMap { earlier.tree(for: $0) } }, signatureGate: gate
+      earlierTree: { (try? Manifest.parse($0)).flatMap { earlier.tree(for: $0) } },
+      signatureGate: gate
     ).read(
       { target in
         let n = try fileSystem.read(file?.raw ?? 0, into: target)
