@@ -26,6 +26,8 @@ private struct KillSweep {
   private struct State: Equatable {
     let tables: [String: [[String: String]]]
     let definition: String
+    /// The content of a file of the tree of img, which some changes change alone.
+    let file: String
 
     init(_ directory: TemporaryDirectory, _ sweep: KillSweep) throws {
       let xcatDirectory = directory.path("root/etc/xcat")
@@ -39,6 +41,8 @@ private struct KillSweep {
       }
       self.tables = tables
       definition = try sweep.imgstore(directory, ["show", sweep.image, "-z"]).output
+      file = try String(
+        contentsOfFile: directory.path("root/install/img/rootimg/etc/motd"), encoding: .utf8)
     }
   }
 

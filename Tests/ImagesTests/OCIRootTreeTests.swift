@@ -1,4 +1,5 @@
-// OCI and squashfs images that come in as the root tree of an image of xCAT: the next snapshot of its history.
+// OCI and squashfs images that come in as the root tree of an image of xCAT: the next snapshot of its
+// history.
 
 import Foundation
 import Images

@@ -1,8 +1,9 @@
-// Identifies a process, so that its own host can tell later that the process has ended: the writer of an object
-// of a depot, or a command that `imgstore run --host` started.
+// Identifies a process, so that its own host can tell later that the process has ended: the writer of an
+// object of a depot, or a command that `imgstore run --host` started.
 //
 // A process is dead for certain if this host has not been restarted since, sees the same process ids, and has
-// no such process, or another one with its number, or only its exit status. In all other cases nothing is known.
+// no such process, or another one with its number, or only its exit status. In all other cases nothing is
+// known.
 
 import Glibc
 import Platform

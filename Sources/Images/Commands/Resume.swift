@@ -149,8 +149,8 @@ struct ChangeResumer: Collaborator {
 
   /// Removes the journal of a change whose target snapshot was never recorded. Such a change has not modified
   /// the image.
-  /// - Throws: `ImageError` (`changeUnfinished`) for a revert, whose target existed and is missing now. That of
-  ///   an imported tree is recorded by the change itself.
+  /// - Throws: `ImageError` (`changeUnfinished`) for a revert, whose target existed and is missing now. That
+  ///   of an imported tree is recorded by the change itself.
   private func discardUnstartedChange(
     _ image: ImageName, _ journal: Journal, _ change: UnfinishedChange,
     _ direction: ResumeDirection, dryRun: Bool

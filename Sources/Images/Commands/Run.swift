@@ -3,8 +3,9 @@
 // 1. The state before is in the store before the command starts.
 // 2. In the tree: the command holds the locks of the image, of its directories and of xCAT from the first snapshot
 //    to the last. No other imgstore changes the image meanwhile, and none records the middle of the command.
-// 3. On the management node: no lock is held while the command runs. It may be genimage, which takes xCAT's lock,
-//    or another imgstore. It outlives an imgstore that is killed; later commands warn then (HostRuns.swift).
+// 3. On the management node: no lock is held while the command runs. It may be genimage, which takes xCAT's
+//    lock, or another imgstore. It outlives an imgstore that is killed; later commands warn then
+//    (HostRuns.swift).
 // 4. The state after is recorded however the command ended. Only then a failure is rolled back, by a revert.
 
 import Platform

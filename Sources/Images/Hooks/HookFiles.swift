@@ -4,8 +4,8 @@
 //    no other.
 // 2. Each works without imgstore: if the binary does not exist any more, the operation goes on without snapshots.
 // 3. No file of xCAT, apt or dnf is changed.
-// 4. With RootDir, apt starts its hooks with the tree as their root directory, where imgstore is not. The hook then
-//    says so, and refuses if that is its policy.
+// 4. With RootDir, apt starts its hooks with the tree as their root directory, where imgstore is not. The
+//    hook then says so, and refuses if that is its policy.
 
 import Platform
 
@@ -119,8 +119,9 @@ struct HookFile {
       """)
   }
 
-  /// Returns the actions for dnf 5 (libdnf5-actions(8)). dnf reads the standard output of an action as commands, and
-  /// with `raise_error=1` a program that does not exist is an error. So a shell stands in between.
+  /// Returns the actions for dnf 5 (libdnf5-actions(8)). dnf reads the standard output of an action as
+  /// commands, and with `raise_error=1` a program that does not exist is an error. So a shell stands in
+  /// between.
   static func dnfActions(program: String, policy: HookPolicy) -> HookFile? {
     let script = "if [ -x \(program) ]; then exec \(program) \"$@\" >&2; fi"
     func line(_ callback: String, _ phase: String, _ options: String) -> String {

@@ -1,7 +1,7 @@
 // Imports a tree that came without a definition as the root tree of an image of xCAT.
 //
-// 1. The change is a revert of the whole root tree to the new one. So it has the same safety snapshot, journal,
-//    exchange of trees, proof and undo. Definition, rows, kernel and lists stay as they are.
+// 1. The change is a revert of the whole root tree to the new one. So it has the same safety snapshot,
+//    journal, exchange of trees, proof and undo. Definition, rows, kernel and lists stay as they are.
 // 2. The tree is as untrusted as that of a bundle: privileged entries that no package owns are refused.
 // 3. The snapshot counts as imported, and names its parts in its provenance: only the tree is from elsewhere.
 

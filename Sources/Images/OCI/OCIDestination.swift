@@ -43,8 +43,8 @@ struct OCIDestinationFinder: Collaborator {
   /// Returns the destination that a request means. A present directory image keeps its excludes, and without
   /// `--to` its directory.
   /// - Parameter name: the name that the image has by itself; nil for none.
-  /// - Throws: `ImageError`: `usage` if the directory is unknown, or for options of bundles; `alreadyExists` for
-  ///   a directory with the name of an image of xCAT.
+  /// - Throws: `ImageError`: `usage` if the directory is unknown, or for options of bundles; `alreadyExists`
+  ///   for a directory with the name of an image of xCAT.
   func destination(named name: String?, _ request: ImportRequest) throws -> OCIDestination {
     let given = try request.directory.map { try DirectoryImages(context).directoryPath($0) }
     guard let name = request.name ?? given.map({ printable($0.lastComponent) }) ?? name else {

@@ -1,10 +1,10 @@
-// Remembers the commands of the management node that `run --host` and the wrappers of hooks start. No lock is held
-// while such a command runs, and it outlives an imgstore that is killed.
+// Remembers the commands of the management node that `run --host` and the wrappers of hooks start. No lock is
+// held while such a command runs, and it outlives an imgstore that is killed.
 //
-// 1. The record is in the store's cache before the command begins, and is removed after its result is recorded. It
-//    may be lost with the cache: then only its warnings are missing.
-// 2. Nothing is refused because of a record. A command that needs the live image warns. `maintain` skips the image
-//    while the command works on it.
+// 1. The record is in the store's cache before the command begins, and is removed after its result is
+//    recorded. It may be lost with the cache: then only its warnings are missing.
+// 2. Nothing is refused because of a record. A command that needs the live image warns. `maintain` skips the
+//    image while the command works on it.
 // 3. A process counts as running or ended only if that is certain.
 
 import Depot
