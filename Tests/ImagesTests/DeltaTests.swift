@@ -146,13 +146,6 @@ import Testing
     // Nothing is left to do.
     #expect(try site.open().collect(request(.all(level: 3))).rewrittenPacks == 0)
     #expect(try site.open().collect().freedBytes == 0)
-    // A history that is needed as a whole keeps its deltas.
-    for _ in 0..<3 { try rebuild() }
-    let deltas = try site.packBytes()
-    _ = try site.open().collect(request(.all(level: 5)))
-    #expect(try site.packBytes() <= deltas)
-    #expect(try !site.open().store().depthsOfFrames().isEmpty)
-    try site.check("optimized again", restoring: true)
   }
 
   @Test func `damage of a base is reported for every file that rests on it`() throws {
