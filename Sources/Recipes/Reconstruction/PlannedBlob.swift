@@ -85,6 +85,19 @@ public final class PlannedBlob: ReconstructedBlob {
       : partStarts.count - 1
   }
 
+  /// The plain bytes of a run of a large encoder are in memory until the encoder is free.
+  public var maxThreadCount: Int {
+    guard case .streams(let plan) = plan else { return .max }
+    let isLarge = plan.spans.contains { span in
+      if case .encoded(let stream) = span {
+        stream.methods.contains(where: \.isLarge)
+      } else {
+        false
+      }
+    }
+    return isLarge ? RunEncoderPool.maxLarge : .max
+  }
+
   /// Returns the range of a part: about 1 MiB, or one run.
   public func range(ofPart index: Int) -> Range<UInt64> {
     guard partStarts.isEmpty else { return partStarts[index]..<partStarts[index + 1] }

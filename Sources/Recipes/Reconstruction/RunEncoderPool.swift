@@ -34,7 +34,7 @@ public final class RunEncoderPool: StreamReencoder {
   private let idle = Monitor<[Encoder]>([])
   private static let maxIdle = 2 * processorCount
   /// The number of threads that use an encoder of up to 150 MiB at a time.
-  private static let maxLarge = min(processorCount, 4)
+  static let maxLarge = min(processorCount, 2)
   private let largeEncoders = Gate(maxLarge)
 
   /// Creates an empty pool.

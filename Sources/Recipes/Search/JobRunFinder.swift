@@ -1,7 +1,8 @@
 // Finds the runs of a zstd frame: the jobs of the zstd tool. A job has a fixed number of plain bytes, so
 // encoding it again tells where the next one starts in the frame.
 //
-// 1. Jobs are encoded on up to four processors. Memory: for each of them a job, its history and its output.
+// 1. Jobs are encoded on two threads at most. Memory: for each of them a job, its history, its output and the
+//    encoder's tables, up to 150 MiB.
 
 import Archive
 import Codec
@@ -84,11 +85,10 @@ struct JobRunFinder {
     let indices = SharedIndices(1..<count)
     let jobCount = count
     // The first job decides for most frames of another encoder whether the others are worth their time.
-    var encoder = RunEncoder(method)
-    let first = try encode(&encoder, range(0, job), isLast: count == 1 && !hasEmptyEnd)
+    let first = try encodeFirst(method, range(0, job), isLast: count == 1 && !hasEmptyEnd)
     guard try isEqual(first, at: 0) else { return nil }
     outputs.withLock { $0[0] = first }
-    try runThreads(min(processorCount, count, 4)) { [self] _ in
+    try runThreads(min(processorCount, count, RunEncoderPool.maxLarge)) { [self] _ in
       var encoder = RunEncoder(method)
       while let index = indices.take() {
         let output = try encode(
@@ -114,6 +114,14 @@ struct JobRunFinder {
       offset = end
     }
     return offset == UInt64(blocks.count) ? runs : nil
+  }
+
+  /// Encodes a job with an encoder whose memory is free afterwards.
+  private func encodeFirst(
+    _ method: StreamMethod, _ plain: Range<UInt64>, isLast: Bool
+  ) throws -> Output {
+    var encoder = RunEncoder(method)
+    return try encode(&encoder, plain, isLast: isLast)
   }
 
   /// Returns whether the frame has this output.

@@ -85,7 +85,7 @@ extension ObjectStore {
   public func read(
     _ blob: any ReconstructedBlob, _ body: (_ offset: UInt64, UnsafeRawBufferPointer) throws -> Void
   ) throws {
-    let threads = min(processorCount, blob.partCount)
+    let threads = min(processorCount, blob.partCount, blob.maxThreadCount)
     try runInOrder(
       threads: threads, window: 2 * threads,
       makeWorker: {

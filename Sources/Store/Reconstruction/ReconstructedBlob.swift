@@ -11,6 +11,8 @@ public protocol ReconstructedBlob: AnyObject, Sendable {
   var sizeBytes: UInt64 { get }
   /// The number of parts that are rebuilt separately.
   var partCount: Int { get }
+  /// The number of threads that may fill parts at a time without taking too much memory.
+  var maxThreadCount: Int { get }
   /// Returns the range of a part: about 1 MiB.
   func range(ofPart index: Int) -> Range<UInt64>
   /// Returns the index of the part that contains the byte at `offset`; `partCount` if there is none.
