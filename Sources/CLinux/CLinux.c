@@ -8,6 +8,7 @@
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/stat.h>
+#include <malloc.h>
 #include <nss.h>
 #include <poll.h>
 #include <pthread.h>
@@ -769,5 +770,7 @@ void clinux_die_of(int number) {
   kill(getpid(), number);
   _exit(128 + number);
 }
+
+void clinux_return_freed_memory(void) { mallopt(M_MMAP_THRESHOLD, 256 << 10); }
 
 void clinux_limit_host_lookup(void) { __nss_configure_lookup("hosts", "files dns"); }

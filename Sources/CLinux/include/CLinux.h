@@ -165,6 +165,10 @@ int clinux_wait_ready(const int files[2], int write_fd);
 // `environ`.
 char **clinux_environment(void);
 
+// Makes the kernel get the memory of each large buffer back when it is freed (mallopt(3)). Without this, the
+// first one that is freed raises glibc's threshold for mappings, up to 32 MiB, and later ones stay in heaps.
+void clinux_return_freed_memory(void);
+
 // Makes lookups of host names use /etc/hosts and DNS only, whatever /etc/nsswitch.conf says.
 void clinux_limit_host_lookup(void);
 

@@ -9,11 +9,13 @@ import Glibc
 /// 2. A file that reaches the size limit (ulimit -f) is an error (EFBIG), not a signal.
 /// 3. The limit on open files is raised as far as the system allows.
 /// 4. No program that is started inherits a file that was open before.
+/// 5. The memory of a large buffer goes back to the system when it is freed.
 public func prepareProcess() {
   clinux_fill_standard_streams()
   clinux_ignore_signal(SIGXFSZ)
   raiseFileLimit()
   clinux_close_on_exec(3)
+  clinux_return_freed_memory()
 }
 
 /// Checks that entries can be reached through their descriptors (/proc/self/fd). Extended attributes
