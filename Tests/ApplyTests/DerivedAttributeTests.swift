@@ -87,11 +87,15 @@ import Testing
     ).output
   }
 
-  private func captured(_ root: Descriptor) throws -> Entry {
+  /// Captures the tree; without reading the files that a change has just written.
+  private func captured(_ root: Descriptor, after report: ApplyReport? = nil) throws -> Entry {
     let session = try site.store.beginSession()
+    let known = report?.writtenFileStates.map {
+      ($0.path, VerifiedFile(stat: $0.stat, flags: $0.flags, blob: $0.blob))
+    }
     let result = try Capture(PathResolver(site.kernel, root: root), progress: Progress()).run(
       [CaptureRoot(role: .rootTree, path: try #require(AbsolutePath("/tree")))], cache: nil,
-      into: .store(session))
+      verifiedFiles: VerifiedFiles(known ?? []), into: .store(session))
     try session.finish()
     #expect(result.notes.isEmpty)
     return try #require(result.components.first?.entry)
@@ -124,6 +128,7 @@ import Testing
       #expect(
         plan.limits.isEmpty, "\(kind): \(plan.limits.map { "\($0.path.text): \($0.reason)" })")
       #expect(try attributes(tree) == states[to].1, "\(kind)")
+      #expect(try captured(root, after: report) == states[to].0, "\(kind)")
       #expect(try captured(root) == states[to].0, "\(kind)")
     }
   }
@@ -161,5 +166,21 @@ struct Transition: Sendable, CustomTestStringConvertible {
         setfattr -n btrfs.compression -v zlib d/inherits; setfattr -x btrfs.compression e/own
         rm d/plain; setfattr -n btrfs.compression -v zstd e
         """, needsBtrfs: true),
+    Transition(
+      testDescription: "copy on write of files and directories",
+      first: """
+        mkdir d; chattr +C d; mkdir d/inherits; touch d/inherits/f d/own; chattr -C d/own
+        echo text >d/inherits/f; echo text | tee d/own d/content >added
+        touch removed; chattr +C removed; echo text >removed; mkdir e; echo text >e/f
+        """,
+      second: """
+        chattr -C d d/inherits; rm d/own; echo more >d/content
+        touch new; chattr +C new; cat added >new; mv new added
+        cat removed >new; mv new removed; chattr +C e; rm e/f; echo text >e/f; echo text >e/g
+        """, needsBtrfs: true),
+    Transition(
+      testDescription: "flags that new files inherit",
+      first: "mkdir d; chattr +d d; touch d/f d/g; chattr -d d/g; mkdir e; echo text >e/f",
+      second: "echo more >d/g; rm d/f; chattr +d e/f e; echo text >e/g; chattr -d d"),
   ]
 }

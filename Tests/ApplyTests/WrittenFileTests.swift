@@ -69,7 +69,7 @@ import Testing
         [CaptureRoot(role: .rootTree, path: try #require(AbsolutePath(Array("/tree".utf8))))],
         cache: nil,
         verifiedFiles: VerifiedFiles([
-          (written.path, VerifiedFile(stat: written.stat, blob: lie))
+          (written.path, VerifiedFile(stat: written.stat, flags: written.flags, blob: lie))
         ]),
         into: .memory(memory))
       let ids = try #require(result.components.first?.entry.ids)

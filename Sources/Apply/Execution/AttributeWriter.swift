@@ -58,7 +58,7 @@ final class AttributeWriter {
         try fileSystem.setModified(file, entry.modified)
       }
     }
-    if flags == .set { try setFlags(entry, of: file, now.flags, path) }
+    if flags == .set { try setFlags(entry, of: file, now, path) }
   }
 
   /// Sets the attributes of a symbolic link, device, fifo or socket.
@@ -96,11 +96,11 @@ final class AttributeWriter {
   // MARK: Flags
 
   /// Sets the inode's flags.
-  /// - Parameter reported: the flags that a current stat reports.
+  /// - Parameter stat: a current stat, which has the flags that the inode inherited from its directory.
   func setFlags(
-    _ entry: Entry, of file: Int32, _ reported: InodeFlags, _ path: RelativePath
+    _ entry: Entry, of file: Int32, _ stat: FileStat, _ path: RelativePath
   ) throws(SystemError) {
-    if entry.flags.isEmpty, reported.isEmpty { return }
+    if entry.flags.isEmpty, fileSystem.inodeFlags(of: file, stat).isEmpty { return }
     try attempt(.flags(entry.flags), path) { () throws(SystemError) in
       let now = try fileSystem.inodeFlags(file)
       var target = entry.flags
@@ -112,17 +112,21 @@ final class AttributeWriter {
     }
   }
 
-  /// Sets the flags that a file must have before its content is written.
+  /// Sets the flags that a new file must have before its content is written. It inherits some from its
+  /// directory.
   func prepare(_ entry: Entry, _ file: Int32, path: RelativePath) throws {
-    guard entry.flags.contains(.noCopyOnWrite) else { return }
+    let isWanted = entry.flags.contains(.noCopyOnWrite)
+    if !isWanted, !fileSystem.isBtrfs(file) { return }
     // The directory may compress its new files, which excludes the flag.
-    if try fileSystem.xattr(at: file, [], name: AttributeWriter.compression) != nil {
+    if isWanted, try fileSystem.xattr(at: file, [], name: AttributeWriter.compression) != nil {
       try attempt(.xattr(AttributeWriter.compression), path) { () throws(SystemError) in
         try fileSystem.removeXattr(at: file, [], name: AttributeWriter.compression)
       }
     }
     try attempt(.flags(.noCopyOnWrite), path) { () throws(SystemError) in
-      try fileSystem.setInodeFlags(file, .noCopyOnWrite)
+      let now = try fileSystem.inodeFlags(file)
+      if now.contains(.noCopyOnWrite) == isWanted { return }
+      try fileSystem.setInodeFlags(file, now.symmetricDifference(.noCopyOnWrite))
     }
   }
 

@@ -43,7 +43,8 @@ public struct ApplyReport: Sendable {
   /// Written files with their current attributes. While these are unchanged, a file's content is
   /// known without reading it: a write would change the mtime, which was set to the snapshot's. The
   /// list has at most `maxWrittenFileStates` files, none with holes or several links.
-  public var writtenFileStates: [(path: ImagePath, stat: FileStat, blob: Digest)] = []
+  public var writtenFileStates:
+    [(path: ImagePath, stat: FileStat, flags: InodeFlags, blob: Digest)] = []
   static let maxWrittenFileStates = 1 << 16
   /// Whether nothing was changed, and nothing went wrong.
   public var isEmpty: Bool {

@@ -84,9 +84,9 @@ extension StepExecutor {
       attributes.verify(entry, written, path: step.path)
       if !assumesEmpty {
         try publish(step, parent, temporary, name)
-        if !isLinked { try attributes.setFlags(entry, of: file.raw, [], step.path) }
+        if !isLinked { try attributes.setFlags(entry, of: file.raw, written, step.path) }
       }
-      if isHashed { try recordVerified(written, blob, step, parent, name) }
+      if isHashed { try recordVerified(file, written, blob, step, parent, name) }
     } catch {
       try? fileSystem.remove(at: parent.raw, temporary, isDirectory: false)
       throw error
@@ -129,7 +129,8 @@ extension StepExecutor {
 
   /// Records the file as verified if its name still belongs to the written file.
   private func recordVerified(
-    _ written: FileStat, _ blob: Digest, _ step: Step, _ parent: Descriptor, _ name: [UInt8]
+    _ file: Descriptor, _ written: FileStat, _ blob: Digest, _ step: Step, _ parent: Descriptor,
+    _ name: [UInt8]
   ) throws(SystemError) {
     guard step.entry.holes == nil, step.entry.linkGroup == 0,
       report.writtenFileStates.count < ApplyReport.maxWrittenFileStates,
@@ -137,7 +138,8 @@ extension StepExecutor {
       now.device == written.device,
       now.inode == written.inode, now.size == written.size, now.modified == written.modified
     else { return }
-    report.writtenFileStates.append((target.address(step.path), now, blob))
+    let flags = fileSystem.inodeFlags(of: file.raw, now)
+    report.writtenFileStates.append((target.address(step.path), now, flags, blob))
   }
 
   // MARK: Reuse
@@ -199,7 +201,8 @@ extension StepExecutor {
       guard
         [.notSupported, .invalid, .crossDevice, .notTerminal, .notPermitted].contains(error.code)
       else { throw error }
-      canClone = false
+      // Btrfs does not share blocks between files with and without copy on write; others can be shared.
+      if error.code != .invalid { canClone = false }
       return false
     }
   }

@@ -98,7 +98,7 @@ extension StepExecutor {
         let file = try fileSystem.openFile(at: parent.raw, name, [.read, .noFollow, .nonBlocking])
         let now = try fileSystem.stat(file.raw)
         guard now.kind == .file, now.modified == step.entry.modified else { continue }
-        try attributes.setFlags(step.entry, of: file.raw, now.flags, step.path)
+        try attributes.setFlags(step.entry, of: file.raw, now, step.path)
       } catch {
         guard error.isRecoverable else { throw error }
         note(step, error.reason)

@@ -132,6 +132,7 @@ public final class AttributeLimits {
     // An empty nameless file represents all kinds.
     like.content = .file(blob: emptyBlob, sizeBytes: 0)
     do {
+      try writer.prepare(like, file.raw, path: .top)
       try writer.set(like, of: file.raw, path: .top)
       let stat = try fileSystem.stat(file.raw)
       var set = try fileSystem.xattrNames(at: file.raw, []).compactMap { name in

@@ -199,7 +199,9 @@ extension ApplyReport {
   /// The written files, which need not be read again.
   var verifiedFiles: VerifiedFiles {
     VerifiedFiles(
-      writtenFileStates.lazy.map { ($0.path, VerifiedFile(stat: $0.stat, blob: $0.blob)) })
+      writtenFileStates.lazy.map {
+        ($0.path, VerifiedFile(stat: $0.stat, flags: $0.flags, blob: $0.blob))
+      })
   }
 }
 

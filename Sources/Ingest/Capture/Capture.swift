@@ -22,11 +22,14 @@ public struct CaptureRoot: Hashable, Sendable {
 public struct VerifiedFile: Sendable {
   /// The file's attributes after it was written.
   public let stat: FileStat
+  /// All of the file's flags (`FileSystem.inodeFlags(of:_:)`).
+  public let flags: InodeFlags
   /// The file's content.
   public let blob: Digest
   /// Creates a record of a written file.
-  public init(stat: FileStat, blob: Digest) {
+  public init(stat: FileStat, flags: InodeFlags, blob: Digest) {
     self.stat = stat
+    self.flags = flags
     self.blob = blob
   }
 }

@@ -268,7 +268,7 @@ struct CaptureRootLocator {
         walker.note(.unknownMounts, path, "neither statx nor /proc/self/mountinfo tells")
       }
       if !isUpToDate, properties.needsFlagRequest {
-        entry.flags = walker.requestFlags(descriptor, stat)
+        entry.flags = fileSystem.inodeFlags(of: descriptor.raw, stat)
       }
       let directory = ScannedDirectory(
         name: path, parent: located.live,

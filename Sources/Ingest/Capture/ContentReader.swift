@@ -147,10 +147,8 @@ struct ContentReader: ~Copyable {
   private func flags(
     of file: Descriptor, _ stat: FileStat, _ directory: ScannedDirectory
   ) -> InodeFlags {
-    let needsRequest =
-      directory.properties?.needsFlagRequest
-      ?? (!stat.reportsFlags || TreeProperties.isBtrfs(file, fileSystem))
-    return needsRequest ? walker.requestFlags(file, stat) : stat.flags
+    if directory.properties?.needsFlagRequest == false { return stat.flags }
+    return fileSystem.inodeFlags(of: file.raw, stat)
   }
 
   private mutating func readOnce(

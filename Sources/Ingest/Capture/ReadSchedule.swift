@@ -54,8 +54,8 @@ struct ReadSchedule {
       switch entry.content {
       case .directory(let tree): try add(tree, verified, sharesInodes)
       case .unread:
-        if let blob = verified[.top].flatMap({ $0.stat == entry.stat ? $0.blob : nil }) {
-          live.entries[i].content = .file(blob: blob)
+        if let file = verified[.top], file.stat == entry.stat {
+          live.entries[i].take(file)
           verifiedCount += 1
         } else {
           add(entry.stat, live, i, sharesInodes)
@@ -70,21 +70,21 @@ struct ReadSchedule {
     _ directory: ScannedDirectory, _ verified: [RelativePath: VerifiedFile], _ sharesInodes: Bool
   ) throws {
     if !directory.matchesCache {
-      var known: [(index: Int, blob: Digest)] = []
+      var known: [(index: Int, file: VerifiedFile)] = []
       try directory.forEachUnread { i, stat in
         if !verified.isEmpty, let entry = directory.entry(at: i),
           let file = verified[directory.address(of: entry.name).path], file.stat == stat
         {
-          known.append((i, file.blob))
+          known.append((i, file))
         } else {
           add(stat, directory, i, sharesInodes)
         }
       }
       verifiedCount += known.count
       try directory.replace(
-        known.compactMap { i, blob in
+        known.compactMap { i, file in
           guard var entry = directory.entry(at: i) else { return nil }
-          entry.content = .file(blob: blob)
+          entry.take(file)
           return (i, entry)
         })
     }
@@ -236,6 +236,12 @@ extension ReadResult {
 }
 
 extension ScannedEntry {
+  /// Takes the content and the flags of a file that was not read.
+  fileprivate mutating func take(_ file: VerifiedFile) {
+    content = .file(blob: file.blob)
+    flags = file.flags
+  }
+
   fileprivate func taking(_ result: ReadResult) -> ScannedEntry {
     var entry = self
     entry.content = result.content

@@ -27,7 +27,9 @@ public struct RecipeCandidate: Sendable {
   }
 
   /// The file as input of a capture.
-  public var verifiedFile: VerifiedFile { VerifiedFile(stat: stat, blob: blob) }
+  public var verifiedFile: VerifiedFile {
+    VerifiedFile(stat: stat, flags: fileSystem.inodeFlags(of: file.raw, stat), blob: blob)
+  }
 
   /// Stores the file as chunks.
   /// - Returns: the growth of the store in bytes.

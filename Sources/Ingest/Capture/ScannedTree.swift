@@ -79,12 +79,8 @@ final class TreeProperties: Sendable {
   ) {
     self.excludes = excludes
     boundary = MountBoundary(of: root, directory, on: fileSystem)
-    isBtrfs = TreeProperties.isBtrfs(directory, fileSystem)
+    isBtrfs = fileSystem.isBtrfs(directory.raw)
     needsFlagRequest =
       isBtrfs || !root.reportsFlags && (try? fileSystem.inodeFlags(directory.raw)) != nil
-  }
-
-  static func isBtrfs(_ file: Descriptor, _ fileSystem: any FileSystem) -> Bool {
-    fileSystem.fileSystemType(file.raw) == 0x9123_683e
   }
 }

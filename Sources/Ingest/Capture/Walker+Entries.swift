@@ -161,12 +161,7 @@ extension Walker {
       if error.code == .accessDenied { return stat.flags }
       throw error
     }
-    return requestFlags(file, stat)
-  }
-
-  func requestFlags(_ file: Descriptor, _ stat: FileStat) -> InodeFlags {
-    guard let flags = try? fileSystem.inodeFlags(file.raw) else { return stat.flags }
-    return stat.reportsFlags ? stat.flags.union(flags.intersection(.noCopyOnWrite)) : flags
+    return fileSystem.inodeFlags(of: file.raw, stat)
   }
 
   func markUnreadable(_ directory: ScannedDirectory, _ reason: String) {

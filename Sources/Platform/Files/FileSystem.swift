@@ -155,6 +155,17 @@ extension FileSystem {
   /// Returns nil: unknown.
   public func exclusiveBytes(_ file: Int32) -> UInt64? { nil }
 
+  /// Returns the flags of an open file or directory whose `stat` may not report all of them: those of
+  /// `statx`, and what it does not report on btrfs and some other file systems.
+  public func inodeFlags(of file: Int32, _ stat: FileStat) -> InodeFlags {
+    if stat.reportsFlags, !isBtrfs(file) { return stat.flags }
+    guard let flags = try? inodeFlags(file) else { return stat.flags }
+    return stat.reportsFlags ? stat.flags.union(flags.intersection(.noCopyOnWrite)) : flags
+  }
+
+  /// Returns whether an open file or directory is on btrfs.
+  public func isBtrfs(_ file: Int32) -> Bool { fileSystemType(file) == Volume.btrfsType }
+
   /// Returns this file system unchanged.
   public func sharingWithGroup() -> any FileSystem { self }
 

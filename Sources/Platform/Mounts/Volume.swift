@@ -26,6 +26,8 @@ public struct Volume: Sendable, Equatable {
 
   /// The inode number of the root directory of a btrfs subvolume.
   public static let btrfsSubvolumeInode: UInt64 = 256
+  /// The type of btrfs (BTRFS_SUPER_MAGIC of linux/magic.h).
+  static let btrfsType: UInt64 = 0x9123_683E
   /// Whether the file system is btrfs.
-  public var isBtrfs: Bool { type == 0x9123_683E }
+  public var isBtrfs: Bool { type == Volume.btrfsType }
 }
