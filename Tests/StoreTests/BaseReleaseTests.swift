@@ -9,75 +9,15 @@ import TestSupport
 import Testing
 
 @Suite struct BaseReleaseTests {
-  private let directory: TemporaryDirectory
-  private let store: ObjectStore
+  private let site: VersionStore
+  private var store: ObjectStore { site.store }
 
-  init() throws {
-    directory = try TemporaryDirectory()
-    store = try ObjectStore(
-      KernelFileSystem.shared, path: Array(directory.path("store").utf8), create: true
-    ) { _ in }
-  }
-
-  private typealias Files = [(id: Digest, bytes: [UInt8])]
-
-  /// Stores versions of some files, and commits a snapshot of them.
-  private func commit(_ contents: [[UInt8]], following earlier: Files) throws -> Files {
-    let session = try store.beginSession()
-    var blobs = BlobIngester()
-    var files: Files = []
-    try session.withWorker { worker in
-      for (i, bytes) in contents.enumerated() {
-        let predecessor =
-          earlier.isEmpty
-          ? nil
-          : BlobPredecessor(
-            earlier[i].id, sizeBytes: UInt64(earlier[i].bytes.count),
-            newSizeBytes: UInt64(bytes.count))
-        var rest = bytes[...]
-        let id = try blobs.ingest(worker, following: predecessor) { target in
-          let part = rest.prefix(target.count)
-          rest = rest.dropFirst(part.count)
-          target.copyBytes(from: part)
-          return part.count
-        }.id
-        files.append((id, bytes))
-      }
-    }
-    try session.finish()
-    let components = files.enumerated().map { i, file in
-      Snapshot.Component(
-        role: .kernel, path: Array("/img/\(10 + i)".utf8),
-        entry: Entry(
-          name: [], content: .file(blob: file.id, sizeBytes: UInt64(file.bytes.count)),
-          mode: 0o644, uid: 0, gid: 0, modified: Timestamp(seconds: 5, nanoseconds: 0)))
-    }
-    _ = try store.refs.append(
-      Snapshot(
-        image: "img", created: Timestamp(seconds: 5, nanoseconds: 0), parent: nil, message: "",
-        provenance: [], tables: [], components: components, notes: [], facts: [],
-        entryCount: UInt64(files.count), contentBytes: 0))
-    return files
-  }
-
-  private func packBytes() throws -> UInt64 { try store.totals().storedBytes }
+  init() throws { site = try VersionStore() }
 
   private func collect(_ rewriting: CollectionRequest.Rewriting) throws -> CollectionOutcome {
     var request = CollectionRequest()
     request.rewriting = rewriting
     return try store.collect(request, progress: Progress(), report: { _ in })
-  }
-
-  private func expectIntact(_ states: ArraySlice<Files>, _ comment: Comment) throws {
-    for file in states.joined() {
-      var copy = [UInt8](repeating: 0, count: file.bytes.count)
-      try copy.withUnsafeMutableBytes {
-        try store.fill($0, from: file.id, sizeBytes: UInt64(file.bytes.count), at: 0)
-      }
-      try #require(copy == file.bytes, comment)
-    }
-    let report = try store.verify(deep: true, progress: Progress())
-    #expect(report.isClean, "\(comment): \(report.problems)")
   }
 
   /// Returns a version with a part replaced. Without a base, contents compress by a quarter.
@@ -91,15 +31,15 @@ import Testing
 
   private func history(
     _ versions: Int, part: Int, share: Int = 1, _ random: inout SplitMix64
-  ) throws -> (states: [Files], firstBytes: UInt64) {
+  ) throws -> (states: [VersionStore.Files], firstBytes: UInt64) {
     var contents = (0..<24).map { i in random.bytes(2_000 + 3_000 * i).map { $0 & 0x3f } }
-    var states = [try commit(contents, following: [])]
-    let firstBytes = try packBytes()
+    var states = [try site.commit(contents, following: [])]
+    let firstBytes = try site.packBytes()
     for _ in 1..<versions {
       contents = contents.map {
         random.next() % UInt64(share) == 0 ? rebuilt($0, part: part, &random) : $0
       }
-      states.append(try commit(contents, following: states[states.count - 1]))
+      states.append(try site.commit(contents, following: states[states.count - 1]))
     }
     return (states, firstBytes)
   }
@@ -112,29 +52,29 @@ import Testing
     _ = try store.refs.remove(try ImageName("img"), [1, 2, 3])
     _ = try collect(.sparing)
     // gc frees nothing of the chain, and says so.
-    let forgotten = try packBytes()
+    let forgotten = try site.packBytes()
     #expect(forgotten > firstBytes * 3 / 2, "\(forgotten), \(firstBytes)")
     #expect(try store.diskUse(progress: Progress()).collectableBytes == 0)
     let outcome = try collect(.all(level: 3))
-    let optimized = try packBytes()
+    let optimized = try site.packBytes()
     #expect(optimized < firstBytes * 13 / 10, "\(optimized), \(firstBytes)")
     #expect(outcome.leftBytes == 0 && outcome.damaged.isEmpty)
     #expect(outcome.freedBytes == Int64(forgotten) - Int64(optimized))
-    try expectIntact(states[3...], "optimized")
+    try site.expectIntact(states[3...], "optimized")
     #expect(try collect(.all(level: 3)).rewrittenPacks == 0)
     #expect(try collect(.sparing).freedBytes == 0)
     try store.reindex()
-    try expectIntact(states[3...], "reindexed")
+    try site.expectIntact(states[3...], "reindexed")
   }
 
   @Test func `a history that is needed as a whole keeps its deltas`() throws {
     var random = SplitMix64(21)
     let (states, _) = try history(5, part: 5, &random)
-    let before = try packBytes()
+    let before = try site.packBytes()
     _ = try collect(.all(level: 3))
-    #expect(try packBytes() <= before + before / 50)
+    #expect(try site.packBytes() <= before + before / 50)
     #expect(try store.depthsOfFrames().count > 0)
-    try expectIntact(states[...], "optimized")
+    try site.expectIntact(states[...], "optimized")
   }
 
   @Test func `small deltas are not worth a whole version`() throws {
@@ -142,9 +82,9 @@ import Testing
     let (states, firstBytes) = try history(5, part: 200, &random)
     _ = try store.refs.remove(try ImageName("img"), [1, 2, 3])
     _ = try collect(.all(level: 3))
-    #expect(try packBytes() < firstBytes * 11 / 10)
+    #expect(try site.packBytes() < firstBytes * 11 / 10)
     #expect(try !store.depthsOfFrames().isEmpty)
-    try expectIntact(states[3...], "optimized")
+    try site.expectIntact(states[3...], "optimized")
   }
 
   @Test(arguments: seeds)
@@ -153,12 +93,12 @@ import Testing
     let (states, firstBytes) = try history(14, part: 6, share: 3, &random)
     _ = try store.refs.remove(try ImageName("img"), Array(1...11))
     _ = try collect(.sparing)
-    let forgotten = try packBytes()
+    let forgotten = try site.packBytes()
     _ = try collect(.all(level: 3))
-    let optimized = try packBytes()
+    let optimized = try site.packBytes()
     #expect(optimized < forgotten, "seed \(seed)")
     #expect(
       optimized < firstBytes * 8 / 5, "seed \(seed): \(firstBytes), \(forgotten), \(optimized)")
-    try expectIntact(states[11...], "seed \(seed)")
+    try site.expectIntact(states[11...], "seed \(seed)")
   }
 }

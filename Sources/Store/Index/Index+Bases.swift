@@ -98,4 +98,18 @@ extension ObjectStore {
     }
     return depths
   }
+
+  /// Returns the number of frames that each base is read from.
+  /// - Throws: `StoreError` if a directory cannot be read.
+  package func frameCountsOfBases() throws(StoreError) -> [Int] {
+    var counts: [Int] = []
+    for address in try index.framesWithBases() {
+      var frames: Set<FrameAddress> = []
+      for chunk in try index.base(of: address)?.chunks ?? [] {
+        if let location = try index.location(.chunk, chunk.id) { frames.insert(location.address) }
+      }
+      counts.append(frames.count)
+    }
+    return counts
+  }
 }

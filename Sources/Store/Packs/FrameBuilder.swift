@@ -1,8 +1,10 @@
 // Builds frames: objects are collected, compressed together, and verified before they reach a pack.
 //
-// A frame with a base is twice as large as others: the base is read for all of it at once, and its chunks are
-// near each other. Its base is at most four times as large as its content, so that reading it costs a little
-// more than reading its content twice.
+// 1. A frame with a base is twice as large as others: the base is read for all of it at once, and its chunks are
+//    near each other. Its base is at most four times as large as its content.
+// 2. A base is read from one frame, or from the few that one chunk needs. So reading a frame of depth n decodes
+//    about n others. If the chunks of a frame rested on many frames, and theirs as well, reading one of them
+//    could decode much of the store (docs/decisions/0096-one-frame-for-a-base.md).
 
 import Codec
 
@@ -23,6 +25,7 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
   private var baseBuffer: UnsafeMutableRawBufferPointer?
   private var baseChunks: [FrameBase.Chunk] = []
   private var chunksInBase: Set<Digest> = []
+  private var framesOfBase: Set<FrameAddress> = []
   /// The chunks of the base that each object was added for.
   private(set) var basesOfObjects: [[Digest]] = []
   private(set) var baseBytes = 0
@@ -53,8 +56,23 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
   /// Returns true if the chunk is part of the base.
   func hasInBase(_ chunk: Digest) -> Bool { chunksInBase.contains(chunk) }
 
-  /// Returns true if chunks of so many bytes together fit into the base.
+  /// Returns true if a chunk of so many bytes fits into the base.
   func hasBaseCapacity(for length: Int) -> Bool { baseBytes + length <= FrameBuilder.maxBaseBytes }
+
+  /// Returns true if the base can have all of these chunks: they fit, and are in frames that it is read from
+  /// (invariant 2). The first chunk of a frame decides which frames these are.
+  func hasBaseCapacity(for chunks: [BaseReader.Chunk]) -> Bool {
+    if isEmpty { return true }
+    let newBytes = chunks.reduce(0) { hasInBase($1.id) ? $0 : $0 + $1.location.length }
+    return hasBaseCapacity(for: newBytes)
+      && chunks.allSatisfy { framesOfBase.contains($0.location.address) }
+  }
+
+  /// Appends a chunk to the base, which must not be part of it.
+  func addToBase(_ chunk: BaseReader.Chunk, _ bytes: UnsafeRawBufferPointer) {
+    addToBase(chunk.id, depth: chunk.location.depth, bytes)
+    framesOfBase.insert(chunk.location.address)
+  }
 
   /// Appends a chunk to the base, which must not be part of it. With it, the base must not exceed
   /// `FrameBase.maxBytes`.
@@ -132,6 +150,7 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
     basesOfObjects.removeAll(keepingCapacity: true)
     baseChunks.removeAll(keepingCapacity: true)
     chunksInBase.removeAll(keepingCapacity: true)
+    framesOfBase.removeAll(keepingCapacity: true)
   }
 }
 

@@ -3,7 +3,10 @@
 // 1. Only chunks in packs that are not doomed, and whose own bases are there, become bases. The lease of the
 //    session keeps them until it ends; from the ref on, gc does.
 // 2. A chunk that cannot be read is not used. `verify` reports it; a snapshot does not fail because of it.
-// 3. Memory: the cached frames of the store (PackReader), and the chunk list of one blob a thread.
+// 3. A chunk that is too deep is replaced by one that it is based on itself, and so on. So a chain of any
+//    number of versions has a limited depth, and no version is stored whole because of the limit.
+// 4. Memory: the cached frames of the store (PackReader), some directories of frames, and the chunk list of one
+//    blob a thread.
 
 import Codec
 import Platform
@@ -23,6 +26,8 @@ final class BaseReader: Sendable {
 
   private let index: Index
   private let maxDepth: UInt8
+  private let alignments = Monitor<[FrameAddress: BaseAlignment]>([:])
+  private static let maxAlignments = 256
 
   /// Creates a reader.
   /// - Parameter maxDepth: the greatest depth of the new frames.
@@ -31,7 +36,8 @@ final class BaseReader: Sendable {
     self.maxDepth = maxDepth
   }
 
-  /// Returns the chunks of an earlier version that a part of the new one may resemble, in their order.
+  /// Returns the chunks of an earlier version, or of versions before it, that a part of the new one may
+  /// resemble, in their order.
   /// - Parameter range: the range of the earlier version.
   func chunks(
     of predecessor: BlobPredecessor, for range: Range<UInt64>
@@ -45,13 +51,50 @@ final class BaseReader: Sendable {
     var sizeBytes = 0
     for chunk in all[first...] {
       guard chunk.offset < high, sizeBytes < FrameBuilder.maxBaseBytes else { break }
-      guard let location = try index.keptLocation(.chunk, chunk.id), location.depth < maxDepth,
-        location.length == chunk.length, try index.missingBase(of: location) == nil
+      guard let base = try base(like: chunk.id, chunk.length),
+        try index.missingBase(of: base.location) == nil
       else { continue }
-      chunks.append(Chunk(id: chunk.id, location: location))
-      sizeBytes += chunk.length
+      chunks.append(base)
+      sizeBytes += base.location.length
     }
     return chunks
+  }
+
+  /// Returns the chunk, or one that it rests on if it is too deep itself.
+  private func base(like id: Digest, _ length: Int) throws(StoreError) -> Chunk? {
+    guard var location = try index.keptLocation(.chunk, id), location.length == length else {
+      return nil
+    }
+    var id = id
+    let limit = location.depth < maxDepth ? maxDepth : depth(behind: location.address)
+    while location.depth >= limit {
+      guard let base = try alignment(of: location.address).base(ofObjectAt: location.start),
+        let next = try index.keptLocation(.chunk, base.id), next.length == base.length,
+        next.depth < location.depth
+      else { return nil }
+      (id, location) = (base.id, next)
+    }
+    return Chunk(id: id, location: location)
+  }
+
+  /// Returns the depth of the next versions of the chunks of a frame of the greatest depth: the same for three
+  /// of four frames, one less for three of four others, and so on to 1. So the chunks that many versions are
+  /// based on are replaced by later ones, the less often the less deep they are.
+  private func depth(behind frame: FrameAddress) -> UInt8 {
+    let number = (frame.pack.prefix ^ frame.offset) &* 0x9e37_79b9_7f4a_7c15
+    let lessBy = UInt8(number.leadingZeroBitCount / 2)
+    return max(1, maxDepth - min(lessBy, maxDepth))
+  }
+
+  private func alignment(of frame: FrameAddress) throws(StoreError) -> BaseAlignment {
+    if let known = alignments.withLock({ $0[frame] }) { return known }
+    // A directory that cannot be read is damage that `verify` reports (invariant 2).
+    let alignment = BaseAlignment((try? index.directory(of: frame)) ?? nil)
+    alignments.withLock { alignments in
+      if alignments.count >= BaseReader.maxAlignments { alignments.removeAll() }
+      alignments[frame] = alignment
+    }
+    return alignment
   }
 
   /// Calls `body` with the bytes of a chunk, unless it cannot be read.

@@ -53,15 +53,12 @@ public final class SessionWorker {
   ) throws(StoreError) -> Bool {
     var builder = deltaBuilder ?? session.emptyBuilder()
     deltaBuilder = builder
-    let newBytes = base.reduce(0) { builder.hasInBase($1.id) ? $0 : $0 + $1.location.length }
-    if !builder.hasCapacity(for: bytes.count) || !builder.hasBaseCapacity(for: newBytes) {
+    if !builder.hasCapacity(for: bytes.count) || !builder.hasBaseCapacity(for: base) {
       builder = try sealDelta(builder)
     }
     for chunk in base where !builder.hasInBase(chunk.id) {
       guard builder.hasBaseCapacity(for: chunk.location.length) else { break }
-      session.bases.read(chunk) {
-        builder.addToBase(chunk.id, depth: chunk.location.depth, $0)
-      }
+      session.bases.read(chunk) { builder.addToBase(chunk, $0) }
     }
     let present = base.map(\.id).filter(builder.hasInBase)
     guard !present.isEmpty else { return false }
