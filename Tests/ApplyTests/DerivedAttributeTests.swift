@@ -179,8 +179,25 @@ struct Transition: Sendable, CustomTestStringConvertible {
         cat removed >new; mv new removed; chattr +C e; rm e/f; echo text >e/f; echo text >e/g
         """, needsBtrfs: true),
     Transition(
+      testDescription: "copy on write and compression of directories",
+      first: """
+        mkdir a b c; chattr +C a c; setfattr -n btrfs.compression -v zstd b; mkdir c/new
+        echo text >a/f; echo text >b/f; echo text >c/f
+        """,
+      second: """
+        rm a/f b/f; chattr -C a; setfattr -n btrfs.compression -v zstd a
+        setfattr -x btrfs.compression b; chattr +C b; echo more >a/f; echo more >b/f; rmdir c/new
+        mkdir c/new; chattr -C c/new; setfattr -n btrfs.compression -v zstd c/new; echo text >c/new/f
+        """, needsBtrfs: true),
+    Transition(
       testDescription: "flags that new files inherit",
-      first: "mkdir d; chattr +d d; touch d/f d/g; chattr -d d/g; mkdir e; echo text >e/f",
-      second: "echo more >d/g; rm d/f; chattr +d e/f e; echo text >e/g; chattr -d d"),
+      first: """
+        mkdir d; chattr +d d; touch d/f d/g d/linked; chattr -d d/g d/linked; mkdir e; echo text >e/f
+        ln d/linked d/too; ln d/f d/other
+        """,
+      second: """
+        echo more >d/g; rm d/f; chattr +d e/f e; echo text >e/g
+        rm d/linked; echo more >d/linked; ln -f d/linked d/too; chattr -d d
+        """),
   ]
 }

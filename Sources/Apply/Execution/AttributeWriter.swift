@@ -17,6 +17,8 @@ final class AttributeWriter {
   private let store: ObjectStore
   private var sets: [Digest: XattrSet] = [:]
   private var problems: [(path: RelativePath, what: String)] = []
+  /// Whether each device is btrfs. A server would be asked each time.
+  private var btrfsDevices: [UInt64: Bool] = [:]
 
   init(_ fileSystem: any FileSystem, _ store: ObjectStore) {
     self.fileSystem = fileSystem
@@ -45,6 +47,9 @@ final class AttributeWriter {
     flags: FlagPolicy = .set
   ) throws {
     let now = try known ?? fileSystem.stat(file)
+    if entry.kind == .directory, isBtrfs(file, now.device) {
+      try prepare(entry, file, now, path: path)
+    }
     let owner = try owner(entry, now, path) { (uid, gid) throws(SystemError) in
       try fileSystem.setOwner(file, uid: uid, gid: gid)
     }
@@ -100,7 +105,7 @@ final class AttributeWriter {
   func setFlags(
     _ entry: Entry, of file: Int32, _ stat: FileStat, _ path: RelativePath
   ) throws(SystemError) {
-    if entry.flags.isEmpty, fileSystem.inodeFlags(of: file, stat).isEmpty { return }
+    if entry.flags.isEmpty, flags(of: file, stat).isEmpty { return }
     try attempt(.flags(entry.flags), path) { () throws(SystemError) in
       let now = try fileSystem.inodeFlags(file)
       var target = entry.flags
@@ -112,18 +117,31 @@ final class AttributeWriter {
     }
   }
 
-  /// Sets the flags that a new file must have before its content is written. It inherits some from its
-  /// directory.
-  func prepare(_ entry: Entry, _ file: Int32, path: RelativePath) throws {
+  /// Returns all flags of an open file or directory (`FileSystem.inodeFlags(of:_:isBtrfs:)`).
+  func flags(of file: Int32, _ stat: FileStat) -> InodeFlags {
+    fileSystem.inodeFlags(of: file, stat, isBtrfs: isBtrfs(file, stat.device))
+  }
+
+  private func isBtrfs(_ file: Int32, _ device: UInt64) -> Bool {
+    if let known = btrfsDevices[device] { return known }
+    let isBtrfs = fileSystem.isBtrfs(file)
+    btrfsDevices[device] = isBtrfs
+    return isBtrfs
+  }
+
+  /// Sets the flag that a file must have before its content is written, and a directory before its
+  /// compression. A new one inherits it from its directory.
+  /// - Parameter stat: a stat of the file.
+  func prepare(_ entry: Entry, _ file: Int32, _ stat: FileStat, path: RelativePath) throws {
     let isWanted = entry.flags.contains(.noCopyOnWrite)
-    if !isWanted, !fileSystem.isBtrfs(file) { return }
+    if !isWanted, !isBtrfs(file, stat.device) { return }
     // The directory may compress its new files, which excludes the flag.
     if isWanted, try fileSystem.xattr(at: file, [], name: AttributeWriter.compression) != nil {
       try attempt(.xattr(AttributeWriter.compression), path) { () throws(SystemError) in
         try fileSystem.removeXattr(at: file, [], name: AttributeWriter.compression)
       }
     }
-    try attempt(.flags(.noCopyOnWrite), path) { () throws(SystemError) in
+    try attempt(.flags(isWanted ? .noCopyOnWrite : []), path) { () throws(SystemError) in
       let now = try fileSystem.inodeFlags(file)
       if now.contains(.noCopyOnWrite) == isWanted { return }
       try fileSystem.setInodeFlags(file, now.symmetricDifference(.noCopyOnWrite))
@@ -244,7 +262,7 @@ final class AttributeWriter {
       switch self {
       case .mode: "mode"
       case .modificationTime: "modification time"
-      case .flags(let flags): "flags \(flags.letters)"
+      case .flags(let flags): flags.isEmpty ? "flags" : "flags \(flags.letters)"
       case .xattr(let name): "attribute \(printable(name))"
       }
     }

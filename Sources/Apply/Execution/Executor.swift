@@ -158,13 +158,13 @@ public final class Executor: Sendable {
     try runOnAllThreads(plan.removals.filter { !isDirectory($0) }, worker)
     try worker.run(plan.removals.filter(isDirectory))
     try worker.run(plan.directories)
-    // Protecting flags forbid links, so an inode gets them after all its names.
-    let flagged = plan.files.filter { $0.entry.linkGroup != 0 && !$0.entry.flags.isEmpty }
+    // Protecting flags forbid links, so an inode gets them after all its names. A name may have become a copy.
+    let linked = plan.files.filter { $0.entry.linkGroup != 0 } + plan.links
     // All threads write each large file, so large files are written one at a time.
     try runOnAllThreads(plan.files.filter { !ContentWriter.isLarge($0.entry) }, worker)
     try worker.run(plan.files.filter { ContentWriter.isLarge($0.entry) })
     try worker.run(plan.links)
-    try worker.setFlags(flagged)
+    try worker.setFlags(linked)
     try runOnAllThreads(plan.attributes, worker)
     try worker.run(plan.finished)
     return worker.report

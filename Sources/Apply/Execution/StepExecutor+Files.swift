@@ -67,7 +67,9 @@ extension StepExecutor {
       file = new
     }
     do {
-      if ready == nil { try attributes.prepare(entry, file.raw, path: step.path) }
+      if ready == nil {
+        try attributes.prepare(entry, file.raw, try fileSystem.stat(file.raw), path: step.path)
+      }
       if let source, let open = try openSource(source, step) {
         isReused = try clone(open, into: file)
       }
@@ -121,6 +123,10 @@ extension StepExecutor {
     _ entry: Entry, _ blob: Digest, _ sizeBytes: UInt64, _ parent: Descriptor, _ name: [UInt8]
   ) -> Descriptor? {
     guard entry.holes == nil, let file = options.staged?(blob, sizeBytes),
+      // It has the flag of the directory in which it was staged, and cannot change it.
+      let stat = try? fileSystem.stat(file.raw),
+      !attributes.flags(of: file.raw, stat).symmetricDifference(entry.flags)
+        .contains(.noCopyOnWrite),
       (try? fileSystem.link(open: file.raw, to: parent.raw, name)) != nil
     else { return nil }
     progress.add(bytes: sizeBytes)
@@ -138,7 +144,7 @@ extension StepExecutor {
       now.device == written.device,
       now.inode == written.inode, now.size == written.size, now.modified == written.modified
     else { return }
-    let flags = fileSystem.inodeFlags(of: file.raw, now)
+    let flags = attributes.flags(of: file.raw, now)
     report.writtenFileStates.append((target.address(step.path), now, flags, blob))
   }
 
@@ -175,7 +181,8 @@ extension StepExecutor {
     let file = try fileSystem.openFile(
       at: parent.raw, name, [.write, .create, .exclusive, .noFollow])
     do {
-      try attributes.prepare(step.entry, file.raw, path: step.path)
+      try attributes.prepare(
+        step.entry, file.raw, try fileSystem.stat(file.raw), path: step.path)
       guard try clone(open, into: file) else {
         try fileSystem.remove(at: parent.raw, name, isDirectory: false)
         return false

@@ -55,6 +55,9 @@ public final class AttributeLimits {
     writer = AttributeWriter(fileSystem, store)
   }
 
+  /// Whether files can have copy on write or not.
+  var canChangeCopyOnWrite: Bool { fileSystem.isBtrfs(directory.raw) }
+
   /// Returns the fields that can come closer to `desired`, and the reasons for the others.
   /// - Parameters:
   ///   - fields: the fields that differ.
@@ -132,7 +135,7 @@ public final class AttributeLimits {
     // An empty nameless file represents all kinds.
     like.content = .file(blob: emptyBlob, sizeBytes: 0)
     do {
-      try writer.prepare(like, file.raw, path: .top)
+      try writer.prepare(like, file.raw, try fileSystem.stat(file.raw), path: .top)
       try writer.set(like, of: file.raw, path: .top)
       let stat = try fileSystem.stat(file.raw)
       var set = try fileSystem.xattrNames(at: file.raw, []).compactMap { name in

@@ -182,6 +182,7 @@ public struct Planner {
         || (fields.contains(.links) && existing.linkGroup != 0)
         // Only files can be opened without side effects and thus pinned while they are changed.
         || (desired.kind != .file && !fields.subtracting(.links).isEmpty)
+        || changesCopyOnWrite(existing, desired, fields)
       if !mustWrite, try needsFreshInode(path, existing, desired, fields) {
         mustWrite = true
         keepsContent = true
@@ -219,22 +220,26 @@ public struct Planner {
     }
   }
 
+  /// Returns whether a file changes the flag that only an empty file can change. Files with and without it
+  /// cannot share blocks, so its content is written.
+  private func changesCopyOnWrite(
+    _ existing: Entry, _ desired: Entry, _ fields: ChangedFields
+  ) -> Bool {
+    guard fields.contains(.flags), desired.kind == .file else { return false }
+    return existing.flags.symmetricDifference(desired.flags).contains(.noCopyOnWrite)
+      && limits?.canChangeCopyOnWrite != false
+  }
+
   /// Returns whether an attribute change needs a new inode, because it could affect, or give
   /// privileges to, an entry outside the tree. This is so if the inode has names elsewhere. It is
   /// also so if the change sets another owner, setuid, setgid or capabilities, which must not reach
-  /// an inode that another process put there. Copy on write changes with a new inode only.
+  /// an inode that another process put there.
   private func needsFreshInode(
     _ path: RelativePath, _ existing: Entry, _ desired: Entry, _ fields: ChangedFields
   ) throws -> Bool {
     let attributes = fields.subtracting(.links)
     if attributes.isEmpty { return false }
     if attributes.contains(.owner) { return true }
-    // Only an empty file can change this flag.
-    if attributes.contains(.flags),
-      existing.flags.symmetricDifference(desired.flags).contains(.noCopyOnWrite)
-    {
-      return true
-    }
     if attributes.contains(.mode), desired.mode & 0o6000 != 0 { return true }
     if attributes.contains(.xattrs), let id = desired.xattrs {
       let set = try decodeXattrs(target.object(.xattrs, id), id)

@@ -75,7 +75,9 @@ public struct StagingPlanner {
           contentBytes: try target.contentBytes(of: desired)))
     }
     guard let current, current.kind == desired.kind, current.content == desired.content,
-      current.holes == desired.holes, desired.kind != .file || desired.sizeBytes > 0
+      current.holes == desired.holes, desired.kind != .file || desired.sizeBytes > 0,
+      // Files with and without copy on write cannot share blocks.
+      !current.flags.symmetricDifference(desired.flags).contains(.noCopyOnWrite)
     else { return try add(.write) }
     let isSame = current.changes(to: desired).isEmpty
     guard isSame && mayLink || desired.kind == .file else { return try add(.write) }

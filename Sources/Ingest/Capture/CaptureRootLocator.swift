@@ -285,6 +285,10 @@ struct CaptureRootLocator {
         entry.isCached = false
         entry.content = stat.size == 0 ? .file(blob: emptyBlob) : .unread
       }
+      // `ContentReader` requests the flags of the files that it reads.
+      if !entry.isCached, entry.content.isKnown {
+        entry.flags = try walker.requestFlags(location.directory, location.name, stat)
+      }
       located.descriptors.files[path] = location
     case .symlink:
       entry.content = .symlink(candidate.target ?? [])

@@ -157,8 +157,11 @@ extension FileSystem {
 
   /// Returns the flags of an open file or directory whose `stat` may not report all of them: those of
   /// `statx`, and what it does not report on btrfs and some other file systems.
-  public func inodeFlags(of file: Int32, _ stat: FileStat) -> InodeFlags {
-    if stat.reportsFlags, !isBtrfs(file) { return stat.flags }
+  /// - Parameter known: whether the file system is btrfs, if the caller knows it.
+  public func inodeFlags(
+    of file: Int32, _ stat: FileStat, isBtrfs known: Bool? = nil
+  ) -> InodeFlags {
+    if stat.reportsFlags, !(known ?? isBtrfs(file)) { return stat.flags }
     guard let flags = try? inodeFlags(file) else { return stat.flags }
     return stat.reportsFlags ? stat.flags.union(flags.intersection(.noCopyOnWrite)) : flags
   }
