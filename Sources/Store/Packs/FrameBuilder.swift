@@ -45,7 +45,7 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
 
   /// The base of the frame; nil if nothing was added to it.
   var base: FrameBase? {
-    baseChunks.isEmpty ? nil : FrameBase(depth: baseDepth, chunks: baseChunks)
+    baseBytes == 0 ? nil : FrameBase(depth: baseDepth, chunks: baseChunks)
   }
 
   /// The bytes of the base.
@@ -68,10 +68,10 @@ public final class FrameBuilder: @unchecked Sendable {  // one owner at a time
       && chunks.allSatisfy { framesOfBase.contains($0.location.address) }
   }
 
-  /// Appends a chunk to the base, which must not be part of it.
-  func addToBase(_ chunk: BaseReader.Chunk, _ bytes: UnsafeRawBufferPointer) {
-    addToBase(chunk.id, depth: chunk.location.depth, bytes)
+  /// Appends a chunk to the base, which must not be part of it, if it can be read.
+  func addToBase(_ chunk: BaseReader.Chunk, from reader: BaseReader) {
     framesOfBase.insert(chunk.location.address)
+    reader.read(chunk) { addToBase(chunk.id, depth: chunk.location.depth, $0) }
   }
 
   /// Appends a chunk to the base, which must not be part of it. With it, the base must not exceed

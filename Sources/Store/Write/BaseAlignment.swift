@@ -34,7 +34,8 @@ struct BaseAlignment: Sendable {
       switch steps[i * (base.count + 1) + j] {
       case .pair:
         (i, j) = (i - 1, j - 1)
-        partners[objects[i].start] = base[j]
+        // An empty object would have the offset of the next one.
+        if objects[i].length > 0, base[j].length > 0 { partners[objects[i].start] = base[j] }
       case .skipObject: i -= 1
       case .skipBase: j -= 1
       }

@@ -3,8 +3,8 @@
 // 1. Only chunks in packs that are not doomed, and whose own bases are there, become bases. The lease of the
 //    session keeps them until it ends; from the ref on, gc does.
 // 2. A chunk that cannot be read is not used. `verify` reports it; a snapshot does not fail because of it.
-// 3. A chunk that is too deep is replaced by one that it is based on itself, and so on. So a chain of any
-//    number of versions has a limited depth, and no version is stored whole because of the limit.
+// 3. A chunk that is too deep is replaced by one that it is based on itself, and so on. So any number of
+//    versions has chains of a limited depth (docs/decisions/0096-one-frame-for-a-base.md).
 // 4. Memory: the cached frames of the store (PackReader), some directories of frames, and the chunk list of one
 //    blob a thread.
 

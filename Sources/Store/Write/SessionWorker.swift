@@ -58,7 +58,7 @@ public final class SessionWorker {
     }
     for chunk in base where !builder.hasInBase(chunk.id) {
       guard builder.hasBaseCapacity(for: chunk.location.length) else { break }
-      session.bases.read(chunk) { builder.addToBase(chunk, $0) }
+      builder.addToBase(chunk, from: session.bases)
     }
     let present = base.map(\.id).filter(builder.hasInBase)
     guard !present.isEmpty else { return false }
