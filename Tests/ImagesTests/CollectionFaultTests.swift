@@ -7,9 +7,6 @@ import Store
 import TestSupport
 import Testing
 
-/// Sweeps fail every n-th operation; with IMGSTORE_SWEEP=all, every single one.
-let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all" ? 1 : 7
-
 @Suite(.usesTools, .sweep) struct CollectionFaultTests {
   /// Creates a store with unused packs, packs to rewrite, and a pack that is already doomed.
   private func prepare(_ site: CollectedStore, forgetting: Bool) throws {
@@ -29,8 +26,8 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
   ) throws -> Int {
     let site = try CollectedStore()
     try prepare(site, forgetting: forgetting)
-    var n = 0
-    while n < 5000 {
+    for n in Sweep(every: 13) {
+      try #require(n < 5000, "the sweep does not end")
       let directory = try TemporaryDirectory()
       try shell("cp -a \"$1/store\" \"$1/root\" \"$2/\"", site.directory.path, directory.path)
       let options = WorkspaceOptions(store: directory.path("store"), root: directory.path("root"))
@@ -42,9 +39,7 @@ let sweepStride = ProcessInfo.processInfo.environment["IMGSTORE_SWEEP"] == "all"
       #expect(report.isClean, "\(when): \(report.problems)")
       try check(directory, after, when)
       if !files.isHit { return n }
-      n += sweepStride
     }
-    Issue.record("the sweep does not end")
     return 0
   }
 

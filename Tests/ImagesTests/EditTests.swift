@@ -62,7 +62,7 @@ import Testing
     _ direction: ResumeDirection
   ) throws {
     var resumed = 0
-    for n in Sweep(every: 13) {
+    for n in Sweep(every: 29) {
       let node = try node()
       let files = FaultyFileSystem(failing: n, .forGood)
       _ = try? node.open(fileSystem: files).touch(Self.touched, of: "img", time: Self.time)

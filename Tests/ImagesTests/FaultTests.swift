@@ -29,7 +29,7 @@ import Testing
   ///   - step: every n-th operation is tried, unless a full sweep is requested.
   ///   - keep: inspects the site before the first operation fails.
   private func sweep(
-    _ fault: FaultyFileSystem.Fault, every step: Int = 31,
+    _ fault: FaultyFileSystem.Fault, every step: Int = 53,
     keep: (TemporaryDirectory) throws -> Void = { _ in }, _ verb: (Workspace) throws -> Void,
     check: (TemporaryDirectory, Workspace, String) throws -> Void
   ) throws -> Int {

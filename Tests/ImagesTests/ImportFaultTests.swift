@@ -89,7 +89,7 @@ import XCAT
     }
     let good = try goodState(base, request())
     var (isDone, interruptedCount, untouched, wasSaid) = (false, 0, 0, 0)
-    let sweep = Sweep(every: 23)
+    let sweep = Sweep(every: 41)
     for number in sweep {
       if isDone || number > 6000 { break }
       let directory = try TemporaryDirectory()

@@ -15,7 +15,7 @@ import Testing
 
   @Test func `there are more than a thousand cases`() { #expect(FaultCase.all.count > 1000) }
 
-  @Test(arguments: Sweep.some(of: FaultCase.all, every: 8))
+  @Test(arguments: Sweep.some(of: FaultCase.all, every: 13))
   func `a fault leads to the right result or to a fitting error`(_ fault: FaultCase) throws {
     let bucket = try TestBucket()
     defer { bucket.stop() }
