@@ -57,6 +57,10 @@ public struct LocalSource: TransferSource {
 
   public func bases(of names: [ObjectName]) throws -> [Digest] { try store.bases(of: names) }
 
+  public func siblings(basedOn bases: Set<Digest>) throws -> Set<Digest> {
+    try store.siblings(basedOn: bases)
+  }
+
   public func frames(
     _ names: [ObjectName], bases: Set<Digest>, _ body: (RawFrame) throws -> Void
   ) throws {

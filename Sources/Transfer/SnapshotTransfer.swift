@@ -102,10 +102,18 @@ public struct SnapshotTransfer {
   /// Returns the chunks at the sink that frames may be based on.
   private func bases(of names: [ObjectName]) throws -> Set<Digest> {
     guard session.acceptsBases else { return [] }
-    let bases = try source.bases(of: names)
-    if bases.isEmpty { return [] }
-    let missing = try session.missing(bases.map { ObjectName(kind: .chunk, id: $0) })
-    return Set(bases).subtracting(missing.map(\.id))
+    let bases = Set(try source.bases(of: names))
+    let present = try present(bases)
+    if present.count == bases.count { return present }
+    let siblings = try source.siblings(basedOn: bases.subtracting(present))
+    return present.union(try self.present(siblings.subtracting(names.map(\.id))))
+  }
+
+  /// Returns the chunks that the sink has.
+  private func present(_ chunks: Set<Digest>) throws -> Set<Digest> {
+    if chunks.isEmpty { return [] }
+    let missing = try session.missing(chunks.map { ObjectName(kind: .chunk, id: $0) })
+    return chunks.subtracting(missing.map(\.id))
   }
 
   /// Returns the bytes that `send` would send.

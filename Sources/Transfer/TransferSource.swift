@@ -24,6 +24,10 @@ public protocol TransferSource: SnapshotCatalog {
   /// frames with bases.
   func bases(of names: [ObjectName]) throws -> [Digest]
 
+  /// Returns chunks that rest on some of these, as other versions of the same files; none if the place does not
+  /// look for them.
+  func siblings(basedOn bases: Set<Digest>) throws -> Set<Digest>
+
   /// Reads frames that together contain the objects. Those that are based only on chunks of `bases` may
   /// arrive as deltas.
   func frames(_ names: [ObjectName], bases: Set<Digest>, _ body: (RawFrame) throws -> Void) throws
@@ -100,6 +104,8 @@ private struct ReceivedObjects: ObjectSource {
 
 extension TransferSource {
   public func bases(of names: [ObjectName]) throws -> [Digest] { [] }
+
+  public func siblings(basedOn bases: Set<Digest>) throws -> Set<Digest> { [] }
 
   public func frames(
     _ names: [ObjectName], bases: Set<Digest>, _ body: (RawFrame) throws -> Void

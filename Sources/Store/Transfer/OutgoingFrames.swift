@@ -4,7 +4,7 @@
 //    images, and the receiver has not asked for them. The exception are chunks that repeat the bytes of a
 //    requested recipe, which `IncomingObjects` leaves in frames.
 // 2. The requested objects of the other frames are put into new frames, in their order in the packs. So are
-//    those of a frame with a base that the receiver lacks.
+//    those of a frame with a base that the receiver lacks: with another base if it has one (SiblingChunks).
 // 3. Other objects than recipes are sent once each, however often they are requested.
 
 import Codec
@@ -16,6 +16,24 @@ extension ObjectStore {
     let frameBytes: Int
     let depth: UInt8
     var objects: [(kind: ObjectKind, id: Digest, start: Int, length: Int)] = []
+
+    /// Returns the objects in their order, without recipes.
+    /// - Throws: `StoreError` of kind `index` if the frame has others at their places.
+    func listed(in header: FrameHeader) throws(StoreError) -> [FrameHeader.Object] {
+      var listed: [FrameHeader.Object] = []
+      for object in objects.sorted(by: { $0.start < $1.start }) where object.kind != .recipe {
+        guard header.holds(object.kind, object.id, start: object.start, length: object.length)
+        else {
+          throw StoreError(
+            .index, "\(object.kind.noun) \(object.id.shortHex)",
+            "is not at the location that the index lists", hint: "Run 'imgstore reindex'")
+        }
+        listed.append(
+          FrameHeader.Object(
+            kind: object.kind, id: object.id, start: object.start, length: object.length))
+      }
+      return listed
+    }
   }
 
   /// Returns the chunks of the bases of the frames that hold the objects, each once.
@@ -32,13 +50,14 @@ extension ObjectStore {
   }
 
   /// Calls `body` with frames that together contain the objects, in the order of the packs.
-  /// - Parameter bases: the chunks that the receiver has. Only frames based on them leave as deltas.
+  /// - Parameter bases: chunks that the receiver has. Only frames based on them leave as deltas.
   /// - Throws: `missing` for an object that the store does not have; `damaged`; errors of `body`.
   public func frames(
     holding names: [ObjectName], bases: Set<Digest> = [], _ body: (RawFrame) throws -> Void
   ) throws {
     let selections = try selections(names)
     let repacker = FrameRepacker()
+    let substitutes = SubstituteBases(self, known: bases)
     // The recipes come first, so that the receiver can hash blobs while their chunks arrive.
     let recipes = try sendRecipes(names, repacker, body)
     for (address, selection) in selections {
@@ -55,15 +74,15 @@ extension ObjectStore {
         continue
       }
       let decoded = try packs.frame(address, frameBytes: selection.frameBytes)
-      for object in selection.objects.sorted(by: { $0.start < $1.start })
-      where object.kind != .recipe {
-        guard
-          decoded.header.holds(object.kind, object.id, start: object.start, length: object.length)
-        else {
-          throw StoreError(
-            .index, "\(object.kind.noun) \(object.id.shortHex)",
-            "is not at the location that the index lists", hint: "Run 'imgstore reindex'")
+      var objects = try selection.listed(in: decoded.header)
+      if !bases.isEmpty {
+        let rebased = try RebasedFrame(decoded.header, objects, substitutes)
+        if let frame = try rebased.frame(of: decoded, in: self) {
+          try body(frame)
+          objects = rebased.others
         }
+      }
+      for object in objects {
         try decoded.withBytes(start: object.start, length: object.length) {
           try repacker.add(object.kind, object.id, $0, body)
         }
