@@ -87,7 +87,7 @@ import Testing
     ).output
   }
 
-  /// Captures the tree; without reading the files that a change has just written.
+  /// Captures the tree, without reading the files that a change has just written.
   private func captured(_ root: Descriptor, after report: ApplyReport? = nil) throws -> Entry {
     let session = try site.store.beginSession()
     let known = report?.writtenFileStates.map {

@@ -95,6 +95,12 @@ extension StepExecutor {
     for step in steps {
       do throws(SystemError) {
         let (parent, name) = try directories.locate(step.path)
+        // Its mode may forbid its owner to open it, which is not needed without flags.
+        if step.entry.flags.isEmpty, let seen = try fileSystem.statIfPresent(at: parent.raw, name),
+          seen.reportsFlags, seen.flags.isEmpty
+        {
+          continue
+        }
         let file = try fileSystem.openFile(at: parent.raw, name, [.read, .noFollow, .nonBlocking])
         let now = try fileSystem.stat(file.raw)
         guard now.kind == .file, now.modified == step.entry.modified else { continue }

@@ -4,7 +4,7 @@
 // (docs/decisions/0096-one-frame-for-a-base.md). A receiver with only some snapshots may lack that base, and
 // have a version that rests on it, too, directly or through others: a sibling. Both resemble each other.
 //
-// 1. A sibling is a hint: a wrong one costs bytes, and nothing else.
+// 1. A sibling is a hint: one that is wrong or cannot be read costs bytes, and nothing else.
 // 2. The receiver decides which siblings it has, and computes the depths of its frames itself.
 
 import Codec
@@ -65,7 +65,8 @@ final class SubstituteBases {
     var alignments: [FrameAddress: BaseAlignment] = [:]
     var found: [Digest: Chunk] = [:]
     for id in known {
-      guard let own = try store.index.location(.chunk, id) else { continue }
+      guard let own = try store.index.location(.chunk, id), own.depth < FrameBase.maxDepth
+      else { continue }
       var (location, distance) = (own, 0)
       while location.depth > 0 {
         let alignment =
@@ -109,17 +110,17 @@ struct RebasedFrame {
   }
 
   /// Returns the objects that get another base in one frame; nil if there are none, or their bases are too
-  /// large.
-  /// - Throws: `StoreError` if a base cannot be read.
+  /// large or cannot be read.
+  /// - Throws: `StoreError` if the objects do not survive compression.
   func frame(of decoded: DecodedFrame, in store: ObjectStore) throws -> RawFrame? {
     var prefix: [UInt8] = []
     var chunks: [FrameBase.Chunk] = []
     var depth: UInt8 = 0
     var seen: Set<Digest> = []
     for (_, base) in deltas where seen.insert(base.id).inserted {
-      let frame = try store.packs.frame(
-        base.location.address, frameBytes: base.location.frameBytes)
       guard
+        let frame = try? store.packs.frame(
+          base.location.address, frameBytes: base.location.frameBytes),
         frame.header.holds(
           .chunk, base.id, start: base.location.start, length: base.location.length),
         prefix.count + base.location.length <= FrameBuilder.maxBaseBytes
