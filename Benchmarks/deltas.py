@@ -120,6 +120,10 @@ def updates(table, options):
     early, late = statistics.median(times[2:5]), statistics.median(times[-3:])
     table.add(Row("last snapshots, beside the third", "s", {"imgstore": late, "the third": early}, floor="the third",
                   mark=Mark(floors=1.2), rounds=3))
+    out = table.work + "/out"
+    table.add(Row("restore of the last of them", "s",
+                  {"imgstore": site.imgstore("restore", "v", out, warm=[site.store + "/packs"]).seconds}))
+    harness.remove(out)
     said = json.loads(site.imgstore("forget", "v", "--keep-last", "5", "-n", "--json").output)["freedBytes"]
     before = site.pack_bytes() + harness.size(site.store + "/refs")
     site.imgstore("forget", "v", "--keep-last", "5")
