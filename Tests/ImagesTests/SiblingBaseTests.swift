@@ -27,10 +27,7 @@ import Transfer
       self.random = random
       _ = try node.open().snapshot(node.path("srv/compute"))
       image = try #require(try node.open().store().refs.images().first)
-      var options = WorkspaceOptions(
-        store: node.directory.path("receiver"), root: node.workspace.options.root)
-      options.environment = node.workspace.options.environment
-      receiver = try Workspace(options) { _ in }
+      receiver = try node.machine(store: "receiver")
     }
 
     /// Takes snapshots, before each of which `share` in ten of the files change by a few bytes.

@@ -25,10 +25,7 @@ import Transfer
       try Data(large).write(to: URL(fileURLWithPath: node.path("srv/compute/large")))
       _ = try node.open().snapshot(node.path("srv/compute"))
       image = try #require(try node.open().store().refs.images().first)
-      var options = WorkspaceOptions(
-        store: node.directory.path("receiver"), root: node.workspace.options.root)
-      options.environment = node.workspace.options.environment
-      receiver = try Workspace(options) { _ in }
+      receiver = try node.machine(store: "receiver")
       _ = try receiver.pull(PullRequest(node.workspace.options.store, ["\(image)@1"]))
       try node.write("two\n", to: "srv/compute/etc/motd")
       _ = try node.open().snapshot(image.text)

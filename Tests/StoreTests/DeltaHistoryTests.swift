@@ -61,6 +61,7 @@ import Testing
     }
     let growth = zip(sizes.dropFirst(), sizes).map { Double($0 - $1) }
     #expect(growth[2] < 2.5 * growth[0], "seed \(seed): \(growth)")
+    #expect(sizes[3] < 600_000, "seed \(seed): \(sizes)")
     try site.expectIntact([state], "seed \(seed)")
   }
 }

@@ -73,6 +73,13 @@ public final class TestNode: Sendable {
     try TestNode(isStaged: false, tree: path, stage: { try write(files, to: $0 + "/" + path) })
   }
 
+  /// Returns a workspace with a store of its own in the node's directory: another machine that transfers reach.
+  public func machine(store name: String) throws -> Workspace {
+    var options = WorkspaceOptions(store: directory.path(name), root: workspace.options.root)
+    options.environment = workspace.options.environment
+    return try Workspace(options) { _ in }
+  }
+
   /// Creates the fresh node of the fixtures (Tests/Fixtures/README.md): directories, nodes and rows, no
   /// image.
   public static func fresh(
