@@ -182,7 +182,8 @@ let package = Package(
       "Images",
       [
         "Images", "Render", "Apply", "Packages", "XCAT", "Ingest", "Recipes", "Store", "Archive",
-        "Codec", "Platform", "Signatures", "Settings", "Transfer", "HostileBundles",
+        "Codec", "Platform", "Signatures", "Settings", "Transfer", "RemoteProtocol",
+        "HostileBundles",
       ]),
     moduleTests("Server", ["Server", "HTTPServer", "Images", "Codec", "Platform"]),
     moduleTests(

@@ -36,6 +36,8 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   case bases = 18
   case framesWithBases = 19
   case measureWithBases = 20
+  /// The chunks that rest on the same ones. It needs the feature `siblings`.
+  case siblings = 21
 
   // MARK: From the server
 
@@ -83,7 +85,7 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
     case .directories: MessageType.maxDirectories * 64 + 16
     case .bases: MessageType.maxNames * 34 + 16
     case .framesWithBases, .measureWithBases: MessageType.maxNames * 66 + 32
-    case .contents, .missingBlobs, .digestList: MessageType.maxNames * 32 + 16
+    case .contents, .missingBlobs, .siblings, .digestList: MessageType.maxNames * 32 + 16
     case .append, .frame: RawFrame.maxBytes
     case .commit, .snapshotRecord: MessageType.maxSnapshotBytes + SignatureList.maxBytes + (1 << 20)
     case .imageList: 16 << 20
@@ -110,8 +112,11 @@ public struct Features: OptionSet, Sendable {
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
   /// The features of this program.
-  public static let own: Features = [.bases]
+  public static let own: Features = [.bases, .siblings]
 
   /// Frames with bases: they arrive in sessions, and in answers to `framesWithBases`.
   public static let bases = Features(rawValue: 1)
+
+  /// Answers to `siblings`.
+  public static let siblings = Features(rawValue: 2)
 }

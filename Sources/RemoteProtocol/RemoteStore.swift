@@ -194,6 +194,15 @@ public final class RemoteStore: TransferSource, TransferSink {
     return bases.count <= MessageType.maxNames ? Array(bases) : []
   }
 
+  public func siblings(basedOn bases: Set<Digest>) throws -> Set<Digest> {
+    guard connection.features.contains(.siblings), !bases.isEmpty,
+      bases.count <= MessageType.maxNames
+    else { return [] }
+    return try connection.request(.siblings(bases: Array(bases))) { connection in
+      Set(try connection.decode(try connection.answer(.digestList), Answers.decodeDigests))
+    }
+  }
+
   public func frames(
     _ names: [ObjectName], bases: Set<Digest>, _ body: (RawFrame) throws -> Void
   ) throws {

@@ -69,6 +69,7 @@ public enum Request: Sendable {
   case bases([ObjectName])
   case framesWithBases([ObjectName], bases: [Digest])
   case measureWithBases([ObjectName], bases: [Digest])
+  case siblings(bases: [Digest])
 
   static let maxBases = 64
   static let maxTagBytes = 100
@@ -96,6 +97,7 @@ public enum Request: Sendable {
     case .bases: .bases
     case .framesWithBases: .framesWithBases
     case .measureWithBases: .measureWithBases
+    case .siblings: .siblings
     }
   }
 
@@ -125,7 +127,8 @@ public enum Request: Sendable {
         writer.digest(ids.tree)
         writer.digest(ids.times)
       }
-    case .contents(let blobs), .missingBlobs(let blobs): writer.digests(blobs)
+    case .contents(let ids), .missingBlobs(let ids), .siblings(let ids):
+      writer.digests(ids)
     case .commit(let snapshot, let bases):
       writer.digests(bases)
       writer.snapshot(snapshot)
@@ -179,6 +182,7 @@ public enum Request: Sendable {
     case .measureWithBases:
       let names = try reader.names(limit: MessageType.maxNames)
       return .measureWithBases(names, bases: try reader.digests(limit: MessageType.maxNames))
+    case .siblings: return .siblings(bases: try reader.digests(limit: MessageType.maxNames))
     case .contents: return .contents(try reader.digests(limit: MessageType.maxNames))
     case .missingBlobs: return .missingBlobs(try reader.digests(limit: MessageType.maxNames))
     case .directories:

@@ -84,6 +84,9 @@ final class ServedRequests {
       return (
         .digestList, Answers.digests(try source.bases(of: names).prefix(MessageType.maxNames))
       )
+    case .siblings(let bases):
+      let siblings = try source.siblings(basedOn: Set(bases))
+      return (.digestList, Answers.digests(siblings.prefix(MessageType.maxNames)))
     case .framesWithBases(let names, let bases):
       return try sendFrames(names, bases: Set(bases))
     case .measureWithBases(let names, let bases):

@@ -4,6 +4,7 @@ import Codec
 import Foundation
 import Images
 import Platform
+import RemoteProtocol
 import Store
 import TestSupport
 import Testing
@@ -44,6 +45,30 @@ import Transfer
       }
     }
 
+    /// Pulls a snapshot through the protocol of ssh.
+    /// - Returns: the bytes of the frames that travelled.
+    func pullThroughProtocol(_ number: Int) throws -> UInt64 {
+      let workspace = try node.open()
+      let connection = try RemoteClient.inProcess(
+        name: "ssh://test",
+        options: ServerOptions(rights: .readOnly, greeting: Greeting(program: "imgstore test"))
+      ) { _ in try workspace.store() }
+      defer { connection.close() }
+      let source = RemoteStore(connection)
+      if (try? receiver.store()) == nil { _ = try receiver.initializeStore(group: nil) }
+      let sink = LocalSink(
+        try receiver.store(), name: "here", origin: "ssh://test", lockWait: .forever)
+      let session = try sink.begin()
+      defer { session.end() }
+      let snapshot = try source.snapshot(image, number)
+      let transfer = SnapshotTransfer(
+        from: source, to: session, baseStore: try receiver.store(), progress: Progress())
+      let amount = try transfer.send(try transfer.missing(snapshot.snapshot, bases: []))
+      _ = try session.commit(snapshot, bases: [])
+      #expect(try receiver.verify(deep: true).isClean)
+      return amount.bytes
+    }
+
     /// Pulls a snapshot.
     /// - Returns: the bytes that travelled.
     func pull(_ number: Int) throws -> UInt64 {
@@ -54,13 +79,17 @@ import Transfer
     }
   }
 
-  @Test(arguments: seeds) func `the next snapshot arrives as deltas`(_ seed: UInt64) throws {
+  @Test(arguments: seeds, [false, true])
+  func `the next snapshot arrives as deltas`(_ seed: UInt64, hasProtocol: Bool) throws {
     var site = try Site(seed)
     try site.update(9)
-    let whole = try site.pull(10)
+    func pull(_ number: Int) throws -> UInt64 {
+      try hasProtocol ? site.pullThroughProtocol(number) : site.pull(number)
+    }
+    let whole = try pull(10)
     for number in [11, 12] {
       try site.update(1)
-      let bytes = try site.pull(number)
+      let bytes = try pull(number)
       #expect(bytes < whole / 8, "seed \(seed), \(number): \(bytes) of \(whole) bytes")
     }
     let theirs = try site.node.open().store().refs.ids(of: site.image).suffix(3).map(\.id)

@@ -244,7 +244,7 @@ struct RandomValues {
   }
 
   mutating func request() throws -> Request {
-    switch count(16) {
+    switch count(20) {
     case 0:
       .open(
         OpenRequest(
@@ -264,6 +264,10 @@ struct RandomValues {
     case 12: .commit(try snapshot(), bases: digests(60))
     case 13: .tag("production", try image(), number())
     case 14: .pin(try image(), number(), reason: "because")
+    case 15: .bases(names(100))
+    case 16: .framesWithBases(names(100), bases: digests(100))
+    case 17: .measureWithBases(names(100), bases: digests(100))
+    case 18: .siblings(bases: digests(100))
     default: .end
     }
   }

@@ -86,6 +86,8 @@ func messageSeeds() -> [[UInt8]] {
     .directories([Tree.IDs(tree: id, times: id)]), .contents([id]), .frames(names),
     .measure(names), .begin, .missing(names), .missingBlobs([id]), .commit(snapshot, bases: [id]),
     .tag("production", image, 3), .pin(image, 3, reason: "because"), .end,
+    .bases(names), .framesWithBases(names, bases: [id]), .measureWithBases(names, bases: [id]),
+    .siblings(bases: [id]),
   ]
   var contents = ContentListEncoder()
   var references = BlobReferences()
@@ -100,6 +102,7 @@ func messageSeeds() -> [[UInt8]] {
     (.imageList, Answers.images([image])), (.historyList, Answers.history(history)),
     (.snapshotRecord, Answers.snapshot(snapshot)), (.contentList, contents.take()),
     (.bitmap, [1, 2, 3]), (.number, Answers.number(300)),
+    (.digestList, Answers.digests([id])),
     (.failure, FailureMessage(TransferError(.failed, "a", "b", hint: "c")).body),
   ]
   return requests.map { [$0.type.rawValue] + $0.body } + answers.map { [$0.0.rawValue] + $0.1 }
