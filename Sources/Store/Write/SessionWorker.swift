@@ -1,12 +1,18 @@
-// One thread's part of a write session: it hashes objects, collects them in a frame, and compresses it.
+// One thread's part of a write session: it hashes objects, collects them in frames, and compresses these.
+//
+// Chunks and other objects are in frames of their own: so reading trees and recipes, as gc and transfers do, does
+// not mean decoding the content of files.
 
 import Codec
 
-/// One thread's access to a session: its hash, its current frame, its encoder.
+/// One thread's access to a session: its hash, its current frames, its encoder.
 public final class SessionWorker {
   private let session: WriteSession
   private let encoder: FrameEncoder
-  private var builder: FrameBuilder
+  /// Collects the chunks that get no base.
+  private var chunkBuilder: FrameBuilder
+  /// Collects trees, recipes and the like.
+  private var metadataBuilder: FrameBuilder?
   /// Collects the chunks that get a base.
   private var deltaBuilder: FrameBuilder?
   private var poorDeltaSplit: PoorDeltaSplit?
@@ -15,7 +21,7 @@ public final class SessionWorker {
   init(_ session: WriteSession) {
     self.session = session
     encoder = FrameEncoder(session.tuning)
-    builder = session.emptyBuilder()
+    chunkBuilder = session.emptyBuilder()
   }
 
   /// Returns true if another thread of the session has failed, so that work should stop soon.
@@ -52,9 +58,11 @@ public final class SessionWorker {
     _ id: Digest, _ bytes: UnsafeRawBufferPointer, _ base: [BaseReader.Chunk]
   ) throws(StoreError) -> Bool {
     var builder = deltaBuilder ?? session.emptyBuilder()
-    deltaBuilder = builder
-    if !builder.hasCapacity(for: bytes.count) || !builder.hasBaseCapacity(for: base) {
-      builder = try sealDelta(builder)
+    defer { deltaBuilder = builder }
+    if !builder.isEmpty,
+      !builder.hasCapacity(for: bytes.count) || !builder.hasBaseCapacity(for: base)
+    {
+      try seal(&builder)
     }
     for chunk in base where !builder.hasInBase(chunk.id) {
       guard builder.hasBaseCapacity(for: chunk.location.length) else { break }
@@ -63,22 +71,8 @@ public final class SessionWorker {
     let present = base.map(\.id).filter(builder.hasInBase)
     guard !present.isEmpty else { return false }
     builder.add(id, bytes, resembling: present)
-    if builder.isFull { deltaBuilder = try sealDelta(builder) }
+    if builder.isFull { try seal(&builder) }
     return true
-  }
-
-  /// Ends a frame with a base, and returns an empty builder.
-  private func sealDelta(_ full: FrameBuilder) throws(StoreError) -> FrameBuilder {
-    let next: FrameBuilder
-    if !full.isEmpty, session.dispatch(full) {
-      next = session.emptyBuilder()
-    } else {
-      if !full.isEmpty { try compress(full) }
-      full.clear()
-      next = full
-    }
-    deltaBuilder = next
-    return next
   }
 
   /// Stores bytes as a chunk if they have the predicted id.
@@ -114,11 +108,24 @@ public final class SessionWorker {
     }
   }
 
-  /// Adds an object to the current frame.
+  /// Adds an object to the current frame of its kind.
   private func append(
     _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer
   ) throws(StoreError) {
-    if !builder.hasCapacity(for: bytes.count) { try sealFrame() }
+    if kind == .chunk {
+      try append(kind, id, bytes, to: &chunkBuilder)
+    } else {
+      var builder = metadataBuilder ?? session.emptyBuilder()
+      defer { metadataBuilder = builder }
+      try append(kind, id, bytes, to: &builder)
+    }
+  }
+
+  private func append(
+    _ kind: ObjectKind, _ id: Digest, _ bytes: UnsafeRawBufferPointer,
+    to builder: inout FrameBuilder
+  ) throws(StoreError) {
+    if !builder.hasCapacity(for: bytes.count) { try seal(&builder) }
     if !builder.hasCapacity(for: bytes.count) {
       guard bytes.count <= Int(FrameHeader.maxRawBytes) else {
         throw StoreError(
@@ -128,7 +135,7 @@ public final class SessionWorker {
       builder.grow(for: bytes.count)
     }
     builder.add(kind, id, bytes)
-    if builder.isFull { try sealFrame() }
+    if builder.isFull { try seal(&builder) }
   }
 
   /// Stores an object under its id, unless the store has it.
@@ -138,16 +145,16 @@ public final class SessionWorker {
     try bytes.withUnsafeBytes { (bytes) throws(StoreError) in try add(kind, id, bytes) }
   }
 
-  /// Compresses the current frame, even if it is not full.
+  /// Compresses the current frames, even if they are not full.
   func flush() throws(StoreError) {
-    if !builder.isEmpty { try compress(builder) }
-    builder.clear()
-    if let deltaBuilder, !deltaBuilder.isEmpty { try compress(deltaBuilder) }
-    deltaBuilder?.clear()
+    for builder in [chunkBuilder, metadataBuilder, deltaBuilder].compactMap({ $0 }) {
+      if !builder.isEmpty { try compress(builder) }
+      builder.clear()
+    }
   }
 
-  /// Ends the current frame: another thread compresses it, or this one.
-  private func sealFrame() throws(StoreError) {
+  /// Ends a frame: another thread compresses it, or this one.
+  private func seal(_ builder: inout FrameBuilder) throws(StoreError) {
     if session.dispatch(builder) {
       builder = session.emptyBuilder()
     } else {
