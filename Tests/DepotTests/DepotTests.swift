@@ -340,4 +340,37 @@ import Transfer
     error = #expect(throws: DepotError.self) { try Depot(opening: memory) }
     #expect(error?.errorCode == .notFound)
   }
+
+  @Test func `a push from a damaged pack brings no wrong object`() throws {
+    let shared = try Shared.universe.get()
+    var generator = SeededGenerator(3)
+    var refused = 0
+    for _ in 0..<40 {
+      let scratch = try Scratch()
+      let path = "\(scratch.path)/store"
+      try FileManager.default.copyItem(
+        atPath: String(decoding: shared.store.layout.path, as: UTF8.self), toPath: path)
+      let packs = try FileManager.default.contentsOfDirectory(atPath: "\(path)/packs")
+      let pack = URL(fileURLWithPath: "\(path)/packs/\(try #require(packs.first))")
+      var bytes = try Data(contentsOf: pack)
+      let at = Int.random(in: 0..<bytes.count, using: &generator)
+      bytes[at] ^= 1
+      try bytes.write(to: pack)
+      var fixture = try DepotFixture()
+      let store = try ObjectStore(
+        KernelFileSystem.shared, path: Array(path.utf8), create: false, report: { _ in })
+      fixture.options.localStore = store
+      let snapshot = shared.snapshots[0]
+      let depot = try fixture.open()
+      let session = try DepotSession(depot)
+      do {
+        let missing = try session.missing(Array(snapshot.all))
+        try store.frames(holding: missing) { try session.append($0) }
+        _ = try session.commit(try TransferredSnapshot(snapshot.bytes), bases: [])
+      } catch { refused += 1 }
+      session.end()
+      #expect(try fixture.open().verify(deep: true).problems == [], "byte \(at)")
+    }
+    #expect(refused > 0)
+  }
 }

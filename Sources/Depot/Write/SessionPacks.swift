@@ -1,7 +1,7 @@
 // The frames of a session on their way into packs: verified on several threads, then appended one at a time.
 //
 // 1. No object reaches a pack under a name that its bytes do not have, except recipes, which are named by
-//    their blobs.
+//    their blobs. A frame is decoded for that, unless its pack on this machine is sound (PackChecksums.swift).
 // 2. At most `maxWaitingFrames` frames wait, so memory is bounded.
 // 3. After the first error nothing more is appended, and every later call throws it.
 // 4. With one request at a time, everything happens on the caller's thread.
@@ -110,13 +110,18 @@ final class SessionPacks: Sendable {
   }
 
   private func accept(_ sent: RawFrame) throws {
-    let decoded = try verify(sent)
+    let hasRecipes = sent.header.objects.contains { $0.kind == .recipe }
+    let decoded = !hasRecipes && sent.isFromSoundPack() ? nil : try verify(sent)
     let frame = try adjusted(sent, decoded)
     try content.withLock { content in
-      let repeatsRecipes = try note(frame, decoded, in: &content)
-      let stored =
-        try repeatsRecipes && frame.header.objects.contains { $0.kind != .recipe }
-        ? frame.namingRecipesAsChunks(decoded) : frame
+      note(frame, in: &content)
+      var stored = frame
+      if hasRecipes, let decoded {
+        let isRepetition = try noteRecipes(frame, decoded, in: &content)
+        if isRepetition, frame.header.objects.contains(where: { $0.kind != .recipe }) {
+          stored = try frame.namingRecipesAsChunks(decoded)
+        }
+      }
       try content.builder.append(stored)
       if content.builder.isFull { try finishPack(&content) }
     }
@@ -149,17 +154,18 @@ final class SessionPacks: Sendable {
   }
 
   /// Returns a frame as it is stored in the depot (invariant 6).
-  private func adjusted(_ frame: RawFrame, _ decoded: DecodedFrame) throws -> RawFrame {
+  /// - Parameter decoded: the decoded frame; nil for one that need not be decoded.
+  private func adjusted(_ frame: RawFrame, _ decoded: DecodedFrame?) throws -> RawFrame {
     guard let base = frame.header.base else { return frame }
     var depth: UInt8 = 1
     for chunk in base.chunks {
       guard let below = try usableDepth(chunk) else {
-        return try FrameRepacker.withoutBase(decoded)
+        return try FrameRepacker.withoutBase(decoded ?? verify(frame))
       }
       depth = max(depth, FrameBase.depth(above: below))
     }
     guard depth <= StoreTuning().maxDepth, base.sizeBytes <= FrameBuilder.maxBaseBytes else {
-      return try FrameRepacker.withoutBase(decoded)
+      return try FrameRepacker.withoutBase(decoded ?? verify(frame))
     }
     return depth == base.depth ? frame : try frame.withDepth(depth)
   }
@@ -175,16 +181,21 @@ final class SessionPacks: Sendable {
   }
 
   /// Records the objects of a frame.
-  /// - Returns: whether it has recipes, all of which arrived before.
-  private func note(
+  private func note(_ frame: RawFrame, in content: inout Content) {
+    let depth = frame.header.base?.depth ?? 0
+    for object in frame.header.objects {
+      let name = ObjectName(kind: object.kind, id: object.id)
+      content.pending[name] = min(depth, content.pending[name] ?? depth)
+    }
+  }
+
+  /// Records the recipes of a frame.
+  /// - Returns: whether all of them arrived before.
+  private func noteRecipes(
     _ frame: RawFrame, _ decoded: DecodedFrame, in content: inout Content
   ) throws -> Bool {
     var (repeated, new) = (0, 0)
-    for object in frame.header.objects {
-      let name = ObjectName(kind: object.kind, id: object.id)
-      let depth = frame.header.base?.depth ?? 0
-      content.pending[name] = min(depth, content.pending[name] ?? depth)
-      guard object.kind == .recipe else { continue }
+    for object in frame.header.objects where object.kind == .recipe {
       let bytes = decoded.withBytes(start: object.start, length: object.length) { [UInt8]($0) }
       if content.recipes[object.id] == bytes { repeated += 1 } else { new += 1 }
       guard content.recipes[object.id] == nil else { continue }

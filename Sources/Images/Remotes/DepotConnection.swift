@@ -18,6 +18,7 @@ import Transfer
 struct DepotConnector: Collaborator {
   let context: Context
   private static let cacheName = "depots"
+  private static let markerName = "examined"
 
   /// Returns a connection to a depot.
   /// - Parameter create: whether an empty bucket becomes a depot.
@@ -29,6 +30,7 @@ struct DepotConnector: Collaborator {
     } catch let error as any ExplainedError where create && error.errorCode == .notFound {
       try requireSuitable(storage)
       depot = try Depot(creatingIn: storage, try options(remote))
+      noteExamined(depot)
     }
     var connection = RemoteConnection(remote, source: DepotSource(depot)) {
       try requireExamined(depot, storage)
@@ -103,20 +105,25 @@ struct DepotConnector: Collaborator {
   /// Examines the service of a depot before this machine first writes to it.
   private func requireExamined(_ depot: Depot, _ storage: S3Storage) throws {
     let fileSystem = context.fileSystem
-    let marker = cachePath + Array("/\(depot.id)/examined".utf8)
+    let marker = cachePath + Array("/\(depot.id)/\(DepotConnector.markerName)".utf8)
     if try fileSystem.statIfPresent(
       at: fileSystem.workingDirectory, marker, followLink: false) != nil
     {
       return
     }
     try requireSuitable(storage)
-    // Without a marker, the service is examined again.
-    guard let store = try context.storeIfPresent(),
+    noteExamined(depot)
+  }
+
+  /// Leaves a marker in the cache. Without it, the service is examined again.
+  private func noteExamined(_ depot: Depot) {
+    let fileSystem = context.fileSystem
+    guard let store = try? context.storeIfPresent(),
       let cache = try? fileSystem.openDirectory(
         at: store.layout.cache.raw, Array(DepotConnector.cacheName.utf8)),
       let directory = try? fileSystem.openDirectory(at: cache.raw, Array("\(depot.id)".utf8))
     else { return }
-    try? fileSystem.replaceFile(at: directory.raw, Array("examined".utf8), with: [])
+    try? fileSystem.replaceFile(at: directory.raw, Array(DepotConnector.markerName.utf8), with: [])
   }
 
   private func requireSuitable(_ storage: S3Storage) throws {

@@ -111,6 +111,11 @@ final class HTTPTransport: Sendable {
           read: .milliseconds(Int64(settings.limits.readSeconds * 1000)),
           write: .milliseconds(Int64(settings.limits.readSeconds * 1000))))
       configuration.httpVersion = .http1Only
+      configuration.http1_1ConnectionDebugInitializer = { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandler(PromptAcknowledgement(), position: .first)
+        }
+      }
       configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit =
         settings.limits.requestsAtOnce
       // Retries are counted in one place: RetryPolicy.

@@ -63,8 +63,8 @@ struct RequestBody: Sendable {
       sha256: hash.finish())
   }
 
-  /// The number of bytes that are read and sent at once.
-  static let chunkBytes = 256 << 10
+  /// The number of bytes that are read and sent at once: buffers of 256 KiB would be mapped each time.
+  static let chunkBytes = 128 << 10
 
   /// Reads bytes of the body; all of `target` is inside it.
   /// - Throws: `StorageError`: `system`, also if the file is shorter than was said.

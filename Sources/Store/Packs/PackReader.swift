@@ -275,13 +275,18 @@ final class PackReader: Sendable {
   func readBytes(
     _ file: Descriptor, _ object: String, at offset: UInt64, count: Int
   ) throws(StoreError) -> [UInt8] {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(count, 1), alignment: 8)
-    defer { buffer.deallocate() }
-    let n = try mapSystemErrors(object) { () throws(SystemError) in
-      try layout.fileSystem.readFully(
-        file.raw, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+    var result = Result<Int, SystemError>.success(0)
+    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+      result = Result { () throws(SystemError) in
+        try layout.fileSystem.readFully(
+          file.raw, at: offset,
+          into: UnsafeMutableRawBufferPointer(
+            rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
+      }
+      if case .success(let n) = result { initializedCount = n }
     }
-    return [UInt8](buffer[..<n])
+    _ = try mapSystemError(object, try result.get())
+    return bytes
   }
 }
 

@@ -60,9 +60,14 @@ extension ObjectStore {
     let substitutes = SubstituteBases(self, known: bases)
     // The recipes come first, so that the receiver can hash blobs while their chunks arrive.
     let recipes = try sendRecipes(names, repacker, body)
-    for (address, selection) in selections {
-      if selection.objects.allSatisfy({ $0.kind == .recipe }) { continue }
-      let frame = try packs.rawFrame(address, frameBytes: selection.frameBytes)
+    let others = selections.filter { !$0.1.objects.allSatisfy { $0.kind == .recipe } }
+    var sentBytes: [Digest: UInt64] = [:]
+    for (address, selection) in others {
+      sentBytes[address.pack, default: 0] += UInt64(selection.frameBytes)
+    }
+    let checksums = PackChecksums(packs, sentBytes: sentBytes)
+    for (address, selection) in others {
+      var frame = try packs.rawFrame(address, frameBytes: selection.frameBytes)
       let requested = Set(selection.objects.map { ObjectName(kind: $0.kind, id: $0.id) })
       let isWhole =
         frame.header.objects.allSatisfy {
@@ -70,6 +75,7 @@ extension ObjectStore {
             || ($0.kind == .chunk && recipes.contains($0.id))
         } && (frame.header.base?.chunks ?? []).allSatisfy { bases.contains($0.id) }
       if isWhole {
+        frame.origin = FrameOrigin(checksums: checksums, pack: address.pack)
         try body(frame)
         continue
       }

@@ -1,7 +1,7 @@
 // Frames on their way between stores: the bytes as they are in a pack (docs/format.md, "Frames").
 //
 // 1. A `RawFrame` has a valid header and directory, and exactly as many bytes as they say. Its payload is not
-//    trusted before `FrameDecoder.verify`.
+//    trusted before `FrameDecoder.verify`, unless `isFromSoundPack` returns true.
 // 2. Sizes are checked before memory is allocated.
 
 import Codec
@@ -13,6 +13,8 @@ public struct RawFrame: Sendable {
   public let header: FrameHeader
   /// Header, directory and payload.
   public let bytes: [UInt8]
+  /// The pack of this machine's store that the frame was read from as it is; nil for frames from elsewhere.
+  var origin: FrameOrigin?
 
   /// The largest frame that a reader accepts.
   public static let maxBytes =
@@ -81,6 +83,12 @@ public struct RawFrame: Sendable {
         header: FrameHeader.encode(objects: objects, base: base, storedBytes: payload.count),
         payload: payload)
     }
+  }
+
+  /// Returns true if the frame needs no decoding to be trusted: it was read from a pack of this machine's store,
+  /// which has the SHA-256 that names it (`PackChecksums`). May read the pack.
+  public func isFromSoundPack() -> Bool {
+    origin.map { $0.checksums.matchesName($0.pack) } ?? false
   }
 
   /// The number of objects in the frame.
