@@ -35,11 +35,17 @@ import Transfer
       pack = "\(packs)/\(file)"
     }
 
-    /// Returns which of the frames that leave whole need no decoding. Each read opens the store again.
-    func sound(_ names: [ObjectName]) throws -> [Bool] {
-      let store = try ObjectStore(
+    var chunks: [ObjectName] { names.filter { $0.kind == .chunk } }
+
+    func opened() throws -> ObjectStore {
+      try ObjectStore(
         KernelFileSystem.shared, path: Array(site.directory.path("store").utf8), create: false,
         report: { _ in })
+    }
+
+    /// Returns which of the frames that leave whole need no decoding. Each read opens the store again.
+    func sound(_ names: [ObjectName]) throws -> [Bool] {
+      let store = try opened()
       var sound: [Bool] = []
       try store.frames(holding: names) { sound.append($0.isFromSoundPack()) }
       return sound
@@ -72,9 +78,46 @@ import Transfer
 
   @Test func `a pack is not read for one of its frames`() throws {
     let source = try Source(1)
-    let chunks = source.names.filter { $0.kind == .chunk }
-    #expect(try source.sound([try #require(chunks.first)]) == [false])
-    #expect(try source.sound(chunks).contains(true))
+    #expect(try source.sound([try #require(source.chunks.first)]) == [false])
+    #expect(try source.sound(source.chunks).contains(true))
+  }
+
+  @Test(arguments: seeds) func `a change between the two reads is noticed`(_ seed: UInt64) throws {
+    var source = try Source(seed)
+    let url = URL(fileURLWithPath: source.pack)
+    let bytes = try Data(contentsOf: url)
+    var damaged = bytes
+    damaged[Int.random(in: bytes.count / 2..<bytes.count, using: &source.random)] ^= 1
+    // Read from a damaged file, and hashed after that was repaired.
+    try damaged.write(to: url)
+    var frames: [RawFrame] = []
+    let store = try source.opened()
+    try store.frames(holding: source.chunks) { frames.append($0) }
+    try bytes.withUnsafeBytes { try overwrite(source.pack, $0) }
+    #expect(frames.count { !$0.isFromSoundPack() } == 1, "seed \(seed)")
+    // Hashed, and read after it was damaged.
+    var sound: [Bool] = []
+    try source.opened().frames(holding: source.chunks) { frame in
+      sound.append(frame.isFromSoundPack())
+      if sound.count == 1 { try damaged.withUnsafeBytes { try overwrite(source.pack, $0) } }
+    }
+    #expect(sound.first == true && sound.count { !$0 } == 1, "seed \(seed)")
+  }
+
+  /// Changes a file in place, as a disk does.
+  private func overwrite(_ path: String, _ bytes: UnsafeRawBufferPointer) throws {
+    let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+    defer { try? file.close() }
+    try file.write(contentsOf: Data(bytes))
+  }
+
+  @Test func `chunks and other objects are in separate frames`() throws {
+    let source = try Source(3)
+    #expect(source.names.contains { $0.kind == .recipe })
+    try source.site.store.frames(holding: source.names) { frame in
+      let chunkCount = frame.header.objects.count { $0.kind == .chunk }
+      #expect(chunkCount == 0 || chunkCount == frame.header.objects.count)
+    }
   }
 
   @Test func `frames from elsewhere are not trusted`() throws {

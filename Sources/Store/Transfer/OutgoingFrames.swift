@@ -61,11 +61,11 @@ extension ObjectStore {
     // The recipes come first, so that the receiver can hash blobs while their chunks arrive.
     let recipes = try sendRecipes(names, repacker, body)
     let others = selections.filter { !$0.1.objects.allSatisfy { $0.kind == .recipe } }
-    var sentBytes: [Digest: UInt64] = [:]
+    var sentFrames: [Digest: [PackChecksums.Frame]] = [:]
     for (address, selection) in others {
-      sentBytes[address.pack, default: 0] += UInt64(selection.frameBytes)
+      sentFrames[address.pack, default: []].append((address.offset, selection.frameBytes))
     }
-    let checksums = PackChecksums(packs, sentBytes: sentBytes)
+    let checksums = PackChecksums(packs, sentFrames)
     for (address, selection) in others {
       var frame = try packs.rawFrame(address, frameBytes: selection.frameBytes)
       let requested = Set(selection.objects.map { ObjectName(kind: $0.kind, id: $0.id) })
@@ -75,7 +75,7 @@ extension ObjectStore {
             || ($0.kind == .chunk && recipes.contains($0.id))
         } && (frame.header.base?.chunks ?? []).allSatisfy { bases.contains($0.id) }
       if isWhole {
-        frame.origin = FrameOrigin(checksums: checksums, pack: address.pack)
+        frame.origin = FrameOrigin(checksums: checksums, address: address)
         try body(frame)
         continue
       }

@@ -13,7 +13,7 @@ public struct RawFrame: Sendable {
   public let header: FrameHeader
   /// Header, directory and payload.
   public let bytes: [UInt8]
-  /// The pack of this machine's store that the frame was read from as it is; nil for frames from elsewhere.
+  /// Where the frame was read from in this machine's store; nil for frames from elsewhere.
   var origin: FrameOrigin?
 
   /// The largest frame that a reader accepts.
@@ -85,10 +85,11 @@ public struct RawFrame: Sendable {
     }
   }
 
-  /// Returns true if the frame needs no decoding to be trusted: it was read from a pack of this machine's store,
-  /// which has the SHA-256 that names it (`PackChecksums`). May read the pack.
+  /// Returns true if the frame needs no decoding to be trusted: its bytes are those of a frame of a pack of this
+  /// machine's store, which has the SHA-256 that names it (`PackChecksums`). May read the pack.
   public func isFromSoundPack() -> Bool {
-    origin.map { $0.checksums.matchesName($0.pack) } ?? false
+    guard let origin, header.base == nil else { return false }
+    return origin.checksums.confirm(bytes, at: origin.address)
   }
 
   /// The number of objects in the frame.
