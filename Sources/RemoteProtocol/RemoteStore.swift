@@ -194,6 +194,11 @@ public final class RemoteStore: TransferSource, TransferSink {
     return bases.count <= MessageType.maxNames ? Array(bases) : []
   }
 
+  /// Returns as many bases as one request can name. Frames with others arrive without them.
+  private static func nameable(_ bases: Set<Digest>) -> Set<Digest> {
+    bases.count <= MessageType.maxNames ? bases : Set(bases.sorted().prefix(MessageType.maxNames))
+  }
+
   public func siblings(basedOn bases: Set<Digest>) throws -> Set<Digest> {
     guard connection.features.contains(.siblings), !bases.isEmpty,
       bases.count <= MessageType.maxNames
@@ -207,14 +212,15 @@ public final class RemoteStore: TransferSource, TransferSink {
     _ names: [ObjectName], bases: Set<Digest>, _ body: (RawFrame) throws -> Void
   ) throws {
     let missing = try received.take(names, body)
+    let named = RemoteStore.nameable(bases)
     for batch in batches(missing, MessageType.maxNames) {
       var check = RequestedObjects(batch, peer: name)
       let request: Request =
-        bases.isEmpty ? .frames(batch) : .framesWithBases(batch, bases: Array(bases))
+        named.isEmpty ? .frames(batch) : .framesWithBases(batch, bases: Array(named))
       try connection.request(request) { connection in
         try receiveFrames(connection) { frame in
           try check.accept(frame)
-          guard (frame.header.base?.chunks ?? []).allSatisfy({ bases.contains($0.id) }) else {
+          guard (frame.header.base?.chunks ?? []).allSatisfy({ named.contains($0.id) }) else {
             throw TransferError.damaged(name, "sent a frame with a base that is not here")
           }
           try body(frame)
@@ -231,9 +237,10 @@ public final class RemoteStore: TransferSource, TransferSink {
   public func measure(_ names: [ObjectName], bases: Set<Digest>) throws -> UInt64 {
     var bytes: UInt64 = 0
     _ = try received.take(names, keepsFrames: true) { bytes += UInt64($0.bytes.count) }
+    let named = RemoteStore.nameable(bases)
     for batch in batches(received.missing(names), MessageType.maxNames) {
       let request: Request =
-        bases.isEmpty ? .measure(batch) : .measureWithBases(batch, bases: Array(bases))
+        named.isEmpty ? .measure(batch) : .measureWithBases(batch, bases: Array(named))
       bytes &+= try connection.request(request) { connection in
         try connection.decode(try connection.answer(.amount), Answers.decodeNumber)
       }

@@ -64,12 +64,21 @@ extension Index {
 
   /// Returns the addresses of the frames with a base, also in doomed packs, the deepest first.
   func framesWithBases() throws(StoreError) -> [FrameAddress] {
+    try framesWithBases("ORDER BY f.depth DESC, f.pack, f.offset")
+  }
+
+  /// Returns the addresses of at most `limit` frames with a base, also in doomed packs, the least deep first.
+  func leastDeepFramesWithBases(limit: Int) throws(StoreError) -> [FrameAddress] {
+    try framesWithBases("ORDER BY f.depth, f.pack, f.offset LIMIT \(limit)")
+  }
+
+  private func framesWithBases(_ order: String) throws(StoreError) -> [FrameAddress] {
     try query { database in
       var addresses: [FrameAddress] = []
       try database.statement(
         """
         SELECT p.name, f.offset FROM frame f CROSS JOIN pack p
-        WHERE f.depth > 0 AND p.id = f.pack ORDER BY f.depth DESC, f.pack, f.offset
+        WHERE f.depth > 0 AND p.id = f.pack \(order)
         """
       ).rows { row in
         guard let pack = row.digest(0), row.integer(1) >= 0 else {

@@ -14,12 +14,16 @@ extension ObjectStore {
   /// The most frames whose directories are read for a search.
   private static let maxSearchedFrames = 1 << 16
 
-  /// Returns the chunks that rest on some chunks, as later versions of them.
+  /// The most siblings that a search returns: nothing depends on finding all of them.
+  private static let maxSiblings = 1 << 18
+
+  /// Returns chunks that rest on some chunks, as later versions of them.
   /// - Throws: `StoreError` of kind `index`. A directory that cannot be read is left out.
   public func siblings(basedOn bases: Set<Digest>) throws(StoreError) -> Set<Digest> {
     var siblings: Set<Digest> = []
     // A base is less deep, so it is met before the chunks that rest on it.
-    for address in try index.framesWithBases().suffix(ObjectStore.maxSearchedFrames).reversed() {
+    for address in try index.leastDeepFramesWithBases(limit: ObjectStore.maxSearchedFrames) {
+      guard siblings.count < ObjectStore.maxSiblings else { break }
       guard let header = (try? index.directory(of: address)) ?? nil,
         header.base?.chunks
           .contains(where: { bases.contains($0.id) || siblings.contains($0.id) }) == true
