@@ -41,7 +41,7 @@ import Testing
     }
     let grown = try site.packBytes() - firstBytes
     #expect(grown < firstBytes / 4, "seed \(seed): \(grown) bytes after \(firstBytes)")
-    #expect(try store.depthsOfFrames().max() == 4)
+    #expect(try store.depthsOfFrames().max() == StoreTuning().maxDepth)
     #expect(try store.frameCountsOfBases().allSatisfy { $0 == 1 })
     try site.expectIntact(states[58...], "seed \(seed)")
   }

@@ -36,7 +36,7 @@ extension Workspace {
 struct Maintainer: Collaborator {
   let context: Context
   /// The zstd level of the recompression, as for `optimize`.
-  private static let level: Int32 = 12
+  private static let level: Int32 = 18
 
   func maintain(_ request: MaintenanceRequest) throws -> MaintenanceOutcome {
     let start = monotonicSeconds()

@@ -20,7 +20,7 @@ public struct StoreTuning: Sendable {
   public var hashLog: Int32? = 15
   /// The greatest depth of new frames (`FrameBase`); 0 for frames without bases. Each level costs readers one
   /// more frame to decode.
-  public var maxDepth: UInt8 = 4
+  public var maxDepth: UInt8 = 3
   /// The number of threads that read, hash and compress.
   public var workers = max(1, processorCount)
   /// Creates the default parameters.

@@ -21,7 +21,7 @@ struct OptimizeCommand: ParsableCommand, ReportingCommand {
       """)
 
   @Option(help: "zstd level, 3 to 22; higher is smaller and slower")
-  var level: Int32 = 12
+  var level: Int32 = 18
   @Flag(
     name: .customLong("no-recipes"), help: "Leave packed images and ramdisks as they are stored")
   var skipsRecipes = false
