@@ -82,7 +82,7 @@ import Testing
       let options = WorkspaceOptions(store: base.path("store"), root: base.path("root"))
       _ = try Workspace(options) { _ in }.restore("img@1", to: pristine.path("1"))
     }
-    let operations = try sweep(fault, every: 47, keep: keep) { workspace in
+    let operations = try sweep(fault, every: 23, keep: keep) { workspace in
       var request = RevertRequest("img@1")
       request.method = method
       _ = try workspace.revert(request)
