@@ -111,9 +111,10 @@ final class HTTPTransport: Sendable {
           read: .milliseconds(Int64(settings.limits.readSeconds * 1000)),
           write: .milliseconds(Int64(settings.limits.readSeconds * 1000))))
       configuration.httpVersion = .http1Only
+      // The library has no other hook for its connections.
       configuration.http1_1ConnectionDebugInitializer = { channel in
         channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.addHandler(PromptAcknowledgement(), position: .first)
+          try channel.pipeline.syncOperations.addHandler(QuickAckHandler(), position: .first)
         }
       }
       configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit =

@@ -7,7 +7,7 @@
 // 2. The bytes that are sent are those that were hashed: the CRC-32 of each frame is computed from the same bytes as
 //    the SHA-256 of its pack, and compared with that of the frame in memory. So it does not matter if the file
 //    changes between the two reads.
-// 3. A pack is read once for a transfer, and only if most of what is read is sent: hashing a pack takes an
+// 3. A pack is read once for a transfer, and only if at least a quarter of it is sent: hashing a pack takes an
 //    eighth of the time of decoding its frames and hashing their objects. Nothing is remembered afterwards.
 
 import Codec
@@ -29,8 +29,8 @@ final class PackChecksums: Sendable {
   private let frames: [Digest: [Frame]]
   private let state = Monitor(State())
 
-  /// A pack is not read if a smaller part of it is sent.
-  private static let leastShare: UInt64 = 4
+  /// The most bytes of a pack that are read for one byte of it that is sent.
+  private static let maxReadPerSent: UInt64 = 4
 
   /// Creates the checksums of one transfer.
   /// - Parameter frames: the frames that are sent from each pack, in the order of their offsets.
@@ -69,7 +69,7 @@ final class PackChecksums: Sendable {
     let fileSystem = packs.layout.fileSystem
     let sizeBytes = try fileSystem.stat(file.raw).size
     let sentBytes = frames.reduce(UInt64(0)) { $0 + UInt64($1.sizeBytes) }
-    guard sizeBytes / PackChecksums.leastShare <= sentBytes else { return [:] }
+    guard sizeBytes / PackChecksums.maxReadPerSent <= sentBytes else { return [:] }
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
     defer { buffer.deallocate() }
     var hash = SHA256()
@@ -103,9 +103,13 @@ private struct SequentialSums {
     while next < frames.count, frames[next].offset < end {
       let frame = frames[next]
       let frameEnd = frame.offset + UInt64(frame.sizeBytes)
+      // A damaged index may list frames that overlap: they get no checksum, or a wrong one.
+      guard frameEnd > offset else {
+        next += 1
+        continue
+      }
       let from = Int(max(frame.offset, offset) - offset)
       let to = Int(min(frameEnd, end) - offset)
-      guard from <= to else { return }
       sum.update(UnsafeRawBufferPointer(rebasing: bytes[from..<to]))
       if frameEnd > end { return }
       complete[frame.offset] = sum

@@ -8,7 +8,7 @@ import Glibc
 import NIOCore
 
 /// Turns off the delay of acknowledgements after each read: the kernel turns it on again (tcp(7), `TCP_QUICKACK`).
-final class PromptAcknowledgement: ChannelInboundHandler {
+final class QuickAckHandler: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
 
   func channelReadComplete(context: ChannelHandlerContext) {
