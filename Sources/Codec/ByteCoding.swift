@@ -14,6 +14,9 @@ public struct ByteWriter: Sendable {
   /// Reserves memory for `count` bytes.
   public mutating func reserve(_ count: Int) { bytes.reserveCapacity(count) }
 
+  /// Removes all bytes and keeps the memory.
+  public mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
+
   /// Appends one byte.
   public mutating func byte(_ value: UInt8) { bytes.append(value) }
 

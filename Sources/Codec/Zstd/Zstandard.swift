@@ -76,6 +76,31 @@ public struct ZstdCompressor: ~Copyable {
     return try compress(source, into: target)
   }
 
+  /// Compresses `source` to one frame whose blocks end at the given offsets, and at others: each block can have
+  /// statistics of its own. `target` must have `bound(source.count)` bytes and 16 for each offset.
+  /// - Parameter blockEnds: ascending offsets; the last one is `source.count`.
+  /// - Returns: the size of the frame in bytes.
+  /// - Throws: `CodecError.corrupt` if libzstd fails.
+  public func compress(
+    _ source: UnsafeRawBufferPointer, blockEnds: [Int], into target: UnsafeMutableRawBufferPointer
+  ) throws(CodecError) -> Int {
+    ZSTD_CCtx_reset(context, ZSTD_reset_session_only)
+    defer { ZSTD_CCtx_reset(context, ZSTD_reset_session_only) }
+    ZSTD_CCtx_setPledgedSrcSize(context, UInt64(source.count))
+    var output = ZSTD_outBuffer(dst: target.baseAddress, size: target.count, pos: 0)
+    var input = ZSTD_inBuffer(src: source.baseAddress, size: 0, pos: 0)
+    for end in blockEnds {
+      input.size = end
+      let directive = end == source.count ? ZSTD_e_end : ZSTD_e_flush
+      let rest = ZSTD_compressStream2(context, &output, &input, directive)
+      if ZSTD_isError(rest) != 0 {
+        throw .corrupt("zstd: \(String(cString: ZSTD_getErrorName(rest)))")
+      }
+      guard rest == 0, input.pos == end else { throw .corrupt("zstd: the frame is too large") }
+    }
+    return output.pos
+  }
+
   /// Compresses `source` to one frame if the frame fits into `target`.
   /// - Returns: the size of the frame in bytes; nil if it is larger than `target`.
   /// - Throws: `CodecError.corrupt` if libzstd fails.
@@ -113,6 +138,18 @@ public struct ZstdDecompressor: ~Copyable {
     guard n == target.count else {
       throw .corrupt("zstd: \(n) bytes were decoded instead of \(target.count)")
     }
+  }
+
+  /// Decodes one frame of at most the length of `target` into its beginning.
+  /// - Returns: the part of `target` that the content fills.
+  /// - Throws: `CodecError.corrupt`.
+  public func decompress(
+    _ source: UnsafeRawBufferPointer, intoStartOf target: UnsafeMutableRawBufferPointer
+  ) throws(CodecError) -> UnsafeRawBufferPointer {
+    let n = ZSTD_decompressDCtx(
+      context, target.baseAddress, target.count, source.baseAddress, source.count)
+    if ZSTD_isError(n) != 0 { throw .corrupt("zstd: \(String(cString: ZSTD_getErrorName(n)))") }
+    return UnsafeRawBufferPointer(rebasing: target[..<n])
   }
 
   /// Decodes one frame that was compressed with `prefix`. It must fill `target` exactly.
