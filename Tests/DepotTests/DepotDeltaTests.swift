@@ -18,12 +18,26 @@ import Transfer
       let memory = try #require(plain.bucket as? MemoryObjectStorage)
       #expect(Deltas.format(memory).contains("version 1\n"))
       let pushed = try Deltas.push(localStore: localStore)
-      #expect(Deltas.format(pushed.memory).contains("version 2\n"))
+      #expect(Deltas.format(pushed.memory).contains("version 3\n"))
       #expect(try Deltas.depths(pushed.memory).filter { $0 == 1 }.count == pushed.chunks.count)
       #expect(try pushed.depot.verify(deep: true).problems == [])
       let reopened = try Depot(opening: pushed.memory, pushed.fixture.options)
       #expect(try reopened.verify(deep: true).problems == [])
     }
+  }
+
+  @Test func `a depot with older deltas has its version raised by the next one`() throws {
+    let fixture = try DepotFixture()
+    try fixture.push(0)
+    let memory = try #require(fixture.bucket as? MemoryObjectStorage)
+    let older = Deltas.format(memory).replacing("version 1\n", with: "version 2\n")
+    try memory.write(try #require(ObjectKey("format")), .bytes(Array(older.utf8)))
+    let universe = fixture.universe
+    try Deltas.pushDeltas(
+      2, Deltas.chunks(of: 2, universe), [Deltas.chunks(of: 0, universe)[0]], fixture,
+      try fixture.open())
+    #expect(Deltas.format(memory) == older.replacing("version 2\n", with: "version 3\n"))
+    #expect(try fixture.open().verify(deep: true).problems == [])
   }
 
   @Test func `a frame is stored without its base where the depot lacks that, or the chain is long`()
@@ -139,7 +153,7 @@ import Transfer
       } catch {}
       #expect(try fixture.open().verify(deep: true).problems == [])
       if try Deltas.depths(memory).contains(1) {
-        #expect(Deltas.format(memory).contains("version 2\n"))
+        #expect(Deltas.format(memory).contains("version 3\n"))
       }
       try Deltas.pushDeltas(2, own, base, fixture, try fixture.open())
       #expect(try fixture.open().verify(deep: true).problems == [])

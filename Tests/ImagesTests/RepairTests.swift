@@ -254,7 +254,7 @@ import Testing
     #expect(try repair(base, live: false).actions.isEmpty)
   }
 
-  @Test(arguments: [(false, false, 2), (true, false, 3), (false, true, 3)])
+  @Test(arguments: [(false, false, 2), (true, false, 4), (false, true, 4)])
   func `a rewritten format file has the version that the packs show`(
     _ hasDelta: Bool, _ isDamaged: Bool, _ version: Int
   ) throws {

@@ -210,7 +210,7 @@ import Testing
   @Test func `a store of a newer version is refused and not changed`() throws {
     let directory = try TemporaryDirectory()
     _ = try filled(directory)
-    try shell("sed -i 's/version .*/version 4/' \"$1/store/format\"", directory.path)
+    try shell("sed -i 's/version .*/version 5/' \"$1/store/format\"", directory.path)
     let before = try run("find", directory.path("store"), "-ls").output
     let error = #expect(throws: StoreError.self) { try again(directory).status("img") }
     #expect(error?.kind == .incompatible)

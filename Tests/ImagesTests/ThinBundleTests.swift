@@ -66,6 +66,21 @@ import Transfer
     #expect(try site.receiver.store().refs.numbers(of: site.image) == [1, 2])
   }
 
+  @Test func `a bundle with bases has a version that older programs refuse`() throws {
+    let site = try Site()
+    let thin = try site.export("thin.tar")
+    let whole = try site.export("whole.tar", since: [])
+    for (path, title) in [(thin, "imgstore thin bundle 2"), (whole, "imgstore thin bundle 1")] {
+      let manifest = try run("tar", "-xOf", path, "manifest").output
+      #expect(manifest.split(separator: "\n").first.map(String.init) == title)
+    }
+    // Bundles of the programs that knew only version 1 had the same members.
+    try shell("sed -i 's/imgstore thin bundle 2$/imgstore thin bundle 1/' \"$1\"", thin)
+    #expect(try site.receiver.importThin(ImportRequest(thin))?.isNew == true)
+    try shell("sed -i 's/imgstore thin bundle 1$/imgstore thin bundle 3/' \"$1\"", thin)
+    #expect(errorCode { _ = try site.receiver.importThin(ImportRequest(thin)) } == .unsupported)
+  }
+
   @Test func aReceiverWithoutTheBaseRefuses() throws {
     let site = try Site()
     let path = try site.export("thin.tar")

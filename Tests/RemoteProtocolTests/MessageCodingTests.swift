@@ -119,6 +119,12 @@ import Transfer
     }
   }
 
+  @Test func `programs without differences get no frames with bases`() {
+    // Bit 0 was that of frames with bases before there were differences.
+    #expect(Features.own.isDisjoint(with: Features(rawValue: 1)))
+    #expect(!Features(rawValue: 1 | 2).contains(.bases))
+  }
+
   @Test func `paths and names of requests are checked`() throws {
     for path in ["relative", "../x", "/a\u{0}b", "/" + String(repeating: "a", count: 5000)] {
       let request = Request.open(

@@ -75,6 +75,22 @@ import Testing
     #expect(map.data(sizeBytes: 30000) == [0..<4096, 8192..<12288, 20480..<30000])
   }
 
+  @Test func `the example of differences makes the documented bytes`() throws {
+    let script = try example("differences")
+    let base = [UInt8](0..<40)
+    var target = [UInt8](repeating: 0, count: 35)
+    try target.withUnsafeMutableBytes { target in
+      try script.withUnsafeBytes { script in
+        try base.withUnsafeBytes { try DifferenceDecoder.decode(script, base: $0, into: target) }
+      }
+    }
+    var changed = Array(base[4..<36])
+    // 300 is 0x012c.
+    changed[8] += 0x2c
+    changed[9] += 1
+    #expect(target == Array("ab".utf8) + changed + Array("c".utf8))
+  }
+
   @Test func `the examples of a tree and its times decode to the documented fields`() throws {
     var objects: [ObjectKind: [UInt8]] = [:]
     _ = Tree.encode(entries) { objects[$0.kind] = $0.bytes }

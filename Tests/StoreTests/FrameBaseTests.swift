@@ -35,22 +35,23 @@ import Testing
   /// Stores a blob and returns its id and the bytes that were written.
   private func add(
     _ bytes: [UInt8], following earlier: (id: Digest, bytes: [UInt8])?, to store: ObjectStore,
-    maxDepth: UInt8 = 4
+    maxDepth: UInt8 = 4, usesDifferences: Bool = true
   ) throws -> (id: Digest, written: UInt64) {
     try add(
       bytes,
       predecessor: earlier.map {
         BlobPredecessor(
           $0.id, sizeBytes: UInt64($0.bytes.count), newSizeBytes: UInt64(bytes.count))
-      }, to: store, maxDepth: maxDepth)
+      }, to: store, maxDepth: maxDepth, usesDifferences: usesDifferences)
   }
 
   private func add(
     _ bytes: [UInt8], predecessor: BlobPredecessor?, to store: ObjectStore,
-    maxDepth: UInt8 = 4
+    maxDepth: UInt8 = 4, usesDifferences: Bool = true
   ) throws -> (id: Digest, written: UInt64) {
     var tuning = StoreTuning()
     tuning.maxDepth = maxDepth
+    tuning.usesDifferences = usesDifferences
     let session = try store.beginSession(tuning)
     var blobs = BlobIngester()
     let id = try session.withWorker { worker in
@@ -80,8 +81,9 @@ import Testing
     try String(contentsOfFile: directory.path("store/format"), encoding: .utf8)
   }
 
-  @Test(arguments: seeds) func `versions of a file are small and read back in any order`(
-    _ seed: UInt64
+  @Test(arguments: seeds, [true, false])
+  func `versions of a file are small and read back in any order`(
+    _ seed: UInt64, _ usesDifferences: Bool
   ) throws {
     let directory = try TemporaryDirectory()
     var random = SplitMix64(seed)
@@ -91,7 +93,8 @@ import Testing
     var bytes = content(count, &random)
     var writtenBytes: UInt64 = 0
     for _ in 0..<12 {
-      let (id, written) = try add(bytes, following: versions.last, to: store)
+      let (id, written) = try add(
+        bytes, following: versions.last, to: store, usesDifferences: usesDifferences)
       writtenBytes += written
       versions.append((id, bytes))
       bytes = edited(bytes, &random)
@@ -107,6 +110,7 @@ import Testing
     let depths = try store.depthsOfFrames()
     #expect(depths.max().map { $0 <= 4 } == true && depths.contains(2), "seed \(seed)")
     for version in versions { try expect(version.bytes, is: version.id, in: store, "seed \(seed)") }
+    #expect(try store.codecsOfFrames().contains(usesDifferences ? .differences : .zstd))
     let report = try store.verify(deep: true, progress: Progress())
     #expect(report.isClean, "\(report.problems)")
   }
@@ -119,8 +123,55 @@ import Testing
     let id = try add(first, following: nil, to: store).id
     #expect(try format(directory) == "imgstore store\nversion 2\n")
     _ = try add(edited(first, &random), following: (id, first), to: store)
-    #expect(try format(directory) == "imgstore store\nversion 3\n")
+    #expect(try format(directory) == "imgstore store\nversion 4\n")
     _ = try open(directory.path("store"))
+  }
+
+  @Test func `a frame with a base has the form that suits its content`() throws {
+    let directory = try TemporaryDirectory()
+    var random = SplitMix64(8)
+    let first = content(100_000, &random)
+    // Like a program: most is the same. Like an edited text: no part of 30 bytes is.
+    let program = Array(first[..<40_000] + random.bytes(300) + first[40_000...])
+    let text = stride(from: 0, to: first.count, by: 25).flatMap {
+      first[$0..<$0 + 25] + [0x20] + content(4, &random)
+    }
+    for (name, bytes, codec) in [
+      ("program", program, FrameCodec.differences), ("text", text, .zstd),
+    ] {
+      let store = try open(directory.path("store-\(name)"))
+      let id = try add(first, following: nil, to: store).id
+      let second = try add(bytes, following: (id, first), to: store).id
+      #expect(try store.codecsOfFrames() == [codec], "\(name)")
+      let again = try open(directory.path("store-\(name)"))
+      try expect(bytes, is: second, in: again, "\(name)")
+      #expect(try again.verify(deep: true, progress: Progress()).isClean, "\(name)")
+    }
+  }
+
+  @Test func `a store of version 3 keeps its deltas, and the next one raises its version`() throws {
+    let directory = try TemporaryDirectory()
+    var random = SplitMix64(9)
+    let store = try open(directory.path("store"))
+    var versions: [(id: Digest, bytes: [UInt8])] = []
+    var bytes = content(200_000, &random)
+    for number in 0..<6 {
+      if number == 3 {
+        try "imgstore store\nversion 3\n".write(
+          toFile: directory.path("store/format"), atomically: true, encoding: .utf8)
+      }
+      let id = try add(
+        bytes, following: versions.last, to: try open(directory.path("store")),
+        usesDifferences: number >= 3
+      ).id
+      versions.append((id, bytes))
+      bytes = edited(bytes, &random)
+    }
+    #expect(try format(directory) == "imgstore store\nversion 4\n")
+    try store.reindex()
+    #expect(Set(try store.codecsOfFrames()) == [.zstd, .differences])
+    for version in versions { try expect(version.bytes, is: version.id, in: store, "") }
+    #expect(try store.verify(deep: true, progress: Progress()).isClean)
   }
 
   @Test func `an unrelated predecessor costs nothing`() throws {
@@ -283,6 +334,13 @@ import Testing
     ] {
       #expect(throws: CodecError.self) { try parse(header(base)) }
     }
+    // Differences are those from a base.
+    let differences = { (base: FrameBase?) in
+      FrameHeader.encode(
+        objects: [(.chunk, .zero, 10)], codec: .differences, base: base, storedBytes: 10)
+    }
+    #expect(try parse(differences(valid)).codec == .differences)
+    #expect(throws: CodecError.self) { try parse(differences(nil)) }
     // Only chunks have bases: everything else is needed to find out what a snapshot needs.
     #expect(throws: CodecError.self) { try parse(header(valid, kind: .tree)) }
   }

@@ -11,7 +11,8 @@ import Platform
 /// Reads and creates `format`.
 enum DepotFormat {
   private static let title = "imgstore depot"
-  private static let versionWithBases = 2
+  /// Version 3 may have frames of differences. Version 2 may have frames with bases.
+  private static let versionWithBases = 3
   /// The version of new depots, which older programs can read until they have a frame with a base.
   private static let createdVersion = 1
   private static let maxBytes = 4096

@@ -108,6 +108,16 @@ extension ObjectStore {
     return depths
   }
 
+  /// Returns the forms of the payloads of all frames with a base, in the order of `depthsOfFrames`.
+  /// - Throws: `StoreError` if a directory cannot be read.
+  package func codecsOfFrames() throws(StoreError) -> [FrameCodec] {
+    var codecs: [FrameCodec] = []
+    for address in try index.framesWithBases() {
+      if let frame = try index.directory(of: address) { codecs.append(frame.codec) }
+    }
+    return codecs
+  }
+
   /// Returns the number of frames that each base is read from.
   /// - Throws: `StoreError` if a directory cannot be read.
   package func frameCountsOfBases() throws(StoreError) -> [Int] {

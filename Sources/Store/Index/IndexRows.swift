@@ -125,7 +125,7 @@ struct IndexRows {
     }
   }
 
-  /// Adds the rows of packs that the index does not list.
+  /// Adds the rows of packs that the index does not list, or lists in part.
   func insert(_ packs: [FinishedPack], isDoomed: (Digest) -> Bool) throws(StoreError) {
     try mapSQLiteErrors { try database.transaction { try addRows(packs, isDoomed) } }
   }
@@ -150,9 +150,12 @@ struct IndexRows {
       "INSERT INTO object VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
     for pack in packs {
       let number = packNumber(pack.name)
-      let known = try database.statement("SELECT 1 FROM pack WHERE id = ?")
-        .first(.integer(number)) { $0.integer(0) }
-      if known != nil { continue }
+      let knownFrames = try database.statement(
+        "SELECT (SELECT count(*) FROM frame WHERE pack = id) FROM pack WHERE id = ?"
+      ).first(.integer(number)) { $0.integer(0) }
+      if knownFrames == Int64(pack.frames.count) { continue }
+      // An older program has indexed the pack, and left out the frames that it does not know.
+      if knownFrames != nil { try remove([pack.name]) }
       var sum = RowChecksum(pack.name, sizeBytes: Int64(clamping: pack.sizeBytes))
       // The places of the objects: a copy of them would take five times as much memory.
       var rows: [(frame: UInt32, object: UInt32, start: UInt32)] = []

@@ -8,7 +8,7 @@ final class BufferPool: Sendable {
   private static let maxBytes = FrameBuilder.capacity
   /// Much smaller requests get memory of their own size, because many such frames may stay cached.
   private static let minBytes = maxBytes / 4
-  /// One buffer for each thread that reads; 12 MiB on a small machine.
+  /// One buffer for each thread that reads; 12 MiB on a small machine. Further ones are freed after use.
   private static let maxIdle = diskThreadCount
   private let idle = Monitor<[UnsafeMutableRawBufferPointer]>([])
 

@@ -1,4 +1,4 @@
-// The decoded content of a frame in memory, and the pool of decoders.
+// The decoded content of a frame in memory.
 
 import Codec
 import Platform
@@ -48,28 +48,5 @@ public final class DecodedFrame: @unchecked Sendable {  // immutable once decode
   ) throws(E) -> R {
     defer { withExtendedLifetime(self) {} }
     return try body(UnsafeRawBufferPointer(rebasing: raw[start..<start + length]))
-  }
-}
-
-/// Keeps as many decompressors as threads have used at the same time.
-final class DecoderPool: Sendable {
-  private final class Decoder: @unchecked Sendable {  // taken out of the pool by one thread
-    let zstd = ZstdDecompressor()
-  }
-  private let idle = Monitor<[Decoder]>([])
-
-  /// Decompresses `source` to exactly the length of `target`.
-  /// - Parameter base: the bytes of the frame's base; nil for a frame without one.
-  func decompress(
-    _ source: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer? = nil,
-    _ target: UnsafeMutableRawBufferPointer
-  ) throws(CodecError) {
-    let decoder = idle.withLock { $0.popLast() } ?? Decoder()
-    defer { idle.withLock { $0.append(decoder) } }
-    if let base {
-      try decoder.zstd.decompress(source, prefix: base, into: target)
-    } else {
-      try decoder.zstd.decompress(source, into: target)
-    }
   }
 }

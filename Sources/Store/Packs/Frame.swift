@@ -7,11 +7,19 @@
 //     | directory: per object kind u8, id 32, length varint; with flag 1 a base (FrameBase.swift) | payload
 //
 // 1. Offsets in the payload follow from the lengths in the directory, which add up to exactly the raw bytes.
-// 2. The CRC covers header and directory; zstd's checksum covers the payload; each object's id decides on
-//    its content.
+// 2. The CRC covers header and directory; zstd's checksum, or that of the differences, covers the payload; each
+//    object's id decides on its content.
 
 import Codec
 import Glibc
+
+/// The form of a payload.
+public enum FrameCodec: UInt8, Sendable {
+  /// A zstd frame: of the objects, with the base as its prefix if there is one.
+  case zstd = 1
+  /// A zstd frame of differences from the base (`DifferenceScript`).
+  case differences = 2
+}
 
 /// Holds the parsed and verified header and directory of a frame.
 public struct FrameHeader: Sendable {
@@ -19,7 +27,6 @@ public struct FrameHeader: Sendable {
   public static let magic: UInt32 = 0x4647_4d49  // "IMGF", little-endian
   public static let maxRawBytes: UInt32 = 16 << 20
   public static let maxDirectoryBytes: UInt32 = 4 << 20
-  static let codecZstd: UInt8 = 1
   static let hasBaseFlag: UInt8 = 1
 
   /// An entry of the directory.
@@ -39,6 +46,8 @@ public struct FrameHeader: Sendable {
   public let rawBytes: Int
   /// The objects in the order of their offsets.
   public let objects: [Object]
+  /// The form of the payload.
+  public let codec: FrameCodec
   /// The chunks that the payload is compressed against; nil for none.
   public let base: FrameBase?
 
@@ -58,6 +67,7 @@ public struct FrameHeader: Sendable {
     let rawBytes: Int
     let objectCount: Int
     let crc: UInt32
+    let codec: FrameCodec
     let hasBase: Bool
   }
 
@@ -68,10 +78,16 @@ public struct FrameHeader: Sendable {
     guard try reader.word32() == magic else { throw .corrupt("there is no frame at this offset") }
     let version = try reader.byte()
     guard version == 1 else { throw .corrupt("the frame has the unknown version \(version)") }
-    guard try reader.byte() == codecZstd else { throw .corrupt("the frame's codec is unknown") }
+    guard let codec = FrameCodec(rawValue: try reader.byte()) else {
+      throw .corrupt("the frame's codec is unknown")
+    }
     let flags = try reader.byte()
     guard flags & ~hasBaseFlag == 0, try reader.byte() == 0 else {
       throw .corrupt("the frame has unknown flags")
+    }
+    let hasBase = flags & hasBaseFlag != 0
+    guard hasBase || codec == .zstd else {
+      throw .corrupt("the frame contains differences and has no base")
     }
     let directory = try reader.word32()
     let stored = try reader.word32()
@@ -83,7 +99,7 @@ public struct FrameHeader: Sendable {
     else { throw .overLimit("the frame's lengths exceed their limits") }
     return Lengths(
       directoryBytes: Int(directory), storedBytes: Int(stored), rawBytes: Int(raw),
-      objectCount: Int(count), crc: crc, hasBase: flags & hasBaseFlag != 0)
+      objectCount: Int(count), crc: crc, codec: codec, hasBase: hasBase)
   }
 
   /// Parses header and directory and verifies their checksum; `bytes` holds at least both.
@@ -121,13 +137,13 @@ public struct FrameHeader: Sendable {
     }
     return FrameHeader(
       directoryBytes: lengths.directoryBytes, storedBytes: lengths.storedBytes,
-      rawBytes: lengths.rawBytes, objects: objects, base: base)
+      rawBytes: lengths.rawBytes, objects: objects, codec: lengths.codec, base: base)
   }
 
   /// Returns the bytes of a header and directory.
   package static func encode(
-    objects: [(kind: ObjectKind, id: Digest, length: Int)], base: FrameBase? = nil,
-    storedBytes: Int
+    objects: [(kind: ObjectKind, id: Digest, length: Int)], codec: FrameCodec = .zstd,
+    base: FrameBase? = nil, storedBytes: Int
   ) -> [UInt8] {
     var directory = ByteWriter()
     directory.reserve(objects.count * 36)
@@ -142,7 +158,7 @@ public struct FrameHeader: Sendable {
     var header = ByteWriter()
     header.reserve(byteCount + directory.bytes.count)
     header.word32(magic)
-    header.raw([1, codecZstd, base == nil ? 0 : hasBaseFlag, 0])
+    header.raw([1, codec.rawValue, base == nil ? 0 : hasBaseFlag, 0])
     header.word32(UInt32(directory.bytes.count))
     header.word32(UInt32(storedBytes))
     header.word32(UInt32(raw))

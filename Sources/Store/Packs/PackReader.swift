@@ -1,13 +1,14 @@
 // Reads packs: a frame is decoded once and kept in memory for reads of its other objects.
 //
-// 1. No byte of a frame is used before the checksums of its header and of zstd have matched. A chunk of a
+// 1. No byte of a frame is used before the checksums of its header and of its payload have matched. A chunk of a
 //    partial frame is used only after its SHA-256 has matched.
 // 2. The cached frames are bounded in bytes. A frame that is in use stays alive outside the cache.
 // 3. If two threads request the same frame, it is decoded once: the second thread waits.
 // 4. The base of a frame is read before the frame, from frames of less depth (FrameBase.swift). So a thread
 //    waits only for frames of less depth than the one that it decodes.
 // 5. The first chunk that is requested from a frame is often the only one, so only the frame's beginning is
-//    decoded, and not cached. A second request, or a read of the previous frame, decodes the whole frame.
+//    decoded, and not cached (unless the frame has differences). A second request, or a read of the previous
+//    frame, decodes the whole frame.
 
 import Codec
 import Platform
@@ -28,7 +29,7 @@ final class PackReader: Sendable {
 
   let layout: Layout
   private let state = Monitor(State())
-  private let decoder = DecoderPool()
+  private let decoder: DecoderPool
   let buffers: BufferPool
   /// Finds the chunks of bases: the index, once it is open.
   let baseLocator = Monitor<BaseLocatorBox?>(nil)
@@ -40,6 +41,7 @@ final class PackReader: Sendable {
   init(_ layout: Layout) {
     self.layout = layout
     buffers = BufferPool()
+    decoder = DecoderPool(buffers)
     partialReader = PartialFrameReader(layout.fileSystem, buffers)
   }
 
@@ -264,8 +266,9 @@ final class PackReader: Sendable {
       let target = buffers.acquire(header.rawBytes)
       let frame = DecodedFrame(header, target, countBytes: header.rawBytes, from: buffers)
       try mapCodecErrors(object) { () throws(CodecError) in
-        try decoder.decompress(
-          payload, base: base, UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes]))
+        try decoder.decode(
+          payload, header.codec, base: base,
+          into: UnsafeMutableRawBufferPointer(rebasing: target[..<header.rawBytes]))
       }
       return frame
     }

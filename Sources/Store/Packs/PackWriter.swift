@@ -214,6 +214,10 @@ final class PackWriter: Sendable {
     do throws(StoreError) {
       try mapSystemError(
         "pack \(pack.name.shortHex)", try layout.fileSystem.sync(pack.temporary.file.raw))
+      // An older program may have written its own version since the first frame with a base.
+      if pack.frames.contains(where: { $0.depth > 0 }) {
+        try StoreFormat.upgrade(layout, to: StoreFormat.versionWithBases)
+      }
       try index.publish(pack.temporary, as: pack.name, sizeBytes: pack.sizeBytes)
     } catch {
       pack.temporary.discard()

@@ -3,7 +3,8 @@
 //
 // 1. A chunk is valid if the frame's header lists it and its SHA-256 matches. Nothing else verifies a
 //    partial frame.
-// 2. Any failure gives no result. The caller reads the whole frame then, which reports the cause.
+// 2. Any failure gives no result, and so does a frame of differences, whose literals come last. The caller reads the
+//    whole frame then, which reports the cause.
 
 import Codec
 import Platform
@@ -65,7 +66,7 @@ final class PartialFrameReader: Sendable {
     // A directory longer than one block (1,800 objects) throws here.
     let front = try next()
     let header = try FrameHeader.parse(front)
-    guard header.frameBytes == location.frameBytes,
+    guard header.codec == .zstd, header.frameBytes == location.frameBytes,
       header.holds(.chunk, id, start: location.start, length: location.length)
     else { throw CodecError.corrupt("the index lists another frame") }
     let endOfChunk = location.start + location.length

@@ -4,7 +4,7 @@
 //    and a version. An unknown version is never overwritten.
 // 2. The directories must be those of a store: packs/, refs/ and locks/, and no names that a store does not
 //    have.
-// 3. The version follows from the packs and the refs: a frame with a base means version 3; a record of
+// 3. The version follows from the packs and the refs: a frame with a base means version 4; a record of
 //    removed numbers, or a ref with its number, means version 2. If a pack is damaged, it may have had frames
 //    with bases: the newer version then keeps programs away that do not know them.
 

@@ -10,10 +10,11 @@ import Platform
 /// The file `format`.
 enum StoreFormat {
   static let fileName = Array("format".utf8)
-  /// Version 3 may have frames with bases. Version 2 has refs with numbers, and records of removed ones.
-  /// Version 1 is read as well.
-  static let newestVersion = 3
-  static let versionWithBases = 3
+  /// Version 4 may have frames of differences. Version 3 may have frames with bases. Version 2 has refs with
+  /// numbers, and records of removed ones. Version 1 is read as well.
+  static let newestVersion = 4
+  /// The version that this program writes before its first frame with a base: most are frames of differences.
+  static let versionWithBases = 4
   /// The version of new stores, which older programs can read until they have a frame with a base.
   static let createdVersion = 2
 
@@ -26,7 +27,11 @@ enum StoreFormat {
     let present = try self.version(of: layout)
     if present >= version { return }
     // Version 1 has no records of removed snapshots, which every later version needs.
-    if present < createdVersion { try RefLog(layout: layout).recordGaps() }
+    if present < createdVersion {
+      try RefLog(layout: layout).recordGaps()
+      // That may have taken long. Another process may have raised the version meanwhile.
+      if try self.version(of: layout) >= version { return }
+    }
     try mapSystemErrors("the file format") { () throws(SystemError) in
       try TemporaryFile.write(
         Array(text(version: version).utf8), in: layout.root, as: fileName, exclusively: false,

@@ -70,7 +70,8 @@ public struct RawFrame: Sendable {
     return try withPayload { (payload) throws(CodecError) in
       try RawFrame(
         header: FrameHeader.encode(
-          objects: objects, base: header.base, storedBytes: payload.count), payload: payload)
+          objects: objects, codec: header.codec, base: header.base, storedBytes: payload.count),
+        payload: payload)
     }
   }
 
@@ -80,7 +81,8 @@ public struct RawFrame: Sendable {
     let objects = header.objects.map { (kind: $0.kind, id: $0.id, length: $0.length) }
     return try withPayload { (payload) throws(CodecError) in
       try RawFrame(
-        header: FrameHeader.encode(objects: objects, base: base, storedBytes: payload.count),
+        header: FrameHeader.encode(
+          objects: objects, codec: header.codec, base: base, storedBytes: payload.count),
         payload: payload)
     }
   }
@@ -106,16 +108,19 @@ public struct RawFrame: Sendable {
 
 /// Decodes frames that are not in a pack of the store. All methods may be called from any thread.
 public final class FrameDecoder: Sendable {
-  private let decoder = DecoderPool()
+  private let decoder: DecoderPool
   private let buffers = BufferPool()
   private let store: ObjectStore?
 
   /// Creates a decoder.
   /// - Parameter store: has the bases of the frames; nil if frames with bases are refused.
-  public init(store: ObjectStore? = nil) { self.store = store }
+  public init(store: ObjectStore? = nil) {
+    self.store = store
+    decoder = DecoderPool(buffers)
+  }
 
   /// Decodes the payload of a frame. The bytes of its objects are not compared with their ids.
-  /// - Throws: `corrupt` if zstd or its checksum refuses the payload, or the base cannot be read.
+  /// - Throws: `corrupt` if the payload or its checksum is damaged, or the base cannot be read.
   public func decode(_ frame: RawFrame) throws(CodecError) -> DecodedFrame {
     guard frame.header.base != nil else { return try decode(frame, base: nil) }
     guard let store else { throw .corrupt("the frame has a base, which is not here") }
@@ -132,7 +137,7 @@ public final class FrameDecoder: Sendable {
 
   /// Decodes the payload of a frame whose base was read.
   /// - Parameter base: the bytes of the frame's base; nil for a frame without one.
-  /// - Throws: `corrupt` if zstd or its checksum refuses the payload.
+  /// - Throws: `corrupt` if the payload or its checksum is damaged.
   package func decode(
     _ frame: RawFrame, base: UnsafeRawBufferPointer?
   ) throws(CodecError) -> DecodedFrame {
@@ -140,9 +145,9 @@ public final class FrameDecoder: Sendable {
     let decoded = DecodedFrame(
       frame.header, target, countBytes: frame.header.rawBytes, from: buffers)
     try frame.withPayload { (payload) throws(CodecError) in
-      try decoder.decompress(
-        payload, base: base,
-        UnsafeMutableRawBufferPointer(rebasing: target[..<frame.header.rawBytes]))
+      try decoder.decode(
+        payload, frame.header.codec, base: base,
+        into: UnsafeMutableRawBufferPointer(rebasing: target[..<frame.header.rawBytes]))
     }
     return decoded
   }

@@ -36,17 +36,19 @@ public struct ThinBundleManifest: Sendable, Equatable {
     self.host = host
   }
 
-  static let title = "imgstore thin bundle 1"
+  /// Version 2 may have frames with bases, also frames of differences.
+  private static let titles = ["imgstore thin bundle 1", "imgstore thin bundle 2"]
   static let maxBytes = 64 << 10
   private static let maxBases = 64
 
   /// Returns the text of the member `manifest`.
-  func encode() -> [UInt8] {
+  /// - Parameter mayHaveBases: whether frames of the bundle may have bases, so that older programs refuse it.
+  func encode(mayHaveBases: Bool) -> [UInt8] {
     func line(_ key: String, _ snapshot: NamedSnapshot) -> String {
       "\(key) \(snapshot.number) \(snapshot.id) \(snapshot.created.seconds)\n"
     }
     return Array(
-      ("\(ThinBundleManifest.title)\nimage \(image)\nhost \(printable(host.utf8))\n"
+      ("\(ThinBundleManifest.titles[mayHaveBases ? 1 : 0])\nimage \(image)\nhost \(printable(host.utf8))\n"
         + line("snapshot", snapshot) + bases.map { line("base", $0) }.joined()).utf8)
   }
 
@@ -60,7 +62,7 @@ public struct ThinBundleManifest: Sendable, Equatable {
       throw invalid("has a description that is not text")
     }
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-    guard lines.first?[...] == ThinBundleManifest.title[...] else {
+    guard let title = lines.first, ThinBundleManifest.titles.contains(String(title)) else {
       throw TransferError(
         .unsupported, name, "is a thin bundle of another version",
         hint: "Use the imgstore that wrote it, or a newer one")

@@ -38,7 +38,7 @@ public final class ThinBundleWriter: TransferSession {
     self.known = known
     self.write = write
     try member("README", manifest.readme())
-    try member("manifest", manifest.encode())
+    try member("manifest", manifest.encode(mayHaveBases: acceptsBases))
     try member("snapshot", snapshot.bytes)
     try member("signatures", SignatureList.encode(snapshot.signatures))
   }

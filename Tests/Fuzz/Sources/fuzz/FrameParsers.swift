@@ -74,18 +74,29 @@ private final class Frames {
     do {
       let store = try ObjectStore(
         KernelFileSystem.shared, path: path, create: true, report: { _ in })
-      for kind in 0..<3 { try Frames.addVersions(kind, to: store) }
+      for kind in 0..<3 {
+        for usesDifferences in [true, false] {
+          try Frames.addVersions(kind, usesDifferences: usesDifferences, to: store)
+        }
+      }
       decoder = FrameDecoder(store: store)
       all = try Frames.frames(path + Array("/packs".utf8))
     } catch { fatalError("no store: \(error)") }
   }
 
   /// Stores a file and three later versions, each as a delta of the one before.
-  private static func addVersions(_ kind: Int, to store: ObjectStore) throws {
-    var bytes = (0..<(400 << (2 * kind))).map { UInt8(truncatingIfNeeded: ($0 &* $0) >> 3 & 0x3f) }
+  private static func addVersions(
+    _ kind: Int, usesDifferences: Bool, to store: ObjectStore
+  ) throws {
+    let shift = usesDifferences ? 3 : 4
+    var bytes = (0..<(400 << (2 * kind))).map {
+      UInt8(truncatingIfNeeded: ($0 &* $0) >> shift & 0x3f)
+    }
+    var tuning = StoreTuning()
+    tuning.usesDifferences = usesDifferences
     var earlier: Digest?
     for version in 0..<4 {
-      let session = try store.beginSession()
+      let session = try store.beginSession(tuning)
       earlier = try session.withWorker { worker in
         try bytes.withUnsafeBytes {
           try worker.addChunk(

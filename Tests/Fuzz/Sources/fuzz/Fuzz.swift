@@ -52,6 +52,7 @@ enum Parser: String, CaseIterable {
   case pattern
   case plan
   case frame
+  case differences
   case value
   case manifestvalue
   case excludes
@@ -87,6 +88,7 @@ enum Parser: String, CaseIterable {
     case .pattern: { data, size in run(fuzzPattern, data, size) }
     case .plan: { data, size in run(fuzzPlan, data, size) }
     case .frame: { data, size in run(fuzzFrame, data, size) }
+    case .differences: { data, size in run(fuzzDifferences, data, size) }
     case .value: { data, size in run(fuzzValue, data, size) }
     case .manifestvalue: { data, size in run(fuzzManifestValue, data, size) }
     case .excludes: { data, size in run(fuzzExcludes, data, size) }

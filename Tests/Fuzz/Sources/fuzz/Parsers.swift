@@ -185,6 +185,7 @@ extension Parser {
       return GrammarSeeds.of(self)
     case .plan: return PlanSeeds.all()
     case .frame: return FrameSeeds.all()
+    case .differences: return DifferenceSeeds.all()
     // scripts/fuzz.sh lets mksquashfs make them.
     case .squashfs: return []
     case .json: return ImageSeeds.documents
