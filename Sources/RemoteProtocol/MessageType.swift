@@ -114,8 +114,9 @@ public struct Features: OptionSet, Sendable {
   /// The features of this program.
   public static let own: Features = [.bases, .siblings]
 
-  /// Frames with bases, also frames of differences: they arrive in sessions, and in answers to `framesWithBases`.
-  /// Older programs, which do not know differences, name bit 0 instead, and get all frames without bases.
+  /// Frames with bases, also frames of differences: they arrive in sessions, and in answers to
+  /// `framesWithBases`. Older programs, which do not know differences, name bit 0 instead, and get all frames
+  /// without bases.
   public static let bases = Features(rawValue: 4)
 
   /// Answers to `siblings`.

@@ -1,9 +1,9 @@
 // The search for parts of a base that resemble parts of a new buffer.
 //
 // 1. Copies may be found or missed: every list of copies is right.
-// 2. The time is bounded by the length of both buffers, whatever they contain. Each offset of the new buffer is
-//    compared with two of the base, over at most `minMatchBytes`. A copy ends at most `maxLookaheadBytes` before
-//    the offset where the search for its end gave up.
+// 2. The time is bounded by the length of both buffers, whatever they contain. Each offset of the new buffer
+//    is compared with two of the base, over at most `minMatchBytes`. A copy ends at most `maxLookaheadBytes`
+//    before the offset where the search for its end gave up.
 
 /// Finds similar parts of two buffers.
 struct CopySearch {
@@ -52,8 +52,8 @@ struct CopySearch {
       displacement: match.baseOffset - match.offset)
   }
 
-  /// Finds the next offset of `new` that the base has as well. The offset that continues the copy before is tried
-  /// first: it takes the fewest bytes.
+  /// Finds the next offset of `new` that the base has as well. The offset that continues the copy before is
+  /// tried first: it takes the fewest bytes.
   private func match(from start: Int, _ displacement: Int) -> Match? {
     var offset = start
     while offset + 8 <= new.count {
@@ -102,17 +102,17 @@ struct CopySearch {
     var count = 0
     let limit = min(new.count - match.offset, base.count - match.baseOffset)
     while count < limit, count - best.count < CopySearch.maxLookaheadBytes {
-      if count + 8 <= limit,
-        word(new, match.offset + count) == word(base, match.baseOffset + count)
-      {
-        count += 8
-        score += 8
-      } else {
-        let isEqual = byte(new, match.offset + count) == byte(base, match.baseOffset + count)
-        count += 1
-        score += isEqual ? 1 : -CopySearch.penalty
-      }
+      let equal = equalBytes(
+        new, match.offset + count, base, match.baseOffset + count,
+        limit: min(limit - count, CopySearch.maxLookaheadBytes))
+      count += equal
+      score += equal
       if score >= best.score { best = (score, count) }
+      if count == limit { break }
+      if equal == CopySearch.maxLookaheadBytes { continue }
+      // The byte that differs.
+      count += 1
+      score -= CopySearch.penalty
       if score < best.score - CopySearch.maxScoreDrop { break }
     }
     return best.count

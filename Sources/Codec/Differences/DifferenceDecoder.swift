@@ -1,9 +1,9 @@
 // Restores a buffer from its base and a script of differences (DifferenceScript.swift).
 //
-// 1. Scripts are untrusted. Every number is checked before it is used: a script reads only its base and itself, and
-//    writes only its target.
-// 2. A script is accepted only if it fills the target exactly, is used up, and the result has its CRC-32. So another
-//    base than that of the encoder is noticed.
+// 1. Scripts are untrusted. Every number is checked before it is used: a script reads only its base and
+//    itself, and writes only its target.
+// 2. A script is accepted only if it fills the target exactly, is used up, and the result has its CRC-32. So
+//    another base than that of the encoder is noticed.
 
 /// Decodes scripts.
 public enum DifferenceDecoder {

@@ -1,10 +1,10 @@
-// Differences of a buffer from a base (docs/format.md, "Differences"): most of a new version of a program is the old
-// one at other addresses. Copies of the base that are only similar, and the changes in them, need fewer bytes than
-// exact copies.
+// Differences of a buffer from a base (docs/format.md, "Differences"): most of a new version of a program is
+// the old one at other addresses. Copies of the base that are only similar, and the changes in them, need
+// fewer bytes than exact copies.
 //
-// Source: Colin Percival, "Naive differences of executable code", 2003 (bsdiff). Unlike bsdiff, this finds copies
-// with a table of every 16th offset of the base (OffsetTable.swift), and encodes changed 32-bit words instead of
-// changed bytes.
+// Source: Colin Percival, "Naive differences of executable code", 2003 (bsdiff). Unlike bsdiff, this finds
+// copies with a table of every 16th offset of the base (OffsetTable.swift), and encodes changed 32-bit words
+// instead of changed bytes.
 //
 // Which parts are copied is a matter of speed and size only (CopySearch.swift).
 
@@ -12,6 +12,7 @@
 public final class DifferenceEncoder {
   private let table = OffsetTable()
   private var script = DifferenceScript.Parts()
+  private var encoded = ByteWriter()
   /// The copied bytes since the last changed word.
   private var gapBytes = 0
   /// The number of literals of the last buffer.
@@ -41,7 +42,7 @@ public final class DifferenceEncoder {
     script.add(new, remainingLiterals: done..<new.count)
     literalBytes = script.literals.count
     guard script.countBytes < new.count else { return nil }
-    return DifferenceScript(script, checksum: CRC32.of(new))
+    return DifferenceScript(script, checksum: CRC32.of(new), &encoded)
   }
 
   /// Adds the words of a copy that differ from the base.

@@ -6,8 +6,8 @@
 //     | the lowest byte of each change | the second | the third | the highest
 //     | the literals
 //
-// A change is a number of 32 bits in zigzag form. Most are small, so most of their higher bytes are 0. Parts of one
-// kind are together, because they compress better than mixed ones.
+// A change is a number of 32 bits in zigzag form. Most are small, so most of their higher bytes are 0. Parts
+// of one kind are together, because they compress better than mixed ones.
 
 /// Says how to make a buffer from a base.
 public struct DifferenceScript {
@@ -15,8 +15,8 @@ public struct DifferenceScript {
 
   /// The encoded script.
   public let bytes: [UInt8]
-  /// The offsets in `bytes` where a part ends, ascending; the last one is the length. A compressor gives each part
-  /// statistics of its own.
+  /// The offsets in `bytes` where a part ends, ascending; the last one is the length. A compressor gives each
+  /// part statistics of its own.
   public let partEnds: [Int]
 
   /// The parts of a script.
@@ -64,30 +64,31 @@ public struct DifferenceScript {
   }
 
   /// Encodes a script.
-  init(_ parts: Parts, checksum: UInt32) {
+  /// - Parameter writer: memory to reuse; its content is replaced.
+  init(_ parts: Parts, checksum: UInt32, _ writer: inout ByteWriter) {
     let copies = parts.copies.bytes
     let gaps = parts.gaps.bytes
-    var writer = ByteWriter()
+    writer.removeAll()
     writer.reserve(parts.countBytes)
     writer.word32(UInt32(copies.count))
     writer.word32(UInt32(gaps.count))
     writer.word32(UInt32(parts.changes.count))
     writer.word32(checksum)
-    var partEnds: [Int] = []
-    func end() {
-      if writer.bytes.count > partEnds.last ?? 0 { partEnds.append(writer.bytes.count) }
+    var ends: [Int] = []
+    func endPart(_ writer: ByteWriter) {
+      if writer.bytes.count > ends.last ?? 0 { ends.append(writer.bytes.count) }
     }
     writer.raw(copies)
-    end()
+    endPart(writer)
     writer.raw(gaps)
-    end()
+    endPart(writer)
     for shift: UInt32 in [0, 8, 16, 24] {
-      writer.raw(parts.changes.map { UInt8(truncatingIfNeeded: $0 >> shift) })
-      end()
+      writer.raw(parts.changes.lazy.map { UInt8(truncatingIfNeeded: $0 >> shift) })
+      endPart(writer)
     }
     writer.raw(parts.literals)
-    end()
+    endPart(writer)
     bytes = writer.bytes
-    self.partEnds = partEnds
+    partEnds = ends
   }
 }

@@ -1,7 +1,8 @@
 // A hash table of offsets of a buffer: where 8 given bytes may be.
 //
-// An entry has the number of an offset in its lower bits and some bits of the hash in its upper ones. So most lookups
-// that find nothing do not touch the buffer. A later offset replaces an earlier one with the same hash.
+// An entry has the number of an offset in its lower bits and some bits of the hash in its upper ones. So most
+// lookups that find nothing do not touch the buffer. A later offset replaces an earlier one with the same
+// hash.
 
 /// Lists every 16th offset of a buffer. Belongs to one thread at a time.
 final class OffsetTable {

@@ -76,8 +76,8 @@ public struct ZstdCompressor: ~Copyable {
     return try compress(source, into: target)
   }
 
-  /// Compresses `source` to one frame whose blocks end at the given offsets, and at others: each block can have
-  /// statistics of its own. `target` must have `bound(source.count)` bytes and 16 for each offset.
+  /// Compresses `source` to one frame whose blocks end at the given offsets, and at others: each block can
+  /// have statistics of its own. `target` must have `bound(source.count)` bytes and 16 for each offset.
   /// - Parameter blockEnds: ascending offsets; the last one is `source.count`.
   /// - Returns: the size of the frame in bytes.
   /// - Throws: `CodecError.corrupt` if libzstd fails.

@@ -7,8 +7,8 @@
 //     | directory: per object kind u8, id 32, length varint; with flag 1 a base (FrameBase.swift) | payload
 //
 // 1. Offsets in the payload follow from the lengths in the directory, which add up to exactly the raw bytes.
-// 2. The CRC covers header and directory; zstd's checksum, or that of the differences, covers the payload; each
-//    object's id decides on its content.
+// 2. The CRC covers header and directory; zstd's checksum, or that of the differences, covers the payload;
+//    each object's id decides on its content.
 
 import Codec
 import Glibc

@@ -1,5 +1,6 @@
 // The base of a frame: chunks of other frames, whose bytes one after the other are what the payload is
-// compressed against, in one of the forms of `FrameCodec`. A frame with a base is a delta (docs/format.md, "Frames").
+// compressed against, in one of the forms of `FrameCodec`. A frame with a base is a delta (docs/format.md,
+// "Frames").
 //
 // 1. The depth of a frame without a base is 0. The depth of another one is more than that of each frame that
 //    its base is read from. So reading ends: no frame rests on itself.

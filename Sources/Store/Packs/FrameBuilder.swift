@@ -1,10 +1,10 @@
 // Builds frames: objects are collected, and compressed together (FrameEncoder.swift).
 //
-// 1. A frame with a base is twice as large as others: the base is read for all of it at once, and its chunks are
-//    near each other. Its base is at most four times as large as its content.
-// 2. A base is read from one frame, or from the few that one chunk needs. So reading a frame of depth n decodes
-//    about n others. If the chunks of a frame rested on many frames, and theirs as well, reading one of them
-//    could decode much of the store (docs/decisions/0096-one-frame-for-a-base.md).
+// 1. A frame with a base is twice as large as others: the base is read for all of it at once, and its chunks
+//    are near each other. Its base is at most four times as large as its content.
+// 2. A base is read from one frame, or from the few that one chunk needs. So reading a frame of depth n
+//    decodes about n others. If the chunks of a frame rested on many frames, and theirs as well, reading one
+//    of them could decode much of the store (docs/decisions/0096-one-frame-for-a-base.md).
 
 import Codec
 

@@ -1,4 +1,5 @@
-// Compresses the content of builders to frames. A frame that does not decode to its input never reaches a pack.
+// Compresses the content of builders to frames. A frame that does not decode to its input never reaches a
+// pack.
 
 import Codec
 

@@ -1,7 +1,7 @@
 // Reads packs: a frame is decoded once and kept in memory for reads of its other objects.
 //
-// 1. No byte of a frame is used before the checksums of its header and of its payload have matched. A chunk of a
-//    partial frame is used only after its SHA-256 has matched.
+// 1. No byte of a frame is used before the checksums of its header and of its payload have matched. A chunk
+//    of a partial frame is used only after its SHA-256 has matched.
 // 2. The cached frames are bounded in bytes. A frame that is in use stays alive outside the cache.
 // 3. If two threads request the same frame, it is decoded once: the second thread waits.
 // 4. The base of a frame is read before the frame, from frames of less depth (FrameBase.swift). So a thread

@@ -1,10 +1,10 @@
 // Frames of which a single chunk is needed (a revert of some files, `cat`). They are read and decoded block
 // by block from the front, to the end of the chunk.
 //
-// 1. A chunk is valid if the frame's header lists it and its SHA-256 matches. Nothing else verifies a
-//    partial frame.
-// 2. Any failure gives no result, and so does a frame of differences, whose literals come last. The caller reads the
-//    whole frame then, which reports the cause.
+// 1. A chunk is valid if the frame's header lists it and its SHA-256 matches. Nothing else verifies a partial
+//    frame.
+// 2. Any failure gives no result, and so does a frame of differences, whose literals come last. The caller
+//    reads the whole frame then, which reports the cause.
 
 import Codec
 import Platform

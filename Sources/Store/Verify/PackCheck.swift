@@ -34,6 +34,10 @@ struct PackCheck: Sendable {
   /// True if the index may have rows of frames that cannot be found in the file.
   private(set) var hasUnreadableFrames = false
   /// True if nothing is wrong with the file, except possibly its name.
+  ///
+  /// Unresolved frames do not count: two packs with each other's names may hold each other's bases. A damaged
+  /// one among them may so get a name that matches its bytes, as it would in the copy of a damaged pack. Its
+  /// own checksum tells once its base can be read.
   private(set) var isWhole = false
   /// The SHA-256 of the file; nil if it cannot be a pack.
   private(set) var digest: Digest?

@@ -21,8 +21,8 @@ public struct StoreTuning: Sendable {
   /// The greatest depth of new frames (`FrameBase`); 0 for frames without bases. Each level costs readers one
   /// more frame to decode.
   public var maxDepth: UInt8 = 3
-  /// Whether frames with a base may contain differences, which suit programs. Without them, a frame has the form that
-  /// stores of version 3 have.
+  /// Whether frames with a base may contain differences, which suit programs. Without them, a frame has the
+  /// form that stores of version 3 have.
   public var usesDifferences = true
   /// The number of threads that read, hash and compress.
   public var workers = max(1, processorCount)

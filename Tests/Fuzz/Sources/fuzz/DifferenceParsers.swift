@@ -6,8 +6,8 @@ import Codec
 private let base: [UInt8] = (0..<1000).map { UInt8(truncatingIfNeeded: ($0 &* $0) >> 3) }
 private let targetBytes = 1016
 
-/// The first byte tells whether a script follows, or a new version of the base. A script makes what its checksum
-/// says or is refused, and writes nothing outside its target. A version is restored from its script.
+/// The first byte tells whether a script follows, or a new version of the base. A script makes what its
+/// checksum says or is refused, and writes nothing outside its target. A version is restored from its script.
 func fuzzDifferences(_ input: [UInt8]) {
   guard let first = input.first else { return }
   let bytes = Array(input.dropFirst())
