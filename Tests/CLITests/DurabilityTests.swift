@@ -31,17 +31,17 @@ import Testing
   @Test(.enabled(if: isRoot)) func `damage to a store is always detected and never spreads`()
     throws
   {
-    let result = try runHarness("damage.py", "--count", "30")
+    let result = try runHarness("damage.py", "--count", "15")
     #expect(result.status == 0, "\(result.output)\(result.errors)")
-    #expect(result.output.contains("30 damages in"))
+    #expect(result.output.contains("15 damages in"))
   }
 
   @Test(.enabled(if: isRoot))
   func `after a power cut the change can be resumed, and nothing is lost`()
     throws
   {
-    let result = try runHarness("powercut.py", "--count", "60")
+    let result = try runHarness("powercut.py", "--count", "30")
     #expect(result.status == 0, "\(result.output)\(result.errors)")
-    #expect(result.output.contains("60 distinct states in"))
+    #expect(result.output.contains("30 distinct states in"))
   }
 }
