@@ -174,6 +174,33 @@ import Testing
     #expect(try store.verify(deep: true, progress: Progress()).isClean)
   }
 
+  @Test func `a version that another program lowers is raised before deltas are published`() throws
+  {
+    let directory = try TemporaryDirectory()
+    var random = SplitMix64(10)
+    let store = try open(directory.path("store"))
+    let first = content(5_000_000, &random)
+    let id = try add(first, following: nil, to: store).id
+    let session = try store.beginSession()
+    var blobs = BlobIngester()
+    try session.withWorker { worker in
+      var rest = edited(first, &random)[...]
+      let predecessor = BlobPredecessor(id, sizeBytes: 5_000_000, newSizeBytes: UInt64(rest.count))
+      _ = try blobs.ingest(worker, following: predecessor) { target in
+        let part = rest.prefix(target.count)
+        rest = rest.dropFirst(part.count)
+        target.copyBytes(from: part)
+        return part.count
+      }
+    }
+    // The first frames are in the pack, which is not published yet.
+    #expect(try format(directory) == "imgstore store\nversion 4\n")
+    try "imgstore store\nversion 2\n".write(
+      toFile: directory.path("store/format"), atomically: true, encoding: .utf8)
+    try session.finish()
+    #expect(try format(directory) == "imgstore store\nversion 4\n")
+  }
+
   @Test func `an unrelated predecessor costs nothing`() throws {
     let directory = try TemporaryDirectory()
     var random = SplitMix64(3)

@@ -8,7 +8,7 @@
 /// Decodes scripts.
 public enum DifferenceDecoder {
   /// Makes the buffer that the script describes. It must fill `target` exactly.
-  /// - Throws: `CodecError`; `target` has any content then.
+  /// - Throws: `CodecError`. The content of `target` is undefined then.
   public static func decode(
     _ script: UnsafeRawBufferPointer, base: UnsafeRawBufferPointer,
     into target: UnsafeMutableRawBufferPointer
@@ -36,12 +36,14 @@ public enum DifferenceDecoder {
     var displacement = 0
     while !reader.isAtEnd {
       let literalCount = Int(
-        try reader.varint(limit: UInt64(min(literals.count, target.count - filled)), "literals"))
+        try reader.varint(
+          limit: UInt64(min(literals.count, target.count - filled)), "the number of literals"))
       append(UnsafeRawBufferPointer(rebasing: literals[..<literalCount]), to: target, at: filled)
       literals = UnsafeRawBufferPointer(rebasing: literals[literalCount...])
       filled += literalCount
 
-      let count = Int(try reader.varint(limit: UInt64(target.count - filled), "a copy"))
+      let count = Int(
+        try reader.varint(limit: UInt64(target.count - filled), "the length of a copy"))
       let change = try reader.signed()
       let limit = Int64(base.count + target.count)
       guard (-limit...limit).contains(change) else { throw .corrupt("a copy is outside its base") }
@@ -59,7 +61,7 @@ public enum DifferenceDecoder {
       throw .corrupt("the differences do not fill the frame")
     }
     append(literals, to: target, at: filled)
-    guard patch.isAtEnd else { throw .corrupt("changes are left behind the last copy") }
+    guard patch.isAtEnd else { throw .corrupt("there are changes behind the last copy") }
     guard CRC32.of(UnsafeRawBufferPointer(target)) == checksum else {
       throw .corrupt("the checksum of the differences does not match")
     }

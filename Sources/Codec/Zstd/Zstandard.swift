@@ -132,9 +132,7 @@ public struct ZstdDecompressor: ~Copyable {
   public func decompress(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
   ) throws(CodecError) {
-    let n = ZSTD_decompressDCtx(
-      context, target.baseAddress, target.count, source.baseAddress, source.count)
-    if ZSTD_isError(n) != 0 { throw .corrupt("zstd: \(String(cString: ZSTD_getErrorName(n)))") }
+    let n = try decompress(source, intoStartOf: target).count
     guard n == target.count else {
       throw .corrupt("zstd: \(n) bytes were decoded instead of \(target.count)")
     }

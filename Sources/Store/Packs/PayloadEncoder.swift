@@ -2,7 +2,7 @@
 //
 // Differences suit most new versions of programs: they take a sixth less than zstd with a prefix, in the same
 // time. They do not suit texts that were edited in many parts: these have many literals, or the differences
-// are large. So zstd has its try as well if either is more than an eighth of the bytes
+// are large. So zstd is tried as well if either is more than an eighth of the bytes
 // (docs/decisions/0099-differences.md).
 
 import Codec
